@@ -1,0 +1,254 @@
+"""Every setting of the gateway: file, environment ``LOCKGATE_*`` and flags fill the same model.
+
+Order of precedence: flags, environment, file, defaults. A nested key is written with two underscores in the
+environment: ``LOCKGATE_SERVER__PORT=8701``. ``delivery``, ``validation`` and ``monitoring`` spell their keys as they
+stand on the wire (camelCase). Only this module reads the environment, and only in :func:`load`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings.exceptions import SettingsError as SourceError
+
+from lockgate.errors import LockgateError
+
+
+class SettingsError(LockgateError):
+    """A setting that cannot be used. The message is one line that names the key and where it came from."""
+
+    code = "settings_error"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Server(_Section):
+    """Where the gateway listens, and who may talk to it."""
+
+    # Loopback by default: a gateway that spends a key must be opened to a network on purpose.
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8700, ge=1, le=65535, description="TCP port to listen on.")
+    # A page on another site can make a browser send requests here; the name it used to get here gives it away.
+    allowed_hosts: tuple[str, ...] = Field(
+        ("127.0.0.1", "localhost", "[::1]"),
+        description="Host names (without port) that requests may use; * allows all.",
+    )
+    # "*" is safe for reading by unguessable id; credentials are only ever allowed to listed origins.
+    cors_origins: tuple[str, ...] = Field(
+        ("*",), description="Origins whose pages may read: * or a list like https://app.example."
+    )
+    # Generations take a minute or two; a deploy should rarely cut one.
+    drain_s: float = Field(
+        30.0, ge=0, le=3600, description="After SIGTERM, how long open streams may go on, in seconds."
+    )
+    max_request_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest request body, in bytes.")
+    max_open_streams: int = Field(1000, ge=1, description="Streams generated at once; one more is answered with 503.")
+    max_readers: int = Field(10_000, ge=1, description="Open readers at once; one more is asked to come back later.")
+
+
+class Upstream(_Section):
+    """The OpenAI-compatible API that generates."""
+
+    base_url: str = Field("https://openrouter.ai/api/v1", description="Everything before /chat/completions.")
+    api_key: SecretStr | None = Field(None, description="Bearer key. Prefer api_key_file, or the environment.")
+    api_key_file: Path | None = Field(None, description="File that holds the key, and nothing else.")
+    name: str = Field("openrouter", description="Name of the provider in metrics and records.")
+    connect_s: float = Field(10.0, gt=0, le=300, description="Longest wait for a connection, in seconds.")
+    # Comments count as life but not as progress, so there are two timers.
+    idle_bytes_s: float = Field(60.0, gt=0, description="Longest silence on the wire, in seconds.")
+    idle_content_s: float = Field(300.0, gt=0, description="Longest time without content or reasoning, in seconds.")
+    # Recorded events reach 1.28 MB (Perplexity repeats the whole message in each chunk).
+    max_event_bytes: int = Field(16 * 1024 * 1024, ge=4096, description="Largest server-sent event, in bytes.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
+
+
+class Store(_Section):
+    """Where the log lives."""
+
+    kind: Literal["sqlite", "memory"] = Field("sqlite", description="sqlite survives a restart; memory is for tests.")
+    path: Path = Field(Path("lockgate.db"), description="SQLite file; made if missing, with its folder.")
+    synchronous: Literal["NORMAL", "FULL"] = Field(
+        "NORMAL", description="NORMAL survives kill -9 of the gateway, FULL also a power cut (and waits for the disk)."
+    )
+
+
+class Retry(_Section):
+    """What clients should do when they lose their connection; answered to them with every new stream."""
+
+    max_attempts: int = Field(
+        8, alias="maxAttempts", ge=0, le=1000, description="Fruitless reconnects before giving up."
+    )
+    backoff_strategy: Literal["linear", "exponential"] = Field(
+        "exponential", alias="backoffStrategy", description="How the wait between reconnects grows."
+    )
+
+
+class Delivery(_Section):
+    """How records reach readers."""
+
+    protocol: Literal["SSE"] = Field("SSE", description="Face that clients are told to use.")
+    retry: Retry = Field(default_factory=Retry, description="Reconnection, as told to clients.")
+    # Under 100 ms the gap of a reconnect stays below what a reader notices; jitter is the browser's.
+    retry_ms: int = Field(250, ge=0, le=60_000, description="EventSource reconnection time, in milliseconds.")
+    # Proxies commonly cut a silent connection after 30 to 60 s.
+    heartbeat_s: float = Field(10.0, gt=0, le=300, description="A comment is sent after this much silence, in seconds.")
+    max_read_bytes: int = Field(256 * 1024, ge=1024, description="Most text that one event carries, in bytes.")
+
+
+class Validation(_Section):
+    """How documents are judged."""
+
+    partial_validation: Literal[True] = Field(
+        True, alias="partialValidation", description="Release text while it is prefix-valid."
+    )
+    error_recovery: Literal["halt"] = Field("halt", alias="errorRecovery", description="What happens at a violation.")
+    max_depth: int = Field(256, ge=1, le=500, description="Deepest nesting of a document.")
+    max_document_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Longest document, in bytes.")
+
+
+class Monitoring(_Section):
+    """Which groups of metrics are kept."""
+
+    chunk_metrics: bool = Field(True, alias="chunkMetrics", description="Chunks, gaps and latency.")
+    validation_errors: bool = Field(True, alias="validationErrors", description="Violations by code.")
+    connection_health: bool = Field(True, alias="connectionHealth", description="Open readers and streams.")
+
+
+class Settings(BaseSettings):
+    """All of it. Frozen; rooms below get plain values from it, never the whole."""
+
+    model_config = SettingsConfigDict(env_prefix="LOCKGATE_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    server: Server = Field(default_factory=Server)
+    upstream: Upstream = Field(default_factory=Upstream)
+    store: Store = Field(default_factory=Store)
+    delivery: Delivery = Field(default_factory=Delivery)
+    validation: Validation = Field(default_factory=Validation)
+    monitoring: Monitoring = Field(default_factory=Monitoring)
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Settings:
+        if self.upstream.api_key is not None and self.upstream.api_key_file is not None:
+            raise ValueError("upstream.api_key and upstream.api_key_file are both set: keep one")
+        return self
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    try:
+        match path.suffix:
+            case ".toml":
+                found: Any = tomllib.loads(text)
+            case ".yaml" | ".yml":
+                found = yaml.safe_load(text) or {}
+            case ".json":
+                found = json.loads(text)
+            case _:
+                raise SettingsError(f"{path}: unknown kind of file: use .toml, .yaml or .json")
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, json.JSONDecodeError) as error:
+        raise SettingsError(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise SettingsError(f"{path}: must hold sections like server and upstream")
+    return found
+
+
+def _by_name(given: dict[str, Any]) -> dict[str, Any]:
+    """Spell the keys of sections as the environment does, so that one key never comes under two names."""
+    aliases = {
+        field.alias: name
+        for section in (Delivery, Retry, Validation, Monitoring)
+        for name, field in section.model_fields.items()
+        if field.alias
+    }
+    return {
+        aliases.get(key, key): _by_name(value) if isinstance(value, dict) else value for key, value in given.items()
+    }
+
+
+def load(path: Path | None = None, flags: dict[str, Any] | None = None) -> Settings:
+    """Settings from file, environment and flags.
+
+    Args:
+        path: A ``.toml``, ``.yaml`` or ``.json`` file; None takes ``lockgate.toml`` if there is one.
+        flags: Nested values that win over all others.
+
+    Raises:
+        SettingsError: one line per bad key, each naming the key.
+    """
+    if path is None and Path("lockgate.toml").is_file():
+        path = Path("lockgate.toml")
+    from_file = _by_name(_read_file(path)) if path is not None else {}
+
+    class Sourced(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            """First wins: flags, environment, file."""
+            return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=from_file)
+
+    try:
+        return Sourced(**_by_name(flags or {}))
+    except ValidationError as error:
+        raise SettingsError("\n".join(_line(one, path) for one in error.errors())) from None
+    except SourceError as error:
+        raise SettingsError(f"LOCKGATE_*: {error}") from None
+
+
+def _line(error: Any, path: Path | None) -> str:
+    key = ".".join(str(part) for part in error["loc"]) or "settings"
+    came_from = f" (from {path}, LOCKGATE_* or flags)" if path else " (from LOCKGATE_* or flags)"
+    given = "" if isinstance(error.get("input"), dict) else f", not {str(error.get('input'))[:60]!r}"
+    if "key" in key.rsplit(".", 1)[-1]:
+        given = ""  # never print what may be a secret
+    if error["type"] == "extra_forbidden":
+        return f"{key}: there is no such setting{came_from}"
+    return f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}{given}{came_from}"
+
+
+def upstream_key(upstream: Upstream) -> str | None:
+    """The key itself, from the setting or its file.
+
+    Raises:
+        SettingsError: the file cannot be read or is empty.
+    """
+    if upstream.api_key is not None:
+        return upstream.api_key.get_secret_value()
+    if upstream.api_key_file is None:
+        # The name that OpenRouter's own documentation uses.
+        return os.environ.get("OPENROUTER_API_KEY") or None
+    try:
+        key = upstream.api_key_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"upstream.api_key_file: {upstream.api_key_file} cannot be read: {error}") from None
+    if not key:
+        raise SettingsError(f"upstream.api_key_file: {upstream.api_key_file} is empty")
+    return key

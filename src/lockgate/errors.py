@@ -1,0 +1,214 @@
+"""Every exception and every code of the wire, grouped by who must act.
+
+A code is a short name that stands in ``errors[].code`` of an envelope, in metrics and in the documentation; it
+never changes meaning. ``docs/reference/errors.md`` lists them all, and a test compares that page with this module.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+
+class LockgateError(Exception):
+    """Base of everything that lockgate raises on purpose.
+
+    Data sits in attributes; the sentence is built from it by the raiser and says what, where and what to do.
+    """
+
+    code: ClassVar[str] = "error"
+    #: Whether trying again, or going on, can help.
+    recoverable: ClassVar[bool] = False
+
+
+# -- whoever registered or sent the schema -----------------------------------------------------------------------
+
+
+class SchemaError(LockgateError):
+    """A JSON Schema that cannot be compiled.
+
+    Attributes:
+        pointer: JSON pointer (RFC 6901) to the offending part of the schema, ``""`` for its root.
+    """
+
+    code = "schema_error"
+
+    def __init__(self, message: str, *, pointer: str = "") -> None:
+        super().__init__(message)
+        self.pointer = pointer
+
+
+# -- the model ---------------------------------------------------------------------------------------------------
+
+
+class DocumentError(LockgateError):
+    """The model's output is at fault. The gate returns these as ``Violated`` events; it does not raise them."""
+
+    code = "document_error"
+    recoverable = True
+
+
+#: Code of a ``Violated`` event -> what it means. The gate uses no other code.
+VIOLATIONS: Final[dict[str, str]] = {
+    "invalid_json": "A byte that no JSON text can have here (RFC 8259).",
+    "invalid_utf8": "Bytes that are not UTF-8 (RFC 3629).",
+    "lone_surrogate": "A \\u escape of half a surrogate pair: not a Unicode character.",
+    "duplicate_member": "A member name that this object already has.",
+    "number_out_of_range": "A number that over- or underflows a double.",
+    "trailing_text": "Text after the end of the document, for example a second document.",
+    "schema_violation": "The value cannot satisfy the JSON Schema; schema_path names the keyword.",
+    "pattern_undecided": "A pattern hit its backtrack limit, so nobody knows whether the value matches.",
+    "truncated": "The text ended, or broke off, before a complete document was proven.",
+    "depth_limit": "Nested deeper than max_depth.",
+    "document_limit": "Longer than max_document_bytes.",
+    "string_limit": "A string longer than max_string_bytes.",
+    "number_limit": "A number with more digits than max_number_digits.",
+    "members_limit": "An object with more members than max_members.",
+    "whitespace_limit": "A run of white space longer than max_whitespace_bytes: the model is looping.",
+}
+
+
+# -- the provider ------------------------------------------------------------------------------------------------
+
+
+class UpstreamError(LockgateError):
+    """The provider failed.
+
+    Attributes:
+        status: HTTP status of the answer, or the status that the error object in the stream names; None if neither.
+        retry_after_s: What the provider asked to wait, in seconds; None if it did not say.
+    """
+
+    code = "upstream_error"
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamRefused(UpstreamError):
+    """The provider answered with an HTTP error, before or instead of a stream."""
+
+    code = "upstream_refused"
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection to the provider."""
+
+    code = "upstream_unreachable"
+    recoverable = True
+
+
+class UpstreamTimedOut(UpstreamError):
+    """No bytes, or no content, for longer than the configured time."""
+
+    code = "upstream_timed_out"
+    recoverable = True
+
+
+class UpstreamTruncated(UpstreamError):
+    """The connection broke off, or ended without finish_reason and without ``[DONE]``."""
+
+    code = "upstream_truncated"
+    recoverable = True
+
+
+class UpstreamFailed(UpstreamError):
+    """The stream carried an error object."""
+
+    code = "upstream_failed"
+    recoverable = True
+
+
+class UpstreamGarbled(UpstreamError):
+    """An event that is not a chat-completion chunk, or larger than the limit."""
+
+    code = "upstream_garbled"
+    recoverable = True
+
+
+# -- the operator ------------------------------------------------------------------------------------------------
+
+
+class StoreError(LockgateError):
+    """The stream log cannot do what was asked."""
+
+    code = "store_error"
+
+
+class StreamUnknown(StoreError):
+    """No stream of this id (never created, or deleted)."""
+
+    code = "stream_unknown"
+
+
+class StreamExists(StoreError):
+    """A stream of this id exists already."""
+
+    code = "stream_exists"
+
+
+class StreamClosed(StoreError):
+    """The stream is closed; nothing can be appended."""
+
+    code = "stream_closed"
+
+
+class FencedOut(StoreError):
+    """Another owner took the stream over; this one must stop writing and cancel its upstream call."""
+
+    code = "fenced_out"
+
+
+class OffsetGone(StoreError):
+    """An offset outside the log: before what is retained, beyond the tail, or beyond the end of its own epoch.
+
+    Attributes:
+        start: First offset that can be read from, as written on the wire.
+        tail: Offset of the tail, as written on the wire.
+    """
+
+    code = "offset_gone"
+
+    def __init__(self, message: str, *, start: str, tail: str) -> None:
+        super().__init__(message)
+        self.start = start
+        self.tail = tail
+
+
+class OwnerGone(StoreError):
+    """The node that wrote this stream died or was shut down before the stream was finished."""
+
+    code = "owner_gone"
+    recoverable = True
+
+
+# -- the client --------------------------------------------------------------------------------------------------
+
+
+class DeliveryError(LockgateError):
+    """A reader or caller asked for something that cannot be done."""
+
+    code = "delivery_error"
+
+
+class BadRequest(DeliveryError):
+    """A request that breaks the wire's rules: the message names the part and what to send instead."""
+
+    code = "bad_request"
+
+
+class Cancelled(DeliveryError):
+    """A caller cancelled the stream."""
+
+    code = "cancelled"
+
+
+# -- the programmer ----------------------------------------------------------------------------------------------
+
+
+class Misuse(RuntimeError):
+    """A call that is a bug in the calling code, for example ``feed`` after ``close``."""
+
+    code: ClassVar[str] = "misuse"
+    recoverable: ClassVar[bool] = False

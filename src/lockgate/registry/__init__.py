@@ -1,0 +1,1 @@
+"""Named, versioned schemas and their compatibility. In: schemas. Out: compiled ones by name. Uses: ``gate``."""

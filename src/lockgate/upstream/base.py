@@ -1,0 +1,117 @@
+"""What a provider is: one upstream API dialect, turned into the events below.
+
+A provider opens one generation and yields lists of events: everything that one read of the socket brought comes as one
+list, so that the pump can take it through the gate, into one record and out in one send. A provider decides nothing
+about JSON documents; it never raises for what upstream did: the last event of every call is ``Ended``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+from lockgate.protocol.lifecycle import Ended as How
+
+
+class Delta(msgspec.Struct, frozen=True, gc=False):
+    """A fragment of one channel's text, as UTF-8 bytes.
+
+    ``channel`` is ``content`` or ``tool/N`` for choice 0 (N counts the calls of the choice in order of appearance),
+    ``choice/C/content`` and ``choice/C/tool/N`` for the others.
+    """
+
+    channel: str
+    data: bytes
+
+
+class ToolStarted(msgspec.Struct, frozen=True, gc=False):
+    """A tool call begins on ``channel`` (``tool/N``). Comes before its first ``Delta``, also when none follows."""
+
+    channel: str
+    call_id: str
+    name: str
+
+
+class Reasoned(msgspec.Struct, frozen=True, gc=False):
+    """A fragment of reasoning text. Progress, not content."""
+
+    choice: int
+    data: bytes
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """A fragment of a refusal (``delta.refusal``): the model answered, but not with what was asked for."""
+
+    choice: int
+    data: bytes
+
+
+class Finished(msgspec.Struct, frozen=True, gc=False):
+    """A ``finish_reason``. It may come more than once and before the last content: the last one counts."""
+
+    choice: int
+    reason: str
+    native_reason: str | None = None
+
+
+class Told(msgspec.Struct, frozen=True, gc=False):
+    """Facts about the generation, when they are new: who answers, and what it cost (``usage`` as it came)."""
+
+    upstream_id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    usage: dict[str, Any] | None = None
+
+
+class Failed(msgspec.Struct, frozen=True, gc=False):
+    """The stream carried an error, the request was refused, or the connection failed. Terminal for the content.
+
+    Attributes:
+        code: A code of ``lockgate.errors`` (``upstream_refused``, ``upstream_failed``, ``upstream_timed_out`` ...).
+        message: For people; never holds keys or ``user_id``.
+        status: HTTP status of the answer or the numeric code of the error object, if any.
+        recoverable: Whether trying again can help.
+        retry_after_s: What the provider asked to wait.
+    """
+
+    code: str
+    message: str
+    status: int | None = None
+    recoverable: bool = False
+    retry_after_s: float | None = None
+
+
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """Always the last event, exactly once. ``has_done`` tells whether ``[DONE]`` came."""
+
+    how: How
+    has_done: bool = False
+
+
+UpstreamEvent: TypeAlias = Delta | ToolStarted | Reasoned | Refused | Finished | Told | Failed | Ended
+
+
+class Provider(Protocol):
+    """One upstream API dialect."""
+
+    #: Name for metrics and records, for example ``openrouter``.
+    name: str
+
+    def open(self, body: Mapping[str, Any]) -> AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]]:
+        """Start one generation.
+
+        Args:
+            body: A chat-completions request body. The provider sets ``stream`` itself and passes the rest on.
+
+        Returns:
+            A context manager over the lists of events. Leaving it closes the upstream connection, at once and
+            whatever state it is in: that is how a generation is cancelled.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back what the provider holds (connection pools). Open generations are broken off."""
+        ...
