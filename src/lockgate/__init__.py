@@ -1,0 +1,34 @@
+"""lockgate: structured LLM output, judged byte by byte while it streams.
+
+>>> import lockgate
+>>> gate = lockgate.compile({"type": "object", "properties": {"n": {"type": "integer"}}}).gate()
+>>> gate.feed(b'{"n": 1')
+[Released(data=b'{"n": 1', at=0)]
+>>> gate.feed(b"}"), gate.close(clean=True)
+([Released(data=b'}', at=7)], [Completed(at=8)])
+"""
+
+from lockgate.errors import LockgateError, Misuse, SchemaError
+from lockgate.gate.compiled import Schema, compile
+from lockgate.gate.events import Completed, Event, Released, State, Violated
+from lockgate.gate.gate import Gate, passthrough
+from lockgate.gate.limits import Limits
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Completed",
+    "Event",
+    "Gate",
+    "Limits",
+    "LockgateError",
+    "Misuse",
+    "Released",
+    "Schema",
+    "SchemaError",
+    "State",
+    "Violated",
+    "__version__",
+    "compile",
+    "passthrough",
+]

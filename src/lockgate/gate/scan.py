@@ -1,0 +1,596 @@
+"""Bytes to JSON tokens, pushed in pieces of any size. RFC 8259, nothing added.
+
+How it works: a state says what may come next, and each state has a step that eats a run of bytes and leaves the next
+state behind. A step stops at the end of the piece and goes on with the next piece exactly where it was, so cuts cannot
+change anything. The scanner builds no values; at each token it tells a sink, which raises :class:`Fault` when the value
+cannot be right. ``blame`` is the byte that a fault belongs to, set before the sink is asked.
+
+The bytes fed are whole UTF-8 characters: the gate holds back an unfinished one. A violation inside an escape belongs to
+the whole escape, since half an escape is never released.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Protocol
+
+from lockgate.gate.limits import Limits
+
+# Kinds of JSON values, as bits, so that a set of kinds is one int.
+NULL: Final = 1
+FALSE: Final = 2
+TRUE: Final = 4
+NUMBER: Final = 8
+STRING: Final = 16
+ARRAY: Final = 32
+OBJECT: Final = 64
+ANY_KIND: Final = 127
+
+KIND_OF_BYTE: Final[dict[int, int]] = {
+    ord("n"): NULL,
+    ord("f"): FALSE,
+    ord("t"): TRUE,
+    ord('"'): STRING,
+    ord("["): ARRAY,
+    ord("{"): OBJECT,
+    **dict.fromkeys(b"-0123456789", NUMBER),
+}
+_LITERAL: Final = {NULL: b"null", FALSE: b"false", TRUE: b"true"}
+
+# States: what may come next.
+_VALUE: Final = 0
+_VALUE_OR_CLOSE: Final = 1  # just after [
+_NAME: Final = 2
+_NAME_OR_CLOSE: Final = 3  # just after {
+_COLON: Final = 4
+_AFTER: Final = 5  # a value ended inside a container
+_STRING: Final = 6
+_ESCAPE: Final = 7  # just after a backslash
+_HEX: Final = 8  # inside \uXXXX
+_LOW_BACKSLASH: Final = 9  # a high surrogate wants its low half: \
+_LOW_U: Final = 10  # and then u
+_LITERAL_REST: Final = 11
+_MINUS: Final = 12
+_ZERO: Final = 13
+_INTEGER: Final = 14
+_POINT: Final = 15
+_FRACTION: Final = 16
+_EXPONENT: Final = 17  # just after e
+_EXPONENT_SIGN: Final = 18
+_EXPONENT_DIGITS: Final = 19
+_END: Final = 20  # the document is over
+
+_NUMBER_CAN_END: Final = {_ZERO, _INTEGER, _FRACTION, _EXPONENT_DIGITS}
+
+_WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
+_PLAIN_RUN: Final = re.compile(rb'[^"\\\x00-\x1f]*')
+_DIGIT_RUN: Final = re.compile(rb"[0-9]*")
+
+_WHITE: Final = frozenset(b" \t\n\r")
+_DIGITS: Final = frozenset(b"0123456789")
+_QUOTE: Final = ord('"')
+_BACKSLASH: Final = ord("\\")
+_ESCAPED: Final = {
+    ord('"'): '"',
+    ord("\\"): "\\",
+    ord("/"): "/",
+    ord("b"): "\b",
+    ord("f"): "\f",
+    ord("n"): "\n",
+    ord("r"): "\r",
+    ord("t"): "\t",
+}
+
+
+class Fault(Exception):
+    """The text cannot go on like this. Internal: the gate turns it into a ``Violated`` event.
+
+    ``recoverable`` tells whether another continuation of what stands before it could still be valid.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, path: str | None = None, schema_path: str = "", recoverable: bool = True
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.path = path
+        self.schema_path = schema_path
+        self.recoverable = recoverable
+
+
+class TextRun(Protocol):
+    """Watches one string, or one member name, while it arrives decoded."""
+
+    def take(self, text: str) -> int:
+        """Judge the next characters: -1, or the index of the first one that cannot be right."""
+        ...
+
+    def fault(self) -> Fault:
+        """What to say after ``take`` refused a character."""
+        ...
+
+
+class Sink(Protocol):
+    """Who hears of tokens. Every method may raise ``Fault``; the byte to blame is known to the scanner."""
+
+    def begin(self, kind: int) -> TextRun | None:
+        """A value of this kind begins. For a string, what wants to watch it, or None."""
+        ...
+
+    def begin_name(self) -> TextRun | None:
+        """A member name begins."""
+        ...
+
+    def name(self, name: str) -> None:
+        """A member name is finished."""
+        ...
+
+    def end_string(self) -> None: ...
+
+    def end_number(self, text: bytes) -> None: ...
+
+    def another(self) -> None:
+        """A comma: one more member or element is to come."""
+        ...
+
+    def end_container(self) -> None: ...
+
+    def end_document(self, length: int) -> None:
+        """The root value is finished at this byte of the text; it is not released yet."""
+        ...
+
+
+class Scanner:
+    """One JSON text. ``scan`` pieces, then ``finish``; both raise ``Fault`` and are not to be called after that."""
+
+    __slots__ = (
+        "_allow_close",
+        "_escape",
+        "_high",
+        "_in_name",
+        "_is_object",
+        "_length",
+        "_limits",
+        "_literal",
+        "_name_parts",
+        "_number",
+        "_run",
+        "_sink",
+        "_stack",
+        "_state",
+        "_steps",
+        "_white_length",
+        "base",
+        "blame",
+        "unit_at",
+    )
+
+    def __init__(self, sink: Sink, limits: Limits) -> None:
+        self.base = 0  # bytes scanned before the present piece
+        self.blame = 0  # index into the present piece that a fault belongs to
+        self.unit_at = -1  # where an unfinished escape began, counted from the start of the text; -1 for none
+        self._sink = sink
+        self._limits = limits
+        self._state = _VALUE
+        self._stack: list[bool] = []  # is_object of the containers around the present one
+        self._is_object = False
+        self._length = 0  # bytes of the string so far
+        self._white_length = 0
+        self._in_name = False
+        self._name_parts: list[str] = []
+        self._run: TextRun | None = None
+        self._escape = b""
+        self._high = 0
+        self._literal = b""
+        self._number = b""
+        self._steps = (
+            self._value,
+            self._value_or_close,
+            self._begin_name,
+            self._name_or_close,
+            self._colon,
+            self._after,
+            self._string,
+            self._escaped,
+            self._hex,
+            self._low_backslash,
+            self._low_u,
+            self._literal_rest,
+            self._minus,
+            self._zero,
+            self._integer,
+            self._point,
+            self._fraction,
+            self._exponent,
+            self._exponent_sign,
+            self._exponent_digits,
+            self._trailing,
+        )
+
+    @property
+    def in_string(self) -> bool:
+        """Whether a character outside ASCII may come next."""
+        return self._state == _STRING
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the root value is finished."""
+        return self._state == _END
+
+    def scan(self, data: bytes) -> None:
+        """Take the next piece, which holds whole UTF-8 characters only.
+
+        Raises:
+            Fault: at ``blame``, an index into ``data``, or at ``unit_at`` if that is not -1.
+        """
+        i, n = 0, len(data)
+        steps = self._steps
+        while i < n:
+            i = steps[self._state](data, i, n)
+        self.base += n
+
+    def finish(self) -> None:
+        """The text is over: finish a number at its very end, which nothing else can end.
+
+        Raises:
+            Fault: that number is not valid.
+        """
+        if self._state in _NUMBER_CAN_END and not self._stack:
+            self._end_number(0)
+
+    # -- structure ---------------------------------------------------------------------------------------------
+
+    def _skip_white(self, data: bytes, i: int, n: int) -> int:
+        end = _WHITE_RUN.match(data, i).end()  # type: ignore[union-attr]
+        allowed = self._limits.max_whitespace_bytes - self._white_length
+        if end - i > allowed:
+            self.blame = i + allowed
+            raise Fault(
+                "whitespace_limit", f"more than {self._limits.max_whitespace_bytes} bytes of white space in a row"
+            )
+        self._white_length = self._white_length + end - i if end == n else 0
+        return end
+
+    def _value(self, data: bytes, i: int, n: int) -> int:
+        byte = data[i]
+        if byte in _WHITE:
+            return self._skip_white(data, i, n)
+        self._white_length = 0
+        kind = KIND_OF_BYTE.get(byte, 0)
+        self.blame = i
+        if kind == 0:
+            raise self._unexpected(data, i, "a value")
+        self._run = self._sink.begin(kind)
+        if kind == STRING:
+            self._in_name = False
+            self._length = 0
+            self._state = _STRING
+        elif kind == NUMBER:
+            self._number = data[i : i + 1]
+            self._state = _MINUS if byte == 0x2D else _ZERO if byte == 0x30 else _INTEGER
+        elif kind & (OBJECT | ARRAY):
+            self._open(kind == OBJECT)
+        else:
+            self._literal = _LITERAL[kind][1:]
+            self._state = _LITERAL_REST
+        return i + 1
+
+    def _open(self, is_object: bool) -> None:
+        # Before the sink could recurse or push: 100,000 opening brackets are an attack.
+        if len(self._stack) >= self._limits.max_depth:
+            raise Fault("depth_limit", f"nested deeper than {self._limits.max_depth}")
+        self._stack.append(self._is_object)
+        self._is_object = is_object
+        self._state = _NAME_OR_CLOSE if is_object else _VALUE_OR_CLOSE
+
+    def _value_or_close(self, data: bytes, i: int, n: int) -> int:
+        byte = data[i]
+        if byte in _WHITE:
+            return self._skip_white(data, i, n)
+        if byte == 0x5D:
+            return self._close(i)
+        return self._value(data, i, n)
+
+    def _name_or_close(self, data: bytes, i: int, n: int) -> int:
+        byte = data[i]
+        if byte in _WHITE:
+            return self._skip_white(data, i, n)
+        if byte == 0x7D:
+            return self._close(i)
+        return self._begin_name(data, i, n)
+
+    def _begin_name(self, data: bytes, i: int, n: int) -> int:
+        byte = data[i]
+        if byte in _WHITE:
+            return self._skip_white(data, i, n)
+        self._white_length = 0
+        self.blame = i
+        if byte != _QUOTE:
+            raise self._unexpected(data, i, "a member name in double quotes")
+        self._run = self._sink.begin_name()
+        self._in_name = True
+        self._length = 0
+        self._state = _STRING
+        return i + 1
+
+    def _colon(self, data: bytes, i: int, n: int) -> int:
+        byte = data[i]
+        if byte in _WHITE:
+            return self._skip_white(data, i, n)
+        self._white_length = 0
+        if byte != 0x3A:
+            raise self._unexpected(data, i, "a colon")
+        self._state = _VALUE
+        return i + 1
+
+    def _after(self, data: bytes, i: int, n: int) -> int:
+        byte = data[i]
+        if byte in _WHITE:
+            return self._skip_white(data, i, n)
+        self._white_length = 0
+        if byte == 0x2C:
+            self.blame = i
+            self._sink.another()
+            self._state = _NAME if self._is_object else _VALUE
+            return i + 1
+        if byte == (0x7D if self._is_object else 0x5D):
+            return self._close(i)
+        raise self._unexpected(data, i, "a comma or }" if self._is_object else "a comma or ]")
+
+    def _close(self, i: int) -> int:
+        self._white_length = 0
+        self.blame = i
+        self._sink.end_container()
+        self._is_object = self._stack.pop()
+        self._value_ended(i + 1)
+        return i + 1
+
+    def _value_ended(self, end: int) -> None:
+        if self._stack:
+            self._state = _AFTER
+        else:
+            self._sink.end_document(self.base + end)
+            self._state = _END
+
+    def _trailing(self, data: bytes, i: int, n: int) -> int:
+        # White space after the document is fine and without a limit of its own; anything else is not this document.
+        end = _WHITE_RUN.match(data, i).end()  # type: ignore[union-attr]
+        if end < n:
+            self.blame = end
+            raise Fault("trailing_text", f"the document is over, but {_show(data, end)} follows", path="")
+        return n
+
+    # -- strings -----------------------------------------------------------------------------------------------
+
+    def _string(self, data: bytes, i: int, n: int) -> int:
+        end = _PLAIN_RUN.match(data, i).end()  # type: ignore[union-attr]
+        if end > i:
+            self._grow(data, end - i, i)
+            if self._in_name or self._run is not None:
+                self._take(data[i:end].decode(), i)
+            if end == n:
+                return n
+        byte = data[end]
+        self.blame = end
+        if byte == _QUOTE:
+            self._end_string(end)
+        elif byte == _BACKSLASH:
+            self._grow(data, 1, end)
+            self.unit_at = self.base + end
+            self._state = _ESCAPE
+        else:
+            raise Fault("invalid_json", f"control character {_show(data, end)} in a string: it must be escaped")
+        return end + 1
+
+    def _grow(self, data: bytes, count: int, i: int) -> None:
+        allowed = self._limits.max_string_bytes - self._length
+        if count > allowed:
+            self.blame = character_start(data, i + allowed)
+            raise Fault("string_limit", f"a string longer than {self._limits.max_string_bytes} bytes")
+        self._length += count
+
+    def _take(self, text: str, i: int) -> None:
+        if self._in_name:
+            self._name_parts.append(text)
+        run = self._run
+        if run is not None:
+            bad = run.take(text)
+            if bad >= 0:
+                self.blame = i + len(text[:bad].encode())
+                raise run.fault()
+
+    def _end_string(self, i: int) -> None:
+        if self._in_name:
+            name = "".join(self._name_parts)
+            self._name_parts = []
+            self._sink.name(name)
+            self._state = _COLON
+        else:
+            self._sink.end_string()
+            self._value_ended(i + 1)
+
+    def _escaped(self, data: bytes, i: int, n: int) -> int:
+        self._grow(data, 1, i)
+        byte = data[i]
+        if byte == 0x75:
+            self._escape = b""
+            self._high = 0
+            self._state = _HEX
+            return i + 1
+        char = _ESCAPED.get(byte)
+        if char is None:
+            raise Fault(
+                "invalid_json", f'\\{_show(data, i)} is no escape: use \\" \\\\ \\/ \\b \\f \\n \\r \\t or \\uXXXX'
+            )
+        self._end_escape(char, i)
+        return i + 1
+
+    def _end_escape(self, char: str, i: int) -> None:
+        if self._in_name or self._run is not None:
+            self._take(char, i)
+        self.unit_at = -1
+        self._state = _STRING
+
+    def _hex(self, data: bytes, i: int, n: int) -> int:
+        self._grow(data, 1, i)
+        self._escape += data[i : i + 1].lower()
+        digits = self._escape
+        if digits[-1] not in b"0123456789abcdef":
+            raise Fault("invalid_json", f"\\u wants four hexadecimal digits, not {_show(data, i)}")
+        # d8..db begin a pair, dc..df end one; anything else where the other half is due can never become a character.
+        is_low = digits[0] == 0x64 and (len(digits) == 1 or digits[1] in b"cdef")
+        if (self._high and not is_low) or (not self._high and is_low and len(digits) > 1):
+            raise Fault(
+                "lone_surrogate", "half of a surrogate pair: \\uD800 to \\uDBFF must be followed by \\uDC00 to \\uDFFF"
+            )
+        if len(digits) == 4:
+            self._end_hex(int(digits, 16), i)
+        return i + 1
+
+    def _end_hex(self, code: int, i: int) -> None:
+        if self._high:
+            self._end_escape(chr(0x10000 + ((self._high - 0xD800) << 10) + (code - 0xDC00)), i)
+        elif 0xD800 <= code <= 0xDBFF:
+            self._high = code
+            self._state = _LOW_BACKSLASH
+        else:
+            self._end_escape(chr(code), i)
+
+    def _low_backslash(self, data: bytes, i: int, n: int) -> int:
+        return self._low_half(data, i, _BACKSLASH, _LOW_U)
+
+    def _low_u(self, data: bytes, i: int, n: int) -> int:
+        self._escape = b""
+        return self._low_half(data, i, 0x75, _HEX)
+
+    def _low_half(self, data: bytes, i: int, wanted: int, state: int) -> int:
+        self._grow(data, 1, i)
+        if data[i] != wanted:
+            raise Fault("lone_surrogate", f"\\u{self._high:04x} is half a surrogate pair, and {_show(data, i)} follows")
+        self._state = state
+        return i + 1
+
+    # -- literals ----------------------------------------------------------------------------------------------
+
+    def _literal_rest(self, data: bytes, i: int, n: int) -> int:
+        rest = self._literal
+        count = min(len(rest), n - i)
+        if data[i : i + count] != rest[:count]:
+            while data[i] == rest[0]:
+                i, rest = i + 1, rest[1:]
+            raise self._unexpected(data, i, "the rest of true, false or null")
+        self._literal = rest[count:]
+        if count == len(rest):
+            self.blame = i + count - 1
+            self._value_ended(i + count)
+        return i + count
+
+    # -- numbers: RFC 8259 section 6 ---------------------------------------------------------------------------
+
+    def _eat(self, data: bytes, i: int, end: int) -> None:
+        allowed = self._limits.max_number_digits - len(self._number)
+        if end - i > allowed:
+            self.blame = i + allowed
+            raise Fault("number_limit", f"a number longer than {self._limits.max_number_digits} digits")
+        self._number += data[i:end]
+
+    def _digits(self, data: bytes, i: int) -> int:
+        end = _DIGIT_RUN.match(data, i).end()  # type: ignore[union-attr]
+        self._eat(data, i, end)
+        return end
+
+    def _step_to(self, state: int, data: bytes, i: int) -> int:
+        self._eat(data, i, i + 1)
+        self._state = state
+        return i + 1
+
+    def _minus(self, data: bytes, i: int, n: int) -> int:
+        if data[i] not in _DIGITS:
+            raise self._unexpected(data, i, "a digit")
+        return self._step_to(_ZERO if data[i] == 0x30 else _INTEGER, data, i)
+
+    def _zero(self, data: bytes, i: int, n: int) -> int:
+        if data[i] in _DIGITS:
+            raise self._unexpected(data, i, "no digit after a leading zero")
+        return self._after_integer(data, i)
+
+    def _integer(self, data: bytes, i: int, n: int) -> int:
+        i = self._digits(data, i)
+        return i if i == n else self._after_integer(data, i)
+
+    def _after_integer(self, data: bytes, i: int) -> int:
+        if data[i] == 0x2E:
+            return self._step_to(_POINT, data, i)
+        return self._after_mantissa(data, i)
+
+    def _after_mantissa(self, data: bytes, i: int) -> int:
+        if data[i] in b"eE":
+            return self._step_to(_EXPONENT, data, i)
+        return self._end_number(i)
+
+    def _point(self, data: bytes, i: int, n: int) -> int:
+        if data[i] not in _DIGITS:
+            raise self._unexpected(data, i, "a digit")
+        return self._step_to(_FRACTION, data, i)
+
+    def _fraction(self, data: bytes, i: int, n: int) -> int:
+        i = self._digits(data, i)
+        return i if i == n else self._after_mantissa(data, i)
+
+    def _exponent(self, data: bytes, i: int, n: int) -> int:
+        if data[i] in b"+-":
+            return self._step_to(_EXPONENT_SIGN, data, i)
+        return self._exponent_sign(data, i, n)
+
+    def _exponent_sign(self, data: bytes, i: int, n: int) -> int:
+        if data[i] not in _DIGITS:
+            raise self._unexpected(data, i, "a digit")
+        return self._step_to(_EXPONENT_DIGITS, data, i)
+
+    def _exponent_digits(self, data: bytes, i: int, n: int) -> int:
+        i = self._digits(data, i)
+        return i if i == n else self._end_number(i)
+
+    def _end_number(self, i: int) -> int:
+        # The byte after a number ends it; that byte is not part of it and is looked at again by the next state.
+        self.blame = i
+        text, self._number = self._number, b""
+        self._check_range(text)
+        self._sink.end_number(text)
+        self._value_ended(i)
+        return i
+
+    def _check_range(self, text: bytes) -> None:
+        if text.isdigit() or text[1:].isdigit():
+            return  # an integer of any size is exact
+        value = float(text)
+        mantissa = re.split(rb"[eE]", text)[0]
+        if value in (float("inf"), float("-inf")) or (value == 0 and mantissa.strip(b"-0.")):
+            raise Fault("number_out_of_range", f"{_clip(text.decode())} does not fit a double")
+
+    # -- words -------------------------------------------------------------------------------------------------
+
+    def _unexpected(self, data: bytes, i: int, wanted: str) -> Fault:
+        self.blame = i
+        if self.base + i == 0 and data[0] == 0xEF:
+            return Fault(
+                "invalid_json", "the text begins with byte 0xef, a byte order mark: RFC 8259 section 8.1 forbids it"
+            )
+        return Fault("invalid_json", f"expected {wanted}, found {_show(data, i)}")
+
+
+def character_start(data: bytes, i: int) -> int:
+    """First byte of the UTF-8 character that byte ``i`` belongs to."""
+    while data[i] & 0xC0 == 0x80:
+        i -= 1
+    return i
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:40]}…"
+
+
+def _show(data: bytes, i: int) -> str:
+    """The byte at ``i``, for a message. One byte only: a message must not depend on what was already fed."""
+    return repr(chr(data[i])) if 0x20 <= data[i] < 0x7F else f"byte 0x{data[i]:02x}"
