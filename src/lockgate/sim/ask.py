@@ -1,0 +1,108 @@
+"""What a request asks for: a chat-completions body, read and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from lockgate.errors import BadRequest
+from lockgate.sim.documents import MODELS
+from lockgate.sim.entry import Entry
+from lockgate.sim.options import Choices
+from lockgate.sim.prose import Prose
+
+
+class UnknownModel(BadRequest):
+    """A model that the simulator does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request.
+
+    Attributes:
+        model: Name as asked for.
+        entry: What the model writes.
+        choices: The simulator's defaults with the request's ``sim`` object on top.
+        is_stream: Whether events are wanted, or one answer.
+        tool: Name of the tool whose arguments the document becomes; None for content.
+        prompt_tokens: A guess, for the usage.
+    """
+
+    model: str
+    entry: Entry | Prose
+    choices: Choices
+    is_stream: bool
+    tool: str | None
+    prompt_tokens: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the document, the entry's own if none was chosen."""
+        return self.choices.size_bytes or self.entry.default_bytes
+
+
+def read_ask(raw: bytes, defaults: Choices) -> Ask:
+    """Read a request body. Members that the simulator does not know are ignored, as OpenRouter does.
+
+    Raises:
+        UnknownModel: names the known ones.
+        BadRequest: names what is wrong and what to send instead.
+    """
+    body = _decode(raw)
+    messages = body.get("messages")
+    if not (isinstance(messages, list) and messages and all(isinstance(one, dict) for one in messages)):
+        raise BadRequest('messages must be a list with at least one message like {"role": "user", "content": "Hello"}')
+    model = body.get("model")
+    if not isinstance(model, str) or model not in MODELS:
+        raise UnknownModel(f"{str(model)[:80]!r} is not a model of this simulator: known are {', '.join(MODELS)}")
+    is_stream = body.get("stream")
+    if not (is_stream is None or isinstance(is_stream, bool)):
+        raise BadRequest("stream must be true or false")
+    choices = _choices(body, defaults)
+    entry = MODELS[model]
+    tool = _forced_tool(body) or (_first_tool(body) or entry.name.replace("-", "_") if choices.as_tool else None)
+    characters = sum(len(one["content"]) for one in messages if isinstance(one.get("content"), str))
+    return Ask(
+        model, entry, choices, is_stream is True, tool, prompt_tokens=max(1, characters // 4 + 4 * len(messages))
+    )
+
+
+def _decode(raw: bytes) -> dict[str, Any]:
+    try:
+        body = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest(f"the body must be JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object")
+    return body
+
+
+def _choices(body: dict[str, Any], defaults: Choices) -> Choices:
+    wishes = {} if body.get("sim") is None else body["sim"]
+    if not isinstance(wishes, dict):
+        raise BadRequest('sim must be an object like {"rate": 50, "fault": "cut"}')
+    if body.get("seed") is not None:
+        wishes = {"seed": body["seed"], **wishes}  # the API's own seed will do, too
+    return defaults.asked(wishes)
+
+
+def _forced_tool(body: dict[str, Any]) -> str | None:
+    """Name of the tool that the model must call, if it must call one."""
+    choice = body.get("tool_choice")
+    if not body.get("tools") or not (choice == "required" or isinstance(choice, dict)):
+        return None
+    return _tool_name(choice) or _first_tool(body)
+
+
+def _first_tool(body: dict[str, Any]) -> str | None:
+    tools = body.get("tools")
+    return _tool_name(tools[0]) if isinstance(tools, list) and tools else None
+
+
+def _tool_name(tool: object) -> str | None:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    return name if isinstance(name, str) and name else None

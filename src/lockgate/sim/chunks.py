@@ -1,0 +1,145 @@
+"""The wire of one generation: chunks, comments and whole answers, byte for byte in the shape OpenRouter sends.
+
+The order of the members, the empty deltas and the repeated ``finish_reason`` beside ``usage`` are those of recorded
+streams of April 2026 and later. Everything is made from the seed, so the same request gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from lockgate.sim.chance import Dice
+
+COMMENT: Final = b": OPENROUTER PROCESSING\n\n"
+DONE: Final = b"data: [DONE]\n\n"
+PROVIDER: Final = "Simulator"
+
+_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_HEX: Final = "0123456789abcdef"
+_EPOCH: Final = 1_767_225_600  # 2026-01-01: ids and times come from the seed, not from the clock
+_YEAR_S: Final = 31_536_000
+# Credits per token: made up, but of the order that small models cost.
+_PROMPT_PRICE: Final = 0.000_000_25
+_COMPLETION_PRICE: Final = 0.000_001
+# Stands where the text of a delta goes; no name or id can contain it.
+_MARK: Final = "\x00"
+
+_encode = msgspec.json.encode
+
+
+class Chunks:
+    """Makes the events of one generation.
+
+    Args:
+        model: Name of the model as asked for.
+        seed: Decides id, time and fingerprint.
+        prompt_tokens: For the usage.
+        tool: Name of the tool whose arguments are sent; None sends content.
+        stamp: Tells the time in nanoseconds, to be put into each chunk; None leaves it out.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        seed: int,
+        *,
+        prompt_tokens: int,
+        tool: str | None = None,
+        stamp: Callable[[], int] | None = None,
+    ) -> None:
+        dice = Dice(f"ids/{model}/{seed}")
+        created = _EPOCH + dice.below(_YEAR_S)
+        self.id = f"gen-{created}-{dice.letters(_ALPHABET, 20)}"
+        self._call_id = f"call_{dice.letters(_HEX, 24)}"
+        self._fingerprint = f"fp_{dice.letters(_HEX, 10)}"
+        self._head = {"id": self.id, "object": "chat.completion.chunk", "created": created, "model": model}
+        self._prompt_tokens = prompt_tokens
+        self._tool = tool
+        self._stamp = stamp
+        # A delta is made thousands of times per second: all but its text is ready beforehand.
+        delta: dict[str, Any] = {"content": _MARK, "role": "assistant"}
+        if tool is not None:
+            delta = {"content": None, "role": "assistant"}
+            delta["tool_calls"] = [{"index": 0, "function": {"arguments": _MARK}}]
+        self._before, _, self._after = _encode(self._chunk(delta))[:-1].partition(_encode(_MARK))
+
+    def opening(self) -> bytes:
+        """What comes before the first delta: nothing, or the one fragment that has the id and name of the tool call."""
+        if self._tool is None:
+            return b""
+        function = {"name": self._tool, "arguments": ""}
+        call = {"index": 0, "id": self._call_id, "type": "function", "function": function}
+        return self._event(self._chunk({"content": None, "role": "assistant", "tool_calls": [call]}))
+
+    def delta(self, text: str) -> bytes:
+        """One delta."""
+        stamp = b"" if self._stamp is None else b',"sim":{"sent_ns":%d}' % self._stamp()
+        return b"data: %b%b%b%b}\n\n" % (self._before, _encode(text), self._after, stamp)
+
+    def closing(self, n_deltas: int) -> bytes:
+        """What comes after the last delta: the finish, the usage, ``[DONE]``."""
+        empty = {"content": "", "role": "assistant"}
+        finish = self._chunk(empty, self._finish)
+        return self._event(finish) + self._event(finish | {"usage": self._usage(n_deltas)}) + DONE
+
+    def error(self, message: str) -> bytes:
+        """An error in the middle of the stream; nothing follows it."""
+        choice = {"index": 0, "delta": {"content": "", "role": "assistant"}, "finish_reason": "error"}
+        choice["native_finish_reason"] = "error"
+        return self._event({**self._head, "provider": PROVIDER, **failure(message), "choices": [choice]})
+
+    def whole(self, text: str, n_deltas: int) -> bytes:
+        """The whole answer as one JSON object, for requests that do not stream."""
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        if self._tool is not None:
+            function = {"name": self._tool, "arguments": text}
+            call = {"index": 0, "id": self._call_id, "type": "function", "function": function}
+            message |= {"content": None, "tool_calls": [call]}
+        choice = {"logprobs": None, "finish_reason": self._finish, "native_finish_reason": self._finish}
+        answer = {**self._head, "object": "chat.completion", "provider": PROVIDER}
+        answer["choices"] = [{**choice, "index": 0, "message": message}]
+        return _encode({**answer, "system_fingerprint": self._fingerprint, "usage": self._usage(n_deltas)})
+
+    @property
+    def _finish(self) -> str:
+        return "stop" if self._tool is None else "tool_calls"
+
+    def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "native_finish_reason": finish, "logprobs": None}
+        return {**self._head, "provider": PROVIDER, "choices": [choice], "system_fingerprint": self._fingerprint}
+
+    def _event(self, chunk: dict[str, Any]) -> bytes:
+        stamp = {} if self._stamp is None else {"sim": {"sent_ns": self._stamp()}}
+        return b"data: %b\n\n" % _encode(chunk | stamp)
+
+    def _usage(self, n_deltas: int) -> dict[str, Any]:
+        prompt_cost = round(self._prompt_tokens * _PROMPT_PRICE, 10)
+        completion_cost = round(n_deltas * _COMPLETION_PRICE, 10)
+        cost = round(prompt_cost + completion_cost, 10)
+        return {
+            "prompt_tokens": self._prompt_tokens,
+            "completion_tokens": n_deltas,
+            "total_tokens": self._prompt_tokens + n_deltas,
+            "cost": cost,
+            "is_byok": False,
+            "prompt_tokens_details": {
+                "cached_tokens": 0,
+                "cache_write_tokens": 0,
+                "audio_tokens": 0,
+                "video_tokens": 0,
+            },
+            "cost_details": {
+                "upstream_inference_cost": cost,
+                "upstream_inference_prompt_cost": prompt_cost,
+                "upstream_inference_completions_cost": completion_cost,
+            },
+            "completion_tokens_details": {"reasoning_tokens": 0, "image_tokens": 0, "audio_tokens": 0},
+        }
+
+
+def failure(message: str, code: int = 502, error_type: str = "provider_unavailable") -> dict[str, Any]:
+    """An error object as OpenRouter words it, in a chunk or as the body of an answer."""
+    return {"error": {"code": code, "message": message, "metadata": {"error_type": error_type}}}

@@ -1,0 +1,28 @@
+"""The catalogue: what the simulated models can write."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+from lockgate.sim.entry import Entry
+from lockgate.sim.kinds.people import ITINERARY, LAB_REPORT, ORG_CHART, POLL
+from lockgate.sim.kinds.records import CHESS, LOG_LINES, WEATHER
+from lockgate.sim.kinds.trade import INVOICE, PRODUCTS, RECIPES
+from lockgate.sim.kinds.wide import GLOSSARY, PLACES
+from lockgate.sim.prose import Prose
+
+#: Every kind of document, by name.
+CATALOGUE: Final = MappingProxyType(
+    {
+        entry.name: entry
+        for entry in (
+            *(PRODUCTS, ITINERARY, LAB_REPORT, INVOICE, CHESS, WEATHER),
+            *(ORG_CHART, RECIPES, LOG_LINES, PLACES, POLL, GLOSSARY),
+        )
+    }
+)
+
+_WRITERS: Final[tuple[Entry | Prose, ...]] = (*CATALOGUE.values(), Prose())
+#: What can be asked for, by the name of the model. ``sim/text`` writes prose.
+MODELS: Final = MappingProxyType({f"sim/{writer.name}": writer for writer in _WRITERS})

@@ -1,0 +1,123 @@
+"""What can be chosen: for the whole simulator, and by each request in its ``sim`` object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, NamedTuple
+
+from lockgate.errors import BadRequest
+from lockgate.sim.faults import Fault
+
+#: Longest document; what benches of long documents need, and no request can fill the memory.
+MAX_SIZE_BYTES: Final = 4 * 1024 * 1024
+_MAX_RATE: Final = 1_000_000
+_MAX_COALESCE: Final = 100
+_MAX_WHOLE: Final = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a request can choose. The field names are the names in the ``sim`` object.
+
+    Attributes:
+        seed: Same seed, same bytes.
+        size_bytes: About how long the document is; None takes what suits its kind.
+        rate: Deltas per second; 0 is full speed.
+        fault: What goes wrong; None for nothing.
+        at_bytes: Byte of the document where the fault strikes; None leaves it to the seed.
+        as_tool: Send the document as the arguments of a tool call.
+        coalesce: So many deltas go out in one write.
+        stamp: Put the time of sending into each chunk, for measurements on one machine.
+    """
+
+    seed: int = 1
+    size_bytes: int | None = None
+    rate: float = 0.0
+    fault: Fault | None = None
+    at_bytes: int | None = None
+    as_tool: bool = False
+    coalesce: int = 1
+    stamp: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks each value, whoever gave it.
+
+        Raises:
+            BadRequest: names the option and what it may be.
+        """
+        for name, rule in _RULES.items():
+            value = getattr(self, name)
+            if not rule.allows(value):
+                raise BadRequest(f"sim.{name} must be {rule.words}, not {str(value)[:60]!r}")
+        object.__setattr__(self, "fault", Fault(self.fault) if self.fault is not None else None)
+
+    def asked(self, wishes: Mapping[str, Any]) -> Choices:
+        """These choices with a request's own wishes on top.
+
+        Raises:
+            BadRequest: an unknown option, or a value that it cannot have.
+        """
+        unknown = [name for name in wishes if name not in _RULES]
+        if unknown:
+            raise BadRequest(f"sim.{unknown[0][:60]} is no option: known are {', '.join(_RULES)}")
+        return replace(self, **wishes)
+
+
+class _Rule(NamedTuple):
+    allows: Callable[[Any], bool]
+    words: str
+
+
+def _is_whole(low: int, high: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_rate(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 <= value <= _MAX_RATE  # which leaves out NaN and Infinity, too
+
+
+def _or_none(allows: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or allows(value)
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_fault(value: Any) -> bool:
+    return isinstance(value, str) and value in {*Fault}
+
+
+_RULES: Final[dict[str, _Rule]] = {
+    "seed": _Rule(_is_whole(-_MAX_WHOLE, _MAX_WHOLE), "a whole number"),
+    "size_bytes": _Rule(_or_none(_is_whole(1, MAX_SIZE_BYTES)), f"a whole number from 1 to {MAX_SIZE_BYTES}, or null"),
+    "rate": _Rule(_is_rate, f"deltas per second from 0 (full speed) to {_MAX_RATE}"),
+    "fault": _Rule(_or_none(_is_fault), f"{', '.join(Fault)}, or null"),
+    "at_bytes": _Rule(_or_none(_is_whole(0, _MAX_WHOLE)), "a whole number from 0 on, or null"),
+    "as_tool": _Rule(_is_bool, "true or false"),
+    "coalesce": _Rule(_is_whole(1, _MAX_COALESCE), f"a whole number from 1 to {_MAX_COALESCE}"),
+    "stamp": _Rule(_is_bool, "true or false"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SimOptions(Choices):
+    """The whole simulator. The choices inherited are the defaults of requests that do not choose.
+
+    Attributes:
+        host: Address to listen on.
+        port: TCP port; 0 takes any free one.
+        stall_s: A stalled request is broken off after so many seconds at most.
+        kept_requests: So many recent requests are remembered.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8701
+    stall_s: float = 600.0
+    kept_requests: int = 256
+
+    def choices(self) -> Choices:
+        """The part that requests can choose."""
+        return Choices(**{one.name: getattr(self, one.name) for one in fields(Choices)})

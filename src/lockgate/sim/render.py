@@ -1,0 +1,97 @@
+"""Values to JSON text, in the ways models write it, with the place of every scalar.
+
+The text is the same, byte for byte, as ``json.dumps`` would give; only that one does not tell where a value stands.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from lockgate.sim.shapes import Json
+
+#: Member names and element indexes that lead from the root to a value.
+Path: TypeAlias = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a document is written."""
+
+    indent: int | None = None
+    comma: str = ","
+    colon: str = ":"
+    is_ascii: bool = False
+
+
+COMPACT = Style()
+SPACED = Style(comma=", ", colon=": ")
+PRETTY = Style(indent=2, colon=": ")
+#: Spaced, and every character beyond ASCII as an escape, as ``json.dumps`` writes by default.
+ESCAPED = Style(comma=", ", colon=": ", is_ascii=True)
+
+
+# One encoder each: ``json.dumps`` with an argument makes a new one per call.
+_RAW: Final = json.JSONEncoder(ensure_ascii=False).encode
+_ASCII: Final = json.JSONEncoder(ensure_ascii=True).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a scalar stands: its first byte in the UTF-8 text, and the path to it."""
+
+    at: int
+    path: Path
+
+
+def render(value: Json, style: Style) -> str:
+    """The JSON text of a value."""
+    pieces: list[str] = []
+    _write(value, style, "\n", pieces, None, ())
+    return "".join(pieces)
+
+
+def places(value: Json, style: Style) -> list[Place]:
+    """Where the scalars stand in the rendered text, in the order of the text. Member names are no scalars."""
+    pieces: list[str] = []
+    marks: list[tuple[int, Path]] = []
+    _write(value, style, "\n", pieces, marks, ())
+    found, at, seen = [], 0, 0
+    for index, path in marks:
+        at += sum(len(piece.encode()) for piece in pieces[seen:index])
+        seen = index
+        found.append(Place(at, path))
+    return found
+
+
+def _write(
+    value: Json, style: Style, line: str, pieces: list[str], marks: list[tuple[int, Path]] | None, path: Path
+) -> None:
+    """Append the text of a value. ``line`` is the line feed and indentation of the value's own level."""
+    if isinstance(value, dict | list) and value:
+        _write_container(value, style, line, pieces, marks, path)
+        return
+    if marks is not None and not isinstance(value, dict | list):
+        marks.append((len(pieces), path))
+    pieces.append((_ASCII if style.is_ascii else _RAW)(value))
+
+
+def _write_container(
+    value: Json, style: Style, line: str, pieces: list[str], marks: list[tuple[int, Path]] | None, path: Path
+) -> None:
+    is_object = isinstance(value, dict)
+    encode = _ASCII if style.is_ascii else _RAW
+    inner = "" if style.indent is None else line + " " * style.indent
+    pieces.append(("{" if is_object else "[") + inner)
+    comma = style.comma + inner
+    for index, entry in enumerate(value.items() if is_object else value):
+        if index:
+            pieces.append(comma)
+        if is_object:
+            name, member = entry
+            pieces.append(encode(name) + style.colon)
+            _write(member, style, inner, pieces, marks, () if marks is None else (*path, name))
+        else:
+            _write(entry, style, inner, pieces, marks, () if marks is None else (*path, index))
+    pieces.append(("" if style.indent is None else line) + ("}" if is_object else "]"))
