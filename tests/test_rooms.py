@@ -24,7 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway": {"gate", "protocol", "registry", "observe", "upstream", "store", "delivery", "config", "__init__"},
     "config": set(),
     "errors": set(),
-    "cli": {"gate", "gateway", "sim", "config", "client", "__init__"},
+    "cli": {"gate", "gateway", "sim", "config", "client", "terminal", "__init__"},
+    "terminal": {"__init__"},
     "__init__": {"gate"},
     "__main__": {"cli"},
 }

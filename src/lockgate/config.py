@@ -11,7 +11,7 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -87,9 +87,18 @@ class Store(_Section):
 
     kind: Literal["sqlite", "memory"] = Field("sqlite", description="sqlite survives a restart; memory is for tests.")
     path: Path = Field(Path("lockgate.db"), description="SQLite file; made if missing, with its folder.")
+    retain_s: float = Field(86_400, ge=0, description="How long a closed stream can be read, in seconds.")
     synchronous: Literal["NORMAL", "FULL"] = Field(
         "NORMAL", description="NORMAL survives kill -9 of the gateway, FULL also a power cut (and waits for the disk)."
     )
+
+
+class Playground(_Section):
+    """The page for people."""
+
+    enabled: bool = Field(True, description="Serve the playground at /.")
+    # What upstream sent is shown beside what was released; that copy is not judged, so it is for demos only.
+    keep_upstream: bool = Field(False, description="Let callers keep a copy of what upstream sent, in memory.")
 
 
 class Retry(_Section):
@@ -145,6 +154,7 @@ class Settings(BaseSettings):
     delivery: Delivery = Field(default_factory=Delivery)
     validation: Validation = Field(default_factory=Validation)
     monitoring: Monitoring = Field(default_factory=Monitoring)
+    playground: Playground = Field(default_factory=Playground)
 
     @model_validator(mode="after")
     def _one_key(self) -> Settings:
@@ -175,17 +185,18 @@ def _read_file(path: Path) -> dict[str, Any]:
     return found
 
 
+_NAMES: Final[dict[str, str]] = {
+    field.alias: name
+    for section in (Delivery, Retry, Validation, Monitoring)
+    for name, field in section.model_fields.items()
+    if field.alias
+}
+_ALIASES: Final = {name: alias for alias, name in _NAMES.items()}
+
+
 def _by_name(given: dict[str, Any]) -> dict[str, Any]:
     """Spell the keys of sections as the environment does, so that one key never comes under two names."""
-    aliases = {
-        field.alias: name
-        for section in (Delivery, Retry, Validation, Monitoring)
-        for name, field in section.model_fields.items()
-        if field.alias
-    }
-    return {
-        aliases.get(key, key): _by_name(value) if isinstance(value, dict) else value for key, value in given.items()
-    }
+    return {_NAMES.get(key, key): _by_name(value) if isinstance(value, dict) else value for key, value in given.items()}
 
 
 def load(path: Path | None = None, flags: dict[str, Any] | None = None) -> Settings:
@@ -224,7 +235,7 @@ def load(path: Path | None = None, flags: dict[str, Any] | None = None) -> Setti
 
 
 def _line(error: Any, path: Path | None) -> str:
-    key = ".".join(str(part) for part in error["loc"]) or "settings"
+    key = ".".join(_ALIASES.get(part, str(part)) for part in error["loc"]) or "settings"
     came_from = f" (from {path}, LOCKGATE_* or flags)" if path else " (from LOCKGATE_* or flags)"
     given = "" if isinstance(error.get("input"), dict) else f", not {str(error.get('input'))[:60]!r}"
     if "key" in key.rsplit(".", 1)[-1]:

@@ -183,6 +183,12 @@ class OwnerGone(StoreError):
     recoverable = True
 
 
+class InternalError(StoreError):
+    """A bug in lockgate, or a machine that is out of something. The log of the gateway has the details."""
+
+    code = "internal_error"
+
+
 # -- the client --------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +208,19 @@ class Cancelled(DeliveryError):
     """A caller cancelled the stream."""
 
     code = "cancelled"
+
+
+class Busy(DeliveryError):
+    """A limit of this gateway is reached, or it is shutting down: try again later, or at another node."""
+
+    code = "busy"
+    recoverable = True
+
+
+class Forbidden(DeliveryError):
+    """The token is missing or wrong, or the request came under a host name that is not this gateway's."""
+
+    code = "forbidden"
 
 
 # -- the programmer ----------------------------------------------------------------------------------------------

@@ -94,6 +94,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         ends: Byte after each finished element inside ``text``, counted in released bytes of the channel.
         errors: What went wrong at this point.
         final: Only of kind ``final``.
+        read_s: When its last byte was read from upstream, in seconds since 1970, for measuring latency; 0 if unknown.
     """
 
     kind: Literal["delta", "note", "final"]
@@ -105,6 +106,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     ends: list[int] = []
     errors: list[Problem] = []
     final: StreamEnd | None = None
+    read_s: float = 0.0
 
 
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):

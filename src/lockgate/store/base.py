@@ -136,6 +136,10 @@ class StreamLog(Protocol):
         """Ids of open streams whose owner has not beaten in time, oldest first."""
         ...
 
+    async def expire(self, *, older_than_s: float, limit: int) -> int:
+        """Delete streams that were closed longer ago than this, oldest first; answers how many."""
+        ...
+
     async def delete(self, stream_id: str) -> None: ...
 
     def streams(self, *, limit: int) -> AsyncIterator[tuple[str, Head]]:

@@ -1,0 +1,48 @@
+# Two commands do everything on a fresh Debian machine: `make demo` and `make test`.
+SHELL := /bin/bash
+PYTHON ?= python3
+export LOCKGATE_TEST_DATA ?= $(abspath $(CURDIR)/../shared)
+
+BIN := .venv/bin
+
+.PHONY: demo test check peers acceptance bench docs lock clean
+
+demo: .venv/.server  ## gateway, simulator and playground: no key, no network
+	$(BIN)/lockgate demo
+
+test: .venv/.dev  ## everything that must hold at every commit; under 6 minutes on 2 cores
+	@scripts/system-packages chromium
+	$(BIN)/pytest
+
+check: .venv/.dev  ## style, types, rooms
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest tests/test_rooms.py
+
+peers: .venv/.dev  ## foreign clients and suites
+	@scripts/system-packages chromium
+	$(BIN)/pytest -m peers
+
+acceptance: .venv/.dev  ## long measurements, with figures
+	$(BIN)/pytest -m acceptance -s --timeout 900
+
+bench: .venv/.dev  ## what things cost on this machine
+	@for question in bench/*.py; do echo "== $$question"; $(BIN)/python $$question || exit 1; done
+
+docs: .venv/.dev  ## the pages that are written by the code
+	$(BIN)/python scripts/write_docs.py
+
+lock:  ## pin anew what pyproject.toml asks for (needs uv)
+	scripts/lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis dist build
+
+.venv/.server: requirements/server.lock pyproject.toml
+	@scripts/venv $(PYTHON) requirements/server.lock
+	@touch $@
+
+.venv/.dev: requirements/dev.lock pyproject.toml
+	@scripts/venv $(PYTHON) requirements/dev.lock
+	@touch $@ .venv/.server

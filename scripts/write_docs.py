@@ -1,0 +1,169 @@
+"""Writes the reference pages that are made from the code: errors, settings, the public names, the table of outcomes.
+
+Run by ``make docs``; a test fails when a page is not what this script would write.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+import lockgate
+from lockgate import errors
+from lockgate.config import Settings
+from lockgate.protocol.lifecycle import Ended, Finish, outcome
+
+DOCS: Final = Path(__file__).parents[1] / "docs"
+
+
+def errors_page() -> str:
+    """Every code of the wire."""
+    lines = [
+        "# Error codes",
+        "",
+        "Codes stand in `errors[].code` of an envelope, in `error.code` of an HTTP answer and in metrics.",
+        "They never change meaning. *Recoverable* says whether trying again, or going on, can help.",
+        "",
+        "## Violations of a document",
+        "",
+        "| code | meaning |",
+        "|---|---|",
+        *(f"| `{code}` | {_cell(meaning)} |" for code, meaning in errors.VIOLATIONS.items()),
+        "",
+        "## Everything else",
+        "",
+        "| code | exception | recoverable | meaning |",
+        "|---|---|---|---|",
+    ]
+    for kind in sorted(_error_classes(), key=lambda kind: kind.code):
+        first = (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " ")
+        lines.append(f"| `{kind.code}` | `{kind.__name__}` | {'yes' if kind.recoverable else 'no'} | {_cell(first)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _error_classes() -> list[Any]:
+    found = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)]
+    from lockgate.config import SettingsError
+
+    return [*found, SettingsError]
+
+
+def settings_page() -> str:
+    """Every setting, with its default and its unit."""
+    lines = [
+        "# Settings",
+        "",
+        "Flags go before environment variables, those before the file, that before the defaults. The file is",
+        "`lockgate.toml`, or what `lockgate serve --config` names (`.toml`, `.yaml`, `.json`). In the environment a",
+        "key is written `LOCKGATE_` + section + `__` + name, in upper case: `LOCKGATE_SERVER__PORT=8701`. Any setting",
+        "can be given as a flag: `lockgate serve --set server.port=8701`.",
+    ]
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        assert isinstance(section, type)
+        assert issubclass(section, BaseModel)
+        lines += [
+            "",
+            f"## {name}",
+            "",
+            inspect.getdoc(section) or "",
+            "",
+            "| key | default | environment | meaning |",
+            "|---|---|---|---|",
+        ]
+        lines += _setting_rows(name, section)
+    return "\n".join(lines) + "\n"
+
+
+def _setting_rows(prefix: str, section: type[BaseModel]) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        key = f"{prefix}.{field.alias or name}"
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _setting_rows(key, kind)
+            continue
+        variable = "LOCKGATE_" + "__".join([*prefix.split("."), name]).upper()
+        yield f"| `{key}` | `{_default(field.default)}` | `{variable}` | {_cell(field.description or '')} |"
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "–" if value is None else str(value)
+
+
+def outcomes_page() -> str:
+    """How a stream ends: the table of protocol/lifecycle.py, drawn out."""
+    lines = [
+        "# Outcomes",
+        "",
+        "What becomes of a channel, from the state of its gate after `close`, the last `finish_reason`, whether an",
+        "error or a refusal came, and how the connection ended. A stream is as bad as its worst channel: complete",
+        "only when all its channels are. `[DONE]` alone proves nothing.",
+        "",
+        "| gate | finish_reason | came | connection | outcome |",
+        "|---|---|---|---|---|",
+    ]
+    for state, trouble, ended, finish in product(
+        ("complete", "incomplete", "halted"), ("none", "error", "refusal"), Ended, Finish
+    ):
+        found = outcome(state, finish, has_error=trouble == "error", has_refusal=trouble == "refusal", ended=ended)
+        lines.append(f"| {state} | {finish} | {trouble} | {ended} | **{found}** |")
+    return "\n".join(lines) + "\n"
+
+
+def api_page() -> str:
+    """The public names of the library."""
+    lines = ["# Library", "", "`import lockgate`: everything here is public, everything else may change.", ""]
+    for name in sorted(lockgate.__all__, key=str.lower):
+        thing = getattr(lockgate, name)
+        lines += [f"## `lockgate.{name}`", ""]
+        if inspect.isfunction(thing):
+            lines += ["```python", f"{name}{inspect.signature(thing)}".replace("lockgate.gate.", ""), "```", ""]
+        has_own_doc = inspect.isclass(thing) or inspect.isfunction(thing)
+        text = inspect.getdoc(thing) if has_own_doc else None
+        lines += [text if text else f"`{thing}`", ""]
+        if inspect.isclass(thing) and not issubclass(thing, Exception):
+            lines += _methods(thing)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _methods(kind: type) -> Iterator[str]:
+    for name, member in vars(kind).items():
+        text = inspect.getdoc(member)
+        if not name.startswith("_") and text and (inspect.isfunction(member) or isinstance(member, property)):
+            is_call = inspect.isfunction(member)
+            signature = str(inspect.signature(member)).replace("lockgate.gate.", "") if is_call else ""
+            yield f"### `{kind.__name__}.{name}{signature}`\n\n{text}\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("``", "`")
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "reference/errors.md": errors_page,
+    "reference/settings.md": settings_page,
+    "reference/outcomes.md": outcomes_page,
+    "reference/library.md": api_page,
+}
+
+
+def main() -> None:
+    for name, page in PAGES.items():
+        path = DOCS / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page(), encoding="utf-8")
+        print(f"docs/{name}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

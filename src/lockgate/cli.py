@@ -1,0 +1,259 @@
+"""The command ``lockgate``. Every subcommand imports what it needs when it runs, so that ``check`` starts at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lockgate import Completed, Limits, Released, SchemaError, Violated, __version__, compile
+
+app = typer.Typer(
+    name="lockgate",
+    help="Structured LLM output, judged byte by byte while it streams.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+BAD_USAGE = 2
+
+
+def fail(message: str) -> typer.Exit:
+    """One clear line (or one per problem) on standard error, and the exit code for bad usage."""
+    for line in message.splitlines():
+        print(f"lockgate: {line}", file=sys.stderr)
+    return typer.Exit(BAD_USAGE)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Structured LLM output, judged byte by byte while it streams."""
+    if version:
+        print(f"lockgate {__version__}")
+        raise typer.Exit
+
+
+# -- check -----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def check(
+    schema: Annotated[Path, typer.Option("--schema", "-s", help="JSON Schema file.", show_default=False)],
+    file: Annotated[str, typer.Argument(help="Document to check; - reads standard input as it arrives.")] = "-",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")] = False,
+    draft: Annotated[str | None, typer.Option(help="4, 6, 7, 2019-09 or 2020-12, if $schema does not say.")] = None,
+    formats: Annotated[bool, typer.Option(help="Assert format.")] = True,
+    duplicate_members: Annotated[bool, typer.Option(help="Accept a member name twice in one object.")] = False,
+) -> None:
+    """Judge a document while it arrives. Exit 0: complete. 1: violated or incomplete. 2: bad usage or schema."""
+    try:
+        compiled = compile(
+            schema.read_bytes(), draft=draft, formats=formats, limits=Limits(duplicate_members=duplicate_members)
+        )
+    except OSError as error:
+        raise fail(f"--schema {schema}: {error.strerror}") from None
+    except SchemaError as error:
+        raise fail(f"--schema {schema}: {error}") from None
+    gate = compiled.gate()
+    with _source(file) as pieces, _report(as_json) as report:
+        try:
+            for piece in pieces:
+                report.take(gate.feed(piece), gate)
+                if gate.state == "halted":
+                    break
+            report.take(gate.close(clean=True), gate)
+        except OSError as error:
+            raise fail(f"{file}: {error.strerror}") from None
+    raise typer.Exit(0 if gate.state == "complete" else 1)
+
+
+@contextlib.contextmanager
+def _source(file: str) -> Iterator[Iterator[bytes]]:
+    """The bytes as they arrive: a read returns what is there and does not wait for a full buffer."""
+    if file == "-":
+        yield iter(lambda: os.read(sys.stdin.fileno(), 65536), b"")
+        return
+    try:
+        handle = open(file, "rb", buffering=0)  # noqa: SIM115  (closed below, after the caller's block)
+    except OSError as error:
+        raise fail(f"{file}: {error.strerror}") from None
+    with handle:
+        yield iter(lambda: handle.read(65536) or b"", b"")
+
+
+class _JSONReport:
+    """Every event as one JSON object a line, at once."""
+
+    def take(self, events: list[Any], gate: Any) -> None:
+        for event in events:
+            match event:
+                case Released(data=data, at=at):
+                    said: dict[str, Any] = {"event": "released", "at": at, "text": data.decode()}
+                case Violated():
+                    fields = {name: getattr(event, name) for name in event.__struct_fields__}
+                    said = {"event": "violated", **fields}
+                case Completed(at=at):
+                    said = {"event": "completed", "at": at}
+            print(json.dumps(said, ensure_ascii=False), flush=True)
+
+    def close(self) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _report(as_json: bool) -> Iterator[Any]:
+    if as_json:
+        report: Any = _JSONReport()
+    else:
+        from lockgate.terminal import LiveReport
+
+        report = LiveReport(sys.stdout)
+    try:
+        yield report
+    finally:
+        report.close()
+
+
+# -- serve -----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def serve(
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML, YAML or JSON file.")] = None,
+    host: Annotated[str | None, typer.Option(help="server.host")] = None,
+    port: Annotated[int | None, typer.Option(help="server.port")] = None,
+    base_url: Annotated[str | None, typer.Option(help="upstream.base_url")] = None,
+    store: Annotated[Path | None, typer.Option(help="store.path")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="Any setting: --set delivery.heartbeat_s=5", metavar="KEY=VALUE")
+    ] = None,
+) -> None:
+    """Run the gateway. Settings come from flags, then LOCKGATE_* variables, then the file."""
+    from lockgate.config import SettingsError, load
+
+    flags = _flags(setting or [])
+    for key, value in (
+        ("server.host", host),
+        ("server.port", port),
+        ("upstream.base_url", base_url),
+        ("store.path", store),
+    ):
+        if value is not None:
+            _put(flags, key, value)
+    try:
+        settings = load(config, flags)
+        from lockgate.gateway.serve import serve as run
+
+        print(f"lockgate {__version__} on http://{settings.server.host}:{settings.server.port}", flush=True)
+        run(settings)
+    except SettingsError as error:
+        raise fail(str(error)) from None
+
+
+def _flags(assignments: list[str]) -> dict[str, Any]:
+    flags: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key:
+            raise fail(f"--set {assignment}: write KEY=VALUE, like --set server.port=8701")
+        _put(flags, key, _value(value))
+    return flags
+
+
+def _value(text: str) -> Any:
+    """JSON where it is JSON (numbers, booleans, lists), else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _put(flags: dict[str, Any], key: str, value: Any) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        inner = flags.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise fail(f"--set {key}: {section} is a setting, not a section")
+        flags = inner
+    flags[name] = value
+
+
+# -- sim and demo ----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def sim(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8701,
+    seed: Annotated[int, typer.Option(help="Seed of documents and cuts, if a request has none.")] = 1,
+    rate: Annotated[float, typer.Option(help="Deltas per second, if a request has none; 0 is full speed.")] = 60,
+) -> None:
+    """Run the simulated upstream: an OpenRouter-compatible server with documents and faults of our own."""
+    from lockgate.sim.server import SimOptions, run
+
+    try:
+        run(SimOptions(host=host, port=port, seed=seed, rate=rate))
+    except OSError as error:
+        raise fail(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+
+
+@app.command()
+def demo(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="TCP port of the gateway and the playground.")] = 8700,
+) -> None:
+    """Gateway, simulator and playground in one go: no key, no network."""
+    from lockgate.config import SettingsError, load
+    from lockgate.gateway.serve import check_address
+    from lockgate.gateway.serve import serve as run
+
+    with tempfile.TemporaryDirectory(prefix="lockgate-demo-") as folder, _simulator() as sim_url:
+        flags = {
+            "server": {"host": host, "port": port, "drain_s": 2},
+            "upstream": {"base_url": sim_url, "name": "simulator"},
+            "store": {"path": str(Path(folder) / "demo.db")},
+            "playground": {"keep_upstream": True},
+        }
+        try:
+            settings = load(None, flags)
+            check_address(settings)
+            print(f"playground  http://{host}:{port}/\nsimulator   {sim_url}\nCtrl-C ends both.", flush=True)
+            run(settings)
+        except SettingsError as error:
+            raise fail(str(error)) from None
+
+
+@contextlib.contextmanager
+def _simulator() -> Iterator[str]:
+    """The simulator as a process of its own; it is ended with the block."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "lockgate", "sim", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for the gateway, which ends the simulator when it is done
+    )
+    try:
+        assert child.stdout is not None
+        line = child.stdout.readline().strip()
+        if not line.startswith("http"):
+            raise fail("the simulator did not start; run `lockgate sim` to see why")
+        yield f"{line.rstrip('/')}/v1"
+    finally:
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait(timeout=5)

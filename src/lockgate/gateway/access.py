@@ -1,0 +1,67 @@
+"""Who may talk to the gateway, checked before any route: the host name, and pages of other origins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+#: Headers that scripts of other origins may read.
+EXPOSED: Final = ("Stream-Next-Offset", "Stream-Up-To-Date", "Stream-Closed", "Location", "Retry-After")
+
+
+class HostCheck:
+    """Refuses requests under a name that is not ours.
+
+    A page can make a browser resolve its own name to this address (DNS rebinding) and then speak as same-origin; the
+    ``Host`` header is what gives it away.
+    """
+
+    def __init__(self, app: App, allowed_hosts: Sequence[str]) -> None:
+        self._app = app
+        self._allowed = frozenset(host.lower() for host in allowed_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket") and "*" not in self._allowed:
+            host = Headers(scope=scope).get("host", "")
+            if host_name(host) not in self._allowed:
+                await _refuse(host, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def host_name(host: str) -> str:
+    """The name in a ``Host`` header, without the port; an IPv6 address keeps its brackets (RFC 3986 section 3.2.2)."""
+    if host.startswith("["):
+        return host[: host.find("]") + 1].lower()
+    return host.partition(":")[0].lower()
+
+
+async def _refuse(host: str, send: Send) -> None:
+    message = f"host {host[:100]!r} is not one of this gateway's names; add it to server.allowed_hosts"
+    body = json.dumps({"error": {"code": "forbidden", "message": message}}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 421, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def with_cors(app: App, origins: Sequence[str]) -> App:
+    """Let pages of other origins read; credentials only where the origins are listed one by one."""
+    return CORSMiddleware(
+        app,
+        allow_origins=list(origins),
+        allow_methods=["GET", "HEAD", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "Cache-Control"],
+        allow_credentials="*" not in origins,
+        expose_headers=list(EXPOSED),
+        max_age=600,
+    )

@@ -1,0 +1,136 @@
+"""What a caller asks for: a chat-completions body with an optional ``lockgate`` section, checked and compiled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from lockgate import Gate, Limits, Schema, compile, passthrough
+from lockgate.errors import BadRequest, SchemaError
+
+_OPTIONS: Final = frozenset({"schema", "draft", "formats", "recovery", "keep_upstream"})
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One generation to come.
+
+    Attributes:
+        body: What goes upstream.
+        content: Schema of the ``content`` channels; None lets any text through.
+        tools: Schema of the arguments, by tool name.
+        must_call: Whether the request forces a tool call, so that an answer without one is incomplete.
+        keep_upstream: Keep what upstream sent, before the gate, for people to look at (demo only).
+    """
+
+    body: dict[str, Any]
+    content: Schema | None = None
+    tools: dict[str, Schema] = field(default_factory=dict)
+    must_call: bool = False
+    keep_upstream: bool = False
+    any_json: Schema | None = None
+
+    def schema_of(self, channel: str, tool: str | None) -> Schema | None:
+        """What a channel must satisfy; arguments of a tool that nobody declared must at least be JSON."""
+        if tool is not None:
+            return self.tools.get(tool, self.any_json)
+        return self.content
+
+    def gate_of(self, schema: Schema | None) -> Gate:
+        return schema.gate() if schema is not None else passthrough()
+
+
+def read_plan(text: bytes, limits: Limits) -> Plan:
+    """Check and compile a request body.
+
+    Raises:
+        BadRequest: says what is wrong, where, and what to send instead.
+    """
+    try:
+        body = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object, like a chat-completions request")
+    if not isinstance(body.get("model"), str) or not body["model"]:
+        raise BadRequest("model: must be a string that names the model")
+    if not isinstance(body.get("messages"), list) or not body["messages"]:
+        raise BadRequest("messages: must be a non-empty array of chat messages")
+    options = body.pop("lockgate", None) or {}
+    _check_options(options)
+    draft, formats = options.get("draft"), options.get("formats", True)
+
+    def compiled(schema: Any, where: str) -> Schema:
+        try:
+            return compile(schema, draft=draft, formats=formats, limits=limits)
+        except SchemaError as error:
+            raise BadRequest(f"{where}: {error}") from None
+
+    content = options.get("schema")
+    if content is not None:
+        content_schema: Schema | None = compiled(content, "lockgate.schema")
+    else:
+        content_schema = _response_schema(body.get("response_format"), compiled)
+    tools = _tools(body.get("tools"), compiled)
+    return Plan(
+        body,
+        content=content_schema,
+        tools=tools,
+        must_call=_forces_call(body.get("tool_choice")),
+        keep_upstream=bool(options.get("keep_upstream", False)),
+        any_json=compile(True, limits=limits),
+    )
+
+
+def _check_options(options: Any) -> None:
+    if not isinstance(options, dict):
+        raise BadRequest("lockgate: must be an object")
+    unknown = sorted(options.keys() - _OPTIONS)
+    if unknown:
+        raise BadRequest(f"lockgate.{unknown[0]}: there is no such option; use {', '.join(sorted(_OPTIONS))}")
+    if options.get("recovery", "halt") != "halt":
+        raise BadRequest(f"lockgate.recovery: {options['recovery']!r} is not available; use 'halt'")
+    for name in ("formats", "keep_upstream"):
+        if not isinstance(options.get(name, True), bool):
+            raise BadRequest(f"lockgate.{name}: must be true or false")
+    if not isinstance(options.get("draft", 7), int | str):
+        raise BadRequest("lockgate.draft: must be 4, 6, 7, 2019-09 or 2020-12")
+
+
+def _response_schema(response_format: Any, compiled: Any) -> Schema | None:
+    if response_format is None:
+        return None
+    kind = response_format.get("type") if isinstance(response_format, dict) else None
+    match kind:
+        case "json_schema":
+            # OpenAI nests the schema, llama.cpp also takes it beside the type.
+            holder = response_format.get("json_schema", response_format)
+            schema = holder.get("schema") if isinstance(holder, dict) else None
+            if schema is None:
+                raise BadRequest("response_format.json_schema.schema: is missing")
+            return compiled(schema, "response_format.json_schema.schema")  # type: ignore[no-any-return]
+        case "json_object":
+            return compiled({"type": "object"}, "response_format")  # type: ignore[no-any-return]
+        case str():
+            return None  # text, grammar, python: no JSON to judge
+    raise BadRequest("response_format: must be an object with a type, like json_schema")
+
+
+def _tools(tools: Any, compiled: Any) -> dict[str, Schema]:
+    if tools is None:
+        return {}
+    if not isinstance(tools, list):
+        raise BadRequest("tools: must be an array")
+    found: dict[str, Schema] = {}
+    for at, tool in enumerate(tools):
+        function = tool.get("function") if isinstance(tool, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            continue  # a server tool of the provider's; its calls do not come to us
+        found[function["name"]] = compiled(function.get("parameters", {}), f"tools[{at}].function.parameters")
+    return found
+
+
+def _forces_call(tool_choice: Any) -> bool:
+    return tool_choice in ("required", "any") or (isinstance(tool_choice, dict) and tool_choice.get("type") != "none")

@@ -1,0 +1,154 @@
+"""kill -9 and SIGTERM: readers get what was committed and an honest end; nobody waits for ever (P4)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.gateway.nodes import Node, Reader, Upstream, answer, chunk, create, running
+
+WORDS = [f"word {number} é 😀 " for number in range(4000)]
+
+
+async def has_read(reader: Reader, count: int) -> None:
+    """Wait until a reader has that many characters."""
+    while len(reader.text()) < count:
+        reader.grown.clear()
+        await reader.grown.wait()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.timeout(90)
+def test_killed_in_the_middle(tmp_path: Path, seed: int) -> None:
+    """Three readers, the gateway is killed at a seeded moment of a running stream, and started again."""
+    rng = random.Random(seed)
+
+    async def run() -> None:
+        def play(body: dict[str, Any]) -> Any:
+            yield from (chunk(word) for word in WORDS)
+            yield ...
+
+        async with Upstream(play) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
+            made = await create(node.url)
+            readers = [Reader(node.url + made["urls"]["stream"]) for _ in range(3)]
+            reading = [asyncio.create_task(reader.run()) for reader in readers]
+            await asyncio.wait_for(has_read(readers[0], rng.randrange(1, len("".join(WORDS)))), 30)
+            node.kill()
+            before = [len(reader.envelopes) for reader in readers]
+            await node.start()
+            await asyncio.wait_for(asyncio.gather(*reading), 30)
+        for reader, had in zip(readers, before, strict=True):
+            assert reader.connections >= 2
+            assert len(reader.envelopes) >= had
+            assert "".join(WORDS).startswith(reader.text())  # and each record once, in order
+            assert (reader.final["state"], reader.final["reason"]) == ("failed", "owner_gone")
+            assert [error["code"] for error in reader.errors] == ["owner_gone"]
+        texts = {reader.text() for reader in readers}
+        assert len(texts) == 1, "all readers end with the same text"
+        assert readers[0].last_id is not None
+        assert readers[0].last_id.startswith("0002_"), "the end was written by another owner"
+
+    asyncio.run(run())
+
+
+@pytest.mark.timeout(60)
+def test_a_closed_stream_survives(tmp_path: Path) -> None:
+    """What was complete before a kill is complete after it."""
+
+    async def run() -> None:
+        upstream_of = Upstream(lambda body: answer("hello world", [3, 7]))
+        async with upstream_of as upstream, running(Node(tmp_path, upstream.base_url)) as node:
+            made = await create(node.url)
+            url = node.url + made["urls"]["stream"]
+            first = await Reader(url).run()
+            node.kill()
+            await node.start()
+            second = await Reader(url).run()
+        assert first.final["state"] == "complete"
+        assert second.envelopes == first.envelopes
+
+    asyncio.run(run())
+
+
+@pytest.mark.timeout(60)
+def test_sigterm_lets_streams_finish_then_ends_the_rest(tmp_path: Path) -> None:
+    """Draining: no new streams, an open one may finish, what is open after ``drain_s`` ends as owner_gone."""
+    go_on = asyncio.Event()
+
+    def play(body: dict[str, Any]) -> Any:
+        if body["model"] == "hangs":
+            return [chunk("never "), ...]
+        return [chunk("first "), go_on, *answer("second")]
+
+    async def run() -> None:
+        async with (
+            Upstream(play) as upstream,
+            running(Node(tmp_path, upstream.base_url, server__drain_s=2)) as node,
+        ):
+            finishing, hanging = [
+                Reader(node.url + (await create(node.url, model=model))["urls"]["stream"])
+                for model in ("ends", "hangs")
+            ]
+            reading = [asyncio.create_task(reader.run()) for reader in (finishing, hanging)]
+            await asyncio.wait_for(asyncio.gather(has_read(finishing, 1), has_read(hanging, 1)), 20)
+            node.terminate()
+            await asyncio.wait_for(_takes_nothing_new(node), 20)
+            go_on.set()
+            await asyncio.wait_for(asyncio.gather(*reading), 30)
+            assert await node.exited() == 0, node.output()
+        assert (finishing.text(), finishing.final["state"]) == ("first second", "complete")
+        assert (hanging.final["state"], hanging.final["reason"]) == ("failed", "owner_gone")
+        assert "Traceback" not in node.output()
+
+    asyncio.run(run())
+
+
+async def _takes_nothing_new(node: Node) -> None:
+    """Wait until a new stream is refused: no connection any more, or 503 on one that was still accepted."""
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    while True:
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(f"{node.url}/v1/streams", json=body) as response,
+            ):
+                if response.status == 503:
+                    assert (await response.json())["error"]["code"] == "busy"
+                    assert "retry-after" in response.headers
+                    return
+        except aiohttp.ClientConnectionError:
+            return
+
+
+@pytest.mark.timeout(60)
+def test_a_reader_that_leaves_is_noticed(tmp_path: Path) -> None:
+    """The gauge of open readers goes down although nothing is being sent."""
+
+    async def run() -> None:
+        async with (
+            Upstream(lambda body: [chunk("x"), ...]) as upstream,
+            running(Node(tmp_path, upstream.base_url)) as node,
+        ):
+            made = await create(node.url)
+            reader = Reader(node.url + made["urls"]["stream"])
+            reading = asyncio.create_task(reader.run())
+            await asyncio.wait_for(has_read(reader, 1), 20)
+            await asyncio.wait_for(_readers(node, 1), 20)
+            reading.cancel()
+            await asyncio.wait([reading])
+            await asyncio.wait_for(_readers(node, 0), 20)
+
+    asyncio.run(run())
+
+
+async def _readers(node: Node, wanted: int) -> None:
+    async with aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{node.url}/healthz") as response:
+                if (await response.json())["open_readers"] == wanted:
+                    return

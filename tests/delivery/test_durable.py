@@ -1,0 +1,231 @@
+"""One EventSource connection, driven through ASGI by hand: what it sends, when it waits, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from lockgate.delivery.durable import EventReader, Pace, Readers, where_to_start
+from lockgate.delivery.views import RawView
+from lockgate.errors import BadRequest
+from lockgate.observe.metrics import Meters
+from lockgate.protocol.offsets import START, Offset
+from lockgate.protocol.sse import EventStreamDecoder, ServerSentEvent
+from lockgate.store.memory import MemoryLog
+
+
+class Connection:
+    """The server's side of one response: what was sent, a client that can be slow, and one that can leave."""
+
+    def __init__(self) -> None:
+        self.sent = bytearray()
+        self.writes = 0
+        self.is_ended = False
+        self.flows = asyncio.Event()
+        self.flows.set()
+        self.changed = asyncio.Event()
+        self._left = asyncio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        await self._left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        await self.flows.wait()
+        if message["type"] == "http.response.body":
+            self.sent += message["body"]
+            self.writes += 1
+            self.is_ended = not message["more_body"]
+        self.changed.set()
+
+    def leave(self) -> None:
+        self._left.set()
+
+    @property
+    def events(self) -> list[ServerSentEvent]:
+        return EventStreamDecoder().feed(bytes(self.sent))
+
+    @property
+    def items(self) -> list[Any]:
+        return [item for event in self.events if event.event == "data" for item in json.loads(event.data)]
+
+    async def has(self, wanted: bytes, times: int = 1) -> None:
+        """Wait until that was sent."""
+        async with asyncio.timeout(10):
+            while self.sent.count(wanted) < times:
+                self.changed.clear()
+                await self.changed.wait()
+
+
+class Writer:
+    """Appends numbers to one stream."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self.log = log
+        self._seq = 0
+
+    async def write(self, *numbers: int, close: bool = False) -> None:
+        payloads = [json.dumps(number).encode() for number in numbers]
+        await self.log.append("s", payloads, epoch=1, seq=self._seq, close=close)
+        self._seq += 1
+
+
+@asynccontextmanager
+async def connected(
+    after: Offset = START, *, heartbeat_s: float = 60.0
+) -> AsyncIterator[tuple[Writer, Connection, Any]]:
+    log = MemoryLog()
+    await log.open()
+    assert await log.create("s", b"", owner="test") == 1
+    readers = Readers(Meters(), limit=10)
+    pace = Pace(retry_ms=250, heartbeat_s=heartbeat_s, max_read_bytes=1000)
+    connection = Connection()
+
+    def reading() -> asyncio.Task[None]:
+        reader = EventReader(log, "s", after, view=RawView(), pace=pace, meters=Meters(), readers=readers)
+        return asyncio.create_task(reader.run(connection.receive, connection.send))
+
+    try:
+        yield Writer(log), connection, (reading, readers)
+    finally:
+        await log.shut()
+
+
+def test_records_go_out_as_they_are_committed() -> None:
+    """One data event and one control event a commit, each with its offset; the end is said and the body closed."""
+
+    async def run() -> None:
+        async with connected() as (writer, connection, (reading, readers)):
+            task = reading()
+            await connection.has(b"retry: 250\n")
+            await writer.write(1)
+            await connection.has(b"event: control")
+            await writer.write(2, 3, close=True)
+            await asyncio.wait_for(task, 10)
+            assert connection.items == [1, 2, 3]
+            assert connection.is_ended
+            assert [(event.event, event.last_event_id) for event in connection.events] == [
+                ("data", "0001_0000000000000001"),
+                ("control", "0001_0000000000000001"),
+                ("data", "0001_0000000000000003"),
+                ("control", "0001_0000000000000003"),
+            ]
+            controls = [json.loads(event.data) for event in connection.events if event.event == "control"]
+            assert [control.get("streamClosed") for control in controls] == [None, True]
+            assert all(control["upToDate"] for control in controls)
+            assert readers.count == 0
+
+    asyncio.run(run())
+
+
+def test_a_slow_reader_gets_what_it_missed_in_one_event() -> None:
+    """While a write is blocked the log grows; then everything comes at once, bounded by max_read_bytes."""
+
+    async def run() -> None:
+        async with connected() as (writer, connection, (reading, _)):
+            task = reading()
+            await writer.write(0)
+            await connection.has(b"data:[0]")
+            connection.flows.clear()
+            for number in range(1, 400):
+                await writer.write(number)
+            await writer.write(close=True)
+            connection.flows.set()
+            await asyncio.wait_for(task, 10)
+            assert connection.items == list(range(400))
+            assert connection.writes < 10
+
+    asyncio.run(run())
+
+
+def test_silence_is_filled_with_comments() -> None:
+    async def run() -> None:
+        async with connected(heartbeat_s=0.02) as (writer, connection, (reading, _)):
+            task = reading()
+            await connection.has(b": beat\n\n", times=3)
+            await writer.write(1, close=True)
+            await asyncio.wait_for(task, 10)
+            assert connection.items == [1]
+
+    asyncio.run(run())
+
+
+def test_a_client_that_leaves_ends_its_reader() -> None:
+    """Also while nothing is sent: the reader watches for itself."""
+
+    async def run() -> None:
+        async with connected() as (writer, connection, (reading, readers)):
+            task = reading()
+            await writer.write(1)
+            await connection.has(b"data:[1]")
+            assert readers.count == 1
+            connection.leave()
+            await asyncio.wait_for(task, 10)
+            assert readers.count == 0
+            assert not connection.is_ended
+
+    asyncio.run(run())
+
+
+def test_a_cancelled_reader_leaves_nothing_behind() -> None:
+    async def run() -> None:
+        async with connected() as (writer, connection, (reading, readers)):
+            task = reading()
+            await writer.write(1)
+            await connection.has(b"data:[1]")
+            task.cancel()
+            await asyncio.wait([task])
+            assert readers.count == 0
+            # Only the task that runs this test is left: the watcher is gone too.
+            assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(run())
+
+
+def test_dropped_readers_break_off_without_an_end() -> None:
+    async def run() -> None:
+        async with connected() as (writer, connection, (reading, readers)):
+            task = reading()
+            await writer.write(1)
+            await connection.has(b"data:[1]")
+            assert readers.drop("s") == 1
+            await asyncio.wait_for(task, 10)
+            assert not connection.is_ended
+            assert readers.drop("s") == 0
+
+    asyncio.run(run())
+
+
+def test_reading_starts_after_the_offset() -> None:
+    async def run() -> None:
+        async with connected(Offset(1, 2)) as (writer, connection, (reading, _)):
+            await writer.write(1, 2, 3, 4, close=True)
+            await asyncio.wait_for(reading(), 10)
+            assert connection.items == [3, 4]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("offset", "last_event_id", "expected"),
+    [
+        pytest.param(None, None, START, id="from the start"),
+        pytest.param("-1", None, START, id="from the start, in Durable Streams' words"),
+        pytest.param("now", None, Offset(3, 9), id="from the tail"),
+        pytest.param("0001_0000000000000004", None, Offset(1, 4), id="from an offset"),
+        pytest.param("now", "0001_0000000000000004", Offset(1, 4), id="Last-Event-ID wins"),
+        pytest.param("0001_0000000000000004", "", Offset(1, 4), id="an empty Last-Event-ID is none"),
+    ],
+)
+def test_where_to_start(offset: str | None, last_event_id: str | None, expected: Offset) -> None:
+    assert where_to_start(Offset(3, 9), offset=offset, last_event_id=last_event_id) == expected
+
+
+def test_a_malformed_offset_says_what_one_looks_like() -> None:
+    with pytest.raises(BadRequest, match="0000_0000000000000000"):
+        where_to_start(START, offset="yesterday", last_event_id=None)

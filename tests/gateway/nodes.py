@@ -1,0 +1,280 @@
+"""Real parts for tests: a gateway as a process of its own, an upstream that plays what it is told, a reader."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from lockgate.protocol.sse import EventStreamDecoder
+
+DEADLINE_S = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Node:
+    """A gateway in a process of its own, on a port and a log that outlive it."""
+
+    def __init__(self, folder: Path, base_url: str, **settings: Any) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._command = [sys.executable, "-m", "lockgate", "serve", "--port", str(self.port), "--base-url", base_url]
+        self._command += [
+            "--store",
+            str(folder / "log.db"),
+            "--set",
+            "delivery.retry_ms=20",
+            "--set",
+            "server.drain_s=0.5",
+        ]
+        for key, value in settings.items():
+            self._command += ["--set", f"{key.replace('__', '.')}={json.dumps(value)}"]
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        self._output = open(self._folder / "node.log", "ab")  # noqa: SIM115  (closed in stop)
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith(("LOCKGATE_", "OPENROUTER"))
+        }
+        self._process = subprocess.Popen(
+            self._command,
+            stdout=self._output,
+            stderr=self._output,
+            env=environment,
+            cwd=self._folder,
+            start_new_session=True,
+        )
+        async with asyncio.timeout(DEADLINE_S), aiohttp.ClientSession() as session:
+            while True:
+                assert self._process.poll() is None, self.output()
+                with contextlib.suppress(aiohttp.ClientConnectionError):
+                    async with session.get(f"{self.url}/healthz") as answer:
+                        if answer.status == 200:
+                            return
+                await asyncio.sleep(0.02)  # between two tries to connect: there is nothing else to wait for
+
+    def output(self) -> str:
+        return (self._folder / "node.log").read_text(encoding="utf-8", errors="replace")
+
+    def kill(self) -> None:
+        """kill -9, server and worker at once."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(timeout=DEADLINE_S)
+        self._output.close()
+
+    def terminate(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+
+    async def exited(self) -> int:
+        assert self._process is not None
+        code = await asyncio.to_thread(self._process.wait, DEADLINE_S)
+        self._output.close()
+        return code
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    async def stop(self) -> None:
+        if self.is_running:
+            self.terminate()
+            try:
+                await self.exited()
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+
+
+@contextlib.asynccontextmanager
+async def running(node: Node) -> AsyncIterator[Node]:
+    try:
+        await node.start()
+        yield node
+    finally:
+        await node.stop()
+
+
+class Upstream:
+    """A chat-completions server that answers every request with the pieces that ``play`` gives for its body.
+
+    Pieces go out one write each, as chunks of HTTP/1.1. ``None`` breaks the connection off, ``...`` waits until the
+    client leaves, an ``asyncio.Event`` waits for that, and a number waits until the loop's clock shows it.
+    """
+
+    def __init__(self, play: Callable[[dict[str, Any]], Iterable[bytes | Any | None]]) -> None:
+        self._play = play
+        self._server: asyncio.Server | None = None
+        self.left = asyncio.Event()  # the client went away before the answer was over
+
+    async def __aenter__(self) -> Upstream:
+        self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        self.base_url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))[15:])
+            body = json.loads(await reader.readexactly(length))
+            writer.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
+                b"connection: close\r\n\r\n"
+            )
+            for piece in self._play(body):
+                if piece is None:
+                    writer.transport.abort()
+                    return
+                if isinstance(piece, asyncio.Event):
+                    await piece.wait()
+                    continue
+                if isinstance(piece, float):
+                    await asyncio.sleep(piece - asyncio.get_running_loop().time())
+                    continue
+                if piece is ...:
+                    await writer.drain()
+                    await reader.read()
+                    self.left.set()
+                    return
+                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                await writer.drain()
+            writer.write(b"0\r\n\r\n")
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            self.left.set()
+        finally:
+            writer.close()
+
+
+def chunk(text: str | None = None, *, finish: str | None = None, **more: Any) -> bytes:
+    """One chat-completion chunk as an event."""
+    delta = {"role": "assistant", "content": text} if text is not None else {}
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    body = {"id": "gen-1", "object": "chat.completion.chunk", "model": "m", "choices": [choice], **more}
+    return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+def answer(text: str, cuts: Iterable[int] = ()) -> Iterator[bytes]:
+    """A clean answer with this text, cut into deltas before the given characters."""
+    start = 0
+    for end in [*cuts, len(text)]:
+        yield chunk(text[start:end])
+        start = end
+    yield chunk(finish="stop")
+    yield DONE
+
+
+async def create(url: str, **body: Any) -> dict[str, Any]:
+    """POST /v1/streams; the answer of 201."""
+    body.setdefault("model", "m")
+    body.setdefault("messages", [{"role": "user", "content": "go"}])
+    async with aiohttp.ClientSession() as session, session.post(f"{url}/v1/streams", json=body) as response:
+        assert response.status == 201, await response.text()
+        return dict(await response.json())
+
+
+def schema_format(schema: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "test", "strict": True, "schema": schema}}
+
+
+class Reader:
+    """An EventSource: reconnects with the last event id until the stream says that it is closed."""
+
+    def __init__(self, url: str, *, after: str | None = None) -> None:
+        self._url = url
+        self.last_id = after
+        self.envelopes: list[dict[str, Any]] = []
+        self.connections = 0
+        self.is_closed = False
+        self.grown = asyncio.Event()
+
+    async def run(self, *, drop_after: Iterable[int] = (), deadline_s: float = DEADLINE_S) -> Reader:
+        """Read to the end; break the connection off each time that many envelopes were read in all."""
+        drops = list(drop_after)
+        async with asyncio.timeout(deadline_s), aiohttp.ClientSession(read_bufsize=2**20) as session:
+            while not self.is_closed:
+                self.connections += 1
+                with contextlib.suppress(aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
+                    await self._connection(session, drops)
+                if not self.is_closed:
+                    await asyncio.sleep(0.02)  # EventSource's reconnection time
+        return self
+
+    async def _connection(self, session: aiohttp.ClientSession, drops: list[int]) -> None:
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": self.last_id} if self.last_id else {})
+        async with session.get(self._url, headers=headers) as response:
+            if response.status == 204:
+                self.is_closed = True
+                return
+            assert response.status == 200, (response.status, await response.text())
+            decoder = EventStreamDecoder()
+            async for data in response.content.iter_any():
+                for event in decoder.feed(data):
+                    self._take(event)
+                    if drops and len(self.envelopes) >= drops[0]:
+                        drops.pop(0)
+                        return
+                if self.is_closed:
+                    return
+
+    def _take(self, event: Any) -> None:
+        assert event.last_event_id, "every event has an id"
+        self.last_id = event.last_event_id
+        if event.event == "data":
+            self.envelopes += json.loads(event.data)
+            self.grown.set()
+        else:
+            control = json.loads(event.data)
+            assert control["streamNextOffset"] == self.last_id
+            self.is_closed = bool(control.get("streamClosed"))
+
+    # -- what was read -----------------------------------------------------------------------------------------
+
+    def text(self, channel: str = "content") -> str:
+        """The released text; checks that sequences and bytes have neither gap nor repetition."""
+        text, at, sequence = [], 0, 0
+        for one in self.envelopes:
+            meta = one["meta"]
+            if meta["kind"] == "delta" and meta["channel"] == channel:
+                assert (meta["sequence"], meta["at"]) == (sequence, at), "every record once, in order"
+                (piece,) = one["data"]
+                text.append(piece)
+                at += len(piece.encode())
+                sequence += 1
+        return "".join(text)
+
+    @property
+    def final(self) -> dict[str, Any]:
+        last = self.envelopes[-1]
+        assert last["meta"]["kind"] == "final"
+        assert sum(one["meta"]["kind"] == "final" for one in self.envelopes) == 1
+        return dict(last["data"][0])
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        return [error for one in self.envelopes for error in one.get("errors", [])]

@@ -1,0 +1,109 @@
+"""The command, as a person runs it: a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+
+
+def lockgate(*arguments: str, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "lockgate", *arguments],
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        cwd=cwd,
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture
+def schema(tmp_path: Path) -> str:
+    path = tmp_path / "schema.json"
+    path.write_text(json.dumps(SCHEMA))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "out", "err"),
+    [
+        pytest.param(b'{"n": 1}', 0, '{"n": 1}', "complete: 8 bytes", id="complete"),
+        pytest.param(b'{"n": "x"}', 1, '{"n": ', "/n: a string where the schema allows integer", id="violated"),
+        pytest.param(b'{"n": 1', 1, '{"n": 1', "incomplete: the text ended inside the document", id="incomplete"),
+        pytest.param(b"", 1, "", "incomplete: the text ended before a document began", id="empty"),
+    ],
+)
+def test_check(schema: str, text: bytes, code: int, out: str, err: str) -> None:
+    """Released text on standard output, the verdict on standard error, the exit code for scripts."""
+    done = lockgate("check", "--schema", schema, stdin=text)
+    assert done.returncode == code
+    assert done.stdout.rstrip("\n") == out
+    assert err in done.stderr
+
+
+def test_check_of_a_file(schema: str, tmp_path: Path) -> None:
+    (tmp_path / "d.json").write_text('{"n": 1}')
+    assert lockgate("check", "-s", schema, str(tmp_path / "d.json")).returncode == 0
+
+
+def test_check_for_machines(schema: str) -> None:
+    done = lockgate("check", "-s", schema, "--json", stdin=b'{"n": 1, "m"')
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["event"] for one in said] == ["released", "violated"]
+    assert said[0]["text"] == '{"n": 1'
+    assert (said[1]["code"], said[1]["upstream_at"], said[1]["schema_path"]) == (
+        "schema_violation", 7, "/additionalProperties",
+    )  # fmt: skip
+    assert done.returncode == 1
+
+
+def test_feedback_is_live(schema: str) -> None:
+    """What was fed is answered before the input ends."""
+    command = [sys.executable, "-m", "lockgate", "check", "-s", schema, "--json"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(b'{"n"')
+        child.stdin.flush()
+        assert json.loads(child.stdout.readline())["text"] == '{"n"'
+        child.stdin.write(b": 1}")
+        child.stdin.close()
+        assert [json.loads(line)["event"] for line in child.stdout] == ["released", "completed"]
+    assert child.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["check"], "--schema", id="no schema"),
+        pytest.param(["check", "-s", "absent.json"], "absent.json: No such file", id="schema absent"),
+        pytest.param(["check", "-s", "bad.json"], "/type", id="schema invalid"),
+        pytest.param(["check", "-s", "good.json", "absent.json"], "absent.json: No such file", id="file absent"),
+        pytest.param(["check", "-s", "good.json", "."], "Is a directory", id="file is a folder"),
+        pytest.param(["serve", "--port", "99999"], "server.port:", id="port out of range"),
+        pytest.param(
+            ["serve", "--set", "server.porrt=1"], "server.porrt: there is no such setting", id="unknown setting"
+        ),
+        pytest.param(["serve", "--set", "nonsense"], "KEY=VALUE", id="flag malformed"),
+        pytest.param(["serve", "--config", "absent.toml"], "absent.toml: cannot be read", id="config absent"),
+    ],
+)
+def test_mistakes_are_one_clear_line(arguments: list[str], words: str, tmp_path: Path) -> None:
+    """Exit 2, no traceback, and the line names what is wrong."""
+    (tmp_path / "good.json").write_text("{}")
+    (tmp_path / "bad.json").write_text('{"type": "strin"}')
+    done = lockgate(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_version() -> None:
+    assert lockgate("--version").stdout.startswith("lockgate 0.")

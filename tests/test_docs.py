@@ -1,0 +1,66 @@
+"""The pages made from code are what the code says; the pages written by hand run."""
+
+from __future__ import annotations
+
+import doctest
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import lockgate
+
+ROOT = Path(__file__).parents[1]
+
+
+def writer() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("write_docs", ROOT / "scripts" / "write_docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", sorted(writer().PAGES))
+def test_pages_are_what_the_code_says(name: str) -> None:
+    written = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert written == writer().PAGES[name](), f"docs/{name} is out of date: run make docs"
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{p.relative_to(ROOT / 'docs')}" for p in (ROOT / "docs").rglob("*.md"))]
+)
+def test_links_lead_somewhere(page: str) -> None:
+    path = ROOT / page
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), f"{page} links to {target}"
+
+
+@pytest.mark.parametrize("page", ["README.md"])
+def test_python_snippets_run(page: str) -> None:
+    """Every ```python block of the page that shows a session (>>>) gives what it shows."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    sessions = [block for block in blocks if ">>>" in block]
+    assert sessions
+    for block in sessions:
+        test = doctest.DocTestParser().get_doctest(block, {}, page, page, 0)
+        assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test).failed == 0
+
+
+def test_module_examples_run() -> None:
+    assert doctest.testmod(lockgate).failed == 0
+    assert doctest.testmod(lockgate).attempted > 0
+
+
+def test_the_library_needs_nothing_of_the_server() -> None:
+    """``import lockgate`` brings jsonschema-rs and msgspec, and no more than that."""
+    code = "import sys, lockgate; print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert "jsonschema_rs" in loaded
+    for name in ("pydantic", "aiohttp", "fastapi", "granian", "typer", "rich", "asyncio"):
+        assert f"'{name}'" not in loaded, name
