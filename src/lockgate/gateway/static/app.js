@@ -1,0 +1,108 @@
+// The playground: starts streams, reads them as any browser would, and shows what the gate did.
+//
+// What tests and other pages may rely on:
+//
+//   #document            <select> of the catalogue's documents, by name     #seed #size #rate #at   number inputs
+//   #generate            starts a stream without a fault                    [data-fault="<name>"]   starts one with it
+//   #drop #cancel        act on the running stream, disabled otherwise      #problem                why a call failed, role=alert
+//   #model #prompt #schema   shown instead where there is no catalogue
+//   #state               badge; data-state = idle | open | complete | incomplete | halted | failed | refused | cancelled
+//   #reason              the state in one sentence
+//   #connection          data-connection = none | connecting | live | dropped | closed | lost
+//   #lock                data-gate = idle | open | away | shut | level | still;
+//                        [data-part=received|released|beyond] are its counters
+//   #upstream #released  per channel one .box[data-channel]; textContent of a box is the text, character by character
+//                        in #upstream: .held, mark.offender[data-at], .refused
+//   #value               per channel one tree, .box[role=tree][data-channel]; rows are [role=treeitem]
+//   #violations          li[data-code][data-path][data-byte]
+//   #records             records received, every kind                       #reconnects             one li for each
+//   #order               data-ok = true | false, data-proven = true once the end named the same totals
+//   #digest              data-ok, once the SHA-256 of the text was compared with the end's
+//   #gap-last #gap-p50 #gap-p99   gaps between arrivals                     #timeline               the strip
+//   #channels            buttons [data-channel], shown from the second channel on
+//
+// The address takes ?document= &seed= &size= &rate= &fault= &at= and starts at once with &autostart=1.
+
+import { Form } from "./form.js";
+import { Run } from "./run.js";
+import { byId } from "./stage.js";
+import { cancelStream, createStream, dropReaders, loadCatalogue, WireError } from "./wire.js";
+
+/** @typedef {import("./wire.js").Catalogue} Catalogue */
+/** @typedef {import("./wire.js").Created} Created */
+
+const NARROW = "(max-width: 60rem)";
+
+/** @type {Run | null} */
+let run = null;
+/** @type {Form} */
+let form;
+
+/** @param {string | null} fault */
+async function generate(fault) {
+  await attempt(async () => {
+    const body = form.body(fault);
+    history.replaceState(null, "", form.link(fault) || location.pathname);
+    const stream = await createStream(body);
+    leave();
+    run = new Run(stream, form.expectedBytes, showButtons);
+    showButtons();
+    if (matchMedia(NARROW).matches) byId("stage").scrollIntoView();
+  });
+}
+
+/** Leave the stream on the page; nobody else reads it, so it is cancelled if it still runs. */
+function leave() {
+  if (run === null) return;
+  if (run.isOpen) cancelStream(run.stream).catch(() => {});
+  run.close();
+}
+
+/** @param {(stream: Created) => Promise<unknown>} action */
+async function actOn(action) {
+  if (run === null) return;
+  const { stream } = run;
+  await attempt(() => action(stream));
+}
+
+function showButtons() {
+  const isOpen = run?.isOpen ?? false;
+  for (const id of ["drop", "cancel"]) /** @type {HTMLButtonElement} */ (byId(id)).disabled = !isOpen;
+}
+
+/**
+ * Do something that may fail, and say so if it does.
+ *
+ * @param {() => Promise<unknown>} action
+ */
+async function attempt(action) {
+  const problem = byId("problem");
+  problem.textContent = "";
+  try {
+    await action();
+  } catch (error) {
+    problem.textContent = describeError(error);
+  }
+}
+
+/** @param {unknown} error */
+function describeError(error) {
+  if (error instanceof WireError) return `${error.message} (${error.code})`;
+  if (error instanceof SyntaxError) return `The schema is not JSON: ${error.message}`;
+  throw error;
+}
+
+async function begin() {
+  /** @type {Catalogue | null} */
+  let catalogue = null;
+  await attempt(async () => (catalogue = await loadCatalogue()));
+  form = new Form(catalogue, generate);
+  const asked = new URLSearchParams(location.search);
+  form.set(asked);
+  byId("drop").addEventListener("click", () => actOn(dropReaders));
+  byId("cancel").addEventListener("click", () => actOn(cancelStream));
+  /** @type {HTMLButtonElement} */ (byId("generate")).disabled = false;
+  if (asked.get("autostart") === "1" && catalogue !== null) await generate(asked.get("fault"));
+}
+
+await begin();

@@ -1,0 +1,166 @@
+// The controls: which document and how, or, without the simulator, which model, prompt and schema.
+
+import { byId } from "./stage.js";
+
+/** @typedef {import("./wire.js").Catalogue} Catalogue */
+/** @typedef {import("./wire.js").CatalogueDocument} CatalogueDocument */
+
+/** @param {string} id */
+const input = (id) => /** @type {HTMLInputElement} */ (byId(id));
+
+/** A fault strikes early enough to be waited for, and inside of short documents, too. */
+const FAULT_BYTE = 3_000;
+const FAULT_SHARE = 0.4;
+
+/** What a link to this page may set, by the name in its query. */
+const LINKED = new Map([
+  ["seed", "seed"],
+  ["size", "size"],
+  ["rate", "rate"],
+  ["at", "at"],
+]);
+
+export class Form {
+  #catalogue;
+  #picker = /** @type {HTMLSelectElement} */ (byId("document"));
+
+  /**
+   * @param {Catalogue | null} catalogue
+   * @param {(fault: string | null) => void} generate
+   */
+  constructor(catalogue, generate) {
+    this.#catalogue = catalogue;
+    byId("demo").hidden = catalogue === null;
+    byId("faults").hidden = catalogue === null;
+    byId("free").hidden = catalogue !== null;
+    byId("drop").hidden = catalogue === null;
+    if (catalogue !== null) this.#fill(catalogue, generate);
+    else byId("model-note").textContent = "The prompt goes to the model through this gateway and may cost money.";
+    byId("controls").addEventListener("submit", (event) => {
+      event.preventDefault();
+      generate(null);
+    });
+  }
+
+  /** Roughly how many bytes will come; 0 if nobody knows. */
+  get expectedBytes() {
+    return this.#catalogue === null ? 0 : input("size").valueAsNumber;
+  }
+
+  /**
+   * Take over what the page's address asks for.
+   *
+   * @param {URLSearchParams} asked
+   */
+  set(asked) {
+    if (this.#catalogue === null) return;
+    const wanted = asked.get("document");
+    if (this.#catalogue.documents.some(({ name }) => name === wanted)) this.#picker.value = String(wanted);
+    this.#choose();
+    for (const [name, id] of LINKED) {
+      const value = Number(asked.get(name) ?? Number.NaN);
+      if (Number.isFinite(value)) input(id).value = String(value);
+    }
+  }
+
+  /**
+   * The controls as an address of this page.
+   *
+   * @param {string | null} fault
+   */
+  link(fault) {
+    const asked = new URLSearchParams();
+    if (this.#catalogue === null) return "";
+    asked.set("document", this.#picker.value);
+    for (const [name, id] of LINKED) if (name !== "at" || fault !== null) asked.set(name, input(id).value);
+    if (fault !== null) asked.set("fault", fault);
+    return `?${asked}`;
+  }
+
+  /**
+   * The body that creates the stream.
+   *
+   * @param {string | null} fault
+   * @throws {SyntaxError} the schema typed in is not JSON
+   */
+  body(fault) {
+    return this.#catalogue === null ? freeBody() : this.#demoBody(fault);
+  }
+
+  /** @param {string | null} fault */
+  #demoBody(fault) {
+    const { name, title, schema, model = `sim/${name}` } = this.#document();
+    const sim = { seed: input("seed").valueAsNumber, size_bytes: input("size").valueAsNumber, rate: input("rate").valueAsNumber };
+    return {
+      model,
+      messages: [{ role: "user", content: `Write this document as JSON: ${title}.` }],
+      response_format: jsonSchema(name, schema),
+      sim: fault === null ? sim : { ...sim, fault, at_bytes: input("at").valueAsNumber },
+      lockgate: { keep_upstream: true },
+    };
+  }
+
+  /**
+   * @param {Catalogue} catalogue
+   * @param {(fault: string | null) => void} generate
+   */
+  #fill(catalogue, generate) {
+    for (const { name, title } of catalogue.documents) this.#picker.append(new Option(title, name));
+    this.#picker.addEventListener("change", () => this.#choose());
+    for (const fault of catalogue.faults) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.dataset.fault = fault.name;
+      button.append(line("strong", fault.title), line("span", fault.description));
+      button.addEventListener("click", () => {
+        if (/** @type {HTMLFormElement} */ (byId("controls")).reportValidity()) generate(fault.name);
+      });
+      byId("fault-buttons").append(button);
+    }
+    byId("model-note").textContent = catalogue.model_note ?? "";
+    this.#choose();
+  }
+
+  /** Show the chosen document, at the length that suits it. */
+  #choose() {
+    const { description, schema, default_bytes } = this.#document();
+    if (default_bytes !== undefined) {
+      input("size").value = String(default_bytes);
+      input("at").value = String(Math.min(FAULT_BYTE, Math.round(FAULT_SHARE * default_bytes)));
+    }
+    byId("document-about").textContent = description;
+    byId("document-schema").textContent = JSON.stringify(schema, null, 2);
+  }
+
+  /** @returns {CatalogueDocument} */
+  #document() {
+    const documents = this.#catalogue?.documents ?? [];
+    return documents.find(({ name }) => name === this.#picker.value) ?? documents[0];
+  }
+}
+
+function freeBody() {
+  const text = input("schema").value.trim();
+  const format = text === "" ? {} : { response_format: jsonSchema("document", JSON.parse(text)) };
+  return { model: input("model").value.trim(), messages: [{ role: "user", content: input("prompt").value }], ...format };
+}
+
+/**
+ * @param {string} name
+ * @param {unknown} schema
+ */
+const jsonSchema = (name, schema) => ({
+  type: "json_schema",
+  // Providers take only these characters, and 64 of them.
+  json_schema: { name: name.replaceAll(/[^A-Za-z0-9_-]/g, "_").slice(0, 64), strict: true, schema },
+});
+
+/**
+ * @param {string} tag
+ * @param {string} text
+ */
+function line(tag, text) {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
+}

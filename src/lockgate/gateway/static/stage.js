@@ -1,0 +1,348 @@
+// Everything on the page that belongs to one stream: made empty when a stream begins, fed by its readers, drawn at two
+// beats. Texts and counters follow the screen; the tree, the figures and the timeline move a few times a second.
+
+import { grouped } from "./bytes.js";
+import { Channel } from "./channel.js";
+import { Gaps } from "./gaps.js";
+import { Lock } from "./lock.js";
+import { Order } from "./order.js";
+import { Timeline } from "./timeline.js";
+import { Violations } from "./violations.js";
+import { duration, explain } from "./words.js";
+
+/** @typedef {import("./wire.js").Envelope} Envelope */
+/** @typedef {import("./wire.js").Problem} Problem */
+/** @typedef {import("./wire.js").StreamEnd} StreamEnd */
+/** @typedef {import("./wire.js").UpstreamText} UpstreamText */
+
+const SLOW_BEAT_MS = 180;
+/** In a tab nobody looks at, no frame ever comes. */
+const HIDDEN_BEAT_MS = 500;
+
+/** @param {string} id */
+export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+export class Stage {
+  /** The end of the stream; null until it came. */
+  end = /** @type {StreamEnd | null} */ (null);
+
+  #expectedBytes;
+  /** @type {Map<string, Channel>} */
+  #channels = new Map();
+  #columns = { upstream: byId("upstream"), released: byId("released"), value: byId("value") };
+  #order = new Order();
+  #gaps = new Gaps();
+  #timeline = new Timeline(byId("timeline"));
+  #lock = new Lock(byId("lock"));
+  #violations = new Violations(byId("violations"), (problem) => this.#showPlace(problem));
+  #isRefused = false;
+  #hasSchema = true;
+  #isWaitingForBeat = false;
+  #isAbandoned = false;
+  #slowBeat;
+
+  /** @param {number} expectedBytes  roughly how long the document will be; 0 if nobody knows */
+  constructor(expectedBytes) {
+    this.#expectedBytes = expectedBytes;
+    for (const column of Object.values(this.#columns)) column.replaceChildren();
+    byId("reconnects").replaceChildren();
+    byId("channels").replaceChildren();
+    byId("channels").hidden = true;
+    byId("digest").hidden = true;
+    byId("upstream-note").hidden = true;
+    this.#sayFlowing();
+    this.#connect("connecting", "connecting");
+    this.#lock.position = "open";
+    this.#slowBeat = setInterval(() => this.#drawSlowly(), SLOW_BEAT_MS);
+    this.#drawAll();
+  }
+
+  // -- what the readers bring
+
+  /** @param {Envelope[]} envelopes */
+  takeReleased(envelopes) {
+    const before = this.#order.records;
+    for (const envelope of envelopes) this.#takeEnvelope(envelope);
+    if (envelopes.some(({ meta }) => meta.kind === "delta")) this.#gaps.arrive(performance.now());
+    this.#timeline.records(this.#order.records - before);
+    this.#drawSoon();
+  }
+
+  /** @param {UpstreamText[]} texts */
+  takeUpstream(texts) {
+    for (const { channel, text } of texts) this.#channel(channel).held.receive(text);
+    this.#drawSoon();
+  }
+
+  /** Upstream's text is not to be had: the gateway keeps it only when it is asked to, and only for the demo. */
+  missUpstream() {
+    const hasSome = [...this.#channels.values()].some(({ held }) => held.bytes > 0);
+    byId("upstream-note").hidden = hasSome;
+    this.#drawSoon();
+  }
+
+  /** Upstream's text comes again from its start. */
+  restartUpstream() {
+    for (const channel of this.#channels.values()) channel.restartUpstream();
+  }
+
+  /** All of upstream's text has come. */
+  settleUpstream() {
+    for (const channel of this.#channels.values()) channel.held.finish();
+  }
+
+  connected() {
+    this.#connect("live", "live");
+    this.#sayFlowing();
+  }
+
+  dropped() {
+    if (this.end !== null) return;
+    this.#gaps.interrupt();
+    this.#timeline.dropped();
+    this.#lock.position = "away";
+    this.#connect("dropped", "reconnecting");
+    this.#say("open", "Your connection dropped. The gateway goes on writing the log; the browser reconnects by itself.");
+  }
+
+  /**
+   * @param {string} offset
+   * @param {number} waited_ms
+   */
+  resumed(offset, waited_ms) {
+    if (this.end !== null) return;
+    this.#timeline.resumed(`after ${recordsBefore(offset)}`);
+    const item = document.createElement("li");
+    const code = document.createElement("code");
+    code.textContent = offset === "" ? "the start" : offset;
+    item.append(`Reconnected in ${duration(waited_ms)}, resumed after `, code);
+    byId("reconnects").append(item);
+    this.#lock.position = this.#isRefused ? "shut" : "open";
+    this.connected();
+  }
+
+  /** The reader gave up, or the log ended without an end record. */
+  lost() {
+    this.#connect("lost", "gave up");
+    if (this.end === null) this.#say("open", "This reader gave up: the gateway does not answer for this stream any more.");
+    this.#rest();
+  }
+
+  /** The log is closed and everything was read. */
+  closed() {
+    this.#connect("closed", "closed cleanly");
+    this.#rest();
+  }
+
+  /** Another stream takes over the page. */
+  abandon() {
+    this.#isAbandoned = true;
+    clearInterval(this.#slowBeat);
+  }
+
+  /** Draw what is there and stand still. */
+  #rest() {
+    clearInterval(this.#slowBeat);
+    this.#timeline.finish();
+    this.#drawAll();
+  }
+
+  // -- records
+
+  /** @param {Envelope} envelope */
+  #takeEnvelope(envelope) {
+    this.#order.take(envelope);
+    const { kind, channel, schema } = envelope.meta;
+    if (kind === "delta") {
+      for (const text of envelope.data) this.#channel(channel).release(text);
+      this.#hasSchema = schema !== "";
+      this.#sayFlowing();
+    }
+    for (const problem of envelope.errors ?? []) this.#takeProblem(channel, problem);
+    if (kind === "final") this.#takeEnd(envelope.data[0]);
+  }
+
+  /**
+   * @param {string} name
+   * @param {Problem} problem
+   */
+  #takeProblem(name, problem) {
+    if (!this.#violations.add(problem)) return;
+    const channel = name === "" ? null : this.#channel(name); // "" speaks for the whole stream
+    channel?.accuse(problem);
+    if (problem.action !== "halt" || problem.upstream_at === undefined) return;
+    this.#isRefused = true;
+    this.#lock.position = "shut";
+    this.#timeline.refused();
+    channel?.tree.mark(channel.document.root, problem.path ?? "", `refused: ${problem.code}`);
+  }
+
+  /** @param {StreamEnd} end */
+  #takeEnd(end) {
+    this.end = end;
+    if (end.state === "complete") for (const channel of this.#channels.values()) channel.document.end();
+    this.#lock.position = end.state === "complete" ? "level" : end.state === "halted" ? "shut" : "still";
+    this.#say(end.state, explain(end, this.#violations.problems));
+    this.#checkDigests(end);
+  }
+
+  /**
+   * The same text as the log has, byte for byte? Browsers offer the checksum only in secure contexts.
+   *
+   * @param {StreamEnd} end
+   */
+  async #checkDigests(end) {
+    const digest = byId("digest");
+    const named = Object.entries(end.channels ?? {}).filter(([name]) => this.#channels.has(name));
+    if (crypto.subtle === undefined || named.length === 0) return;
+    const checks = named.map(async ([name, { sha256 }]) => sha256 === (await sha256Of(this.#channel(name).texts.join(""))));
+    const isSame = (await Promise.all(checks)).every(Boolean);
+    if (this.#isAbandoned) return;
+    digest.hidden = false;
+    digest.dataset.ok = String(isSame);
+    digest.textContent = isSame ? "SHA-256 equals the log's." : "SHA-256 differs from the log's.";
+  }
+
+  // -- channels
+
+  /** @param {string} name */
+  #channel(name) {
+    let channel = this.#channels.get(name);
+    if (channel === undefined) {
+      channel = new Channel(name, this.#columns);
+      this.#channels.set(name, channel);
+      this.#offer(channel);
+    }
+    return channel;
+  }
+
+  /** The first channel shows at once; from the second on there is a choice. @param {Channel} channel */
+  #offer(channel) {
+    const isFirst = this.#channels.size === 1;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = channel.name;
+    button.dataset.channel = channel.name;
+    button.addEventListener("click", () => this.#show(channel.name));
+    byId("channels").append(button);
+    byId("channels").hidden = isFirst;
+    channel.isShown = isFirst;
+    button.setAttribute("aria-pressed", String(isFirst));
+  }
+
+  /** @param {string} name */
+  #show(name) {
+    for (const channel of this.#channels.values()) channel.isShown = channel.name === name;
+    for (const button of byId("channels").querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", String(button.dataset.channel === name));
+    }
+    this.#drawAll();
+  }
+
+  /** @param {Problem} problem */
+  #showPlace(problem) {
+    const channel = [...this.#channels.values()].find(({ held }) => held.offence === problem.upstream_at);
+    if (channel === undefined) return;
+    this.#show(channel.name);
+    channel.held.showOffender();
+  }
+
+  // -- drawing
+
+  #drawSoon() {
+    if (this.#isWaitingForBeat) return;
+    this.#isWaitingForBeat = true;
+    const draw = () => {
+      this.#isWaitingForBeat = false;
+      if (!this.#isAbandoned) this.#drawTexts();
+    };
+    if (document.hidden) setTimeout(draw, HIDDEN_BEAT_MS);
+    else requestAnimationFrame(draw);
+  }
+
+  #drawAll() {
+    this.#drawTexts();
+    this.#drawSlowly();
+  }
+
+  #drawTexts() {
+    let [received, released, beyond] = [0, 0, 0];
+    for (const channel of this.#channels.values()) {
+      channel.draw();
+      received += channel.held.bytes;
+      released += channel.releasedBytes;
+      beyond += channel.held.beyondBytes;
+    }
+    const isKept = byId("upstream-note").hidden;
+    const isWhole = this.end?.state === "complete";
+    this.#lock.show({
+      received: isKept ? received : null,
+      released,
+      beyond,
+      expected: isWhole ? released : Math.max(this.#expectedBytes, released * 1.1),
+      fate: this.#isRefused ? "refused" : this.end === null ? "held" : "not released",
+    });
+    byId("records").textContent = grouped(this.#order.records);
+  }
+
+  #drawSlowly() {
+    for (const channel of this.#channels.values()) channel.tree.draw();
+    this.#timeline.draw();
+    this.#drawOrder();
+    const [p50, p99] = this.#gaps.percentiles(0.5, 0.99);
+    byId("gap-last").textContent = duration(this.#gaps.last_ms);
+    byId("gap-p50").textContent = duration(p50);
+    byId("gap-p99").textContent = duration(p99);
+  }
+
+  #drawOrder() {
+    const { breach, isProven, records } = this.#order;
+    const order = byId("order");
+    const words = breach !== null ? `Order broken. ${breach}` : records === 0 ? "No record yet" : "Every record once, in order";
+    order.dataset.ok = String(breach === null);
+    order.dataset.proven = String(isProven);
+    order.dataset.begun = String(records > 0);
+    if (order.textContent !== words) order.textContent = words;
+  }
+
+  #sayFlowing() {
+    if (this.end !== null) return;
+    if (this.#order.records === 0) this.#say("open", "Waiting for the first byte.");
+    else if (this.#hasSchema) this.#say("open", "Every byte so far can still become a valid document.");
+    else this.#say("open", "Text flows as it comes: there is no schema to check it against.");
+  }
+
+  /**
+   * @param {string} state
+   * @param {string} sentence
+   */
+  #say(state, sentence) {
+    const badge = byId("state");
+    badge.dataset.state = state;
+    if (badge.textContent !== state) badge.textContent = state;
+    if (byId("reason").textContent !== sentence) byId("reason").textContent = sentence;
+  }
+
+  /**
+   * @param {string} connection
+   * @param {string} words
+   */
+  #connect(connection, words) {
+    const element = byId("connection");
+    element.dataset.connection = connection;
+    element.textContent = words;
+  }
+}
+
+/**
+ * The records of an offset, as a mark on the timeline has room for: `312` of `0001_0000000000000312`.
+ *
+ * @param {string} offset
+ */
+const recordsBefore = (offset) => grouped(Number(offset.split("_")[1] ?? 0));
+
+/** @param {string} text */
+async function sha256Of(text) {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
