@@ -1,0 +1,221 @@
+"""Server-sent events: one encoder, and a decoder that follows the standard to the letter.
+
+How the decoder works: whatever ends in a line end is split and read at once; what does not is kept as the tail. Each
+byte is searched for line ends once, when it arrives, so a line that comes byte by byte costs linear time. A CR ends its
+line at once, also as the last byte received; the LF that may follow is then dropped from the next piece.
+
+Spec: WHATWG HTML 9.2.5 "Parsing an event stream" and 9.2.6 "Interpreting an event stream".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from lockgate.errors import Misuse
+
+# The line ends of 9.2.5, and no others: ``str.splitlines`` also cuts at VT, FF, FS, NEL and U+2028.
+_NEWLINE: Final = re.compile("\r\n|\r|\n")
+_FORBIDDEN: Final = re.compile("[\r\n\x00]")
+_BOM: Final = b"\xef\xbb\xbf"
+# No clock counts further, and ``int`` refuses to read thousands of digits.
+_MAX_RETRY_DIGITS: Final = 18
+#: Recorded events reach 1.28 MB (Perplexity repeats the whole message in each chunk).
+DEFAULT_MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
+
+
+def encode_event(data: str, *, event: str = "", event_id: str | None = None, retry_ms: int | None = None) -> bytes:
+    """Serialize one event of an event stream.
+
+    Args:
+        data: Payload. CR, LF and CRLF inside it each start a new ``data`` line.
+        event: Event type; empty leaves the browser's default, ``message``.
+        event_id: New last event ID; ``""`` resets it, ``None`` leaves it alone.
+        retry_ms: Reconnection time the client should use, in milliseconds.
+
+    Raises:
+        ValueError: ``event`` or ``event_id`` holds CR, LF or NUL, or ``retry_ms`` is negative.
+
+    Spec: WHATWG HTML 9.2.6, "Interpreting an event stream".
+    """
+    if _FORBIDDEN.search(event) or _FORBIDDEN.search(event_id or ""):
+        raise ValueError("event and event_id must not hold CR, LF or NUL")
+    if retry_ms is not None and retry_ms < 0:
+        raise ValueError(f"retry_ms is {retry_ms}; it must not be negative")
+    head = f"event: {event}\n" if event else ""
+    if event_id is not None:
+        head += f"id: {event_id}\n"
+    if retry_ms is not None:
+        head += f"retry: {retry_ms}\n"
+    # One space always: the decoder strips exactly one, so data that begins with a space keeps it.
+    lines = "".join(f"data: {line}\n" for line in _NEWLINE.split(data))
+    return f"{head}{lines}\n".encode()
+
+
+def encode_comment(text: str) -> bytes:
+    """Serialize a comment, one line for each line of ``text``; readers skip it, proxies see life.
+
+    No empty line follows: openai-python takes an empty line after an earlier ``id`` for an event without data, and
+    fails to parse it.
+
+    Spec: WHATWG HTML 9.2.5 (``comment``), 9.2.7 (comments as keep-alive).
+    """
+    return "".join(f": {line}\n" for line in _NEWLINE.split(text)).encode()
+
+
+class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):
+    """One dispatched event.
+
+    Attributes:
+        data: The ``data`` lines, joined by LF.
+        event: Event type, ``message`` unless the stream named one.
+        last_event_id: Last event ID at the time of dispatch.
+    """
+
+    data: str
+    event: str = "message"
+    last_event_id: str = ""
+
+
+class EventTooLarge(ValueError):
+    """A line, or the data of one event, is longer than the limit.
+
+    Attributes:
+        events: The events of the same ``feed`` that were complete before it.
+    """
+
+    def __init__(self, max_event_bytes: int, events: list[ServerSentEvent]) -> None:
+        super().__init__(f"a server-sent event is larger than {max_event_bytes} bytes")
+        self.events = events
+
+
+class EventStreamDecoder:
+    """Bytes of an event stream, cut anywhere, to events.
+
+    Args:
+        max_event_bytes: Most bytes that the lines of one event may have, line ends not counted. Without it a peer
+            that never ends its line would fill the memory.
+
+    Attributes:
+        comments: Number of comment lines so far.
+        retry_ms: Last reconnection time that the stream set, in milliseconds.
+        last_event_id: Last event ID as of the last dispatch, that is, what a client reconnects with.
+    """
+
+    def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
+        self.comments = 0
+        self.retry_ms: int | None = None
+        self.last_event_id = ""
+        self._max_event_bytes = max_event_bytes
+        self._head: bytes | None = b""  # first bytes, while they may still turn out to be a byte order mark
+        self._tail = bytearray()  # the line that has no end yet
+        self._ends_in_cr = False
+        self._is_closed = False
+        # Buffers of 9.2.6; the id buffer outlives its event.
+        self._data: list[bytes] = []
+        self._data_bytes = 0
+        self._event = ""
+        self._id = ""
+
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
+        """Take the next bytes and return the events that they complete.
+
+        Raises:
+            EventTooLarge: a line or an event exceeds ``max_event_bytes``; each further call raises it again.
+            Misuse: after ``close``.
+        """
+        if self._is_closed:
+            raise Misuse("feed after close")
+        if self._head is not None:
+            data = self._skip_bom(data)
+        if self._ends_in_cr and data:
+            self._ends_in_cr = False
+            data = data.removeprefix(b"\n")
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        events: list[ServerSentEvent] = []
+        if end:
+            block = bytes(self._tail) + data[:end] if self._tail else data[:end]
+            self._tail = bytearray(data[end:])
+            self._ends_in_cr = data.endswith(b"\r")
+            self._read_lines(block, events)
+        else:
+            self._tail += data
+        if self._data_bytes + len(self._tail) > self._max_event_bytes:
+            raise EventTooLarge(self._max_event_bytes, events)
+        return events
+
+    def close(self) -> ServerSentEvent | None:
+        """End of the stream.
+
+        Returns:
+            The unfinished last event, if it has data. The standard discards it (9.2.5: "any pending data must be
+            discarded"), and so must a client that cannot tell a cut stream from a whole one. A caller who knows from
+            HTTP that the body is whole may use it: several servers leave out the last empty line.
+
+        Raises:
+            EventTooLarge: ``feed`` raised it before.
+        """
+        self._is_closed = True
+        events: list[ServerSentEvent] = []
+        last_event_id = self.last_event_id
+        self._read_lines(bytes(self._tail) + b"\n\n", events)
+        self.last_event_id = last_event_id
+        return events[0] if events else None
+
+    def _skip_bom(self, data: bytes) -> bytes:
+        """One leading byte order mark is not part of the stream (9.2.5); it may come in pieces."""
+        assert self._head is not None
+        head = self._head + data
+        if len(head) < len(_BOM) and _BOM.startswith(head):
+            self._head = head
+            return b""
+        self._head = None
+        return head.removeprefix(_BOM)
+
+    def _read_lines(self, block: bytes, events: list[ServerSentEvent]) -> None:
+        if b"\r" in block:
+            block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = block.split(b"\n")
+        lines.pop()  # what follows the last line end: nothing
+        for line in lines:
+            if not line:
+                self._dispatch(events)
+                continue
+            line_bytes = len(line)
+            if self._data_bytes + line_bytes > self._max_event_bytes:
+                self._data_bytes += line_bytes  # over the limit from now on, for every further feed
+                raise EventTooLarge(self._max_event_bytes, events)
+            if line.startswith(b"data: "):  # nearly every line of nearly every stream
+                self._data.append(line[6:])
+                self._data_bytes += line_bytes
+            elif line.startswith(b":"):
+                self.comments += 1
+            else:
+                self._read_field(line)
+
+    def _read_field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+            self._data_bytes += len(line)
+        elif name == b"event":
+            self._event = value.decode("utf-8", "replace")
+        elif name == b"id":
+            if b"\x00" not in value:
+                self._id = value.decode("utf-8", "replace")
+        elif name == b"retry" and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
+            self.retry_ms = int(value)
+
+    def _dispatch(self, events: list[ServerSentEvent]) -> None:
+        """An empty line (9.2.6 "dispatch the event"): the id counts even when there is no data and so no event."""
+        self.last_event_id = self._id
+        if self._data:
+            data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+            # Invalid UTF-8 becomes U+FFFD ("UTF-8 decode"). Line ends are ASCII: decoding late equals decoding first.
+            events.append(ServerSentEvent(data.decode("utf-8", "replace"), self._event or "message", self._id))
+            self._data.clear()
+            self._data_bytes = 0
+        self._event = ""

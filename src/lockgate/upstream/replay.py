@@ -1,0 +1,60 @@
+"""A provider that plays a recorded body: for tests, demonstrations, and looking at one stream again and again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from lockgate.protocol.sse import DEFAULT_MAX_EVENT_BYTES
+from lockgate.upstream.base import UpstreamEvent
+from lockgate.upstream.chat_stream import ChatStreamDecoder
+
+
+class ReplayProvider:
+    """Plays the same recorded body for each request.
+
+    Args:
+        recording: The body, whole or in the pieces in which it came. Each piece is one read.
+        name: Name for metrics and records.
+        chunks_per_s: Pace of the pieces; None plays them as fast as they are taken.
+        sleep: Waits a number of seconds; a test hands in one that does not.
+        max_event_bytes: Largest server-sent event.
+    """
+
+    def __init__(
+        self,
+        recording: bytes | Sequence[bytes],
+        *,
+        name: str = "replay",
+        chunks_per_s: float | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+    ) -> None:
+        self.name = name
+        self._pieces = (recording,) if isinstance(recording, bytes) else tuple(recording)
+        self._gap_s = 1 / chunks_per_s if chunks_per_s else None
+        self._sleep = sleep
+        self._max_event_bytes = max_event_bytes
+
+    @asynccontextmanager
+    async def open(self, body: Mapping[str, Any]) -> AsyncGenerator[AsyncIterator[list[UpstreamEvent]], None]:
+        """Play the recording from its start, whatever ``body`` asks for."""
+        events = self._play()
+        try:
+            yield events
+        finally:
+            await events.aclose()
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    async def _play(self) -> AsyncGenerator[list[UpstreamEvent], None]:
+        decoder = ChatStreamDecoder(self._max_event_bytes)
+        for piece in self._pieces:
+            if self._gap_s is not None:
+                await self._sleep(self._gap_s)
+            if events := decoder.feed(piece):
+                yield events
+        yield decoder.close()

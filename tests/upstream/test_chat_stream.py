@@ -1,0 +1,747 @@
+"""Chat-completion streams: every shape that servers really send, and what is made of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lockgate.errors import Misuse
+from lockgate.protocol.lifecycle import Ended as How
+from lockgate.upstream.base import (
+    Delta,
+    Ended,
+    Failed,
+    Finished,
+    Reasoned,
+    Refused,
+    Told,
+    ToolStarted,
+    UpstreamEvent,
+)
+from lockgate.upstream.chat_stream import MAX_CHANNELS, ChatStreamDecoder, error_of, failure
+
+DONE = b"data: [DONE]\n\n"
+
+
+def sse(*chunks: object) -> bytes:
+    """An event stream of JSON values, or of texts as they are."""
+    texts = [chunk if isinstance(chunk, str) else json.dumps(chunk) for chunk in chunks]
+    return "".join(f"data: {text}\n\n" for text in texts).encode()
+
+
+def of(delta: dict[str, Any], index: int | None = 0, **rest: Any) -> dict[str, Any]:
+    """A chunk with one choice."""
+    return {"choices": [({} if index is None else {"index": index}) | {"delta": delta} | rest]}
+
+
+def text(content: object) -> dict[str, Any]:
+    return of({"content": content})
+
+
+def calls(*fragments: dict[str, Any]) -> dict[str, Any]:
+    return of({"tool_calls": list(fragments)})
+
+
+def call(arguments: object = None, **rest: Any) -> dict[str, Any]:
+    """A tool-call fragment; ``name`` goes into its function."""
+    function = {"name": rest.pop("name")} if "name" in rest else {}
+    if arguments is not None:
+        function["arguments"] = arguments
+    return {**rest, "function": function}
+
+
+def fed(*chunks: object) -> list[UpstreamEvent]:
+    """What one feed of these chunks gives, without the end."""
+    return ChatStreamDecoder().feed(sse(*chunks))
+
+
+def run(data: bytes, how: How | None = None, *, step: int | None = None) -> list[UpstreamEvent]:
+    decoder = ChatStreamDecoder()
+    step = step or max(1, len(data))
+    events = [event for start in range(0, len(data), step) for event in decoder.feed(data[start : start + step])]
+    return events + decoder.close(how)
+
+
+def merged(events: list[UpstreamEvent]) -> list[UpstreamEvent]:
+    """Fragments that follow each other, joined: what must not depend on the cuts."""
+    out: list[UpstreamEvent] = []
+    for event in events:
+        last = out[-1] if out else None
+        if isinstance(event, Delta) and isinstance(last, Delta) and last.channel == event.channel:
+            out[-1] = Delta(event.channel, last.data + event.data)
+        elif isinstance(event, Reasoned) and isinstance(last, Reasoned) and last.choice == event.choice:
+            out[-1] = Reasoned(event.choice, last.data + event.data)
+        elif isinstance(event, Refused) and isinstance(last, Refused) and last.choice == event.choice:
+            out[-1] = Refused(event.choice, last.data + event.data)
+        else:
+            out.append(event)
+    return out
+
+
+# -- text ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("chunks", "events"),
+    [
+        pytest.param([text("a")], [Delta("content", b"a")], id="string"),
+        pytest.param([text("")], [], id="empty string"),
+        pytest.param([text(None)], [], id="null"),
+        pytest.param([of({"role": "assistant"})], [], id="missing"),
+        pytest.param([text(7)], [], id="a number is no text"),
+        pytest.param([text("é"), text("\u2028"), text("😀")], [Delta("content", "é\u2028😀".encode())], id="merged"),
+        pytest.param([of({"content": "a"}, None)], [Delta("content", b"a")], id="missing index"),
+        pytest.param(
+            [{"choices": [{"index": "0", "delta": {"content": "a"}}]}], [Delta("content", b"a")], id="index as text"
+        ),
+        pytest.param(
+            [text([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}])],
+            [Delta("content", b"ab")],
+            id="parts",
+        ),
+        pytest.param(
+            [text([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "a"}])],
+            [Reasoned(0, b"hm"), Delta("content", b"a")],
+            id="thinking part (Mistral)",
+        ),
+        pytest.param(
+            [text([{"type": "thinking", "thinking": "hm"}, {"type": "image_url"}, 5, None])],
+            [Reasoned(0, b"hm")],
+            id="thinking as text, unknown and odd parts",
+        ),
+        pytest.param([{"choices": []}, {"choices": None}, {}], [], id="no choices"),
+        pytest.param([{"choices": [None, 5]}, {"choices": {}}], [], id="choices that are none"),
+        pytest.param([{"choices": [{"index": 0}, {"index": 0, "delta": None}]}], [], id="no delta"),
+        pytest.param(
+            [{"choices": [{"index": 0, "delta": {"content": "a"}, "text": "a", "message": {"content": "aa"}}]}],
+            [Delta("content", b"a")],
+            id="text (Together) and message (Perplexity) beside delta",
+        ),
+        pytest.param([of({"refusal": "no"}), of({"refusal": None})], [Refused(0, b"no")], id="refusal"),
+        pytest.param([text({"a": 1}), text("b")], [Delta("content", b"b")], id="an object is no text"),
+    ],
+)
+def test_content(chunks: list[dict[str, Any]], events: list[UpstreamEvent]) -> None:
+    assert fed(*chunks) == events
+
+
+@pytest.mark.parametrize(
+    ("delta", "reasoning"),
+    [
+        pytest.param({"reasoning": "r"}, "r", id="reasoning"),
+        pytest.param({"reasoning_content": "r"}, "r", id="reasoning_content"),
+        pytest.param({"reasoning": "r", "reasoning_content": "r"}, "r", id="both"),
+        pytest.param({"reasoning": "r", "reasoning_details": [{"type": "reasoning.text", "text": "r"}]}, "r", id="all"),
+        pytest.param({"reasoning": "", "reasoning_content": "r"}, "r", id="one is empty"),
+        pytest.param(
+            {"reasoning": None, "reasoning_details": [{"text": "a"}, {"summary": "b"}, {"data": "c"}]},
+            "ab",
+            id="details",
+        ),
+        pytest.param({"reasoning": {}, "reasoning_details": [{"text": "a"}, None]}, "a", id="odd types"),
+    ],
+)
+def test_reasoning_counts_once(delta: dict[str, Any], reasoning: str) -> None:
+    assert fed(of(delta)) == [Reasoned(0, reasoning.encode())]
+
+
+def test_the_order_between_channels_is_kept() -> None:
+    events = fed(of({"reasoning": "r"}), text("a"), text("b"), of({"content": "c"}, 1), text("d"))
+    assert events == [
+        Reasoned(0, b"r"),
+        Delta("content", b"ab"),
+        Delta("choice/1/content", b"c"),
+        Delta("content", b"d"),
+    ]
+
+
+def test_several_choices_in_one_chunk() -> None:
+    both = {"choices": [{"delta": {"content": "a"}}, {"delta": {"content": "b", "tool_calls": [call("{}", id="x")]}}]}
+    assert fed(both) == [
+        Delta("content", b"a"),
+        Delta("choice/1/content", b"b"),
+        ToolStarted("choice/1/tool/0", "x", ""),
+        Delta("choice/1/tool/0", b"{}"),
+    ]
+
+
+# -- characters outside the BMP --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [None, 1])
+def test_a_surrogate_pair_over_two_deltas_is_one_character(step: int | None) -> None:
+    """RFC 8259 section 7; the high half waits for its low half, also over reads and other channels."""
+    chunks = [text("a\ud83d"), of({"reasoning": "r"}), text("\ude00b")]
+    events = merged(run(sse(*chunks) + DONE, step=step))
+    assert [event for event in events if isinstance(event, Delta)] == [
+        Delta("content", b"a"),
+        Delta("content", "😀b".encode()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "data"),
+    [
+        pytest.param(["\ude00"], b"\xed\xb8\x80", id="low half"),
+        pytest.param(["\ud83d", "b"], b"\xed\xa0\xbdb", id="high half, then something else"),
+        pytest.param(["\ud83d", "\ud83d\ude00"], b"\xed\xa0\xbd\xf0\x9f\x98\x80", id="high half, then a pair"),
+        pytest.param(["a\ud83d"], b"a\xed\xa0\xbd", id="high half at the end"),
+    ],
+)
+@pytest.mark.parametrize("step", [None, 1])
+def test_a_lone_half_goes_to_the_gate(pieces: list[str], data: bytes, step: int | None) -> None:
+    """As its three surrogatepass bytes, which no UTF-8 has: the gate must see it, not a replacement."""
+    events = merged(run(sse(*map(text, pieces)) + DONE, step=step))
+    assert b"".join(event.data for event in events if isinstance(event, Delta)) == data
+
+
+def test_a_broken_stream_cuts_half_a_character_off() -> None:
+    """What is missing is the rest of the text, so the half is no fault of the model's."""
+    assert run(sse(text("a\ud83d")), How.BROKEN) == [Delta("content", b"a"), Ended(How.BROKEN)]
+
+
+# -- tool calls ------------------------------------------------------------------------------------------------------
+
+
+def assembled(*chunks: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """The calls of a stream: channel, id, name, arguments. Checked: each starts once and before its text."""
+    started: dict[str, ToolStarted] = {}
+    arguments: dict[str, bytes] = {}
+    for event in run(sse(*chunks)):
+        if isinstance(event, ToolStarted):
+            assert event.channel not in started
+            started[event.channel] = event
+            arguments[event.channel] = b""
+        elif isinstance(event, Delta):
+            arguments[event.channel] += event.data
+    return [(one.channel, one.call_id, one.name, arguments[one.channel].decode()) for one in started.values()]
+
+
+ONE = [("tool/0", "a", "f", '{"x":1}')]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        pytest.param([calls(call('{"x":1}', index=0, id="a", name="f"))], ONE, id="whole"),
+        pytest.param(
+            [
+                calls(call("", index=0, id="a", name="f")),
+                calls(call('{"x"', index=0)),
+                calls(call(":", index=0, id=None, name=None)),
+                calls(call("1", index=0, id="", name="")),
+                calls(call(None, index=0)),
+                calls({"index": 0}),
+                calls(call("}", index=0, id="a", name="f")),
+            ],
+            ONE,
+            id="id on the first, then missing, null, empty, repeated",
+        ),
+        pytest.param(
+            [calls(call('{"x":', id="a", name="f")), calls(call("1}"))],
+            ONE,
+            id="no index (Mistral)",
+        ),
+        pytest.param(
+            [calls(call({"x": 1}, index=0, id="a", name="f"))], [("tool/0", "a", "f", '{"x": 1}')], id="object"
+        ),
+        pytest.param([calls(call({}, index=0, id="a", name="f"))], [("tool/0", "a", "f", "{}")], id="empty object"),
+        pytest.param([calls(call("{}", index=0, id=7, name="f"))], [("tool/0", "7", "f", "{}")], id="id is a number"),
+        pytest.param([calls(call(None, index=0, id="a", name="f"))], [("tool/0", "a", "f", "")], id="no arguments"),
+        pytest.param([calls({"index": 0, "id": "a"})], [("tool/0", "a", "", "")], id="neither name nor arguments"),
+        pytest.param(
+            [calls({"index": 0, "id": "a"}), calls(call("", index=0)), calls(call("{}", index=0, name="f"))],
+            [("tool/0", "a", "f", "{}")],
+            id="name after the id",
+        ),
+        pytest.param(
+            [calls(call(None, index=0, name="f")), calls(call("{}", index=0, id="a"))],
+            [("tool/0", "", "f", "{}")],
+            id="id after the name: told without, still one call",
+        ),
+        pytest.param(
+            [calls(call("1", index=0, id="a", name="f")), calls(call("2", index=0, id="b", name="g"))],
+            [("tool/0", "a", "f", "1"), ("tool/1", "b", "g", "2")],
+            id="a new id on a known index (Gemini)",
+        ),
+        pytest.param(
+            [calls(call("1", index=0, name="f")), calls(call("2", index=0, id="b", name="g"))],
+            [("tool/0", "", "f", "1"), ("tool/1", "b", "g", "2")],
+            id="the first without id",
+        ),
+        pytest.param(
+            [calls(call("1", index=0, id="a")), calls(call("2", index=0, id="b")), calls(call("3", index=0, id="a"))],
+            [("tool/0", "a", "", "13"), ("tool/1", "b", "", "2")],
+            id="back to an earlier id",
+        ),
+        pytest.param(
+            [
+                calls(call("1", index=0, id="a"), call("2", index=1, id="b")),
+                calls(call("4", index=1), call("3", index=0)),
+            ],
+            [("tool/0", "a", "", "13"), ("tool/1", "b", "", "24")],
+            id="interleaved by index",
+        ),
+        pytest.param(
+            [calls(call("1", index=0, id="a", name="f"), call("2", index=1, id="a", name="f"))],
+            [("tool/0", "a", "f", "1"), ("tool/1", "a", "f", "2")],
+            id="one id for two indexes",
+        ),
+        pytest.param(
+            [calls(call("1", id="a"), call("2", id="b")), calls(call("3"))],
+            [("tool/0", "a", "", "1"), ("tool/1", "b", "", "23")],
+            id="no index: what has no id goes on with the last call",
+        ),
+        pytest.param(
+            [calls(call("1", name="f"), call("2", name="f"))],
+            [("tool/0", "", "f", "1"), ("tool/1", "", "f", "2")],
+            id="neither index nor id: a name begins a call",
+        ),
+        pytest.param(
+            [calls(call("1", index=3, id="a")), calls(call("2"))],
+            [("tool/0", "a", "", "12")],
+            id="the index gets lost",
+        ),
+        pytest.param(
+            [of({"function_call": {"name": "f", "arguments": ""}}), of({"function_call": {"arguments": "{}"}})],
+            [("tool/0", "", "f", "{}")],
+            id="function_call (legacy)",
+        ),
+        pytest.param([of({"tool_calls": None, "function_call": None})], [], id="null"),
+        pytest.param([calls(), of({"tool_calls": [None, "x"], "function_call": "x"})], [], id="none and odd ones"),
+    ],
+)
+def test_tool_calls(chunks: list[dict[str, Any]], expected: list[tuple[str, str, str, str]]) -> None:
+    assert assembled(*chunks) == expected
+
+
+def test_an_object_as_arguments_keeps_its_text() -> None:
+    (one,) = assembled(calls(call({"x": "é", "n": 12345678901234567890123}, index=0, id="a")))
+    assert one[3] == '{"x": "é", "n": 12345678901234567890123}'
+
+
+def test_text_before_a_call_is_content() -> None:
+    events = fed(text("Let me see."), calls(call("{", index=0, id="a", name="f")), text("!"))
+    assert events == [
+        Delta("content", b"Let me see."),
+        ToolStarted("tool/0", "a", "f"),
+        Delta("tool/0", b"{"),
+        Delta("content", b"!"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        pytest.param([calls(call("{}", index=i, id=str(i))) for i in range(MAX_CHANNELS)], id="calls"),
+        pytest.param([of({"content": "x"}, i) for i in range(MAX_CHANNELS + 1)], id="choices"),
+    ],
+)
+def test_channels_have_a_limit(chunks: list[dict[str, Any]]) -> None:
+    """Each costs memory until the stream ends, and a mad upstream could open one per chunk."""
+    assert not any(isinstance(event, Failed) for event in fed(*chunks[:-1]))
+    (failed,) = [event for event in fed(*chunks) if isinstance(event, Failed)]
+    assert failed.code == "upstream_garbled"
+    assert str(MAX_CHANNELS) in failed.message
+
+
+# -- facts -----------------------------------------------------------------------------------------------------------
+
+
+def test_finish_reasons_come_as_often_as_they_are_sent() -> None:
+    """More than once, before content, and on chunks with content: the reader takes the last."""
+    events = fed(
+        of({"content": "a"}, finish_reason="stop", native_finish_reason="STOP"),
+        text("b"),
+        of({"content": ""}, finish_reason="length"),
+        of({}, finish_reason=None),
+        of({}, finish_reason=""),
+        of({}, 1, finish_reason="stop"),
+    )
+    assert events == [
+        Delta("content", b"a"),
+        Finished(0, "stop", "STOP"),
+        Delta("content", b"b"),
+        Finished(0, "length"),
+        Finished(1, "stop"),
+    ]
+
+
+def test_facts_are_told_when_they_are_new() -> None:
+    """Azure's first chunk has empty ones; later chunks repeat them all."""
+    usage = {"prompt_tokens": 1, "cost": 0.5}
+    facts = {"id": "gen-1", "model": "m"}
+    azure = {"id": "", "model": "", "choices": [], "prompt_filter_results": [{"prompt_index": 0}]}
+    events = fed(
+        azure,
+        facts | text("a"),
+        facts | {"provider": "P"} | text("b"),
+        facts | {"id": "gen-2"} | text("c"),
+        {"choices": [], "usage": usage},
+        {"choices": [], "usage": usage},
+    )
+    assert events == [
+        Told("gen-1", "m"),
+        Delta("content", b"a"),
+        Told("gen-1", "m", "P"),
+        Delta("content", b"bc"),
+        Told(usage=usage),
+    ]
+
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "cost_details": {"upstream": None}}
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        pytest.param(of({"role": "assistant", "content": ""}, finish_reason=None) | {"usage": USAGE}, id="2025"),
+        pytest.param({"choices": [], "usage": USAGE}, id="no choices"),
+        pytest.param(of({"content": ""}, finish_reason="stop") | {"usage": USAGE}, id="finish repeated"),
+        pytest.param(of({}) | {"x_groq": {"id": "x", "usage": USAGE}}, id="x_groq"),
+        pytest.param({"choices": None, "usage": USAGE, "x_groq": {"usage": USAGE}}, id="both"),
+    ],
+)
+def test_usage_in_each_of_its_shapes(chunk: dict[str, Any]) -> None:
+    events = [event for event in fed(text("a"), {"choices": [], "usage": None}, chunk) if isinstance(event, Told)]
+    assert events == [Told(usage=USAGE)]
+
+
+def test_usage_is_told_as_plain_json() -> None:
+    """It is passed on, so what no JSON text can say (Python servers write NaN) must not come out of it."""
+    decoder = ChatStreamDecoder()
+    events = decoder.feed(b'data: {"choices": [], "usage": {"cost": NaN, "note": "\\ud83d", "n": 1}}\n\n')
+    assert events == [Told(usage={"cost": None, "note": "?", "n": 1})]
+    msgspec.json.encode(events)
+
+
+def test_names_are_plain_text() -> None:
+    """Half a surrogate pair in a name or id is never joined, and nothing could encode it."""
+    events = fed({"id": "g\ud83d", "model": 5, **calls(call("{}", index=0, id="\ud83d", name="f\ude00"))})
+    assert events == [Told("g?", "5"), ToolStarted("tool/0", "?", "f?"), Delta("tool/0", b"{}")]
+    msgspec.json.encode(events)
+
+
+# -- errors ----------------------------------------------------------------------------------------------------------
+
+ERROR = {"message": "Provider returned error", "code": 502, "metadata": {"provider_name": "Venice"}}
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        pytest.param({"error": ERROR, "user_id": "user_2abcdefghijklmnop"}, id="bare"),
+        pytest.param({"error": ERROR} | of({"content": "x"}, finish_reason="stop"), id="beside a finish reason"),
+        pytest.param({"error": ERROR, "choices": [], "usage": USAGE}, id="on the usage chunk"),
+        pytest.param(of({"content": "x"}, error=ERROR), id="in the choice"),
+        pytest.param({"error": ERROR, "choices": [5]}, id="in an odd chunk"),
+        pytest.param(of({"content": "x"}) | {"x_groq": {"id": "i", "error": ERROR}}, id="in x_groq"),
+    ],
+)
+def test_an_error_is_terminal_for_the_content(chunk: dict[str, Any]) -> None:
+    """Wherever it is and whatever the finish reason says; usage still counts, and [DONE] proves nothing."""
+    late = {"choices": [], "usage": {"late": 1}}
+    events = run(
+        sse(text("a"), chunk, text("b"), of({"reasoning": "r"}), calls(call("{}", index=0, id="a")), late) + DONE
+    )
+    assert events[:2] == [
+        Delta("content", b"a"),
+        Failed("upstream_failed", "Provider returned error (Venice)", status=502, recoverable=True),
+    ]
+    assert not any(isinstance(event, Delta | Reasoned | ToolStarted | Failed) for event in events[2:])
+    assert events[-2:] == [Told(usage={"late": 1}), Ended(How.CLEAN, has_done=True)]
+
+
+def test_finish_reasons_beside_an_error_are_facts() -> None:
+    """A recorded Gemini stream says stop/MALFORMED_FUNCTION_CALL and carries the error in the same chunk."""
+    chunk = {"error": ERROR} | of({}, finish_reason="stop", native_finish_reason="MALFORMED_FUNCTION_CALL")
+    assert fed(chunk)[1:] == [Finished(0, "stop", "MALFORMED_FUNCTION_CALL")]
+
+
+def test_only_the_first_failure_is_told() -> None:
+    events = fed({"error": "one"}, {"error": "two"}, "no json")
+    assert events == [Failed("upstream_failed", "one", recoverable=True)]
+
+
+@pytest.mark.parametrize("falsy", [None, {}, "", 0, False])
+def test_a_falsy_error_is_none(falsy: object) -> None:
+    assert fed({"error": falsy} | of({"content": "a"}, error=falsy)) == [Delta("content", b"a")]
+
+
+@pytest.mark.parametrize(
+    ("data", "failed"),
+    [
+        pytest.param(
+            '{"error":{"message":"no tool","type":"invalid_request_error","code":"tool_use_failed","status_code":400}}',
+            Failed("upstream_failed", "no tool", status=400),
+            id="Groq",
+        ),
+        pytest.param('{"message":"gone"}', Failed("upstream_failed", "gone", recoverable=True), id="without error"),
+        pytest.param("it broke", Failed("upstream_failed", "it broke", recoverable=True), id="plain text"),
+    ],
+)
+def test_an_error_event(data: str, failed: Failed) -> None:
+    assert ChatStreamDecoder().feed(f"event: error\ndata: {data}\n\n".encode()) == [failed]
+
+
+@pytest.mark.parametrize(
+    "data", ["garbage", "5", "null", "[]", '"x"', '{"a":', "[" * 100_000, '{"a":' * 100_000, "<html>"]
+)
+def test_garbage_is_a_failure(data: str) -> None:
+    """Anything but a JSON object; nothing that upstream sends raises."""
+    failed, *rest = fed(data, text("a"))
+    assert rest == []
+    assert isinstance(failed, Failed)
+    assert (failed.code, failed.recoverable) == ("upstream_garbled", True)
+
+
+@pytest.mark.parametrize("data", ["", " ", "{}", '{"object":"ping"}'])
+def test_events_that_say_nothing_are_passed_over(data: str) -> None:
+    assert fed(data, text("a")) == [Delta("content", b"a")]
+
+
+def test_unknown_events_and_keys_are_tolerated() -> None:
+    decoder = ChatStreamDecoder()
+    assert decoder.feed(b': x\nevent: novel\nid: 3\nretry: 9\ndata: {"zzz":[{}],"choices":[{"delta":\n') == []
+    assert decoder.feed(b'data: {"content":"a","zzz":1}}]}\n\n') == [Delta("content", b"a")]
+
+
+def test_an_event_over_the_limit_is_a_failure() -> None:
+    """What came before it counts, what comes after is not even kept."""
+    decoder = ChatStreamDecoder(max_event_bytes=100)
+    failed = Failed("upstream_garbled", "a server-sent event is larger than 100 bytes", recoverable=True)
+    assert decoder.feed(sse(text("a")) + b"data: " + b"x" * 200) == [Delta("content", b"a"), failed]
+    for _ in range(10):
+        assert decoder.feed(b"x" * 1000) == []
+    assert len(decoder._events._tail) <= 206
+    assert decoder.feed(sse(text("b"))) == []
+    assert decoder.close() == [Ended(How.SILENT)]
+
+
+# -- error objects ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "recoverable"),
+    [
+        ({"code": 429}, 429, True),
+        ({"code": "429"}, 429, True),
+        ({"code": 529}, 529, True),
+        ({"code": 501}, 501, False),
+        ({"code": 402}, 402, False),
+        ({"code": "server_error"}, None, True),
+        ({"code": "tool_use_failed", "status_code": 400}, 400, False),
+        ({"http_status": 503, "error_type": "provider_unavailable"}, 503, True),
+        ({"http_status": 404, "availability": {"retryable": True}}, 404, True),
+        ({"http_status": 503, "availability": {"retryable": False}}, 503, False),
+        ({"code": 400, "metadata": {"error_type": "provider_overloaded"}}, 400, True),
+        ({"code": None, "type": "invalid_request_error"}, None, False),
+        ({"metadata": {"error_type": "context_length_exceeded"}}, None, False),
+        ({"code": 3003}, None, True),
+        ({"code": True, "metadata": [], "availability": "x", "type": ["x"]}, None, True),
+        ("text", None, True),
+        (True, None, True),
+    ],
+)
+def test_status_and_whether_to_try_again(error: object, status: int | None, recoverable: bool) -> None:
+    failed = failure("upstream_failed", error)
+    assert (failed.status, failed.recoverable) == (status, recoverable)
+    assert failed.message
+
+
+def test_the_http_status_goes_before_the_objects() -> None:
+    failed = failure("upstream_refused", {"code": 500, "message": "x"}, status=400, retry_after_s=3.0)
+    assert failed == Failed("upstream_refused", "x", status=400, recoverable=False, retry_after_s=3.0)
+
+
+@pytest.mark.parametrize(("value", "seconds"), [(30, 30.0), (1.5, 1.5), (None, None), ("x", None), (-1, None)])
+def test_availability_says_how_long_to_wait(value: object, seconds: float | None) -> None:
+    error = {"message": "x", "availability": {"retryable": True, "retry_after": value}}
+    assert failure("upstream_refused", error, status=503).retry_after_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        pytest.param({"error": {"message": "m"}, "user_id": "u"}, "m", id="OpenAI"),
+        pytest.param([{"error": {"message": "m", "status": "NOT_FOUND"}}], "m", id="Gemini's list"),
+        pytest.param({"id": "1", "message": "m"}, "m", id="Cohere"),
+        pytest.param({"detail": [{"loc": ["a"], "msg": "m"}, {"msg": "n"}]}, "m; n", id="FastAPI"),
+        pytest.param({"error": "m"}, "m", id="text"),
+        pytest.param("m", "m", id="no JSON"),
+        pytest.param({"type": "error", "error": {"type": "t", "message": "m"}}, "m", id="Anthropic"),
+        pytest.param(
+            {
+                "error": {
+                    "message": "Provider returned error",
+                    "metadata": {
+                        "provider_name": "OpenAI",
+                        "raw": '{"error": {"message": "Unsupported", "code": null}}',
+                    },
+                }
+            },
+            "Provider returned error (OpenAI: Unsupported)",
+            id="raw is JSON in a text",
+        ),
+        pytest.param(
+            {"error": {"message": "E", "metadata": {"raw": "call:f{age:39,name:"}}}, "E (call:f{age:39,name:)", id="raw"
+        ),
+        pytest.param({"error": {"message": "{not json}"}}, "{not json}", id="looks like JSON"),
+        pytest.param({"error": {"code": 9}}, "an error without a message", id="nothing"),
+        pytest.param([], "an error without a message", id="empty list"),
+    ],
+)
+def test_messages_of_all_shapes(body: object, message: str) -> None:
+    assert failure("upstream_failed", error_of(body)).message == message
+
+
+def test_messages_are_one_bounded_printable_line() -> None:
+    message = failure("upstream_failed", "a\n\x1b[31m b\ud800\x00" + "x" * 100_000).message
+    assert message.startswith("a [31m b xxx")
+    assert message.isprintable()
+    assert len(message) == 500
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-or-v1-0123456789abcdef",
+        "gsk_0123456789abcdef",
+        "user_2abcdefghijklmnop",
+        "org-ABCDEFGHIJKLMNOP",
+        "AIzaSyA0123456789abcdefghijklmnop",
+        "my-own-secret",
+    ],
+)
+@pytest.mark.parametrize(
+    "form", ["Bearer %s", "Incorrect API key provided: %s. Look", "for %s!", '{"user_id": "%s"}', " " * 5000 + "%s"]
+)
+def test_no_key_and_no_account_in_messages(secret: str, form: str) -> None:
+    error = {"message": form % secret, "user_id": secret, "metadata": {"raw": form % secret}}
+    assert secret not in failure("upstream_failed", error, secret="my-own-secret").message
+
+
+# -- the end ---------------------------------------------------------------------------------------------------------
+
+FINISH = sse(of({}, finish_reason="stop"))
+
+
+@pytest.mark.parametrize(
+    ("data", "how", "ended"),
+    [
+        pytest.param(DONE, None, Ended(How.CLEAN, has_done=True), id="[DONE]"),
+        pytest.param(b"data: [DONE] {}\n\n", None, Ended(How.CLEAN, has_done=True), id="starts with [DONE]"),
+        pytest.param(FINISH, None, Ended(How.CLEAN), id="finish reason (Cerebras)"),
+        pytest.param(FINISH + DONE, None, Ended(How.CLEAN, has_done=True), id="both"),
+        pytest.param(b"", None, Ended(How.SILENT), id="nothing"),
+        pytest.param(sse(text("a")), None, Ended(How.SILENT), id="neither"),
+        pytest.param(b": OPENROUTER PROCESSING\n\n" * 3, None, Ended(How.SILENT), id="only comments"),
+        pytest.param(FINISH + sse(of({"content": "b"}, 1)), None, Ended(How.SILENT), id="one choice did not finish"),
+        pytest.param(FINISH, How.BROKEN, Ended(How.BROKEN), id="broken"),
+        pytest.param(DONE, How.CANCELLED, Ended(How.CANCELLED, has_done=True), id="cancelled"),
+        pytest.param(b"data: [DONE]", None, Ended(How.CLEAN, has_done=True), id="no line end after [DONE] (xAI)"),
+        pytest.param(b"data: [DONE]\n", None, Ended(How.CLEAN, has_done=True), id="no empty line (Groq)"),
+        pytest.param(FINISH[:-1], None, Ended(How.CLEAN), id="whole chunk without empty line"),
+        pytest.param(FINISH[:-4], None, Ended(How.SILENT), id="cut chunk"),
+        pytest.param(b"data: [DON", None, Ended(How.SILENT), id="cut [DONE]"),
+        pytest.param(b"data: [DONE]\n", How.BROKEN, Ended(How.BROKEN), id="broken in the last event"),
+    ],
+)
+@pytest.mark.parametrize("step", [None, 1])
+def test_how_it_ended(data: bytes, how: How | None, ended: Ended, step: int | None) -> None:
+    """[DONE], or a finish reason of each choice, and then a clean end of the body; never more than one Ended."""
+    events = run(data, how, step=step)
+    assert events[-1] == ended
+    assert sum(isinstance(event, Ended | Failed) for event in events) == 1
+
+
+def test_after_done_only_facts_count() -> None:
+    """openai-python stops reading there, so what follows is no content; an error is one all the same."""
+    events = run(DONE + sse(text("late"), {"choices": [], "usage": USAGE}, {"error": "late"}))
+    assert events == [
+        Told(usage=USAGE),
+        Failed("upstream_failed", "late", recoverable=True),
+        Ended(How.CLEAN, has_done=True),
+    ]
+
+
+def test_after_the_end_nothing_is_taken() -> None:
+    decoder = ChatStreamDecoder()
+    assert decoder.close() == [Ended(How.SILENT)]
+    assert decoder.close() == []
+    with pytest.raises(Misuse):
+        decoder.feed(b"")
+    with pytest.raises(Misuse):
+        decoder.feed_answer(b"{}")
+
+
+# -- answers that are not streamed -----------------------------------------------------------------------------------
+
+
+def answered(body: object) -> list[UpstreamEvent]:
+    decoder = ChatStreamDecoder()
+    return decoder.feed_answer(json.dumps(body).encode()) + decoder.close()
+
+
+def test_a_whole_answer() -> None:
+    message = {
+        "content": "a",
+        "reasoning": "r",
+        "tool_calls": [call('{"x":1}', id="1", name="f"), call("{}", id="2", name="f")],
+    }
+    body = {"id": "i", "model": "m", "choices": [{"message": message, "finish_reason": "stop"}], "usage": USAGE}
+    assert answered(body) == [
+        Told("i", "m"),
+        Reasoned(0, b"r"),
+        Delta("content", b"a"),
+        ToolStarted("tool/0", "1", "f"),
+        Delta("tool/0", b'{"x":1}'),
+        ToolStarted("tool/1", "2", "f"),
+        Delta("tool/1", b"{}"),
+        Finished(0, "stop"),
+        Told(usage=USAGE),
+        Ended(How.CLEAN),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "events"),
+    [
+        ({"error": {"code": 429, "message": "m"}}, [Failed("upstream_failed", "m", status=429, recoverable=True)]),
+        ({"choices": None}, []),
+        (
+            [],
+            [Failed("upstream_garbled", "the answer is not a chat completion: not a JSON object", recoverable=True)],
+        ),
+    ],
+)
+def test_a_whole_answer_without_an_answer(body: object, events: list[UpstreamEvent]) -> None:
+    """Status 200 with an error, or with nothing at all: never taken for success."""
+    assert answered(body) == [*events, Ended(How.SILENT)]
+
+
+# -- cuts ------------------------------------------------------------------------------------------------------------
+
+CHUNKS = st.one_of(
+    st.builds(text, st.sampled_from(["a", "é😀", "\ud83d", "\ude00", "", None, [{"type": "text", "text": "p"}]])),
+    st.builds(of, st.sampled_from([{"reasoning": "r"}, {"refusal": "n"}, {"content": "c"}]), st.integers(0, 2)),
+    st.builds(
+        lambda i, name: calls(call("{", index=i % 2, id=name)), st.integers(0, 3), st.sampled_from(["", "a", "b"])
+    ),
+    st.sampled_from([of({}, finish_reason="stop"), {"usage": {"n": 1}}, {"id": "i"}, {"choices": None}]),
+    st.sampled_from(["", "[DONE]"]) | st.just({"error": {"code": 1}}) | st.just("garbage"),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(CHUNKS, max_size=12), st.integers(1, 60), st.sampled_from([None, How.BROKEN]))
+def test_the_cuts_change_nothing_but_the_pieces(chunks: list[Any], step: int, how: How | None) -> None:
+    data = sse(*chunks)
+    whole = run(data, how)
+    assert merged(run(data, how, step=step)) == merged(whole)
+    assert [isinstance(event, Ended) for event in whole] == [False] * (len(whole) - 1) + [True]
