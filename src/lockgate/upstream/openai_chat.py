@@ -12,9 +12,10 @@ import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -110,19 +111,43 @@ class OpenAIChatProvider:
         if self._session is None:  # made here since a session belongs to a running loop
             # No limit: a pool that queues requests would hide a slow upstream. No cookies: users share the session.
             connector = aiohttp.TCPConnector(limit=0)
-            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            trace = aiohttp.TraceConfig()
+            trace.on_connection_reuseconn.append(_note_reuse)
+            self._session = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace]
+            )
         # A compressed event can sit in the compressor's window; a server that compresses all the same is still read.
         headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity", **self._headers}
         headers["Content-Type"] = "application/json"
         if self._api_key:
             headers["Authorization"] = f"Bearer {self._api_key}"
-        return await self._session.post(
-            self._url,
-            data=io.BytesIO(body),  # aiohttp warns of bytes over 1 MiB, and sends this in pieces
-            headers=headers,
-            allow_redirects=False,  # the key is for base_url, not for where it points
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_s),
-        )
+        while True:
+            attempt = _Attempt()
+            try:
+                return await self._session.post(
+                    self._url,
+                    data=io.BytesIO(body),  # aiohttp warns of bytes over 1 MiB, and sends this in pieces
+                    headers=headers,
+                    allow_redirects=False,  # the key is for base_url, not for where it points
+                    timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_s),
+                    trace_request_ctx=attempt,
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                # A kept connection that the server had closed meanwhile: not a word of an answer came, so asking again
+                # is what browsers do, too (RFC 9112 section 9.3.1). Ends with the pool's last stale connection.
+                if not attempt.is_reused or self._is_closed:
+                    raise
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One try to send a request: whether it went over a connection that was kept from before."""
+
+    is_reused: bool = False
+
+
+async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+    context.trace_request_ctx.is_reused = True
 
 
 class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]]):
