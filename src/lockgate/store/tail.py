@@ -1,0 +1,81 @@
+"""The newest entries of one stream in memory, without gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from lockgate.protocol.offsets import Offset
+from lockgate.store.base import Entry, Page
+from lockgate.store.rules import is_position
+
+#: Payloads may be empty, so a page is bounded in entries, too.
+MAX_PAGE_ENTRIES: Final = 4096
+# What an entry costs beside its payload: two tuples, an integer, a pointer.
+_ENTRY_BYTES: Final = 192
+
+
+def cut(entries: Iterable[Entry], max_bytes: int) -> list[Entry]:
+    """Take entries up to ``max_bytes`` of payload, and one in any case."""
+    taken: list[Entry] = []
+    size = 0
+    for entry in entries:
+        size += len(entry.payload)
+        if taken and (size > max_bytes or len(taken) == MAX_PAGE_ENTRIES):
+            break
+        taken.append(entry)
+    return taken
+
+
+class Tail:
+    """Entries from ``before`` to ``end``. The oldest go when they take more than ``max_bytes``.
+
+    Attributes:
+        epoch: Newest epoch that may have positions here.
+        before: Position that the first entry comes after.
+        end: Position after the last entry.
+        is_closed: Whether nothing ever comes after ``end``.
+    """
+
+    __slots__ = ("_entries", "_max_bytes", "_size", "before", "end", "epoch", "is_closed")
+
+    def __init__(self, before: Offset, *, max_bytes: int | None) -> None:
+        self.epoch = before.epoch
+        self.before = before
+        self.end = before
+        self.is_closed = False
+        self._entries: list[Entry] = []
+        self._size = 0
+        self._max_bytes = max_bytes
+
+    def extend(self, payloads: Sequence[bytes], *, epoch: int, close: bool) -> None:
+        """Add the payloads of one append of that epoch."""
+        records = self.end.records
+        self._entries += [Entry(Offset(epoch, number), payload) for number, payload in enumerate(payloads, records + 1)]
+        if payloads:
+            self.end = self._entries[-1].offset
+        self.epoch = epoch
+        self.is_closed = close
+        self._size += sum(map(len, payloads)) + _ENTRY_BYTES * len(payloads)
+        if self._max_bytes is not None and self._size > self._max_bytes:
+            self._trim(self._max_bytes // 2)
+
+    def _trim(self, max_bytes: int) -> None:
+        """Down to a half at once, so that moving the rest up is paid for by many appends."""
+        dropped = 0
+        while self._size > max_bytes:
+            self._size -= len(self._entries[dropped].payload) + _ENTRY_BYTES
+            dropped += 1
+        self.before = self._entries[dropped - 1].offset
+        del self._entries[:dropped]
+
+    def read(self, after: Offset, max_bytes: int) -> Page | None:
+        """What comes after a position; None if that is not a position of this tail."""
+        passed = after.records - self.before.records
+        if not 0 <= passed <= len(self._entries):
+            return None
+        written = self._entries[passed - 1].offset if passed else self.before
+        if not is_position(after, written, self.epoch):
+            return None
+        newer = (self._entries[index] for index in range(passed, len(self._entries)))
+        return Page(cut(newer, max_bytes), self.end, self.is_closed)

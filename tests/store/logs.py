@@ -1,0 +1,82 @@
+"""What the tests of the logs share: opening one, and reading one to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from lockgate.protocol.offsets import START, Offset
+from lockgate.store.base import Entry, StreamLog
+from lockgate.store.memory import MemoryLog
+from lockgate.store.sqlite import SqliteLog
+
+KINDS = ("memory", "sqlite")
+PATIENCE_S = 20.0
+
+Opener = Callable[[], AbstractAsyncContextManager[StreamLog]]
+
+
+class Clock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def make(kind: str, folder: Path, clock: Clock | None = None) -> StreamLog:
+    now = clock or Clock()
+    return MemoryLog(now=now) if kind == "memory" else SqliteLog(folder / "log.db", now=now)
+
+
+@asynccontextmanager
+async def opened(log: StreamLog) -> AsyncIterator[StreamLog]:
+    await log.open()
+    try:
+        yield log
+    finally:
+        await log.shut()
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    """Run a test, but not for ever."""
+    asyncio.run(asyncio.wait_for(test, PATIENCE_S))
+
+
+async def rest(log: StreamLog, stream_id: str, after: Offset = START, *, max_bytes: int = 1 << 20) -> list[Entry]:
+    """Everything after an offset, page by page."""
+    entries: list[Entry] = []
+    while True:
+        page = await log.read(stream_id, after, max_bytes=max_bytes)
+        entries += page.entries
+        if not page.entries:
+            assert after == page.tail or page.tail.records == after.records
+            return entries
+        after = page.entries[-1].offset
+
+
+async def follow(log: StreamLog, stream_id: str, after: Offset = START) -> list[Entry]:
+    """A live reader: register, clear, read, sleep, until the stream is closed."""
+    entries: list[Entry] = []
+    async with log.watch(stream_id) as news:
+        while True:
+            news.clear()
+            page = await log.read(stream_id, after, max_bytes=10_000)
+            if page.entries:
+                entries += page.entries
+                after = page.entries[-1].offset
+            elif page.is_closed:
+                return entries
+            else:
+                await news.wait()
+
+
+async def turns(count: int) -> None:
+    """Let other tasks go on, that many times."""
+    for _ in range(count):
+        await asyncio.sleep(0)

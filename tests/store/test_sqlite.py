@@ -1,0 +1,789 @@
+"""What only the log in a file promises: groups, limits, several processes, and troubles in words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockgate.errors import FencedOut, OffsetGone, StoreError, StreamClosed, StreamUnknown
+from lockgate.protocol.offsets import START, Offset
+from lockgate.store import sqlite, sqlite_file
+from lockgate.store.sqlite import SqliteLog
+from tests.store.logs import PATIENCE_S, follow, rest, run, turns
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log.db"
+
+
+@contextlib.asynccontextmanager
+async def opened(log: SqliteLog) -> AsyncIterator[SqliteLog]:
+    await log.open()
+    try:
+        yield log
+    finally:
+        await log.shut()
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """The file as another process locks it while it writes."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    """Wait for a fact of another thread; the test's own timeout bounds it."""
+    while not is_so():  # noqa: ASYNC110 - a thread sets no asyncio.Event
+        await asyncio.sleep(0.001)
+
+
+async def first_is_taken(log: SqliteLog) -> None:
+    """Wait until the writer has taken everything that waited, so that what comes now is the next transaction."""
+    await until(lambda: log._writer._queue.empty())
+
+
+def payloads_of(entries: list[Any]) -> list[bytes]:
+    return [entry.payload for entry in entries]
+
+
+# -- the file ----------------------------------------------------------------------------------------------------
+
+
+def test_the_log_outlives_the_process(path: Path) -> None:
+    """Records, epochs, owners, repeats: all there after a restart."""
+
+    async def before() -> None:
+        async with opened(SqliteLog(path)) as log:
+            await log.create("s", b"meta", owner="a")
+            await log.append("s", [b"1", b"2"], epoch=1, seq=0)
+            await log.take_over("s", owner="b")
+            await log.append("s", [b"3"], epoch=2, seq=0)
+
+    async def after() -> None:
+        async with opened(SqliteLog(path)) as log:
+            assert payloads_of(await rest(log, "s")) == [b"1", b"2", b"3"]
+            assert await log.append("s", [b"3"], epoch=2, seq=0) == Offset(2, 3)
+            assert await log.append("s", [b"4"], epoch=2, seq=1, close=True) == Offset(2, 4)
+            with pytest.raises(OffsetGone):
+                await log.read("s", Offset(1, 3), max_bytes=1)
+            assert (await log.head("s"))[:5] == (b"meta", Offset(2, 4), 2, "b", True)
+
+    run(before())
+    run(after())
+
+
+def test_the_file_is_made_with_its_folder_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "log.db"
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as log:
+            await log.create("s", b"", owner="a")
+            for one in path.parent.iterdir():
+                assert stat.S_IMODE(one.stat().st_mode) == 0o600, one
+        assert [one.name for one in path.parent.iterdir()] == ["log.db"], "shutting leaves one file"
+
+    run(test())
+
+
+def other_program(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE theirs (x)")
+
+
+def other_id(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA application_id = 7")
+
+
+def newer(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute(f"PRAGMA application_id = {sqlite_file.APPLICATION_ID}")
+        other.execute("PRAGMA user_version = 99")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        pytest.param(other_program, "is the database of another program; choose another", id="another program's"),
+        pytest.param(other_id, "is the database of another program", id="another application_id"),
+        pytest.param(newer, "has version 99, this lockgate knows 1", id="a newer version"),
+        pytest.param(lambda path: path.write_bytes(b"hello" * 999), "is not an SQLite file", id="not a database"),
+        pytest.param(Path.mkdir, "Is a directory", id="a folder"),
+        pytest.param(lambda path: path.parent.rmdir() or path.parent.write_bytes(b""), "File exists", id="no folder"),
+    ],
+)
+def test_a_file_that_is_not_ours_is_refused_and_left_alone(
+    tmp_path: Path, spoil: Callable[[Path], object], sentence: str
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "log.db"
+    spoil(path)
+    was = path.read_bytes() if path.is_file() else None
+
+    async def test() -> None:
+        log = SqliteLog(path)
+        with pytest.raises(StoreError, match=sentence) as refused:
+            await log.open()
+        assert str(path) in str(refused.value)
+        await log.shut()
+        with pytest.raises(StoreError, match="is not open"):
+            await log.head("s")
+
+    run(test())
+    assert was is None or path.read_bytes() == was
+
+
+def test_many_may_open_a_new_file_at_once(path: Path) -> None:
+    async def test() -> None:
+        logs = [SqliteLog(path) for _ in range(8)]
+        await asyncio.gather(*(log.open() for log in logs))
+        for number, log in enumerate(logs):
+            await log.create(str(number), b"", owner="a")
+        assert len([one async for one in logs[0].streams(limit=99)]) == 8
+        for log in logs:
+            await log.shut()
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("SELECT * FROM appends WHERE stream = 1 AND records >= 5 ORDER BY records", "appends_by_stream"),
+        ("SELECT * FROM appends WHERE stream = 1 ORDER BY records DESC LIMIT 64", "appends_by_stream"),
+        ("SELECT * FROM heads WHERE closed_s IS NULL ORDER BY key LIMIT 9", "open_heads"),
+        ("SELECT * FROM heads WHERE closed_s <= 5 ORDER BY closed_s LIMIT 9", "closed_heads"),
+    ],
+)
+def test_questions_are_answered_by_an_index(path: Path, query: str, index: str) -> None:
+    """Without sorting, so that neither a long stream nor many old ones make them slow."""
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)):
+            with contextlib.closing(sqlite_file.connect(path)) as database:
+                plan = " ".join(row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {query}"))
+        assert index in plan
+        assert "B-TREE" not in plan
+
+    run(test())
+
+
+# -- one thread, many appends ------------------------------------------------------------------------------------
+
+
+def test_what_waits_is_committed_together(path: Path) -> None:
+    """While one transaction runs, everything else gathers for the next."""
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as log:
+            ids = [str(number) for number in range(200)]
+            await asyncio.gather(*(log.create(one, b"", owner="a") for one in ids))
+            with locked(path):
+                first = asyncio.create_task(log.append(ids[0], [b"x"], epoch=1, seq=0))
+                await turns(1)
+                await first_is_taken(log)
+                others = [asyncio.create_task(log.append(one, [b"x"], epoch=1, seq=0)) for one in ids[1:]]
+                await turns(1)
+                before = log.commits
+            await asyncio.gather(first, *others)
+            assert log.commits - before == 2
+
+    run(test())
+
+
+def test_one_that_is_refused_does_not_fail_the_others(path: Path) -> None:
+    """A zombie, a gap, a closed stream and a stranger in one transaction with good ones and repeats."""
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as log:
+            for one in ("good", "stolen", "closed"):
+                await log.create(one, b"", owner="a")
+            await log.take_over("stolen", owner="b")
+            await log.append("closed", [], epoch=1, seq=0, close=True)
+            with locked(path):
+                before = log.commits
+                asked = [
+                    log.append("good", [b"0"], epoch=1, seq=0),
+                    log.append("stolen", [b"zombie"], epoch=1, seq=0),
+                    log.append("good", [b"gap"], epoch=1, seq=7),
+                    log.append("good", [b"1"], epoch=1, seq=1),
+                    log.append("closed", [b"late"], epoch=1, seq=1),
+                    log.append("nobody", [b"x"], epoch=1, seq=0),
+                    log.append("good", [b"other"], epoch=1, seq=0),
+                    log.append("\udcff", [b"not text"], epoch=1, seq=0),
+                    log.append("stolen", [b"fine"], epoch=2, seq=0),
+                    log.take_over("good", owner="b"),
+                    log.append("good", [b"too late"], epoch=1, seq=2),
+                    log.append("good", [b"2"], epoch=2, seq=0, close=True),
+                    log.take_over("good", owner="c"),
+                ]
+                tasks = [asyncio.create_task(one) for one in [log.head("good"), *asked]]
+                await turns(2)
+            _, *got = await asyncio.gather(*tasks, return_exceptions=True)
+            assert log.commits - before <= 2
+            assert [one if isinstance(one, Offset | int) else type(one) for one in got] == [
+                Offset(1, 1),
+                FencedOut,
+                StoreError,
+                Offset(1, 2),
+                StreamClosed,
+                StreamUnknown,
+                Offset(1, 1),
+                StoreError,
+                Offset(2, 1),
+                2,
+                FencedOut,
+                Offset(2, 3),
+                StreamClosed,
+            ]
+            assert payloads_of(await rest(log, "good")) == [b"0", b"1", b"2"]
+            assert payloads_of(await rest(log, "stolen")) == [b"fine"]
+
+    run(test())
+
+
+def test_the_queue_is_bounded_and_keeps_the_order(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than the queue holds: the rest waits at the door, in order, and nothing is lost."""
+    monkeypatch.setattr(sqlite, "MAX_QUEUED_BYTES", 5000)
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as log:
+            await log.create("s", b"", owner="a")
+            with pytest.raises(StoreError, match="is the most"):
+                await log.append("s", [b"x" * 5000], epoch=1, seq=0)
+            with locked(path):
+                tasks = [asyncio.create_task(log.append("s", [b"%0500d" % n], epoch=1, seq=n)) for n in range(100)]
+                await turns(5)
+                assert log._queued_bytes < 5000 + 1012 + 1
+                assert log._at_door > 80
+            for n in range(100, 400):  # these come while those before them leave the door
+                await asyncio.wait([tasks[n - 90]])
+                tasks.append(asyncio.create_task(log.append("s", [b"%0500d" % n], epoch=1, seq=n)))
+            assert await asyncio.gather(*tasks) == [Offset(1, n + 1) for n in range(400)]
+            assert (log._queued_bytes, log._at_door) == (0, 0)
+
+    run(test())
+
+
+# -- giving up ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_taken", [True, False], ids=["being written", "still waiting"])
+def test_a_cancelled_append_commits_or_not(path: Path, is_taken: bool) -> None:
+    """Here it does, since it had been accepted; and appending it again answers its offset."""
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as log:
+            await log.create("s", b"", owner="a")
+            async with log.watch("s") as news:
+                with locked(path):
+                    if not is_taken:
+                        other = asyncio.create_task(log.create("other", b"", owner="a"))
+                        await turns(1)
+                        await first_is_taken(log)
+                    task = asyncio.create_task(log.append("s", [b"x"], epoch=1, seq=0))
+                    await turns(1)
+                    if is_taken:
+                        await first_is_taken(log)
+                    task.cancel()
+                    await asyncio.wait([task])
+                    assert task.cancelled()
+                await news.wait()
+            if not is_taken:
+                await other
+            assert await log.append("s", [b"x"], epoch=1, seq=0) == Offset(1, 1)
+            assert await log.append("s", [b"y"], epoch=1, seq=1) == Offset(1, 2)
+            assert payloads_of(await rest(log, "s")) == [b"x", b"y"]
+
+    run(test())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cancelling_at_any_moment_loses_and_doubles_nothing(
+    path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each append is cancelled at random moments and tried again with the same seq until it is answered."""
+    if seed % 2:
+        monkeypatch.setattr(sqlite, "MAX_QUEUED_BYTES", 2000)  # cancelled at the door, too
+
+    async def write(log: SqliteLog, stream_id: str) -> None:
+        rng = random.Random(f"{seed} {stream_id}")
+        await log.create(stream_id, b"", owner="a")
+        for seq in range(50):
+            offset = None
+            while offset is None:
+                task = asyncio.create_task(log.append(stream_id, [b"%d" % seq], epoch=1, seq=seq, close=seq == 49))
+                if rng.random() < 0.7:
+                    await turns(rng.randrange(8))
+                    task.cancel()
+                await asyncio.wait([task])
+                offset = None if task.cancelled() else task.result()
+            assert offset == Offset(1, seq + 1)
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as log:
+            ids = [str(number) for number in range(10)]
+            await asyncio.gather(*(write(log, one) for one in ids))
+            for one in ids:
+                assert payloads_of(await follow(log, one)) == [b"%d" % seq for seq in range(50)]
+            assert (log._queued_bytes, log._at_door, log._under_way) == (0, 0, set())
+
+    run(test())
+
+
+def test_shutting_commits_what_was_accepted(path: Path) -> None:
+    """Also while the file is locked for a moment; afterwards nothing hangs and everything is refused."""
+
+    async def test() -> None:
+        log = SqliteLog(path)
+        await log.open()
+        await log.create("s", b"", owner="a")
+        async with log.watch("s") as news:
+            with locked(path):
+                tasks = [asyncio.create_task(log.append("s", [b"0"], epoch=1, seq=0))]
+                await turns(1)
+                await first_is_taken(log)
+                tasks += [asyncio.create_task(log.append("s", [b"%d" % n], epoch=1, seq=n)) for n in range(1, 50)]
+                await turns(1)
+                shutting = asyncio.create_task(log.shut())
+                await turns(5)
+            await shutting
+            assert await asyncio.gather(*tasks) == [Offset(1, n + 1) for n in range(50)]
+            assert news.is_set(), "readers wake up and find out"
+        await log.shut()
+        for ask in (log.append("s", [b""], epoch=1, seq=50), log.read("s", START, max_bytes=1), log.beat("a", ttl_s=1)):
+            with pytest.raises(StoreError, match="is shut"):
+                await ask
+        async with opened(SqliteLog(path)) as again:
+            assert len(await rest(again, "s")) == 50
+
+    run(test())
+
+
+# -- troubles ----------------------------------------------------------------------------------------------------
+
+
+def test_a_lock_that_is_held_too_long_fails_and_passes(path: Path) -> None:
+    async def test() -> None:
+        async with opened(SqliteLog(path, busy_s=0.05)) as log:
+            await log.create("s", b"", owner="a")
+            with locked(path):
+                with pytest.raises(StoreError, match=r"log\.db: another process keeps it locked"):
+                    await log.append("s", [b"x"], epoch=1, seq=0)
+                assert payloads_of(await rest(log, "s")) == [], "reading goes on"
+            assert await log.append("s", [b"x"], epoch=1, seq=0) == Offset(1, 1)
+
+    run(test())
+
+
+def test_no_answer_for_too_long_is_an_error_and_the_append_may_still_happen(path: Path) -> None:
+    async def test() -> None:
+        async with opened(SqliteLog(path, patience_s=0.05)) as log:
+            await log.create("s", b"", owner="a")
+            with locked(path):
+                for _ in range(2):
+                    with pytest.raises(StoreError, match=r"log\.db: no commit for 0\.05 s"):
+                        await log.append("s", [b"x"], epoch=1, seq=0)
+            assert await log.append("s", [b"x"], epoch=1, seq=0) == Offset(1, 1)
+            assert payloads_of(await rest(log, "s")) == [b"x"]
+            assert log._queued_bytes == 0
+
+    run(test())
+
+
+def test_an_odd_error_fails_its_transaction_only(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as log:
+            await log.create("s", b"", owner="a")
+            with monkeypatch.context() as patch:
+                patch.setattr(sqlite_file, "insert_appends", lambda *_: bytearray(1 << 62))
+                with pytest.raises(StoreError, match=r"log\.db: MemoryError"):
+                    await log.append("s", [b"x"], epoch=1, seq=0)
+            assert await log.append("s", [b"y"], epoch=1, seq=0) == Offset(1, 1)
+            assert payloads_of(await rest(log, "s")) == [b"y"]
+
+    run(test())
+
+
+class Killed(BaseException):
+    """Something that no thread survives."""
+
+
+def test_a_dead_writer_leaves_nobody_waiting(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Appends fail with its cause, readers wake up and hear it, and shutting still works."""
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as log:
+            await log.create("s", b"", owner="a")
+            await log.append("s", [b"x"], epoch=1, seq=0)
+            async with log.watch("s") as news:
+                with locked(path):
+                    tasks = [asyncio.create_task(log.append("s", [b"y"], epoch=1, seq=n)) for n in (1, 2, 3)]
+                    await turns(1)
+                    monkeypatch.setattr(sqlite_file, "insert_appends", kill)
+                for result in await asyncio.gather(*tasks, return_exceptions=True):
+                    assert isinstance(result, StoreError)
+                    assert "stopped writing: Killed" in str(result)
+                await news.wait()
+                for ask in (log.append("s", [b"y"], epoch=1, seq=1), log.read("s", START, max_bytes=1)):
+                    with pytest.raises(StoreError, match=r"log\.db: the log stopped writing"):
+                        await ask
+        async with opened(SqliteLog(path)) as log:
+            assert payloads_of(await rest(log, "s")) == [b"x"]
+
+    run(test())
+
+
+@pytest.mark.parametrize("page", range(1, 12))
+def test_a_damaged_file_is_an_error_with_its_name(path: Path, page: int) -> None:
+    """No wrong records and no silence: every read is right or an error that names the file or the record."""
+
+    async def fill() -> None:
+        async with opened(SqliteLog(path)) as log:
+            await log.create("s", b"", owner="a")
+            for seq in range(30):
+                await log.append("s", [b"%0300d" % seq], epoch=1, seq=seq)
+
+    async def check() -> None:
+        log, sentence = SqliteLog(path), "damaged"
+        try:
+            await log.open()
+            assert payloads_of(await rest(log, "s")) == [b"%0300d" % seq for seq in range(30)]
+        except StoreError as error:
+            sentence = str(error)
+        finally:
+            await log.shut()
+        assert "damaged" in sentence or str(path) in sentence
+
+    run(fill())
+    with path.open("r+b") as file:
+        file.seek((page - 1) * sqlite_file.PAGE_BYTES)
+        file.write(b"\xa5" * sqlite_file.PAGE_BYTES)
+    run(check())
+
+
+def test_a_record_that_is_missing_is_not_stepped_over(path: Path) -> None:
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as log:
+            await log.create("s", b"", owner="a")
+            for seq in range(9):
+                await log.append("s", [b"%d" % seq, b"x"], epoch=1, seq=seq)
+            for lost, after in ((10, START), (10, Offset(1, 9)), (10, Offset(1, 10)), (18, START), (18, Offset(1, 16))):
+                with contextlib.closing(sqlite3.connect(path)) as other:
+                    other.execute("BEGIN")
+                    row = other.execute("SELECT * FROM appends WHERE records = ?", (lost,)).fetchone()
+                    other.execute("DELETE FROM appends WHERE records = ?", (lost,))
+                    other.commit()
+                    with pytest.raises(StoreError, match=r"record \d+ of 18 is missing"):
+                        await rest(log, "s", after)
+                    other.execute("INSERT INTO appends VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                    other.commit()
+            assert len(await rest(log, "s")) == 18
+
+    run(test())
+
+
+FULL_DISK = """
+import asyncio, resource, signal, sys
+from pathlib import Path
+from lockgate.errors import StoreError
+from lockgate.protocol.offsets import START
+from lockgate.store.sqlite import SqliteLog
+
+async def main():
+    log = SqliteLog(Path(sys.argv[1]))
+    await log.open()
+    await log.create("s", b"", owner="a")
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))
+    seq = 0
+    try:
+        while True:
+            await log.append("s", [b"%010d" % seq * 1000], epoch=1, seq=seq)
+            seq += 1
+    except StoreError as error:
+        print(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    await log.append("s", [b"%010d" % seq * 1000], epoch=1, seq=seq)
+    page = await log.read("s", START, max_bytes=1 << 30)
+    assert [entry.payload for entry in page.entries] == [b"%010d" % n * 1000 for n in range(seq + 1)]
+    print(seq)
+    await log.shut()
+
+asyncio.run(main())
+"""
+
+
+def test_a_full_disk_is_an_error_and_passes(path: Path) -> None:
+    """What was answered stays, the failed append is not there, and after the cure the same append goes through."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FULL_DISK, str(path)], capture_output=True, text=True, timeout=PATIENCE_S
+    )
+    assert done.returncode == 0, done.stderr
+    sentence, count = done.stdout.splitlines()
+    assert str(path) in sentence
+    assert "disk" in sentence
+    assert int(count) > 3
+
+
+# -- memory ------------------------------------------------------------------------------------------------------
+
+
+def test_a_reader_who_keeps_up_does_not_touch_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its registration on, and only as long as somebody watches."""
+    reads = 0
+    page = sqlite_file.page
+
+    def counted(*args: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        return page(*args)
+
+    monkeypatch.setattr(sqlite_file, "page", counted)
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as log:
+            await log.create("s", b"", owner="a")
+            await log.append("s", [b"early"], epoch=1, seq=0)
+            async with log.watch("s"):
+                assert len((await log.read("s", START, max_bytes=99)).entries) == 1
+                assert reads == 1
+                for seq in range(1, 500):
+                    await log.append("s", [b"x" * 100, b"y"], epoch=1, seq=seq, close=seq == 499)
+                    tail = await log.read("s", Offset(1, 2 * seq - 1), max_bytes=999)
+                    assert payloads_of(tail.entries) == [b"x" * 100, b"y"]
+                    half = await log.read("s", Offset(1, 2 * seq), max_bytes=999)
+                    assert payloads_of(half.entries) == [b"y"]
+                assert tail.is_closed
+                assert reads == 1
+                held = log._watched["s"].tail
+                assert held is not None
+                assert held._size <= sqlite.TAIL_BYTES
+                assert len(await rest(log, "s")) == 999, "older ones come from the file"
+                assert reads > 1
+            assert (log._watched, log._tails) == ({}, 0)
+
+    run(test())
+
+
+def test_tails_in_memory_are_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams beyond the bound are read from the file, and nobody notices."""
+    monkeypatch.setattr(sqlite, "MAX_TAILS", 2)
+    monkeypatch.setattr(sqlite, "TAIL_BYTES", 2000)
+
+    async def write(log: SqliteLog, stream_id: str) -> None:
+        for seq in range(60):
+            await log.append(stream_id, [b"%d" % seq * 20], epoch=1, seq=seq, close=seq == 59)
+            assert log._tails <= 2
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as log:
+            ids = [str(number) for number in range(6)]
+            for one in ids:
+                await log.create(one, b"", owner="a")
+            reading = [asyncio.create_task(follow(log, one)) for one in ids for _ in range(3)]
+            await asyncio.gather(*(write(log, one) for one in ids))
+            for entries in await asyncio.gather(*reading):
+                assert payloads_of(entries) == [b"%d" % seq * 20 for seq in range(60)]
+            assert (log._watched, log._tails) == ({}, 0)
+
+    run(test())
+
+
+# -- several nodes -----------------------------------------------------------------------------------------------
+
+
+def test_two_nodes_on_one_file_fence_each_other(path: Path) -> None:
+    """Whoever took over last writes; the other is refused at once, whatever it remembers."""
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
+            epoch, written = await a.create("s", b"", owner="a"), list[bytes]()
+            reading = [asyncio.create_task(follow(log, "s")) for log in (a, b)]
+            for turn in range(20):
+                owner, zombie = (a, b) if turn % 2 else (b, a)
+                old, epoch = epoch, await owner.take_over("s", owner=str(turn))
+                for seq in range(3):
+                    written.append(b"%d %d" % (turn, seq))
+                    await owner.append("s", [written[-1]], epoch=epoch, seq=seq)
+                    with pytest.raises(FencedOut):
+                        await zombie.append("s", [b"zombie"], epoch=old, seq=seq + 3)
+            await owner.append("s", [], epoch=epoch, seq=3, close=True)
+            for entries in await asyncio.gather(*reading):
+                assert payloads_of(entries) == written
+            assert await rest(a, "s") == await rest(b, "s")
+
+    run(test())
+
+
+def test_both_nodes_may_write_with_the_same_epoch(path: Path) -> None:
+    """Appends of one producer may arrive at any node; seq decides, and a repeat at the other node is known."""
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
+            await a.create("s", b"", owner="a")
+            reading = [asyncio.create_task(follow(log, "s")) for log in (a, b)]
+            for seq in range(60):
+                first, second = (a, b) if seq % 3 else (b, a)
+                payload = b"%d" % seq
+                assert await first.append("s", [payload], epoch=1, seq=seq, close=seq == 59) == Offset(1, seq + 1)
+                assert await second.append("s", [payload], epoch=1, seq=seq, close=seq == 59) == Offset(1, seq + 1)
+            for entries in await asyncio.gather(*reading):
+                assert payloads_of(entries) == [b"%d" % seq for seq in range(60)]
+
+    run(test())
+
+
+@pytest.mark.parametrize("is_ours", [True, False], ids=["ours", "theirs"])
+def test_a_reader_hears_what_another_node_did(path: Path, is_ours: bool) -> None:
+    """A record, a close without one, a deletion: each wakes a reader who had read everything, and is seen."""
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
+            await a.create("s", b"", owner="a")
+            async with a.watch("s") as news:
+                for seq in range(3):  # so that the pace of looking is that of a stream of ours, or of theirs
+                    await (a if is_ours else b).append("s", [b"x"], epoch=1, seq=seq)
+                    await until(partial(lambda records: a._watched["s"].seen == records, seq + 1))
+                assert a._foreign == (not is_ours)
+                news.clear()
+                await b.append("s", [b"y"], epoch=1, seq=3)
+                await news.wait()
+                assert payloads_of((await a.read("s", Offset(1, 3), max_bytes=9)).entries) == [b"y"]
+                assert a._foreign == 1
+                news.clear()
+                await b.append("s", [], epoch=1, seq=4, close=True)
+                await news.wait()
+                assert (await a.read("s", Offset(1, 4), max_bytes=9)).is_closed
+                assert a._foreign == 0
+                news.clear()
+                await b.delete("s")
+                await news.wait()
+                with pytest.raises(StreamUnknown):
+                    await a.read("s", START, max_bytes=1)
+
+    run(test())
+
+
+def test_memory_serves_again_after_another_node_wrote(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What we keep begins anew at our next commit, with the right positions."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("reads the file")
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
+            await a.create("s", b"", owner="a")
+            async with a.watch("s"):
+                await a.append("s", [b"1"], epoch=1, seq=0)
+                await b.append("s", [b"2"], epoch=1, seq=1)
+                await a.append("s", [b"3"], epoch=1, seq=2)
+                monkeypatch.setattr(sqlite_file, "page", refuse)
+                page = await a.read("s", Offset(1, 2), max_bytes=9)
+                assert page == ([(Offset(1, 3), b"3")], Offset(1, 3), False)
+
+    run(test())
+
+
+def test_own_commits_are_no_news(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A single process never asks the file what others did: neither commits nor checkpoints look like others'.
+
+    And the checkpoints come often enough for the WAL to begin at its front again.
+    """
+    heard = 0
+
+    def hear(self: SqliteLog) -> None:
+        nonlocal heard
+        heard += 1
+
+    monkeypatch.setattr(SqliteLog, "_hear", hear)
+    monkeypatch.setattr(sqlite, "_CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(sqlite_file, "_AUTOCHECKPOINT_PAGES", 150)
+    wal_pages: list[int] = []
+    checkpoint = sqlite_file.checkpoint
+
+    def recorded(database: sqlite3.Connection) -> int:
+        wal_pages.append(checkpoint(database))
+        return wal_pages[-1]
+
+    monkeypatch.setattr(sqlite_file, "checkpoint", recorded)
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as log:
+            await log.create("s", b"", owner="a")
+            async with log.watch("s"):
+                for seq in range(1500):
+                    await log.append("s", [b"x" * 5000], epoch=1, seq=seq)
+            assert heard == 0
+            assert wal_pages != sorted(wal_pages)
+
+    run(test())
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from lockgate.store.sqlite import SqliteLog
+
+async def main():
+    log = SqliteLog(Path(sys.argv[1]))
+    await log.open()
+    epoch = await log.take_over("s", owner="b")
+    for seq, line in enumerate(sys.stdin):
+        await log.append("s", [line.strip().encode()], epoch=epoch, seq=seq, close=line == "end\\n")
+    await log.shut()
+
+asyncio.run(main())
+"""
+
+
+def test_another_process_wakes_our_readers(path: Path) -> None:
+    """A real one. Each record is written only after the reader got the one before, so a missed wake-up would hang."""
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as log:
+            await log.create("s", b"", owner="a")
+            await log.append("s", [b"ours"], epoch=1, seq=0)
+            writer = await asyncio.create_subprocess_exec(
+                sys.executable, "-W", "error", "-c", WRITER, str(path), stdin=asyncio.subprocess.PIPE
+            )
+            assert writer.stdin is not None
+            got: list[bytes] = []
+            after, count = START, 0
+            async with log.watch("s") as news:
+                while got[-1:] != [b"end"]:
+                    news.clear()
+                    page = await log.read("s", after, max_bytes=99)
+                    if not page.entries:
+                        await news.wait()
+                        continue
+                    got += payloads_of(page.entries)
+                    after = page.entries[-1].offset
+                    count += 1
+                    if got[-1] != b"end":
+                        writer.stdin.write(b"%d\n" % count if count < 30 else b"end\n")
+            assert got == [b"ours", *(b"%d" % number for number in range(1, 30)), b"end"]
+            writer.stdin.close()
+            assert await writer.wait() == 0
+
+    run(test())
