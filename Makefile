@@ -22,7 +22,7 @@ check: .venv/.dev  ## style, types, rooms
 
 peers: .venv/.dev  ## foreign clients and suites
 	@scripts/system-packages chromium
-	$(BIN)/pytest -m peers
+	$(BIN)/pytest -m "peers or browser"
 
 acceptance: .venv/.dev  ## long measurements, with figures
 	$(BIN)/pytest -m acceptance -s --timeout 900
