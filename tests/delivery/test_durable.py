@@ -229,3 +229,18 @@ def test_where_to_start(offset: str | None, last_event_id: str | None, expected:
 def test_a_malformed_offset_says_what_one_looks_like() -> None:
     with pytest.raises(BadRequest, match="0000_0000000000000000"):
         where_to_start(START, offset="yesterday", last_event_id=None)
+
+
+def test_an_offset_of_a_later_owner_at_the_end_is_the_end() -> None:
+    """A position can have two names after a takeover; both end a reader at a closed tail."""
+
+    async def run() -> None:
+        async with connected(Offset(2, 1)) as (writer, connection, (reading, _)):
+            await writer.write(1)
+            epoch = await writer.log.take_over("s", owner="other")
+            await writer.log.append("s", [], epoch=epoch, seq=0, close=True)
+            await asyncio.wait_for(reading(), 10)
+            assert connection.items == []
+            assert connection.is_ended
+
+    asyncio.run(run())

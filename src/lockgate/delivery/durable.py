@@ -157,7 +157,7 @@ class EventReader:
                 page = await self._log.read(self.stream_id, self._after, max_bytes=self._pace.max_read_bytes)
                 if page.entries:
                     await self._deliver(send, page)
-                if page.is_closed and self._after == page.tail:
+                if page.is_closed and self._after.records == page.tail.records:
                     await self._finish(send, page)
                     return
                 if page.entries:

@@ -221,7 +221,7 @@ class Gateway:
         page = await log.read(stream_id, after, max_bytes=1)  # an offset that is gone is said before the answer begins
         if not as_events:
             return await self._catch_up(log, stream_id, after, view)
-        if last_event_id and page.is_closed and after == page.tail:
+        if last_event_id and page.is_closed and after.records == page.tail.records:
             return Response(status_code=204)  # the one answer that stops an EventSource for good
         if self.readers.is_full:
             # EventSource gives up for good on 503; an answer that ends at once makes it come back.
@@ -235,7 +235,7 @@ class Gateway:
         body, page = await catch_up(log, stream_id, after, view=view, max_bytes=self._pace.max_read_bytes)
         last = page.entries[-1].offset if page.entries else after
         headers = {"Stream-Next-Offset": str(last), "Cache-Control": "no-store"}
-        if last == page.tail:
+        if last.records == page.tail.records:
             headers["Stream-Up-To-Date"] = "true"
             if page.is_closed:
                 headers["Stream-Closed"] = "true"

@@ -211,6 +211,7 @@ class SqliteLog:
     async def append(
         self, stream_id: str, payloads: Sequence[bytes], *, epoch: int, seq: int, close: bool = False
     ) -> Offset:
+        payloads = tuple(payloads)  # the caller may go on with its list when it is cancelled
         body = b"".join(payloads)
         size = len(body) + _JOB_BYTES * (1 + len(payloads))
         if size > MAX_QUEUED_BYTES:
