@@ -10,7 +10,7 @@
 
 from lockgate.errors import LockgateError, Misuse, SchemaError
 from lockgate.gate.compiled import Schema, compile
-from lockgate.gate.events import Completed, Event, Released, State, Violated
+from lockgate.gate.events import Completed, Element, Event, Expected, Released, State, Violated
 from lockgate.gate.gate import Gate, passthrough
 from lockgate.gate.limits import Limits
 
@@ -18,7 +18,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Completed",
+    "Element",
     "Event",
+    "Expected",
     "Gate",
     "Limits",
     "LockgateError",

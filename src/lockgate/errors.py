@@ -57,6 +57,7 @@ VIOLATIONS: Final[dict[str, str]] = {
     "trailing_text": "Text after the end of the document, for example a second document.",
     "schema_violation": "The value cannot satisfy the JSON Schema; schema_path names the keyword.",
     "pattern_undecided": "A pattern hit its backtrack limit, so nobody knows whether the value matches.",
+    "authority_disagreement": "Our checks let the value pass, the authoritative validator does not: a bug in lockgate.",
     "truncated": "The text ended, or broke off, before a complete document was proven.",
     "depth_limit": "Nested deeper than max_depth.",
     "document_limit": "Longer than max_document_bytes.",

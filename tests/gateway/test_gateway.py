@@ -255,6 +255,7 @@ async def _bad_requests(node: Node, _: Upstream) -> None:
         ({"model": "m", "messages": message, "response_format": {"type": "json_schema"}}, "schema: is missing"),
         ({"model": "m", "messages": message, "response_format": 1}, "response_format:"),
         ({"model": "m", "messages": message, "tools": {}}, "tools:"),
+        ({"model": "m", "messages": message, "lockgate": {"schema": False}}, "no document can satisfy"),
     ]
     async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
         for body, words in rows:

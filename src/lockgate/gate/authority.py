@@ -1,19 +1,22 @@
-"""The last word on a whole document: ``jsonschema-rs``, always offline.
+"""``jsonschema-rs``, always offline: the last word on a whole document, and on the values that only it can judge.
 
-It judges Python objects, so the text is parsed once, by the standard library, which keeps integers of any size exact.
+It judges Python objects, so a document is parsed once, by the standard library, which keeps integers of any size exact.
 """
 
 from __future__ import annotations
 
 import json
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 import jsonschema_rs
 
 from lockgate.errors import SchemaError
+from lockgate.gate.limits import DEEPEST, Limits
 from lockgate.gate.scan import Fault
-from lockgate.gate.schema.compile import escape_pointer
+from lockgate.gate.schema.references import NAMELESS, Spot, escape_pointer
+from lockgate.gate.values import value_of
 
 _VALIDATORS: Final[dict[int, Any]] = {
     4: jsonschema_rs.Draft4Validator,
@@ -25,61 +28,173 @@ _VALIDATORS: Final[dict[int, Any]] = {
 # A pattern that backtracks longer is reported as undecided; 100,000 steps take a few milliseconds.
 _BACKTRACK_LIMIT: Final = 100_000
 
+#: (code, schema path, sentence)
+Complaint = tuple[str, str, str]
+
 
 class Authority:
-    """A compiled schema that judges finished values.
+    """A compiled schema that judges finished values, whole documents and parts of them.
 
     Args:
         schema: A boolean or a dict of plain JSON values.
         draft: 4, 6, 7, 2019 or 2020.
         formats: Whether ``format`` is asserted.
+        registry: Other documents by URI.
 
     Raises:
-        SchemaError: not a valid schema of its draft, or one that needs a remote reference.
+        SchemaError: not a valid schema of its draft, or a reference that leads nowhere.
     """
 
-    def __init__(self, schema: Any, *, draft: int, formats: bool) -> None:
-        self._validator = _compile(schema, _VALIDATORS[draft], formats)
+    def __init__(self, schema: Any, *, draft: int, formats: bool, registry: Mapping[str, Any]) -> None:
+        self._validator = _VALIDATORS[draft]
+        self._documents = {NAMELESS: schema, **registry}
+        self._options: dict[str, Any] = {
+            "validate_formats": formats,
+            "ignore_unknown_formats": True,
+            "retriever": self._retrieve,  # never fetches: the default one would open files and sockets
+            # Linear-time patterns where possible; this engine refuses look-around and back-references.
+            "pattern_options": jsonschema_rs.RegexOptions(),
+        }
+        self._slow_patterns: list[Any] = []  # compiled ones that the linear engine does not take
+        self._root = self._compile(schema)
+        self.document = Judgement(self._root, "", "the schema", self._is_undecided)
 
-    def judge(self, text: bytes) -> None:
-        """Judge a whole JSON text.
+    def judge_text(self, text: bytes) -> None:
+        """Judge a whole JSON text that our own checks have let pass. Raises ``Fault`` if it is not valid."""
+        refuse(self.document.complaint(parse(text)), "")
 
-        Raises:
-            Fault: ``schema_violation``, or ``pattern_undecided`` where a pattern hit its backtrack limit.
-        """
-        value = json.loads(text)
+    def part(self, spot: Spot, schema_path: str, keywords: Iterable[str]) -> Judgement | None:
+        """What judges values by one schema of the documents, as it stands there; None if nothing can."""
+        if not spot.pointer and spot.document == NAMELESS:
+            return Judgement(self._root, schema_path, _shown(keywords), self._is_undecided)
+        reference = {"$ref": f"{spot.document}#{quote(spot.pointer, safe='/~')}"}
+        try:
+            validator = self._validator(reference, **self._options)
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
+            return None  # it stands, but not by itself; then only the whole document can be judged by it
+        return Judgement(validator, schema_path, _shown(keywords), self._is_undecided)
+
+    def _is_undecided(self, value: Any) -> bool:
+        """Whether some string in a value makes some pattern hit its limit. Only where patterns can: see _compile."""
+        return any(_hits_limit(pattern, text) for pattern in self._slow_patterns for text in _strings(value))
+
+    def _slow(self, schema: Any) -> list[str]:
+        """Every text of the documents that is a pattern, and that only the backtracking engine takes."""
+        sources = {text for document in (schema, *self._documents.values()) for text in _patterns(document)}
+        return sorted(source for source in sources if not self._is_linear(source))
+
+    def _is_linear(self, source: str) -> bool:
+        try:
+            self._validator({"pattern": source}, pattern_options=jsonschema_rs.RegexOptions())
+        except (jsonschema_rs.ValidationError, ValueError):
+            return False
+        return True
+
+    def _retrieve(self, uri: str) -> Any:
+        try:
+            return self._documents[uri.removesuffix("#")]
+        except KeyError:
+            raise ValueError(f"{uri} is not in the registry, and nothing is fetched") from None
+
+    def _compile(self, schema: Any) -> Any:
+        try:
+            return self._validator(schema, **self._options)
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
+            pass  # judged again, and reported if it stands, by the engine that takes every ECMA-262 pattern
+        self._options["pattern_options"] = jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACK_LIMIT)
+        try:
+            compiled = self._validator(schema, **self._options)
+            self._slow_patterns = [
+                self._validator({"pattern": source}, **self._options) for source in self._slow(schema)
+            ]
+            return compiled
+        except jsonschema_rs.ValidationError as error:
+            pointer = _pointer(error.instance_path)
+            raise SchemaError(f"schema{pointer or ' root'}: {_clip(error.message)}", pointer=pointer) from None
+        except (jsonschema_rs.ReferencingError, ValueError) as error:
+            raise SchemaError(f"schema: {_clip(str(error))}") from None
+
+
+class Judgement:
+    """One compiled validator, asked for yes or no only.
+
+    Its list of errors would be worth showing, but making it takes time and memory that grow with the errors times the
+    size of the value, and exponentially under nested ``anyOf``: a few hundred bytes of text could stop a server.
+
+    Args:
+        schema_path: What to blame.
+        shown: The keywords that decide, for people.
+        undecided: Whether the answer no may come from a pattern that hit its backtrack limit.
+    """
+
+    def __init__(self, validator: Any, schema_path: str, shown: str, undecided: Callable[[Any], bool]) -> None:
+        self._validator = validator
+        self._schema_path = schema_path
+        self._shown = shown
+        self._undecided = undecided
+
+    def complaint(self, value: Any) -> Complaint | None:
+        """What is wrong with a finished value; None if nothing is."""
         if self._validator.is_valid(value):
-            return
-        # An undecided pattern is only the reason where nothing definite is wrong beside it.
-        errors = list(islice(self._validator.iter_errors(value), 100))
-        error = next((one for one in errors if not _is_undecided(one)), errors[0])
-        path, schema_path = _pointer(error.instance_path), _pointer(error.schema_path)
-        if _is_undecided(error):
-            message = f"{path or 'the document'}: a pattern took more than {_BACKTRACK_LIMIT} steps to match"
-            raise Fault("pattern_undecided", message, path=path, schema_path=schema_path)
-        message = f"{path or 'the document'}: {_clip(error.message)}"
-        raise Fault("schema_violation", message, path=path, schema_path=schema_path)
+            return None
+        if self._undecided(value):
+            return "pattern_undecided", self._schema_path, f"a pattern took more than {_BACKTRACK_LIMIT} steps to match"
+        return "schema_violation", self._schema_path, f"does not satisfy {self._shown}"
 
 
-def _compile(schema: Any, validator: Any, formats: bool) -> Any:
-    options: dict[str, Any] = {"validate_formats": formats, "ignore_unknown_formats": True, "offline": True}
+def refuse(complaint: Complaint | None, path: str) -> None:
+    """Turn a complaint of the last authority, where nothing was found before, into a ``Fault``.
+
+    Raises:
+        Fault: ``authority_disagreement``: a bug in our checks. Or ``pattern_undecided``.
+    """
+    if complaint is None:
+        return
+    code, schema_path, message = complaint
+    code = "authority_disagreement" if code == "schema_violation" else code
+    raise Fault(code, f"{path or 'the document'}: {message}", path=path, schema_path=schema_path)
+
+
+def parse(text: bytes) -> Any:
+    """A JSON text that was judged before, as Python values; also where the caller's stack is nearly full."""
     try:
-        # Linear-time patterns where possible; this engine refuses look-around and back-references.
-        return validator(schema, pattern_options=jsonschema_rs.RegexOptions(), **options)
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
-        pass  # judged again, and reported if it stands, by the engine that takes every ECMA-262 pattern
-    try:
-        patterns = jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACK_LIMIT)
-        return validator(schema, pattern_options=patterns, **options)
-    except jsonschema_rs.ValidationError as error:
-        pointer = _pointer(error.instance_path)
-        raise SchemaError(f"schema{pointer or ' root'}: {_clip(error.message)}", pointer=pointer) from None
-    except (jsonschema_rs.ReferencingError, ValueError) as error:
-        raise SchemaError(f"schema: {_clip(str(error))}") from None
+        return json.loads(text)
+    except (RecursionError, ValueError):
+        return value_of(text, Limits(max_depth=DEEPEST, duplicate_members=True))
 
 
-def _is_undecided(error: Any) -> bool:
-    return type(error.kind).__name__ == "BacktrackLimitExceeded"
+def _hits_limit(pattern: Any, text: str) -> bool:
+    return any(type(error.kind).__name__ == "BacktrackLimitExceeded" for error in pattern.iter_errors(text))
+
+
+def _strings(value: Any) -> Iterator[str]:
+    stack = [value]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            stack += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            stack += one
+
+
+def _patterns(schema: Any) -> Iterator[str]:
+    stack = [schema]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, dict):
+            if isinstance(one.get("pattern"), str):
+                yield one["pattern"]
+            if isinstance(one.get("patternProperties"), dict):
+                yield from one["patternProperties"]
+            stack += one.values()
+        elif isinstance(one, list):
+            stack += one
+
+
+def _shown(keywords: Iterable[str]) -> str:
+    return " or ".join(keywords) or "the schema"
 
 
 def _pointer(parts: list[str | int]) -> str:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from collections import OrderedDict
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from lockgate.errors import Misuse, SchemaError
 from lockgate.gate.authority import Authority
+from lockgate.gate.events import Framing, Recovery, Release
 from lockgate.gate.gate import Gate, HaltGate
 from lockgate.gate.limits import Limits
-from lockgate.gate.schema.compile import build
+from lockgate.gate.lines import LinesGate
 from lockgate.gate.schema.dialect import draft_of, names_known_dialect
-from lockgate.gate.schema.nodes import ANY
+from lockgate.gate.schema.places import Places
+from lockgate.gate.schema.references import References
+from lockgate.gate.schema.satisfiable import Satisfiable, satisfiability
 
 
 class Schema:
@@ -24,30 +30,78 @@ class Schema:
         id: ``inline@sha256:`` and the hash of the schema's canonical text.
     """
 
-    def __init__(self, schema: Any, *, draft: int, formats: bool, limits: Limits) -> None:
+    def __init__(
+        self,
+        schema: Any,
+        *,
+        draft: int,
+        formats: bool,
+        limits: Limits,
+        registry: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self.draft = draft
         self.limits = limits
+        self._schema = schema
+        self._satisfiable: Satisfiable | None = None
         canonical = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         self.id = f"inline@sha256:{hashlib.sha256(canonical.encode(errors='surrogatepass')).hexdigest()}"
-        self._authority = Authority(schema, draft=draft, formats=formats)
-        # A dialect of its own may switch keywords off; then nothing is decided early.
-        self._root = build(schema, draft) if names_known_dialect(schema) else ANY
+        self._authority = Authority(schema, draft=draft, formats=formats, registry=registry)
+        references = References(schema, draft, registry)
+        # What a dynamic reference means depends on the way to it, and a dialect of its own may switch keywords off:
+        # then only the whole document can be judged.
+        is_whole = not references.is_static or references.has_foreign or not names_known_dialect(schema)
+        self._places = Places(
+            references,
+            draft,
+            formats=formats,
+            residual=self._authority.part,
+            whole=self._authority.document if is_whole else None,
+        )
 
-    def gate(self, recovery: Literal["halt"] = "halt", *, framing: Literal["json"] = "json") -> Gate:
+    @property
+    def satisfiable(self) -> Satisfiable:
+        """Whether any document can be valid: ``no`` means that every gate halts, sooner or later.
+
+        Worked out once, in a process of its own that is given up after two seconds (``unknown``): what decides it,
+        ``jsonschema_rs.canonicalize``, has no limit of its own.
+        """
+        if self._satisfiable is None:
+            self._satisfiable = satisfiability(self._schema)
+        return self._satisfiable
+
+    def gate(
+        self,
+        recovery: Recovery = "halt",
+        *,
+        framing: Framing = "json",
+        elements: str | None = None,
+        release: Release = "prefix",
+    ) -> Gate:
         """A gate for one document.
 
         Args:
             recovery: ``halt``: a violation ends the document, and what was released before it stays.
-            framing: ``json``: one JSON text.
+            framing: ``json``: one JSON text; ``ndjson``: one a line, each judged by the schema.
+            elements: JSON pointer to the array whose elements are handed out as ``Element`` events and then let go;
+                ``""`` for a root array.
+            release: ``prefix``: at once; ``element``, ``document``: hold until the element, the document is whole.
 
         Raises:
-            Misuse: an option that this version does not have.
+            Misuse: an option that this version does not have, or options that exclude each other.
         """
         if recovery != "halt":
             raise Misuse(f"recovery={recovery!r} is not available in this version; use 'halt'")
+        if release not in ("prefix", "element", "document"):
+            raise Misuse(f"release={release!r} is unknown; use 'prefix', 'element' or 'document'")
+        if framing == "ndjson":
+            if elements is not None:
+                raise Misuse("with framing='ndjson' the lines are the elements; leave elements out")
+            return LinesGate(self._places, self._authority, self.limits, release=release)
         if framing != "json":
-            raise Misuse(f"framing={framing!r} is not available in this version; use 'json'")
-        return HaltGate(self._root, self._authority, self.limits)
+            raise Misuse(f"framing={framing!r} is unknown; use 'json' or 'ndjson'")
+        if release == "element" and elements is None:
+            raise Misuse("release='element' needs elements, the JSON pointer to their array")
+        return HaltGate(self._places, self._authority, self.limits, elements=elements, release=release)
 
 
 def compile(
@@ -56,6 +110,7 @@ def compile(
     draft: int | str | None = None,
     formats: bool = True,
     limits: Limits | None = None,
+    registry: Mapping[str, Any] | None = None,
 ) -> Schema:
     """Compile a JSON Schema.
 
@@ -64,6 +119,7 @@ def compile(
         draft: 4, 6, 7, "2019-09" or "2020-12"; None reads ``$schema`` and falls back to 2020-12.
         formats: Assert ``format``; False only annotates.
         limits: Bounds of the documents; None takes the defaults of :class:`Limits`.
+        registry: Other schemas by URI, for references that lead out of this one. Nothing is ever fetched.
 
     Raises:
         SchemaError: not JSON, not a valid schema of its draft, or one that refers to something outside itself. Its
@@ -72,16 +128,34 @@ def compile(
     plain = _plain(schema)
     number = draft_of(plain, draft)
     try:
-        return Schema(plain, draft=number, formats=formats, limits=limits or Limits())
+        others = {uri: _plain(other) for uri, other in (registry or {}).items()}
+        return _cached(plain, others, number, formats, limits or Limits())
     except RecursionError:
         raise SchemaError("schema: nested too deeply to be compiled") from None
+
+
+#: Compiled schemas by content; a gateway is sent the same few ones again and again.
+_CACHE: Final[OrderedDict[tuple[str, int, bool, Limits], Schema]] = OrderedDict()
+_CACHE_SIZE: Final = 256
+
+
+def _cached(schema: Any, registry: dict[str, Any], draft: int, formats: bool, limits: Limits) -> Schema:
+    key = (json.dumps([schema, registry], sort_keys=True), draft, formats, limits)
+    found = _CACHE.get(key)
+    if found is None:
+        found = _CACHE[key] = Schema(schema, draft=draft, formats=formats, limits=limits, registry=registry)
+        if len(_CACHE) > _CACHE_SIZE:
+            _CACHE.popitem(last=False)
+    else:
+        _CACHE.move_to_end(key)
+    return found
 
 
 def _plain(schema: Any) -> Any:
     """The schema as plain JSON values of our own, so that nobody changes it under us."""
     try:
         text = schema if isinstance(schema, str | bytes) else json.dumps(schema, allow_nan=False)
-        plain = json.loads(text)
+        plain = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_members)
     except UnicodeDecodeError:
         raise SchemaError("schema: the text is not UTF-8") from None
     except (TypeError, ValueError) as error:
@@ -91,3 +165,16 @@ def _plain(schema: Any) -> Any:
     if not isinstance(plain, dict | bool):
         raise SchemaError(f"schema: must be an object or a boolean, not {type(plain).__name__}")
     return plain
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"member {twice[:60]!r} stands twice in one object")
+    return members

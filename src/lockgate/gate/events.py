@@ -44,11 +44,43 @@ class Violated(msgspec.Struct, frozen=True, gc=False):
     action: Literal["halt", "skip", "patch", "none"] = "halt"
 
 
+class Element(msgspec.Struct, frozen=True, gc=False):
+    """One finished and judged item: an element of the declared array, or an NDJSON line.
+
+    ``start`` and ``end`` are bytes of the released text; all of them are released.
+    """
+
+    path: str
+    start: int
+    end: int
+
+
 class Completed(msgspec.Struct, frozen=True, gc=False):
     """Proven complete: document closed, valid by the authoritative validator, upstream ended cleanly."""
 
     at: int
 
 
-Event: TypeAlias = Released | Violated | Completed
+Event: TypeAlias = Released | Violated | Element | Completed
 State: TypeAlias = Literal["open", "complete", "incomplete", "halted"]
+Recovery: TypeAlias = Literal["halt"]
+Framing: TypeAlias = Literal["json", "ndjson"]
+Release: TypeAlias = Literal["prefix", "element", "document"]
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What may come next.
+
+    Attributes:
+        awaits: value, element or ], name, name or }, name text, colon, comma, string, number, literal, or end.
+        kinds: Kinds that the next value may have.
+        names: Member names that the schema mentions and that are not there yet.
+        required: Those of them without which the object cannot be closed.
+        continuations: What the open string may go on with, where an enum or const says so.
+    """
+
+    awaits: str
+    kinds: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    continuations: tuple[str, ...] = ()

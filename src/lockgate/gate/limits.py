@@ -24,6 +24,7 @@ class Limits:
         max_members: Most members of one object: their names are kept to find duplicates.
         max_whitespace_bytes: Longest run of white space before the end of the document. Models in JSON mode are known
             to loop on it.
+        authority_max_bytes: Longest text that the final authority is shown as a whole; beyond it our own checks decide.
         duplicate_members: Accept a member name twice in one object; RFC 8259 section 4 says names SHOULD be unique.
 
     Raises:
@@ -36,6 +37,7 @@ class Limits:
     max_number_digits: int = 4096
     max_members: int = 100_000
     max_whitespace_bytes: int = 1024
+    authority_max_bytes: int = 8 * 1024 * 1024
     duplicate_members: bool = False
 
     def __post_init__(self) -> None:

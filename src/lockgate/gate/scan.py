@@ -60,6 +60,16 @@ _EXPONENT_SIGN: Final = 18
 _EXPONENT_DIGITS: Final = 19
 _END: Final = 20  # the document is over
 
+_AWAITS: Final = {
+    _VALUE: "value",
+    _VALUE_OR_CLOSE: "element or ]",
+    _NAME: "name",
+    _NAME_OR_CLOSE: "name or }",
+    _COLON: "colon",
+    _AFTER: "comma",
+    _LITERAL_REST: "literal",
+    _END: "end",
+}
 _NUMBER_CAN_END: Final = {_ZERO, _INTEGER, _FRACTION, _EXPONENT_DIGITS}
 
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
@@ -115,7 +125,7 @@ class Sink(Protocol):
     """Who hears of tokens. Every method may raise ``Fault``; the byte to blame is known to the scanner."""
 
     def begin(self, kind: int) -> TextRun | None:
-        """A value of this kind begins. For a string, what wants to watch it, or None."""
+        """A value of this kind begins. For a string or a number, what wants to watch it, or None."""
         ...
 
     def begin_name(self) -> TextRun | None:
@@ -135,6 +145,10 @@ class Sink(Protocol):
         ...
 
     def end_container(self) -> None: ...
+
+    def end_value(self, end: int) -> None:
+        """A value that is watched ended before this byte of the text."""
+        ...
 
     def end_document(self, length: int) -> None:
         """The root value is finished at this byte of the text; it is not released yet."""
@@ -164,12 +178,16 @@ class Scanner:
         "base",
         "blame",
         "unit_at",
+        "watch_depth",
+        "watches_values",
     )
 
     def __init__(self, sink: Sink, limits: Limits) -> None:
         self.base = 0  # bytes scanned before the present piece
         self.blame = 0  # index into the present piece that a fault belongs to
         self.unit_at = -1  # where an unfinished escape began, counted from the start of the text; -1 for none
+        self.watches_values = False  # tell the sink where every value ends
+        self.watch_depth = -1  # or only of values that lie directly in this many containers
         self._sink = sink
         self._limits = limits
         self._state = _VALUE
@@ -207,6 +225,28 @@ class Scanner:
             self._exponent_digits,
             self._trailing,
         )
+
+    @property
+    def position(self) -> int:
+        """Byte of the text that the sink is being asked about."""
+        return self.base + self.blame
+
+    @property
+    def scanned(self) -> int:
+        """Bytes of the text up to the last whole character or escape."""
+        return self.unit_at if self.unit_at >= 0 else self.base
+
+    @property
+    def awaits(self) -> str:
+        """What may come next: value, element or ], name, name or }, colon, comma, string, number, literal, end."""
+        if self._state in (_STRING, _ESCAPE, _HEX, _LOW_BACKSLASH, _LOW_U):
+            return "name text" if self._in_name else "string"
+        return _AWAITS.get(self._state, "number")
+
+    @property
+    def is_in_object(self) -> bool:
+        """Whether the innermost open container is an object."""
+        return self._is_object
 
     @property
     def in_string(self) -> bool:
@@ -261,13 +301,17 @@ class Scanner:
         self.blame = i
         if kind == 0:
             raise self._unexpected(data, i, "a value")
+        if kind & (OBJECT | ARRAY) and len(self._stack) >= self._limits.max_depth:
+            # Before the sink hears of it: 100,000 opening brackets are an attack.
+            raise Fault("depth_limit", f"nested deeper than {self._limits.max_depth}")
         self._run = self._sink.begin(kind)
         if kind == STRING:
             self._in_name = False
             self._length = 0
             self._state = _STRING
         elif kind == NUMBER:
-            self._number = data[i : i + 1]
+            self._number = b""
+            self._eat(data, i, i + 1)
             self._state = _MINUS if byte == 0x2D else _ZERO if byte == 0x30 else _INTEGER
         elif kind & (OBJECT | ARRAY):
             self._open(kind == OBJECT)
@@ -277,9 +321,6 @@ class Scanner:
         return i + 1
 
     def _open(self, is_object: bool) -> None:
-        # Before the sink could recurse or push: 100,000 opening brackets are an attack.
-        if len(self._stack) >= self._limits.max_depth:
-            raise Fault("depth_limit", f"nested deeper than {self._limits.max_depth}")
         self._stack.append(self._is_object)
         self._is_object = is_object
         self._state = _NAME_OR_CLOSE if is_object else _VALUE_OR_CLOSE
@@ -347,6 +388,8 @@ class Scanner:
         return i + 1
 
     def _value_ended(self, end: int) -> None:
+        if self.watches_values or len(self._stack) == self.watch_depth:
+            self._sink.end_value(self.base + end)
         if self._stack:
             self._state = _AFTER
         else:
@@ -366,7 +409,13 @@ class Scanner:
     def _string(self, data: bytes, i: int, n: int) -> int:
         end = _PLAIN_RUN.match(data, i).end()  # type: ignore[union-attr]
         if end > i:
-            self._grow(data, end - i, i)
+            room = self._limits.max_string_bytes - self._length
+            if end - i > room:
+                # What still fits is judged first: a violation in it goes before the limit, wherever the text is cut.
+                fits = character_start(data, i + room)
+                self._take(data[i:fits].decode(), i)
+                self._grow(data, end - i, i)
+            self._length += end - i
             if self._in_name or self._run is not None:
                 self._take(data[i:end].decode(), i)
             if end == n:
@@ -494,6 +543,12 @@ class Scanner:
             self.blame = i + allowed
             raise Fault("number_limit", f"a number longer than {self._limits.max_number_digits} digits")
         self._number += data[i:end]
+        run = self._run
+        if run is not None:
+            bad = run.take(data[i:end].decode())
+            if bad >= 0:
+                self.blame = i + bad
+                raise run.fault()
 
     def _digits(self, data: bytes, i: int) -> int:
         end = _DIGIT_RUN.match(data, i).end()  # type: ignore[union-attr]
@@ -546,10 +601,15 @@ class Scanner:
     def _exponent_sign(self, data: bytes, i: int, n: int) -> int:
         if data[i] not in _DIGITS:
             raise self._unexpected(data, i, "a digit")
-        return self._step_to(_EXPONENT_DIGITS, data, i)
+        self._state = _EXPONENT_DIGITS
+        return self._exponent_digits(data, i, n)
 
     def _exponent_digits(self, data: bytes, i: int, n: int) -> int:
-        i = self._digits(data, i)
+        while i < n and data[i] in _DIGITS:
+            self._step_to(_EXPONENT_DIGITS, data, i)
+            self.blame = i
+            self._check_range(self._number)  # another digit can only take it further out
+            i += 1
         return i if i == n else self._end_number(i)
 
     def _end_number(self, i: int) -> int:
@@ -578,6 +638,20 @@ class Scanner:
                 "invalid_json", "the text begins with byte 0xef, a byte order mark: RFC 8259 section 8.1 forbids it"
             )
         return Fault("invalid_json", f"expected {wanted}, found {_show(data, i)}")
+
+
+def integer_of(text: str | bytes) -> int:
+    """An integer of any length, also where the interpreter's own limit of digits was lowered."""
+    try:
+        return int(text)
+    except ValueError:
+        digits = text.decode() if isinstance(text, bytes) else text
+        sign, digits = (-1, digits[1:]) if digits[0] == "-" else (1, digits)
+        value = 0
+        for start in range(0, len(digits), 400):  # 640 is the lowest limit that can be set
+            piece = digits[start : start + 400]
+            value = value * 10 ** len(piece) + int(piece)
+        return sign * value
 
 
 def character_start(data: bytes, i: int) -> int:

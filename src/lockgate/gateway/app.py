@@ -155,6 +155,7 @@ class Gateway:
         async def create(request: Request) -> Response:
             """Start a generation. The body is a chat-completions body with an optional ``lockgate`` section."""
             plan = read_plan(await self._json_body(request), self._limits)
+            await _refuse_unsatisfiable(plan)
             opened = await self.streams.create(plan)
             url = f"/v1/stream/{opened.stream_id}"
             urls = {"stream": url, "status": f"{url}/status", "cancel": f"{url}/cancel"}
@@ -269,6 +270,13 @@ class _Streaming(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._reader.run(receive, send)
+
+
+async def _refuse_unsatisfiable(plan: Plan) -> None:
+    """A schema that no document can satisfy would cost a generation and halt it. Worked out once for each schema."""
+    schema = plan.content
+    if schema is not None and await asyncio.to_thread(lambda: schema.satisfiable) == "no":
+        raise BadRequest("response_format or lockgate.schema: no document can satisfy this schema")
 
 
 async def _answer_error(_request: Request, error: Exception) -> Response:

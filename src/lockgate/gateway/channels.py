@@ -40,6 +40,10 @@ class Channel:
         return self._gate.state
 
     @property
+    def authority(self) -> str:
+        return self._gate.authority
+
+    @property
     def chunks(self) -> int:
         return self._sequence
 

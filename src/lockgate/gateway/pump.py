@@ -240,7 +240,9 @@ class Pump:
         return Record("final", "", "", sum(one.chunks for one in ends.values()), final=end)
 
     def _authority(self) -> Any:
-        return "document" if any(one.schema is not None for one in self._channels.values()) else "passthrough"
+        judged = [channel.authority for channel in self._channels.values() if channel.schema is not None]
+        # The weakest word of all channels is what can be said of the stream.
+        return next((word for word in ("checks", "elements", "document") if word in judged), "passthrough")
 
     def _reason(self, found: Outcome, finish: str | None) -> str:
         if self._interruption is not None:

@@ -61,8 +61,9 @@ class StreamEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         state: An ``Outcome`` of ``protocol.lifecycle``.
         reason: The code of what ended it when it is not complete, else the finish reason.
-        authority: Who proved it: ``document`` (the authoritative validator saw the whole document), ``none``
-            (nothing was proven), ``passthrough`` (there is no schema).
+        authority: Who proved it: ``document`` (the authoritative validator saw the whole document), ``elements`` (it
+            saw each element), ``checks`` (the document was too long for it; lockgate's own checks saw all of it),
+            ``none`` (nothing was proven), ``passthrough`` (there is no schema).
         finish_reason: Upstream's word, the last that came.
         model, provider, upstream_id: Who answered, as upstream says.
         usage: Upstream's usage object, as it came.
@@ -71,7 +72,7 @@ class StreamEnd(msgspec.Struct, frozen=True, omit_defaults=True):
 
     state: str
     reason: str
-    authority: Literal["document", "none", "passthrough"]
+    authority: Literal["document", "elements", "checks", "none", "passthrough"]
     finish_reason: str | None = None
     model: str | None = None
     provider: str | None = None

@@ -29,7 +29,8 @@ def draft_of(schema: Any, asked: int | str | None) -> int:
         SchemaError: an unknown draft or dialect.
     """
     if asked is not None:
-        draft = _BY_DIGITS.get(re.sub(r"[^0-9]", "", str(asked)))
+        written = re.fullmatch(r"(?:draft[-_ ]?)?([0-9]{1,6}|[0-9]{4}-[0-9]{2})", str(asked).lower())
+        draft = _BY_DIGITS.get(written[1].replace("-", "")) if written and isinstance(asked, int | str) else None
         if draft is None:
             raise SchemaError(f"draft {asked!r} is not known: use 4, 6, 7, 2019-09 or 2020-12")
         return draft
@@ -57,3 +58,9 @@ def names_known_dialect(schema: Any) -> bool:
 
 def _draft_of_uri(uri: str) -> int | None:
     return _BY_URI.get(uri.removesuffix("#").replace("https://json-schema.org/draft-", "http://json-schema.org/draft-"))
+
+
+def names_other_draft(schema: Any, draft: int) -> bool:
+    """Whether ``$schema`` names anything but this draft."""
+    uri = schema.get("$schema") if isinstance(schema, dict) else None
+    return isinstance(uri, str) and _draft_of_uri(uri) != draft

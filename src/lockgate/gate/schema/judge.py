@@ -1,20 +1,22 @@
-"""Walks the nodes of a schema along with the tokens of a document, and objects at the first byte that it can.
+"""Walks the places of a schema along with the tokens of a document, and objects at the first byte that it can.
 
-One frame per open container; nothing else grows with the document. The judge knows no bytes: the scanner knows where it
-is when it asks.
+One frame per open container. Values are built only inside a container that some part must see finished; everything else
+is judged as it passes. The judge knows no bytes: the scanner knows where it is when it asks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from lockgate.gate.limits import Limits
-from lockgate.gate.scan import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE, Fault, TextRun
-from lockgate.gate.schema.compile import escape_pointer
-from lockgate.gate.schema.nodes import ANY, Node, NumberRule, StringRule, Words
+from lockgate.gate.scan import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE, Fault, TextRun, integer_of
+from lockgate.gate.schema.numbers import NumberRun
+from lockgate.gate.schema.places import Place, Rules
+from lockgate.gate.schema.references import escape_pointer
+from lockgate.gate.schema.strings import NameRun, StringRun
 
-_KIND_NAMES: Final = {
+KIND_NAMES: Final = {
     NULL: "null",
     FALSE: "false",
     TRUE: "true",
@@ -23,91 +25,29 @@ _KIND_NAMES: Final = {
     ARRAY: "an array",
     OBJECT: "an object",
 }
+#: Path, first byte, byte after it, and place of a finished element.
+OnElement = Callable[[str, int, int, Place], None]
+
+_LITERALS: Final[dict[int, Any]] = {NULL: None, FALSE: False, TRUE: True}
 
 
 class _Object:
-    __slots__ = ("name", "node", "seen")
+    __slots__ = ("name", "rules", "seen", "value")
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
+    def __init__(self, rules: Rules, value: dict[str, Any] | None) -> None:
+        self.rules = rules
+        self.value = value  # being built, if somebody must see it finished
         self.name: str | None = None
         self.seen: set[str] = set()
 
 
 class _Array:
-    __slots__ = ("index", "node")
+    __slots__ = ("index", "rules", "value")
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
+    def __init__(self, rules: Rules, value: list[Any] | None) -> None:
+        self.rules = rules
+        self.value = value
         self.index: int = -1  # of the element in hand, or of the last one
-
-
-class _WordRun:
-    """A text that must become one of some words."""
-
-    __slots__ = ("_fault", "_text", "_words")
-
-    def __init__(self, words: Words, fault: Callable[[str], Fault]) -> None:
-        self._words = words
-        self._fault = fault
-        self._text = ""
-
-    def take(self, text: str) -> int:
-        bad = self._words.first_dead(self._text, text)
-        self._text += text if bad < 0 else text[: bad + 1]
-        return bad
-
-    def fault(self) -> Fault:
-        return self._fault(self._text)
-
-    def is_word(self) -> bool:
-        return self._text in self._words.words
-
-    @property
-    def text(self) -> str:
-        return self._text
-
-
-class _StringRun:
-    """One string value under a rule: counts its characters, and follows the words if only some are allowed."""
-
-    __slots__ = ("_judge", "_node", "_rule", "_too_long", "_words", "length")
-
-    def __init__(self, judge: Judge, node: Node, rule: StringRule) -> None:
-        self._judge = judge
-        self._node = node
-        self._rule = rule
-        self._words = _WordRun(rule.words, self._not_a_word) if rule.words is not None else None
-        self._too_long = False
-        self.length = 0
-
-    def take(self, text: str) -> int:
-        bad = self._words.take(text) if self._words is not None else -1
-        allowed = self._rule.max_length
-        if allowed is not None and self.length + len(text) > allowed and (bad < 0 or allowed - self.length <= bad):
-            self._too_long = True
-            return allowed - self.length
-        self.length += len(text)
-        return bad
-
-    def fault(self) -> Fault:
-        if self._too_long:
-            return self._judge.violation(self._node, "maxLength", f"longer than {self._rule.max_length} characters")
-        assert self._words is not None
-        return self._words.fault()
-
-    def _not_a_word(self, text: str) -> Fault:
-        return self._judge.violation(
-            self._node, self._rule.words_keyword, f"no allowed value begins with {text[:60]!r}"
-        )
-
-    def end(self) -> None:
-        if self._words is not None and not self._words.is_word():
-            message = f"{self._words.text[:60]!r} is only the beginning of an allowed value"
-            raise self._judge.violation(self._node, self._rule.words_keyword, message)
-        if self.length < self._rule.min_length:
-            message = f"{self.length} characters, at least {self._rule.min_length} are required"
-            raise self._judge.violation(self._node, "minLength", message)
 
 
 class Judge:
@@ -119,62 +59,105 @@ class Judge:
         authority: Asked at the last byte of the document, with its length; raises ``Fault``.
     """
 
-    __slots__ = ("_authority", "_limits", "_node", "_run", "_stack")
+    __slots__ = (
+        "_authority", "_elements", "_limits", "_name_run", "_next", "_on_element", "_pointer", "_position", "_rules",
+        "_run", "_stack", "element_at",
+    )  # fmt: skip
 
-    def __init__(self, root: Node, limits: Limits, authority: Callable[[int], None]) -> None:
-        self._node = root  # of the value in hand, or of the one that comes next
+    def __init__(self, root: Place, limits: Limits, authority: Callable[[int], None]) -> None:
+        self._next = root  # place of the value that comes next
         self._limits = limits
         self._authority = authority
         self._stack: list[_Object | _Array] = []
-        self._run: _StringRun | None = None
+        self._rules: Rules = root.rules(NULL)  # of the value in hand
+        self._run: TextRun | None = None
+        self._name_run: NameRun | None = None
+        self._pointer: tuple[str, ...] | None = None  # of the array whose elements are handed out
+        self._position: Callable[[], int] = int
+        self._on_element: OnElement | None = None
+        self._elements: _Array | None = None  # that array, once it has begun
+        self.element_at = -1  # first byte of its element in hand
 
     def path(self) -> str:
         """JSON pointer to the value that is being read."""
         return _pointer(self._stack)
 
-    def violation(self, node: Node, keyword: str, message: str) -> Fault:
-        """The value in hand cannot satisfy one keyword of the schema."""
-        return _violation(_pointer(self._stack), node, keyword, message)
+    def violation(self, schema_path: str, message: str) -> Fault:
+        """The value in hand does not fit."""
+        return _violation(_pointer(self._stack), schema_path, message)
 
-    def _misfit(self, keyword: str, message: str) -> Fault:
-        """The same for the innermost open container as a whole."""
-        return _violation(_pointer(self._stack[:-1]), self._stack[-1].node, keyword, message)
+    def misfit(self, schema_path: str, message: str) -> Fault:
+        """The innermost open container does not fit as a whole."""
+        return _violation(_pointer(self._stack[:-1]), schema_path, message)
 
     # -- values ------------------------------------------------------------------------------------------------
 
     def begin(self, kind: int) -> TextRun | None:
         frame = self._stack[-1] if self._stack else None
-        if isinstance(frame, _Array):
-            self._node = self._next_element(frame)
-        node = self._node
-        if not node.kinds & kind:
-            raise self._wrong_kind(node, kind)
+        if type(frame) is _Array:
+            self._check_room(frame)
+            frame.index += 1
+            self._next = frame.rules.element(frame.index)
+            if frame is self._elements:
+                self.element_at = self._position()
+        place = self._next
+        if not place.kinds & kind:
+            schema_path, allowed = place.blame(kind)
+            raise self.violation(schema_path, f"{KIND_NAMES[kind]} where the schema allows {allowed}")
+        rules = self._rules = place.rules(kind)
         self._run = None
+        keeps = frame is not None and frame.value is not None
         if kind == STRING:
-            if node.string is not None:
-                self._run = _StringRun(self, node, node.string)
+            if keeps or not rules.is_free:
+                self._run = StringRun(rules, self.violation, keeps=keeps)
+        elif kind == NUMBER:
+            if rules.number is not None:
+                self._run = NumberRun(rules.number, self.violation)
         elif kind == OBJECT:
-            self._stack.append(_Object(node))
+            self._stack.append(_Object(rules, {} if keeps or rules.residuals else None))
         elif kind == ARRAY:
-            self._stack.append(_Array(node))
+            array = _Array(rules, [] if keeps or rules.residuals else None)
+            self._stack.append(array)
+            if self._pointer is not None and len(self._stack) == len(self._pointer) + 1:
+                self._note_array(array)
+        else:
+            self._finished(_LITERALS[kind], rules)
         return self._run
 
-    def _wrong_kind(self, node: Node, kind: int) -> Fault:
-        for kinds, keyword, allowed in node.blames:
-            if not kinds & kind:
-                return self.violation(node, keyword, f"{_KIND_NAMES[kind]} where the schema allows {allowed}")
-        raise AssertionError("a kind that is not allowed is refused by some keyword")
-
     def end_string(self) -> None:
-        if self._run is not None:
-            self._run.end()
+        run = self._run
+        if run is not None:
+            assert isinstance(run, StringRun)
+            run.end()
+            if run.keeps:
+                self._finished(run.text, self._rules)
 
     def end_number(self, text: bytes) -> None:
-        rule = self._node.number
-        if rule is not None:
-            fault = _number_fault(rule, text)
-            if fault is not None:
-                raise self.violation(self._node, *fault)
+        rules = self._rules
+        if rules.number is not None:
+            complaint = rules.number.complaint(text.decode())
+            if complaint is not None:
+                raise self.violation(*complaint)
+        if rules.residuals or (self._stack and self._stack[-1].value is not None):
+            is_plain = text.lstrip(b"-").isdigit()
+            self._finished(integer_of(text) if is_plain else float(text), rules)
+
+    def _finished(self, value: Any, rules: Rules) -> None:
+        """A value is whole: show it to the parts that wait for it, and put it where it belongs."""
+        for residual in rules.residuals:
+            complaint = residual.complaint(value)
+            if complaint is not None:
+                code, schema_path, message = complaint
+                path = _pointer(self._stack)
+                raise Fault(code, f"{path or 'the document'}: {message}", path=path, schema_path=schema_path)
+        frame = self._stack[-1] if self._stack else None
+        if frame is None or frame.value is None:
+            return
+        if type(frame) is _Object:
+            assert frame.name is not None
+            frame.value[frame.name] = value
+        else:
+            frame.value.append(value)  # type: ignore[union-attr]
 
     # -- objects -----------------------------------------------------------------------------------------------
 
@@ -182,74 +165,62 @@ class Judge:
         frame = self._stack[-1]
         assert isinstance(frame, _Object)
         frame.name = None
-        rule = frame.node.object
+        rules = frame.rules
         if len(frame.seen) >= self._limits.max_members:
             raise Fault("members_limit", f"more than {self._limits.max_members} members in one object")
-        if rule is None:
-            return None
-        if rule.max_members is not None and rule.max_members == 0:
-            raise self._misfit("maxProperties", "no member is allowed")
-        return _WordRun(rule.names, self._unknown_name) if rule.names is not None else None
-
-    def _unknown_name(self, name: str) -> Fault:
-        return self._misfit("additionalProperties", f"no allowed member name begins with {name[:60]!r}")
+        if rules.most is not None and rules.most[0] == 0:
+            raise self.misfit(rules.most[1], "no member is allowed")
+        self._name_run = NameRun(rules, self.misfit) if rules.has_names else None
+        return self._name_run
 
     def name(self, name: str) -> None:
         frame = self._stack[-1]
         assert isinstance(frame, _Object)
-        rule = frame.node.object
-        if rule is not None and rule.names is not None and name not in rule.names.words:
-            raise self._misfit("additionalProperties", f"{name[:60]!r} is only the beginning of an allowed name")
+        if self._name_run is not None:
+            self._name_run.end()
         frame.name = name
         if name in frame.seen and not self._limits.duplicate_members:
             raise Fault("duplicate_member", f"the object has a member {name[:60]!r} already")
         frame.seen.add(name)
-        self._node = ANY if rule is None else rule.properties.get(name, rule.additional) or ANY
+        self._next = frame.rules.member(name)
 
     def _check_another_member(self, frame: _Object) -> None:
-        rule = frame.node.object
-        if rule is None:
-            return
-        if rule.max_members is not None and len(frame.seen) >= rule.max_members:
-            raise self._misfit("maxProperties", f"more than {rule.max_members} members")
-        if rule.names is not None and frame.seen >= rule.names.words and not self._limits.duplicate_members:
-            raise self._misfit("additionalProperties", "all allowed members are there, and one more is to come")
+        rules = frame.rules
+        if self._limits.duplicate_members:
+            return  # the next one may be there already
+        if rules.most is not None and len(frame.seen) >= rules.most[0]:
+            raise self.misfit(rules.most[1], f"more than {rules.most[0]} members")
+        for names, patterns, schema_path in rules.closed:
+            if not patterns and frame.seen >= names.words:
+                raise self.misfit(schema_path, "all allowed members are there, and one more is to come")
 
     def _end_object(self, frame: _Object) -> None:
-        rule = frame.node.object
-        if rule is None:
-            return
-        missing = sorted(rule.required - frame.seen)
-        if missing:
-            names = ", ".join(repr(name) for name in missing[:5])
-            raise self._misfit("required", f"required but missing: {names}")
-        if len(frame.seen) < rule.min_members:
-            raise self._misfit("minProperties", f"{len(frame.seen)} members, at least {rule.min_members} are required")
+        rules = frame.rules
+        if rules.most is not None and len(frame.seen) > rules.most[0]:
+            raise self.misfit(rules.most[1], f"more than {rules.most[0]} members")
+        if rules.required:
+            missing = sorted(rules.required.keys() - frame.seen)
+            if missing:
+                names = ", ".join(repr(name) for name in missing[:5])
+                raise self.misfit(rules.required[missing[0]], f"required but missing: {names}")
+        if rules.least is not None and len(frame.seen) < rules.least[0]:
+            raise self.misfit(rules.least[1], f"{len(frame.seen)} members, at least {rules.least[0]} are required")
+        if rules.has_needs:
+            unmet = rules.unmet_needs(frame.seen)
+            if unmet is not None:
+                raise self.misfit(unmet[0], f"{unmet[1]!r} needs {unmet[2]!r}, which is missing")
 
     # -- arrays ------------------------------------------------------------------------------------------------
 
-    def _next_element(self, frame: _Array) -> Node:
-        self._check_another_element(frame)
-        frame.index += 1
-        rule = frame.node.array
-        if rule is None:
-            return ANY
-        return rule.prefix[frame.index] if frame.index < len(rule.prefix) else rule.rest or ANY
-
-    def _check_another_element(self, frame: _Array) -> None:
-        rule = frame.node.array
-        count = frame.index + 1
-        if rule is None:
-            return
-        if rule.max_items is not None and count >= rule.max_items:
-            raise self._misfit("maxItems", f"more than {rule.max_items} elements")
-        if rule.rest is None and count >= len(rule.prefix):
-            raise self._misfit(rule.rest_keyword, f"more than {len(rule.prefix)} elements")
+    def _check_room(self, frame: _Array) -> None:
+        most = frame.rules.most
+        if most is not None and frame.index + 1 >= most[0]:
+            raise self.misfit(most[1], f"more than {most[0]} elements")
 
     def _end_array(self, frame: _Array) -> None:
-        rule = frame.node.array
-        if rule is not None and frame.index + 1 < rule.min_items:
-            raise self._misfit("minItems", f"{frame.index + 1} elements, at least {rule.min_items} are required")
+        least = frame.rules.least
+        if least is not None and frame.index + 1 < least[0]:
+            raise self.misfit(least[1], f"{frame.index + 1} elements, at least {least[0]} are required")
 
     # -- containers --------------------------------------------------------------------------------------------
 
@@ -259,7 +230,10 @@ class Judge:
         if isinstance(frame, _Object):
             self._check_another_member(frame)
         else:
-            self._check_another_element(frame)
+            self._check_room(frame)
+            place = frame.rules.element(frame.index + 1)
+            if not place.kinds:
+                raise self.misfit(place.blame(OBJECT)[0], "nothing may follow here")
 
     def end_container(self) -> None:
         frame = self._stack[-1]
@@ -268,9 +242,74 @@ class Judge:
         else:
             self._end_array(frame)
         self._stack.pop()
+        if frame.value is not None:
+            self._finished(frame.value, frame.rules)
+
+    def end_value(self, end: int) -> None:
+        frame = self._stack[-1] if self._stack else None
+        if isinstance(frame, _Array) and frame is self._elements:
+            assert self._on_element is not None
+            start, self.element_at = self.element_at, -1
+            self._on_element(self.path(), start, end, frame.rules.element(frame.index))
 
     def end_document(self, length: int) -> None:
         self._authority(length)
+
+    # -- elements ----------------------------------------------------------------------------------------------
+
+    def hand_out(self, pointer: tuple[str, ...], position: Callable[[], int], on_element: OnElement) -> None:
+        """Tell of every finished element of the array at this place.
+
+        Args:
+            pointer: Names on the way to the array; none for a root array.
+            position: Byte that the scanner is asking about.
+            on_element: Told path, start, end and place of each element, before its last byte is released.
+        """
+        self._pointer, self._position, self._on_element = pointer, position, on_element
+
+    def _note_array(self, frame: _Array) -> None:
+        """An array begins: is it the one whose elements are handed out?"""
+        names = [one.name if isinstance(one, _Object) else None for one in self._stack[:-1]]
+        if names == list(self._pointer or ()):
+            self._elements = frame
+
+    # -- what may come -----------------------------------------------------------------------------------------
+
+    def next_kinds(self) -> int:
+        """Kinds that a value may have that comes next."""
+        frame = self._stack[-1] if self._stack else None
+        if isinstance(frame, _Array):
+            most = frame.rules.most
+            has_room = most is None or frame.index + 1 < most[0]
+            return frame.rules.element(frame.index + 1).kinds if has_room else 0
+        return self._next.kinds
+
+    def next_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names that are known and not there yet, and those of them that are required."""
+        frame = self._stack[-1]
+        assert isinstance(frame, _Object)
+        known = frame.rules.known_names() - frame.seen
+        missing = frame.rules.required.keys() - frame.seen
+        return tuple(sorted(known | missing)), tuple(sorted(missing))
+
+    def continuations(self, limit: int) -> tuple[str, ...]:
+        """What the open string may go on with, where only some texts are allowed; () where anything goes."""
+        run = self._run
+        return run.continuations(limit) if isinstance(run, StringRun) else ()
+
+
+def kind_names(kinds: int) -> tuple[str, ...]:
+    """The JSON types of a set of kinds, in JSON Schema's words."""
+    names = {
+        NULL: "null",
+        FALSE: "false",
+        TRUE: "true",
+        NUMBER: "number",
+        STRING: "string",
+        ARRAY: "array",
+        OBJECT: "object",
+    }
+    return tuple(name for kind, name in names.items() if kinds & kind)
 
 
 def _pointer(frames: list[_Object | _Array]) -> str:
@@ -278,29 +317,5 @@ def _pointer(frames: list[_Object | _Array]) -> str:
     return "".join(f"/{escape_pointer(part)}" for part in parts if part is not None)
 
 
-def _violation(path: str, node: Node, keyword: str, message: str) -> Fault:
-    schema_path = f"{node.pointer}/{keyword}" if keyword else node.pointer
+def _violation(path: str, schema_path: str, message: str) -> Fault:
     return Fault("schema_violation", f"{path or 'the document'}: {message}", path=path, schema_path=schema_path)
-
-
-def _number_fault(rule: NumberRule, text: bytes) -> tuple[str, str] | None:
-    """The keyword that a number breaks and a sentence, or None.
-
-    A number with a fraction or an exponent is compared as the double that it stands for, as the authority does.
-    """
-    is_plain = text.lstrip(b"-").isdigit()
-    value: int | float = int(text) if is_plain else float(text)
-    shown = text[:40].decode()
-    if rule.is_integer and not is_plain and (rule.is_integer_by_spelling or not float(value).is_integer()):
-        return "type", f"{shown} where the schema allows integer"
-    if rule.minimum is not None and value < rule.minimum:
-        return "minimum", f"{shown} is less than {rule.minimum}"
-    if rule.maximum is not None and value > rule.maximum:
-        return "maximum", f"{shown} is greater than {rule.maximum}"
-    if rule.exclusive_minimum is not None and value <= rule.exclusive_minimum:
-        return "exclusiveMinimum", f"{shown} is not greater than {rule.exclusive_minimum}"
-    if rule.exclusive_maximum is not None and value >= rule.exclusive_maximum:
-        return "exclusiveMaximum", f"{shown} is not less than {rule.exclusive_maximum}"
-    if rule.values is not None and value not in rule.values:
-        return rule.values_keyword, f"{shown} is not an allowed value"
-    return None
