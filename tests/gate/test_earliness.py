@@ -26,7 +26,7 @@ def test_the_page_has_its_rows() -> None:
 
 @pytest.mark.parametrize(("keyword", "_byte", "schema", "text"), rows())
 def test_row(keyword: str, _byte: str, schema: str, text: str) -> None:
-    """The violation belongs to the byte after the mark, is seen when that byte is fed, and not by the last authority."""
+    """The violation belongs to the byte after the mark, is seen with it, and not by the last authority."""
     good, mark, bad = text.partition("▲")
     assert mark, "the row has no mark"
     compiled = lockgate.compile(json.loads(schema))

@@ -175,7 +175,7 @@ class HaltGate(_Base):
         self._text: bytearray | None = bytearray()
         self._text_at = 0  # byte that the kept text begins at
         self._hands_out = elements is not None
-        self._is_quick = release == "prefix" and elements is None
+        self._may_be_quick = self._is_quick = release == "prefix" and elements is None
         self._quick_until = min(limits.max_document_bytes, limits.authority_max_bytes)
         self._finished: list[Event] = []
         self.document_end = 0  # byte after the document, once it is whole
@@ -194,25 +194,21 @@ class HaltGate(_Base):
     def feed(self, data: bytes) -> list[Event]:
         # The common case by a short way: ASCII, nothing held, nothing to hold, no limit in sight. It does what the long
         # way does; a test feeds both.
-        if self._is_quick and type(data) is bytes and data.isascii() and not self._held and not self._tail:
+        if self._is_quick and type(data) is bytes and data.isascii():
             scanner = self._scanner
-            if scanner.base + len(data) < self._quick_until and not self._is_closed:
-                at, events = self._released, list[Event]()
-                if not scanner.is_done:
-                    self._text += data  # type: ignore[operator]
+            if scanner.base + len(data) < self._quick_until:
+                self._text += data  # type: ignore[operator]
                 try:
                     scanner.scan(data)
                 except Fault as fault:
-                    self._is_quick = False
-                    self._release_piece(self._fault_at(fault), data, events)
-                    self._halt(fault, events)
-                    return events
+                    return self._halt_at(fault, data)
+                at = self._released
                 if scanner.unit_at < 0:
-                    if data:
-                        self._released = at + len(data)
-                        events.append(Released(data, at))
-                else:
-                    self._release_piece(scanner.unit_at, data, events)
+                    self._released = at + len(data)
+                    return [Released(data, at)] if data else []
+                events = list[Event]()
+                self._release_piece(scanner.unit_at, data, events)
+                self._is_quick = False
                 return events
         if not self._takes(data):
             return []
@@ -222,11 +218,19 @@ class HaltGate(_Base):
             self._scan(good, events)
             self._refuse(bad)
         except Fault as fault:
-            self._is_quick = False
             self._halt(fault, events)
+        self._is_quick = self._may_be_quick and self._state == "open" and not self._held and not self._tail
+        return events
+
+    def _halt_at(self, fault: Fault, data: bytes) -> list[Event]:
+        events: list[Event] = []
+        self._release_piece(self._fault_at(fault), data, events)
+        self._halt(fault, events)
+        self._is_quick = False
         return events
 
     def close(self, *, clean: bool = True) -> list[Event]:
+        self._is_quick = False
         if not self._closes():
             return []
         events: list[Event] = []

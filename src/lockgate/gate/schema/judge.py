@@ -14,7 +14,7 @@ from lockgate.gate.scan import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE,
 from lockgate.gate.schema.numbers import NumberRun
 from lockgate.gate.schema.places import Place, Rules
 from lockgate.gate.schema.references import escape_pointer
-from lockgate.gate.schema.strings import NameRun, StringRun
+from lockgate.gate.schema.strings import NameRun, PlainNameRun, StringRun, name_run
 
 KIND_NAMES: Final = {
     NULL: "null",
@@ -71,7 +71,7 @@ class Judge:
         self._stack: list[_Object | _Array] = []
         self._rules: Rules = root.rules(NULL)  # of the value in hand
         self._run: TextRun | None = None
-        self._name_run: NameRun | None = None
+        self._name_run: NameRun | PlainNameRun | None = None
         self._pointer: tuple[str, ...] | None = None  # of the array whose elements are handed out
         self._position: Callable[[], int] = int
         self._on_element: OnElement | None = None
@@ -170,7 +170,7 @@ class Judge:
             raise Fault("members_limit", f"more than {self._limits.max_members} members in one object")
         if rules.most is not None and rules.most[0] == 0:
             raise self.misfit(rules.most[1], "no member is allowed")
-        self._name_run = NameRun(rules, self.misfit) if rules.has_names else None
+        self._name_run = name_run(rules, self.misfit) if rules.has_names else None
         return self._name_run
 
     def name(self, name: str) -> None:

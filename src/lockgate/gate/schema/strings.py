@@ -7,6 +7,7 @@ from typing import Any
 
 from lockgate.gate.scan import STRING, Fault
 from lockgate.gate.schema.places import Rules
+from lockgate.gate.schema.words import Words
 
 Complain = Callable[[str, str], Fault]
 
@@ -113,6 +114,46 @@ def _first_dead(rules: Rules, prefix: str, text: str) -> tuple[int, tuple[str, s
         if first < 0 or dead < first:
             first, complaint = dead, (schema_path, f"no allowed value begins with {(prefix + text[: dead + 1])[:60]!r}")
     return first, complaint
+
+
+class PlainNameRun:
+    """A member name of an object with one list of allowed names: what most schemas have. See :class:`NameRun`."""
+
+    __slots__ = ("_complain", "_schema_path", "_text", "_words")
+
+    def __init__(self, words: Words, schema_path: str, complain: Complain) -> None:
+        self._words = words
+        self._schema_path = schema_path
+        self._complain = complain
+        self._text = ""
+
+    def take(self, text: str) -> int:
+        before = self._text
+        self._text = before + text
+        if self._words.is_live(self._text):
+            return -1
+        dead = _dead_word(self._words, before, text)
+        self._text = before + text[: dead + 1]
+        return dead
+
+    def fault(self) -> Fault:
+        return self._complain(self._schema_path, f"no allowed member name begins with {self._text[:60]!r}")
+
+    def end(self) -> None:
+        """The closing quote of the name."""
+        if self._text not in self._words.words:
+            raise self._complain(self._schema_path, f"{self._text[:60]!r} is not an allowed member name")
+
+
+def name_run(rules: Rules, complain: Complain) -> NameRun | PlainNameRun:
+    """What watches a member name under these rules."""
+    if rules.names is None and len(rules.closed) == 1:
+        words, patterns, schema_path = rules.closed[0]
+        if not words.words and not patterns:
+            raise complain(schema_path, "no member is allowed")
+        if not patterns:
+            return PlainNameRun(words, schema_path, complain)
+    return NameRun(rules, complain)
 
 
 class NameRun:
