@@ -17,9 +17,11 @@ PROGRAM = """
 import json, resource, sys, time
 import lockgate
 framing, size = sys.argv[1], int(sys.argv[2])
-item = {"type": "object", "properties": {"id": {"type": "integer"}, "name": {"type": "string"}, "tags": {"type": "array"}},
+item = {"type": "object",
+        "properties": {"id": {"type": "integer"}, "name": {"type": "string"}, "tags": {"type": "array"}},
         "required": ["id", "name"], "additionalProperties": False}
-line = json.dumps({"id": 1234567, "name": "a name of some length é " * 8, "tags": ["x"] * 40}, ensure_ascii=False).encode()
+value = {"id": 1234567, "name": "a name of some length é " * 8, "tags": ["x"] * 40}
+line = json.dumps(value, ensure_ascii=False).encode()
 if framing == "ndjson":
     gate, separator = lockgate.compile(item).gate(framing="ndjson"), b"\\n"
 else:
@@ -44,8 +46,9 @@ if framing == "array":
     elements += 1
 gate.close()
 last_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"state": gate.state, "elements": elements, "expected": blocks * (65536 // len(line)) + (framing == "array"),
-                  "released": released, "rss_mb_at_a_tenth": first_kb // 1024, "rss_mb_at_the_end": last_kb // 1024,
+expected = blocks * (65536 // len(line)) + (framing == "array")
+print(json.dumps({"state": gate.state, "elements": elements, "expected": expected, "released": released,
+                  "rss_mb_at_a_tenth": first_kb // 1024, "rss_mb_at_the_end": last_kb // 1024,
                   "seconds": round(time.monotonic() - start, 1)}))
 """
 

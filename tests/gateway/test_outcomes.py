@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lockgate import Limits
+from lockgate.gateway.helper import Helper
 from lockgate.gateway.plan import Plan, read_plan
 from lockgate.gateway.pump import Pump
 from lockgate.observe.metrics import Meters
@@ -65,7 +66,7 @@ async def pumped(plan: Plan, provider: Any) -> tuple[list[Record], str]:
     await log.open()
     try:
         epoch = await log.create("s", b"", owner="test")
-        outcome = await Pump("s", plan, provider, log, Meters(), epoch=epoch).run()
+        outcome = await Pump("s", plan, provider, log, Meters(), epoch=epoch, helper=Helper()).run()
         page = await log.read("s", START, max_bytes=10**9)
         assert page.is_closed
         return [decode_record(entry.payload) for entry in page.entries], str(outcome)

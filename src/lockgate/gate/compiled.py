@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from lockgate.errors import Misuse, SchemaError
-from lockgate.gate.authority import Authority
+from lockgate.gate.authority import Authority, parse
 from lockgate.gate.events import Framing, Recovery, Release
 from lockgate.gate.gate import Gate, HaltGate
 from lockgate.gate.limits import Limits
@@ -42,6 +42,7 @@ class Schema:
         self.draft = draft
         self.limits = limits
         self._schema = schema
+        self._formats = formats
         self._satisfiable: Satisfiable | None = None
         canonical = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         self.id = f"inline@sha256:{hashlib.sha256(canonical.encode(errors='surrogatepass')).hexdigest()}"
@@ -102,6 +103,22 @@ class Schema:
         if release == "element" and elements is None:
             raise Misuse("release='element' needs elements, the JSON pointer to their array")
         return HaltGate(self._places, self._authority, self.limits, elements=elements, release=release)
+
+    def deferring_gate(self, over_bytes: int) -> HaltGate:
+        """A gate that leaves the final authority over long documents to its caller, who must not block meanwhile.
+
+        When ``deferred`` is not None after a ``feed``, have :meth:`complaint` judge it, anywhere, and call ``settle``.
+        """
+        return HaltGate(self._places, self._authority, self.limits, defer_over_bytes=over_bytes)
+
+    def complaint(self, text: bytes) -> tuple[str, str, str] | None:
+        """What the authority says against a whole document: (code, schema path, sentence), or None."""
+        return self._authority.document.complaint(parse(text))
+
+    @property
+    def source(self) -> tuple[str, int, bool]:
+        """What another process needs to compile the same: schema text, draft, whether formats are asserted."""
+        return json.dumps(self._schema), self.draft, self._formats
 
 
 def compile(

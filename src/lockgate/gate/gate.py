@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal, Protocol
 
 from lockgate.errors import Misuse
-from lockgate.gate.authority import Authority, parse, refuse
+from lockgate.gate.authority import Authority, Complaint, parse, refuse
 from lockgate.gate.events import Completed, Element, Event, Expected, Release, Released, State, Violated
 from lockgate.gate.limits import Limits
 from lockgate.gate.scan import Fault, Scanner, character_start
@@ -101,17 +101,25 @@ class _Base:
     def checkpoint(self) -> int:
         return self._released
 
+    def _is_waiting(self) -> bool:
+        """Whether the caller has to do something first."""
+        return False
+
     def _takes(self, data: object) -> bool:
         """Whether bytes are still looked at; not after a halt."""
         check_bytes(data)
         if self._state == "halted":
             return False
+        if self._is_waiting():
+            raise Misuse("the document is deferred: show it to the authority and call settle first")
         if self._is_closed:
             raise Misuse("feed after close: a gate judges one document; make a new one from the schema")
         return True
 
     def _closes(self) -> bool:
         """Whether closing still means something; once, and not after a halt."""
+        if self._is_waiting():
+            raise Misuse("the document is deferred: show it to the authority and call settle first")
         is_first, self._is_closed = not self._is_closed and self._state == "open", True
         return is_first
 
@@ -154,6 +162,8 @@ class HaltGate(_Base):
         authority: Judges the finished document; None leaves that out.
         elements: JSON pointer to the array whose elements are handed out and then let go.
         release: ``prefix``: at once; ``element``, ``document``: hold until the element, the document is whole.
+        defer_over_bytes: A longer document is left in ``deferred`` for the caller to show to the authority elsewhere;
+            its closing byte is held until ``settle``.
     """
 
     def __init__(
@@ -164,6 +174,7 @@ class HaltGate(_Base):
         *,
         elements: str | None = None,
         release: Release = "prefix",
+        defer_over_bytes: int | None = None,
     ) -> None:
         super().__init__()
         self._limits = limits
@@ -178,11 +189,17 @@ class HaltGate(_Base):
         self._may_be_quick = self._is_quick = release == "prefix" and elements is None
         self._quick_until = min(limits.max_document_bytes, limits.authority_max_bytes)
         self._finished: list[Event] = []
+        self._defer_over_bytes = defer_over_bytes
+        self.deferred: bytes | None = None  # a document that waits for ``settle``
+        self._after_deferred: tuple[Fault, int] | None = None  # what went wrong behind it, in the same piece
         self.document_end = 0  # byte after the document, once it is whole
         if elements is not None:
             tokens = pointer_tokens(elements)
             self._judge.hand_out(tokens, lambda: self._scanner.position, self._element)
             self._scanner.watch_depth = len(tokens) + 1
+
+    def _is_waiting(self) -> bool:
+        return self.deferred is not None
 
     @property
     def authority(self) -> Literal["document", "elements", "checks"]:
@@ -203,11 +220,11 @@ class HaltGate(_Base):
                 except Fault as fault:
                     return self._halt_at(fault, data)
                 at = self._released
-                if scanner.unit_at < 0:
+                if scanner.unit_at < 0 and self._is_quick:
                     self._released = at + len(data)
                     return [Released(data, at)] if data else []
                 events = list[Event]()
-                self._release_piece(scanner.unit_at, data, events)
+                self._release_piece(self._releasable(scanner.scanned), data, events)
                 self._is_quick = False
                 return events
         if not self._takes(data):
@@ -222,9 +239,34 @@ class HaltGate(_Base):
         self._is_quick = self._may_be_quick and self._state == "open" and not self._held and not self._tail
         return events
 
+    def settle(self, complaint: Complaint | None) -> list[Event]:
+        """Go on after ``deferred`` was shown to the authority.
+
+        Args:
+            complaint: What ``Authority.document.complaint`` said of it.
+        """
+        if self.deferred is None:
+            raise Misuse("settle without a deferred document")
+        self.deferred = None
+        events: list[Event] = []
+        try:
+            refuse(complaint, "")
+        except Fault as fault:
+            self._violate(fault, self.document_end - 1, events)
+            self._held = bytearray()
+            return events
+        if self._after_deferred is None:
+            self._release_up_to(self._scanner.scanned, events)
+        else:
+            fault_behind, upstream_at = self._after_deferred
+            self._release_up_to(upstream_at, events)
+            self._violate(fault_behind, upstream_at, events)
+            self._held = bytearray()
+        return events
+
     def _halt_at(self, fault: Fault, data: bytes) -> list[Event]:
         events: list[Event] = []
-        self._release_piece(self._fault_at(fault), data, events)
+        self._release_piece(self._releasable(self._fault_at(fault)), data, events)
         self._halt(fault, events)
         self._is_quick = False
         return events
@@ -302,8 +344,10 @@ class HaltGate(_Base):
 
     def _releasable(self, upto: int) -> int:
         """How much of the text before ``upto``, which is judged, may be released now."""
-        if self._release_mode == "document" and not self._scanner.is_done:
+        if self._release_mode == "document" and (not self._scanner.is_done or self.deferred is not None):
             return 0
+        if self.deferred is not None:
+            return min(upto, self.document_end - 1)
         if self._release_mode == "element" and self._judge.element_at >= 0:
             return min(upto, self._judge.element_at)
         return upto
@@ -350,6 +394,10 @@ class HaltGate(_Base):
         return scanner.unit_at if scanner.unit_at >= 0 else scanner.position
 
     def _halt(self, fault: Fault, events: list[Event]) -> None:
+        if self.deferred is not None:
+            self._after_deferred = fault, self._fault_at(fault)
+            self._tail = b""
+            return
         self._violate(fault, self._fault_at(fault), events)
         self._held, self._tail = bytearray(), b""
 
@@ -370,8 +418,14 @@ class HaltGate(_Base):
 
     def _ask_authority(self, length: int) -> None:
         self.document_end = length
-        if self._asks_authority is not None and self._text is not None and not self._hands_out:
-            self._asks_authority.judge_text(bytes(self._text[:length]))
+        if self._asks_authority is None or self._text is None or self._hands_out:
+            return
+        text = bytes(self._text[:length])
+        if self._defer_over_bytes is not None and length > self._defer_over_bytes:
+            self.deferred = text
+            self._is_quick = False
+        else:
+            self._asks_authority.judge_text(text)
 
 
 class Passthrough(_Base):

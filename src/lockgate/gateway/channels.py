@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from lockgate import Completed, Released, Schema, Violated
 from lockgate.errors import LockgateError
+from lockgate.gate.gate import HaltGate
 from lockgate.gateway.plan import Plan
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import ChannelEnd, Problem, Record
@@ -56,6 +57,16 @@ class Channel:
         """Take what one read brought for this channel; the records are what may be delivered of it."""
         self.upstream_bytes += len(data)
         return self._records(self._gate.feed(data), read_s)
+
+    @property
+    def deferred(self) -> bytes | None:
+        """A whole document that must be shown to the authority, and ``settle`` called, before anything else."""
+        return self._gate.deferred if isinstance(self._gate, HaltGate) else None
+
+    def settle(self, complaint: tuple[str, str, str] | None, read_s: float) -> list[Record]:
+        """The authority has spoken about ``deferred``."""
+        assert isinstance(self._gate, HaltGate)
+        return self._records(self._gate.settle(complaint), read_s)
 
     def close(self, *, clean: bool, read_s: float) -> list[Record]:
         """Upstream ended."""

@@ -9,6 +9,7 @@ import msgspec
 
 from lockgate import Gate, Limits, Schema, compile, passthrough
 from lockgate.errors import BadRequest, SchemaError
+from lockgate.gateway.helper import OVER_BYTES
 
 _OPTIONS: Final = frozenset({"schema", "draft", "formats", "recovery", "keep_upstream"})
 
@@ -39,7 +40,7 @@ class Plan:
         return self.content
 
     def gate_of(self, schema: Schema | None) -> Gate:
-        return schema.gate() if schema is not None else passthrough()
+        return schema.deferring_gate(OVER_BYTES) if schema is not None else passthrough()
 
 
 def read_plan(text: bytes, limits: Limits) -> Plan:

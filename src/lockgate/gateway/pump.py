@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 from lockgate.errors import Cancelled, FencedOut, InternalError, LockgateError, OwnerGone, StoreError, UpstreamTruncated
 from lockgate.gateway.channels import Channel
+from lockgate.gateway.helper import Helper
 from lockgate.gateway.plan import Plan
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Problem, Record, StreamEnd, encode_record
@@ -45,6 +46,7 @@ class Pump:
         meters: Meters,
         *,
         epoch: int,
+        helper: Helper,
         trace: Callable[[str, bytes], None] | None = None,
     ) -> None:
         self.stream_id = stream_id
@@ -53,6 +55,7 @@ class Pump:
         self._log = log
         self._meters = meters
         self._epoch = epoch
+        self._helper = helper
         self._seq = 0
         self._trace = trace
         self._channels: dict[str, Channel] = {}
@@ -104,7 +107,7 @@ class Pump:
             while self._ended is None:
                 batch = await self._from_upstream(anext(batches)) if batches is not None else None
                 if batch is not None:
-                    await self._append(self._take(batch, time.time()))
+                    await self._append(await self._take(batch, time.time()))
                 if self._interruption is not None:
                     self._ended = Ended.CANCELLED
 
@@ -123,12 +126,12 @@ class Pump:
 
     # -- one read ----------------------------------------------------------------------------------------------
 
-    def _take(self, batch: list[up.UpstreamEvent], read_s: float) -> list[Record]:
+    async def _take(self, batch: list[up.UpstreamEvent], read_s: float) -> list[Record]:
         records: list[Record] = []
         for event in batch:
             match event:
                 case up.Delta(channel=name, data=data):
-                    records += self._feed(name, data, read_s)
+                    records += await self._feed(name, data, read_s)
                     if self._ended is not None:
                         break  # halted: what else this read brought is not judged any more
                 case up.ToolStarted(channel=name, call_id=call_id, name=tool):
@@ -145,11 +148,14 @@ class Pump:
                     self._ended = how
         return records
 
-    def _feed(self, name: str, data: bytes, read_s: float) -> list[Record]:
+    async def _feed(self, name: str, data: bytes, read_s: float) -> list[Record]:
         if self._trace is not None:
             self._trace(name, data)
         channel = self._channel(name)
         records = channel.feed(data, read_s)
+        if channel.deferred is not None:
+            assert channel.schema is not None
+            records += channel.settle(await self._helper.complaint(channel.schema, channel.deferred), read_s)
         if channel.state == "halted":
             self._violation = records[-1].errors[0].code
             self._ended = Ended.STOPPED

@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from lockgate.errors import Busy, Cancelled, Forbidden, OwnerGone, StoreError, StreamClosed
+from lockgate.gateway.helper import Helper
 from lockgate.gateway.plan import Plan
 from lockgate.gateway.pump import Pump, owner_gone_record
 from lockgate.observe.metrics import Meters
@@ -74,6 +75,7 @@ class Streams:
         self._pumps: dict[str, tuple[Pump, asyncio.Task[None]]] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._is_draining = False
+        self._helper = Helper()
 
     @property
     def open_count(self) -> int:
@@ -110,6 +112,7 @@ class Streams:
             task.cancel()
         if self._pumps:
             await asyncio.wait([task for _, task in self._pumps.values()], timeout=5)
+        self._helper.close()
         await self._provider.close()
         await self._log.shut()
 
@@ -151,7 +154,9 @@ class Streams:
         meta = StreamMeta(str(plan.body["model"]), hashlib.sha256(token.encode()).hexdigest(), schema)
         epoch = await self._log.create(stream_id, msgspec.json.encode(meta), owner=self.owner)
         trace = self._trace(stream_id, plan)
-        pump = Pump(stream_id, plan, self._provider, self._log, self._meters, epoch=epoch, trace=trace)
+        pump = Pump(
+            stream_id, plan, self._provider, self._log, self._meters, epoch=epoch, helper=self._helper, trace=trace
+        )
         self._meters.stream_opened()
         task = asyncio.create_task(self._run(pump), name=f"pump {stream_id}")
         self._pumps[stream_id] = (pump, task)
