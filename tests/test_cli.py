@@ -92,6 +92,11 @@ def test_feedback_is_live(schema: str) -> None:
             ["serve", "--set", "server.porrt=1"], "server.porrt: there is no such setting", id="unknown setting"
         ),
         pytest.param(["serve", "--set", "nonsense"], "KEY=VALUE", id="flag malformed"),
+        pytest.param(
+            ["serve", "--set", "upstream.api_key_file=nokey"], "api_key_file: nokey cannot be read", id="no key file"
+        ),
+        pytest.param(["serve", "--store", "good.json"], "store.path: ", id="store is another file"),
+        pytest.param(["sim", "--rate", "-1"], "rate", id="sim option out of range"),
         pytest.param(["serve", "--config", "absent.toml"], "absent.toml: cannot be read", id="config absent"),
     ],
 )

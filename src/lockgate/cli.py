@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lockgate import Completed, Limits, Released, SchemaError, Violated, __version__, compile
+from lockgate import Completed, Limits, LockgateError, Released, SchemaError, Violated, __version__, compile
 
 app = typer.Typer(
     name="lockgate",
@@ -141,7 +142,7 @@ def serve(
     ] = None,
 ) -> None:
     """Run the gateway. Settings come from flags, then LOCKGATE_* variables, then the file."""
-    from lockgate.config import SettingsError, load
+    from lockgate.config import SettingsError, load, upstream_key
 
     flags = _flags(setting or [])
     for key, value in (
@@ -154,8 +155,14 @@ def serve(
             _put(flags, key, value)
     try:
         settings = load(config, flags)
+        from lockgate.gateway.serve import check as check_settings
         from lockgate.gateway.serve import serve as run
 
+        check_settings(settings)
+        if upstream_key(settings.upstream) is None:
+            print(
+                "no key: requests go out without one; set OPENROUTER_API_KEY or upstream.api_key_file", file=sys.stderr
+            )
         print(f"lockgate {__version__} on http://{settings.server.host}:{settings.server.port}", flush=True)
         run(settings)
     except SettingsError as error:
@@ -199,12 +206,17 @@ def sim(
     port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8701,
     seed: Annotated[int, typer.Option(help="Seed of documents and cuts, if a request has none.")] = 1,
     rate: Annotated[float, typer.Option(help="Deltas per second, if a request has none; 0 is full speed.")] = 60,
+    with_parent: Annotated[bool, typer.Option(hidden=True, help="End when standard input ends.")] = False,
 ) -> None:
     """Run the simulated upstream: an OpenRouter-compatible server with documents and faults of our own."""
     from lockgate.sim.server import SimOptions, run
 
+    if with_parent:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
         run(SimOptions(host=host, port=port, seed=seed, rate=rate))
+    except LockgateError as error:
+        raise fail(str(error)) from None
     except OSError as error:
         raise fail(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
 
@@ -235,11 +247,19 @@ def demo(
             raise fail(str(error)) from None
 
 
+def _end_with_stdin() -> None:
+    """Whoever started us holds the other end; it closes with him, also when he is killed."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os._exit(0)
+
+
 @contextlib.contextmanager
 def _simulator() -> Iterator[str]:
     """The simulator as a process of its own; it is ended with the block."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "lockgate", "sim", "--port", "0"],
+        [sys.executable, "-m", "lockgate", "sim", "--port", "0", "--with-parent"],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,  # Ctrl-C is for the gateway, which ends the simulator when it is done
@@ -251,6 +271,8 @@ def _simulator() -> Iterator[str]:
             raise fail("the simulator did not start; run `lockgate sim` to see why")
         yield f"{line.rstrip('/')}/v1"
     finally:
+        assert child.stdin is not None
+        child.stdin.close()
         child.send_signal(signal.SIGTERM)
         try:
             child.wait(timeout=5)

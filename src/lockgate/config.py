@@ -49,7 +49,7 @@ class Server(_Section):
     )
     # "*" is safe for reading by unguessable id; credentials are only ever allowed to listed origins.
     cors_origins: tuple[str, ...] = Field(
-        ("*",), description="Origins whose pages may read: * or a list like https://app.example."
+        ("*",), description="Origins whose pages may read; * is all. To post, an origin must be listed by name."
     )
     # Generations take a minute or two; a deploy should rarely cut one.
     drain_s: float = Field(

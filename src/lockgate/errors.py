@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 
 
 class LockgateError(Exception):
-    """Base of everything that lockgate raises on purpose.
+    """Base of everything that can go wrong in use; a bug in the calling code raises :class:`Misuse` instead.
 
     Data sits in attributes; the sentence is built from it by the raiser and says what, where and what to do.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,73 @@ async def _readers(node: Node, wanted: int) -> None:
             async with session.get(f"{node.url}/healthz") as response:
                 if (await response.json())["open_readers"] == wanted:
                     return
+
+
+@pytest.mark.timeout(60)
+def test_nothing_is_left_of_a_killed_gateway(tmp_path: Path) -> None:
+    """kill -9 of the process that was started: its worker goes with it, drained, and the port is free again."""
+
+    async def run() -> None:
+        async with Upstream(lambda body: [chunk("x"), ...]) as upstream:
+            node = Node(tmp_path, upstream.base_url)
+            await node.start()
+            made = await create(node.url)
+            reader = Reader(node.url + made["urls"]["stream"])
+            reading = asyncio.create_task(reader.run())
+            await asyncio.wait_for(has_read(reader, 1), 20)
+            node.kill_main_only()
+            await asyncio.wait_for(_is_gone(node), 30)
+            async with running(node):
+                await asyncio.wait_for(reading, 30)
+        assert (reader.final["state"], reader.final["reason"]) == ("failed", "owner_gone")
+
+    asyncio.run(run())
+
+
+async def _is_gone(node: Node) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", node.port)
+        except ConnectionRefusedError:
+            return
+        writer.close()
+        await asyncio.sleep(0.02)  # between two tries to connect
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+@pytest.mark.timeout(60)
+def test_a_closed_terminal_and_ctrl_c_end_it(tmp_path: Path, number: signal.Signals) -> None:
+    """Both go to every process of the terminal; an idle gateway ends at once and leaves nothing."""
+
+    async def run() -> None:
+        async with Upstream(lambda body: [chunk("x"), ...]) as upstream:
+            node = Node(tmp_path, upstream.base_url)
+            await node.start()
+            node.signal_all(number)
+            assert await asyncio.wait_for(node.exited(), 20) == 0, node.output()
+            await _is_gone(node)
+        assert "Traceback" not in node.output(), node.output()
+
+    asyncio.run(run())
+
+
+@pytest.mark.timeout(60)
+def test_asked_twice_it_does_not_wait(tmp_path: Path) -> None:
+    """A second Ctrl-C ends open streams now, honestly."""
+
+    async def run() -> None:
+        async with (
+            Upstream(lambda body: [chunk("x"), ...]) as upstream,
+            running(Node(tmp_path, upstream.base_url, server__drain_s=600)) as node,
+        ):
+            reader = Reader(node.url + (await create(node.url))["urls"]["stream"])
+            reading = asyncio.create_task(reader.run())
+            await asyncio.wait_for(has_read(reader, 1), 20)
+            node.signal_all(signal.SIGINT)
+            await asyncio.wait_for(_takes_nothing_new(node), 20)
+            node.signal_all(signal.SIGINT)
+            await asyncio.wait_for(reading, 20)
+            assert await asyncio.wait_for(node.exited(), 20) == 0
+        assert (reader.final["state"], reader.final["reason"]) == ("failed", "owner_gone")
+
+    asyncio.run(run())

@@ -79,6 +79,18 @@ class Node:
         self._process.wait(timeout=DEADLINE_S)
         self._output.close()
 
+    def kill_main_only(self) -> None:
+        """kill -9 of the process that was started; its worker is not touched."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(timeout=DEADLINE_S)
+        self._output.close()
+
+    def signal_all(self, number: int) -> None:
+        """What a terminal does: the signal goes to every process of the group."""
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+
     def terminate(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)

@@ -98,7 +98,8 @@ async def _complete(node: Node, _: Upstream) -> None:
     final = reader.final
     assert (final["state"], final["reason"], final["authority"]) == ("complete", "stop", "document")
     assert final["channels"]["content"]["chunks"] == sum(e["meta"]["kind"] == "delta" for e in reader.envelopes)
-    assert reader.envelopes[0]["meta"]["schema"].startswith("inline@sha256:")
+    assert reader.envelopes[0]["meta"]["schema"] == made["schema"]
+    assert made["schema"].startswith("inline@sha256:")
     assert reader.errors == []
 
 
@@ -106,8 +107,8 @@ async def _outcomes(node: Node, _: Upstream) -> None:
     """Each way to end: state, reason, codes of errors, and what was released."""
     rows: list[tuple[str, str, str, list[str], str]] = [
         ("twice", "halted", "trailing_text", ["trailing_text"], GOOD + "\n"),
-        ("cut", "failed", "upstream_truncated", ["truncated", "upstream_truncated"], '{"name": "A'),
-        ("error", "failed", "upstream_failed", ["truncated", "upstream_failed"], '{"name": "A'),
+        ("cut", "failed", "upstream_truncated", ["upstream_truncated"], '{"name": "A'),
+        ("error", "failed", "upstream_failed", ["upstream_failed"], '{"name": "A'),
         ("length", "incomplete", "length", ["truncated"], GOOD),
         ("silent", "incomplete", "truncated", ["truncated", "upstream_truncated"], GOOD),
         ("prose", "halted", "schema_violation", ["invalid_json"], ""),
@@ -154,6 +155,7 @@ async def _cancel(node: Node, upstream: Upstream) -> None:
         async with session.get(node.url + made["urls"]["status"]) as response:
             status = await response.json()
     assert (reader.final["state"], reader.final["reason"]) == ("cancelled", "cancelled")
+    assert [error["code"] for error in reader.errors] == ["cancelled"]
     assert reader.text() == '{"name": "A'
     assert (status["state"], status["closed"], status["final"]["state"]) == ("cancelled", True, "cancelled")
 
@@ -255,6 +257,8 @@ async def _bad_requests(node: Node, _: Upstream) -> None:
         ({"model": "m", "messages": message, "response_format": {"type": "json_schema"}}, "schema: is missing"),
         ({"model": "m", "messages": message, "response_format": 1}, "response_format:"),
         ({"model": "m", "messages": message, "tools": {}}, "tools:"),
+        ({"model": "m", "messages": message, "lockgate": []}, "lockgate: must be an object"),
+        ({"model": "m", "messages": message, "lockgate": {"keep_upstream": True}}, "playground.keep_upstream"),
         ({"model": "m", "messages": message, "lockgate": {"schema": False}}, "no document can satisfy"),
     ]
     async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
@@ -266,6 +270,16 @@ async def _bad_requests(node: Node, _: Upstream) -> None:
                 assert words in error["message"], error
         async with session.post(f"{node.url}/v1/streams", data="{}", headers={"Host": "evil.example"}) as response:
             assert response.status == 421
+        # Pages of other origins may read, but not spend the key (rule 19); our own page may.
+        good = json.dumps({"model": "good", "messages": message})
+        for origin, status in (("https://evil.example", 403), ("null", 403), (node.url, 201)):
+            async with session.post(f"{node.url}/v1/streams", data=good, headers={"Origin": origin}) as response:
+                assert response.status == status, origin
+        async with session.post(f"{node.url}/v1/chat/completions", data=good) as response:
+            assert response.status == 404
+            assert "POST /v1/streams" in (await response.json())["error"]["message"]
+        async with session.get(f"{node.url}/v1/streams") as response:
+            assert (response.status, (await response.json())["error"]["code"]) == (405, "bad_request")
         form = {"Content-Type": "text/plain"}
         async with session.post(f"{node.url}/v1/streams", data="{}", headers=form) as response:
             assert "application/json" in (await response.json())["error"]["message"]

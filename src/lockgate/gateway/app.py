@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from lockgate import Limits, __version__
@@ -110,9 +111,12 @@ class Gateway:
         loop = asyncio.get_running_loop()
 
         def begin() -> None:
-            if self._drainer is None:
+            if self._drainer is not None:
+                self.streams.hurry()  # asked twice: do not wait for open streams
+            else:
                 seconds = self.settings.server.drain_s
-                _log.info("draining %d open streams for at most %g s", self.streams.open_count, seconds)
+                count = self.streams.open_count
+                _log.info("draining %d open streams for at most %g s; Ctrl-C again ends them now", count, seconds)
                 self._drainer = asyncio.create_task(self.streams.drain(seconds))
 
         def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -141,6 +145,7 @@ class Gateway:
             redoc_url=None,
         )
         api.add_exception_handler(LockgateError, _answer_error)
+        api.add_exception_handler(HTTPException, _answer_http_error)
         self._add_control(api)
         self._add_faces(api)
         self._add_watch(api)
@@ -155,16 +160,19 @@ class Gateway:
         async def create(request: Request) -> Response:
             """Start a generation. The body is a chat-completions body with an optional ``lockgate`` section."""
             plan = read_plan(await self._json_body(request), self._limits)
+            if plan.keep_upstream and not self.settings.playground.keep_upstream:
+                raise BadRequest("lockgate.keep_upstream: this gateway keeps no copies; set playground.keep_upstream")
             await _refuse_unsatisfiable(plan)
             opened = await self.streams.create(plan)
             url = f"/v1/stream/{opened.stream_id}"
             urls = {"stream": url, "status": f"{url}/status", "cancel": f"{url}/cancel"}
-            if plan.keep_upstream and self.settings.playground.keep_upstream:
+            if plan.keep_upstream:
                 urls["upstream"] = f"/playground/api/upstream/{opened.stream_id}"
             retry = self.settings.delivery.retry
             body = {
                 "id": opened.stream_id,
                 "urls": urls,
+                "schema": plan.content.id if plan.content is not None else "",
                 "token": opened.token,
                 "expires": time.time() + self.settings.store.retain_s,
                 "protocol": self.settings.delivery.protocol,
@@ -191,12 +199,21 @@ class Gateway:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise BadRequest(f"content-type must be application/json, not {kind or 'absent'!r}")
+        self._check_origin(request)
         body = bytearray()
         async for piece in request.stream():
             body += piece
             if len(body) > self.settings.server.max_request_bytes:
                 raise BadRequest(f"the body is larger than {self.settings.server.max_request_bytes} bytes")
         return bytes(body)
+
+    def _check_origin(self, request: Request) -> None:
+        """Pages of other origins may read; to start or stop a generation, which spends a key, they must be listed."""
+        origin = request.headers.get("origin")
+        if origin is None or origin in self.settings.server.cors_origins:
+            return
+        if origin.partition("://")[2] != request.headers.get("host", ""):
+            raise Forbidden(f"origin {origin[:100]!r} may not post here; list it in server.cors_origins")
 
     def _add_faces(self, api: FastAPI) -> None:
         @api.get("/v1/stream/{stream_id}")
@@ -290,6 +307,16 @@ async def _answer_error(_request: Request, error: Exception) -> Response:
     if status == 503:
         headers["Retry-After"] = "1"
     return JSONResponse({"error": body}, status_code=status, headers=headers)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    """No such route, or not with this method."""
+    assert isinstance(error, HTTPException)
+    message = f"{request.method} {request.url.path[:200]}: {error.detail}"
+    if request.url.path.endswith("/chat/completions"):
+        message += "; send the same body to POST /v1/streams, and read the stream that it names"
+    body = {"error": {"code": BadRequest.code, "message": message}}
+    return JSONResponse(body, status_code=error.status_code, headers=error.headers)
 
 
 def _make_log(settings: Settings) -> StreamLog:

@@ -59,7 +59,7 @@ def read_plan(text: bytes, limits: Limits) -> Plan:
         raise BadRequest("model: must be a string that names the model")
     if not isinstance(body.get("messages"), list) or not body["messages"]:
         raise BadRequest("messages: must be a non-empty array of chat messages")
-    options = body.pop("lockgate", None) or {}
+    options = body.pop("lockgate", {})
     _check_options(options)
     draft, formats = options.get("draft"), options.get("formats", True)
 

@@ -70,6 +70,11 @@ class Pump:
         self._violation = ""
         self.outcome: Outcome | None = None
 
+    @property
+    def failure(self) -> up.Failed | None:
+        """What upstream did wrong, if it did."""
+        return self._failure
+
     def interrupt(self, why: type[LockgateError]) -> None:
         """Stop as soon as no append is under way: upstream is closed and the stream ends honestly.
 
@@ -203,7 +208,10 @@ class Pump:
             clean = may_be_clean(**facts)  # type: ignore[arg-type]
             if clean and channel.is_tool and channel.is_blank:
                 records += channel.feed(b"{}", time.time())  # a call without arguments is a call with none
-            records += channel.close(clean=clean, read_s=time.time())
+            closed = channel.close(clean=clean, read_s=time.time())
+            # Where the connection broke, or a caller cancelled, that is the reason; the text just ends where it ended.
+            if self._failure is None and ended is not Ended.CANCELLED:
+                records += closed
             channel.outcome = outcome(channel.state, **facts)  # type: ignore[arg-type]
             if channel.outcome is Outcome.COMPLETE and channel.is_blank:
                 channel.outcome = Outcome.INCOMPLETE  # an empty answer is no answer

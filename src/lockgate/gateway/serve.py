@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
+import multiprocessing
+import os
+import signal
 import socket
+import threading
 from functools import partial
 from typing import Any, Final
 
 from granian import Granian
 from granian.constants import Interfaces, Loops
 
-from lockgate.config import Settings, SettingsError
+from lockgate.config import Settings, SettingsError, upstream_key
+from lockgate.errors import StoreError
 from lockgate.gateway.app import make_app
+from lockgate.store.sqlite import SqliteLog
 
 #: Beyond the drain: what is left of a worker after that is ended by force.
 _KILL_AFTER_DRAIN_S: Final = 15
@@ -37,7 +44,7 @@ def serve(settings: Settings) -> None:
     Raises:
         SettingsError: the address cannot be used.
     """
-    check_address(settings)
+    check(settings)
     server = Granian(
         "lockgate.gateway.app:make_app",
         address=settings.server.host,
@@ -49,11 +56,44 @@ def serve(settings: Settings) -> None:
         workers_kill_timeout=int(settings.server.drain_s) + _KILL_AFTER_DRAIN_S,
         log_dictconfig=_LOGGING,
     )
+    # A closed terminal means the end, not a reload.
+    server.signal_handler_reload = server.signal_handler_interrupt  # type: ignore[method-assign]
     server.serve(target_loader=partial(_load, settings), wrap_loader=False)
 
 
+def check(settings: Settings) -> None:
+    """Everything that would fail in the worker, where nobody sees it.
+
+    Raises:
+        SettingsError: one line that names the setting.
+    """
+    check_address(settings)
+    upstream_key(settings.upstream)
+    if settings.store.kind == "sqlite":
+        try:
+            asyncio.run(_open_and_shut(SqliteLog(settings.store.path)))
+        except StoreError as error:
+            raise SettingsError(f"store.path: {error}") from None
+
+
+async def _open_and_shut(log: SqliteLog) -> None:
+    await log.open()
+    await log.shut()
+
+
 def _load(settings: Settings) -> Any:
+    """In the worker: the application, and a watch on the process that started it."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the main process decides what a closed terminal means
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     return make_app(settings)
+
+
+def _follow(parent: Any) -> None:
+    """End with the main process, also when it was killed: an orphan would keep the port and go on spending."""
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 _LOGGING: Final[dict[str, Any]] = {
