@@ -31,8 +31,9 @@ async def demo(folder: Path) -> AsyncIterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            assert await asyncio.to_thread(process.wait, DEADLINE_S) == 0
+            code = await asyncio.to_thread(process.wait, DEADLINE_S)
     text = (folder / "demo.log").read_text()
+    assert code == 0, (code, text)
     assert f"playground  http://127.0.0.1:{port}/" in text
     assert "Traceback" not in text, text
 

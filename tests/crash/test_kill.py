@@ -201,25 +201,3 @@ def test_a_closed_terminal_and_ctrl_c_end_it(tmp_path: Path, number: signal.Sign
         assert "Traceback" not in node.output(), node.output()
 
     asyncio.run(run())
-
-
-@pytest.mark.timeout(60)
-def test_asked_twice_it_does_not_wait(tmp_path: Path) -> None:
-    """A second Ctrl-C ends open streams now, honestly."""
-
-    async def run() -> None:
-        async with (
-            Upstream(lambda body: [chunk("x"), ...]) as upstream,
-            running(Node(tmp_path, upstream.base_url, server__drain_s=600)) as node,
-        ):
-            reader = Reader(node.url + (await create(node.url))["urls"]["stream"])
-            reading = asyncio.create_task(reader.run())
-            await asyncio.wait_for(has_read(reader, 1), 20)
-            node.signal_all(signal.SIGINT)
-            await asyncio.wait_for(_takes_nothing_new(node), 20)
-            node.signal_all(signal.SIGINT)
-            await asyncio.wait_for(reading, 20)
-            assert await asyncio.wait_for(node.exited(), 20) == 0
-        assert (reader.final["state"], reader.final["reason"]) == ("failed", "owner_gone")
-
-    asyncio.run(run())

@@ -97,8 +97,8 @@ class Gateway:
         try:
             yield
         finally:
-            restore()
             await (self._drainer or self.streams.drain(0))
+            restore()
             await self.streams.stop()
             await self.copies.log.shut()
 
@@ -111,12 +111,9 @@ class Gateway:
         loop = asyncio.get_running_loop()
 
         def begin() -> None:
-            if self._drainer is not None:
-                self.streams.hurry()  # asked twice: do not wait for open streams
-            else:
+            if self._drainer is None:
                 seconds = self.settings.server.drain_s
-                count = self.streams.open_count
-                _log.info("draining %d open streams for at most %g s; Ctrl-C again ends them now", count, seconds)
+                _log.info("draining %d open streams for at most %g s", self.streams.open_count, seconds)
                 self._drainer = asyncio.create_task(self.streams.drain(seconds))
 
         def on_signal(_number: int, _frame: FrameType | None) -> None:

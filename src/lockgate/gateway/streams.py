@@ -75,8 +75,6 @@ class Streams:
         self._pumps: dict[str, tuple[Pump, asyncio.Task[None]]] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._is_draining = False
-        self._is_hurried = False
-        self._is_waited_for = asyncio.Event()  # a stream ended, or somebody is in a hurry
         self._helper = Helper()
 
     @property
@@ -97,24 +95,13 @@ class Streams:
     async def drain(self, drain_s: float) -> None:
         """Take nothing new, let open streams finish for ``drain_s``, then end the rest as failed ``owner_gone``."""
         self._is_draining = True
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + drain_s
-        while self._pumps and loop.time() < until_s and not self._is_hurried:
-            self._is_waited_for.clear()
-            try:
-                async with asyncio.timeout_at(until_s):
-                    await self._is_waited_for.wait()
-            except TimeoutError:
-                break
+        tasks = [task for _, task in self._pumps.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=drain_s)
         for pump, _ in self._pumps.values():
             pump.interrupt(OwnerGone)
         if self._pumps:
             await asyncio.wait([task for _, task in self._pumps.values()], timeout=10)
-
-    def hurry(self) -> None:
-        """End a drain that is going on: what is open is ended now."""
-        self._is_hurried = True
-        self._is_waited_for.set()
 
     async def stop(self) -> None:
         """After ``drain``: give everything back. What is still open is left to the next node that looks."""
@@ -183,7 +170,6 @@ class Streams:
             _log.exception("stream %s: cannot be written any more", pump.stream_id)
         finally:
             self._pumps.pop(pump.stream_id, None)
-            self._is_waited_for.set()
             if pump.failure is not None:
                 _log.warning("stream %s: %s: %s", pump.stream_id, pump.failure.code, pump.failure.message)
             self._ended(pump.stream_id)
