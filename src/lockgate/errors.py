@@ -150,9 +150,18 @@ class StreamExists(StoreError):
 
 
 class StreamClosed(StoreError):
-    """The stream is closed; nothing can be appended."""
+    """The stream is closed; nothing can be appended.
+
+    Attributes:
+        tail: Offset after the last record; None if the raiser does not know it.
+    """
 
     code = "stream_closed"
+
+    # A protocol.offsets.Offset, named by what it is made of, since this module knows no room.
+    def __init__(self, message: str, *, tail: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.tail = tail
 
 
 class FencedOut(StoreError):
@@ -203,6 +212,82 @@ class BadRequest(DeliveryError):
     """A request that breaks the wire's rules: the message names the part and what to send instead."""
 
     code = "bad_request"
+
+
+class ProducerFenced(DeliveryError):
+    """Another process pushes under this producer's name with a higher epoch; this one must stop.
+
+    Attributes:
+        epoch: The epoch that the producer has now.
+    """
+
+    code = "producer_fenced"
+
+    def __init__(self, message: str, *, epoch: int) -> None:
+        super().__init__(message)
+        self.epoch = epoch
+
+
+class ProducerGap(DeliveryError):
+    """A push whose number is not the producer's next one: push what is missing first, then this again.
+
+    Attributes:
+        expected: Number of the next push.
+        received: Number that came.
+    """
+
+    code = "producer_gap"
+    recoverable = True
+
+    def __init__(self, message: str, *, expected: int, received: int) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.received = received
+
+
+class TooManyProducers(DeliveryError):
+    """A stream remembers so many producers that it takes no new one; those it knows may go on.
+
+    Attributes:
+        limit: How many a stream remembers.
+    """
+
+    code = "too_many_producers"
+
+    def __init__(self, message: str, *, limit: int) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+
+class SequenceConflict(DeliveryError):
+    """A push whose Stream-Seq is not greater, byte by byte, than the last one: it came late, or twice.
+
+    Attributes:
+        last: Stream-Seq of the last push that had one.
+        received: Stream-Seq that came.
+    """
+
+    code = "sequence_conflict"
+
+    def __init__(self, message: str, *, last: str, received: str) -> None:
+        super().__init__(message)
+        self.last = last
+        self.received = received
+
+
+class TailMoved(DeliveryError):
+    """A push that was meant to follow a certain offset, but others have written since: read on, then decide anew.
+
+    Attributes:
+        tail: Offset after the last record.
+    """
+
+    code = "tail_moved"
+    recoverable = True
+
+    def __init__(self, message: str, *, tail: tuple[int, int]) -> None:
+        super().__init__(message)
+        self.tail = tail
 
 
 class Cancelled(DeliveryError):

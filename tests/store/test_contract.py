@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lockgate.errors import FencedOut, Misuse, OffsetGone, StoreError, StreamClosed, StreamExists, StreamUnknown
 from lockgate.protocol.offsets import START, Offset, parse_offset
-from lockgate.store.base import Entry, StreamLog
+from lockgate.store.base import Entry, Lifetime, StreamLog
 from tests.store.logs import KINDS, PATIENCE_S, Clock, follow, make, opened, rest, run, turns
 
 Test = Callable[[StreamLog], Awaitable[None]]
@@ -235,7 +235,7 @@ def test_head_says_what_create_was_given(log: StreamLog, clock: Clock) -> None:
         async with opened(log):
             await log.create("s", b"m\x00eta", owner="a")
             head = await log.head("s")
-            assert head == (b"m\x00eta", START, 1, "a", False, clock.now_s)
+            assert head == (b"m\x00eta", START, 1, "a", False, clock.now_s, Lifetime())
             with pytest.raises(StreamExists):
                 await log.create("s", b"", owner="b")
             await log.append("s", [b"x"], epoch=1, seq=0, close=True)

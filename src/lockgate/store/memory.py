@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -12,40 +13,64 @@ from typing import Final
 
 from lockgate.errors import StoreError, StreamExists
 from lockgate.protocol.offsets import START, Offset
-from lockgate.store.base import Head, Page
-from lockgate.store.rules import State, gone, unknown
+from lockgate.store import rules
+from lockgate.store.base import Head, Lifetime, Page, Producer, Pushed
+from lockgate.store.rules import FIRST_EPOCH, Push, Pushes, State, gone, unknown
 from lockgate.store.tail import Tail
 
 # What an append costs beside its payload: objects, pointers, the offset kept for repeats.
 _APPEND_BYTES: Final = 256
+# What a producer costs at most.
+_PRODUCER_BYTES: Final = 256 + rules.MAX_PRODUCER_ID_BYTES
+
+
+def _size(payloads: Sequence[bytes]) -> int:
+    return sum(map(len, payloads)) + _APPEND_BYTES * (1 + len(payloads))
 
 
 def _whole_log() -> Tail:
     log = Tail(START, max_bytes=None)
-    log.epoch = State().epoch
+    log.epoch = FIRST_EPOCH
     return log
 
 
 @dataclass(slots=True)
 class _Stream:
     meta: bytes
-    owner: str
     created_s: float
-    state: State = field(default_factory=State)
+    state: State
     log: Tail = field(default_factory=_whole_log)
     closed_s: float = 0.0
     #: Offset after each append of the present epoch, for repeats.
     offsets: list[Offset] = field(default_factory=list)
+    #: What is remembered of pushes: see ``Pushes``.
+    producers: dict[str, Producer] = field(default_factory=dict)
+    stream_seq: bytes | None = None
+    closed_by: Producer | None = None
     used_bytes: int = 0
-    events: set[asyncio.Event] = field(default_factory=set)
 
     def head(self) -> Head:
         state = self.state
-        return Head(self.meta, state.tail, state.epoch, self.owner, state.is_closed, self.created_s)
+        return Head(self.meta, state.tail, state.epoch, state.owner, state.is_closed, self.created_s, state.lifetime)
 
-    def wake(self) -> None:
-        for event in self.events:
-            event.set()
+    def judge(self, stream_id: str, push: Push) -> Pushed | None:
+        known = self.producers.get(push.producer.id) if push.producer is not None else None
+        pushes = Pushes(known, len(self.producers), self.stream_seq, self.closed_by)
+        return rules.judge(stream_id, self.state, pushes, push)
+
+    def remember(self, push: Push) -> None:
+        if push.producer is not None:
+            self.producers[push.producer.id] = push.producer
+        if push.stream_seq is not None:
+            self.stream_seq = rules.sequence_bytes(push.stream_seq)
+        if push.close:
+            self.closed_by = push.producer
+
+    def due_s(self, closed_for_s: float) -> float:
+        """When it should go, in seconds since 1970."""
+        closed_s = self.closed_s + closed_for_s if self.state.is_closed else math.inf
+        expires_s = self.state.lifetime.expires_s
+        return closed_s if expires_s is None else min(closed_s, expires_s)
 
 
 class MemoryLog:
@@ -58,6 +83,8 @@ class MemoryLog:
 
     def __init__(self, *, max_bytes: int = 256 * 1024 * 1024, now: Callable[[], float] = time.time) -> None:
         self._streams: dict[str, _Stream] = {}
+        #: By id and apart, so that readers of an expired stream hear of the next one of its id.
+        self._events: dict[str, set[asyncio.Event]] = {}
         self._expires_s: dict[str, float] = {}
         self._max_bytes = max_bytes
         self._used_bytes = 0
@@ -67,44 +94,111 @@ class MemoryLog:
         """Nothing to make ready."""
 
     async def shut(self) -> None:
-        for stream in self._streams.values():
-            stream.wake()
+        for stream_id in self._events:
+            self._wake(stream_id)
+
+    def _wake(self, stream_id: str) -> None:
+        for event in self._events.get(stream_id, ()):
+            event.set()
 
     def _stream(self, stream_id: str) -> _Stream:
         stream = self._streams.get(stream_id)
-        if stream is None:
+        if stream is None or self._is_over(stream):
             raise unknown(stream_id)
         return stream
 
-    async def create(self, stream_id: str, meta: bytes, *, owner: str) -> int:
-        if stream_id in self._streams:
-            raise StreamExists(f"stream {stream_id} exists already")
-        self._charge(len(meta) + _APPEND_BYTES)
-        stream = _Stream(meta, owner, self._now(), used_bytes=len(meta) + _APPEND_BYTES)
+    def _is_over(self, stream: _Stream) -> bool:
+        lifetime = stream.state.lifetime
+        return lifetime.expires_s is not None and rules.is_over(lifetime, self._now())
+
+    async def create(
+        self,
+        stream_id: str,
+        meta: bytes,
+        *,
+        owner: str,
+        lifetime: Lifetime | None = None,
+        payloads: Sequence[bytes] = (),
+        close: bool = False,
+    ) -> int:
+        now_s = self._now()
+        state = State(owner, lifetime=rules.begun(lifetime, now_s))
+        if (there := self._streams.get(stream_id)) is not None:
+            if not self._is_over(there):
+                raise StreamExists(f"stream {stream_id} exists already")
+            self._delete(stream_id)
+        stream = _Stream(meta, now_s, state)
+        self._charge(stream, len(meta) + _size(payloads))
         self._streams[stream_id] = stream
-        return stream.state.epoch
+        self._extend(stream_id, stream, payloads, close=close)
+        state.next_seq = 0  # its first payloads are no append
+        return state.epoch
 
     async def append(
         self, stream_id: str, payloads: Sequence[bytes], *, epoch: int, seq: int, close: bool = False
     ) -> Offset:
         stream = self._stream(stream_id)
-        if not stream.state.admits(stream_id, epoch=epoch, seq=seq):
+        state = stream.state
+        if not state.admits(stream_id, epoch=epoch, seq=seq):
             return stream.offsets[seq]
-        size = sum(map(len, payloads)) + _APPEND_BYTES * (1 + len(payloads))
-        self._charge(size)
-        stream.used_bytes += size
-        stream.log.extend(payloads, epoch=epoch, close=close)
-        stream.state.advance(len(payloads), close=close)
-        stream.offsets.append(stream.state.tail)
+        self._charge(stream, _size(payloads))
+        self._extend(stream_id, stream, payloads, close=close)
+        stream.offsets.append(state.tail)
+        return state.tail
+
+    async def push(
+        self,
+        stream_id: str,
+        payloads: Sequence[bytes],
+        *,
+        producer: Producer | None = None,
+        stream_seq: str | None = None,
+        close: bool = False,
+        expect: Offset | None = None,
+    ) -> Pushed:
+        push = Push(bool(payloads), producer, stream_seq, close, expect)
+        rules.check(push)
+        stream = self._stream(stream_id)
+        if (duplicate := stream.judge(stream_id, push)) is not None:
+            return duplicate
+        is_new_producer = producer is not None and producer.id not in stream.producers
+        self._charge(stream, _size(payloads) + is_new_producer * _PRODUCER_BYTES)
+        self._extend(stream_id, stream, payloads, close=close)
+        stream.remember(push)
+        return Pushed(True, stream.state.tail, close, producer)
+
+    async def check_push(
+        self,
+        stream_id: str,
+        *,
+        producer: Producer | None = None,
+        stream_seq: str | None = None,
+        close: bool = False,
+        has_payloads: bool = True,
+    ) -> Pushed | None:
+        push = Push(has_payloads, producer, stream_seq, close)
+        rules.check(push)
+        return self._stream(stream_id).judge(stream_id, push)
+
+    async def touch(self, stream_id: str) -> None:
+        state = self._stream(stream_id).state
+        state.lifetime = rules.renewed(state.lifetime, self._now(), unless=rules.RENEW_SHARE)
+
+    def _extend(self, stream_id: str, stream: _Stream, payloads: Sequence[bytes], *, close: bool) -> None:
+        state = stream.state
+        stream.log.extend(payloads, epoch=state.epoch, close=close)
+        state.advance(len(payloads), close=close)
         if close:
             stream.closed_s = self._now()
-        stream.wake()
-        return stream.state.tail
+        if state.lifetime.ttl_s is not None:
+            state.lifetime = rules.renewed(state.lifetime, self._now())
+        self._wake(stream_id)
 
-    def _charge(self, size: int) -> None:
+    def _charge(self, stream: _Stream, size: int) -> None:
         if self._used_bytes + size > self._max_bytes:
             raise StoreError(f"the memory log is full: {size} bytes more would pass {self._max_bytes}; use sqlite")
         self._used_bytes += size
+        stream.used_bytes += size
 
     async def read(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page:
         stream = self._stream(stream_id)
@@ -115,13 +209,16 @@ class MemoryLog:
 
     @asynccontextmanager
     async def watch(self, stream_id: str) -> AsyncIterator[asyncio.Event]:
-        stream = self._stream(stream_id)
+        self._stream(stream_id)
         event = asyncio.Event()
-        stream.events.add(event)
+        events = self._events.setdefault(stream_id, set())
+        events.add(event)
         try:
             yield event
         finally:
-            stream.events.discard(event)
+            events.discard(event)
+            if not events:
+                del self._events[stream_id]
 
     async def head(self, stream_id: str) -> Head:
         return self._stream(stream_id).head()
@@ -129,7 +226,7 @@ class MemoryLog:
     async def take_over(self, stream_id: str, *, owner: str) -> int:
         stream = self._stream(stream_id)
         epoch = stream.state.fence(stream_id)
-        stream.owner = owner
+        stream.state.owner = owner
         stream.log.epoch = epoch
         stream.offsets.clear()
         return epoch
@@ -144,29 +241,32 @@ class MemoryLog:
         found = (
             stream_id
             for stream_id, stream in self._streams.items()
-            if not stream.state.is_closed and self._expires_s.get(stream.owner, now_s) <= now_s
+            if not stream.state.is_closed
+            and stream.state.owner
+            and self._expires_s.get(stream.state.owner, now_s) <= now_s
+            and not self._is_over(stream)
         )
         return list(islice(found, limit))
 
     async def expire(self, *, older_than_s: float, limit: int) -> int:
-        until_s = self._now() - older_than_s
-        closed = [
-            (stream.closed_s, stream_id)
-            for stream_id, stream in self._streams.items()
-            if stream.state.is_closed and stream.closed_s <= until_s
-        ]
-        expired = sorted(closed)[:limit]
-        for _, stream_id in expired:
-            await self.delete(stream_id)
+        now_s = self._now()
+        due = sorted((stream.due_s(older_than_s), stream_id) for stream_id, stream in self._streams.items())
+        expired = [stream_id for due_s, stream_id in due[:limit] if due_s <= now_s]
+        for stream_id in expired:
+            self._delete(stream_id)
         return len(expired)
 
     async def delete(self, stream_id: str) -> None:
-        stream = self._stream(stream_id)
-        del self._streams[stream_id]
+        self._stream(stream_id)
+        self._delete(stream_id)
+
+    def _delete(self, stream_id: str) -> None:
+        stream = self._streams.pop(stream_id)
         self._used_bytes -= stream.used_bytes
-        stream.wake()
+        self._wake(stream_id)
 
     async def streams(self, *, limit: int) -> AsyncIterator[tuple[str, Head]]:
-        for stream_id in list(reversed(self._streams))[:limit]:
+        alive = (stream_id for stream_id, stream in reversed(self._streams.items()) if not self._is_over(stream))
+        for stream_id in list(islice(alive, limit)):
             if (stream := self._streams.get(stream_id)) is not None:
                 yield stream_id, stream.head()

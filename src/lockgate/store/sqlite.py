@@ -33,7 +33,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from lockgate.errors import LockgateError, StoreError, StreamUnknown
 from lockgate.protocol.offsets import Offset
 from lockgate.store import sqlite_file as file
-from lockgate.store.base import Head, Page
+from lockgate.store.base import Head, Lifetime, Page, Producer, Pushed
 from lockgate.store.sqlite_writer import Append, Call, Job, Outcome, Writer
 from lockgate.store.tail import Tail
 
@@ -96,6 +96,10 @@ class _Watched:
         if tail is None or tail.end.records < self.seen or tail.is_closed < self.is_closed:
             return None
         return tail.read(after, max_bytes)
+
+
+def _not_yet(stream_id: str) -> StoreError:
+    return StoreError(f"stream {stream_id}: the log in a file takes no pushes yet; use store.kind = memory")
 
 
 class SqliteLog:
@@ -205,8 +209,45 @@ class SqliteLog:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    async def create(self, stream_id: str, meta: bytes, *, owner: str) -> int:
+    async def create(
+        self,
+        stream_id: str,
+        meta: bytes,
+        *,
+        owner: str,
+        lifetime: Lifetime | None = None,
+        payloads: Sequence[bytes] = (),
+        close: bool = False,
+    ) -> int:
+        if lifetime or payloads or close:
+            raise _not_yet(stream_id)
         return await self._call(file.create, stream_id, meta, owner, self._now())
+
+    async def push(
+        self,
+        stream_id: str,
+        payloads: Sequence[bytes],
+        *,
+        producer: Producer | None = None,
+        stream_seq: str | None = None,
+        close: bool = False,
+        expect: Offset | None = None,
+    ) -> Pushed:
+        raise _not_yet(stream_id)
+
+    async def check_push(
+        self,
+        stream_id: str,
+        *,
+        producer: Producer | None = None,
+        stream_seq: str | None = None,
+        close: bool = False,
+        has_payloads: bool = True,
+    ) -> Pushed | None:
+        raise _not_yet(stream_id)
+
+    async def touch(self, stream_id: str) -> None:
+        raise _not_yet(stream_id)
 
     async def append(
         self, stream_id: str, payloads: Sequence[bytes], *, epoch: int, seq: int, close: bool = False

@@ -216,13 +216,14 @@ def load(database: sqlite3.Connection, stream_id: str) -> tuple[int, State]:
         StreamUnknown: there is none.
     """
     row = database.execute(
-        "SELECT key, epoch, next_seq, tail_epoch, records, closed_s FROM streams JOIN heads USING (key) WHERE id = ?",
+        "SELECT key, owner, epoch, next_seq, tail_epoch, records, closed_s"
+        " FROM streams JOIN heads USING (key) WHERE id = ?",
         (stream_id,),
     ).fetchone()
     if row is None:
         raise unknown(stream_id)
-    key, epoch, next_seq, tail_epoch, records, closed_s = row
-    return key, State(epoch, next_seq, Offset(tail_epoch, records), closed_s is not None)
+    key, owner, epoch, next_seq, tail_epoch, records, closed_s = row
+    return key, State(owner, epoch, next_seq, Offset(tail_epoch, records), closed_s is not None)
 
 
 def insert_appends(database: sqlite3.Connection, rows: Iterable[Row]) -> None:
@@ -261,7 +262,7 @@ def create(database: sqlite3.Connection, stream_id: str, meta: bytes, owner: str
     )
     if not made.rowcount:
         raise StreamExists(f"stream {stream_id} exists already")
-    state = State()
+    state = State(owner)
     database.execute(
         "INSERT INTO heads VALUES (?, ?, ?, ?, ?, NULL)", (made.lastrowid, state.epoch, state.next_seq, *state.tail)
     )
