@@ -18,7 +18,7 @@ import pytest
 
 from lockgate.errors import FencedOut, OffsetGone, StoreError, StreamClosed, StreamUnknown
 from lockgate.protocol.offsets import START, Offset
-from lockgate.store import sqlite, sqlite_file
+from lockgate.store import sqlite, sqlite_file, sqlite_schema
 from lockgate.store.sqlite import SqliteLog
 from tests.store.logs import PATIENCE_S, follow, rest, run, turns
 
@@ -112,7 +112,7 @@ def other_id(path: Path) -> None:
 
 def newer(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as other:
-        other.execute(f"PRAGMA application_id = {sqlite_file.APPLICATION_ID}")
+        other.execute(f"PRAGMA application_id = {sqlite_schema.APPLICATION_ID}")
         other.execute("PRAGMA user_version = 99")
 
 
@@ -121,7 +121,7 @@ def newer(path: Path) -> None:
     [
         pytest.param(other_program, "is the database of another program; choose another", id="another program's"),
         pytest.param(other_id, "is the database of another program", id="another application_id"),
-        pytest.param(newer, "has version 99, this lockgate knows 1", id="a newer version"),
+        pytest.param(newer, "has version 99, this lockgate knows 2", id="a newer version"),
         pytest.param(lambda path: path.write_bytes(b"hello" * 999), "is not an SQLite file", id="not a database"),
         pytest.param(Path.mkdir, "Is a directory", id="a folder"),
         pytest.param(lambda path: path.parent.rmdir() or path.parent.write_bytes(b""), "File exists", id="no folder"),
@@ -176,7 +176,7 @@ def test_questions_are_answered_by_an_index(path: Path, query: str, index: str) 
 
     async def test() -> None:
         async with opened(SqliteLog(path)):
-            with contextlib.closing(sqlite_file.connect(path)) as database:
+            with contextlib.closing(sqlite_schema.connect(path)) as database:
                 plan = " ".join(row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {query}"))
         assert index in plan
         assert "B-TREE" not in plan
@@ -476,8 +476,8 @@ def test_a_damaged_file_is_an_error_with_its_name(path: Path, page: int) -> None
 
     run(fill())
     with path.open("r+b") as file:
-        file.seek((page - 1) * sqlite_file.PAGE_BYTES)
-        file.write(b"\xa5" * sqlite_file.PAGE_BYTES)
+        file.seek((page - 1) * sqlite_schema.PAGE_BYTES)
+        file.write(b"\xa5" * sqlite_schema.PAGE_BYTES)
     run(check())
 
 
@@ -718,7 +718,7 @@ def test_own_commits_are_no_news(path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(SqliteLog, "_hear", hear)
     monkeypatch.setattr(sqlite, "_CHECKPOINT_PAGES", 20)
-    monkeypatch.setattr(sqlite_file, "_AUTOCHECKPOINT_PAGES", 150)
+    monkeypatch.setattr(sqlite_schema, "_AUTOCHECKPOINT_PAGES", 150)
     wal_pages: list[int] = []
     checkpoint = sqlite_file.checkpoint
 

@@ -21,7 +21,7 @@ from lockgate.store.tail import Tail
 # What an append costs beside its payload: objects, pointers, the offset kept for repeats.
 _APPEND_BYTES: Final = 256
 # What a producer costs at most.
-_PRODUCER_BYTES: Final = 256 + rules.MAX_PRODUCER_ID_BYTES
+_PRODUCER_BYTES: Final = 256 + rules.MAX_NAME_BYTES
 
 
 def _size(payloads: Sequence[bytes]) -> int:
@@ -127,11 +127,11 @@ class MemoryLog:
             if not self._is_over(there):
                 raise StreamExists(f"stream {stream_id} exists already")
             self._delete(stream_id)
-        stream = _Stream(meta, now_s, state)
+        state.begin(len(payloads), close=close)
+        stream = _Stream(meta, now_s, state, closed_s=now_s)
         self._charge(stream, len(meta) + _size(payloads))
+        stream.log.extend(payloads, epoch=state.epoch, close=close)
         self._streams[stream_id] = stream
-        self._extend(stream_id, stream, payloads, close=close)
-        state.next_seq = 0  # its first payloads are no append
         return state.epoch
 
     async def append(

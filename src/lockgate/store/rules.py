@@ -33,8 +33,8 @@ MAX_EPOCH: Final = 9999
 
 #: Producers that a stream remembers. Forgetting the oldest would let its repeats through as new.
 MAX_PRODUCERS: Final = 1000
-#: Bytes of a producer's name in UTF-8, and the highest epoch and seq: what a double still counts exactly.
-MAX_PRODUCER_ID_BYTES: Final = 1024
+#: Bytes of a producer's name or a Stream-Seq, and the highest epoch and seq: what a double still counts exactly.
+MAX_NAME_BYTES: Final = 1024
 MAX_PRODUCER_NUMBER: Final = 2**53 - 1
 
 #: Part of a sliding lifetime that must have passed before it is worth renewing, where that costs a write of its own.
@@ -96,6 +96,11 @@ class State:
         self.next_seq += 1
         self.is_closed = close
 
+    def begin(self, records: int, *, close: bool) -> None:
+        """Begin with that many records, which are no append, and closed if asked."""
+        self.advance(records, close=close)
+        self.next_seq = 0
+
     def fence(self, stream_id: str) -> int:
         """Begin the next epoch and return it.
 
@@ -154,11 +159,13 @@ def check(push: Push) -> None:
     """
     if not push.has_payloads and not push.close:
         raise BadRequest("a push without payloads that does not close the stream: send one or the other")
+    if push.stream_seq is not None and len(sequence_bytes(push.stream_seq)) > MAX_NAME_BYTES:
+        raise BadRequest(f"Stream-Seq {push.stream_seq[:64]!r}: send {MAX_NAME_BYTES} bytes at most")
     if push.producer is None:
         return
     name, *numbers = push.producer
-    if not 0 < len(sequence_bytes(name)) <= MAX_PRODUCER_ID_BYTES or not name.isprintable():
-        raise BadRequest(f"producer id {name[:64]!r}: send 1 to {MAX_PRODUCER_ID_BYTES} bytes of printable text")
+    if not name.isprintable() or not 0 < len(name.encode()) <= MAX_NAME_BYTES:
+        raise BadRequest(f"producer id {name[:64]!r}: send 1 to {MAX_NAME_BYTES} bytes of printable text")
     for what, number in zip(("epoch", "seq"), numbers, strict=True):
         if not 0 <= number <= MAX_PRODUCER_NUMBER:
             raise BadRequest(f"producer {name}: {what} {number}; send a whole number from 0 to {MAX_PRODUCER_NUMBER}")
@@ -245,8 +252,17 @@ def _is_tail(offset: Offset, state: State) -> bool:
 
 
 def sequence_bytes(text: str) -> bytes:
-    """What came in a header, as bytes to compare; one that was no UTF-8 is here with its bytes escaped."""
-    return text.encode("utf-8", "surrogateescape")
+    """What came in a header, as bytes to compare: their order is that of the bytes on the wire.
+
+    Holds for text decoded as Latin-1, and as UTF-8 with what is none escaped.
+
+    Raises:
+        BadRequest: it did not come in a header.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise BadRequest(f"Stream-Seq {text[:64]!r}: is no text") from None
 
 
 # -- lifetimes ---------------------------------------------------------------------------------------------------

@@ -25,16 +25,20 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from lockgate.errors import LockgateError, StoreError, StreamUnknown
 from lockgate.protocol.offsets import Offset
+from lockgate.store import rules
 from lockgate.store import sqlite_file as file
+from lockgate.store import sqlite_pushes as pushes
+from lockgate.store import sqlite_schema as schema
 from lockgate.store.base import Head, Lifetime, Page, Producer, Pushed
-from lockgate.store.sqlite_writer import Append, Call, Job, Outcome, Writer
+from lockgate.store.rules import Push, State
+from lockgate.store.sqlite_watched import Watched
+from lockgate.store.sqlite_writer import Append, Call, Job, Outcome, PushJob, Writer
 from lockgate.store.tail import Tail
 
 _T = TypeVar("_T")
@@ -65,41 +69,16 @@ _CHECKPOINT_PAGES: Final = 500
 _HEADS: Final = 100
 
 
-@dataclass(slots=True, eq=False)
-class _Watched:
-    """A stream that somebody watches.
+def _size(stream_id: str, length: int, payloads: int) -> int:
+    """What a write of that many bytes in that many payloads counts in the queue.
 
-    Attributes:
-        is_known: Whether it was seen to exist.
-        seen: How many records the readers were told of.
-        is_closed: Whether they were told that nothing more comes.
-        is_ours: Whether, as far as we know, the last commit was ours, or nothing more comes.
-        tail: What this process committed last; None if that was nothing yet, or too many streams have one.
+    Raises:
+        StoreError: more than the queue can ever hold.
     """
-
-    events: set[asyncio.Event] = field(default_factory=set)
-    is_known: bool = False
-    seen: int = -1
-    is_closed: bool = False
-    is_ours: bool = False
-    tail: Tail | None = None
-
-    def tell(self, records: int, *, is_closed: bool) -> None:
-        self.seen = max(self.seen, records)
-        self.is_closed |= is_closed
-        for event in self.events:
-            event.set()
-
-    def read(self, after: Offset, max_bytes: int) -> Page | None:
-        """From memory, unless another process is known to have gone on."""
-        tail = self.tail
-        if tail is None or tail.end.records < self.seen or tail.is_closed < self.is_closed:
-            return None
-        return tail.read(after, max_bytes)
-
-
-def _not_yet(stream_id: str) -> StoreError:
-    return StoreError(f"stream {stream_id}: the log in a file takes no pushes yet; use store.kind = memory")
+    size = length + _JOB_BYTES * (1 + payloads)
+    if size > MAX_QUEUED_BYTES:
+        raise StoreError(f"stream {stream_id}: a write of {size} bytes, but {MAX_QUEUED_BYTES} is the most")
+    return size
 
 
 class SqliteLog:
@@ -117,7 +96,7 @@ class SqliteLog:
     def __init__(
         self,
         path: Path,
-        synchronous: file.Synchronous = "NORMAL",
+        synchronous: schema.Synchronous = "NORMAL",
         *,
         busy_s: float = 5.0,
         patience_s: float = 30.0,
@@ -134,6 +113,7 @@ class SqliteLog:
             path,
             synchronous,
             busy_s=busy_s,
+            now=now,
             report=partial(self._tell_loop, self._settle),
             hear=partial(self._tell_loop, self._hear),
             end=partial(self._tell_loop, self._end),
@@ -142,7 +122,7 @@ class SqliteLog:
         self._alarm: asyncio.TimerHandle | None = None
         self._queued_bytes = 0
         self._at_door = 0
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, Watched] = {}
         self._tails = 0
         self._foreign = 0
         self._idle: list[sqlite3.Connection] = []
@@ -219,9 +199,29 @@ class SqliteLog:
         payloads: Sequence[bytes] = (),
         close: bool = False,
     ) -> int:
-        if lifetime or payloads or close:
-            raise _not_yet(stream_id)
-        return await self._call(file.create, stream_id, meta, owner, self._now())
+        now_s = self._now()
+        payloads = tuple(payloads)
+        state = State(owner, lifetime=rules.begun(lifetime, now_s))
+        state.begin(len(payloads), close=close)
+        size = _size(stream_id, len(meta) + sum(map(len, payloads)), len(payloads))
+        # It may end another one of this id, whose lifetime has run out.
+        epoch = await self._call(
+            file.create, stream_id, meta, state, payloads, now_s, size=size, about=stream_id, ends=True
+        )
+        if (watched := self._watched.get(stream_id)) is not None:
+            watched.lifetime = state.lifetime
+        return epoch
+
+    async def append(
+        self, stream_id: str, payloads: Sequence[bytes], *, epoch: int, seq: int, close: bool = False
+    ) -> Offset:
+        payloads = tuple(payloads)  # the caller may go on with its list when it is cancelled
+        body = b"".join(payloads)
+        size = _size(stream_id, len(body), len(payloads))
+        closed_s = self._now() if close else None
+        job = Append(stream_id, payloads, body, size, epoch, seq, closed_s, self._future())
+        await self._put(job)
+        return await job.done
 
     async def push(
         self,
@@ -233,7 +233,15 @@ class SqliteLog:
         close: bool = False,
         expect: Offset | None = None,
     ) -> Pushed:
-        raise _not_yet(stream_id)
+        payloads = tuple(payloads)
+        push = Push(bool(payloads), producer, stream_seq, close, expect)
+        rules.check(push)
+        body = b"".join(payloads)
+        size = _size(stream_id, len(body) + rules.MAX_NAME_BYTES, len(payloads))
+        closed_s = self._now() if close else None
+        job = PushJob(stream_id, payloads, body, size, push, closed_s, self._future())
+        await self._put(job)
+        return await job.done
 
     async def check_push(
         self,
@@ -244,41 +252,40 @@ class SqliteLog:
         close: bool = False,
         has_payloads: bool = True,
     ) -> Pushed | None:
-        raise _not_yet(stream_id)
+        push = Push(has_payloads, producer, stream_seq, close)
+        rules.check(push)
+        return await self._fetch(pushes.check_push, stream_id, push, self._now())
 
     async def touch(self, stream_id: str) -> None:
-        raise _not_yet(stream_id)
-
-    async def append(
-        self, stream_id: str, payloads: Sequence[bytes], *, epoch: int, seq: int, close: bool = False
-    ) -> Offset:
-        payloads = tuple(payloads)  # the caller may go on with its list when it is cancelled
-        body = b"".join(payloads)
-        size = len(body) + _JOB_BYTES * (1 + len(payloads))
-        if size > MAX_QUEUED_BYTES:
-            raise StoreError(f"stream {stream_id}: an append of {size} bytes, but {MAX_QUEUED_BYTES} is the most")
-        closed_s = self._now() if close else None
-        job = Append(stream_id, payloads, body, size, epoch, seq, closed_s, self._future())
-        await self._put(job)
-        return await job.done
+        now_s = self._now()
+        watched = self._watched.get(stream_id)
+        if watched is None or rules.is_over(watched.lifetime, now_s):
+            lifetime = (await self._fetch(file.head, stream_id, now_s)).lifetime
+        else:
+            lifetime = watched.lifetime
+        if rules.renewed(lifetime, now_s, unless=rules.RENEW_SHARE) is not lifetime:
+            lifetime = await self._call(file.touch, stream_id, now_s, about=stream_id)
+        if watched is not None:
+            watched.lifetime = lifetime
 
     async def take_over(self, stream_id: str, *, owner: str) -> int:
-        return await self._call(file.take_over, stream_id, owner)
+        return await self._call(file.take_over, stream_id, owner, self._now(), about=stream_id)
 
     async def beat(self, owner: str, *, ttl_s: float) -> None:
         now_s = self._now()
         await self._call(file.beat, owner, now_s + ttl_s, now_s)
 
     async def delete(self, stream_id: str) -> None:
-        await self._call(file.delete, stream_id, ends=stream_id)
+        await self._call(file.delete, stream_id, self._now(), about=stream_id, ends=True)
 
     async def expire(self, *, older_than_s: float, limit: int) -> int:
-        until_s = self._now() - older_than_s
+        now_s = self._now()
+        until_s = now_s - older_than_s
         count = 0
         # Asked of the file first, because it is asked all the time and there is seldom anything to write.
-        for stream_id in await self._fetch(file.expired, until_s, limit):
+        for stream_id in await self._fetch(file.expired, until_s, now_s, limit):
             try:
-                await self._call(file.expire, stream_id, until_s, ends=stream_id)
+                await self._call(file.expire, stream_id, until_s, now_s, about=stream_id, ends=True)
                 count += 1
             except StreamUnknown:
                 pass  # another process was quicker
@@ -288,9 +295,15 @@ class SqliteLog:
         self._check()
         return self._loop.create_future()
 
-    async def _call(self, write: Callable[..., _T], *args: object, ends: str | None = None) -> _T:
-        size = _JOB_BYTES + sum(len(one) for one in args if isinstance(one, bytes))
-        job = Call(lambda database: write(database, *args), self._future(), size, ends)
+    async def _call(
+        self,
+        write: Callable[..., _T],
+        *args: object,
+        size: int = _JOB_BYTES,
+        about: str | None = None,
+        ends: bool = False,
+    ) -> _T:
+        job = Call(lambda database: write(database, *args), self._future(), size, about, ends)
         await self._put(job)
         result: _T = await job.done
         return result
@@ -341,14 +354,14 @@ class SqliteLog:
     def _publish(self, job: Job) -> None:
         """Let readers have what was committed."""
         if isinstance(job, Call):
-            if job.ends is not None and (watched := self._watched.get(job.ends)) is not None:
+            if job.ends and (watched := self._watched.get(job.stream_id or "")) is not None:
                 self._drop_tail(watched)
                 self._set_ours(watched, True)
-                watched.tell(-1, is_closed=True)
+                watched.end()
             return
         if job.before is None:
             return
-        self._pages += 2 + len(job.body) // file.PAGE_BYTES
+        self._pages += 2 + len(job.body) // schema.PAGE_BYTES
         watched = self._watched.get(job.stream_id)
         if watched is None:
             return
@@ -360,6 +373,8 @@ class SqliteLog:
                 self._tails += 1
         if watched.tail is not None:
             watched.tail.extend(job.payloads, epoch=job.epoch, close=is_closed)
+        if job.lifetime is not None:
+            watched.lifetime = job.lifetime
         self._set_ours(watched, True)
         watched.tell(job.before.records + len(job.payloads), is_closed=is_closed)
 
@@ -393,12 +408,12 @@ class SqliteLog:
 
     async def read(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page:
         watched = self._watched.get(stream_id)
-        page = watched.read(after, max_bytes) if watched is not None else None
+        page = watched.read(after, max_bytes, self._now()) if watched is not None else None
         # What memory does not have, only the file can judge: another process may be further.
-        return page if page is not None else await self._fetch(file.page, stream_id, after, max_bytes)
+        return page if page is not None else await self._fetch(file.page, stream_id, after, max_bytes, self._now())
 
     async def head(self, stream_id: str) -> Head:
-        return await self._fetch(file.head, stream_id)
+        return await self._fetch(file.head, stream_id, self._now())
 
     async def orphans(self, *, limit: int) -> list[str]:
         return await self._fetch(file.orphans, self._now(), limit)
@@ -406,7 +421,7 @@ class SqliteLog:
     async def streams(self, *, limit: int) -> AsyncIterator[tuple[str, Head]]:
         before = sys.maxsize
         while limit > 0:
-            found, before = await self._fetch(file.heads, before, min(limit, _HEADS))
+            found, before = await self._fetch(file.heads, before, min(limit, _HEADS), self._now())
             for one in found:
                 yield one
             limit = limit - len(found) if len(found) == _HEADS else 0
@@ -427,14 +442,14 @@ class SqliteLog:
         try:
             database = self._idle.pop()
         except IndexError:
-            database = file.connect(self._path)
+            database = schema.connect(self._path)
         try:
-            return file.patiently(lambda: read(database, *args), self._busy_s)
+            return schema.patiently(lambda: read(database, *args), self._busy_s)
         except LockgateError:
             raise
         except Exception as error:
             # Broad, because what is read from a damaged file can break anywhere.
-            raise file.explain(self._path, error) from error
+            raise schema.explain(self._path, error) from error
         finally:
             self._idle.append(database)
 
@@ -446,14 +461,14 @@ class SqliteLog:
         event = asyncio.Event()
         watched = self._watched.get(stream_id)
         if watched is None:
-            watched = self._watched[stream_id] = _Watched()
+            watched = self._watched[stream_id] = Watched()
             self._foreign += 1
             self._look()
         watched.events.add(event)
         try:
-            if not watched.is_known:
-                await self._fetch(file.load, stream_id)
-                watched.is_known = True
+            if rules.is_over(watched.lifetime, self._now()):
+                head = await self._fetch(file.head, stream_id, self._now())
+                watched.created_s, watched.lifetime = head.created_s, head.lifetime
             yield event
         finally:
             watched.events.discard(event)
@@ -463,12 +478,12 @@ class SqliteLog:
                 self._set_ours(watched, True)
                 self._look()
 
-    def _drop_tail(self, watched: _Watched) -> None:
+    def _drop_tail(self, watched: Watched) -> None:
         if watched.tail is not None:
             watched.tail = None
             self._tails -= 1
 
-    def _set_ours(self, watched: _Watched, is_ours: bool) -> None:
+    def _set_ours(self, watched: Watched, is_ours: bool) -> None:
         if watched.is_ours != is_ours:
             watched.is_ours = is_ours
             self._foreign += -1 if is_ours else 1
@@ -486,7 +501,9 @@ class SqliteLog:
         while True:
             await self._elsewhere.wait()
             self._elsewhere.clear()
-            known = [file.Seen(stream_id, one.seen, one.is_closed) for stream_id, one in self._watched.items()]
+            known = [
+                file.Seen(stream_id, one.created_s, one.seen, one.is_closed) for stream_id, one in self._watched.items()
+            ]
             try:
                 news = await self._fetch(file.news, known) if known else []
             except StoreError:
@@ -494,8 +511,13 @@ class SqliteLog:
                 news = []
             for seen in news:
                 if (watched := self._watched.get(seen.stream_id)) is not None:
-                    if seen.records < 0:
-                        self._drop_tail(watched)
-                    self._set_ours(watched, seen.is_closed)
-                    watched.tell(seen.records, is_closed=seen.is_closed)
+                    self._heard(watched, seen)
             await asyncio.sleep(LOOK_S)
+
+    def _heard(self, watched: Watched, seen: file.Seen) -> None:
+        if not file.is_same(watched.created_s, seen.created_s):
+            self._drop_tail(watched)
+            watched.end()
+            watched.created_s = seen.created_s
+        self._set_ours(watched, seen.is_closed)
+        watched.tell(seen.records, is_closed=seen.is_closed)

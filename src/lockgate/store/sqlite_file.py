@@ -1,18 +1,6 @@
-"""The file behind ``SqliteLog``: its tables, how it is opened, what is read from it, and its troubles in words.
+"""What is written to the file behind ``SqliteLog``, and read from it; ``sqlite_schema`` has its tables.
 
 Everything here is plain, blocking SQL on a connection that somebody else owns.
-
-``appends`` holds one row per append, in arrival order, with all its payloads in one body; ``appends_by_stream`` finds
-one stream's rows. Measured with 200 interleaved streams, 300 bytes each, WAL, NORMAL, in microseconds per append and
-KiB written per append, at 200 | 40 | 1 appends per transaction (medians of 3):
-
-    table clustered by (stream, records)    47 | 48 | 57    17.1 | 18.0 | 23.2   (a page is torn open for every row)
-    arrival order with the index             9 | 10 | 62     2.1 |  3.1 | 25.4
-    arrival order without any index          6 |  8 | 50     0.7 |  1.5 | 17.0
-
-So the index costs 3 us per append. An append of ten payloads costs 24 us, 2.4 us each: one row for all of them, one
-index entry. Sparse marks and a chain through the rows would save most of the 3 us; but every catch-up read would need
-both. The index is plain, and UNIQUE: no record can be there twice.
 
 The epoch of a record stands in its row, so the rows are the history of epochs: an offset is a position of the log
 as long as the record it names was not written by a later epoch than the one it names.
@@ -21,174 +9,20 @@ as long as the record it names was not written by a later epoch than the one it 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import struct
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
-from pathlib import Path
-from typing import Final, Literal, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Final, NamedTuple
 
 from lockgate.errors import StoreError, StreamExists
 from lockgate.protocol.offsets import Offset
-from lockgate.store.base import Entry, Head, Page
-from lockgate.store.rules import State, gone, is_position, unknown
+from lockgate.store.base import Entry, Head, Lifetime, Page
+from lockgate.store.rules import FOREVER, RENEW_SHARE, State, gone, is_over, is_position, renewed, unknown
 from lockgate.store.tail import cut
-
-Synchronous = Literal["NORMAL", "FULL"]
-
-_T = TypeVar("_T")
-
-#: "lgat": tells our files from those of other programs (``PRAGMA application_id``).
-APPLICATION_ID: Final = int.from_bytes(b"lgat")
-VERSION: Final = 1
-
-# heads is apart from streams because it changes with every append, and SQLite writes whole rows: meta may be large.
-_SCHEMA: Final = (
-    """CREATE TABLE streams (
-        key INTEGER PRIMARY KEY,
-        id TEXT NOT NULL UNIQUE,
-        meta BLOB NOT NULL,
-        owner TEXT NOT NULL,
-        created_s REAL NOT NULL)""",
-    """CREATE TABLE heads (
-        key INTEGER PRIMARY KEY,
-        epoch INTEGER NOT NULL,
-        next_seq INTEGER NOT NULL,
-        tail_epoch INTEGER NOT NULL,
-        records INTEGER NOT NULL,
-        closed_s REAL)""",
-    "CREATE INDEX open_heads ON heads (key) WHERE closed_s IS NULL",
-    "CREATE INDEX closed_heads ON heads (closed_s) WHERE closed_s IS NOT NULL",
-    # records counts up to and with this append, like an offset. sizes is NULL for one payload, else 4 bytes for each.
-    """CREATE TABLE appends (
-        key INTEGER PRIMARY KEY,
-        stream INTEGER NOT NULL,
-        records INTEGER NOT NULL,
-        epoch INTEGER NOT NULL,
-        seq INTEGER NOT NULL,
-        sizes BLOB,
-        body BLOB NOT NULL)""",
-    "CREATE UNIQUE INDEX appends_by_stream ON appends (stream, records)",
-    "CREATE TABLE owners (owner TEXT PRIMARY KEY, expires_s REAL NOT NULL) WITHOUT ROWID",
-)
-
-#: Twice SQLite's own choice. Measured through the log with 200 streams, medians of 3: 13 us per append of 300 bytes,
-#: against 20; 24 us per append of 3 KB, against 56.
-PAGE_BYTES: Final = 8192
-
-# Trying again is what is left to do for a lock; SQLite's own waiting backs off to 100 ms and is unfair between writers.
-_LOCK_POLL_S: Final = 0.001
-
-# The writer checkpoints only when this many pages have piled up; see SqliteLog, which has it done before.
-_AUTOCHECKPOINT_PAGES: Final = 2000
-_WAL_KEPT_BYTES: Final = 64 * 1024 * 1024
 
 # Appends looked at to find the offset of a repeat; more than any caller has on the way.
 _REPEATS: Final = 64
-
-
-# -- troubles ----------------------------------------------------------------------------------------------------
-
-
-_REASONS: Final = {
-    sqlite3.SQLITE_BUSY: "another process keeps it locked; is a backup or a shell holding a transaction open?",
-    sqlite3.SQLITE_FULL: "the disk is full; free some space, then the log goes on",
-    sqlite3.SQLITE_CORRUPT: "it is damaged; put it aside and start with a new one, or restore it",
-    sqlite3.SQLITE_NOTADB: "it is not an SQLite file; choose another store.path",
-    sqlite3.SQLITE_READONLY: "it cannot be written; check its owner and mode, and those of its folder",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check its owner and mode, and those of its folder",
-    sqlite3.SQLITE_IOERR: "the disk failed, or refused to write",
-}
-
-
-def explain(path: Path, error: Exception) -> StoreError:
-    """Say what went wrong, mostly what SQLite said, with the file's name and what to do."""
-    code = getattr(error, "sqlite_errorcode", 0)
-    reason = _REASONS.get(code & 0xFF)  # the low byte is the primary code, the rest only says more exactly
-    if reason is None:
-        return StoreError(f"{path}: {error!r}")
-    return StoreError(f"{path}: {reason} ({getattr(error, 'sqlite_errorname', '')}: {error})")
-
-
-def patiently(attempt: Callable[[], _T], busy_s: float) -> _T:
-    """Run something that may find the file locked, and try again for ``busy_s`` seconds."""
-    until = time.monotonic() + busy_s
-    while True:
-        try:
-            return attempt()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                raise
-            time.sleep(_LOCK_POLL_S)
-
-
-# -- opening -----------------------------------------------------------------------------------------------------
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection that begins its transactions itself and may move between threads, one at a time."""
-    return sqlite3.connect(path.absolute(), timeout=0, isolation_level=None, check_same_thread=False)
-
-
-def prepare(path: Path, synchronous: Synchronous, busy_s: float) -> sqlite3.Connection:
-    """Open the file for writing; make it, and its folder, if it is missing.
-
-    Raises:
-        StoreError: it is not ours, cannot be used, or stays locked.
-    """
-    try:
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        # Before SQLite does it with everybody's permission: the log holds what people asked and were answered.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}; choose another store.path, or check owner and mode") from None
-    database = connect(path)
-    try:
-        _pragma(database, f"page_size = {PAGE_BYTES}")  # counts for a new file only
-        patiently(lambda: _make_ours(database, path), busy_s)
-        mode = patiently(lambda: _pragma(database, "journal_mode = WAL"), busy_s)
-        if mode != "wal":
-            raise StoreError(f"{path}: its file system has no shared memory (journal mode {mode}); use a local disk")
-        _pragma(database, f"synchronous = {synchronous}")
-        _pragma(database, f"wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}")
-        _pragma(database, f"journal_size_limit = {_WAL_KEPT_BYTES}")
-    except sqlite3.Error as error:
-        database.close()
-        raise explain(path, error) from None
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _pragma(database: sqlite3.Connection, pragma: str) -> object:
-    row = database.execute(f"PRAGMA {pragma}").fetchone()
-    return row[0] if row else None
-
-
-def _make_ours(database: sqlite3.Connection, path: Path) -> None:
-    """Check whose file it is, in a transaction: of two processes that find it empty, one makes the tables."""
-    if _pragma(database, "application_id") == APPLICATION_ID and _pragma(database, "user_version") == VERSION:
-        return
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        found, version = _pragma(database, "application_id"), _pragma(database, "user_version")
-        if found == APPLICATION_ID and version == VERSION:
-            return
-        if found == APPLICATION_ID:
-            raise StoreError(f"{path}: has version {version}, this lockgate knows {VERSION}; use the one that made it")
-        if found or version or database.execute("SELECT 1 FROM sqlite_master").fetchone():
-            raise StoreError(f"{path}: is the database of another program; choose another store.path")
-        for statement in _SCHEMA:
-            database.execute(statement)
-        _pragma(database, f"application_id = {APPLICATION_ID}")
-        _pragma(database, f"user_version = {VERSION}")
-        database.execute("COMMIT")
-    finally:
-        if database.in_transaction:
-            database.execute("ROLLBACK")
 
 
 # -- writing; the caller has begun a transaction -----------------------------------------------------------------
@@ -205,25 +39,46 @@ class Row(NamedTuple):
     body: bytes
 
 
+#: Number of the append that a stream is created with; the owner's begin with 0.
+FIRST_SEQ: Final = -1
+
+
 def pack_sizes(payloads: Sequence[bytes]) -> bytes | None:
     return None if len(payloads) == 1 else struct.pack(f"<{len(payloads)}I", *map(len, payloads))
 
 
 def load(database: sqlite3.Connection, stream_id: str) -> tuple[int, State]:
-    """Key and state of a stream.
+    """Key and state of a stream, whether its lifetime has run out or not.
 
     Raises:
         StreamUnknown: there is none.
     """
     row = database.execute(
-        "SELECT key, owner, epoch, next_seq, tail_epoch, records, closed_s"
-        " FROM streams JOIN heads USING (key) WHERE id = ?",
+        "SELECT key, owner, epoch, next_seq, tail_epoch, records, closed_s, ttl_s, expires_s"
+        " FROM streams JOIN heads USING (key) LEFT JOIN lifetimes USING (key) WHERE id = ?",
         (stream_id,),
     ).fetchone()
     if row is None:
         raise unknown(stream_id)
-    key, owner, epoch, next_seq, tail_epoch, records, closed_s = row
-    return key, State(owner, epoch, next_seq, Offset(tail_epoch, records), closed_s is not None)
+    key, owner, epoch, next_seq, tail_epoch, records, closed_s, ttl_s, expires_s = row
+    tail, lifetime = Offset(tail_epoch, records), _lifetime(ttl_s, expires_s)
+    return key, State(owner, epoch, next_seq, tail, closed_s is not None, lifetime)
+
+
+def living(database: sqlite3.Connection, stream_id: str, now_s: float) -> tuple[int, State]:
+    """Key and state of a stream.
+
+    Raises:
+        StreamUnknown: there is none, or its lifetime has run out.
+    """
+    key, state = load(database, stream_id)
+    if is_over(state.lifetime, now_s):
+        raise unknown(stream_id)
+    return key, state
+
+
+def _lifetime(ttl_s: float | None, expires_s: float | None) -> Lifetime:
+    return FOREVER if expires_s is None else Lifetime(ttl_s, expires_s)
 
 
 def insert_appends(database: sqlite3.Connection, rows: Iterable[Row]) -> None:
@@ -244,6 +99,12 @@ def close_heads(database: sqlite3.Connection, closed: Sequence[tuple[float, int]
     database.executemany("UPDATE heads SET closed_s = ? WHERE key = ?", closed)
 
 
+def renew_lifetimes(database: sqlite3.Connection, lifetimes: dict[int, Lifetime]) -> None:
+    database.executemany(
+        "UPDATE lifetimes SET expires_s = ? WHERE key = ?", [(one.expires_s, key) for key, one in lifetimes.items()]
+    )
+
+
 def offset_of(database: sqlite3.Connection, key: int, epoch: int, seq: int) -> Offset | None:
     """Offset that an append got; None if it was long ago or had no payloads."""
     row = database.execute(
@@ -254,50 +115,77 @@ def offset_of(database: sqlite3.Connection, key: int, epoch: int, seq: int) -> O
     return None if row is None else Offset(epoch, row[0])
 
 
-def create(database: sqlite3.Connection, stream_id: str, meta: bytes, owner: str, created_s: float) -> int:
-    """As ``StreamLog.create``."""
-    made = database.execute(
-        "INSERT INTO streams (id, meta, owner, created_s) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-        (stream_id, meta, owner, created_s),
-    )
+def create(
+    database: sqlite3.Connection,
+    stream_id: str,
+    meta: bytes,
+    state: State,
+    payloads: Sequence[bytes],
+    now_s: float,
+) -> int:
+    """As ``StreamLog.create``, of a stream that begins in that state, with those payloads written."""
+    new = "INSERT INTO streams (id, meta, owner, created_s) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    made = database.execute(new, (stream_id, meta, state.owner, now_s))
     if not made.rowcount:
-        raise StreamExists(f"stream {stream_id} exists already")
-    state = State(owner)
+        key, there = load(database, stream_id)
+        if not is_over(there.lifetime, now_s):
+            raise StreamExists(f"stream {stream_id} exists already")
+        _delete(database, key)
+        made = database.execute(new, (stream_id, meta, state.owner, now_s))
+    key, closed_s = made.lastrowid or 0, now_s if state.is_closed else None
     database.execute(
-        "INSERT INTO heads VALUES (?, ?, ?, ?, ?, NULL)", (made.lastrowid, state.epoch, state.next_seq, *state.tail)
+        "INSERT INTO heads VALUES (?, ?, ?, ?, ?, ?)", (key, state.epoch, state.next_seq, *state.tail, closed_s)
     )
+    if state.lifetime.expires_s is not None:
+        database.execute("INSERT INTO lifetimes VALUES (?, ?, ?)", (key, *state.lifetime))
+    if payloads:
+        row = Row(key, state.tail.records, state.epoch, FIRST_SEQ, pack_sizes(payloads), b"".join(payloads))
+        insert_appends(database, [row])
     return state.epoch
 
 
-def take_over(database: sqlite3.Connection, stream_id: str, owner: str) -> int:
+def take_over(database: sqlite3.Connection, stream_id: str, owner: str, now_s: float) -> int:
     """As ``StreamLog.take_over``."""
-    key, state = load(database, stream_id)
+    key, state = living(database, stream_id, now_s)
     epoch = state.fence(stream_id)
     database.execute("UPDATE heads SET epoch = ?, next_seq = 0 WHERE key = ?", (epoch, key))
     database.execute("UPDATE streams SET owner = ? WHERE key = ?", (owner, key))
     return epoch
 
 
-def delete(database: sqlite3.Connection, stream_id: str) -> None:
+def touch(database: sqlite3.Connection, stream_id: str, now_s: float) -> Lifetime:
+    """As ``StreamLog.touch``; answers the lifetime as things stand then."""
+    key, state = living(database, stream_id, now_s)
+    lifetime = renewed(state.lifetime, now_s, unless=RENEW_SHARE)
+    if lifetime is not state.lifetime:
+        renew_lifetimes(database, {key: lifetime})
+    return lifetime
+
+
+def delete(database: sqlite3.Connection, stream_id: str, now_s: float) -> None:
     """As ``StreamLog.delete``."""
-    key, _ = load(database, stream_id)
+    key, _ = living(database, stream_id, now_s)
     _delete(database, key)
 
 
-def expire(database: sqlite3.Connection, stream_id: str, until_s: float) -> None:
-    """Delete a stream if it was closed then; another process may have been quicker.
+def expire(database: sqlite3.Connection, stream_id: str, until_s: float, now_s: float) -> None:
+    """Delete a stream if it was closed then, or its lifetime has run out; another process may have been quicker.
 
     Raises:
-        StreamUnknown: it was deleted, or is another one of the same id.
+        StreamUnknown: it was deleted, or is another one of the same id, or was used in time.
     """
-    key, _ = load(database, stream_id)
-    if database.execute("SELECT 1 FROM heads WHERE key = ? AND closed_s <= ?", (key, until_s)).fetchone() is None:
+    key, state = load(database, stream_id)
+    was_closed = database.execute("SELECT 1 FROM heads WHERE key = ? AND closed_s <= ?", (key, until_s)).fetchone()
+    if was_closed is None and not is_over(state.lifetime, now_s):
         raise unknown(stream_id)
     _delete(database, key)
 
 
 def _delete(database: sqlite3.Connection, key: int) -> None:
     database.execute("DELETE FROM appends WHERE stream = ?", (key,))
+    database.execute("DELETE FROM producers WHERE stream = ?", (key,))
+    database.execute("DELETE FROM pushes WHERE key = ?", (key,))
+    database.execute("DELETE FROM lifetimes WHERE key = ?", (key,))
     database.execute("DELETE FROM heads WHERE key = ?", (key,))
     database.execute("DELETE FROM streams WHERE key = ?", (key,))
 
@@ -311,11 +199,21 @@ def beat(database: sqlite3.Connection, owner: str, expires_s: float, now_s: floa
 # -- reading; each in a snapshot of its own ----------------------------------------------------------------------
 
 
-def page(database: sqlite3.Connection, stream_id: str, after: Offset, max_bytes: int) -> Page:
-    """As ``StreamLog.read``."""
+@contextmanager
+def snapshot(database: sqlite3.Connection) -> Iterator[None]:
+    """Several questions about one moment."""
     database.execute("BEGIN")
     try:
-        key, state = load(database, stream_id)
+        yield
+    finally:
+        if database.in_transaction:  # some errors end it by themselves
+            database.execute("ROLLBACK")
+
+
+def page(database: sqlite3.Connection, stream_id: str, after: Offset, max_bytes: int, now_s: float) -> Page:
+    """As ``StreamLog.read``."""
+    with snapshot(database):
+        key, state = living(database, stream_id, now_s)
         if after.records > state.tail.records or after.epoch > state.epoch:
             raise gone(stream_id, after, state.tail)
         if after.records == state.tail.records:
@@ -326,9 +224,6 @@ def page(database: sqlite3.Connection, stream_id: str, after: Offset, max_bytes:
         # Closed in any case: a statement that is not at its end holds the snapshot, and the next read would get it.
         with closing(database.execute(query, (key, after.records))) as rows:
             return Page(cut(_newer(rows, stream_id, after, state), max_bytes), state.tail, state.is_closed)
-    finally:
-        if database.in_transaction:  # some errors end it by themselves
-            database.execute("ROLLBACK")
 
 
 def _newer(rows: sqlite3.Cursor, stream_id: str, after: Offset, state: State) -> Iterator[Entry]:
@@ -357,68 +252,92 @@ def _check_position(stream_id: str, after: Offset, written: Offset, state: State
 
 
 _HEAD: Final = (
-    "SELECT id, meta, tail_epoch, records, epoch, owner, closed_s, created_s, key FROM streams JOIN heads USING (key)"
+    "SELECT id, meta, tail_epoch, records, epoch, owner, closed_s, created_s, ttl_s, expires_s, key"
+    " FROM streams JOIN heads USING (key) LEFT JOIN lifetimes USING (key)"
+    " WHERE (expires_s IS NULL OR expires_s > ?) AND"
 )
 
-
-def _head(row: tuple[str, bytes, int, int, int, str, float | None, float, int]) -> tuple[str, Head]:
-    stream_id, meta, tail_epoch, records, epoch, owner, closed_s, created_s, _ = row
-    return stream_id, Head(meta, Offset(tail_epoch, records), epoch, owner, closed_s is not None, created_s)
+_HeadRow = tuple[str, bytes, int, int, int, str, float | None, float, float | None, float | None, int]
 
 
-def head(database: sqlite3.Connection, stream_id: str) -> Head:
+def _head(row: _HeadRow) -> tuple[str, Head]:
+    stream_id, meta, tail_epoch, records, epoch, owner, closed_s, created_s, ttl_s, expires_s, _ = row
+    tail, lifetime = Offset(tail_epoch, records), _lifetime(ttl_s, expires_s)
+    return stream_id, Head(meta, tail, epoch, owner, closed_s is not None, created_s, lifetime)
+
+
+def head(database: sqlite3.Connection, stream_id: str, now_s: float) -> Head:
     """As ``StreamLog.head``."""
-    row = database.execute(f"{_HEAD} WHERE id = ?", (stream_id,)).fetchone()
+    row = database.execute(f"{_HEAD} id = ?", (now_s, stream_id)).fetchone()
     if row is None:
         raise unknown(stream_id)
     return _head(row)[1]
 
 
-def heads(database: sqlite3.Connection, before: int, limit: int) -> tuple[list[tuple[str, Head]], int]:
+def heads(database: sqlite3.Connection, before: int, limit: int, now_s: float) -> tuple[list[tuple[str, Head]], int]:
     """Up to ``limit`` streams with a key under ``before``, newest first, and the key to go on before."""
-    rows = database.execute(f"{_HEAD} WHERE key < ? ORDER BY key DESC LIMIT ?", (before, limit)).fetchall()
+    rows = database.execute(f"{_HEAD} key < ? ORDER BY key DESC LIMIT ?", (now_s, before, limit)).fetchall()
     return [_head(row) for row in rows], rows[-1][-1] if rows else 0
 
 
 def orphans(database: sqlite3.Connection, now_s: float, limit: int) -> list[str]:
     """As ``StreamLog.orphans``."""
     rows = database.execute(
-        "SELECT id FROM heads JOIN streams USING (key) LEFT JOIN owners USING (owner)"
-        " WHERE closed_s IS NULL AND coalesce(expires_s, ?1) <= ?1 ORDER BY heads.key LIMIT ?2",
+        "SELECT id FROM heads JOIN streams USING (key) LEFT JOIN owners USING (owner) LEFT JOIN lifetimes USING (key)"
+        " WHERE closed_s IS NULL AND owner <> '' AND coalesce(owners.expires_s, ?1) <= ?1"
+        " AND (lifetimes.expires_s IS NULL OR lifetimes.expires_s > ?1) ORDER BY heads.key LIMIT ?2",
         (now_s, limit),
     )
     return [stream_id for (stream_id,) in rows]
 
 
-def expired(database: sqlite3.Connection, until_s: float, limit: int) -> list[str]:
-    """Streams that were closed then, oldest first."""
+def expired(database: sqlite3.Connection, until_s: float, now_s: float, limit: int) -> list[str]:
+    """Streams that were closed by ``until_s`` or whose lifetime has run out; those that should have gone first, first.
+
+    ``limit`` of each kind by its index, then the first of both.
+    """
     rows = database.execute(
-        "SELECT id FROM heads JOIN streams USING (key) WHERE closed_s <= ? ORDER BY closed_s LIMIT ?", (until_s, limit)
+        """WITH due AS (
+               SELECT * FROM (
+                   SELECT key, closed_s + ?2 - ?1 AS due_s FROM heads WHERE closed_s <= ?1 ORDER BY closed_s LIMIT ?3)
+               UNION ALL
+               SELECT * FROM (
+                   SELECT key, expires_s FROM lifetimes WHERE expires_s <= ?2 ORDER BY expires_s LIMIT ?3))
+           SELECT id FROM due JOIN streams USING (key) GROUP BY key ORDER BY min(due_s) LIMIT ?3""",
+        (until_s, now_s, limit),
     )
     return [stream_id for (stream_id,) in rows]
 
 
 class Seen(NamedTuple):
-    """How far somebody knows a stream."""
+    """How far somebody knows a stream: the one created then, 0 if nothing is known."""
 
     stream_id: str
+    created_s: float
     records: int
     is_closed: bool
 
 
+def is_same(created_s: float, other_s: float) -> bool:
+    """Whether two streams of one id are one: JSON may cost a time its last bit."""
+    return abs(created_s - other_s) < 1e-6
+
+
 def news(database: sqlite3.Connection, known: Sequence[Seen]) -> list[Seen]:
-    """Those of the known streams that went on, were closed, or are gone (then with -1 records)."""
+    """Those of the known streams that went on, were closed, or are gone (then 0, with -1 records) or others by now."""
     rows = database.execute(
         """WITH known AS (
-               SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS seen,
-                      json_extract(value, '$[2]') AS is_closed
+               SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS created_s,
+                      json_extract(value, '$[2]') AS seen, json_extract(value, '$[3]') AS is_closed
                FROM json_each(?))
-           SELECT known.id, coalesce(records, -1), heads.key IS NULL OR closed_s IS NOT NULL
+           SELECT known.id, coalesce(streams.created_s, 0), coalesce(records, -1),
+                  heads.key IS NULL OR closed_s IS NOT NULL
            FROM known LEFT JOIN streams USING (id) LEFT JOIN heads USING (key)
-           WHERE heads.key IS NULL OR records > known.seen OR (closed_s IS NOT NULL) > known.is_closed""",
+           WHERE heads.key IS NULL OR records > known.seen OR (closed_s IS NOT NULL) > known.is_closed
+              OR abs(streams.created_s - known.created_s) >= 1e-6""",
         (json.dumps(known),),
     )
-    return [Seen(stream_id, records, bool(is_closed)) for stream_id, records, is_closed in rows]
+    return [Seen(stream_id, created_s, records, bool(is_closed)) for stream_id, created_s, records, is_closed in rows]
 
 
 def data_version(database: sqlite3.Connection) -> int:

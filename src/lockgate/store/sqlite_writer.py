@@ -20,12 +20,16 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from lockgate.errors import LockgateError, Misuse, StoreError
 from lockgate.protocol.offsets import Offset
+from lockgate.store import rules
 from lockgate.store import sqlite_file as file
-from lockgate.store.rules import State
+from lockgate.store import sqlite_pushes as pushes
+from lockgate.store import sqlite_schema as schema
+from lockgate.store.base import Lifetime, Pushed
+from lockgate.store.rules import FIRST_EPOCH, Push, State
 
 # States remembered; a forgotten one is read again. More than the gateway writes at once.
 _MAX_STATES: Final = 4096
@@ -39,6 +43,7 @@ class Append:
         size: What it counts in the queue, in bytes.
         closed_s: When it closes the stream, in seconds since 1970; None if it does not.
         before: Position that its records come after; set when it is committed, None if it was a repeat.
+        lifetime: The stream's from then on, if that has changed.
     """
 
     stream_id: str
@@ -50,20 +55,43 @@ class Append:
     closed_s: float | None
     done: asyncio.Future[Offset]
     before: Offset | None = None
+    lifetime: Lifetime | None = None
+
+
+@dataclass(slots=True, eq=False)
+class PushJob:
+    """One push on its way; attributes as those of ``Append``."""
+
+    epoch: ClassVar[int] = FIRST_EPOCH
+
+    stream_id: str
+    payloads: Sequence[bytes]
+    body: bytes
+    size: int
+    push: Push
+    closed_s: float | None
+    done: asyncio.Future[Pushed]
+    before: Offset | None = None
+    lifetime: Lifetime | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """Any other write: a function that runs inside a transaction, and checks before it writes."""
+    """Any other write: a function that runs inside a transaction, and checks before it writes.
+
+    Attributes:
+        stream_id: Stream whose state it changes; None if none.
+        ends: Whether a stream of this id ends by it, whose readers must hear of it.
+    """
 
     run: Callable[[sqlite3.Connection], Any]
     done: asyncio.Future[Any]
     size: int
-    #: Stream that this ends, whose readers must hear of it.
-    ends: str | None = None
+    stream_id: str | None
+    ends: bool = False
 
 
-Job = Append | Call
+Job = Append | PushJob | Call
 Outcome = tuple[Job, Any]  # a value for the future, or an exception
 
 
@@ -73,15 +101,17 @@ class Writer(threading.Thread):
     Args:
         report: Called in this thread with the outcomes of one transaction.
         hear: Called in this thread after another connection has committed.
+        now: Seconds since 1970; called in this thread.
         end: Called in this thread, last, when nothing will be committed any more; with the exception if it is failing.
     """
 
     def __init__(
         self,
         path: Path,
-        synchronous: file.Synchronous,
+        synchronous: schema.Synchronous,
         *,
         busy_s: float,
+        now: Callable[[], float],
         report: Callable[[list[Outcome]], None],
         hear: Callable[[], None],
         end: Callable[[BaseException | None], None],
@@ -90,6 +120,7 @@ class Writer(threading.Thread):
         self._path = path
         self._synchronous = synchronous
         self._busy_s = busy_s
+        self._now = now
         self._report = report
         self._hear = hear
         self._end = end
@@ -98,6 +129,7 @@ class Writer(threading.Thread):
         self._rows: list[file.Row] = []
         self._touched: dict[int, State] = {}
         self._closed: list[tuple[float, int]] = []
+        self._renewed: dict[int, Lifetime] = {}
         self._version = 0
         self._database: sqlite3.Connection
         self._look_s: float | None = None
@@ -107,7 +139,7 @@ class Writer(threading.Thread):
 
     def open(self) -> None:
         """Open the file; blocks, and is called before ``start``, by any thread."""
-        self._database = file.prepare(self._path, self._synchronous, self._busy_s)
+        self._database = schema.prepare(self._path, self._synchronous, self._busy_s)
         self._version = file.data_version(self._database)
 
     def put(self, job: Job) -> None:
@@ -184,7 +216,7 @@ class Writer(threading.Thread):
 
     def _commit(self, jobs: list[Job]) -> list[Outcome]:
         try:
-            file.patiently(lambda: self._database.execute("BEGIN IMMEDIATE"), self._busy_s)
+            schema.patiently(lambda: self._database.execute("BEGIN IMMEDIATE"), self._busy_s)
             self._look()
             outcomes = [(job, self._outcome(job)) for job in jobs]
             self._flush()
@@ -192,12 +224,14 @@ class Writer(threading.Thread):
         except Exception as error:
             # Broad, because a transaction that fails for any reason must fail alone: the next one may go through.
             self._undo()
-            return [(job, file.explain(self._path, error)) for job in jobs]
+            return [(job, schema.explain(self._path, error)) for job in jobs]
         return outcomes
 
     def _outcome(self, job: Job) -> Any:
         try:
-            return self._append(job) if isinstance(job, Append) else self._call(job)
+            if isinstance(job, Append):
+                return self._append(job)
+            return self._push(job) if isinstance(job, PushJob) else self._call(job)
         except sqlite3.Error:
             raise
         except Exception as error:
@@ -207,24 +241,48 @@ class Writer(threading.Thread):
             )
 
     def _append(self, job: Append) -> Offset:
-        key, state = self._state(job.stream_id)
+        key, state = self._living(job.stream_id)
         if not state.admits(job.stream_id, epoch=job.epoch, seq=job.seq):
             self._flush()  # the first one may be in this very transaction
             return file.offset_of(self._database, key, job.epoch, job.seq) or state.tail
+        self._add(job, key, state, job.seq)
+        return state.tail
+
+    def _push(self, job: PushJob) -> Pushed:
+        key, state = self._living(job.stream_id)
+        remembered = pushes.load(self._database, key, job.push.producer)
+        duplicate = rules.judge(job.stream_id, state, remembered, job.push)
+        if duplicate is not None:
+            return duplicate
+        pushes.remember(self._database, key, job.push)
+        self._add(job, key, state, state.next_seq)
+        return Pushed(True, state.tail, state.is_closed, job.push.producer)
+
+    def _add(self, job: Append | PushJob, key: int, state: State, seq: int) -> None:
+        """What was admitted becomes part of the stream at the next ``_flush``."""
         job.before = state.tail
         state.advance(len(job.payloads), close=job.closed_s is not None)
         if job.closed_s is not None:
             self._closed.append((job.closed_s, key))
         if job.payloads:
             sizes = file.pack_sizes(job.payloads)
-            self._rows.append(file.Row(key, state.tail.records, job.epoch, job.seq, sizes, job.body))
+            self._rows.append(file.Row(key, state.tail.records, job.epoch, seq, sizes, job.body))
         self._touched[key] = state
-        return state.tail
+        if state.lifetime.ttl_s is not None:
+            self._renewed[key] = state.lifetime = job.lifetime = rules.renewed(state.lifetime, self._now())
 
     def _call(self, job: Call) -> Any:
         self._flush()
-        self._states.clear()  # whatever it changes is read again
+        if job.stream_id is not None:
+            self._states.pop(job.stream_id, None)  # whatever it changes is read again
         return job.run(self._database)
+
+    def _living(self, stream_id: str) -> tuple[int, State]:
+        found = self._state(stream_id)
+        lifetime = found[1].lifetime
+        if lifetime.expires_s is not None and rules.is_over(lifetime, self._now()):
+            raise rules.unknown(stream_id)
+        return found
 
     def _state(self, stream_id: str) -> tuple[int, State]:
         known = self._states.get(stream_id)
@@ -245,11 +303,15 @@ class Writer(threading.Thread):
         if self._closed:
             file.close_heads(self._database, self._closed)
             self._closed.clear()
+        if self._renewed:
+            file.renew_lifetimes(self._database, self._renewed)
+            self._renewed.clear()
 
     def _undo(self) -> None:
         self._rows.clear()
         self._touched.clear()
         self._closed.clear()
+        self._renewed.clear()
         self._states.clear()
         if self._database.in_transaction:
             self._database.execute("ROLLBACK")
