@@ -13,6 +13,7 @@ import pytest
 
 from lockgate.errors import FencedOut
 from lockgate.protocol.offsets import Offset
+from lockgate.store.base import Producer
 from lockgate.store.sqlite import SqliteLog
 from tests.store.logs import PATIENCE_S, opened, rest, run
 
@@ -91,3 +92,67 @@ def test_what_was_answered_survives_a_kill(tmp_path: Path, seed: int) -> None:
     run(test())
     with contextlib.closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+# One producer per stream, with the next (epoch, seq) of each from the command line: seq goes on where it was.
+PRODUCER = """
+import asyncio, os, random, sys
+from pathlib import Path
+from lockgate.store.base import Producer
+from lockgate.store.sqlite import SqliteLog
+
+async def produce(log, stream, first):
+    rng = random.Random(f"{sys.argv[2]} {stream}")
+    seq = first
+    while True:
+        payloads = [b"%d %d" % (seq, n) + b"." * rng.choice([0, 30, 3000]) for n in range(3)]
+        pushed = await log.push(stream, payloads, producer=Producer("p", 0, seq))
+        assert pushed.producer.seq == seq
+        assert pushed.is_new or seq == first
+        os.write(1, f"{stream} {seq}\\n".encode())
+        seq += 1
+
+async def main():
+    log = SqliteLog(Path(sys.argv[1]))
+    await log.open()
+    await asyncio.gather(*(produce(log, str(one), int(first)) for one, first in enumerate(sys.argv[3:])))
+
+asyncio.run(main())
+"""
+
+
+def test_a_push_that_is_repeated_after_a_kill_is_there_once(tmp_path: Path) -> None:
+    """Twelve processes, one after the other, each killed at a seeded answer; each repeats what was not answered."""
+    path = tmp_path / "log.db"
+    rng = random.Random(12)
+    following = [0] * STREAMS
+
+    async def create() -> None:
+        async with opened(SqliteLog(path)) as log:
+            for number in range(STREAMS):
+                await log.create(str(number), b"", owner="")
+
+    run(create())
+    for kill in range(12):
+        command = [sys.executable, "-c", PRODUCER, str(path), str(kill), *map(str, following)]
+        answers = rng.choice([0, 10, 100, 400])
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as producer:
+            assert producer.stdout is not None
+            for count, line in enumerate(producer.stdout):
+                number, seq = map(int, line.split())
+                assert seq == following[number]
+                following[number] += 1
+                if count == answers:
+                    producer.kill()
+            assert producer.wait(PATIENCE_S) == -9
+
+    async def check() -> None:
+        async with opened(SqliteLog(path)) as log:
+            for number, seq in enumerate(following):
+                last = Producer("p", 0, seq)
+                pushed = await log.push(str(number), [b"%d %d" % (seq, n) for n in range(3)], producer=last)
+                assert pushed.producer == last
+                got = [tuple(entry.payload.rstrip(b".").split()) for entry in await rest(log, str(number))]
+                assert got == [(b"%d" % one, b"%d" % n) for one in range(seq + 1) for n in range(3)]
+
+    run(check())

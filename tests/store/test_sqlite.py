@@ -16,11 +16,21 @@ from typing import Any
 
 import pytest
 
-from lockgate.errors import FencedOut, OffsetGone, StoreError, StreamClosed, StreamUnknown
+from lockgate.errors import (
+    BadRequest,
+    FencedOut,
+    OffsetGone,
+    ProducerGap,
+    StoreError,
+    StreamClosed,
+    StreamUnknown,
+    TailMoved,
+)
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store import sqlite, sqlite_file, sqlite_schema
+from lockgate.store.base import Lifetime, Producer, Pushed
 from lockgate.store.sqlite import SqliteLog
-from tests.store.logs import PATIENCE_S, follow, rest, run, turns
+from tests.store.logs import PATIENCE_S, Clock, follow, rest, run, turns
 
 
 @pytest.fixture
@@ -162,6 +172,84 @@ def test_many_may_open_a_new_file_at_once(path: Path) -> None:
     run(test())
 
 
+# The tables of version 1, as its lockgate made them.
+VERSION_1 = """
+CREATE TABLE streams (
+    key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, meta BLOB NOT NULL, owner TEXT NOT NULL, created_s REAL NOT NULL);
+CREATE TABLE heads (
+    key INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, next_seq INTEGER NOT NULL, tail_epoch INTEGER NOT NULL,
+    records INTEGER NOT NULL, closed_s REAL);
+CREATE INDEX open_heads ON heads (key) WHERE closed_s IS NULL;
+CREATE INDEX closed_heads ON heads (closed_s) WHERE closed_s IS NOT NULL;
+CREATE TABLE appends (
+    key INTEGER PRIMARY KEY, stream INTEGER NOT NULL, records INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL, sizes BLOB, body BLOB NOT NULL);
+CREATE UNIQUE INDEX appends_by_stream ON appends (stream, records);
+CREATE TABLE owners (owner TEXT PRIMARY KEY, expires_s REAL NOT NULL) WITHOUT ROWID;
+INSERT INTO streams VALUES (1, 'open', X'6D657461', 'a', 7.5), (2, 'closed', X'', 'a', 8.5);
+INSERT INTO heads VALUES (1, 2, 1, 2, 3, NULL), (2, 1, 1, 1, 1, 99.5);
+INSERT INTO appends VALUES (1, 1, 2, 1, 0, X'0100000001000000', X'6162'),
+    (2, 2, 1, 1, 0, NULL, X'78'), (3, 1, 3, 2, 0, NULL, X'63');
+INSERT INTO owners VALUES ('a', 5);
+PRAGMA application_id = 1818714484;
+PRAGMA user_version = 1;
+PRAGMA journal_mode = WAL;
+"""
+
+
+@pytest.mark.parametrize("nodes", [1, 4])
+def test_a_file_of_version_1_is_brought_up_to_date(path: Path, nodes: int) -> None:
+    """In place, once, whoever comes first; what was in it stays, and it takes pushes and lifetimes from then on."""
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript(VERSION_1)
+
+    async def test() -> None:
+        logs = [SqliteLog(path) for _ in range(nodes)]
+        await asyncio.gather(*(log.open() for log in logs))
+        log, other = logs[0], logs[-1]
+        head = await log.head("open")
+        assert head == (b"meta", Offset(2, 3), 2, "a", False, 7.5, Lifetime())
+        assert payloads_of(await rest(log, "open")) == [b"a", b"b", b"c"]
+        assert await log.orphans(limit=9) == ["open"]
+        assert await log.append("open", [b"c"], epoch=2, seq=0) == Offset(2, 3)
+        assert await other.append("open", [b"d"], epoch=2, seq=1) == Offset(2, 4)
+        await log.create("s", b"", owner="", lifetime=Lifetime(ttl_s=1e9))
+        first = Producer("p", 0, 0)
+        assert (await log.push("s", [b"1"], producer=first)).is_new
+        assert not (await other.push("s", [b"1"], producer=first)).is_new
+        assert await log.expire(older_than_s=9, limit=9) == 1
+        assert {one async for one, _ in log.streams(limit=9)} == {"open", "s"}
+        for one in logs:
+            await one.shut()
+        async with opened(SqliteLog(path)) as again:
+            assert not (await again.push("s", [b"1"], producer=first)).is_new
+            assert (await again.head("s")).lifetime.ttl_s == 1e9
+
+    run(test())
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_stream_leaves_nothing_behind(path: Path) -> None:
+    """In any table: the next stream may get its key."""
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as log:
+            for owner in ("", "a"):
+                await log.create("s", b"", owner=owner, lifetime=Lifetime(ttl_s=9), payloads=[b"x"])
+                if not owner:
+                    await log.push("s", [b"y"], stream_seq="1", producer=Producer("p", 0, 0), close=True)
+                await log.delete("s")
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            assert {"producers", "pushes", "lifetimes", "appends"} <= set(tables)
+            for table in tables:
+                assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+
+    run(test())
+
+
 @pytest.mark.parametrize(
     ("query", "index"),
     [
@@ -169,6 +257,8 @@ def test_many_may_open_a_new_file_at_once(path: Path) -> None:
         ("SELECT * FROM appends WHERE stream = 1 ORDER BY records DESC LIMIT 64", "appends_by_stream"),
         ("SELECT * FROM heads WHERE closed_s IS NULL ORDER BY key LIMIT 9", "open_heads"),
         ("SELECT * FROM heads WHERE closed_s <= 5 ORDER BY closed_s LIMIT 9", "closed_heads"),
+        ("SELECT * FROM lifetimes WHERE expires_s <= 5 ORDER BY expires_s LIMIT 9", "lifetimes_by_end"),
+        ("SELECT * FROM producers WHERE stream = 1 AND id = 'p'", "PRIMARY KEY"),
     ],
 )
 def test_questions_are_answered_by_an_index(path: Path, query: str, index: str) -> None:
@@ -507,6 +597,7 @@ import asyncio, resource, signal, sys
 from pathlib import Path
 from lockgate.errors import StoreError
 from lockgate.protocol.offsets import START
+from lockgate.store.base import Lifetime, Producer, Pushed
 from lockgate.store.sqlite import SqliteLog
 
 async def main():
@@ -740,9 +831,125 @@ def test_own_commits_are_no_news(path: Path, monkeypatch: pytest.MonkeyPatch) ->
     run(test())
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_pushes_through_two_nodes_lose_and_double_nothing(path: Path, seed: int) -> None:
+    """Producers that send every push to random nodes, several times and some of them early; cancelled at random.
+
+    Each push is there once, those of a producer in their order, and of the pushes that expect one tail one is written.
+    """
+
+    async def produce(logs: list[SqliteLog], name: str) -> None:
+        rng = random.Random(f"{seed} {name}")
+        epoch = seq = 0
+        for number in range(25):
+            producer, is_there = Producer(name, epoch, seq), False
+            while not is_there:
+                sending = [
+                    asyncio.create_task(rng.choice(logs).push("s", [f"{name} {number}".encode()], producer=producer))
+                    for _ in range(rng.choice([1, 1, 2, 3]))
+                ]
+                early = rng.choice(logs).push("s", [b"early"], producer=Producer(name, epoch, seq + 2))
+                if rng.random() < 0.3:
+                    await turns(rng.randrange(8))
+                    rng.choice(sending).cancel()
+                with pytest.raises(ProducerGap if epoch == 0 or seq else (ProducerGap, BadRequest)):
+                    await early
+                await asyncio.wait(sending)
+                answers = [one.result() for one in sending if not one.cancelled()]
+                is_there = any(one.producer == producer for one in answers)
+                assert sum(one.is_new for one in answers) <= 1
+            epoch, seq = (epoch + 1, 0) if rng.random() < 0.1 else (epoch, seq + 1)
+
+    async def race(logs: list[SqliteLog]) -> int:
+        """Writes what it read one after: a counter, without a lock."""
+        wins = 0
+        while wins < 10:
+            for log in logs:
+                tail = (await log.head("count")).tail
+                pushing = [one.push("count", [b"%d" % tail.records], expect=tail) for one in logs for _ in range(2)]
+                answers = await asyncio.gather(*pushing, return_exceptions=True)
+                assert all(isinstance(one, Pushed | TailMoved) for one in answers)
+                won = sum(isinstance(one, Pushed) for one in answers)
+                assert won <= 1
+                wins += won
+        return wins
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
+            for stream_id in ("s", "count"):
+                await a.create(stream_id, b"", owner="")
+            reading = [asyncio.create_task(follow(log, "s")) for log in (a, b)]
+            names = [f"p{number}" for number in range(4)]
+            racing = [asyncio.create_task(race(logs)) for logs in ([a, b], [b, a])]
+            await asyncio.gather(*(produce([a, b], one) for one in names))
+            wins = sum(await asyncio.gather(*racing))
+            assert payloads_of(await rest(b, "count")) == [b"%d" % number for number in range(wins)]
+            closing = Producer("p0", 99, 0)
+            answers = await asyncio.gather(*(one.push("s", [], close=True, producer=closing) for one in (a, b)))
+            assert sorted(one.is_new for one in answers) == [False, True]
+            for entries in await asyncio.gather(*reading):
+                assert [entry.offset.records for entry in entries] == list(range(1, 101))
+                got = [payload.decode().split() for payload in payloads_of(entries)]
+                for name in names:
+                    assert [int(number) for who, number in got if who == name] == list(range(25))
+
+    run(test())
+
+
+def test_a_reader_hears_of_another_stream_of_the_same_id(path: Path) -> None:
+    """Another node deletes a stream that we keep in memory, and makes a new one, shorter or as long."""
+
+    async def test() -> None:
+        async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
+            await a.create("s", b"", owner="")
+            async with a.watch("s") as news:
+                for count in (3, 2, 1, 1, 0):
+                    await a.push("s", [b"ours"])
+                    assert a._watched["s"].tail is not None
+                    news.clear()
+                    await b.delete("s")
+                    await b.create("s", b"", owner="", payloads=[b"theirs"] * count)
+                    created_s = (await b.head("s")).created_s
+                    await until(partial(lambda at_s: sqlite_file.is_same(a._watched["s"].created_s, at_s), created_s))
+                    assert news.is_set()
+                    assert payloads_of(await rest(a, "s")) == [b"theirs"] * count
+
+    run(test())
+
+
+def test_a_lifetime_that_another_node_renewed(path: Path) -> None:
+    """What we remember of it may be over: then the file is asked, and not renewed for nothing."""
+    clock = Clock()
+
+    async def test() -> None:
+        async with opened(SqliteLog(path, now=clock)) as a, opened(SqliteLog(path, now=clock)) as b:
+            await a.create("s", b"", owner="", lifetime=Lifetime(ttl_s=100))
+            async with a.watch("s"):
+                await a.push("s", [b"x"])
+                clock.now_s += 60
+                await b.touch("s")
+                clock.now_s += 60
+                assert payloads_of(await rest(a, "s")) == [b"x"]
+                assert (await a.push("s", [b"y"])).is_new
+                clock.now_s += 60
+                await b.touch("s")
+                clock.now_s += 45
+                before = a.commits
+                for _ in range(3):
+                    await a.touch("s")
+                assert a.commits == before + 1
+                assert (await b.head("s")).lifetime.expires_s == clock.now_s + 100
+                clock.now_s += 9
+                await a.touch("s")
+                assert a.commits == before + 1, "less than a tenth has passed"
+
+    run(test())
+
+
 WRITER = """
 import asyncio, sys
 from pathlib import Path
+from lockgate.store.base import Lifetime, Producer, Pushed
 from lockgate.store.sqlite import SqliteLog
 
 async def main():
