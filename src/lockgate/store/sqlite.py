@@ -23,13 +23,12 @@ import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from lockgate.errors import LockgateError, StoreError, StreamUnknown
+from lockgate.errors import StoreError, StreamUnknown
 from lockgate.protocol.offsets import Offset
 from lockgate.store import rules
 from lockgate.store import sqlite_file as file
@@ -37,6 +36,7 @@ from lockgate.store import sqlite_pushes as pushes
 from lockgate.store import sqlite_schema as schema
 from lockgate.store.base import Head, Lifetime, Page, Producer, Pushed
 from lockgate.store.rules import Push, State
+from lockgate.store.sqlite_readers import Readers
 from lockgate.store.sqlite_watched import Watched
 from lockgate.store.sqlite_writer import Append, Call, Job, Outcome, PushJob, Writer
 from lockgate.store.tail import Tail
@@ -56,9 +56,6 @@ MAX_TAILS: Final = 1024
 #: How often to look for commits of other processes while their streams are watched, and while only our own are.
 LOOK_S: Final = 0.01
 LOOK_SELDOM_S: Final = 0.25
-
-# Two, so that a catch-up read does not wait for a checkpoint.
-_READERS: Final = 2
 
 # A checkpoint after about this many pages (4 MiB), by a reader thread, so that appends do not wait for its fsync.
 # Measured with 40 streams and 2000 appends/s, three rounds: p99 of an append 0.9 to 1.8 ms, against 4.8 to 6.1 ms when
@@ -103,7 +100,6 @@ class SqliteLog:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
-        self._busy_s = busy_s
         self._patience_s = patience_s
         self._now = now
         self._is_open = False
@@ -125,7 +121,7 @@ class SqliteLog:
         self._watched: dict[str, Watched] = {}
         self._tails = 0
         self._foreign = 0
-        self._idle: list[sqlite3.Connection] = []
+        self._readers = Readers(path, busy_s=busy_s, patience_s=patience_s)
         self._pages = 0
         self._is_checkpointing = False
         #: Transactions so far.
@@ -137,12 +133,8 @@ class SqliteLog:
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._door, self._room, self._elsewhere = asyncio.Lock(), asyncio.Event(), asyncio.Event()
-        self._pool = ThreadPoolExecutor(_READERS, f"lockgate-read {self._path.name}")
-        try:
-            await self._loop.run_in_executor(self._pool, self._writer.open)  # waits for locks busy_s at most
-        except BaseException:
-            self._pool.shutdown(wait=False)
-            raise
+        await asyncio.to_thread(self._writer.open)  # waits for locks busy_s at most
+        self._readers.start()
         self._writer.start()
         self._is_open, self._trouble = True, None
         self._relaying = self._loop.create_task(self._relay(), name=f"relay {self._path.name}")
@@ -157,12 +149,7 @@ class SqliteLog:
         if not done:
             self._fail_all(f"{self._path}: did not finish in {self._patience_s} s; does the disk hang?")
         self._wake_all()
-        await asyncio.to_thread(self._dispose)
-
-    def _dispose(self) -> None:
-        self._pool.shutdown()
-        while self._idle:
-            self._idle.pop().close()
+        await asyncio.to_thread(self._readers.stop)
 
     def _wake_all(self) -> None:
         """So that readers find out that the log is of no more use."""
@@ -380,7 +367,7 @@ class SqliteLog:
 
     def _checkpoint(self) -> None:
         self._is_checkpointing = True
-        work = self._loop.run_in_executor(self._pool, self._read, file.checkpoint, ())
+        work = self._readers.begin(file.checkpoint)
         work.add_done_callback(self._checkpointed)
 
     def _checkpointed(self, work: asyncio.Future[int]) -> None:
@@ -427,31 +414,10 @@ class SqliteLog:
             limit = limit - len(found) if len(found) == _HEADS else 0
 
     async def _fetch(
-        self, read: Callable[Concatenate[sqlite3.Connection, _P], _T], *args: _P.args, **_: _P.kwargs
+        self, read: Callable[Concatenate[sqlite3.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
         self._check()
-        work = self._loop.run_in_executor(self._pool, self._read, read, args)
-        try:
-            async with asyncio.timeout(self._patience_s):
-                return await work
-        except TimeoutError:
-            raise StoreError(f"{self._path}: no answer for {self._patience_s} s; does the disk hang?") from None
-
-    def _read(self, read: Callable[..., _T], args: tuple[object, ...]) -> _T:
-        """In a thread of the pool, on a connection that no other thread has now."""
-        try:
-            database = self._idle.pop()
-        except IndexError:
-            database = schema.connect(self._path)
-        try:
-            return schema.patiently(lambda: read(database, *args), self._busy_s)
-        except LockgateError:
-            raise
-        except Exception as error:
-            # Broad, because what is read from a damaged file can break anywhere.
-            raise schema.explain(self._path, error) from error
-        finally:
-            self._idle.append(database)
+        return await self._readers.ask(read, *args, **kwargs)
 
     # -- watching ------------------------------------------------------------------------------------------------
 
