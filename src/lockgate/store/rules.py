@@ -40,6 +40,7 @@ MAX_PRODUCER_NUMBER: Final = 2**53 - 1
 #: Part of a sliding lifetime that must have passed before it is worth renewing, where that costs a write of its own.
 RENEW_SHARE: Final = 0.1
 
+#: The lifetime of every stream that has no other, so that asking for it is cheap.
 FOREVER: Final = Lifetime()
 
 

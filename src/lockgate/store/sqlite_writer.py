@@ -241,7 +241,9 @@ class Writer(threading.Thread):
             )
 
     def _append(self, job: Append) -> Offset:
-        key, state = self._living(job.stream_id)
+        key, state = self._state(job.stream_id)
+        if state.lifetime is not rules.FOREVER:
+            self._check_life(job.stream_id, state)
         if not state.admits(job.stream_id, epoch=job.epoch, seq=job.seq):
             self._flush()  # the first one may be in this very transaction
             return file.offset_of(self._database, key, job.epoch, job.seq) or state.tail
@@ -249,7 +251,9 @@ class Writer(threading.Thread):
         return state.tail
 
     def _push(self, job: PushJob) -> Pushed:
-        key, state = self._living(job.stream_id)
+        key, state = self._state(job.stream_id)
+        if state.lifetime is not rules.FOREVER:
+            self._check_life(job.stream_id, state)
         remembered = pushes.load(self._database, key, job.push.producer)
         duplicate = rules.judge(job.stream_id, state, remembered, job.push)
         if duplicate is not None:
@@ -268,7 +272,7 @@ class Writer(threading.Thread):
             sizes = file.pack_sizes(job.payloads)
             self._rows.append(file.Row(key, state.tail.records, job.epoch, seq, sizes, job.body))
         self._touched[key] = state
-        if state.lifetime.ttl_s is not None:
+        if state.lifetime is not rules.FOREVER and state.lifetime.ttl_s is not None:
             self._renewed[key] = state.lifetime = job.lifetime = rules.renewed(state.lifetime, self._now())
 
     def _call(self, job: Call) -> Any:
@@ -277,12 +281,9 @@ class Writer(threading.Thread):
             self._states.pop(job.stream_id, None)  # whatever it changes is read again
         return job.run(self._database)
 
-    def _living(self, stream_id: str) -> tuple[int, State]:
-        found = self._state(stream_id)
-        lifetime = found[1].lifetime
-        if lifetime.expires_s is not None and rules.is_over(lifetime, self._now()):
+    def _check_life(self, stream_id: str, state: State) -> None:
+        if rules.is_over(state.lifetime, self._now()):
             raise rules.unknown(stream_id)
-        return found
 
     def _state(self, stream_id: str) -> tuple[int, State]:
         known = self._states.get(stream_id)
