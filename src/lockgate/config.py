@@ -122,13 +122,25 @@ class Delivery(_Section):
     # Proxies commonly cut a silent connection after 30 to 60 s.
     heartbeat_s: float = Field(10.0, gt=0, le=300, description="A comment is sent after this much silence, in seconds.")
     max_read_bytes: int = Field(256 * 1024, ge=1024, description="Most text that one event carries, in bytes.")
+    # Under the minute after which proxies cut a silent request.
+    long_poll_s: float = Field(20.0, gt=0, le=300, description="Longest wait of live=long-poll, in seconds.")
+    # Each snapshot is the whole value: ten a second look alive, and cost a bounded multiple of the text.
+    snapshot_s: float = Field(0.1, ge=0, le=60, description="Least time between two snapshots, in seconds.")
+    max_snapshot_bytes: int = Field(
+        4 * 1024 * 1024, ge=1024, description="Longest text that snapshots are made of, in bytes."
+    )
+    # They take what anybody writes, without a gate: for tests of the protocol, not for a gateway that people use.
+    raw_streams: bool = Field(False, description="Let producers create streams without a schema (PUT).")
+    max_push_bytes: int = Field(1024 * 1024, ge=1024, description="Largest body of one push, in bytes.")
 
 
 class Validation(_Section):
     """How documents are judged."""
 
-    partial_validation: Literal[True] = Field(
-        True, alias="partialValidation", description="Release text while it is prefix-valid."
+    partial_validation: bool = Field(
+        True,
+        alias="partialValidation",
+        description="Release text while it is prefix-valid; false holds it until its element or document is whole.",
     )
     error_recovery: Literal["halt"] = Field("halt", alias="errorRecovery", description="What happens at a violation.")
     max_depth: int = Field(256, ge=1, le=500, description="Deepest nesting of a document.")

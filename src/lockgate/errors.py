@@ -214,6 +214,24 @@ class BadRequest(DeliveryError):
     code = "bad_request"
 
 
+class Conflict(DeliveryError):
+    """The stream is not as the request takes it to be: another content type, other settings, another writer."""
+
+    code = "conflict"
+
+
+class TooLarge(DeliveryError):
+    """A body larger than this gateway takes."""
+
+    code = "too_large"
+
+
+class NotOffered(DeliveryError):
+    """A part of a protocol that this gateway does not have."""
+
+    code = "not_offered"
+
+
 class ProducerFenced(DeliveryError):
     """Another process pushes under this producer's name with a higher epoch; this one must stop.
 

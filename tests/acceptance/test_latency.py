@@ -31,7 +31,7 @@ class TimedReader(Reader):
         if event.event == "data":
             last = self.envelopes[-1]
             if last["meta"]["kind"] == "delta":
-                self.arrivals.append((last["meta"]["at"] + len(last["data"][0].encode()), now_s))
+                self.arrivals.append((last["meta"]["at"] + sum(len(text.encode()) for text in last["data"]), now_s))
 
 
 @pytest.mark.acceptance

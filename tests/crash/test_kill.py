@@ -71,7 +71,7 @@ def test_a_closed_stream_survives(tmp_path: Path) -> None:
             await node.start()
             second = await Reader(url).run()
         assert first.final["state"] == "complete"
-        assert second.envelopes == first.envelopes
+        assert second.chunks == first.chunks
 
     asyncio.run(run())
 

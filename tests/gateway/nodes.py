@@ -218,6 +218,20 @@ def schema_format(schema: Any) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "test", "strict": True, "schema": schema}}
 
 
+def apart(envelopes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Envelopes of the delta view, those of several chunks taken apart."""
+    found = []
+    for one in envelopes:
+        if one["meta"]["kind"] != "delta":
+            found.append(one)
+            continue
+        sequence, at = one["meta"]["sequence"], one["meta"]["at"]
+        for count, text in enumerate(one["data"]):
+            found.append({**one, "meta": {**one["meta"], "sequence": sequence + count, "at": at}, "data": [text]})
+            at += len(text.encode())
+    return found
+
+
 class Reader:
     """An EventSource: reconnects with the last event id until the stream says that it is closed."""
 
@@ -278,11 +292,15 @@ class Reader:
             meta = one["meta"]
             if meta["kind"] == "delta" and meta["channel"] == channel:
                 assert (meta["sequence"], meta["at"]) == (sequence, at), "every record once, in order"
-                (piece,) = one["data"]
-                text.append(piece)
-                at += len(piece.encode())
-                sequence += 1
+                text += one["data"]  # one string for each chunk
+                at += sum(len(piece.encode()) for piece in one["data"])
+                sequence += len(one["data"])
         return "".join(text)
+
+    @property
+    def chunks(self) -> list[dict[str, Any]]:
+        """The envelopes with one text each: how many share one depends only on how fast this reader was."""
+        return apart(self.envelopes)
 
     @property
     def final(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.gateway.nodes import DONE, Node, Reader, Upstream, answer, chunk, create, running, schema_format
+from tests.gateway.nodes import DONE, Node, Reader, Upstream, answer, apart, chunk, create, running, schema_format
 
 PERSON = {
     "type": "object",
@@ -97,7 +97,7 @@ async def _complete(node: Node, _: Upstream) -> None:
     assert reader.text() == GOOD
     final = reader.final
     assert (final["state"], final["reason"], final["authority"]) == ("complete", "stop", "document")
-    assert final["channels"]["content"]["chunks"] == sum(e["meta"]["kind"] == "delta" for e in reader.envelopes)
+    assert final["channels"]["content"]["chunks"] == sum(e["meta"]["kind"] == "delta" for e in reader.chunks)
     assert reader.envelopes[0]["meta"]["schema"] == made["schema"]
     assert made["schema"].startswith("inline@sha256:")
     assert reader.errors == []
@@ -178,14 +178,14 @@ async def _resume_from_every_offset(node: Node, _: Upstream) -> None:
     """P4: whatever was read before, the rest is exactly the rest; also with a drop after every record."""
     made = await create(node.url, model="good", response_format=schema_format(PERSON))
     url = node.url + made["urls"]["stream"]
-    whole = (await Reader(url).run()).envelopes
+    whole = (await Reader(url).run()).chunks
     tail = whole[-1]
     for count in range(len(whole)):
         resumed = await Reader(url, after=f"0001_{count:016d}" if count else None).run()
-        assert resumed.envelopes == whole[count:]
+        assert resumed.chunks == whole[count:]
     dropped = await Reader(url).run(drop_after=range(1, len(whole)))
-    assert dropped.envelopes == whole
-    assert dropped.envelopes[-1] == tail
+    assert dropped.chunks == whole
+    assert dropped.chunks[-1] == tail
 
 
 async def _rules_of_reading(node: Node, _: Upstream) -> None:
@@ -218,7 +218,7 @@ async def _rules_of_reading(node: Node, _: Upstream) -> None:
             assert re.match(rb"retry: \d+\n", first)
             assert b"\r" not in first + await response.read()
         async with session.get(url) as response:  # rule 15
-            assert await response.json() == reader.envelopes
+            assert apart(await response.json()) == reader.chunks
             assert response.headers["stream-closed"] == "true"
             assert response.headers["stream-next-offset"] == end
 
@@ -347,7 +347,7 @@ def test_limits_of_a_node_are_said_and_kept(tmp_path: Path) -> None:
                     assert (await response.json())["error"]["code"] == "busy"
                 body["padding"] = "x" * 3000
                 async with session.post(f"{node.url}/v1/streams", json=body) as response:
-                    assert response.status == 400
+                    assert response.status == 413
                     assert "2000 bytes" in (await response.json())["error"]["message"]
 
     asyncio.run(run())

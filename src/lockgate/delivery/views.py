@@ -1,39 +1,464 @@
-"""How a reader wants the log shown. A view turns a stored record into what stands in ``data`` of a face."""
+"""How a reader wants the log shown. A view turns stored records into what stands in ``data`` of a face.
+
+How it works: a view takes the entries of one read and answers items, each with the offset after the last entry that it
+shows. Faces only pack them. Whatever a view knows beside the entries of the read comes from earlier entries of the same
+log; a reader that begins in the middle has it ``remember`` those first (``delivery.seek``). So a resumed view equals an
+uninterrupted one.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Literal, NamedTuple, Protocol
 
-from lockgate.protocol.envelope import decode_record, envelope
+import msgspec
+
+from lockgate.protocol.envelope import (
+    Feedback,
+    Health,
+    Progress,
+    Record,
+    decode_record,
+    element_envelope,
+    envelope,
+    feedback_envelope,
+    snapshot_envelope,
+)
+from lockgate.protocol.offsets import Offset
+from lockgate.store.base import Entry
+
+#: Upstream counts as silent after this much without a byte; models think for a while before their first token.
+_SILENT_S: Final = 5.0
+
+
+class Item(NamedTuple):
+    """One thing to show: a JSON text without line ends, or the bytes of a raw stream.
+
+    ``offset`` is the position that a reader who has it may go on from; None where only a later item brings one.
+    """
+
+    offset: Offset | None
+    data: bytes
+
+
+class Growing(Protocol):
+    """What is known of a released text so far; ``gate.growth.Growth`` is one."""
+
+    members_done: list[str]
+    elements_done: int
+
+    @property
+    def path(self) -> str: ...
+
+    def feed(self, data: bytes) -> None: ...
+
+    def value(self) -> bytes | None: ...
 
 
 class View(Protocol):
-    """One way to show the payloads of a log."""
+    """One way to show a log."""
 
-    def show(self, payload: bytes) -> bytes:
-        """One JSON text without line ends."""
+    #: What it must have seen of the entries before the first that it shows: none of them, those back to the last
+    #: finished element of its channel, or all.
+    needs: Literal["nothing", "element", "all"]
+    #: Least time between two reads of a live stream, in seconds, so that large items do not come too often.
+    pause_s: float
+
+    @property
+    def read_s(self) -> float:
+        """When the last byte of what was shown last was read from upstream, in seconds since 1970; 0 if unknown."""
         ...
 
-    def read_s(self, payload: bytes) -> float:
-        """When its last byte was read from upstream, in seconds since 1970; 0 if unknown."""
+    @property
+    def outcome(self) -> str:
+        """What became of the stream, once its final record was shown."""
         ...
 
+    def remember(self, entries: Sequence[Entry]) -> None:
+        """Learn from entries before the first one to be shown."""
+        ...
 
-class DeltaView:
-    """Each record as its envelope: released texts, notes and the final record."""
+    def show(self, entries: Sequence[Entry]) -> list[Item]:
+        """What is to be shown of the entries of one read."""
+        ...
 
-    def show(self, payload: bytes) -> bytes:
-        return envelope(decode_record(payload))
-
-    def read_s(self, payload: bytes) -> float:
-        return decode_record(payload).read_s
+    def while_silent(self) -> list[Item]:
+        """What is to be shown to a reader to whom nothing was sent for a while."""
+        ...
 
 
 class RawView:
-    """The payload as it is, for logs that hold JSON of another kind."""
+    """The payload as it is, for streams that hold something else than records."""
 
-    def show(self, payload: bytes) -> bytes:
-        return payload
+    needs: Literal["nothing", "element", "all"] = "nothing"
+    pause_s = 0.0
+    read_s = 0.0
+    outcome = ""
 
-    def read_s(self, payload: bytes) -> float:
-        return 0.0
+    def remember(self, entries: Sequence[Entry]) -> None:
+        """Nothing to learn."""
+
+    def show(self, entries: Sequence[Entry]) -> list[Item]:
+        return [Item(*entry) for entry in entries]
+
+    def while_silent(self) -> list[Item]:
+        return []
+
+
+class _RecordView:
+    """What the views of records share.
+
+    Args:
+        channel: Show only this channel, and what concerns the whole stream; None shows all.
+    """
+
+    needs: Literal["nothing", "element", "all"] = "nothing"
+    pause_s = 0.0
+
+    def __init__(self, channel: str | None = None) -> None:
+        self.read_s = 0.0
+        self.outcome = ""
+        self._channel = channel
+
+    def remember(self, entries: Sequence[Entry]) -> None:
+        """Nothing to learn, unless a view says so."""
+
+    def while_silent(self) -> list[Item]:
+        return []
+
+    def _records(self, entries: Sequence[Entry]) -> Iterator[tuple[Offset, Record]]:
+        for offset, payload in entries:
+            record = decode_record(payload)
+            if record.read_s:
+                self.read_s = record.read_s
+            if record.final is not None:
+                self.outcome = record.final.state
+            if self._channel is None or record.channel in ("", self._channel):
+                yield offset, record
+
+
+def says_nothing(record: Record) -> bool:
+    """Whether a record only keeps something for the gateway itself."""
+    return record.kind == "note" and not record.errors
+
+
+class DeltaView(_RecordView):
+    """Released texts, errors and the final record. Deltas of a channel that one read brought share an envelope."""
+
+    def show(self, entries: Sequence[Entry]) -> list[Item]:
+        items: list[Item] = []
+        first: Record | None = None  # of the deltas that wait for one envelope
+        texts: list[str] = []
+        last = entries[0].offset if entries else Offset(0, 0)
+        for offset, record in self._records(entries):
+            if first is not None and not _goes_on(first, record):
+                items.append(Item(last, envelope(first, texts)))
+                first = None
+            if record.kind == "delta" and not record.errors:
+                if first is None:
+                    first, texts = record, []
+                texts.append(record.text)
+            elif not says_nothing(record):
+                items.append(Item(offset, envelope(record)))
+            last = offset
+        if first is not None:
+            items.append(Item(last, envelope(first, texts)))
+        return items
+
+
+def _goes_on(first: Record, record: Record) -> bool:
+    is_alike = record.channel == first.channel and record.schema == first.schema
+    return record.kind == "delta" and is_alike and not record.errors
+
+
+class ElementsView(_RecordView):
+    """Finished elements of one channel, errors and the final record.
+
+    Args:
+        first: Index of the first element to show; those before it are left out.
+    """
+
+    needs: Literal["nothing", "element", "all"] = "element"
+
+    def __init__(self, channel: str, *, first: int = 0) -> None:
+        super().__init__(channel)
+        self._first = first
+        self._text = bytearray()  # from the end of the last finished element
+        self._text_at = 0
+
+    def remember(self, entries: Sequence[Entry]) -> None:
+        for _, record in self._records(entries):
+            if record.channel:
+                self._take(record)
+
+    def show(self, entries: Sequence[Entry]) -> list[Item]:
+        items: list[Item] = []
+        waiting: list[bytes] = []
+        index, schema, last = 0, "", Offset(0, 0)
+
+        def flush() -> None:
+            if waiting:
+                items.append(Item(last, element_envelope(self._channel or "", schema, index, waiting)))
+                waiting.clear()
+
+        for offset, record in self._records(entries):
+            elements = self._take(record) if record.channel else []
+            skipped = max(0, min(self._first - record.first_element, len(elements)))
+            if elements[skipped:]:
+                if not waiting:
+                    index = record.first_element + skipped
+                waiting += elements[skipped:]
+                schema, last = record.schema, offset
+            if record.kind != "delta" and not says_nothing(record):
+                flush()
+                items.append(Item(offset, envelope(record)))
+        flush()
+        return items
+
+    def _take(self, record: Record) -> list[bytes]:
+        """Add a record's text; answers the elements that it finished."""
+        if record.kind == "restart":
+            self._text.clear()
+        if not self._text:
+            self._text_at = record.start_byte
+        self._text += record.text.encode()
+        elements = []
+        for start, end in zip(record.starts, record.ends, strict=True):
+            elements.append(bytes(self._text[start - self._text_at : end - self._text_at]))
+        if record.ends:
+            del self._text[: record.ends[-1] - self._text_at]
+            self._text_at = record.ends[-1]
+        return elements
+
+
+class TextView(_RecordView):
+    """The released text of one channel and nothing else: each piece a JSON string."""
+
+    def show(self, entries: Sequence[Entry]) -> list[Item]:
+        items = []
+        for offset, record in self._records(entries):
+            if record.kind == "delta" and record.text:
+                items.append(Item(offset, msgspec.json.encode(record.text)))
+        return items
+
+
+class SnapshotView(_RecordView):
+    """The value so far, once for each read that changed it, errors and the final record.
+
+    Args:
+        grow: Makes what keeps a text and tells its value.
+        pause_s: Least time between two snapshots of a live stream.
+        max_bytes: Text of a channel beyond which no more snapshots are made of it.
+    """
+
+    needs: Literal["nothing", "element", "all"] = "all"
+
+    def __init__(self, channel: str | None, *, grow: Callable[[], Growing], pause_s: float, max_bytes: int) -> None:
+        super().__init__(channel)
+        self.pause_s = pause_s
+        self._grow = grow
+        self._max_bytes = max_bytes
+        self._channels: dict[str, _Grown] = {}
+
+    def remember(self, entries: Sequence[Entry]) -> None:
+        for _, record in self._records(entries):
+            self._take(record)
+        for grown in self._channels.values():
+            grown.shown = grown.bytes  # an uninterrupted reader had it
+
+    def show(self, entries: Sequence[Entry]) -> list[Item]:
+        items: list[Item] = []
+        last = Offset(0, 0)
+        for offset, record in self._records(entries):
+            if record.kind != "delta":
+                items += self._snapshots(last)
+                if not says_nothing(record):
+                    items.append(Item(offset, envelope(record)))
+            self._take(record)
+            if record.kind == "delta":
+                last = offset
+        return items + self._snapshots(last)
+
+    def _take(self, record: Record) -> None:
+        if record.kind == "restart":
+            self._channels.pop(record.channel, None)
+        if record.kind != "delta":
+            return
+        grown = self._channels.get(record.channel)
+        if grown is None:
+            grown = self._channels[record.channel] = _Grown(self._grow() if record.schema else _Plain())
+        grown.take(record, self._max_bytes)
+
+    def _snapshots(self, offset: Offset) -> list[Item]:
+        """Of every channel that changed; only the last brings the offset, so that none is lost between them."""
+        found = []
+        for channel, grown in self._channels.items():
+            if grown.shown < grown.bytes and grown.text is not None:
+                grown.shown = grown.bytes
+                value = grown.text.value()
+                if value is not None and value != grown.value:
+                    grown.value = value
+                    found.append(snapshot_envelope(channel, grown.schema, grown.chunks, value, grown.bytes))
+        return [Item(offset if data is found[-1] else None, data) for data in found]
+
+
+class _Grown:
+    """What the snapshot view knows of one channel."""
+
+    def __init__(self, text: Growing) -> None:
+        self.text: Growing | None = text
+        self.schema = ""
+        self.chunks = 0
+        self.bytes = 0
+        self.shown = 0
+        self.value = b""
+
+    def take(self, record: Record, max_bytes: int) -> None:
+        data = record.text.encode()
+        self.schema, self.chunks = record.schema, record.sequence + 1
+        self.bytes += len(data)
+        if self.bytes > max_bytes:
+            self.text = None
+        if self.text is not None:
+            self.text.feed(data)
+
+
+class _Plain:
+    """A text without a schema: its value is the text itself."""
+
+    path = ""
+
+    def __init__(self) -> None:
+        self.members_done: list[str] = []
+        self.elements_done = 0
+        self._pieces: list[bytes] = []
+
+    def feed(self, data: bytes) -> None:
+        self._pieces.append(data)
+
+    def value(self) -> bytes | None:
+        return msgspec.json.encode(b"".join(self._pieces).decode())
+
+
+class WithNotes:
+    """Another view, and after what each read brought a note on how judging goes on.
+
+    Args:
+        grow: Makes what follows a text without keeping it.
+        now: Seconds since 1970.
+    """
+
+    needs: Literal["nothing", "element", "all"] = "all"
+
+    def __init__(
+        self,
+        view: View,
+        *,
+        channel: str | None,
+        grow: Callable[[], Growing] | None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.pause_s = view.pause_s
+        self._view = view
+        self._channel = channel
+        self._grow = grow
+        self._now = now
+        self._watched: dict[str, _Watched] = {}
+
+    @property
+    def read_s(self) -> float:
+        return self._view.read_s
+
+    @property
+    def outcome(self) -> str:
+        return self._view.outcome
+
+    def remember(self, entries: Sequence[Entry]) -> None:
+        self._view.remember(entries)
+        self._follow(entries)
+
+    def show(self, entries: Sequence[Entry]) -> list[Item]:
+        items = self._view.show(entries)
+        changed = self._follow(entries)
+        notes = [Item(None, self._watched[channel].note(channel, self._now())) for channel in changed]
+        # The final record stays the last word of a stream.
+        is_over = any(watched.is_over for watched in self._watched.values())
+        return [*items[:-1], *notes, *items[-1:]] if is_over and items else [*items, *notes]
+
+    def while_silent(self) -> list[Item]:
+        """Notes for a reader to whom nothing was sent for a while."""
+        return [Item(None, watched.note(channel, self._now())) for channel, watched in self._watched.items()]
+
+    def _follow(self, entries: Sequence[Entry]) -> list[str]:
+        changed: dict[str, None] = {}
+        for _, payload in entries:
+            record = decode_record(payload)
+            if record.channel and self._channel in (None, record.channel):
+                if record.channel not in self._watched:
+                    has_value = self._grow is not None and record.schema
+                    self._watched[record.channel] = _Watched(self._grow if has_value else None)
+                self._watched[record.channel].take(record)
+                changed[record.channel] = None
+            if record.final is not None:
+                for channel, watched in self._watched.items():
+                    end = record.final.channels.get(channel)
+                    watched.end(end.outcome if end is not None else record.final.state)
+                    changed[channel] = None
+        return list(changed)
+
+
+class _Watched:
+    """What the notes tell of one channel."""
+
+    def __init__(self, grow: Callable[[], Growing] | None) -> None:
+        self._grow = grow
+        self._text = grow() if grow is not None else None
+        self._schema = ""
+        self._chunks = 0
+        self._bytes = 0
+        self._violations = 0
+        self._held_bytes = 0
+        self._elements = 0
+        self._read_s = 0.0
+        self._state = "open"
+
+    @property
+    def is_over(self) -> bool:
+        return self._state != "open"
+
+    def take(self, record: Record) -> None:
+        self._schema = record.schema
+        self._chunks = record.sequence + (record.kind == "delta")
+        self._violations += len(record.errors)
+        self._held_bytes = record.held_bytes
+        self._read_s = record.read_s or self._read_s
+        if record.ends:
+            self._elements = record.first_element + len(record.ends)
+        if record.kind == "restart":
+            self._text, self._bytes, self._elements = self._grow() if self._grow is not None else None, 0, 0
+        if record.kind == "delta":
+            data = record.text.encode()
+            self._bytes += len(data)
+            if self._text is not None:
+                self._text.feed(data)
+
+    def end(self, outcome: str) -> None:
+        self._state = outcome
+        self._held_bytes = 0
+
+    def note(self, channel: str, now_s: float) -> bytes:
+        silent_s = round(max(0.0, now_s - self._read_s), 3) if self._read_s else 0.0
+        is_silent = silent_s >= _SILENT_S
+        upstream: Literal["flowing", "silent", "ended"] = "silent" if is_silent else "flowing"
+        feedback = Feedback(
+            self._state,
+            Progress(self._chunks, self._bytes),
+            Health("ended" if self.is_over else upstream, silent_s),
+            self._text.path if self._text is not None else None,
+            list(self._text.members_done) if self._text is not None else [],
+            self._elements or (self._text.elements_done if self._text is not None else 0),
+            self._violations,
+            self._held_bytes,
+        )
+        return feedback_envelope(channel, self._schema, self._chunks, feedback)

@@ -104,12 +104,12 @@ class Schema:
             raise Misuse("release='element' needs elements, the JSON pointer to their array")
         return HaltGate(self._places, self._authority, self.limits, elements=elements, release=release)
 
-    def deferring_gate(self, over_bytes: int) -> HaltGate:
+    def deferring_gate(self, over_bytes: int, *, release: Release = "prefix") -> HaltGate:
         """A gate that leaves the final authority over long documents to its caller, who must not block meanwhile.
 
         When ``deferred`` is not None after a ``feed``, have :meth:`complaint` judge it, anywhere, and call ``settle``.
         """
-        return HaltGate(self._places, self._authority, self.limits, defer_over_bytes=over_bytes)
+        return HaltGate(self._places, self._authority, self.limits, release=release, defer_over_bytes=over_bytes)
 
     def complaint(self, text: bytes) -> tuple[str, str, str] | None:
         """What the authority says against a whole document: (code, schema path, sentence), or None."""

@@ -16,7 +16,21 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 #: Headers that scripts of other origins may read.
-EXPOSED: Final = ("Stream-Next-Offset", "Stream-Up-To-Date", "Stream-Closed", "Location", "Retry-After")
+EXPOSED: Final = (
+    *("Stream-Next-Offset", "Stream-Up-To-Date", "Stream-Closed", "Stream-Cursor", "Stream-State", "Stream-TTL"),
+    *("Stream-Expires-At", "Stream-SSE-Data-Encoding", "Producer-Epoch", "Producer-Seq", "Producer-Expected-Seq"),
+    *("Producer-Received-Seq", "ETag", "Location", "Retry-After"),
+)
+#: Headers that scripts of other origins may send.
+ACCEPTED: Final = (
+    *("Authorization", "Content-Type", "Last-Event-ID", "Cache-Control", "If-None-Match"),
+    *("Stream-TTL", "Stream-Expires-At", "Stream-Closed", "Stream-Seq"),
+    *("Producer-Id", "Producer-Epoch", "Producer-Seq", "Lockgate-Options"),
+)
+_ON_EVERY_ANSWER: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+)
 
 
 class HostCheck:
@@ -60,9 +74,25 @@ def with_cors(app: App, origins: Sequence[str]) -> App:
         app,
         allow_origins=list(origins),
         # Reading is for everybody who knows an id; what spends a key is for listed origins.
-        allow_methods=["GET", "HEAD"] if "*" in origins else ["GET", "HEAD", "POST"],
-        allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "Cache-Control"],
+        allow_methods=["GET", "HEAD"] if "*" in origins else ["GET", "HEAD", "POST", "PUT", "DELETE"],
+        allow_headers=list(ACCEPTED),
         allow_credentials="*" not in origins,
         expose_headers=list(EXPOSED),
         max_age=600,
     )
+
+
+def with_safety(app: App) -> App:
+    """Say on every answer that it is what it says it is, and that pages of other origins may embed it."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message.get("headers", ()))
+                said = {name.lower() for name, _ in headers}
+                message["headers"] = [*headers, *(pair for pair in _ON_EVERY_ANSWER if pair[0] not in said)]
+            await send(message)
+
+        await app(scope, receive, sending if scope["type"] == "http" else send)
+
+    return wrapped

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Literal
 
-from lockgate import Completed, Released, Schema, Violated
+from lockgate import Completed, Element, Released, Schema, Violated
 from lockgate.errors import LockgateError
 from lockgate.gate.gate import HaltGate
+from lockgate.gateway.helper import Helper
 from lockgate.gateway.plan import Plan
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import ChannelEnd, Problem, Record
@@ -26,7 +28,9 @@ class Channel:
         self.schema: Schema | None = plan.schema_of(name, tool)
         self.outcome: Outcome | None = None
         self.upstream_bytes = 0
-        self._gate = plan.gate_of(self.schema)
+        #: Code of the violation that halted it.
+        self.violation = ""
+        self._gate = plan.gate_of(self.schema, is_tool=self.is_tool)
         self._schema_id = self.schema.id if self.schema is not None else ""
         self._tool = tool
         self._call_id = call_id
@@ -34,14 +38,18 @@ class Channel:
         self._sequence = 0
         self._released_bytes = 0
         self._hash = hashlib.sha256()
+        self._first_read_s = 0.0
         self._last_read_s = 0.0
+        self._elements = 0
+        self._held_bytes = 0
+        self._is_told = False
 
     @property
     def state(self) -> str:
         return self._gate.state
 
     @property
-    def authority(self) -> str:
+    def authority(self) -> Literal["document", "elements", "checks"]:
         return self._gate.authority
 
     @property
@@ -56,7 +64,17 @@ class Channel:
     def feed(self, data: bytes, read_s: float) -> list[Record]:
         """Take what one read brought for this channel; the records are what may be delivered of it."""
         self.upstream_bytes += len(data)
+        self._first_read_s = self._first_read_s or read_s
+        self._meters.chunk_received(len(data))
         return self._records(self._gate.feed(data), read_s)
+
+    async def judge(self, data: bytes, read_s: float, helper: Helper) -> list[Record]:
+        """``feed``, and where the whole document must be shown to the authority, that too, in the helper process."""
+        records = self.feed(data, read_s)
+        if self.deferred is not None:
+            assert self.schema is not None
+            records += self.settle(await helper.complaint(self.schema, self.deferred), read_s)
+        return records
 
     @property
     def deferred(self) -> bytes | None:
@@ -77,6 +95,35 @@ class Channel:
         fault = Problem(error.code, self._sequence, error.recoverable, action, message)
         return Record("note", self.name, self._schema_id, self._sequence, self._released_bytes, errors=[fault])
 
+    def mark(self) -> Record:
+        """A record that nobody is shown, to keep something that belongs to this place."""
+        held_bytes = self._held_bytes
+        return Record("note", self.name, self._schema_id, self._sequence, self._released_bytes, held_bytes=held_bytes)
+
+    def replay(self, records: Iterable[Record]) -> None:
+        """Bring a fresh channel to where these records, which are its own from the start, left another."""
+        for record in records:
+            text = record.pushed or record.text
+            if text:
+                self.upstream_bytes += len(text.encode())
+                events = list[object](self._gate.feed(text.encode()))
+                if self.deferred is not None:
+                    assert isinstance(self._gate, HaltGate)
+                    assert self.schema is not None
+                    events += self._gate.settle(self.schema.complaint(self.deferred))
+                self._recall(events)
+            if record.kind == "delta":
+                self._sequence = record.sequence + 1
+        self._hold(self._gate.held_bytes)
+
+    def _recall(self, events: Iterable[object]) -> None:
+        for event in events:
+            if isinstance(event, Released):
+                self._released_bytes += len(event.data)
+                self._hash.update(event.data)
+            elif isinstance(event, Element):
+                self._elements += 1
+
     def end(self) -> ChannelEnd:
         return ChannelEnd(
             outcome=str(self.outcome or Outcome.INCOMPLETE),
@@ -90,22 +137,58 @@ class Channel:
         )
 
     def _records(self, events: Iterable[object], read_s: float) -> list[Record]:
-        records = []
+        """What the log keeps of a gate's events: one record of the text, with the elements in it, and the errors."""
+        records: list[Record] = []
+        text: list[bytes] = []
+        elements: list[Element] = []
         for event in events:
             match event:
                 case Released(data=data):
-                    records.append(self._delta(data, read_s))
+                    text.append(data)
+                case Element():
+                    elements.append(event)
                 case Violated():
                     records.append(self._note(event))
+                    self._judged(event.code)
+                    if event.action == "halt":
+                        self.violation = event.code
                 case Completed():
-                    pass  # the final record says so, once the whole stream is over
+                    self._judged("")  # the final record says so, once the whole stream is over
+        self._hold(self._gate.held_bytes if self._gate.state == "open" else 0)
+        if text or elements:
+            records.insert(0, self._delta(b"".join(text), elements, read_s))
         return records
 
-    def _delta(self, data: bytes, read_s: float) -> Record:
+    def _judged(self, code: str) -> None:
+        if not self._is_told:
+            self._is_told = True
+            self._meters.validated(code)
+            self._meters.ingested(self.upstream_bytes, self._last_read_s - self._first_read_s)
+
+    def _hold(self, held_bytes: int) -> None:
+        self._meters.held(held_bytes - self._held_bytes)
+        self._held_bytes = held_bytes
+
+    def abandon(self) -> None:
+        """Whatever becomes of the stream, nothing is held for it any more."""
+        self._hold(0)
+
+    def _delta(self, data: bytes, elements: list[Element], read_s: float) -> Record:
         record = Record(
-            "delta", self.name, self._schema_id, self._sequence, self._released_bytes, data.decode(), read_s=read_s
+            "delta",
+            self.name,
+            self._schema_id,
+            self._sequence,
+            self._released_bytes,
+            data.decode(),
+            ends=[element.end for element in elements],
+            starts=[element.start for element in elements],
+            first_element=self._elements if elements else 0,
+            held_bytes=self._held_bytes,
+            read_s=read_s,
         )
         self._sequence += 1
+        self._elements += len(elements)
         self._released_bytes += len(data)
         self._hash.update(data)
         self._meters.chunk_released(len(data), read_s - self._last_read_s if self._last_read_s else None)

@@ -3,15 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast, get_args
 
 import msgspec
 
 from lockgate import Gate, Limits, Schema, compile, passthrough
-from lockgate.errors import BadRequest, SchemaError
+from lockgate.errors import BadRequest, Misuse, SchemaError
+from lockgate.gate.events import Framing, Release
 from lockgate.gateway.helper import OVER_BYTES
 
-_OPTIONS: Final = frozenset({"schema", "draft", "formats", "recovery", "keep_upstream"})
+_OPTIONS: Final = frozenset(
+    {
+        *("schema", "draft", "formats", "recovery", "elements", "framing", "release", "partialValidation"),
+        *("keep_upstream", "source"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How the content of a stream is judged and let go; tool-call arguments are whole documents without elements.
+
+    Attributes:
+        framing: One JSON document, or one a line.
+        elements: JSON pointer to the array whose elements are handed out; None for none.
+        is_partial: Release text while it is prefix-valid; else hold it until the element or document is whole.
+        release: Overrides ``is_partial`` for the content.
+    """
+
+    framing: Framing = "json"
+    elements: str | None = None
+    is_partial: bool = True
+    release: Release | None = None
+
+    @property
+    def content_release(self) -> Release:
+        """When text of the content is released."""
+        if self.release is not None:
+            return self.release
+        if self.is_partial:
+            return "prefix"
+        return "document" if self.elements is None and self.framing == "json" else "element"
+
+    @property
+    def has_elements(self) -> bool:
+        return self.elements is not None or self.framing == "ndjson"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +68,14 @@ class Plan:
     must_call: bool = False
     keep_upstream: bool = False
     any_json: Schema | None = None
+    judging: Judging = field(default_factory=Judging)
+    #: Whether producers push the text, instead of a provider being asked for it.
+    is_pushed: bool = False
+
+    @property
+    def source(self) -> Any:
+        """The schema of the content as it was given."""
+        return msgspec.json.decode(self.content.source[0]) if self.content is not None else None
 
     def schema_of(self, channel: str, tool: str | None) -> Schema | None:
         """What a channel must satisfy; arguments of a tool that nobody declared must at least be JSON."""
@@ -39,12 +83,22 @@ class Plan:
             return self.tools.get(tool, self.any_json)
         return self.content
 
-    def gate_of(self, schema: Schema | None) -> Gate:
-        return schema.deferring_gate(OVER_BYTES) if schema is not None else passthrough()
+    def gate_of(self, schema: Schema | None, *, is_tool: bool) -> Gate:
+        if schema is None:
+            return passthrough()
+        judging = self.judging
+        if is_tool:
+            return schema.deferring_gate(OVER_BYTES, release="prefix" if judging.is_partial else "document")
+        if judging.has_elements:
+            return schema.gate(framing=judging.framing, elements=judging.elements, release=judging.content_release)
+        return schema.deferring_gate(OVER_BYTES, release=judging.content_release)
 
 
-def read_plan(text: bytes, limits: Limits) -> Plan:
+def read_plan(text: bytes, limits: Limits, *, is_partial: bool = True) -> Plan:
     """Check and compile a request body.
+
+    Args:
+        is_partial: What ``partialValidation`` is where the request does not say.
 
     Raises:
         BadRequest: says what is wrong, where, and what to send instead.
@@ -55,12 +109,11 @@ def read_plan(text: bytes, limits: Limits) -> Plan:
         raise BadRequest(f"the body is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object, like a chat-completions request")
-    if not isinstance(body.get("model"), str) or not body["model"]:
-        raise BadRequest("model: must be a string that names the model")
-    if not isinstance(body.get("messages"), list) or not body["messages"]:
-        raise BadRequest("messages: must be a non-empty array of chat messages")
     options = body.pop("lockgate", {})
     _check_options(options)
+    is_pushed = options.get("source", "upstream") == "push"
+    if not is_pushed:
+        _check_chat(body)
     draft, formats = options.get("draft"), options.get("formats", True)
 
     def compiled(schema: Any, where: str) -> Schema:
@@ -74,15 +127,46 @@ def read_plan(text: bytes, limits: Limits) -> Plan:
         content_schema: Schema | None = compiled(content, "lockgate.schema")
     else:
         content_schema = _response_schema(body.get("response_format"), compiled)
-    tools = _tools(body.get("tools"), compiled)
-    return Plan(
+    if is_pushed and content_schema is None:
+        raise BadRequest("lockgate.schema: what is pushed goes through a gate; give the schema that it must satisfy")
+    plan = Plan(
         body,
         content=content_schema,
-        tools=tools,
+        tools=_tools(body.get("tools"), compiled),
         must_call=_forces_call(body.get("tool_choice")),
         keep_upstream=bool(options.get("keep_upstream", False)),
         any_json=compile(True, limits=limits),
+        judging=_judging(options, is_partial=is_partial),
+        is_pushed=is_pushed,
     )
+    _try_gate(plan)
+    return plan
+
+
+def _check_chat(body: dict[str, Any]) -> None:
+    if not isinstance(body.get("model"), str) or not body["model"]:
+        raise BadRequest("model: must be a string that names the model")
+    if not isinstance(body.get("messages"), list) or not body["messages"]:
+        raise BadRequest("messages: must be a non-empty array of chat messages")
+
+
+def _judging(options: dict[str, Any], *, is_partial: bool) -> Judging:
+    return Judging(
+        framing=cast(Framing, options.get("framing", "json")),
+        elements=options.get("elements"),
+        is_partial=options.get("partialValidation", is_partial),
+        release=options.get("release"),
+    )
+
+
+def _try_gate(plan: Plan) -> None:
+    """Options that exclude each other are the caller's mistake: say so before anything is asked for."""
+    if plan.content is None and plan.judging.has_elements:
+        raise BadRequest("lockgate.elements, lockgate.framing: need a schema (response_format or lockgate.schema)")
+    try:
+        plan.gate_of(plan.content, is_tool=False)
+    except Misuse as error:
+        raise BadRequest(f"lockgate: {error}") from None
 
 
 def _check_options(options: Any) -> None:
@@ -93,9 +177,15 @@ def _check_options(options: Any) -> None:
         raise BadRequest(f"lockgate.{unknown[0]}: there is no such option; use {', '.join(sorted(_OPTIONS))}")
     if options.get("recovery", "halt") != "halt":
         raise BadRequest(f"lockgate.recovery: {options['recovery']!r} is not available; use 'halt'")
-    for name in ("formats", "keep_upstream"):
+    for name in ("formats", "keep_upstream", "partialValidation"):
         if not isinstance(options.get(name, True), bool):
             raise BadRequest(f"lockgate.{name}: must be true or false")
+    if not isinstance(options.get("elements", ""), str):
+        raise BadRequest("lockgate.elements: must be a JSON pointer to an array, like /items, or empty")
+    choices = {"framing": get_args(Framing), "release": get_args(Release), "source": ("upstream", "push")}
+    for name, allowed in choices.items():
+        if options.get(name, allowed[0]) not in allowed:
+            raise BadRequest(f"lockgate.{name}: must be one of {', '.join(allowed)}")
     if not isinstance(options.get("draft", 7), int | str):
         raise BadRequest("lockgate.draft: must be 4, 6, 7, 2019-09 or 2020-12")
 

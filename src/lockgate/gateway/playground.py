@@ -13,14 +13,17 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
-from lockgate.delivery.durable import Readers
+from lockgate.delivery.readers import Readers
 from lockgate.errors import BadRequest, StreamUnknown
+from lockgate.gateway.meta import StreamMeta, encode_meta
 from lockgate.store.base import StreamLog
 
 STATIC: Final = Path(__file__).parent / "static"
 #: Streams whose upstream text is kept, and how much of each: a demo looks at the newest.
 _KEPT_STREAMS: Final = 20
 _KEPT_BYTES: Final = 1024 * 1024
+# A copy is what upstream sent, as it came: no records of a gate.
+_COPY: Final = encode_meta(StreamMeta("raw"))
 
 #: No script, style or connection but our own: what the model writes is shown, never run.
 _PAGE_HEADERS: Final = {
@@ -70,7 +73,7 @@ class UpstreamCopies:
             self._open[stream_id][0].put_nowait(None)
 
     async def _write(self, stream_id: str, queue: asyncio.Queue[bytes | None]) -> None:
-        epoch = await self.log.create(stream_id, b"", owner="copies")
+        epoch = await self.log.create(stream_id, _COPY, owner="copies")
         self._kept.append(stream_id)
         if len(self._kept) > _KEPT_STREAMS:
             await self.log.delete(self._kept.pop(0))

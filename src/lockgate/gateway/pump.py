@@ -103,6 +103,9 @@ class Pump:
             _log.exception("stream %s: the pump failed", self.stream_id)
             self._failure = up.Failed(InternalError.code, "an internal error ended this stream; see the gateway's log")
             self._ended = Ended.BROKEN
+        finally:
+            for channel in self._channels.values():
+                channel.abandon()
         return await self._finish_stream()
 
     async def _pump(self) -> None:
@@ -157,10 +160,7 @@ class Pump:
         if self._trace is not None:
             self._trace(name, data)
         channel = self._channel(name)
-        records = channel.feed(data, read_s)
-        if channel.deferred is not None:
-            assert channel.schema is not None
-            records += channel.settle(await self._helper.complaint(channel.schema, channel.deferred), read_s)
+        records = await channel.judge(data, read_s, self._helper)
         if channel.state == "halted":
             self._violation = records[-1].errors[0].code
             self._ended = Ended.STOPPED

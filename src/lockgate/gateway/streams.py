@@ -17,6 +17,7 @@ import msgspec
 
 from lockgate.errors import Busy, Cancelled, Forbidden, OwnerGone, StoreError, StreamClosed
 from lockgate.gateway.helper import Helper
+from lockgate.gateway.meta import StreamMeta, decode_meta, encode_meta
 from lockgate.gateway.plan import Plan
 from lockgate.gateway.pump import Pump, owner_gone_record
 from lockgate.observe.metrics import Meters
@@ -32,14 +33,8 @@ LEASE_S: Final = 3.0
 BEAT_S: Final = 1.0
 #: Streams of dead nodes that are ended in one round; the next round follows in a second.
 _ORPHANS_A_ROUND: Final = 200
-
-
-class StreamMeta(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the log keeps about a stream beside its records."""
-
-    model: str
-    token_sha256: str
-    schema: str = ""
+#: Longest wait for a stream that was cancelled to write its end.
+_END_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +70,7 @@ class Streams:
         self._pumps: dict[str, tuple[Pump, asyncio.Task[None]]] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._is_draining = False
-        self._helper = Helper()
+        self.helper = Helper()
 
     @property
     def open_count(self) -> int:
@@ -112,7 +107,7 @@ class Streams:
             task.cancel()
         if self._pumps:
             await asyncio.wait([task for _, task in self._pumps.values()], timeout=5)
-        self._helper.close()
+        self.helper.close()
         await self._provider.close()
         await self._log.shut()
 
@@ -151,11 +146,17 @@ class Streams:
             raise Busy(f"{self._max_open} streams are open already (server.max_open_streams): try again in a moment")
         stream_id, token = secrets.token_urlsafe(18), secrets.token_urlsafe(24)
         schema = plan.content.id if plan.content is not None else ""
-        meta = StreamMeta(str(plan.body["model"]), hashlib.sha256(token.encode()).hexdigest(), schema)
-        epoch = await self._log.create(stream_id, msgspec.json.encode(meta), owner=self.owner)
+        meta = StreamMeta(
+            model=str(plan.body["model"]),
+            token_sha256=hashlib.sha256(token.encode()).hexdigest(),
+            schema=schema,
+            framing=plan.judging.framing,
+            elements=plan.judging.elements,
+        )
+        epoch = await self._log.create(stream_id, encode_meta(meta), owner=self.owner)
         trace = self._trace(stream_id, plan)
         pump = Pump(
-            stream_id, plan, self._provider, self._log, self._meters, epoch=epoch, helper=self._helper, trace=trace
+            stream_id, plan, self._provider, self._log, self._meters, epoch=epoch, helper=self.helper, trace=trace
         )
         self._meters.stream_opened()
         task = asyncio.create_task(self._run(pump), name=f"pump {stream_id}")
@@ -182,9 +183,18 @@ class Streams:
             found[0].interrupt(Cancelled)
         return found is not None
 
+    async def end(self, stream_id: str) -> bool:
+        """Cancel a stream and wait for its end; False if it is not running here, or does not end in time."""
+        found = self._pumps.get(stream_id)
+        if found is None:
+            return False
+        found[0].interrupt(Cancelled)
+        done, _ = await asyncio.wait([found[1]], timeout=_END_S)
+        return bool(done)
+
     async def check_token(self, stream_id: str, token: str) -> None:
         """Raises ``Forbidden`` unless the token is the one that came with the stream's creation."""
-        meta = msgspec.json.decode((await self._log.head(stream_id)).meta, type=StreamMeta)
+        meta = decode_meta((await self._log.head(stream_id)).meta)
         given = hashlib.sha256(token.encode()).hexdigest()
         if not hmac.compare_digest(given, meta.token_sha256):
             raise Forbidden("the token is missing or wrong: send Authorization: Bearer <token of POST /v1/streams>")
@@ -192,7 +202,7 @@ class Streams:
     async def status(self, stream_id: str) -> dict[str, Any]:
         """What is known of a stream, as JSON values."""
         head = await self._log.head(stream_id)
-        meta = msgspec.json.decode(head.meta, type=StreamMeta)
+        meta = decode_meta(head.meta)
         end = await self._end_of(stream_id, head)
         return {
             "id": stream_id,

@@ -13,6 +13,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 # From well under what a person notices to the limits that the project promises to stay below: 100 ms and 500 ms.
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
+# Records: from caught up to a whole long document in single deltas.
+_RECORDS: Final = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0, 100_000.0)
+# Bytes per second: models write some hundreds, replays some millions.
+_RATES: Final = (30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 1e6, 1e7)
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -31,30 +36,50 @@ class Meters:
     def __init__(self, groups: Groups | None = None) -> None:
         self._groups = groups or Groups()
         self._registry = CollectorRegistry()
-        registry = self._registry
-        self._released = Counter("lockgate_chunks_released", "Chunks released by the gate.", registry=registry)
-        self._released_bytes = Counter("lockgate_released_bytes", "Bytes released by the gate.", registry=registry)
-        self._violations = Counter(
-            "lockgate_violations", "Violations by code and schema keyword.", ["code", "keyword"], registry=registry
+        self._make_chunk_metrics()
+        self._make_validation_errors()
+        self._make_connection_health()
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(f"lockgate_{name}", text, labels, registry=self._registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"lockgate_{name}", text, registry=self._registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...] = _SECONDS, labels: tuple[str, ...] = ()
+    ) -> Histogram:
+        return Histogram(f"lockgate_{name}", text, labels, buckets=buckets, registry=self._registry)
+
+    # -- monitoring.chunkMetrics -----------------------------------------------------------------------------------
+
+    def _make_chunk_metrics(self) -> None:
+        self._received = self._counter("chunks_received", "Pieces of text that came from upstream or were pushed.")
+        self._received_bytes = self._counter("received_bytes", "Bytes of text received; rate() is the ingestion rate.")
+        self._released = self._counter("chunks_released", "Chunks released by the gate.")
+        self._released_bytes = self._counter("released_bytes", "Bytes released by the gate.")
+        self._delivered = self._counter("chunks_delivered", "Envelopes, elements, snapshots or texts sent to readers.")
+        self._held = self._gauge("held_bytes", "Bytes received and not released, of the streams that are open now.")
+        self._rate = self._histogram(
+            "stream_ingestion_bytes_per_second", "Text received per second, by stream, told at its end.", _RATES
         )
-        self._gap = Histogram(
-            "lockgate_chunk_gap_seconds",
+        self._gap = self._histogram(
+            "chunk_gap_seconds",
             "Time between two chunks of one stream: as they came from upstream, and as they left for a reader.",
-            ["side"],
-            buckets=_SECONDS,
-            registry=registry,
+            labels=("side",),
         )
         self._upstream_gap = self._gap.labels("upstream")
         self._reader_gap = self._gap.labels("reader")
-        self._latency = Histogram(
-            "lockgate_chunk_latency_seconds",
+        self._latency = self._histogram(
+            "chunk_latency_seconds",
             "From reading a chunk's last byte from upstream to writing it to a reader that is at the tail.",
-            buckets=_SECONDS,
-            registry=registry,
         )
-        self._readers = Gauge("lockgate_open_readers", "Readers connected now.", registry=registry)
-        self._streams = Gauge("lockgate_open_streams", "Streams being generated now.", registry=registry)
-        self._ended = Counter("lockgate_streams_ended", "Streams by outcome.", ["outcome"], registry=registry)
+
+    def chunk_received(self, length: int) -> None:
+        """A piece of text came from upstream, or from a producer."""
+        if self._groups.chunk_metrics:
+            self._received.inc()
+            self._received_bytes.inc(length)
 
     def chunk_released(self, length: int, upstream_gap_s: float | None) -> None:
         """A chunk of ``length`` bytes passed the gate, ``upstream_gap_s`` after the one before it."""
@@ -64,10 +89,20 @@ class Meters:
             if upstream_gap_s is not None:
                 self._upstream_gap.observe(upstream_gap_s)
 
-    def violated(self, code: str, schema_path: str) -> None:
-        if self._groups.validation_errors:
-            keyword = schema_path.rpartition("/")[2] if code == "schema_violation" else ""
-            self._violations.labels(code, _bounded(keyword)).inc()
+    def held(self, change: int) -> None:
+        """So many bytes more are held; fewer, if negative."""
+        if self._groups.chunk_metrics and change:
+            self._held.inc(change)
+
+    def ingested(self, length: int, seconds: float) -> None:
+        """A stream is over: what it brought, and the time from its first piece of text to its last."""
+        if self._groups.chunk_metrics and seconds > 0:
+            self._rate.observe(length / seconds)
+
+    def delivered_chunks(self, count: int) -> None:
+        """So many items were written to a reader."""
+        if self._groups.chunk_metrics:
+            self._delivered.inc(count)
 
     def delivered(self, *, latency_s: float | None, gap_s: float | None) -> None:
         """A chunk was written to a reader at the tail; None where there is nothing to compare with."""
@@ -77,6 +112,46 @@ class Meters:
             if gap_s is not None:
                 self._reader_gap.observe(gap_s)
 
+    # -- monitoring.validationErrors -------------------------------------------------------------------------------
+
+    def _make_validation_errors(self) -> None:
+        self._violations = self._counter("violations", "Violations by code and schema keyword.", ("code", "keyword"))
+        self._validations = self._counter(
+            "validations",
+            "Documents judged to their end: ok, or failed, and by which code.",
+            ("result", "code"),
+        )
+        self._partial = self._counter(
+            "partial_parse_errors", "Documents that stopped being JSON before their end, by code.", ("code",)
+        )
+
+    def violated(self, code: str, schema_path: str) -> None:
+        if self._groups.validation_errors:
+            keyword = schema_path.rpartition("/")[2] if code == "schema_violation" else ""
+            self._violations.labels(code, _bounded(keyword)).inc()
+            if code in _SYNTAX:
+                self._partial.labels(code).inc()
+
+    def validated(self, code: str) -> None:
+        """A document was judged to its end: ``""`` for a proven one, else the code of what failed."""
+        if self._groups.validation_errors:
+            self._validations.labels("failed" if code else "ok", code).inc()
+
+    # -- monitoring.connectionHealth -------------------------------------------------------------------------------
+
+    def _make_connection_health(self) -> None:
+        self._readers = self._gauge("open_readers", "Readers connected now.")
+        self._streams = self._gauge("open_streams", "Streams being generated now.")
+        self._ended = self._counter("streams_ended", "Streams by outcome.", ("outcome",))
+        self._handshake = self._histogram("handshake_seconds", "From a reader's request to its answer's first byte.")
+        self._reconnects = self._counter("reconnects", "Readers that came back with an offset, to go on.")
+        self._distance = self._histogram(
+            "resume_distance_records", "Records between a reader's offset and the tail, when it came back.", _RECORDS
+        )
+        self._lag = self._histogram(
+            "reader_lag_records", "Records that a reader still has before it, at each read.", _RECORDS
+        )
+
     def reader_opened(self) -> None:
         if self._groups.connection_health:
             self._readers.inc()
@@ -84,6 +159,22 @@ class Meters:
     def reader_closed(self) -> None:
         if self._groups.connection_health:
             self._readers.dec()
+
+    def reader_resumed(self, distance_records: int) -> None:
+        """A reader came back, so many records behind the tail."""
+        if self._groups.connection_health:
+            self._reconnects.inc()
+            self._distance.observe(distance_records)
+
+    def reader_lag(self, records: int) -> None:
+        """A reader read, and so many records are still before it."""
+        if self._groups.connection_health:
+            self._lag.observe(records)
+
+    def shook_hands(self, seconds: float) -> None:
+        """A reader got the first byte of its answer, so long after its request."""
+        if self._groups.connection_health:
+            self._handshake.observe(seconds)
 
     def stream_opened(self) -> None:
         if self._groups.connection_health:
@@ -98,6 +189,11 @@ class Meters:
         """Everything, as ``/metrics`` shows it."""
         return generate_latest(self._registry)
 
+
+#: Violations that say that the text is no JSON, whatever the schema.
+_SYNTAX: Final = frozenset(
+    ["invalid_json", "invalid_utf8", "lone_surrogate", "duplicate_member", "number_out_of_range", "trailing_text"]
+)
 
 # fmt: off
 #: Keywords of all drafts that can be the last part of a schema path. A property name can stand there too, and names

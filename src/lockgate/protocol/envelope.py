@@ -2,12 +2,14 @@
 
 ``StreamResponse = { meta: {schema, sequence, totalChunks, channel, kind, ...}, data: [...], errors?: [...] }``
 
-The log stores :class:`Record`; an envelope is computed from it at read time, by ``delivery``. Wire names stand here and
-nowhere else.
+The log stores :class:`Record`; an envelope is computed from it at read time, by ``delivery``: of a record as it is, of
+several deltas in a row, of the elements that ended in them, or of the value so far. Wire names stand here and nowhere
+else.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -85,26 +87,36 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """One entry of the log, as stored (JSON, by :func:`encode_record`).
 
     Attributes:
-        kind: ``delta`` (released text), ``note`` (errors and feedback) or ``final`` (the last one of a stream).
+        kind: ``delta`` (released text), ``note`` (errors), ``restart`` (what the channel released so far no longer
+            counts, and its bytes are counted from 0 again; only where the caller allowed it) or ``final`` (the last one
+            of a stream).
         channel: Whose text; ``""`` for the whole stream.
         schema: ``name@version`` or ``inline@sha256:...``; ``""`` where there is no schema.
         sequence: Number of this chunk in its channel, from 0 without gaps. ``note`` and ``final`` repeat the number
             that the next chunk would have.
         start_byte: Released bytes of the channel before ``text``.
         text: The released text of a ``delta``.
-        ends: Byte after each finished element inside ``text``, counted in released bytes of the channel.
+        ends: Byte after each element that was finished here, counted in released bytes of the channel.
+        starts: First byte of each of them; it may lie in an earlier record.
+        first_element: Index of the first of them in its array.
+        held_bytes: Bytes that had come from upstream and were not released when this was written.
+        pushed: What a producer pushed, where ``text`` is not just that: nobody else has what is still held of it.
         errors: What went wrong at this point.
         final: Only of kind ``final``.
         read_s: When its last byte was read from upstream, in seconds since 1970, for measuring latency; 0 if unknown.
     """
 
-    kind: Literal["delta", "note", "final"]
+    kind: Literal["delta", "note", "restart", "final"]
     channel: str
     schema: str
     sequence: int
     start_byte: int = 0
     text: str = ""
     ends: list[int] = []
+    starts: list[int] = []
+    first_element: int = 0
+    held_bytes: int = 0
+    pushed: str = ""
     errors: list[Problem] = []
     final: StreamEnd | None = None
     read_s: float = 0.0
@@ -147,11 +159,16 @@ def decode_record(payload: bytes) -> Record:
     return _record.decode(payload)
 
 
-def envelope(record: Record) -> bytes:
-    """The record as its delta view shows it: one JSON object on one line, without a line end."""
+def envelope(record: Record, texts: Sequence[str] = ()) -> bytes:
+    """The record as the delta view shows it: one JSON object on one line, without a line end.
+
+    Args:
+        texts: Of a delta that is shown together with those after it: the texts of all, one string for each. Sequence
+            and ``at`` are those of the first.
+    """
     is_delta = record.kind == "delta"
     if is_delta:
-        data: list[Any] = [record.text]
+        data: list[Any] = list(texts) or [record.text]
     else:
         data = [record.final] if record.final is not None else []
     # A count is known once the stream is over; the final record carries the sum over all channels.
@@ -159,3 +176,63 @@ def envelope(record: Record) -> bytes:
     at = record.start_byte if is_delta else None
     meta = Meta(record.schema, record.sequence, total, record.channel, record.kind, at)
     return _json.encode(StreamResponse(meta, data, record.errors))
+
+
+def element_envelope(channel: str, schema: str, index: int, elements: Sequence[bytes]) -> bytes:
+    """Finished elements in a row, each as the JSON text that was released; ``sequence`` is the index of the first."""
+    meta = Meta(schema, index, 0, channel, "element")
+    return _json.encode(StreamResponse(meta, [msgspec.Raw(element) for element in elements]))
+
+
+def snapshot_envelope(channel: str, schema: str, sequence: int, value: bytes, at: int) -> bytes:
+    """The value so far, as JSON text.
+
+    Args:
+        sequence: Number that the next chunk of the channel will have.
+        at: Released bytes that the value was made of.
+    """
+    meta = Meta(schema, sequence, 0, channel, "snapshot", at)
+    return _json.encode(StreamResponse(meta, [msgspec.Raw(value)]))
+
+
+class Feedback(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``data`` of a ``note`` that tells how judging goes on, made at read time for readers that ask (``notes=1``).
+
+    Attributes:
+        state: ``open``, or the outcome of the stream.
+        path: JSON pointer to the value that is being written; absent without a schema.
+        members_done: Names of the finished members of the root object, at most the first hundred.
+        elements_done: Finished elements of the array that hands them out, or of a root array.
+        violations: Errors so far.
+        held_bytes: Bytes that came from upstream and are not judged yet.
+        progress: Chunks and bytes released.
+        health: What is known of upstream.
+    """
+
+    state: str
+    progress: Progress
+    health: Health
+    path: str | None = None
+    members_done: list[str] = []
+    elements_done: int = 0
+    violations: int = 0
+    held_bytes: int = 0
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How much was released."""
+
+    chunks: int
+    released_bytes: int
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether upstream still speaks. ``silent_s``: since it was last read from, as far as the log shows."""
+
+    upstream: Literal["flowing", "silent", "ended"]
+    silent_s: float
+
+
+def feedback_envelope(channel: str, schema: str, sequence: int, feedback: Feedback) -> bytes:
+    """A note with feedback."""
+    return _json.encode(StreamResponse(Meta(schema, sequence, 0, channel, "note"), [feedback]))

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
-from lockgate.delivery.durable import EventReader, Pace, Readers, where_to_start
+from lockgate.delivery.ask import Ask, offset_of
+from lockgate.delivery.events import EventReader, Pace
+from lockgate.delivery.forms import JsonForm
+from lockgate.delivery.readers import Readers
 from lockgate.delivery.views import RawView
 from lockgate.errors import BadRequest
 from lockgate.observe.metrics import Meters
@@ -87,7 +90,10 @@ async def connected(
     connection = Connection()
 
     def reading() -> asyncio.Task[None]:
-        reader = EventReader(log, "s", after, view=RawView(), pace=pace, meters=Meters(), readers=readers)
+        meters = Meters()
+        reader = EventReader(
+            log, "s", after, view=RawView(), form=JsonForm(), pace=pace, meters=meters, readers=readers
+        )
         return asyncio.create_task(reader.run(connection.receive, connection.send))
 
     try:
@@ -103,20 +109,22 @@ def test_records_go_out_as_they_are_committed() -> None:
         async with connected() as (writer, connection, (reading, readers)):
             task = reading()
             await connection.has(b"retry: 250\n")
-            await writer.write(1)
             await connection.has(b"event: control")
+            await writer.write(1)
+            await connection.has(b"event: control", times=2)
             await writer.write(2, 3, close=True)
             await asyncio.wait_for(task, 10)
             assert connection.items == [1, 2, 3]
             assert connection.is_ended
             assert [(event.event, event.last_event_id) for event in connection.events] == [
+                ("control", "0000_0000000000000000"),
                 ("data", "0001_0000000000000001"),
                 ("control", "0001_0000000000000001"),
                 ("data", "0001_0000000000000003"),
                 ("control", "0001_0000000000000003"),
             ]
             controls = [json.loads(event.data) for event in connection.events if event.event == "control"]
-            assert [control.get("streamClosed") for control in controls] == [None, True]
+            assert [control.get("streamClosed") for control in controls] == [None, None, True]
             assert all(control["upToDate"] for control in controls)
             assert readers.count == 0
 
@@ -223,12 +231,12 @@ def test_reading_starts_after_the_offset() -> None:
     ],
 )
 def test_where_to_start(offset: str | None, last_event_id: str | None, expected: Offset) -> None:
-    assert where_to_start(Offset(3, 9), offset=offset, last_event_id=last_event_id) == expected
+    assert offset_of(Ask(offset=offset, last_event_id=last_event_id), Offset(3, 9)) == expected
 
 
 def test_a_malformed_offset_says_what_one_looks_like() -> None:
     with pytest.raises(BadRequest, match="0000_0000000000000000"):
-        where_to_start(START, offset="yesterday", last_event_id=None)
+        offset_of(Ask(offset="yesterday"), START)
 
 
 def test_an_offset_of_a_later_owner_at_the_end_is_the_end() -> None:

@@ -1,0 +1,74 @@
+"""How items are packed: as JSON (streams of records, and JSON mode), as text, or as bytes.
+
+Spec: Durable Streams 5.8 (server-sent events of each content type) and 9.1 (JSON mode).
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from lockgate.delivery.views import Item
+
+JSON: Final = "application/json"
+_LINE_END: Final = re.compile(b"\r\n|\r|\n")
+
+
+class Form(Protocol):
+    """One way to pack items."""
+
+    #: Value of ``Stream-SSE-Data-Encoding``, if it has one.
+    encoding: str | None
+
+    def body(self, items: Sequence[Item]) -> bytes:
+        """The body of an answer."""
+        ...
+
+    def data(self, items: Sequence[Item]) -> bytes:
+        """The ``data`` lines of an event, each with its line end."""
+        ...
+
+
+class JsonForm:
+    """A JSON array of the items."""
+
+    encoding: str | None = None
+
+    def body(self, items: Sequence[Item]) -> bytes:
+        return b"[%b]" % b",".join([item.data for item in items])
+
+    def data(self, items: Sequence[Item]) -> bytes:
+        return b"data:%b\n" % self.body(items)
+
+
+class TextForm:
+    """The items one after the other; an event has one ``data`` line for each of theirs."""
+
+    encoding: str | None = None
+
+    def body(self, items: Sequence[Item]) -> bytes:
+        return b"".join([item.data for item in items])
+
+    def data(self, items: Sequence[Item]) -> bytes:
+        # A reader strips one leading space, so a line that begins with one gets another.
+        lines = _LINE_END.split(self.body(items))
+        return b"".join([b"data:%b%b\n" % (b" " if line.startswith(b" ") else b"", line) for line in lines])
+
+
+class BytesForm(TextForm):
+    """The items one after the other; base64 in events, which carry text only."""
+
+    encoding: str | None = "base64"
+
+    def data(self, items: Sequence[Item]) -> bytes:
+        return b"data:%b\n" % base64.b64encode(self.body(items))
+
+
+def form_of(content_type: str) -> Form:
+    """The form of a stream's content type."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == JSON:
+        return JsonForm()
+    return TextForm() if kind.startswith("text/") else BytesForm()

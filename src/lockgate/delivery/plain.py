@@ -1,0 +1,122 @@
+"""The face of plain text: the released bytes of one channel, as they are, while they come.
+
+A clean end says that the document is complete; whatever else becomes of the stream, the connection is broken off, since
+plain text has no other way to say so. It is resumed by the bytes that a reader has (``at``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from lockgate.delivery.events import STUCK_S, Pace
+from lockgate.delivery.readers import Client, Readers, Receive, Send
+from lockgate.errors import StreamUnknown
+from lockgate.observe.metrics import Meters
+from lockgate.protocol.envelope import Record, decode_record
+from lockgate.protocol.lifecycle import Outcome
+from lockgate.protocol.offsets import Offset
+from lockgate.store.base import StreamLog
+
+
+class TextReader:
+    """One connection.
+
+    Args:
+        after: The record before the one that holds the first byte wanted.
+        skip_bytes: Bytes of that record's text to leave out.
+    """
+
+    def __init__(
+        self,
+        log: StreamLog,
+        stream_id: str,
+        after: Offset,
+        *,
+        channel: str,
+        skip_bytes: int,
+        pace: Pace,
+        meters: Meters,
+        readers: Readers,
+    ) -> None:
+        self.stream_id = stream_id
+        self._log = log
+        self._after = after
+        self._channel = channel
+        self._skip_bytes = skip_bytes
+        self._pace = pace
+        self._meters = meters
+        self._readers = readers
+        self._client = Client()
+        self._is_dropped = False
+        self._is_taken_back = False
+        self._news = asyncio.Event()
+        self._begun_s = time.monotonic()
+
+    def drop(self) -> None:
+        """Break the connection off without a word."""
+        self._is_dropped = True
+        self._news.set()
+
+    async def run(self, receive: Receive, send: Send) -> None:
+        """Serve it."""
+        self._readers.add(self)
+        try:
+            async with self._log.watch(self.stream_id) as self._news:
+                self._client.watch(receive, self._news.set)
+                try:
+                    await self._serve(send)
+                finally:
+                    self._client.unwatch()
+        except StreamUnknown:
+            pass  # deleted meanwhile; the client's next request is told
+        finally:
+            self._readers.discard(self)
+
+    async def _serve(self, send: Send) -> None:
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"cache-control", b"no-cache, no-transform"),
+            (b"x-accel-buffering", b"no"),
+            (b"x-content-type-options", b"nosniff"),
+            (b"cross-origin-resource-policy", b"cross-origin"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._write(send, b"")
+        self._meters.shook_hands(time.monotonic() - self._begun_s)
+        while not (self._client.is_gone or self._is_dropped or self._is_taken_back):
+            self._news.clear()
+            page = await self._log.read(self.stream_id, self._after, max_bytes=self._pace.max_read_bytes)
+            records = [decode_record(entry.payload) for entry in page.entries]
+            if page.entries:
+                await self._deliver(send, records)
+                self._after = page.entries[-1].offset
+            if page.is_closed and self._after.records == page.tail.records:
+                if records and _is_complete(records[-1]):
+                    await self._write(send, b"", more=False)
+                return  # else without the end of the body: the server breaks the connection off
+            if not page.entries:
+                await self._news.wait()  # the client's leaving and the stream's end both wake it
+
+    async def _deliver(self, send: Send, records: list[Record]) -> None:
+        text = bytearray()
+        for record in records:
+            if record.channel == self._channel:
+                if record.kind == "restart":
+                    self._is_taken_back = True  # what this reader has no longer counts, and text cannot say so
+                    break
+                text += record.text.encode()
+        data = bytes(text[self._skip_bytes :])
+        if text:
+            self._skip_bytes = 0
+        if data:
+            await self._write(send, data)
+            self._meters.delivered_chunks(1)
+
+    async def _write(self, send: Send, data: bytes, *, more: bool = True) -> None:
+        async with asyncio.timeout(STUCK_S):
+            await send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+def _is_complete(record: Record) -> bool:
+    return record.final is not None and record.final.state == Outcome.COMPLETE

@@ -1,0 +1,51 @@
+"""What the log keeps about a stream beside its records."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from lockgate.gate.events import Framing
+
+
+class StreamMeta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One stream, as it was created.
+
+    Attributes:
+        kind: ``pulled`` from a provider by this gateway, ``pushed`` by producers through a gate, or ``raw``: whatever
+            producers push, without a gate.
+        model: Model that was asked for.
+        token_sha256: Hash of the token that its creator got; empty where everybody who knows the id may write.
+        schema: Id of the schema of its content.
+        framing, elements: How its content is framed, and the array whose elements are handed out.
+        content_type: Of what is read.
+        config: What a second PUT must repeat to be the same.
+        options: Of a pushed stream: the ``lockgate`` section that its gate is made from, at any node.
+    """
+
+    kind: Literal["pulled", "pushed", "raw"] = "pulled"
+    model: str = ""
+    token_sha256: str = ""
+    schema: str = ""
+    framing: Framing = "json"
+    elements: str | None = None
+    content_type: str = "application/json"
+    config: dict[str, str] = {}
+    options: dict[str, Any] = {}
+
+    @property
+    def has_elements(self) -> bool:
+        return self.elements is not None or self.framing == "ndjson"
+
+
+_decoder: Final = msgspec.json.Decoder(StreamMeta)
+
+
+def decode_meta(text: bytes) -> StreamMeta:
+    """Read what :func:`encode_meta` wrote."""
+    return _decoder.decode(text)
+
+
+def encode_meta(meta: StreamMeta) -> bytes:
+    return msgspec.json.encode(meta)
