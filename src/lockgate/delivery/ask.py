@@ -146,6 +146,8 @@ def _check_place(ask: Ask) -> None:
     if ask.live != "no" and not said and not ask.is_event_source:
         # Durable Streams 5.7 and 5.8; only an EventSource, which cannot know any, begins without one.
         raise BadRequest(f"offset: live={ask.live} needs one; -1 is the start, now the tail")
+    if ask.view == "text" and ask.notes:
+        raise BadRequest("notes=1: is for envelopes; view=text has none, use view=delta")
     if ask.live == "long-poll" and ask.plain_events:
         raise BadRequest("events=plain: is for live=sse")
 

@@ -244,7 +244,7 @@ class TextView(_RecordView):
 
 
 class SnapshotView(_RecordView):
-    """The value so far, once for each read that changed it, errors and the final record.
+    """The value so far, at the start and after each read that changed it, errors and the final record.
 
     Args:
         grow: Makes what keeps a text and tells its value.
@@ -263,13 +263,11 @@ class SnapshotView(_RecordView):
 
     def remember(self, entries: Sequence[Entry]) -> None:
         for _, record in self._records(entries):
-            self._take(record)
-        for grown in self._channels.values():
-            grown.shown = grown.bytes  # an uninterrupted reader had it
+            self._take(record)  # and not told apart from what is new: a reader that comes back gets the value at once
 
     def show(self, entries: Sequence[Entry]) -> list[Item]:
         items: list[Item] = []
-        last = Offset(0, 0)
+        last: Offset | None = None  # before the first delta of a read, a reader stays where it was
         for offset, record in self._records(entries):
             if record.kind != "delta":
                 items += self._snapshots(last)
@@ -290,8 +288,8 @@ class SnapshotView(_RecordView):
             grown = self._channels[record.channel] = _Grown(self._grow() if record.schema else _Plain())
         grown.take(record, self._max_bytes)
 
-    def _snapshots(self, offset: Offset) -> list[Item]:
-        """Of every channel that changed; only the last brings the offset, so that none is lost between them."""
+    def _snapshots(self, offset: Offset | None) -> list[Item]:
+        """Of every channel that changed. What is lost with a connection is shown again when its reader is back."""
         found = []
         for channel, grown in self._channels.items():
             if grown.shown < grown.bytes and grown.text is not None:
@@ -299,8 +297,9 @@ class SnapshotView(_RecordView):
                 value = grown.text.value()
                 if value is not None and value != grown.value:
                     grown.value = value
-                    found.append(snapshot_envelope(channel, grown.schema, grown.chunks, value, grown.bytes))
-        return [Item(offset if data is found[-1] else None, data) for data in found]
+                    data = snapshot_envelope(channel, grown.schema, grown.chunks, value, grown.bytes)
+                    found.append(Item(offset, data))
+        return found
 
 
 class _Grown:

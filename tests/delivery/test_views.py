@@ -1,0 +1,245 @@
+"""Views: a resumed one equals an uninterrupted one, from every offset, whatever was dropped in between (P4)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+from typing import Any
+
+import pytest
+
+from lockgate.delivery.seek import Seeker
+from lockgate.delivery.views import DeltaView, ElementsView, Item, SnapshotView, TextView, View, WithNotes
+from lockgate.gate.growth import Growth
+from lockgate.gate.limits import Limits
+from lockgate.gate.values import value_of
+from lockgate.protocol.offsets import START, Offset
+from tests.delivery.streams import Made, make
+
+SEEDS = int(os.environ.get("LOCKGATE_RESUME_SEEDS", "12"))
+VIEWS = ("delta", "elements", "snapshot", "text")
+
+
+def view_of(name: str, *, notes: bool) -> View:
+    view: View
+    match name:
+        case "delta":
+            view = DeltaView()
+        case "elements":
+            view = ElementsView("content")
+        case "snapshot":
+            view = SnapshotView(None, grow=Growth, pause_s=0.0, max_bytes=2**20)
+        case _:
+            view = TextView("content")
+    return WithNotes(view, channel=None, grow=lambda: Growth(keeps_text=False)) if notes else view
+
+
+class Reader:
+    """Reads pages of random sizes, and loses its connection at random: within a page, or after it."""
+
+    def __init__(self, made: Made, name: str, rng: random.Random, *, drops: int, notes: bool) -> None:
+        self._made = made
+        self._name = name
+        self._rng = rng
+        self._drops = drops
+        self._notes = notes
+        self.items: list[Any] = []
+
+    async def read(self, after: Offset) -> list[Any]:
+        position: Offset | None = after
+        while position is not None:
+            position = await self._connection(position)
+        return self.items
+
+    async def _connection(self, after: Offset) -> Offset | None:
+        """One connection; answers where to go on, or None at the end."""
+        log, rng = self._made.log, self._rng
+        head = await log.head("s")
+        view = view_of(self._name, notes=self._notes)
+        await Seeker(log, "s", head).prepare(view, after)
+        while True:
+            page = await log.read("s", after, max_bytes=rng.choice([1, 100, 1000, 10**6]))
+            if not page.entries:
+                return None
+            items = view.show(page.entries)
+            if self._drops and rng.random() < 0.3:
+                self._drops -= 1
+                if rng.random() < 0.5:  # the whole page arrived: a named event is one
+                    self._take(items)
+                    return page.entries[-1].offset
+                return self._take_some(items, after)
+            self._take(items)
+            after = page.entries[-1].offset
+
+    def _take_some(self, items: list[Item], after: Offset) -> Offset:
+        """Only some events of a page arrived: plain events have an id each, and one without keeps the last."""
+        arrived = items[: self._rng.randrange(len(items) + 1)]
+        self._take(arrived)
+        return next((item.offset for item in reversed(arrived) if item.offset is not None), after)
+
+    def _take(self, items: list[Item]) -> None:
+        self.items += [json.loads(item.data) for item in items]
+
+
+def check(made: Made, name: str, after: int, items: list[Any]) -> None:
+    """Everything that is after the offset, once, in order; worked out from the records."""
+    if name == "text":
+        before = made.text("content", after)
+        assert before + "".join(items) == made.text("content")
+        return
+    shown = [item for item in items if not (item["meta"]["kind"] == "note" and "errors" not in item)]
+    assert [item["meta"]["kind"] for item in shown].count("final") == 1
+    assert shown[-1]["meta"]["kind"] == "final"
+    match name:
+        case "delta":
+            assert _chunks(shown) == made.chunks(after)
+        case "elements":
+            assert _elements(shown) == made.elements(after)
+        case "snapshot":
+            _check_snapshots(made, after, shown)
+
+
+def _chunks(items: list[Any]) -> list[tuple[str, int, str]]:
+    found = []
+    at: dict[str, int] = {}
+    for item in items[:-1]:
+        meta = item["meta"]
+        assert meta["at"] == at.setdefault(meta["channel"], meta["at"]), "bytes without gaps"
+        for count, text in enumerate(item["data"]):
+            found.append((meta["channel"], meta["sequence"] + count, text))
+            at[meta["channel"]] += len(text.encode())
+    return found
+
+
+def _elements(items: list[Any]) -> list[tuple[int, Any]]:
+    found = []
+    for item in items[:-1]:
+        assert item["meta"]["kind"] == "element"
+        found += list(enumerate(item["data"], item["meta"]["sequence"]))
+    return found
+
+
+def _check_snapshots(made: Made, after: int, items: list[Any]) -> None:
+    """Each is the value of the text that it says, none goes back, and the last of a channel that grew is the whole."""
+    last: dict[str, int] = {}
+    for item in items[:-1]:
+        channel, at = item["meta"]["channel"], item["meta"]["at"]
+        prefix = made.text(channel).encode()[:at]
+        assert item["data"][0] == value_of(prefix, Limits())
+        assert at >= last.get(channel, 0)
+        last[channel] = at
+    for channel in ("content", "tool/0"):
+        assert value_of(made.text(channel).encode()[: last[channel]], Limits()) == json.loads(made.text(channel))
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.timeout(600)
+def test_resumed_equals_uninterrupted_from_every_offset(name: str) -> None:
+    """Stream × every offset × random drops, page sizes and notes; seeded. LOCKGATE_RESUME_SEEDS sets how many."""
+
+    async def run() -> None:
+        for seed in range(SEEDS):
+            made = await make(seed)
+            for after in range(len(made.records) + 1):
+                rng = random.Random(f"{seed}/{after}")
+                reader = Reader(made, name, rng, drops=rng.randrange(4), notes=name != "text" and rng.random() < 0.3)
+                items = await reader.read(Offset(1, after) if after else START)
+                if after < len(made.records):
+                    check(made, name, after, items)
+                else:
+                    assert items == []
+
+    asyncio.run(run())
+
+
+def test_places_said_by_chunk_element_and_byte() -> None:
+    """Each leads to where the same thing said by offset leads; what does not exist is gone, never "up to date"."""
+    from lockgate.errors import OffsetGone
+
+    async def run() -> None:
+        for seed in range(20):
+            made = await make(seed)
+            head = await made.log.head("s")
+            seeker = Seeker(made.log, "s", head)
+            for channel in ("content", "tool/0"):
+                chunks = made.chunks(0, channel)
+                for number in range(len(chunks) + 1):
+                    after = await seeker.chunk(channel, number)
+                    assert made.chunks(after.records, channel) == chunks[number:]
+                with pytest.raises(OffsetGone):
+                    await seeker.chunk(channel, len(chunks) + 1)
+                text = made.text(channel).encode()
+                for at in range(0, len(text) + 1, 7):
+                    after, skip = await seeker.byte(channel, at)
+                    rest = "".join(text for _, _, text in made.chunks(after.records, channel)).encode()
+                    assert rest[skip:] == text[at:]
+                with pytest.raises(OffsetGone):
+                    await seeker.byte(channel, len(text) + 1)
+            elements = made.elements(0)
+            for index in range(len(elements) + 1):
+                view = ElementsView("content", first=index)
+                after = await seeker.element("content", index)
+                await seeker.prepare(view, after)
+                page = await made.log.read("s", after, max_bytes=2**30)
+                items = [json.loads(item.data) for item in view.show(page.entries)]
+                assert _elements(items) == elements[index:]
+            with pytest.raises(OffsetGone):
+                await seeker.element("content", len(elements) + 1)
+
+    asyncio.run(run())
+
+
+def test_an_element_is_found_without_reading_the_whole_log() -> None:
+    """Preparing the elements view reads back to the element before, however long the log is."""
+
+    async def run() -> None:
+        made = await make(3)
+        reads = 0
+        original = made.log.read
+
+        async def counting(stream_id: str, after: Offset, *, max_bytes: int) -> Any:
+            nonlocal reads
+            page = await original(stream_id, after, max_bytes=max_bytes)
+            reads += len(page.entries)
+            return page
+
+        made.log.read = counting  # type: ignore[method-assign]
+        head = await made.log.head("s")
+        view = ElementsView("content")
+        last_end = max(number for number, record in enumerate(made.records, 1) if record.ends)
+        assert head.tail.records > last_end
+        await Seeker(made.log, "s", head).prepare(view, Offset(1, last_end))
+        assert reads <= 64
+
+    asyncio.run(run())
+
+
+def test_notes_tell_how_judging_goes_on() -> None:
+    """State, path, members done, elements, bytes held, progress, health; at the end the outcome."""
+
+    async def run() -> None:
+        made = await make(5)
+        now = [0.0]
+        view = WithNotes(DeltaView(), channel=None, grow=lambda: Growth(keeps_text=False), now=lambda: now[0])
+        notes = []
+        for number, record in enumerate(made.records):
+            now[0] = record.read_s or now[0]
+            page = await made.log.read("s", Offset(1, number) if number else START, max_bytes=1)
+            items = [json.loads(item.data) for item in view.show(page.entries)]
+            notes += [item for item in items if item["meta"]["kind"] == "note"]
+        for note in notes:
+            said = note["data"][0]
+            assert said["progress"]["released_bytes"] <= len(made.text(note["meta"]["channel"]).encode())
+        last = {note["meta"]["channel"]: note["data"][0] for note in notes}
+        rows = len(made.elements(0))
+        assert last["content"]["members_done"] == ["before", "rows", "after"]
+        assert last["content"].get("elements_done", 0) == rows
+        assert (last["content"]["state"], last["content"]["health"]["upstream"]) == ("complete", "ended")
+        first = next(note["data"][0] for note in notes if note["meta"]["channel"] == "content")
+        assert (first["state"], first["health"]["upstream"]) == ("open", "flowing")
+        now[0] += 60
+        assert [json.loads(item.data)["data"][0]["health"]["upstream"] for item in view.while_silent()] == ["ended"] * 2
+
+    asyncio.run(run())
