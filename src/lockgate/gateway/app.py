@@ -13,6 +13,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from lockgate import Limits, __version__
 from lockgate.config import Settings, upstream_key
@@ -153,6 +154,7 @@ class Gateway:
 
     def _make_app(self) -> App:
         api = FastAPI(title="lockgate", version=__version__, lifespan=self.lifespan, docs_url=None, redoc_url=None)
+        self._api = api
         # Said by hand: what matters here stands in headers and streams, which annotations do not say.
         api.openapi = openapi  # type: ignore[method-assign]
         api.add_exception_handler(LockgateError, _answer_error)
@@ -164,6 +166,10 @@ class Gateway:
             self._add_playground(api)
         app = with_cors(with_safety(api), self.settings.server.cors_origins)
         return with_safety(HostCheck(app, self.settings.server.allowed_hosts))
+
+    def routes(self) -> list[tuple[str, frozenset[str]]]:
+        """Path and methods of every route."""
+        return [(route.path, frozenset(route.methods or ())) for route in self._api.routes if isinstance(route, Route)]
 
     def _add_control(self, api: FastAPI) -> None:
         control = self._control

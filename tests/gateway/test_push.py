@@ -1,0 +1,172 @@
+"""Streams that producers push: the same gate, the same promises, from whichever node a push comes to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.gateway.nodes import Node, Reader, running
+
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name"],
+    "additionalProperties": False,
+}
+NOWHERE = "http://127.0.0.1:9/v1"  # nothing is asked of any provider here
+
+
+async def opened(session: aiohttp.ClientSession, node: Node, **options: Any) -> tuple[str, dict[str, str]]:
+    """A pushed stream: its path, and the headers that may write it."""
+    body = {"lockgate": {"source": "push", "schema": PERSON, **options}}
+    async with session.post(f"{node.url}/v1/streams", json=body) as response:
+        assert response.status == 201, await response.text()
+        made = await response.json()
+    return made["urls"]["stream"], {"Authorization": f"Bearer {made['token']}"}
+
+
+async def push(
+    session: aiohttp.ClientSession, url: str, text: str | list[str] | None, **headers: str
+) -> tuple[int, Any, bytes]:
+    data = json.dumps(text) if text is not None else None
+    async with session.post(url, data=data, headers={"Content-Type": "application/json", **headers}) as response:
+        return response.status, response.headers, await response.read()
+
+
+@pytest.mark.timeout(120)
+def test_pushes_go_through_the_gate(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(Node(tmp_path, NOWHERE)) as node, aiohttp.ClientSession() as session:
+            for check in (_complete, _violation, _incomplete, _who_may_write, _put, _deleted):
+                await asyncio.wait_for(check(node, session), 60)
+
+    asyncio.run(run())
+
+
+async def _complete(node: Node, session: aiohttp.ClientSession) -> None:
+    """A whole document in pieces, also inside an escape: released as it is judged, proven at the end."""
+    path, may = await opened(session, node)
+    for piece in ('{"na', ["me", '": "A\\'], "u00e9", '"'):
+        assert (await push(session, node.url + path, piece, **may))[0] == 204
+    status, headers, _ = await push(session, node.url + path, "}", **may, **{"Stream-Closed": "true"})
+    assert (status, headers["stream-closed"]) == (204, "true")
+    reader = await Reader(node.url + path).run()
+    assert reader.text() == '{"name": "A\\u00e9"}'
+    assert (reader.final["state"], reader.final["authority"]) == ("complete", "document")
+    assert (await push(session, node.url + path, None, **may, **{"Stream-Closed": "true"}))[0] == 204, "idempotent"
+    status, headers, _ = await push(session, node.url + path, "x", **may)
+    assert (status, headers["stream-closed"]) == (409, "true")
+
+
+async def _violation(node: Node, session: aiohttp.ClientSession) -> None:
+    """What breaks the schema is refused at its byte; what came before it stays, and the stream is closed."""
+    path, may = await opened(session, node)
+    status, headers, body = await push(session, node.url + path, '{"name": "A", "age": "x"}', **may)
+    error = json.loads(body)["error"]
+    assert (status, error["code"], error["path"], error["at"]) == (422, "schema_violation", "/age", 21)
+    assert headers["stream-closed"] == "true"
+    reader = await Reader(node.url + path).run()
+    assert (reader.text(), reader.final["state"]) == ('{"name": "A", "age": ', "halted")
+    assert (await push(session, node.url + path, "1}", **may))[0] == 409
+
+
+async def _incomplete(node: Node, session: aiohttp.ClientSession) -> None:
+    path, may = await opened(session, node)
+    assert (await push(session, node.url + path, '{"name": "A"', **may, **{"Stream-Closed": "true"}))[0] == 204
+    reader = await Reader(node.url + path).run()
+    assert (reader.final["state"], reader.errors[0]["code"]) == ("incomplete", "truncated")
+
+
+async def _who_may_write(node: Node, session: aiohttp.ClientSession) -> None:
+    """The token that came with the stream, and nobody else; pages of other origins not at all."""
+    path, may = await opened(session, node)
+    assert (await push(session, node.url + path, "{"))[0] == 403
+    assert (await push(session, node.url + path, "{", Authorization="Bearer other"))[0] == 403
+    assert (await push(session, node.url + path, "{", **may, Origin="https://evil.example"))[0] == 403
+    assert (await push(session, node.url + path, "", **may))[0] == 400, "an empty text appends nothing"
+    for body, words in ((b"{", b"not JSON"), (b'{"a": 1}', b"gated stream takes text"), (b"", b"body is empty")):
+        async with session.post(
+            node.url + path, data=body, headers={"Content-Type": "application/json", **may}
+        ) as response:
+            assert response.status == 400
+            assert words in await response.read()
+    async with session.post(node.url + path, data=b"{", headers={"Content-Type": "text/plain", **may}) as response:
+        assert response.status == 409
+    bad = {"lockgate": {"source": "push"}}
+    async with session.post(f"{node.url}/v1/streams", json=bad) as response:
+        assert (response.status, "lockgate.schema" in await response.text()) == (400, True)
+
+
+async def _put(node: Node, session: aiohttp.ClientSession) -> None:
+    """PUT with a schema is gated; without one it is refused, as long as raw streams are not switched on."""
+    url = f"{node.url}/v1/stream/by-name"
+    options = {"Content-Type": "application/json", "Lockgate-Options": json.dumps({"schema": PERSON})}
+    async with session.put(url, headers=options, data='"{\\"name\\""') as response:
+        assert (response.status, response.headers["location"]) == (201, url)
+    async with session.put(url, headers=options) as response:
+        assert response.status == 200
+    other = {**options, "Lockgate-Options": json.dumps({"schema": {"type": "object"}})}
+    async with session.put(url, headers=other) as response:
+        assert response.status == 409
+    assert (await push(session, url, ': "x"}', **{"Stream-Closed": "true"}))[0] == 204
+    assert (await Reader(url).run()).final["state"] == "complete"
+    rows: list[tuple[dict[str, str], int, bytes]] = [
+        ({"Content-Type": "application/json"}, 403, b"delivery.raw_streams"),
+        ({**options, "Lockgate-Options": "{"}, 400, b"Lockgate-Options: is not JSON"),
+        ({**options, "Lockgate-Options": '{"schema": {"type": "strin"}}'}, 400, b"lockgate.schema"),
+        ({**options, "Stream-TTL": "01"}, 400, b"Stream-TTL"),
+        ({**options, "Stream-Forked-From": "/v1/stream/x"}, 501, b"forks"),
+    ]
+    for headers, status, words in rows:
+        async with session.put(f"{node.url}/v1/stream/other", headers=headers) as response:
+            assert (response.status, words in await response.read()) == (status, True), headers
+
+
+async def _deleted(node: Node, session: aiohttp.ClientSession) -> None:
+    path, may = await opened(session, node)
+    async with session.delete(node.url + path) as response:
+        assert response.status == 403
+    async with session.delete(node.url + path, headers=may) as response:
+        assert response.status == 204
+    assert (await push(session, node.url + path, "{", **may))[0] == 404
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("release", ["prefix", "document"])
+def test_two_nodes_and_an_idempotent_producer(tmp_path: Path, release: str) -> None:
+    """Each push to a random node, some of them twice: one document, every byte once; also what a gate still held."""
+    name = "".join(random.Random(4).choice('ab\\"é😀\n') for _ in range(300))
+    text = json.dumps({"name": name})
+    rng = random.Random(release)
+
+    async def run() -> None:
+        first, second = Node(tmp_path, NOWHERE), Node(tmp_path, NOWHERE)
+        async with running(first), running(second), aiohttp.ClientSession() as session:
+            path, may = await opened(session, first, release=release)
+            at = seq = 0
+            while at < len(text):
+                end = at + rng.randrange(1, 9)
+                producer = {"Producer-Id": "p", "Producer-Epoch": "0", "Producer-Seq": str(seq)}
+                if end >= len(text):
+                    producer["Stream-Closed"] = "true"
+                for attempt in range(1 + (rng.random() < 0.3)):
+                    node = rng.choice([first, second])
+                    status, headers, _ = await push(session, node.url + path, text[at:end], **may, **producer)
+                    assert (status, headers["producer-seq"]) == (204 if attempt else 200, str(seq))
+                at, seq = end, seq + 1
+            gap = {"Producer-Id": "p", "Producer-Epoch": "0", "Producer-Seq": str(seq + 5)}
+            status, headers, _ = await push(session, first.url + path, "x", **may, **gap)
+            assert status == 409
+            for node in (first, second):
+                reader = await Reader(node.url + path).run()
+                assert reader.text() == text
+                assert reader.final["state"] == "complete"
+                assert reader.final["channels"]["content"]["released_bytes"] == len(text.encode())
+
+    asyncio.run(run())
