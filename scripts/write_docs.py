@@ -17,6 +17,7 @@ from pydantic import BaseModel
 import lockgate
 from lockgate import errors
 from lockgate.config import Settings
+from lockgate.observe.metrics import Meters
 from lockgate.protocol.lifecycle import Ended, Finish, outcome
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
@@ -136,6 +137,22 @@ def api_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def metrics_page() -> str:
+    """Every metric, from the code that counts."""
+    lines = [
+        "# Metrics",
+        "",
+        "`GET /metrics`, Prometheus' text format. A group that is switched off (`monitoring.*`) stays at zero.",
+        "",
+        "| metric | type | labels | group | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for metric in Meters().all:
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
+        lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.group} | {_cell(metric.text)} |")
+    return "\n".join(lines) + "\n"
+
+
 def _methods(kind: type) -> Iterator[str]:
     for name, member in vars(kind).items():
         text = inspect.getdoc(member)
@@ -154,6 +171,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/settings.md": settings_page,
     "reference/outcomes.md": outcomes_page,
     "reference/library.md": api_page,
+    "reference/metrics.md": metrics_page,
 }
 
 

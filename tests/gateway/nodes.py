@@ -283,6 +283,19 @@ class Reader:
             assert control["streamNextOffset"] == self.last_id
             self.is_closed = bool(control.get("streamClosed"))
 
+    async def has(self, count: int, channel: str = "content") -> None:
+        """Wait until so many bytes of a channel were read."""
+        async with asyncio.timeout(DEADLINE_S):
+            while self._bytes(channel) < count:
+                self.grown.clear()
+                await self.grown.wait()
+
+    def _bytes(self, channel: str) -> int:
+        for one in reversed(self.envelopes):
+            if one["meta"]["kind"] == "delta" and one["meta"]["channel"] == channel:
+                return int(one["meta"]["at"]) + sum(len(text.encode()) for text in one["data"])
+        return 0
+
     # -- what was read -----------------------------------------------------------------------------------------
 
     def text(self, channel: str = "content") -> str:

@@ -270,7 +270,7 @@ async def _bad_requests(node: Node, _: Upstream) -> None:
                 assert words in error["message"], error
         async with session.post(f"{node.url}/v1/streams", data="{}", headers={"Host": "evil.example"}) as response:
             assert response.status == 421
-        # Pages of other origins may read, but not spend the key (rule 19); our own page may.
+        # Pages of other origins may read, but not spend the key (rule 37); our own page may.
         good = json.dumps({"model": "good", "messages": message})
         for origin, status in (("https://evil.example", 403), ("null", 403), (node.url, 201)):
             async with session.post(f"{node.url}/v1/streams", data=good, headers={"Origin": origin}) as response:
@@ -305,6 +305,17 @@ async def _watching(node: Node, _: Upstream) -> None:
     assert float(found["lockgate_open_streams"]) == 0
     assert float(found['lockgate_chunk_gap_seconds_count{side="upstream"}']) > 0
     assert float(found["lockgate_chunk_latency_seconds_count"]) > 0
+    assert float(found["lockgate_chunks_received_total"]) >= float(found["lockgate_chunks_released_total"]) > 0
+    assert float(found["lockgate_chunks_delivered_total"]) > 0
+    assert float(found["lockgate_held_bytes"]) == 0
+    assert float(found["lockgate_stream_ingestion_bytes_per_second_count"]) > 0
+    assert float(found['lockgate_validations_total{code="",result="ok"}']) > 0
+    assert float(found['lockgate_validations_total{code="trailing_text",result="failed"}']) == 1
+    assert float(found['lockgate_partial_parse_errors_total{code="invalid_json"}']) == 1
+    assert float(found["lockgate_reconnects_total"]) > 0
+    assert float(found["lockgate_resume_distance_records_count"]) == float(found["lockgate_reconnects_total"])
+    assert float(found["lockgate_handshake_seconds_count"]) > 0
+    assert float(found["lockgate_reader_lag_records_count"]) > 0
     async with aiohttp.ClientSession() as session, session.get(f"{node.url}/") as response:
         assert response.status == 200
         assert (

@@ -6,7 +6,7 @@ A group that is switched off costs one test per call and leaves its metrics at z
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -30,40 +30,72 @@ class Groups:
     connection_health: bool = True
 
 
+class Metric(NamedTuple):
+    """One metric, as the documentation shows it."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    group: str
+    text: str
+
+
 class Meters:
     """All metrics of one gateway process."""
 
     def __init__(self, groups: Groups | None = None) -> None:
         self._groups = groups or Groups()
         self._registry = CollectorRegistry()
+        #: Every metric, for the documentation.
+        self.all: list[Metric] = []
         self._make_chunk_metrics()
         self._make_validation_errors()
         self._make_connection_health()
 
-    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+    def _counter(self, group: str, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        self.all.append(Metric(f"lockgate_{name}_total", "counter", labels, group, text))
         return Counter(f"lockgate_{name}", text, labels, registry=self._registry)
 
-    def _gauge(self, name: str, text: str) -> Gauge:
+    def _gauge(self, group: str, name: str, text: str) -> Gauge:
+        self.all.append(Metric(f"lockgate_{name}", "gauge", (), group, text))
         return Gauge(f"lockgate_{name}", text, registry=self._registry)
 
     def _histogram(
-        self, name: str, text: str, buckets: tuple[float, ...] = _SECONDS, labels: tuple[str, ...] = ()
+        self,
+        group: str,
+        name: str,
+        text: str,
+        buckets: tuple[float, ...] = _SECONDS,
+        labels: tuple[str, ...] = (),
     ) -> Histogram:
+        self.all.append(Metric(f"lockgate_{name}", "histogram", labels, group, text))
         return Histogram(f"lockgate_{name}", text, labels, buckets=buckets, registry=self._registry)
 
     # -- monitoring.chunkMetrics -----------------------------------------------------------------------------------
 
     def _make_chunk_metrics(self) -> None:
-        self._received = self._counter("chunks_received", "Pieces of text that came from upstream or were pushed.")
-        self._received_bytes = self._counter("received_bytes", "Bytes of text received; rate() is the ingestion rate.")
-        self._released = self._counter("chunks_released", "Chunks released by the gate.")
-        self._released_bytes = self._counter("released_bytes", "Bytes released by the gate.")
-        self._delivered = self._counter("chunks_delivered", "Envelopes, elements, snapshots or texts sent to readers.")
-        self._held = self._gauge("held_bytes", "Bytes received and not released, of the streams that are open now.")
+        self._received = self._counter(
+            "chunkMetrics", "chunks_received", "Pieces of text that came from upstream or were pushed."
+        )
+        self._received_bytes = self._counter(
+            "chunkMetrics", "received_bytes", "Bytes of text received; rate() is the ingestion rate."
+        )
+        self._released = self._counter("chunkMetrics", "chunks_released", "Chunks released by the gate.")
+        self._released_bytes = self._counter("chunkMetrics", "released_bytes", "Bytes released by the gate.")
+        self._delivered = self._counter(
+            "chunkMetrics", "chunks_delivered", "Envelopes, elements, snapshots or texts sent to readers."
+        )
+        self._held = self._gauge(
+            "chunkMetrics", "held_bytes", "Bytes received and not released, of the streams that are open now."
+        )
         self._rate = self._histogram(
-            "stream_ingestion_bytes_per_second", "Text received per second, by stream, told at its end.", _RATES
+            "chunkMetrics",
+            "stream_ingestion_bytes_per_second",
+            "Text received per second, by stream, told at its end.",
+            _RATES,
         )
         self._gap = self._histogram(
+            "chunkMetrics",
             "chunk_gap_seconds",
             "Time between two chunks of one stream: as they came from upstream, and as they left for a reader.",
             labels=("side",),
@@ -71,6 +103,7 @@ class Meters:
         self._upstream_gap = self._gap.labels("upstream")
         self._reader_gap = self._gap.labels("reader")
         self._latency = self._histogram(
+            "chunkMetrics",
             "chunk_latency_seconds",
             "From reading a chunk's last byte from upstream to writing it to a reader that is at the tail.",
         )
@@ -115,14 +148,20 @@ class Meters:
     # -- monitoring.validationErrors -------------------------------------------------------------------------------
 
     def _make_validation_errors(self) -> None:
-        self._violations = self._counter("violations", "Violations by code and schema keyword.", ("code", "keyword"))
+        self._violations = self._counter(
+            "validationErrors", "violations", "Violations by code and schema keyword.", ("code", "keyword")
+        )
         self._validations = self._counter(
+            "validationErrors",
             "validations",
             "Documents judged to their end: ok, or failed, and by which code.",
             ("result", "code"),
         )
         self._partial = self._counter(
-            "partial_parse_errors", "Documents that stopped being JSON before their end, by code.", ("code",)
+            "validationErrors",
+            "partial_parse_errors",
+            "Documents that stopped being JSON before their end, by code.",
+            ("code",),
         )
 
     def violated(self, code: str, schema_path: str) -> None:
@@ -140,16 +179,26 @@ class Meters:
     # -- monitoring.connectionHealth -------------------------------------------------------------------------------
 
     def _make_connection_health(self) -> None:
-        self._readers = self._gauge("open_readers", "Readers connected now.")
-        self._streams = self._gauge("open_streams", "Streams being generated now.")
-        self._ended = self._counter("streams_ended", "Streams by outcome.", ("outcome",))
-        self._handshake = self._histogram("handshake_seconds", "From a reader's request to its answer's first byte.")
-        self._reconnects = self._counter("reconnects", "Readers that came back with an offset, to go on.")
+        self._readers = self._gauge("connectionHealth", "open_readers", "Readers connected now.")
+        self._streams = self._gauge("connectionHealth", "open_streams", "Streams being generated now.")
+        self._ended = self._counter("connectionHealth", "streams_ended", "Streams by outcome.", ("outcome",))
+        self._handshake = self._histogram(
+            "connectionHealth", "handshake_seconds", "From a reader's request to its answer's first byte."
+        )
+        self._reconnects = self._counter(
+            "connectionHealth", "reconnects", "Readers that came back with an offset, to go on."
+        )
         self._distance = self._histogram(
-            "resume_distance_records", "Records between a reader's offset and the tail, when it came back.", _RECORDS
+            "connectionHealth",
+            "resume_distance_records",
+            "Records between a reader's offset and the tail, when it came back.",
+            _RECORDS,
         )
         self._lag = self._histogram(
-            "reader_lag_records", "Records that a reader still has before it, at each read.", _RECORDS
+            "connectionHealth",
+            "reader_lag_records",
+            "Records that a reader still has before it, at each read.",
+            _RECORDS,
         )
 
     def reader_opened(self) -> None:
