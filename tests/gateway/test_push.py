@@ -137,6 +137,36 @@ async def _deleted(node: Node, session: aiohttp.ClientSession) -> None:
     assert (await push(session, node.url + path, "{", **may))[0] == 404
 
 
+@pytest.mark.timeout(60)
+def test_raw_streams_hold_what_is_pushed(tmp_path: Path) -> None:
+    """Where they are switched on: JSON messages, text and bytes, without records of a gate."""
+
+    async def run() -> None:
+        settings = {"delivery__raw_streams": True, "store__kind": "memory"}
+        async with running(Node(tmp_path, NOWHERE, **settings)) as node, aiohttp.ClientSession() as session:
+            url = f"{node.url}/v1/stream/raw"
+            rows = [
+                ("application/json", b'[{"a": 1.0}, [2]]', b'[{"a":1.0},[2]]'),
+                ("text/plain", b"\xc3\xa9", b"\xc3\xa9"),
+            ]
+            for number, (kind, body, read) in enumerate(rows):
+                async with session.put(url + str(number), data=body, headers={"Content-Type": kind}) as response:
+                    assert response.status == 201
+                async with session.get(url + str(number)) as response:
+                    assert await response.read() == read
+                    assert response.headers["content-type"].startswith(kind)
+                async with session.get(f"{url}{number}?view=elements") as response:
+                    assert response.status == 400
+                async with session.get(f"{url}{number}/status") as response:
+                    assert (await response.json())["state"] == "open"
+                async with session.post(url + str(number), headers={"Stream-Closed": "true"}) as response:
+                    assert response.status == 204
+                async with session.get(f"{url}{number}/status") as response:
+                    assert (await response.json())["state"] == "closed"
+
+    asyncio.run(run())
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("release", ["prefix", "document"])
 def test_two_nodes_and_an_idempotent_producer(tmp_path: Path, release: str) -> None:

@@ -203,10 +203,11 @@ class Streams:
         """What is known of a stream, as JSON values."""
         head = await self._log.head(stream_id)
         meta = decode_meta(head.meta)
-        end = await self._end_of(stream_id, head)
+        end = await self._end_of(stream_id, head) if meta.kind != "raw" else None
+        without_end = "closed" if head.is_closed else "open"  # a raw stream has records of its own kind
         return {
             "id": stream_id,
-            "state": end.state if end is not None else "open",
+            "state": end.state if end is not None else without_end,
             "model": meta.model,
             "schema": meta.schema,
             "records": head.tail.records,
