@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from lockgate.delivery.notes import WithNotes
 from lockgate.delivery.seek import Seeker
-from lockgate.delivery.views import DeltaView, ElementsView, Item, SnapshotView, TextView, View, WithNotes
+from lockgate.delivery.views import DeltaView, ElementsView, Item, SnapshotView, TextView, View
 from lockgate.gate.growth import Growth
 from lockgate.gate.limits import Limits
 from lockgate.gate.values import value_of

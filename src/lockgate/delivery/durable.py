@@ -5,14 +5,13 @@ Spec: Durable Streams 5.6, 5.7 and 10.1.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lockgate.delivery.forms import Form
-from lockgate.delivery.readers import Client, Readers, Receive, Send
+from lockgate.delivery.readers import Reader, Readers, Receive, Send
 from lockgate.delivery.views import Item, View
 from lockgate.errors import StreamUnknown
 from lockgate.protocol.cursor import cursor_after
@@ -62,7 +61,7 @@ async def catch_up(
     return Answer(200, headers, form.body(items))
 
 
-class LongPoll:
+class LongPoll(Reader):
     """A read that waits for something to show: ``run`` answers it.
 
     Args:
@@ -84,50 +83,28 @@ class LongPoll:
         cursor: str | None,
         headers: dict[str, str],
     ) -> None:
-        self.stream_id = stream_id
-        self._log = log
+        super().__init__(log, stream_id, readers)
         self._after = after
         self._view = view
         self._form = form
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
-        self._readers = readers
         self._cursor = cursor
         self._headers = headers
-        self._client = Client()
-        self._is_dropped = False
-        self._news = asyncio.Event()
-
-    def drop(self) -> None:
-        """Break the connection off without a word."""
-        self._is_dropped = True
-        self._news.set()
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Wait and answer."""
-        self._readers.add(self)
         try:
-            answer = await self._wait(receive)
-        finally:
-            self._readers.discard(self)
+            async with self.connected(receive):
+                answer = await self._until(time.monotonic() + self._timeout_s)
+        except StreamUnknown:
+            answer = Answer(404, {**self._headers, "content-type": "application/json"}, _GONE)
         if answer is not None:
             await send_answer(send, answer)
 
-    async def _wait(self, receive: Receive) -> Answer | None:
-        """The answer; None if there is nobody to send it to."""
-        deadline_s = time.monotonic() + self._timeout_s
-        try:
-            async with self._log.watch(self.stream_id) as self._news:
-                self._client.watch(receive, self._news.set)
-                try:
-                    return await self._until(deadline_s)
-                finally:
-                    self._client.unwatch()
-        except StreamUnknown:
-            return Answer(404, {**self._headers, "content-type": "application/json"}, _GONE)
-
     async def _until(self, deadline_s: float) -> Answer | None:
-        while not (self._client.is_gone or self._is_dropped):
+        """The answer; None if there is nobody to send it to."""
+        while not self.is_over:
             self._news.clear()
             page = await self._log.read(self.stream_id, self._after, max_bytes=self._max_bytes)
             items = self._view.show(page.entries) if page.entries else []
@@ -138,11 +115,7 @@ class LongPoll:
             if items or is_over or left_s <= 0:
                 return self._answer(page, items)
             if not page.entries:
-                try:
-                    async with asyncio.timeout(left_s):
-                        await self._news.wait()
-                except TimeoutError:
-                    pass  # one more look, and then 204
+                await self._wait(left_s)
         return None
 
     def _answer(self, page: Page, items: list[Item]) -> Answer:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockgate.delivery.forms import Form
-from lockgate.delivery.readers import Client, Readers, Receive, Send
+from lockgate.delivery.readers import Reader, Readers, Receive, Send
 from lockgate.delivery.views import Item, View
 from lockgate.errors import StreamUnknown
 from lockgate.observe.metrics import Meters
@@ -47,7 +47,7 @@ class Pace:
     max_read_bytes: int
 
 
-class EventReader:
+class EventReader(Reader):
     """One connection: ``run`` serves it until its client leaves or the stream is closed and read.
 
     Args:
@@ -70,19 +70,14 @@ class EventReader:
         is_plain: bool = False,
         cursor: str | None = None,
     ) -> None:
-        self.stream_id = stream_id
-        self._log = log
+        super().__init__(log, stream_id, readers)
         self._after = after
         self._view = view
         self._form = form
         self._pace = pace
         self._meters = meters
-        self._readers = readers
         self._is_plain = is_plain
         self._cursor = cursor_after(time.time(), cursor)
-        self._news = asyncio.Event()
-        self._client = Client()
-        self._is_dropped = False
         self._quiet_since_s = 0.0
         self._last_data_s = 0.0
         self._begun_s = time.monotonic()
@@ -90,72 +85,40 @@ class EventReader:
         self._has_said_where = False  # in a control event
         self._has_said_end = False
 
-    def drop(self) -> None:
-        """Break the connection off without a word."""
-        self._is_dropped = True
-        self._news.set()
-
     async def run(self, receive: Receive, send: Send, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """Serve it."""
-        self._readers.add(self)
         try:
-            async with self._log.watch(self.stream_id) as news:
-                self._news = news
-                self._client.watch(receive, news.set)
-                try:
-                    await self._serve(send, headers)
-                finally:
-                    self._client.unwatch()
+            async with self.connected(receive):
+                await self._serve(send, headers)
         except StreamUnknown:
             pass  # deleted meanwhile: breaking off makes the client ask again, and then it is told
-        finally:
-            self._readers.discard(self)
 
     async def _serve(self, send: Send, headers: Iterable[tuple[bytes, bytes]]) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [*_STREAM_HEADERS, *headers]})
         # First bytes at once, so that the browser's `open` fires before the model's first token.
         await self._write(send, f"retry: {self._pace.retry_ms}\n: lockgate\n\n".encode())
         self._meters.shook_hands(time.monotonic() - self._begun_s)
-        loop = asyncio.get_running_loop()
-        heartbeat = loop.call_later(self._pace.heartbeat_s, self._wake)
-        try:
-            while not self._client.is_gone:
-                self._news.clear()
-                if self._is_dropped:
-                    return  # without the end of the body: the server breaks the connection off
-                page = await self._log.read(self.stream_id, self._after, max_bytes=self._pace.max_read_bytes)
-                if page.entries:
-                    await self._deliver(send, page)
-                if page.is_closed and self._after.records == page.tail.records:
-                    await self._finish(send)
-                    return
-                if page.entries:
-                    await self._pause()
-                    continue
-                self._is_live = True
-                await self._while_silent(send)
-                if heartbeat.when() <= loop.time():
-                    heartbeat = loop.call_later(self._pace.heartbeat_s, self._wake)
-                await self._news.wait()  # bounded by the heartbeat
-        finally:
-            heartbeat.cancel()
-
-    def _wake(self) -> None:
-        self._news.set()
+        while not self.is_over:  # then without the end of the body: the server breaks the connection off
+            self._news.clear()
+            page = await self._log.read(self.stream_id, self._after, max_bytes=self._pace.max_read_bytes)
+            if page.entries:
+                await self._deliver(send, page)
+            if page.is_closed and self._after.records == page.tail.records:
+                await self._finish(send)
+                return
+            if page.entries:
+                await self._pause()
+                continue
+            self._is_live = True
+            await self._while_silent(send)
+            await self._wait(max(0.0, self._quiet_since_s + self._pace.heartbeat_s - time.monotonic()))
 
     async def _pause(self) -> None:
         """Let some time pass before more is read, for views whose items are large; leaving ends it."""
         until_s = self._quiet_since_s + self._view.pause_s
-        while self._view.pause_s and not (self._client.is_gone or self._is_dropped):
-            left_s = until_s - time.monotonic()
-            if left_s <= 0:
-                return
+        while not self.is_over and (left_s := until_s - time.monotonic()) > 0:
             self._news.clear()
-            try:
-                async with asyncio.timeout(left_s):
-                    await self._news.wait()
-            except TimeoutError:
-                return
+            await self._wait(left_s)
 
     async def _write(self, send: Send, data: bytes, *, more: bool = True) -> None:
         async with asyncio.timeout(STUCK_S):

@@ -10,7 +10,7 @@ import asyncio
 import time
 
 from lockgate.delivery.events import STUCK_S, Pace
-from lockgate.delivery.readers import Client, Readers, Receive, Send
+from lockgate.delivery.readers import Reader, Readers, Receive, Send
 from lockgate.errors import StreamUnknown
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Record, decode_record
@@ -19,7 +19,7 @@ from lockgate.protocol.offsets import Offset
 from lockgate.store.base import StreamLog
 
 
-class TextReader:
+class TextReader(Reader):
     """One connection.
 
     Args:
@@ -39,39 +39,22 @@ class TextReader:
         meters: Meters,
         readers: Readers,
     ) -> None:
-        self.stream_id = stream_id
-        self._log = log
+        super().__init__(log, stream_id, readers)
         self._after = after
         self._channel = channel
         self._skip_bytes = skip_bytes
         self._pace = pace
         self._meters = meters
-        self._readers = readers
-        self._client = Client()
-        self._is_dropped = False
         self._is_taken_back = False
-        self._news = asyncio.Event()
         self._begun_s = time.monotonic()
-
-    def drop(self) -> None:
-        """Break the connection off without a word."""
-        self._is_dropped = True
-        self._news.set()
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Serve it."""
-        self._readers.add(self)
         try:
-            async with self._log.watch(self.stream_id) as self._news:
-                self._client.watch(receive, self._news.set)
-                try:
-                    await self._serve(send)
-                finally:
-                    self._client.unwatch()
+            async with self.connected(receive):
+                await self._serve(send)
         except StreamUnknown:
             pass  # deleted meanwhile; the client's next request is told
-        finally:
-            self._readers.discard(self)
 
     async def _serve(self, send: Send) -> None:
         headers = [
@@ -84,7 +67,7 @@ class TextReader:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._write(send, b"")
         self._meters.shook_hands(time.monotonic() - self._begun_s)
-        while not (self._client.is_gone or self._is_dropped or self._is_taken_back):
+        while not (self.is_over or self._is_taken_back):
             self._news.clear()
             page = await self._log.read(self.stream_id, self._after, max_bytes=self._pace.max_read_bytes)
             records = [decode_record(entry.payload) for entry in page.entries]
@@ -96,7 +79,7 @@ class TextReader:
                     await self._write(send, b"", more=False)
                 return  # else without the end of the body: the server breaks the connection off
             if not page.entries:
-                await self._news.wait()  # the client's leaving and the stream's end both wake it
+                await self._wait(self._pace.heartbeat_s)  # plain text has no sign of life; just look again
 
     async def _deliver(self, send: Send, records: list[Record]) -> None:
         text = bytearray()

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
 
 from lockgate.observe.metrics import Meters
+from lockgate.store.base import StreamLog
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-
-
-class Droppable(Protocol):
-    """A reader as far as this list needs it."""
-
-    stream_id: str
-
-    def drop(self) -> None:
-        """Break the connection off without a word."""
-        ...
 
 
 class Readers:
@@ -29,7 +21,7 @@ class Readers:
     def __init__(self, meters: Meters, *, limit: int) -> None:
         self._meters = meters
         self._limit = limit
-        self._open: dict[str, set[Droppable]] = {}
+        self._open: dict[str, set[Reader]] = {}
         self._count = 0
 
     @property
@@ -44,12 +36,12 @@ class Readers:
         """How many readers a stream has now."""
         return len(self._open.get(stream_id, ()))
 
-    def add(self, reader: Droppable) -> None:
+    def add(self, reader: Reader) -> None:
         self._open.setdefault(reader.stream_id, set()).add(reader)
         self._count += 1
         self._meters.reader_opened()
 
-    def discard(self, reader: Droppable) -> None:
+    def discard(self, reader: Reader) -> None:
         mine = self._open[reader.stream_id]
         mine.discard(reader)
         if not mine:
@@ -65,28 +57,60 @@ class Readers:
         return len(readers)
 
 
-class Client:
-    """The other end of one response: whether it is still there.
+class Reader:
+    """One client at one stream: counted, woken by news, by its leaving, and by whoever drops it.
 
     ASGI servers do not tell ``send`` that a client has left, so each response that waits runs a watcher of its own.
     """
 
-    def __init__(self) -> None:
-        self.is_gone = False
-        self._wake: Callable[[], None] = lambda: None
-        self._watcher: asyncio.Task[None] | None = None
+    def __init__(self, log: StreamLog, stream_id: str, readers: Readers) -> None:
+        self.stream_id = stream_id
+        self._log = log
+        self._readers = readers
+        self._news = asyncio.Event()
+        self._is_gone = False
+        self._is_dropped = False
 
-    def watch(self, receive: Receive, wake: Callable[[], None]) -> None:
-        """Begin to watch; ``wake`` is called when the client has left."""
-        self._wake = wake
-        self._watcher = asyncio.create_task(self._run(receive))
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody is to be served any more."""
+        return self._is_gone or self._is_dropped
 
-    def unwatch(self) -> None:
-        if self._watcher is not None:
-            self._watcher.cancel()
+    def drop(self) -> None:
+        """Break the connection off without a word."""
+        self._is_dropped = True
+        self._news.set()
 
-    async def _run(self, receive: Receive) -> None:
+    @asynccontextmanager
+    async def connected(self, receive: Receive) -> AsyncIterator[None]:
+        """Count as a reader, and hear of news, for as long as the block lasts.
+
+        Raises:
+            StreamUnknown: there is no such stream, or it was deleted meanwhile.
+        """
+        self._readers.add(self)
+        try:
+            async with self._log.watch(self.stream_id) as self._news:
+                if self._is_dropped:
+                    self._news.set()
+                watcher = asyncio.create_task(self._watch(receive))
+                try:
+                    yield
+                finally:
+                    watcher.cancel()
+        finally:
+            self._readers.discard(self)
+
+    async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        self.is_gone = True
-        self._wake()
+        self._is_gone = True
+        self._news.set()
+
+    async def _wait(self, seconds: float) -> None:
+        """Until there is news, or for so long. Clear the news before reading, or one is missed."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            pass  # the caller looks at what has become due

@@ -15,10 +15,11 @@ from lockgate.delivery.ask import Ask, offset_of, read_ask
 from lockgate.delivery.durable import Answer, LongPoll, catch_up, progress_headers
 from lockgate.delivery.events import EventReader, Pace
 from lockgate.delivery.forms import JSON, Form, JsonForm, form_of
+from lockgate.delivery.notes import WithNotes
 from lockgate.delivery.plain import TextReader
 from lockgate.delivery.readers import Readers
 from lockgate.delivery.seek import Seeker
-from lockgate.delivery.views import DeltaView, ElementsView, RawView, SnapshotView, TextView, View, WithNotes
+from lockgate.delivery.views import DeltaView, ElementsView, RawView, SnapshotView, TextView, View
 from lockgate.errors import BadRequest, Busy
 from lockgate.gate.growth import Growth
 from lockgate.gateway.access import Receive, Scope, Send

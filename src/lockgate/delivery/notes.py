@@ -1,0 +1,141 @@
+"""Feedback: notes on how judging goes on, for readers that ask (``notes=1``).
+
+They are worked out at read time from the records that everybody reads, so they cost nothing where nobody asks, and a
+reader that comes back is told what one that stayed would be.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
+
+from lockgate.delivery.views import Growing, Item, View
+from lockgate.protocol.envelope import Feedback, Health, Progress, Record, decode_record, feedback_envelope
+from lockgate.store.base import Entry
+
+#: Upstream counts as silent after this much without a byte; models think for a while before their first token.
+_SILENT_S: Final = 5.0
+
+
+class WithNotes:
+    """Another view, and after what each read brought a note on how judging goes on.
+
+    Args:
+        grow: Makes what follows a text without keeping it.
+        now: Seconds since 1970.
+    """
+
+    needs: Literal["nothing", "element", "all"] = "all"
+
+    def __init__(
+        self,
+        view: View,
+        *,
+        channel: str | None,
+        grow: Callable[[], Growing] | None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.pause_s = view.pause_s
+        self._view = view
+        self._channel = channel
+        self._grow = grow
+        self._now = now
+        self._watched: dict[str, _Watched] = {}
+
+    @property
+    def read_s(self) -> float:
+        return self._view.read_s
+
+    @property
+    def outcome(self) -> str:
+        return self._view.outcome
+
+    def remember(self, entries: Sequence[Entry]) -> None:
+        self._view.remember(entries)
+        self._follow(entries)
+
+    def show(self, entries: Sequence[Entry]) -> list[Item]:
+        items = self._view.show(entries)
+        changed = self._follow(entries)
+        notes = [Item(None, self._watched[channel].note(channel, self._now())) for channel in changed]
+        # The final record stays the last word of a stream.
+        is_over = any(watched.is_over for watched in self._watched.values())
+        return [*items[:-1], *notes, *items[-1:]] if is_over and items else [*items, *notes]
+
+    def while_silent(self) -> list[Item]:
+        """Notes for a reader to whom nothing was sent for a while."""
+        return [Item(None, watched.note(channel, self._now())) for channel, watched in self._watched.items()]
+
+    def _follow(self, entries: Sequence[Entry]) -> list[str]:
+        changed: dict[str, None] = {}
+        for _, payload in entries:
+            record = decode_record(payload)
+            if record.channel and self._channel in (None, record.channel):
+                if record.channel not in self._watched:
+                    has_value = self._grow is not None and record.schema
+                    self._watched[record.channel] = _Watched(self._grow if has_value else None)
+                self._watched[record.channel].take(record)
+                changed[record.channel] = None
+            if record.final is not None:
+                for channel, watched in self._watched.items():
+                    end = record.final.channels.get(channel)
+                    watched.end(end.outcome if end is not None else record.final.state)
+                    changed[channel] = None
+        return list(changed)
+
+
+class _Watched:
+    """What the notes tell of one channel."""
+
+    def __init__(self, grow: Callable[[], Growing] | None) -> None:
+        self._grow = grow
+        self._text = grow() if grow is not None else None
+        self._schema = ""
+        self._chunks = 0
+        self._bytes = 0
+        self._violations = 0
+        self._held_bytes = 0
+        self._elements = 0
+        self._read_s = 0.0
+        self._state = "open"
+
+    @property
+    def is_over(self) -> bool:
+        return self._state != "open"
+
+    def take(self, record: Record) -> None:
+        self._schema = record.schema
+        self._chunks = record.sequence + (record.kind == "delta")
+        self._violations += len(record.errors)
+        self._held_bytes = record.held_bytes
+        self._read_s = record.read_s or self._read_s
+        if record.ends:
+            self._elements = record.first_element + len(record.ends)
+        if record.kind == "restart":
+            self._text, self._bytes, self._elements = self._grow() if self._grow is not None else None, 0, 0
+        if record.kind == "delta":
+            data = record.text.encode()
+            self._bytes += len(data)
+            if self._text is not None:
+                self._text.feed(data)
+
+    def end(self, outcome: str) -> None:
+        self._state = outcome
+        self._held_bytes = 0
+
+    def note(self, channel: str, now_s: float) -> bytes:
+        silent_s = round(max(0.0, now_s - self._read_s), 3) if self._read_s else 0.0
+        is_silent = silent_s >= _SILENT_S
+        upstream: Literal["flowing", "silent", "ended"] = "silent" if is_silent else "flowing"
+        feedback = Feedback(
+            self._state,
+            Progress(self._chunks, self._bytes),
+            Health("ended" if self.is_over else upstream, silent_s),
+            self._text.path if self._text is not None else None,
+            list(self._text.members_done) if self._text is not None else [],
+            self._elements or (self._text.elements_done if self._text is not None else 0),
+            self._violations,
+            self._held_bytes,
+        )
+        return feedback_envelope(channel, self._schema, self._chunks, feedback)
