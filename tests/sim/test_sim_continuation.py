@@ -59,6 +59,8 @@ def test_the_ways_of_asking_are_told_apart() -> None:
     assert kind(USER, text, missing) is Kind.FIRST
     assert kind(USER, text, missing, response_format=FORMAT) is Kind.RESIDUAL
     assert kind(missing, response_format=FORMAT) is Kind.RESIDUAL
+    odd = {"role": "user", "content": 'Go on after <tail>"the <missing> piece</tail>'}
+    assert kind(USER, text, odd, response_format=FORMAT) is Kind.TAIL
     with pytest.raises(BadRequest, match="continue_final_message needs"):
         kind(USER, continue_final_message=True)
 

@@ -314,6 +314,24 @@ def test_endings_without_stream(name: Fault, status: int, finish: str | None, as
     running(test)
 
 
+def test_faults_of_events_do_not_strike_without_events() -> None:
+    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+        got = await post(sim, client, body(faults=["crlf", "no_done", "fence"], more={"stream": False}))
+        assert json.loads(got.raw)["choices"][0]["message"]["content"] == f"```json\n{document()}\n```"
+        assert (await ended(sim)).struck == [Fault.FENCE]
+
+    running(test)
+
+
+def test_a_tool_call_opens_after_a_slow_start() -> None:
+    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+        got = await post(sim, client, body(faults=[fault(Fault.SLOW_START)], as_tool=True))
+        assert got.lines[:2] == [COMMENT, COMMENT]
+        assert "call_" in got.lines[2]
+
+    running(test)
+
+
 # -- HTTP errors, and what a second attempt gets -----------------------------------------------------------------
 
 

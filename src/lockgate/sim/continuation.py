@@ -98,12 +98,13 @@ def read_conversation(body: dict[str, Any], messages: Sequence[dict[str, Any]], 
         raise BadRequest("continue_final_message needs a last message of the role assistant, which is to be continued")
     said = text_of(last) if last.get("role") == "user" else ""
     has_text = before.get("role") == "assistant"
-    if "<missing>" in said and has_schema:
-        return Conversation(Kind.RESIDUAL, opening=tuple(messages[: -2 if has_text else -1]))
     start, end = said.find("<tail>"), said.rfind("</tail>")
-    if has_text and 0 <= start < end:
-        tail = said[start + len("<tail>") : end]
-        return Conversation(Kind.TAIL, text_of(before), tail, tuple(messages[:-2]))
+    has_tail = has_text and 0 <= start < end
+    around = said[:start] + said[end:] if has_tail else said  # the text shown may hold anything
+    if "<missing>" in around and has_schema:
+        return Conversation(Kind.RESIDUAL, opening=tuple(messages[: -2 if has_text else -1]))
+    if has_tail:
+        return Conversation(Kind.TAIL, text_of(before), said[start + len("<tail>") : end], tuple(messages[:-2]))
     return Conversation(Kind.FIRST, opening=tuple(messages))
 
 

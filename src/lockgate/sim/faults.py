@@ -87,6 +87,8 @@ STAGES: Final = MappingProxyType({fault: stage for stage, faults in _OF_STAGE.it
 ERRORS: Final = frozenset(
     (Fault.ERROR, Fault.ERROR_EVENT, Fault.MALFORMED_CALL, Fault.TOKEN_LIMIT, Fault.GROQ_ERROR, Fault.VLLM_ERROR)
 )
+#: These need a stream of events, and do not strike where there is none.
+EVENTS_ONLY: Final = frozenset((Fault.COMMENT_STORM, Fault.NO_DONE, Fault.CRLF, Fault.HUGE_EVENT, Fault.HUGE_DELTA))
 #: These have their place by nature.
 _PLACED: Final = frozenset(
     {*_OF_STAGE[Stage.WRAP], Fault.EMPTY, Fault.NO_DONE, Fault.CRLF}

@@ -13,7 +13,7 @@ from lockgate.sim.chunks import COMMENT, Chunks
 from lockgate.sim.continuation import Kind, Manner, PrefillRefused, start_of_rest, with_manners
 from lockgate.sim.damage import Damaged, damage, first_bytes, wrap
 from lockgate.sim.deltas import cut
-from lockgate.sim.faults import Fault, Stage, Strike
+from lockgate.sim.faults import EVENTS_ONLY, Fault, Stage, Strike
 from lockgate.sim.prose import Prose
 from lockgate.sim.record import Record
 
@@ -87,6 +87,7 @@ def compose(ask: Ask, attempt: int = 1) -> Script:
     """
     choices, kind = ask.choices, ask.conversation.kind
     strikes = choices.strikes() if choices.fault_attempts is None or attempt <= choices.fault_attempts else ()
+    strikes = tuple(one for one in strikes if ask.is_stream or one.fault not in EVENTS_ONLY)
     refused = next((strike for strike in strikes if strike.fault is Fault.HTTP_ERROR), None)
     if refused is not None:
         delay_s = _wire(strikes, choices.seed, 0).headers_delay_s
@@ -209,7 +210,7 @@ class Generation:
 
     def opening(self) -> bytes:
         """What is sent at once: a comment, as OpenRouter does, or a storm of them."""
-        return COMMENT * (1 if self.script.wire.storm_at is None else self.script.wire.comments) + self.chunks.opening()
+        return COMMENT * (1 if self.script.wire.storm_at is None else self.script.wire.comments)
 
     def events(self) -> Iterator[tuple[bytes, int]]:
         """Each delta as it goes on the wire, made when it is taken, and the bytes of text in it."""

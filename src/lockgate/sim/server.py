@@ -210,17 +210,20 @@ class Simulator:
         async def send(data: bytes) -> None:
             # Line feeds inside JSON are escaped: those that are there end lines.
             data = data.replace(b"\n", b"\r\n") if script.wire.is_crlf else data
-            await response.write(data)
+            if data:
+                await response.write(data)
             record.wire_bytes += len(data)
 
-        await send(generation.opening())
-        await self._hesitate(send, script.wire.start_delay_s)
+        if script.wire.start_delay_s:
+            await send(generation.opening())
+            await self._hesitate(send, script.wire.start_delay_s)
+            await send(chunks.opening())
+        else:
+            await send(generation.opening() + chunks.opening())
         await self._send_deltas(send, generation)
         record.is_text_over = True
         end = End(record.sent_bytes, record.total_deltas)
-        last = last_events(script.ending, chunks, end, has_done=script.wire.has_done)
-        if last:
-            await send(last)
+        await send(last_events(script.ending, chunks, end, has_done=script.wire.has_done))
         await self._end(request, script.ending, record)
         return response
 

@@ -105,7 +105,7 @@ class SchemaEntry:
                 style=self.style_of(seed),
                 mood=mood,
                 levels=levels,
-                work=_WORK + 4 * want,
+                work=_WORK + want // 2,
             )
             try:
                 value = writer.document(self.schema, want)
@@ -113,7 +113,8 @@ class SchemaEntry:
                 reason = str(error)
                 continue
             except Exhausted as error:
-                reason, n_exhausted = str(error), n_exhausted + 1
+                # Less may do: a shorter document is better than none.
+                reason, n_exhausted, size_bytes = str(error), n_exhausted + 1, size_bytes // 4
                 if n_exhausted >= _MAX_EXHAUSTED:
                     break
                 continue

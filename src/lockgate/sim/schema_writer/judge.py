@@ -33,7 +33,7 @@ class Judge:
                 root, validate_formats=True, offline=True, pattern_options=BOUNDED
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, TypeError) as error:
-            raise Unwritable(f"it is no JSON Schema: {str(error).splitlines()[0][:200]}") from None
+            raise Unwritable(f"it does not compile: {str(error).splitlines()[0][:200]}") from None
         self._registry: Any = None
 
     @property

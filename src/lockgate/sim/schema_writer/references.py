@@ -97,7 +97,8 @@ class References:
 
 
 def _join(base: str, ref: str) -> str:
-    return urljoin(base, ref).removesuffix("#")
+    # urljoin knows nothing of URNs, whose fragments are joined like any other.
+    return (urldefrag(base).url + ref if ref.startswith("#") else urljoin(base, ref)).removesuffix("#")
 
 
 def _follow(node: Json, pointer: str, ref: str) -> Json:

@@ -26,7 +26,9 @@ _WORD: Final = _LOWER + _LOWER.upper() + _DIGITS + "_"
 #: What is drawn from where much is allowed; letters first, so that texts look like texts.
 _PRINTABLE: Final = _WORD + " -.,:;!?@#$%&*+=/()[]{}<>'\"\\^`|~"
 _TRIES: Final = 60
-#: Most repetitions of one part, so that nothing explodes: ``(a{1000}){1000}``.
+#: Longer ones are not read; they would be kept, too.
+_MAX_PATTERN: Final = 5_000
+#: Longest text, so that nothing explodes: ``(a{1000}){1000}``.
 _MAX_TEXT: Final = 20_000
 
 # \p{...}: letters stand for all that we would not draw anyway.
@@ -43,7 +45,6 @@ _PROPERTIES: Final = {
 }
 
 
-@lru_cache(maxsize=512)
 def translated(pattern: str) -> str:
     """An ECMA-262 expression as Python writes it."""
     pieces, at, in_class = [], 0, False
@@ -90,6 +91,8 @@ def _escape(pattern: str, at: int, in_class: bool) -> tuple[int, str]:
 
 @lru_cache(maxsize=512)
 def _tree(pattern: str) -> Any:
+    if len(pattern) > _MAX_PATTERN:
+        raise Contradiction(f"a pattern of {len(pattern)} characters is beyond this simulator")
     try:
         return _parser.parse(translated(pattern))
     except (re.error, ValueError, OverflowError, RecursionError, IndexError, FutureWarning) as error:
@@ -110,7 +113,7 @@ def matches(pattern: str, text: str) -> bool:
 
     A pattern that cannot be read matches: the whole document is judged in any case.
     """
-    matcher = _matcher(pattern)
+    matcher = _matcher(pattern) if len(pattern) <= _MAX_PATTERN else None
     return matcher is None or bool(matcher.is_valid(text))
 
 
