@@ -75,6 +75,8 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
         status: HTTP status of the answer or the numeric code of the error object, if any.
         recoverable: Whether trying again can help.
         retry_after_s: What the provider asked to wait.
+        kind: The provider's own word for it (``error_type``, ``type`` or a ``code`` that is a word); for
+            ``upstream_timed_out`` which timer ran out: ``bytes`` or ``content``.
     """
 
     code: str
@@ -82,6 +84,7 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     status: int | None = None
     recoverable: bool = False
     retry_after_s: float | None = None
+    kind: str | None = None
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):

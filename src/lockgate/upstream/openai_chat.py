@@ -201,7 +201,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         except aiohttp.ConnectionTimeoutError:
             return self._break("upstream_unreachable", f"no connection within {self._provider._connect_s:g} s")
         except TimeoutError:
-            return self._break("upstream_timed_out", "no answer: the connection was silent for too long")
+            return self._break("upstream_timed_out", "no answer: the connection was silent for too long", "bytes")
         except aiohttp.ClientConnectorError as error:
             return self._break("upstream_unreachable", f"no connection: {error}")
         except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
@@ -310,7 +310,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         what, limit_s = (
             ("content", self._provider._idle_content_s) if is_content else ("bytes", self._provider._idle_bytes_s)
         )
-        return self._break("upstream_timed_out", f"no {what} for {limit_s:g} s")
+        return self._break("upstream_timed_out", f"no {what} for {limit_s:g} s", what)
 
     # -- ends ------------------------------------------------------------------------------------------------------
 
@@ -322,11 +322,11 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         content._exception = None
         return self._decoder.feed(content.read_nowait())
 
-    def _break(self, code: str, message: str) -> list[UpstreamEvent]:
+    def _break(self, code: str, message: str, kind: str | None = None) -> list[UpstreamEvent]:
         """End by a failure of the transport. After [DONE] or an error there is nothing left that could be lost."""
         if self._decoder.is_over:
             return self._end(self._decoder.close(How.CLEAN if self._decoder.has_done else How.BROKEN))
-        failed = Failed(code, plain_message(message, self._provider._api_key), recoverable=True)
+        failed = Failed(code, plain_message(message, self._provider._api_key), recoverable=True, kind=kind)
         return self._end([failed, *self._decoder.close(How.BROKEN)])
 
     def _end(self, events: list[UpstreamEvent]) -> list[UpstreamEvent]:
