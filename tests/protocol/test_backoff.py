@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,8 +46,9 @@ def test_every_wait_is_bounded_and_so_is_their_number(
 @given(st.floats(0.001, 10), st.floats(0.001, 100))
 def test_the_longest_wait_grows_as_named_up_to_the_cap(base_s: float, cap_s: float) -> None:
     """Linear: by the base each time. Exponential: twice as long each time."""
-    for strategy, factor in (("linear", lambda n: n + 1), ("exponential", lambda n: 2**n)):
-        policy = Policy(max_attempts=10, strategy=strategy, base_s=base_s, cap_s=cap_s)  # type: ignore[arg-type]
+    growths: list[tuple[Any, Callable[[int], int]]] = [("linear", lambda n: n + 1), ("exponential", lambda n: 2**n)]
+    for strategy, factor in growths:
+        policy = Policy(max_attempts=10, strategy=strategy, base_s=base_s, cap_s=cap_s)
         backoff = Backoff(policy, start_s=0)
         for n in range(10):
             assert backoff.next(0, lambda: 1.0) == Wait(min(cap_s, base_s * factor(n)))
