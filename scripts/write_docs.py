@@ -95,7 +95,7 @@ def _setting_rows(prefix: str, section: type[BaseModel]) -> Iterator[str]:
 
 def _default(value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(value)
+        return ", ".join(value) or "–"
     if isinstance(value, bool):
         return str(value).lower()
     return "–" if value is None else str(value)

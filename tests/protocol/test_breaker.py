@@ -79,6 +79,15 @@ class BreakerMachine(RuleBasedStateMachine):
         assert self.breaker.state(self.now_s) is before
         self._gone(permit)
 
+    @rule(target=permits, permit=consumes(permits))
+    def answer(self, permit: Permit) -> Permit:
+        before = self.breaker.state(self.now_s)
+        is_probe = before is State.HALF_OPEN and permit.number in self.probes and permit.term == self.breaker._term
+        later = self.breaker.answered(permit, self.now_s)
+        assert self.breaker.state(self.now_s) is (State.CLOSED if is_probe else before)
+        self._gone(permit)
+        return later
+
     def _gone(self, permit: Permit) -> None:
         self.probes.pop(permit.number, None)
 
@@ -123,6 +132,18 @@ def test_recovery_is_seen_at_the_first_good_probe() -> None:
     breaker.succeeded(probe, 11.0)
     assert breaker.state(11.0) is State.CLOSED
     assert all(breaker.acquire(11.0) for _ in range(100))
+
+
+def test_the_first_text_of_a_probe_is_enough() -> None:
+    """A generation takes a minute; others need not wait for its end. If it breaks off, that still counts."""
+    breaker = Breaker(Thresholds(consecutive=1))
+    failing(breaker, 0.0)
+    probe = breaker.acquire(10.0)
+    assert probe is not None
+    probe = breaker.answered(probe, 10.5)
+    assert breaker.state(10.5) is State.CLOSED
+    breaker.failed(probe, 20.0)
+    assert breaker.state(20.0) is State.OPEN
 
 
 def test_a_bad_rate_opens_it_too() -> None:

@@ -7,6 +7,9 @@ Sans-I/O: time comes in as ``now_s``. The table below is all there is to the sta
     open       | (late: ignored)    | (late: ignored)               | open_s over -> half_open
     half_open  | -> closed          | -> open, for twice as long    | a probe that never reports is forgotten
 
+The first text of a probe closes it, too, so that nobody waits for the probe's last byte; if it then breaks off, that
+is a failure like any other.
+
 While half open at most ``probes`` attempts are out at once; a result counts only if it belongs to the present state:
 an attempt that began before the breaker opened can neither close it nor keep it open.
 """
@@ -103,13 +106,24 @@ class Breaker:
             self._probes[permit.number] = now_s
         return permit
 
+    def answered(self, permit: Permit, now_s: float) -> Permit:
+        """The first text came. A probe has shown then what it was sent for; how it ends is told later.
+
+        Returns:
+            The permit to report that with.
+        """
+        if not self._counts(permit, now_s) or self._state is not State.HALF_OPEN:
+            return permit
+        self._enter(State.CLOSED)
+        return Permit(permit.number, self._term, False)
+
     def succeeded(self, permit: Permit, now_s: float) -> None:
         """It answered well."""
         if not self._counts(permit, now_s):
             return
         if self._state is State.HALF_OPEN:
-            self._open_s = self._thresholds.open_s
             self._enter(State.CLOSED)
+        self._open_s = self._thresholds.open_s
         self._failures_in_a_row = self._chunk_failures = 0
         self._recent.append(True)
 

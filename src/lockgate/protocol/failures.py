@@ -25,6 +25,7 @@ class FailureClass(StrEnum):
     TRUNCATED = "truncated"
     POLICY = "policy"
     VIOLATION = "violation"
+    UNJOINED = "unjoined"
 
 
 #: Groups of classes that a caller can switch retries on for (``retry.on``).
@@ -80,6 +81,9 @@ RULES: Final[dict[FailureClass, Rule]] = {
     FailureClass.VIOLATION: Rule(
         "violation", True, "chunk", "The text broke the schema, and recovery did not get past it."
     ),
+    FailureClass.UNJOINED: Rule(
+        "failure", True, "none", "An answer that was to continue released text does not fit it: the next rung."
+    ),
 }  # fmt: skip
 
 #: Words of ``error_type`` and of other providers' ``type`` and ``code`` that say: this was about what was asked for.
@@ -128,12 +132,12 @@ def failure_class(
     """Class of what went wrong with one attempt; None if nothing did, or if we ended it ourselves.
 
     Args:
-        gate_state: Worst state of its gates after ``close``.
+        gate_state: Worst state that its gates have when they are closed; ``incomplete`` if there was no text at all.
         finish: The last finish reason, folded.
         failure: The first error, if one came.
         has_refusal: Whether a refusal came.
         ended: How the connection ended.
-        has_text: Whether any text came.
+        has_text: Whether any text came in this attempt.
     """
     if ended is Ended.CANCELLED:
         return None
@@ -145,7 +149,7 @@ def failure_class(
         return FailureClass.TRUNCATED
     if failure is not None:
         return _class_of_error(failure, has_text)
-    if finish is Finish.ERROR or ended is not Ended.CLEAN or gate_state != "complete" or not has_text:
+    if finish is Finish.ERROR or ended is not Ended.CLEAN or gate_state != "complete":
         return FailureClass.BROKEN if has_text else FailureClass.UNAVAILABLE
     return None
 

@@ -74,7 +74,9 @@ class OpenAIChatProvider:
         self.name = name
         self._url = f"{base_url.rstrip('/')}/chat/completions"
         # OpenRouter always tells the usage and ignores the option; the others must be asked.
-        self._asks_usage = not f".{parts.hostname}".endswith(".openrouter.ai")
+        is_openrouter = f".{parts.hostname}".endswith(".openrouter.ai")
+        self._asks_usage = not is_openrouter
+        self.routes_models = is_openrouter
         self._api_key = api_key
         self._connect_s = connect_s
         self._idle_bytes_s = idle_bytes_s
@@ -85,7 +87,7 @@ class OpenAIChatProvider:
         self._generations: set[_Generation] = set()
         self._is_closed = False
 
-    def open(self, body: Mapping[str, Any]) -> AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]]:
+    def open(self, body: Mapping[str, Any]) -> _Generation:
         """Start one generation; see :class:`lockgate.upstream.base.Provider`.
 
         Raises:
@@ -172,6 +174,10 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._provider._generations.discard(self)
+        self.abort()
+
+    def abort(self) -> None:
+        """Close the connection now; see :class:`lockgate.upstream.base.Generation`."""
         self._is_ended = True
         self._close_connection()
 
