@@ -206,15 +206,38 @@ def sim(
     port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8701,
     seed: Annotated[int, typer.Option(help="Seed of documents and cuts, if a request has none.")] = 1,
     rate: Annotated[float, typer.Option(help="Deltas per second, if a request has none; 0 is full speed.")] = 60,
+    size_bytes: Annotated[int | None, typer.Option(help="Size of documents, if a request has none.")] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="What goes wrong, if a request names no faults; repeat.")
+    ] = None,
+    at_bytes: Annotated[
+        int | None, typer.Option(help="Byte of the text where the faults strike; else by seed.")
+    ] = None,
+    fault_attempts: Annotated[int | None, typer.Option(help="Faults strike in so many attempts at one answer.")] = None,
+    manner: Annotated[list[str] | None, typer.Option(help="How it behaves when it is to go on; repeat.")] = None,
     with_parent: Annotated[bool, typer.Option(hidden=True, help="End when standard input ends.")] = False,
 ) -> None:
     """Run the simulated upstream: an OpenRouter-compatible server with documents and faults of our own."""
+    from lockgate.sim.continuation import read_manners
+    from lockgate.sim.faults import read_strikes
     from lockgate.sim.server import SimOptions, run
 
     if with_parent:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
-        run(SimOptions(host=host, port=port, seed=seed, rate=rate))
+        run(
+            SimOptions(
+                host=host,
+                port=port,
+                seed=seed,
+                rate=rate,
+                size_bytes=size_bytes,
+                faults=read_strikes(fault or [], "--fault"),
+                at_bytes=at_bytes,
+                fault_attempts=fault_attempts,
+                manners=read_manners(manner or [], "--manner"),
+            )
+        )
     except LockgateError as error:
         raise fail(str(error)) from None
     except OSError as error:

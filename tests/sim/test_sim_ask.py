@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from lockgate.errors import BadRequest
 from lockgate.sim.ask import Ask, UnknownModel, read_ask
-from lockgate.sim.faults import Fault
+from lockgate.sim.continuation import Manner
+from lockgate.sim.faults import Fault, Strike
 from lockgate.sim.options import Choices, SimOptions
 
 USER = {"role": "user", "content": "Hello"}
@@ -31,10 +33,23 @@ def test_a_request_gets_the_defaults() -> None:
 
 def test_every_option_can_be_chosen() -> None:
     sim = {"seed": 3, "size_bytes": 9, "rate": 1.5, "fault": "cut", "at_bytes": 4}
+    sim |= {"faults": ["crlf", {"name": "cut", "at_bytes": 9}], "fault_attempts": 2, "key": "k", "manners": ["echo"]}
     sim |= {"as_tool": True, "coalesce": 2, "stamp": True}
     assert ask(sim=sim).choices == Choices(
-        seed=3, size_bytes=9, rate=1.5, fault=Fault.CUT, at_bytes=4, as_tool=True, coalesce=2, stamp=True
+        seed=3,
+        size_bytes=9,
+        rate=1.5,
+        fault=Fault.CUT,
+        at_bytes=4,
+        as_tool=True,
+        coalesce=2,
+        stamp=True,
+        faults=(Strike(Fault.CRLF), Strike(Fault.CUT, 9)),
+        fault_attempts=2,
+        key="k",
+        manners=(Manner.ECHO,),
     )
+    assert set(sim) == {one.name for one in fields(Choices)}
 
 
 def test_the_seed_of_the_api_counts_unless_there_is_another() -> None:
@@ -75,10 +90,16 @@ def test_when_a_tool_is_called(body: dict[str, Any], tool: str | None) -> None:
         pytest.param({"rate": -1}, "sim.rate must be deltas per second", id="rate"),
         pytest.param({"rate": None}, "sim.rate must be", id="null where there must be a value"),
         pytest.param(
-            {"fault": "fire"}, "cut, stall, error, wrong_type, second_document, comment_storm, or null", id="fault"
+            {"fault": "fire"},
+            "wrong_type, unknown_member, missing_member, ",
+            id="fault",
         ),
         pytest.param({"fault": []}, "sim.fault must be", id="fault of a wrong type"),
         pytest.param({"at_bytes": -1}, "sim.at_bytes must be", id="at"),
+        pytest.param({"faults": "cut"}, "sim.faults must be a list", id="faults"),
+        pytest.param({"fault_attempts": -1}, "sim.fault_attempts must be a whole number", id="fault_attempts"),
+        pytest.param({"key": ""}, "sim.key must be text of at most 200 characters", id="key"),
+        pytest.param({"manners": "echo"}, "sim.manners must be a list of echo", id="manners"),
         pytest.param({"as_tool": 1}, "sim.as_tool must be true or false", id="as_tool"),
         pytest.param({"coalesce": 0}, "sim.coalesce must be a whole number from 1 to 100", id="coalesce"),
         pytest.param({"stamp": "yes"}, "sim.stamp must be true or false", id="stamp"),

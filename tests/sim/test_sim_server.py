@@ -267,7 +267,7 @@ def test_health_and_preflight() -> None:
     ("wanted", "status", "words"),
     [
         pytest.param(body(speed=1), 400, "sim.speed is no option: known are seed", id="unknown option"),
-        pytest.param(body(fault="fire"), 400, "sim.fault must be cut, stall", id="unknown fault"),
+        pytest.param(body(fault="fire"), 400, "sim.fault must be wrong_type, unknown_member", id="unknown fault"),
         pytest.param(body("sim/text", fault="wrong_type"), 400, "writes prose", id="fault that does not fit"),
         pytest.param(body("gpt-4o"), 404, "known are sim/products", id="unknown model"),
         pytest.param([], 400, "must be a JSON object", id="not an object"),

@@ -38,6 +38,10 @@ FAULTS: Final = [
     ("stall", "stall", "The provider goes silent and keeps the connection open."),
     ("error", "provider error", "An error object arrives instead of the rest."),
     ("wrong_type", "wrong type", "One value has a type that the schema does not allow."),
+    ("missing_member", "missing member", "A member that the schema requires is left out."),
+    ("trailing_comma", "trailing comma", "A comma before a closing bracket, where JSON has none."),
+    ("fence", "code fence", "The document comes between ```json and ```."),
+    ("length", "token limit", "The answer ends in the middle, with finish_reason “length”."),
     ("second_document", "doubled document", "A valid document, and then the same again."),
     ("comment_storm", "comment storm", "Hundreds of keep-alive comments between the deltas."),
 ]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from lockgate.errors import BadRequest
-from lockgate.sim.documents import MODELS
-from lockgate.sim.entry import Entry
+from lockgate.sim.answer_schema import ANY_OBJECT, format_schema, tool_schema
+from lockgate.sim.continuation import Conversation, Kind, read_conversation, text_of
+from lockgate.sim.documents import MODELS, Writer
 from lockgate.sim.options import Choices
-from lockgate.sim.prose import Prose
+from lockgate.sim.schema_writer.entry import SchemaEntry
 
 
 class UnknownModel(BadRequest):
@@ -29,19 +31,29 @@ class Ask:
         is_stream: Whether events are wanted, or one answer.
         tool: Name of the tool whose arguments the document becomes; None for content.
         prompt_tokens: A guess, for the usage.
+        conversation: What kind of request it is, and the text so far.
     """
 
     model: str
-    entry: Entry | Prose
+    entry: Writer
     choices: Choices
     is_stream: bool
     tool: str | None
     prompt_tokens: int
+    conversation: Conversation
 
     @property
     def size_bytes(self) -> int:
         """Size of the document, the entry's own if none was chosen."""
         return self.choices.size_bytes or self.entry.default_bytes
+
+    @property
+    def key(self) -> str:
+        """What the attempts at this answer are counted by."""
+        if self.choices.key is not None:
+            return f"key {self.choices.key}"
+        opening = msgspec.json.encode([self.model, self.choices.seed, self.conversation.opening])
+        return f"messages {hashlib.sha256(opening).hexdigest()}"
 
 
 def read_ask(raw: bytes, defaults: Choices) -> Ask:
@@ -62,12 +74,29 @@ def read_ask(raw: bytes, defaults: Choices) -> Ask:
     if not (is_stream is None or isinstance(is_stream, bool)):
         raise BadRequest("stream must be true or false")
     choices = _choices(body, defaults)
+    is_any = isinstance(MODELS[model], SchemaEntry)
+    wanted = format_schema(body) if is_any else _schema_if_any(body)
+    conversation = read_conversation(body, messages, has_schema=wanted is not None)
+    tool = _forced_tool(body)
+    if tool is None and (choices.as_tool or (is_any and wanted is None)):
+        tool = _first_tool(body) or (MODELS[model].name.replace("-", "_") if choices.as_tool else None)
     entry = MODELS[model]
-    tool = _forced_tool(body) or (_first_tool(body) or entry.name.replace("-", "_") if choices.as_tool else None)
-    characters = sum(len(one["content"]) for one in messages if isinstance(one.get("content"), str))
-    return Ask(
-        model, entry, choices, is_stream is True, tool, prompt_tokens=max(1, characters // 4 + 4 * len(messages))
-    )
+    if conversation.kind is Kind.RESIDUAL:
+        entry = SchemaEntry(wanted)
+    elif is_any:
+        parameters = tool_schema(body, tool) if tool is not None else None
+        entry = SchemaEntry(next((one for one in (parameters, wanted) if one is not None), ANY_OBJECT))
+    characters = sum(len(text_of(one)) for one in messages)
+    prompt_tokens = max(1, characters // 4 + 4 * len(messages))
+    return Ask(model, entry, choices, is_stream is True, tool, prompt_tokens, conversation)
+
+
+def _schema_if_any(body: dict[str, Any]) -> Any:
+    """The schema of ``response_format``. Models that write their own documents do not mind what else it says."""
+    try:
+        return format_schema(body)
+    except BadRequest:
+        return None
 
 
 def _decode(raw: bytes) -> dict[str, Any]:

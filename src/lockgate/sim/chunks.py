@@ -16,6 +16,7 @@ from lockgate.sim.chance import Dice
 COMMENT: Final = b": OPENROUTER PROCESSING\n\n"
 DONE: Final = b"data: [DONE]\n\n"
 PROVIDER: Final = "Simulator"
+EMPTY: Final = {"content": "", "role": "assistant"}
 
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _HEX: Final = "0123456789abcdef"
@@ -44,7 +45,7 @@ class Chunks:
     def __init__(
         self,
         model: str,
-        seed: int,
+        seed: int | str,
         *,
         prompt_tokens: int,
         tool: str | None = None,
@@ -64,7 +65,7 @@ class Chunks:
         if tool is not None:
             delta = {"content": None, "role": "assistant"}
             delta["tool_calls"] = [{"index": 0, "function": {"arguments": _MARK}}]
-        self._before, _, self._after = _encode(self._chunk(delta))[:-1].partition(_encode(_MARK))
+        self._before, _, self._after = _encode(self.chunk(delta))[:-1].partition(_encode(_MARK))
 
     def opening(self) -> bytes:
         """What comes before the first delta: nothing, or the one fragment that has the id and name of the tool call."""
@@ -72,50 +73,55 @@ class Chunks:
             return b""
         function = {"name": self._tool, "arguments": ""}
         call = {"index": 0, "id": self._call_id, "type": "function", "function": function}
-        return self._event(self._chunk({"content": None, "role": "assistant", "tool_calls": [call]}))
+        return self.event(self.chunk({"content": None, "role": "assistant", "tool_calls": [call]}))
 
-    def delta(self, text: str) -> bytes:
-        """One delta."""
+    @property
+    def head(self) -> dict[str, Any]:
+        """The members that every chunk begins with."""
+        return {**self._head, "provider": PROVIDER}
+
+    @property
+    def finish(self) -> str:
+        """Why a complete answer ends."""
+        return "stop" if self._tool is None else "tool_calls"
+
+    def delta(self, text: str, pad_bytes: int = 0) -> bytes:
+        """One delta, with so many bytes of padding in a member of its own."""
         stamp = b"" if self._stamp is None else b',"sim":{"sent_ns":%d}' % self._stamp()
-        return b"data: %b%b%b%b}\n\n" % (self._before, _encode(text), self._after, stamp)
+        padding = b',"padding":"%b"' % (b"x" * pad_bytes) if pad_bytes else b""
+        return b"data: %b%b%b%b%b}\n\n" % (self._before, _encode(text), self._after, padding, stamp)
 
-    def closing(self, n_deltas: int) -> bytes:
-        """What comes after the last delta: the finish, the usage, ``[DONE]``."""
-        empty = {"content": "", "role": "assistant"}
-        finish = self._chunk(empty, self._finish)
-        return self._event(finish) + self._event(finish | {"usage": self._usage(n_deltas)}) + DONE
+    def closing(self, n_deltas: int, finish: str | None = None) -> bytes:
+        """What comes after the last delta and before ``[DONE]``: the finish and the usage."""
+        chunk = self.chunk(EMPTY, finish or self.finish)
+        return self.event(chunk) + self.event(chunk | {"usage": self.usage(n_deltas)})
 
-    def error(self, message: str) -> bytes:
-        """An error in the middle of the stream; nothing follows it."""
-        choice = {"index": 0, "delta": {"content": "", "role": "assistant"}, "finish_reason": "error"}
-        choice["native_finish_reason"] = "error"
-        return self._event({**self._head, "provider": PROVIDER, **failure(message), "choices": [choice]})
-
-    def whole(self, text: str, n_deltas: int) -> bytes:
+    def whole(self, text: str, n_deltas: int, finish: str | None = None, refusal: str | None = None) -> bytes:
         """The whole answer as one JSON object, for requests that do not stream."""
-        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+        finish = finish or self.finish
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": refusal}
         if self._tool is not None:
             function = {"name": self._tool, "arguments": text}
             call = {"index": 0, "id": self._call_id, "type": "function", "function": function}
             message |= {"content": None, "tool_calls": [call]}
-        choice = {"logprobs": None, "finish_reason": self._finish, "native_finish_reason": self._finish}
+        choice = {"logprobs": None, "finish_reason": finish, "native_finish_reason": finish}
         answer = {**self._head, "object": "chat.completion", "provider": PROVIDER}
         answer["choices"] = [{**choice, "index": 0, "message": message}]
-        return _encode({**answer, "system_fingerprint": self._fingerprint, "usage": self._usage(n_deltas)})
+        return _encode({**answer, "system_fingerprint": self._fingerprint, "usage": self.usage(n_deltas)})
 
-    @property
-    def _finish(self) -> str:
-        return "stop" if self._tool is None else "tool_calls"
+    def chunk(self, delta: dict[str, Any], finish: str | None = None, native: str | None = None) -> dict[str, Any]:
+        """A chunk with any delta. The provider's own word for the finish is the same unless given."""
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "native_finish_reason": native or finish}
+        choices = [{**choice, "logprobs": None}]
+        return {**self._head, "provider": PROVIDER, "choices": choices, "system_fingerprint": self._fingerprint}
 
-    def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish, "native_finish_reason": finish, "logprobs": None}
-        return {**self._head, "provider": PROVIDER, "choices": [choice], "system_fingerprint": self._fingerprint}
-
-    def _event(self, chunk: dict[str, Any]) -> bytes:
+    def event(self, chunk: dict[str, Any]) -> bytes:
+        """A chunk on the wire."""
         stamp = {} if self._stamp is None else {"sim": {"sent_ns": self._stamp()}}
         return b"data: %b\n\n" % _encode(chunk | stamp)
 
-    def _usage(self, n_deltas: int) -> dict[str, Any]:
+    def usage(self, n_deltas: int) -> dict[str, Any]:
+        """What so many deltas cost; one counts as a token."""
         prompt_cost = round(self._prompt_tokens * _PROMPT_PRICE, 10)
         completion_cost = round(n_deltas * _COMPLETION_PRICE, 10)
         cost = round(prompt_cost + completion_cost, 10)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
+from lockgate.sim.answer_schema import ANY_OBJECT
 from lockgate.sim.entry import Entry
 from lockgate.sim.kinds.people import ITINERARY, LAB_REPORT, ORG_CHART, POLL
 from lockgate.sim.kinds.records import CHESS, LOG_LINES, WEATHER
 from lockgate.sim.kinds.trade import INVOICE, PRODUCTS, RECIPES
 from lockgate.sim.kinds.wide import GLOSSARY, PLACES
 from lockgate.sim.prose import Prose
+from lockgate.sim.schema_writer.entry import SchemaEntry
 
 #: Every kind of document, by name.
 CATALOGUE: Final = MappingProxyType(
@@ -23,6 +25,10 @@ CATALOGUE: Final = MappingProxyType(
     }
 )
 
-_WRITERS: Final[tuple[Entry | Prose, ...]] = (*CATALOGUE.values(), Prose())
-#: What can be asked for, by the name of the model. ``sim/text`` writes prose.
+#: What can write a document, or prose.
+Writer: TypeAlias = Entry | Prose | SchemaEntry
+
+_WRITERS: Final[tuple[Writer, ...]] = (*CATALOGUE.values(), Prose(), SchemaEntry(ANY_OBJECT))
+#: What can be asked for, by the name of the model. ``sim/text`` writes prose, ``sim/schema`` what the request's own
+#: schema asks for.
 MODELS: Final = MappingProxyType({f"sim/{writer.name}": writer for writer in _WRITERS})

@@ -1,129 +1,198 @@
-"""The six faults: what goes wrong with a generation, and where.
+"""The faults: what can go wrong with an answer, where it can strike, and what can be said about it.
 
-A fault turns the text that was to be sent into a script: the text that is really sent, and how it ends. ``at_bytes``
-counts bytes of the document, not of the wire.
+A fault belongs to a stage. Faults of the value and of the text change the document, wrapping puts something around it,
+an ending decides how the stream ends, and the rest is done by the wire. So they can be combined at will; of several
+endings the earliest wins.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
+from enum import Enum, StrEnum
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from lockgate.errors import BadRequest
 from lockgate.sim.chance import Dice
-from lockgate.sim.entry import Entry
-from lockgate.sim.prose import Prose
-from lockgate.sim.render import Path, render
-from lockgate.sim.shapes import Json
+
+MAX_FAULTS: Final = 20
 
 
 class Fault(StrEnum):
-    """What can go wrong."""
+    """What can go wrong, in the order of the documentation."""
 
-    CUT = "cut"  # the connection breaks off
-    STALL = "stall"  # nothing more is sent, but the connection stays open
-    ERROR = "error"  # a chunk with an error object, then the end
-    WRONG_TYPE = "wrong_type"  # one scalar is of another type
-    SECOND_DOCUMENT = "second_document"  # the whole document comes a second time
-    COMMENT_STORM = "comment_storm"  # hundreds of comments before and between the data
-
-
-class Ending(StrEnum):
-    """How a stream ends."""
-
-    DONE = "done"  # finish, usage, [DONE]
+    # The document.
+    WRONG_TYPE = "wrong_type"
+    UNKNOWN_MEMBER = "unknown_member"
+    MISSING_MEMBER = "missing_member"
+    ENUM_CASE = "enum_case"
+    SINGLE_QUOTES = "single_quotes"
+    TRAILING_COMMA = "trailing_comma"
+    MISSING_COMMA = "missing_comma"
+    # What is around it.
+    SECOND_DOCUMENT = "second_document"
+    FENCE = "fence"
+    PROSE_BEFORE = "prose_before"
+    PROSE_AFTER = "prose_after"
+    # How it ends.
     CUT = "cut"
     STALL = "stall"
+    LENGTH = "length"
+    CONTENT_FILTER = "content_filter"
+    REFUSAL = "refusal"
+    EMPTY = "empty"
     ERROR = "error"
+    ERROR_EVENT = "error_event"
+    MALFORMED_CALL = "malformed_call"
+    TOKEN_LIMIT = "token_limit"  # noqa: S105 - a count of tokens, no secret
+    GROQ_ERROR = "groq_error"
+    VLLM_ERROR = "vllm_error"
+    # The wire.
+    COMMENT_STORM = "comment_storm"
+    NO_DONE = "no_done"
+    CRLF = "crlf"
+    HUGE_EVENT = "huge_event"
+    HUGE_DELTA = "huge_delta"
+    SLOW_START = "slow_start"
+    SLOW_HEADERS = "slow_headers"
+    HTTP_ERROR = "http_error"
+
+
+class Stage(Enum):
+    """At which point of the making of an answer a fault comes in."""
+
+    VALUE = "value"
+    TEXT = "text"
+    WRAP = "wrap"
+    ENDING = "ending"
+    WIRE = "wire"
+
+
+_OF_STAGE: Final = {
+    Stage.VALUE: (Fault.WRONG_TYPE, Fault.UNKNOWN_MEMBER, Fault.MISSING_MEMBER, Fault.ENUM_CASE),
+    Stage.TEXT: (Fault.SINGLE_QUOTES, Fault.TRAILING_COMMA, Fault.MISSING_COMMA),
+    Stage.WRAP: (Fault.SECOND_DOCUMENT, Fault.FENCE, Fault.PROSE_BEFORE, Fault.PROSE_AFTER),
+    Stage.ENDING: (
+        *(Fault.CUT, Fault.STALL, Fault.ERROR, Fault.LENGTH, Fault.CONTENT_FILTER, Fault.REFUSAL, Fault.EMPTY),
+        *(Fault.ERROR_EVENT, Fault.MALFORMED_CALL, Fault.TOKEN_LIMIT, Fault.GROQ_ERROR, Fault.VLLM_ERROR),
+    ),
+    Stage.WIRE: (
+        *(Fault.COMMENT_STORM, Fault.NO_DONE, Fault.CRLF, Fault.HUGE_EVENT, Fault.HUGE_DELTA),
+        *(Fault.SLOW_START, Fault.SLOW_HEADERS, Fault.HTTP_ERROR),
+    ),
+}
+STAGES: Final = MappingProxyType({fault: stage for stage, faults in _OF_STAGE.items() for fault in faults})
+#: Endings that are the provider's failure; the others end the stream as an answer ends.
+ERRORS: Final = frozenset(
+    (Fault.ERROR, Fault.ERROR_EVENT, Fault.MALFORMED_CALL, Fault.TOKEN_LIMIT, Fault.GROQ_ERROR, Fault.VLLM_ERROR)
+)
+#: These need a stream of events, and do not strike where there is none.
+EVENTS_ONLY: Final = frozenset((Fault.COMMENT_STORM, Fault.NO_DONE, Fault.CRLF, Fault.HUGE_EVENT, Fault.HUGE_DELTA))
+#: These have their place by nature.
+_PLACED: Final = frozenset(
+    {*_OF_STAGE[Stage.WRAP], Fault.EMPTY, Fault.NO_DONE, Fault.CRLF}
+    | {Fault.SLOW_START, Fault.SLOW_HEADERS, Fault.HTTP_ERROR}
+)
+
+
+class Parameter(NamedTuple):
+    """What can be said about a fault beside its place."""
+
+    allows: Callable[[Any], bool]
+    words: str
+
+
+def _is_number(low: float, high: float, *, is_whole: bool) -> Callable[[Any], bool]:
+    kinds = int if is_whole else int | float
+    return lambda value: isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
+
+
+#: Fault -> its parameters. ``at_bytes`` comes in addition where the place is free.
+PARAMETERS: Final[MappingProxyType[Fault, dict[str, Parameter]]] = MappingProxyType(
+    {
+        Fault.COMMENT_STORM: {"comments": Parameter(_is_number(1, 10_000, is_whole=True), "from 1 to 10000")},
+        Fault.HUGE_EVENT: {
+            "pad_bytes": Parameter(_is_number(1, 16 * 1024 * 1024, is_whole=True), "a whole number up to 16777216")
+        },
+        Fault.SLOW_START: {"delay_s": Parameter(_is_number(0, 600, is_whole=False), "seconds from 0 to 600")},
+        Fault.SLOW_HEADERS: {"delay_s": Parameter(_is_number(0, 600, is_whole=False), "seconds from 0 to 600")},
+        Fault.HTTP_ERROR: {
+            "status": Parameter(_is_number(400, 599, is_whole=True), "an HTTP status from 400 to 599"),
+            "retry_after_s": Parameter(
+                lambda value: value is None or _is_number(0, 3_600, is_whole=True)(value),
+                "whole seconds from 0 to 3600, or null for no such header",
+            ),
+        },
+    }
+)
+_AT: Final = Parameter(_is_number(0, 2**53, is_whole=True), "a whole number from 0 on")
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
-    """What is sent for one request.
+class Strike:
+    """One fault of one answer.
 
     Attributes:
-        text: The text, up to where it ends.
-        ending: What comes after it.
-        storm_at: Byte of the text before which a storm of comments breaks loose; None for none.
+        fault: What goes wrong.
+        at_bytes: Byte of the answer's text where; None leaves it to the seed.
+        parameters: Name and value of what else was said.
     """
 
-    text: str
-    ending: Ending = Ending.DONE
-    storm_at: int | None = None
+    fault: Fault
+    at_bytes: int | None = None
+    parameters: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def stage(self) -> Stage:
+        """At which point it comes in."""
+        return STAGES[self.fault]
+
+    def says(self, name: str, otherwise: Any) -> Any:
+        """A parameter, or what holds where it was not given."""
+        return dict(self.parameters).get(name, otherwise)
+
+    def place(self, seed: int, n_bytes: int) -> int:
+        """Where in a text of so many bytes it strikes: as asked, or in the middle, neither too early nor too late."""
+        if self.fault in (Fault.EMPTY, *(() if self.at_bytes is not None else (Fault.REFUSAL,))):
+            return 0  # a refusal comes instead of the text, unless it is asked for later
+        if self.at_bytes is not None and takes_place(self.fault):
+            return min(self.at_bytes, n_bytes)
+        return n_bytes * Dice(f"fault/{seed}/{self.fault}").between(30, 80) // 100
 
 
-_ENDINGS: Final = {Fault.CUT: Ending.CUT, Fault.STALL: Ending.STALL, Fault.ERROR: Ending.ERROR}
+def takes_place(fault: Fault) -> bool:
+    """Whether ``at_bytes`` has a say."""
+    return fault not in _PLACED
 
 
-def write_script(entry: Entry | Prose, seed: int, size_bytes: int, fault: Fault | None, at_bytes: int | None) -> Script:
-    """The script for a document and a fault.
-
-    Args:
-        entry: What is written.
-        seed: Chooses the document, and the place of the fault if none is given.
-        size_bytes: About how long the document is.
-        fault: None for a generation without fault.
-        at_bytes: Byte of the document where the fault strikes; beyond the end means at the end. ``second_document``
-            has its place by nature and takes no notice.
+def read_strikes(wishes: Any, where: str = "sim.faults") -> tuple[Strike, ...]:
+    """A list of names, or of objects like ``{"name": "cut", "at_bytes": 800}``.
 
     Raises:
-        BadRequest: ``wrong_type`` was asked of a text that is not JSON.
+        BadRequest: names what is wrong, and what there is.
     """
-    text = entry.document(seed, size_bytes)
-    length = len(text.encode())
-    at = min(length, _place(seed, length) if at_bytes is None else at_bytes)
-    match fault:
-        case None:
-            return Script(text)
-        case Fault.WRONG_TYPE:
-            return Script(_with_wrong_type(entry, seed, size_bytes, at))
-        case Fault.SECOND_DOCUMENT:
-            return Script(f"{text}\n{text}")
-        case Fault.COMMENT_STORM:
-            return Script(text, storm_at=min(at, length - 1))
-        case _:
-            return Script(_first_bytes(text, at), _ENDINGS[fault])
+    if isinstance(wishes, tuple) and all(isinstance(one, Strike) for one in wishes):
+        return wishes
+    if not isinstance(wishes, list | tuple) or len(wishes) > MAX_FAULTS:
+        raise BadRequest(
+            f'{where} must be a list of at most {MAX_FAULTS} faults like ["cut"], not {str(wishes)[:60]!r}'
+        )
+    return tuple(_read_strike(one, f"{where}[{index}]") for index, one in enumerate(wishes))
 
 
-def _place(seed: int, length: int) -> int:
-    """A place in the middle of the text: neither trivially early nor after all that matters."""
-    return length * Dice(f"fault/{seed}").between(30, 80) // 100
-
-
-def _first_bytes(text: str, n: int) -> str:
-    """As many whole characters as fit into n bytes."""
-    return text.encode()[:n].decode(errors="ignore")
-
-
-def _with_wrong_type(entry: Entry | Prose, seed: int, size_bytes: int, at: int) -> str:
-    """The document with its first scalar from byte ``at`` on (or its last one) replaced by one of another type."""
-    if isinstance(entry, Prose):
-        raise BadRequest(f"sim.fault wrong_type needs a document: model sim/{entry.name} writes prose, choose another")
-    spots = entry.places(seed, size_bytes)
-    spot = next((one for one in spots if one.at >= at), spots[-1])
-    value = entry.value(seed, size_bytes)
-    _replace(value, spot.path)
-    return render(value, entry.style)
-
-
-def _replace(value: Json, path: Path) -> None:
-    for step in path[:-1]:
-        value = value[step]
-    value[path[-1]] = _another_type(value[path[-1]])
-
-
-def _another_type(scalar: Json) -> Json:
-    """What models really confuse: a number or a boolean in quotes, a number for a string, a boolean for null.
-
-    No member of the catalogue allows both types, so the schema always sees it.
-    """
-    match scalar:
-        case bool():
-            return "true" if scalar else "false"
-        case int() | float():
-            return str(scalar)
-        case str():
-            return len(scalar)
-        case _:
-            return True
+def _read_strike(wish: Any, where: str) -> Strike:
+    if isinstance(wish, Strike):
+        return wish
+    said = dict(wish) if isinstance(wish, dict) else {"name": wish}
+    name = said.pop("name", None)
+    if not isinstance(name, str) or name not in {*Fault}:
+        raise BadRequest(f"{where} must name a fault, not {str(name)[:60]!r}: known are {', '.join(Fault)}")
+    fault = Fault(name)
+    known = PARAMETERS.get(fault, {}) | ({"at_bytes": _AT} if takes_place(fault) else {})
+    for parameter, value in said.items():
+        if parameter not in known:
+            raise BadRequest(f"{where}: {name} has no {parameter[:60]}; it takes {', '.join(known) or 'nothing more'}")
+        if not known[parameter].allows(value):
+            raise BadRequest(f"{where}: {parameter} must be {known[parameter].words}, not {str(value)[:60]!r}")
+    return Strike(fault, said.pop("at_bytes", None), tuple(said.items()))

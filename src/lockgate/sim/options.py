@@ -7,13 +7,15 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final, NamedTuple
 
 from lockgate.errors import BadRequest
-from lockgate.sim.faults import Fault
+from lockgate.sim.continuation import Manner, read_manners
+from lockgate.sim.faults import Fault, Strike, read_strikes, takes_place
 
 #: Longest document; what benches of long documents need, and no request can fill the memory.
 MAX_SIZE_BYTES: Final = 4 * 1024 * 1024
 _MAX_RATE: Final = 1_000_000
 _MAX_COALESCE: Final = 100
 _MAX_WHOLE: Final = 2**53
+_MAX_KEY: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,11 @@ class Choices:
         size_bytes: About how long the document is; None takes what suits its kind.
         rate: Deltas per second; 0 is full speed.
         fault: What goes wrong; None for nothing.
-        at_bytes: Byte of the document where the fault strikes; None leaves it to the seed.
+        faults: What else goes wrong.
+        at_bytes: Byte of the answer's text where faults strike that name no place; None leaves it to the seed.
+        fault_attempts: Faults strike in so many requests of a key only; None for in all of them.
+        key: The requests for one answer have the same; None takes the model and the first messages for it.
+        manners: How it behaves when it is to go on with a text.
         as_tool: Send the document as the arguments of a tool call.
         coalesce: So many deltas go out in one write.
         stamp: Put the time of sending into each chunk, for measurements on one machine.
@@ -35,7 +41,11 @@ class Choices:
     size_bytes: int | None = None
     rate: float = 0.0
     fault: Fault | None = None
+    faults: tuple[Strike, ...] = ()
     at_bytes: int | None = None
+    fault_attempts: int | None = None
+    key: str | None = None
+    manners: tuple[Manner, ...] = ()
     as_tool: bool = False
     coalesce: int = 1
     stamp: bool = False
@@ -51,6 +61,16 @@ class Choices:
             if not rule.allows(value):
                 raise BadRequest(f"sim.{name} must be {rule.words}, not {str(value)[:60]!r}")
         object.__setattr__(self, "fault", Fault(self.fault) if self.fault is not None else None)
+        object.__setattr__(self, "faults", read_strikes(self.faults))
+        object.__setattr__(self, "manners", read_manners(self.manners))
+
+    def strikes(self) -> tuple[Strike, ...]:
+        """All the faults, each with its place as far as one was asked for."""
+        single = () if self.fault is None else (Strike(self.fault),)
+        return tuple(
+            replace(one, at_bytes=self.at_bytes) if one.at_bytes is None and takes_place(one.fault) else one
+            for one in (*single, *self.faults)
+        )
 
     def asked(self, wishes: Mapping[str, Any]) -> Choices:
         """These choices with a request's own wishes on top.
@@ -90,12 +110,21 @@ def _is_fault(value: Any) -> bool:
     return isinstance(value, str) and value in {*Fault}
 
 
+def _is_key(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _MAX_KEY
+
+
 _RULES: Final[dict[str, _Rule]] = {
     "seed": _Rule(_is_whole(-_MAX_WHOLE, _MAX_WHOLE), "a whole number"),
     "size_bytes": _Rule(_or_none(_is_whole(1, MAX_SIZE_BYTES)), f"a whole number from 1 to {MAX_SIZE_BYTES}, or null"),
     "rate": _Rule(_is_rate, f"deltas per second from 0 (full speed) to {_MAX_RATE}"),
     "fault": _Rule(_or_none(_is_fault), f"{', '.join(Fault)}, or null"),
+    # Faults and manners are read by their own modules, which can say more than yes or no.
+    "faults": _Rule(lambda _: True, "a list of faults"),
     "at_bytes": _Rule(_or_none(_is_whole(0, _MAX_WHOLE)), "a whole number from 0 on, or null"),
+    "fault_attempts": _Rule(_or_none(_is_whole(0, _MAX_WHOLE)), "a whole number from 0 on, or null"),
+    "key": _Rule(_or_none(_is_key), f"text of at most {_MAX_KEY} characters, or null"),
+    "manners": _Rule(lambda _: True, "a list of manners"),
     "as_tool": _Rule(_is_bool, "true or false"),
     "coalesce": _Rule(_is_whole(1, _MAX_COALESCE), f"a whole number from 1 to {_MAX_COALESCE}"),
     "stamp": _Rule(_is_bool, "true or false"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from lockgate.sim.continuation import Kind, Manner
 from lockgate.sim.faults import Fault
 
 
@@ -15,8 +16,8 @@ class State(StrEnum):
 
     SENDING = "sending"
     STALLING = "stalling"  # sends nothing more, waits for the client to leave
-    COMPLETE = "complete"  # all of it was sent, [DONE] included
-    ERROR = "error"  # ended with an error chunk, as asked
+    COMPLETE = "complete"  # all of it was sent, to an end that is none of the provider's failures
+    ERROR = "error"  # ended with an error, as asked
     CUT = "cut"  # broken off, as asked, or because it stalled for too long
     LEFT = "left"  # the client went away before the end
     STOPPED = "stopped"  # the simulator was shut down
@@ -31,12 +32,18 @@ class Record:
         generation: The ``gen-`` id that the client was told.
         model: Name of the model.
         is_stream: Whether events were asked for.
-        fault: The fault chosen.
+        fault: The fault chosen as ``sim.fault``.
+        kind: What kind of request it is.
+        key: What its attempts are counted by; None where that was the messages.
+        attempt: Which request for this answer it is, from 1.
+        manners: How it was asked to behave.
+        faults: What goes wrong, each with the byte of the text where it shows.
         total_bytes: Bytes of text that this request is to send, with the fault taken into account.
         total_deltas: The same text in deltas.
         started_s: When it began, on the simulator's monotonic clock.
         sent_bytes: Bytes of text handed to the connection; some of them may still be in a buffer.
         sent_deltas: The same in deltas.
+        is_text_over: Whether all the text was sent and its end, too, began.
         wire_bytes: Bytes of the response body, comments and all.
         ended_s: When it ended, on the same clock; None while it is open.
         ended: Set at the end, for tests to wait on.
@@ -50,6 +57,12 @@ class Record:
     total_bytes: int
     total_deltas: int
     started_s: float
+    kind: Kind = Kind.FIRST
+    key: str | None = None
+    attempt: int = 1
+    manners: tuple[Manner, ...] = ()
+    faults: tuple[tuple[Fault, int], ...] = ()
+    is_text_over: bool = False
     state: State = State.SENDING
     sent_bytes: int = 0
     sent_deltas: int = 0
@@ -61,6 +74,11 @@ class Record:
     def has_client_left(self) -> bool:
         """Whether the client went away before the end. ``ended_s`` tells when."""
         return self.state is State.LEFT
+
+    @property
+    def struck(self) -> list[Fault]:
+        """The faults that have shown so far."""
+        return [fault for fault, at in self.faults if at < self.sent_bytes or self.is_text_over]
 
     def end(self, state: State, now_s: float) -> None:
         """Note how it ended. Only the first end counts: breaking off looks like a lost client afterwards."""
@@ -76,7 +94,13 @@ class Record:
             "id": self.generation,
             "model": self.model,
             "stream": self.is_stream,
+            "kind": self.kind,
+            "key": self.key,
+            "attempt": self.attempt,
             "fault": self.fault,
+            "faults": [fault for fault, _ in self.faults],
+            "struck": self.struck,
+            "manners": self.manners,
             "state": self.state,
             "sent_bytes": self.sent_bytes,
             "total_bytes": self.total_bytes,

@@ -39,7 +39,7 @@ _ASCII: Final = json.JSONEncoder(ensure_ascii=True).encode
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a scalar stands: its first byte in the UTF-8 text, and the path to it."""
+    """Where a value stands: its first byte in the UTF-8 text, and the path to it."""
 
     at: int
     path: Path
@@ -52,11 +52,16 @@ def render(value: Json, style: Style) -> str:
     return "".join(pieces)
 
 
-def places(value: Json, style: Style) -> list[Place]:
-    """Where the scalars stand in the rendered text, in the order of the text. Member names are no scalars."""
+def places(value: Json, style: Style, *, containers: bool = False) -> list[Place]:
+    """Where the scalars stand in the rendered text, in the order of the text. Member names are no scalars.
+
+    With ``containers``, objects and arrays are told, too, each before what is in it.
+    """
     pieces: list[str] = []
     marks: list[tuple[int, Path]] = []
     _write(value, style, "\n", pieces, marks, ())
+    if not containers:
+        marks = [mark for mark in marks if not isinstance(_at(value, mark[1]), dict | list)]
     found, at, seen = [], 0, 0
     for index, path in marks:
         at += sum(len(piece.encode()) for piece in pieces[seen:index])
@@ -65,15 +70,21 @@ def places(value: Json, style: Style) -> list[Place]:
     return found
 
 
+def _at(value: Json, path: Path) -> Json:
+    for step in path:
+        value = value[step]
+    return value
+
+
 def _write(
     value: Json, style: Style, line: str, pieces: list[str], marks: list[tuple[int, Path]] | None, path: Path
 ) -> None:
     """Append the text of a value. ``line`` is the line feed and indentation of the value's own level."""
+    if marks is not None:
+        marks.append((len(pieces), path))
     if isinstance(value, dict | list) and value:
         _write_container(value, style, line, pieces, marks, path)
         return
-    if marks is not None and not isinstance(value, dict | list):
-        marks.append((len(pieces), path))
     pieces.append((_ASCII if style.is_ascii else _RAW)(value))
 
 

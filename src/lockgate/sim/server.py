@@ -11,9 +11,8 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any, Final
 
@@ -22,10 +21,13 @@ from aiohttp import web
 
 from lockgate.errors import BadRequest
 from lockgate.sim.ask import Ask, UnknownModel, read_ask
+from lockgate.sim.attempts import Attempts
 from lockgate.sim.chunks import COMMENT, PROVIDER, Chunks, failure
-from lockgate.sim.deltas import cut
+from lockgate.sim.continuation import Kind, Manner
 from lockgate.sim.documents import CATALOGUE, MODELS
-from lockgate.sim.faults import Ending, Script, write_script
+from lockgate.sim.endings import End, http_error, last_events, whole_answer
+from lockgate.sim.faults import ERRORS, PARAMETERS, Fault, takes_place
+from lockgate.sim.generation import Generation, Script, compose, deltas_of
 from lockgate.sim.options import SimOptions
 from lockgate.sim.pace import Now, Pace, Sleep
 from lockgate.sim.record import Record, State
@@ -36,9 +38,8 @@ _PREFIXES: Final = ("/v1", "/api/v1")
 _MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
 #: About the bytes of one write at full speed, or when several deltas are overdue.
 _PIECE_BYTES: Final = 16 * 1024
-#: Comments before the data, and again at the place of the fault; between deltas one per so many.
-_STORM: Final = 300
-_STORM_EVERY: Final = 4
+#: While an answer is slow to start, a comment per so many seconds.
+_HEARTBEAT_S: Final = 1.0
 _SHUTDOWN_S: Final = 5.0
 # As recorded: no charset, any origin may read. The simulator holds nothing worth protecting.
 _STREAM_HEADERS: Final = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
@@ -46,33 +47,6 @@ _PREFLIGHT_HEADERS: Final = {
     "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, HTTP-Referer, X-Title",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Generation:
-    """All that one request needs: what was asked, what is sent, how it looks on the wire, what is remembered of it."""
-
-    ask: Ask
-    script: Script
-    deltas: list[str]
-    chunks: Chunks
-    record: Record
-
-    def opening(self) -> bytes:
-        """What is sent at once: a comment, as OpenRouter does, or a storm of them."""
-        return COMMENT * (1 if self.script.storm_at is None else _STORM) + self.chunks.opening()
-
-    def events(self) -> Iterator[tuple[bytes, int]]:
-        """Each delta as it goes on the wire, made when it is taken, and the bytes of text in it."""
-        at, storm_at = 0, self.script.storm_at
-        for index, text in enumerate(self.deltas):
-            n_bytes = len(text.encode())
-            event = self.chunks.delta(text)
-            if storm_at is not None:
-                comments = _STORM if at <= storm_at < at + n_bytes else int(index % _STORM_EVERY == 0)
-                event = COMMENT * comments + event
-            at += n_bytes
-            yield event, n_bytes
 
 
 class Simulator:
@@ -95,6 +69,7 @@ class Simulator:
         self._now = now
         self._sleep = sleep
         self._numbers = count(1)
+        self._attempts = Attempts()
         self._open: set[asyncio.Task[Any]] = set()
         self._is_stopping = False
 
@@ -113,6 +88,7 @@ class Simulator:
             app.router.add_get(f"{prefix}/models", self._models)
             app.router.add_get(f"{prefix}/sim/documents", self._documents)
             app.router.add_get(f"{prefix}/sim/requests", self._requests)
+            app.router.add_get(f"{prefix}/sim/faults", self._faults)
         app.on_response_prepare.append(_allow_any_origin)
         app.on_shutdown.append(self._stop)
         return app
@@ -154,23 +130,35 @@ class Simulator:
         ]
         return _json({"documents": documents})
 
-    async def _requests(self, _: web.Request) -> web.Response:
-        now_s = self._now()
-        return _json({"requests": [record.told(now_s) for record in self.requests]})
+    async def _faults(self, _: web.Request) -> web.Response:
+        faults = [
+            {"name": fault, "parameters": [*PARAMETERS.get(fault, {}), *(["at_bytes"] if takes_place(fault) else [])]}
+            for fault in Fault
+        ]
+        return _json({"faults": faults, "manners": list(Manner)})
+
+    async def _requests(self, request: web.Request) -> web.Response:
+        now_s, key = self._now(), request.query.get("key")
+        return _json({"requests": [one.told(now_s) for one in self.requests if key is None or one.key == key]})
 
     # -- one generation ------------------------------------------------------------------------------------------
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         ask = read_ask(await request.read(), self._options.choices())
-        # A long document takes a while to make; other streams go on meanwhile.
-        script, deltas = await asyncio.to_thread(_write, ask)
-        generation = self._begin(ask, script, deltas)
+        attempt = self._attempts.next(ask.key)
+        try:
+            # A long document takes a while to make; other streams go on meanwhile.
+            script, deltas = await asyncio.to_thread(_write, ask, attempt)
+        except BadRequest:
+            self._begin(ask, attempt, Script(""), []).record.end(State.ERROR, self._now())
+            raise
+        generation = self._begin(ask, attempt, script, deltas)
         record = generation.record
         task = asyncio.current_task()
         assert task is not None  # a coroutine runs in a task
         self._open.add(task)
         try:
-            return await (self._stream if ask.is_stream else self._answer)(request, generation)
+            return await self._serve(request, generation)
         except asyncio.CancelledError:
             record.end(State.STOPPED if self._is_stopping else State.LEFT, self._now())
             raise
@@ -180,9 +168,12 @@ class Simulator:
         finally:
             self._open.discard(task)
 
-    def _begin(self, ask: Ask, script: Script, deltas: list[str]) -> _Generation:
+    def _begin(self, ask: Ask, attempt: int, script: Script, deltas: list[str]) -> Generation:
         stamp = time.monotonic_ns if ask.choices.stamp else None
-        chunks = Chunks(ask.model, ask.choices.seed, prompt_tokens=ask.prompt_tokens, tool=ask.tool, stamp=stamp)
+        kind = ask.conversation.kind
+        # Another request has another id, also when it continues the same answer.
+        seed = ask.choices.seed if kind is Kind.FIRST else f"{ask.choices.seed}/{kind}/{attempt}"
+        chunks = Chunks(ask.model, seed, prompt_tokens=ask.prompt_tokens, tool=ask.tool, stamp=stamp)
         record = Record(
             number=next(self._numbers),
             generation=chunks.id,
@@ -192,35 +183,67 @@ class Simulator:
             total_bytes=len(script.text.encode()),
             total_deltas=len(deltas),
             started_s=self._now(),
+            kind=kind,
+            key=ask.choices.key,
+            attempt=attempt,
+            manners=ask.choices.manners,
+            faults=script.faults,
         )
         self.requests.append(record)
-        return _Generation(ask, script, deltas, chunks, record)
+        return Generation(ask, script, deltas, chunks, record)
 
-    async def _stream(self, request: web.Request, generation: _Generation) -> web.StreamResponse:
-        chunks, record = generation.chunks, generation.record
+    async def _serve(self, request: web.Request, generation: Generation) -> web.StreamResponse:
+        wire = generation.script.wire
+        if wire.headers_delay_s:
+            await self._sleep(wire.headers_delay_s)
+        if wire.refused is not None:
+            generation.record.end(State.ERROR, self._now())
+            status, headers, body = http_error(wire.refused)
+            return web.Response(body=body, status=status, content_type="application/json", headers=headers)
+        return await (self._stream if generation.ask.is_stream else self._answer)(request, generation)
+
+    async def _stream(self, request: web.Request, generation: Generation) -> web.StreamResponse:
+        chunks, record, script = generation.chunks, generation.record, generation.script
         response = web.StreamResponse(headers=_STREAM_HEADERS | {"X-Generation-Id": chunks.id})
         await response.prepare(request)
 
         async def send(data: bytes) -> None:
-            await response.write(data)
+            # Line feeds inside JSON are escaped: those that are there end lines.
+            data = data.replace(b"\n", b"\r\n") if script.wire.is_crlf else data
+            if data:
+                await response.write(data)
             record.wire_bytes += len(data)
 
-        await send(generation.opening())
+        if script.wire.start_delay_s:
+            await send(generation.opening())
+            await self._hesitate(send, script.wire.start_delay_s)
+            await send(chunks.opening())
+        else:
+            await send(generation.opening() + chunks.opening())
         await self._send_deltas(send, generation)
-        match generation.script.ending:
-            case Ending.DONE:
-                await send(chunks.closing(record.total_deltas))
-                record.end(State.COMPLETE, self._now())
-            case Ending.ERROR:
-                await send(chunks.error(_failed(record.sent_bytes)))
-                record.end(State.ERROR, self._now())
-            case Ending.STALL:
-                await self._stall(request, record)
-            case Ending.CUT:
-                await self._break_off(request, record)
+        record.is_text_over = True
+        end = End(record.sent_bytes, record.total_deltas)
+        await send(last_events(script.ending, chunks, end, has_done=script.wire.has_done))
+        await self._end(request, script.ending, record)
         return response
 
-    async def _send_deltas(self, send: Callable[[bytes], Awaitable[None]], generation: _Generation) -> None:
+    async def _hesitate(self, send: Callable[[bytes], Awaitable[None]], delay_s: float) -> None:
+        """Nothing but comments for a while."""
+        while delay_s > 0:
+            await self._sleep(min(delay_s, _HEARTBEAT_S))
+            delay_s -= _HEARTBEAT_S
+            await send(COMMENT)
+
+    async def _end(self, request: web.Request, ending: Fault | None, record: Record) -> None:
+        match ending:
+            case Fault.STALL:
+                await self._stall(request, record)
+            case Fault.CUT:
+                await self._break_off(request, record)
+            case _:
+                record.end(State.ERROR if ending in ERRORS else State.COMPLETE, self._now())
+
+    async def _send_deltas(self, send: Callable[[bytes], Awaitable[None]], generation: Generation) -> None:
         """Send each delta when it is due. What is overdue goes along in one write, so a late loop can catch up."""
         record, events = generation.record, generation.events()
         pace, group = self._pace(generation), generation.ask.choices.coalesce
@@ -237,28 +260,22 @@ class Simulator:
                     break
             await send(bytes(piece))
 
-    async def _answer(self, request: web.Request, generation: _Generation) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, generation: Generation) -> web.StreamResponse:
         """The whole answer at once, after the time that writing it takes. Faults strike before the first byte."""
         script, record = generation.script, generation.record
+        if script.wire.start_delay_s:
+            await self._sleep(script.wire.start_delay_s)
         await self._pace(generation).wait(record.total_deltas)
-        response = _json(failure(_failed(record.total_bytes)), status=502)
-        match script.ending:
-            case Ending.DONE:
-                body = generation.chunks.whole(script.text, record.total_deltas)
-                response = web.Response(body=body, content_type="application/json")
-                record.sent_bytes, record.sent_deltas = record.total_bytes, record.total_deltas
-                record.wire_bytes = len(body)
-                record.end(State.COMPLETE, self._now())
-            case Ending.ERROR:
-                record.end(State.ERROR, self._now())
-            case Ending.STALL:
-                await self._stall(request, record)
-            case Ending.CUT:
-                await self._break_off(request, record)
-        response.headers["X-Generation-Id"] = generation.chunks.id
-        return response
+        record.is_text_over = True
+        status, body = whole_answer(script.ending, generation.chunks, script.text, record.total_deltas)
+        if status == 200 and script.ending not in (Fault.CUT, Fault.STALL):
+            record.sent_bytes, record.sent_deltas = record.total_bytes, record.total_deltas
+            record.wire_bytes = len(body)
+        await self._end(request, script.ending, record)
+        headers = {"X-Generation-Id": generation.chunks.id}
+        return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
-    def _pace(self, generation: _Generation) -> Pace:
+    def _pace(self, generation: Generation) -> Pace:
         return Pace(generation.ask.choices.rate, now=self._now, sleep=self._sleep)
 
     async def _stall(self, request: web.Request, record: Record) -> None:
@@ -287,14 +304,9 @@ class Simulator:
             await asyncio.wait(list(self._open), timeout=_SHUTDOWN_S)
 
 
-def _write(ask: Ask) -> tuple[Script, list[str]]:
-    choices = ask.choices
-    script = write_script(ask.entry, choices.seed, ask.size_bytes, choices.fault, choices.at_bytes)
-    return script, cut(script.text, choices.seed)
-
-
-def _failed(at: int) -> str:
-    return f"The simulated provider failed after {at} bytes, as it was asked to"
+def _write(ask: Ask, attempt: int) -> tuple[Script, list[str]]:
+    script = compose(ask, attempt)
+    return script, deltas_of(script, ask.choices.seed)
 
 
 def _json(value: Any, status: int = 200) -> web.Response:

@@ -1,0 +1,226 @@
+"""From a request to what is sent for it: the text, how it ends, and what the wire does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from lockgate.errors import BadRequest
+from lockgate.sim.ask import Ask
+from lockgate.sim.chance import Dice
+from lockgate.sim.chunks import COMMENT, Chunks
+from lockgate.sim.continuation import Kind, Manner, PrefillRefused, start_of_rest, with_manners
+from lockgate.sim.damage import Damaged, damage, first_bytes, wrap
+from lockgate.sim.deltas import cut
+from lockgate.sim.faults import EVENTS_ONLY, Fault, Stage, Strike
+from lockgate.sim.prose import Prose
+from lockgate.sim.record import Record
+
+#: Comments before the data, and again at the place of the fault; between deltas one per so many.
+STORM: Final = 300
+_STORM_EVERY: Final = 4
+_PAD_BYTES: Final = 1024 * 1024
+_DELAY_S: Final = 3.0
+_NEW_TURN_BYTES: Final = 400
+#: Far from the seeds that people choose.
+_OTHER_SEED: Final = 1_000_003
+#: A fault of the wire that is there from the first byte on.
+_AT_ONCE: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """What the wire does.
+
+    Attributes:
+        storm_at: Byte of the text before which a storm of comments breaks loose; None for none.
+        comments: So many of them.
+        pad_at: Byte whose delta is padded; None for none.
+        pad_bytes: So much.
+        huge_from: Byte from which on all the text comes in one delta; None for none.
+        is_crlf: Lines end with CR LF.
+        has_done: ``[DONE]`` is sent where it belongs.
+        start_delay_s: Comments only, for so long, before the first delta.
+        headers_delay_s: Nothing at all for so long.
+        refused: The HTTP error that is sent instead; None for none.
+    """
+
+    storm_at: int | None = None
+    comments: int = STORM
+    pad_at: int | None = None
+    pad_bytes: int = 0
+    huge_from: int | None = None
+    is_crlf: bool = False
+    has_done: bool = True
+    start_delay_s: float = 0.0
+    headers_delay_s: float = 0.0
+    refused: Strike | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What is sent for one request.
+
+    Attributes:
+        text: The text, up to where it ends.
+        ending: The fault that ends it; None for a clean end.
+        wire: What the wire does.
+        faults: Each fault and the byte of the text where it shows; one at the end of the text shows with the end.
+    """
+
+    text: str
+    ending: Fault | None = None
+    wire: Wire = Wire()
+    faults: tuple[tuple[Fault, int], ...] = ()
+
+
+def compose(ask: Ask, attempt: int = 1) -> Script:
+    """The script for a request.
+
+    Args:
+        attempt: How many requests there have been for this answer, this one included.
+
+    Raises:
+        PrefillRefused: as the manners have it.
+        BadRequest: a fault does not fit the document, or no document can be written for the schema.
+    """
+    choices, kind = ask.choices, ask.conversation.kind
+    strikes = choices.strikes() if choices.fault_attempts is None or attempt <= choices.fault_attempts else ()
+    strikes = tuple(one for one in strikes if ask.is_stream or one.fault not in EVENTS_ONLY)
+    refused = next((strike for strike in strikes if strike.fault is Fault.HTTP_ERROR), None)
+    if refused is not None:
+        delay_s = _wire(strikes, choices.seed, 0).headers_delay_s
+        return Script("", wire=Wire(refused=refused, headers_delay_s=delay_s), faults=((Fault.HTTP_ERROR, _AT_ONCE),))
+    if kind is Kind.PREFILL and Manner.REFUSE_PREFILL in choices.manners:
+        raise PrefillRefused
+    is_other = kind is Kind.FIRST and attempt > 1 and Manner.OTHER in choices.manners
+    return _script(
+        _text(ask, choices.seed + (_OTHER_SEED * attempt if is_other else 0), strikes), strikes, choices.seed
+    )
+
+
+def _text(ask: Ask, seed: int, strikes: tuple[Strike, ...]) -> Damaged:
+    """The text of the answer, with the faults that are in it."""
+    choices, kind, entry = ask.choices, ask.conversation.kind, ask.entry
+    if kind is Kind.PREFILL and Manner.IGNORE_PREFILL in choices.manners:
+        text = Prose().document(seed, _NEW_TURN_BYTES)
+        return _wrapped(Damaged(text), text, seed, strikes)
+    document = entry.document(seed, ask.size_bytes)
+    start = 0
+    if kind in (Kind.PREFILL, Kind.TAIL):
+        start = start_of_rest(document, ask.conversation.so_far, ask.conversation.tail)
+    floor = len(document[:start].encode())
+    damaged = Damaged(document)
+    if any(strike.stage in (Stage.VALUE, Stage.TEXT) for strike in strikes):
+        damaged = _damaged(ask, seed, strikes, floor)
+    rest = Damaged(damaged.text[start:], tuple((fault, at - floor) for fault, at in damaged.struck))
+    if kind is not Kind.FIRST:
+        rest = _mannered(ask, rest, damaged.text)
+    return _wrapped(rest, document, seed, strikes)
+
+
+def _damaged(ask: Ask, seed: int, strikes: tuple[Strike, ...], floor: int) -> Damaged:
+    is_first = ask.conversation.kind is Kind.FIRST
+    if not isinstance(ask.entry, Prose):
+        return damage(ask.entry, seed, ask.size_bytes, strikes, floor, is_strict=is_first)
+    if is_first:
+        first = next(strike for strike in strikes if strike.stage in (Stage.VALUE, Stage.TEXT))
+        name = f"sim/{ask.entry.name}"
+        raise BadRequest(f"sim.fault {first.fault} needs a document: model {name} writes prose, choose another")
+    return Damaged(ask.entry.document(seed, ask.size_bytes))
+
+
+def _mannered(ask: Ask, rest: Damaged, document: str) -> Damaged:
+    talk, manners = ask.conversation, ask.choices.manners
+    dice = Dice(f"manners/{ask.choices.seed}/{len(talk.so_far)}")
+    is_rest = talk.kind is not Kind.RESIDUAL
+    text = with_manners(rest.text, manners, dice, document=document, so_far=talk.so_far, is_rest=is_rest)
+    shift = len(text[: max(0, text.find(rest.text))].encode())
+    return Damaged(text, tuple((fault, at + shift) for fault, at in rest.struck))
+
+
+def _wrapped(inner: Damaged, document: str, seed: int, strikes: tuple[Strike, ...]) -> Damaged:
+    outer = wrap(inner.text, document, seed, strikes)
+    shift = len(outer.text[: outer.text.find(inner.text)].encode())
+    return Damaged(outer.text, (*((fault, at + shift) for fault, at in inner.struck), *outer.struck))
+
+
+def _script(damaged: Damaged, strikes: tuple[Strike, ...], seed: int) -> Script:
+    n_bytes = len(damaged.text.encode())
+    endings = [(strike.place(seed, n_bytes), strike.fault) for strike in strikes if strike.stage is Stage.ENDING]
+    end, ending = min(endings, key=lambda one: one[0], default=(n_bytes, None))
+    text = first_bytes(damaged.text, end) if ending else damaged.text
+    wire = _wire(strikes, seed, n_bytes)
+    shown = [(fault, at) for fault, at in (*damaged.struck, *_shown(wire, n_bytes)) if at < end or ending is None]
+    return Script(text, ending, wire, (*shown, *([(ending, end)] if ending else [])))
+
+
+def _wire(strikes: tuple[Strike, ...], seed: int, n_bytes: int) -> Wire:
+    said = {strike.fault: strike for strike in strikes if strike.stage is Stage.WIRE}
+
+    def place(fault: Fault) -> int | None:
+        return min(said[fault].place(seed, n_bytes), max(0, n_bytes - 1)) if fault in said else None
+
+    def says(fault: Fault, name: str, otherwise: float) -> float:
+        return float(said[fault].says(name, otherwise)) if fault in said else 0.0
+
+    return Wire(
+        storm_at=place(Fault.COMMENT_STORM),
+        comments=int(says(Fault.COMMENT_STORM, "comments", STORM)),
+        pad_at=place(Fault.HUGE_EVENT),
+        pad_bytes=int(says(Fault.HUGE_EVENT, "pad_bytes", _PAD_BYTES)),
+        huge_from=place(Fault.HUGE_DELTA),
+        is_crlf=Fault.CRLF in said,
+        has_done=Fault.NO_DONE not in said,
+        start_delay_s=says(Fault.SLOW_START, "delay_s", _DELAY_S),
+        headers_delay_s=says(Fault.SLOW_HEADERS, "delay_s", _DELAY_S),
+    )
+
+
+def _shown(wire: Wire, n_bytes: int) -> list[tuple[Fault, int]]:
+    """Where the faults of the wire show."""
+    places = ((Fault.COMMENT_STORM, wire.storm_at), (Fault.HUGE_EVENT, wire.pad_at), (Fault.HUGE_DELTA, wire.huge_from))
+    shown = [(fault, at) for fault, at in places if at is not None]
+    always = ((Fault.CRLF, wire.is_crlf), (Fault.SLOW_START, wire.start_delay_s > 0))
+    shown += [
+        (fault, _AT_ONCE) for fault, is_there in (*always, (Fault.SLOW_HEADERS, wire.headers_delay_s > 0)) if is_there
+    ]
+    return shown if wire.has_done else [*shown, (Fault.NO_DONE, n_bytes)]
+
+
+def deltas_of(script: Script, seed: int) -> list[str]:
+    """The text of a script, cut as a model sends it."""
+    if script.wire.huge_from is None:
+        return cut(script.text, seed)
+    head = first_bytes(script.text, script.wire.huge_from)
+    rest = script.text[len(head) :]
+    return [*cut(head, seed), *([rest] if rest else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """All that one request needs: what was asked, what is sent, how it looks on the wire, what is remembered of it."""
+
+    ask: Ask
+    script: Script
+    deltas: list[str]
+    chunks: Chunks
+    record: Record
+
+    def opening(self) -> bytes:
+        """What is sent at once: a comment, as OpenRouter does, or a storm of them."""
+        return COMMENT * (1 if self.script.wire.storm_at is None else self.script.wire.comments)
+
+    def events(self) -> Iterator[tuple[bytes, int]]:
+        """Each delta as it goes on the wire, made when it is taken, and the bytes of text in it."""
+        at, wire = 0, self.script.wire
+        for index, text in enumerate(self.deltas):
+            n_bytes = len(text.encode())
+            is_padded = wire.pad_at is not None and at <= wire.pad_at < at + n_bytes
+            event = self.chunks.delta(text, wire.pad_bytes if is_padded else 0)
+            if wire.storm_at is not None:
+                comments = wire.comments if at <= wire.storm_at < at + n_bytes else int(index % _STORM_EVERY == 0)
+                event = COMMENT * comments + event
+            at += n_bytes
+            yield event, n_bytes
