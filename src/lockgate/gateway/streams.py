@@ -16,10 +16,11 @@ from typing import Any, Final
 import msgspec
 
 from lockgate.errors import Abandoned, Busy, Cancelled, Forbidden, OwnerGone, StoreError, StreamClosed
+from lockgate.gateway.ending import owner_gone_record
 from lockgate.gateway.helper import Helper
 from lockgate.gateway.meta import StreamMeta, decode_meta, encode_meta
 from lockgate.gateway.plan import Plan
-from lockgate.gateway.pump import Pump, owner_gone_record
+from lockgate.gateway.pump import Pump
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.breaker import Breakers, State
 from lockgate.protocol.envelope import Record, StreamEnd, decode_record, encode_record

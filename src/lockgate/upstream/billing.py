@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final, Literal
 
 _STOPS: Final = (
-    *("anthropic", "azure", "chutes", "cohere", "deepinfra", "deepseek", "fireworks", "novita", "openai", "together"),
-    "xai",
+    *("anthropic", "azure", "chutes", "cohere", "deepinfra", "deepseek", "fireworks", "novita", "openai", "simulator"),
+    *("together", "xai"),
 )
 _CONTINUES: Final = (
     *("alibaba", "amazon bedrock", "bedrock", "google", "groq", "huggingface", "hugging face", "minimax", "mistral"),

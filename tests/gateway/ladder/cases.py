@@ -14,7 +14,6 @@ from lockgate.gateway.ladder.outline import Outline
 from lockgate.gateway.ladder.residual import Residual, anchor_of
 from lockgate.gateway.ladder.tokens import open_string
 from lockgate.sim.documents import CATALOGUE
-from lockgate.sim.faults import write_script
 
 KINDS = sorted(name for name, entry in CATALOGUE.items() if entry.schema is not None)
 
@@ -40,7 +39,7 @@ class Case:
 
 @cache
 def document(kind: str, seed: int, size_bytes: int) -> bytes:
-    return write_script(CATALOGUE[kind], seed, size_bytes, None, None).text.encode()
+    return CATALOGUE[kind].document(seed, size_bytes).encode()
 
 
 @cache
