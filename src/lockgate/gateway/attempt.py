@@ -95,24 +95,33 @@ class Run:
         if self.unjoined:
             return FailureClass.UNJOINED
         failed = self.failure
+        if failed is not None and self._is_rung_refused(failed):
+            self.unjoined = failed.message
+            return FailureClass.UNJOINED
         # A continuation that broke the schema before it gave anything did not fit, whatever the model meant.
         if gate_state == "halted" and self.is_rung and self.released_bytes == 0:
             return FailureClass.UNJOINED
         return failure_class(
             gate_state=gate_state,
-            finish=self._worst_finish(),
+            finish=self.worst_finish,
             failure=Failure(failed.code, failed.status, failed.kind, failed.recoverable) if failed else None,
             has_refusal=bool(self.refusals),
             ended=self.ended,
             has_text=has_text,
         )
 
+    def _is_rung_refused(self, failed: up.Failed) -> bool:
+        """Whether the provider took the request itself, but does not take this way of going on."""
+        return self.asked.step in ("prefill", "tail", "residual") and failed.status in (400, 404, 422, 501)
+
     @property
     def is_rung(self) -> bool:
         """Whether it continues or repeats text that was released."""
         return self.asked.step not in ("first", "retry", "restart")
 
-    def _worst_finish(self) -> Finish:
+    @property
+    def worst_finish(self) -> Finish:
+        """Of all choices."""
         found = {fold_finish(reason) for reason in self.finish.values()} or {Finish.NONE}
         order = (Finish.FILTERED, Finish.ERROR, Finish.LENGTH, Finish.STOP, Finish.NONE)
         return next(one for one in order if one in found)

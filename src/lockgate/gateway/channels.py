@@ -33,7 +33,7 @@ class Join(Protocol):
 
     def feed(self, data: bytes) -> bytes: ...
 
-    def close(self) -> bytes: ...
+    def close(self, *, is_clean: bool) -> bytes: ...
 
 
 class Channel:
@@ -154,9 +154,9 @@ class Channel:
         await self.rejoin(b"", None)
         return record
 
-    async def end_join(self, read_s: float, helper: Helper) -> list[Record]:
-        """The answer of this attempt is over: what was still held before the gate."""
-        rest = self._join.close() if self._join is not None else b""
+    async def end_join(self, read_s: float, helper: Helper, *, is_clean: bool) -> list[Record]:
+        """The answer of this attempt is over, or broke off: what was still held before the gate."""
+        rest = self._join.close(is_clean=is_clean) if self._join is not None else b""
         return await self._judge(rest, read_s, helper) if rest else []
 
     async def judge(self, data: bytes, read_s: float, helper: Helper) -> list[Record]:

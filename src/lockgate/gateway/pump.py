@@ -39,7 +39,7 @@ from lockgate.observe.metrics import Meters
 from lockgate.protocol.breaker import Breakers, Permit
 from lockgate.protocol.envelope import Problem, Record, decode_record, encode_record
 from lockgate.protocol.failures import RULES, FailureClass
-from lockgate.protocol.lifecycle import Ended, Outcome
+from lockgate.protocol.lifecycle import Ended, Finish, Outcome
 from lockgate.protocol.offsets import START
 from lockgate.store.base import StreamLog
 from lockgate.upstream import base as up
@@ -347,14 +347,15 @@ class Pump:
         run = self._run
         assert run.ended is not None
         records: list[Record] = []
+        is_clean = run.failure is None and run.ended is Ended.CLEAN and run.worst_finish is not Finish.LENGTH
         for channel in self._channels.values():
             before = channel.released_bytes
             if run.ended is not Ended.CANCELLED and not run.unjoined:
-                records += await channel.end_join(time.time(), self._helper)
+                records += await channel.end_join(time.time(), self._helper, is_clean=is_clean)
             run.released_bytes += channel.released_bytes - before
             run.skipped_bytes += channel.skipped_bytes
             # An answer that itself broke off did not fail for what it said.
-            if run.failure is None and run.ended in (Ended.CLEAN, Ended.SILENT):
+            if is_clean:
                 run.unjoined = run.unjoined or channel.unjoined
         if records:
             await self._append_all_but_halts(records)

@@ -88,6 +88,8 @@ RULES: Final[dict[FailureClass, Rule]] = {
 
 #: Words of ``error_type`` and of other providers' ``type`` and ``code`` that say: this was about what was asked for.
 _POLICY_KINDS: Final = frozenset({"content_policy_violation", "refusal", "content_filter", "content_policy"})
+#: Statuses that stay what they are in the middle of a stream: key, credit, permission.
+_REFUSALS: Final = frozenset({401, 402, 403})
 #: Words that say: another model could do it.
 _MODEL_KINDS: Final = frozenset(
     {
@@ -157,6 +159,8 @@ def failure_class(
 def _class_of_error(failure: Failure, has_text: bool) -> FailureClass:
     if failure.code == "upstream_timed_out":
         return FailureClass.STALLED_CONTENT if failure.kind == "content" else FailureClass.STALLED_BYTES
+    if has_text and failure.code == "upstream_failed" and failure.status not in _REFUSALS:
+        return FailureClass.BROKEN  # the request was good enough for the text that came
     if not failure.recoverable:
         is_about_model = failure.status == 404 or failure.kind in _MODEL_KINDS
         return FailureClass.UNSUITED if is_about_model else FailureClass.REFUSED

@@ -11,7 +11,7 @@ from typing import Any
 
 from lockgate import Released, Schema, Violated, compile
 from lockgate.gateway.ladder.outline import Outline
-from lockgate.gateway.ladder.residual import Residual, anchor_of
+from lockgate.gateway.ladder.residual import OPEN, Residual, anchor_of
 from lockgate.gateway.ladder.tokens import open_string
 from lockgate.sim.documents import CATALOGUE
 
@@ -106,6 +106,9 @@ def answer_to(residual: Residual, outline: Outline, value: Any) -> dict[str, Any
         for upper in outline.levels[: rest.depth]:
             container = container[upper.name if upper.is_object else upper.count]
         has_child = rest.depth < innermost
+        if rest.name == OPEN:
+            answer[OPEN] = _anchored(container[level.count], outline)
+            continue
         if level.is_object:
             gone = set(level.members) | ({level.name} if has_child else set())
             answer[rest.name] = {name: one for name, one in container.items() if name not in gone}
@@ -113,9 +116,7 @@ def answer_to(residual: Residual, outline: Outline, value: Any) -> dict[str, Any
                 assert level.name is not None
                 answer[rest.name][level.name] = _anchored(container[level.name], outline)
         else:
-            answer[rest.name] = container[level.count + has_child :]
-            if not has_child and outline.awaits == "inside":
-                answer[rest.name][0] = _anchored(answer[rest.name][0], outline)
+            answer[rest.name] = container[level.count + (has_child or outline.awaits == "inside") :]
     return answer
 
 

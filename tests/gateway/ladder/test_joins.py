@@ -235,6 +235,28 @@ def test_an_open_string_is_asked_for_again_and_must_begin_alike() -> None:
     assert "came again differently" in bad.refused
 
 
+def test_an_open_element_comes_by_itself() -> None:
+    """Strict providers know no prefixItems, so the first element cannot be told apart inside the array."""
+    source = {"type": "array", "items": {"type": "string", "maxLength": 9}, "maxItems": 4}
+    outline = outline_of(b'["one", "tw')
+    residual = residual_of(source, outline)
+    assert [rest.name for rest in residual.rests] == ["open", "rest_0"]
+    wanted = residual.schema["properties"]
+    assert wanted["open"] == {"type": "string", "maxLength": 9, "pattern": r"^tw(.|\n)*$"}
+    assert wanted["rest_0"] == {"type": "array", "items": {"type": "string", "maxLength": 9}, "maxItems": 2}
+    join = Splice(residual, outline)
+    assert join.feed(b'{"open": "two", "rest_0": ["three"]}') == b'o","three"]'
+    assert Splice(residual, outline).feed(b'{"open": "two", "rest_0": []}') == b'o"]'
+    number = outline_of(b"[1, 2")
+    join = Splice(residual_of({"type": "array"}, number), number)
+    assert join.feed(b'{"open": 25, "rest_0": [3]}') == b"5,3]"
+
+
+def test_a_literal_is_known_by_its_first_letter() -> None:
+    residual = residual_of({"type": "object", "properties": {"a": {"type": "boolean"}}}, outline_of(b'{"a": t'))
+    assert residual.schema["properties"]["rest_0"]["properties"]["a"] == {"const": True}
+
+
 def test_a_long_open_string_goes_on_from_an_anchor() -> None:
     source = {"type": "object", "properties": {"text": {"type": "string"}}}
     begun = "All work and no play makes Jack a dull boy, day by day. " * 20

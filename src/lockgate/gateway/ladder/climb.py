@@ -131,7 +131,7 @@ class Climb:
             self._spent.clear()
             self._silent.clear()
             self._backoff.progressed()
-        elif answered:
+        elif answered or failure is FailureClass.UNJOINED:
             self._spent[self.model, self.step] += 1
         if failure is FailureClass.UNSUITED:
             self._unsuited.add(self.model)

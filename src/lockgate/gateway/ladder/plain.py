@@ -6,7 +6,8 @@ without the white space, the prose or the fence in front. The first way that sta
 untouched, into a gate that judges it like anything else. Text that begins like the document itself is a restart, which
 is compared with what was released.
 
-Inside an open string every character is valid, so nothing there can tell prose from content: see ``is_in_string``.
+Inside an open string every character is valid, so nothing there tells prose from content. There a reading counts only
+if it leaves the string again and goes on validly behind it, fills the whole window without leaving it, or broke off.
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ from typing import Final
 from lockgate.gateway.ladder.regenerate import Regeneration
 from lockgate.gateway.ladder.tokens import Depth, Token, next_token, tokens_of
 
-#: How much of a continuation is collected before it is decided how to read it.
+#: How much of a continuation is collected before it is decided how to read it; inside a string, until it is left.
 WINDOW_BYTES: Final = 512
+STRING_WINDOW_BYTES: Final = 4096
 #: An echo shorter than this is only an echo if the continuation is not valid as it is.
-MIN_ECHO_BYTES: Final = 12
+MIN_ECHO_BYTES: Final = 5
 #: So much of the beginning of the document, come again, is a restart even where it could also be a nested value.
 _MIN_RESTART_BYTES: Final = 48
 _MAX_CUTS: Final = 12
 #: Places where a preface may end: a line, a fence, a colon with a space.
 _PREFACE_END: Final = re.compile(rb"```[a-zA-Z]*[ \t]*\n?|\n+|: ")
+#: A string up to its closing quotes.
+_QUOTE: Final = re.compile(rb'(?:[^"\\]|\\.)*"', re.DOTALL)
 #: How far back an echo may begin.
 _ECHO_BYTES: Final = 4096
 
@@ -61,6 +65,7 @@ class PlainJoin:
         self._restart: Regeneration | None = None
         self._past: Depth | None = None  # set where a preface was taken off
         self._is_over = False
+        self._is_in_string = is_json and is_in_string(released)
 
     @property
     def is_restart(self) -> bool:
@@ -75,27 +80,33 @@ class PlainJoin:
         if self.is_joined:
             return self._pass(data)
         self._buffer += data
-        return self._decide() if len(self._buffer) >= WINDOW_BYTES else b""
+        return self._decide(is_over=False) if self._has_enough() else b""
 
-    def close(self) -> bytes:
-        """The continuation is over: decide by what came."""
+    def _has_enough(self) -> bool:
+        if self._is_in_string and len(self._buffer) < STRING_WINDOW_BYTES:
+            # Behind the first quotes there must be enough to see whether the text goes on validly.
+            return len(self._buffer) >= WINDOW_BYTES and b'"' in self._buffer[:-WINDOW_BYTES]
+        return len(self._buffer) >= WINDOW_BYTES
+
+    def close(self, *, is_clean: bool = True) -> bytes:
+        """The continuation is over, or broke off: decide by what came."""
         out = b""
         if not self.is_joined and not self.refused and self._buffer:
-            out = self._decide()
+            out = self._decide(is_over=is_clean)
         if self._restart is not None:
-            out += self._restart.close()
+            out += self._restart.close(is_clean=is_clean)
             self.refused = self._restart.refused
         return out
 
     # -- deciding ----------------------------------------------------------------------------------------------
 
-    def _decide(self) -> bytes:
+    def _decide(self, *, is_over: bool) -> bytes:
         text, self._buffer = self._buffer, b""
         self.is_joined = True
         if self._is_json and self._begins_like_the_document(text, _MIN_RESTART_BYTES):
             return self._begin_restart(text)
         for at, is_preface in self._readings(text):
-            if self._is_live(self._sample(text[at:])):
+            if self._leaves_string(text[at:], is_over=is_over) and self._is_live(self._sample(text[at:])):
                 return self._take(text, at, is_preface=is_preface)
         if self._is_json and self._begins_like_the_document(text, 1):
             return self._begin_restart(text)
@@ -111,25 +122,32 @@ class PlainJoin:
 
     def _readings(self, text: bytes) -> Iterator[tuple[int, bool]]:
         """Where the new text may begin, best first, each with whether a preface stands before it."""
-        echo = echo_of(self._released, text)
-        is_sure = echo >= MIN_ECHO_BYTES and (self._is_quoted or self._is_in_string())
-        if is_sure:
-            yield echo, False
-        yield 0, False
-        if echo and not is_sure:
-            yield echo, False
+        yield from ((at, False) for at in self._echoes(text))
         if not self._is_json:
             return
         white = len(text) - len(text.lstrip(b" \t\n\r"))
         if white:
             yield white, False
         for cut in _cuts(text):
-            echo = echo_of(self._released, text[cut:])
-            if echo >= MIN_ECHO_BYTES:
-                yield cut + echo, True
-            yield cut, True
-            if 0 < echo < MIN_ECHO_BYTES:
-                yield cut + echo, True
+            yield from ((cut + at, True) for at in self._echoes(text[cut:]))
+
+    def _echoes(self, text: bytes) -> tuple[int, ...]:
+        """The text as it is, and without its echo; the better guess first.
+
+        What never stands twice in a row in the released text will hardly do so across the joint; a row of zeros may.
+        """
+        echo = echo_of(self._released, text)
+        if not echo:
+            return (0,)
+        said = text[:echo]
+        if said + said in self._released and not self._is_quoted:
+            return 0, echo
+        return (echo, 0) if echo >= MIN_ECHO_BYTES and len(set(said)) > 2 else (0, echo)
+
+    def _leaves_string(self, text: bytes, *, is_over: bool) -> bool:
+        if not self._is_in_string:
+            return True
+        return not is_over or _QUOTE.match(text) is not None
 
     def _sample(self, text: bytes) -> bytes:
         """What a reading is judged by: whole characters, up to the end of the document."""
@@ -140,9 +158,6 @@ class PlainJoin:
             if end >= 0:
                 return text[:end]
         return whole_characters(text)
-
-    def _is_in_string(self) -> bool:
-        return not self._is_json or is_in_string(self._released)
 
     # -- a restart ---------------------------------------------------------------------------------------------
 

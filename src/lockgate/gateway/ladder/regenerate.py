@@ -49,8 +49,8 @@ class Regeneration:
             return b""
         return self._compare()
 
-    def close(self) -> bytes:
-        """The answer is over."""
+    def close(self, *, is_clean: bool = True) -> bytes:
+        """The answer is over, or broke off."""
         if not self.is_joined and not self.refused:
             if self._is_reproduced():
                 return b""
@@ -113,13 +113,18 @@ class Regeneration:
                 return self._wait(at, len(opened)) if found == -1 else b""
             rest = rest[found:]
         elif self._released[-1:] in b" \t\n\r":
-            rest = rest.lstrip(b" \t\n\r")
-            if not rest:
+            if not rest.strip(b" \t\n\r"):
                 self._buffer = self._buffer[at:]
                 return b""  # more white space may come
+            rest = self._after_white(rest)
         self.is_joined = True
         self._buffer = b""
         return self._pass(rest)
+
+    def _after_white(self, rest: bytes) -> bytes:
+        """Without the white space that was released: as much of it as is the same, else all that there is."""
+        white = self._released[len(self._released.rstrip(b" \t\n\r")) :]
+        return rest[len(white) :] if rest.startswith(white) else rest.lstrip(b" \t\n\r")
 
     def _after_open(self, opened: bytes, rest: bytes) -> int:
         """Where, in the new answer, the released part of the open token ends; -1 to wait, -2 refused."""
@@ -187,7 +192,7 @@ class SameText:
         self._left = self._left[count:]
         return data[count:]
 
-    def close(self) -> bytes:
+    def close(self, *, is_clean: bool = True) -> bytes:
         if self._left and not self.refused:
             self.refused = "the answer ended before all that was released had come again"
         return b""

@@ -22,16 +22,21 @@ from lockgate.gateway.ladder.tokens import open_string
 MAX_REPEATED_CHARS: Final = 200
 #: Characters at the end of a long open string from which the answer must go on.
 ANCHOR_CHARS: Final = 48
-_MIN_ANCHOR_CHARS: Final = 12
+_MIN_ANCHOR_CHARS: Final = 4
 _MAX_PARTS: Final = 64
 #: Characters that grammars made of patterns handle alike, inside a JSON string.
-_PLAIN: Final = re.compile(r"[^\x00-\x1f\"\\\x7f-\U0010ffff]*\Z")
+_PLAIN: Final = re.compile(r"[^\x00-\x1f\"\\\x7f]*\Z")
 _SPECIAL: Final = re.compile(r"[.^$*+?()\[\]{}|/\\-]")
 #: Keywords that say the same of what is missing as of the whole object or array.
 _KEPT_OF_OBJECT: Final = ("description", "title", "additionalProperties", "patternProperties", "propertyNames")
 _KEPT_OF_ARRAY: Final = ("description", "title", "items", "additionalItems")
 _NOT_FOLLOWED: Final = ("$dynamicRef", "$recursiveRef", "$id", "id")
+_LITERALS: Final[dict[bytes, Any]] = {b"t": True, b"f": False, b"n": None}
 _WHOLE: Final = "whole_document"
+
+
+#: The member for an array's element that is open: a scalar that comes again, whole.
+OPEN: Final = "open"
 
 
 class Unavailable(Exception):
@@ -43,7 +48,7 @@ class Rest:
     """The rest of one open container in the answer.
 
     Attributes:
-        name: Its name in the answer's root object.
+        name: Its name in the answer's root object; :data:`OPEN` for the element that is open itself.
         depth: Which open container, 0 for the outermost.
         words: What it holds, for the model.
     """
@@ -62,13 +67,13 @@ class Residual:
 
 
 def anchor_of(opened: str) -> str:
-    """The end of a long open string from which an answer may go on; empty if the string is to be repeated whole."""
-    if len(opened) <= MAX_REPEATED_CHARS:
+    """The end of an open string from which an answer may go on; empty if the string is to be repeated whole."""
+    found = _PLAIN.search(opened[-ANCHOR_CHARS:])
+    assert found is not None  # it matches the empty end
+    plain = found.group()
+    if len(opened) <= MAX_REPEATED_CHARS and (plain == opened[-ANCHOR_CHARS:] or len(plain) < _MIN_ANCHOR_CHARS):
         return ""
-    anchor = opened[-ANCHOR_CHARS:]
-    plain = _PLAIN.search(anchor)
-    assert plain is not None  # it matches the empty end
-    return plain.group() if len(plain.group()) >= _MIN_ANCHOR_CHARS else anchor
+    return plain if len(plain) >= _MIN_ANCHOR_CHARS else opened[-ANCHOR_CHARS:]
 
 
 def residual_of(schema: Any, outline: Outline) -> Residual:
@@ -90,8 +95,11 @@ def residual_of(schema: Any, outline: Outline) -> Residual:
         if rest is not None:
             words = _words(level, outline.pointer[:depth], outline if is_innermost else None)
             described.append((Rest(f"rest_{depth}", depth, words), rest))
-        if not is_innermost:
+        if not is_innermost or _is_open_element(outline):
             parts = source.child(parts, level)
+    if _is_open_element(outline):
+        words = f"the element that broke off in {_place(outline.levels[-1], outline.pointer)}{_begun(outline)}"
+        described.append((Rest(OPEN, innermost, words), _opened_value(source.join(parts), outline)))
     described.reverse()
     rests = tuple(rest for rest, _ in described)
     root: dict[str, Any] = {
@@ -101,6 +109,10 @@ def residual_of(schema: Any, outline: Outline) -> Residual:
         "additionalProperties": False,
     }
     return Residual(source.with_definitions(root), rests)
+
+
+def _is_open_element(outline: Outline) -> bool:
+    return outline.awaits == "inside" and not outline.levels[-1].is_object
 
 
 # -- the rest of one container -------------------------------------------------------------------------------------
@@ -147,8 +159,8 @@ def _named_first(properties: dict[str, Any], required: list[str], prefix: str) -
 
 
 def _rest_of_array(parts: list[Any], level: Level, here: Outline | None) -> dict[str, Any] | None:
-    # Finished elements, and the open one if it belongs to the next level.
-    done = level.count + (here is None)
+    # Finished elements, and the open one, which belongs to the next level or comes by itself.
+    done = level.count + (here is None or here.awaits == "inside")
     rest: dict[str, Any] = {"type": "array"}
     for part in parts:
         rest |= {keyword: part[keyword] for keyword in _KEPT_OF_ARRAY if keyword in part}
@@ -163,47 +175,61 @@ def _rest_of_array(parts: list[Any], level: Level, here: Outline | None) -> dict
             rest["minItems"] = max(rest.get("minItems", 0), part["minItems"] - done)
     if here is None and rest.get("maxItems") == 0:
         return None
-    if here is not None and here.awaits in ("another", "inside"):
+    if here is not None and here.awaits == "another":
         rest["minItems"] = max(1, rest.get("minItems", 1))
     return rest
 
 
 def _opened_value(schema: Any, here: Outline | None) -> Any:
     """Schema of the value that is asked for again, since a part of it was released."""
-    if here is None or here.awaits != "inside" or here.open[:1] != b'"' or not isinstance(schema, dict):
+    if here is None or here.awaits != "inside" or not isinstance(schema, dict | bool):
+        return schema
+    if here.open[:1] in _LITERALS:  # its first letter says which one it is
+        return {"const": _LITERALS[here.open[:1]]}
+    if here.open[:1] != b'"' or not isinstance(schema, dict):
         return schema
     begun = open_string(here.open)
     if isinstance(schema.get("enum"), list):
         return {**schema, "enum": [one for one in schema["enum"] if isinstance(one, str) and one.startswith(begun)]}
-    if not begun or "const" in schema or "$ref" in schema or "allOf" in schema:
+    if not begun or "const" in schema:
         return schema
-    must_begin = anchor_of(begun) or begun
-    if _PLAIN.fullmatch(must_begin) is None:
+    anchor = anchor_of(begun)
+    if _PLAIN.fullmatch(anchor or begun) is None:
         return schema  # a quote or a backslash: not every grammar writes them right; the splice compares all the same
-    escaped = _SPECIAL.sub(lambda found: "\\" + found.group(), must_begin)
-    plain = {keyword: one for keyword, one in schema.items() if keyword in ("description", "title")}
-    return {**plain, "type": "string", "pattern": f"^{escaped}(.|\\n)*$"}
+    escaped = _SPECIAL.sub(lambda found: "\\" + found.group(), anchor or begun)
+    pattern = f"^{escaped}(.|\\n)*$"
+    if anchor:  # what the original says is about the whole string
+        return {"type": "string", "pattern": pattern}
+    if "pattern" in schema or "$ref" in schema or "allOf" in schema:
+        return {"allOf": [schema, {"type": "string", "pattern": pattern}]}
+    return {**schema, "type": "string", "pattern": pattern}
 
 
 def _words(level: Level, pointer: tuple[str, ...], here: Outline | None) -> str:
-    where = f"the {'object' if level.is_object else 'array'} at /{'/'.join(pointer)}" if pointer else "the document"
-    what = "members" if level.is_object else "elements"
-    words = f"the {what} of {where} that have not come yet"
+    words = f"the {'members' if level.is_object else 'elements'} of {_place(level, pointer)} that have not come yet"
     if not level.is_object:
-        words += f", after the first {level.count + (here is None)}"
-    if here is None:
+        words += f", after the first {level.count + (here is None or here.awaits == 'inside')}"
+    if here is None or not level.is_object:
         return words
     if here.awaits in ("colon", "value"):
         return f'{words}; begin with the member "{level.name}"'
     if here.awaits == "name":
         return f'{words}; begin with the member whose name begins with "{open_string(here.open)}"'
     if here.awaits == "inside":
-        which = f'the member "{level.name}"' if level.is_object else "the element"
-        begun = open_string(here.open) if here.open[:1] == b'"' else here.open.decode()
-        if anchor := anchor_of(begun):
-            return f"{words}; begin with {which} that broke off, from these characters on: {anchor}"
-        return f"{words}; begin with {which} that broke off, whole again; it begins with {begun}"
+        return f'{words}; begin with the member "{level.name}" that broke off{_begun(here)}'
     return words
+
+
+def _place(level: Level, pointer: tuple[str, ...]) -> str:
+    return f"the {'object' if level.is_object else 'array'} at /{'/'.join(pointer)}" if pointer else "the document"
+
+
+def _begun(here: Outline) -> str:
+    """How a scalar that comes again must begin."""
+    begun = open_string(here.open) if here.open[:1] == b'"' else here.open.decode()
+    if anchor := anchor_of(begun):
+        return f", from these characters on: {anchor}"
+    return f", whole again; it begins with {begun}"
 
 
 # -- the schema ----------------------------------------------------------------------------------------------------

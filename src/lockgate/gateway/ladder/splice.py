@@ -2,8 +2,8 @@
 
 The answer is one object with the rest of each open container, innermost first. Its brackets and names go, commas come
 where they are needed, and containers of which nothing is missing are closed. Where a name or a scalar was open, the
-first member or element of the innermost rest is that one again, whole: it must begin with what was released, and only
-what follows goes out. What does not fit is refused; nothing released is ever touched.
+answer begins with that one again, whole, as the first member of the innermost rest or, of an array, by itself: it must
+begin with what was released, and only what follows goes out. What does not fit is refused; nothing released is touched.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from lockgate.gateway.ladder.outline import Level, Outline
 from lockgate.gateway.ladder.regenerate import MAX_PREFACE_BYTES
-from lockgate.gateway.ladder.residual import Residual, anchor_of
+from lockgate.gateway.ladder.residual import OPEN, Residual, anchor_of
 from lockgate.gateway.ladder.tokens import Depth, Token, next_token, open_string, raw_after
 
 #: Most of an answer that is held while its next token is incomplete.
@@ -40,6 +40,7 @@ class Splice:
         self._buffer = b""
         self._step = self._begin
         self._raw: Depth | None = None
+        self._may_still_fit = False
         self._out: list[bytes] = []
 
     def feed(self, data: bytes) -> bytes:
@@ -55,8 +56,8 @@ class Splice:
         self.is_joined = self.is_joined or bool(out)
         return out
 
-    def close(self) -> bytes:
-        """The answer is over."""
+    def close(self, *, is_clean: bool = True) -> bytes:
+        """The answer is over, or broke off."""
         if not self.is_whole and not self.refused and not self.is_joined:
             self.refused = "the answer ended before it gave anything that was missing"
         return b""
@@ -91,7 +92,27 @@ class Splice:
             return self._refuse(f"the answer has {_shown(token)} where {expected or 'its end'} was asked for")
         while self._depth > self._rests[0].depth:
             self._close_container()
-        self._step = self._open
+        self._step = self._scalar if expected == OPEN else self._open
+        return True
+
+    def _scalar(self) -> bool:
+        """The element that was open, come again as a member of its own."""
+        at = 0
+        colon, at = self._next(at)
+        if colon is None:
+            return False
+        value, end = self._next(at)
+        if value is None:
+            return False
+        text = self._buffer[value.start : end]
+        found = self._after_released(text)
+        if found is None:
+            # It is whole, so there is nothing to wait for.
+            return self._refuse("a value that was open came again differently")
+        self._out.append(text[found:])
+        self._buffer = self._buffer[end:]
+        del self._rests[0]
+        self._step = self._name
         return True
 
     def _open(self) -> bool:
@@ -104,7 +125,8 @@ class Splice:
             return True
         if token.kind != ("{" if level.is_object else "["):
             return self._refuse(f"{self._rests[0].name} is of another kind than was asked for")
-        self._step = self._first if self._is_innermost and self._outline.awaits in _REOPENED else self._rest
+        is_reopened = self._is_innermost and level.is_object and self._outline.awaits in _REOPENED
+        self._step = self._first if is_reopened else self._rest
         return True
 
     @property
@@ -114,8 +136,6 @@ class Splice:
     def _first(self) -> bool:
         """The member or element that is open in the released text, come again."""
         awaits, level = self._outline.awaits, self._outline.levels[self._depth]
-        if awaits == "inside" and not level.is_object:
-            return self._again(self._buffer)
         name, at = self._next(0)
         if name is None:
             return False
@@ -140,25 +160,26 @@ class Splice:
 
     def _again(self, text: bytes) -> bool:
         """A scalar that was open: the answer's must begin with it."""
-        opened = self._outline.open
         text = text.lstrip(b" \t\n\r")
+        found = self._after_released(text)
+        if found is not None:
+            return self._go_on(text[found:])
+        return False if self._may_still_fit else self._refuse("a value that was open came again differently")
+
+    def _after_released(self, text: bytes) -> int | None:
+        """Where the released part of a scalar ends that ``text`` begins with; None if it does not fit, yet."""
+        opened = self._outline.open
+        self._may_still_fit = opened.startswith(text)
         if opened[:1] != b'"':
-            if text.startswith(opened):
-                return self._go_on(text[len(opened) :])
-            return False if opened.startswith(text) else self._refuse("a number or literal came again differently")
-        if not text:
-            return False
+            return len(opened) if text.startswith(opened) else None
         if text[:1] != b'"':
-            return self._refuse("a string that was open came again as something else")
+            return None
         begun = open_string(opened)
         found = raw_after(text[1:], begun)
         if found == "differs" and (anchor := anchor_of(begun)):
             found = raw_after(text[1:], anchor)
-        if found == "more":
-            return False
-        if found == "differs":
-            return self._refuse("a string that was open came again differently")
-        return self._go_on(text[1 + int(found) :])
+        self._may_still_fit = found == "more"
+        return 1 + found if isinstance(found, int) else None
 
     def _rest(self) -> bool:
         """Before the first member or element of a rest: a comma, if one is needed and if there is anything."""
@@ -167,7 +188,7 @@ class Splice:
             return False
         is_end = self._buffer[:1] in b"}]"
         level = self._outline.levels[self._depth]
-        has_value = not level.is_empty if self._is_innermost else True
+        has_value = not (self._is_innermost and level.is_empty and self._outline.awaits != "inside")
         if has_value and not is_end and not (self._is_innermost and self._outline.awaits == "another"):
             self._out.append(b",")
         return self._go_on(self._buffer)
