@@ -167,6 +167,22 @@ def test_down_the_ladder_to_the_end() -> None:
     assert {one.result for one in story.end.attempts[1:]} == {"unjoined"}
 
 
+def test_a_rung_that_the_provider_refuses_is_passed_over() -> None:
+    """Anthropic's newer models answer a prefill with 400: that is about the prefill, not about the request."""
+    provider = first_then(broken(HALF), refused(400), clean(WHOLE[41:]))
+    story = tell(plan(SCHEMA), provider)
+    assert (story.steps, story.end.state, story.content) == (["prefill", "tail"], "complete", WHOLE)
+    assert story.end.attempts[1].result == "unjoined"
+
+
+def test_remarks_inside_an_open_string_are_not_taken_for_text() -> None:
+    """A model that ignores the prefill answers in prose: inside a string that would be valid for ever."""
+    retry = Retry(QUICK, rungs=("prefill",), capabilities=(Capability("m", prefill="plain"),))
+    prose = "Of course! What would you like me to do with this text? " * 60
+    story = tell(plan(SCHEMA, retry), first_then(broken('{"name": "Ada Lov'), clean(prose)))
+    assert (story.end.state, story.content) == ("failed", '{"name": "Ada Lov')
+
+
 def test_a_restart_only_where_the_caller_allowed_it() -> None:
     other = WHOLE.replace("Ada", "Eda")
     retry = Retry(QUICK, rungs=("regenerate",))
@@ -241,6 +257,16 @@ def test_usage_is_summed_and_each_attempt_has_its_own() -> None:
         "completion_tokens_details": {"reasoning_tokens": 2},
     }
     assert [(one.tokens, one.is_estimate) for one in story.end.attempts] == [(7, False), (5, False)]
+
+
+def test_an_error_after_text_is_no_refusal_of_the_request() -> None:
+    """Groq says tool_use_failed with 400 in the middle of a stream; the request had been good enough to begin."""
+    failed = {"code": "upstream_failed", "message": "tool_use_failed", "status": 400, "recoverable": False}
+    story = tell(plan(SCHEMA), first_then(broken(HALF, **failed), clean(WHOLE[41:])))
+    assert (story.end.state, story.begun[0].reason) == ("complete", "broken")
+    failed["status"] = 402
+    story = tell(plan(SCHEMA), first_then(broken(HALF, **failed), clean(WHOLE[41:])))
+    assert (story.end.state, story.steps) == ("failed", [])
 
 
 # -- tool calls ----------------------------------------------------------------------------------------------------
