@@ -261,7 +261,8 @@ def test_usage_is_summed_and_each_attempt_has_its_own() -> None:
 
 def test_an_error_after_text_is_no_refusal_of_the_request() -> None:
     """Groq says tool_use_failed with 400 in the middle of a stream; the request had been good enough to begin."""
-    failed = {"code": "upstream_failed", "message": "tool_use_failed", "status": 400, "recoverable": False}
+    failed: dict[str, Any] = {"code": "upstream_failed", "message": "tool_use_failed", "status": 400}
+    failed["recoverable"] = False
     story = tell(plan(SCHEMA), first_then(broken(HALF, **failed), clean(WHOLE[41:])))
     assert (story.end.state, story.begun[0].reason) == ("complete", "broken")
     failed["status"] = 402
