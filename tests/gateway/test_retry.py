@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 import pytest
 
+from lockgate.errors import Abandoned, Cancelled, DeadlinePassed, LockgateError, OwnerGone
+from lockgate.gate.events import Release
+from lockgate.gateway.channels import Channel
 from lockgate.gateway.ladder.options import Capability, Retry
+from lockgate.gateway.pump import Pump
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.backoff import Policy
 from lockgate.protocol.breaker import Breakers, State, Thresholds
 from lockgate.upstream import base as up
-from tests.gateway.pumping import QUICK, Scripted, Story, broken, clean, plan, refused, tell, text
+from tests.gateway.pumping import QUICK, Scripted, Story, broken, clean, plan, refused, tell, text, told
 
 SCHEMA = {
     "type": "object",
@@ -441,6 +447,64 @@ def test_no_further_attempt_after_the_deadline() -> None:
     provider = first_then(refused(503, retry_after_s=1.0), clean(WHOLE))
     story = tell(plan(SCHEMA, Retry(policy)), provider)
     assert (len(provider.bodies), story.end.reason) == (1, "upstream_refused")
+
+
+@pytest.mark.parametrize("why", [Cancelled, Abandoned, DeadlinePassed, OwnerGone])
+@pytest.mark.parametrize("turns", [0, 50], ids=["while the note is written", "while it waits"])
+def test_who_stops_a_stream_need_not_wait_for_its_back_off(why: type[LockgateError], turns: int) -> None:
+    """An hour of Retry-After, and somebody stops it: it ends at once, and the text stays."""
+
+    async def run() -> Story:
+        is_decided = asyncio.Event()
+
+        def dice() -> float:
+            is_decided.set()
+            return 0.5
+
+        async def stop(pump: Pump) -> None:
+            await is_decided.wait()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            pump.interrupt(why)
+
+        policy = Policy(max_attempts=3, base_s=1.0, cap_s=7200.0, deadline_s=7200.0)
+        return await told(plan(SCHEMA, Retry(policy)), provider, during=stop, rng=dice)
+
+    busy: dict[str, Any] = {"code": "upstream_failed", "message": "busy", "retry_after_s": 3600.0}
+    provider = first_then(broken(HALF, **busy), clean(WHOLE))
+    story = asyncio.run(run())
+    assert (story.content, story.end.reason, len(provider.bodies)) == (HALF, why.code, 1)
+    assert story.end.attempts[-1].result == "cancelled"
+
+
+def test_the_deadline_ends_a_stream_that_would_go_on() -> None:
+    """Whatever it is doing then: here it writes for ever."""
+    provider = Scripted(lambda _body, _number: repeat(up.Reasoned(0, b"hm, ")))
+    policy = Policy(max_attempts=0, deadline_s=0.05)
+    story = tell(plan(SCHEMA, Retry(policy)), provider)
+    assert (story.end.state, story.end.reason) == ("failed", "deadline_passed")
+    assert provider.aborted == 1
+
+
+def test_a_gate_that_holds_back_released_text_does_not_release_it_twice() -> None:
+    """Recovery may hold what an earlier gate let go; that it decides otherwise is noticed, too."""
+
+    async def rejoined(release: Release) -> Channel:
+        channel = Channel("content", plan(SCHEMA, lockgate={"release": release}), Meters())
+        await channel.rejoin(HALF.encode(), None)
+        return channel
+
+    async def run() -> None:
+        channel = await rejoined("document")  # it holds everything, so all of it comes again
+        records = channel.feed(WHOLE[41:].encode(), 1.0)
+        assert "".join(record.text for record in records) == WHOLE[41:]
+        assert channel.unjoined == ""
+        torn = await rejoined("document")
+        torn._again = b"something else"
+        assert torn.feed(WHOLE[41:].encode(), 1.0) == []
+        assert "decided otherwise" in torn.unjoined
+
+    asyncio.run(run())
 
 
 def test_messages_are_the_callers_own_and_grow_by_nothing_else() -> None:
