@@ -11,6 +11,7 @@ Work is linear: a fault costs a bounded number of trials, each over a bounded wi
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import MutableSet, Sequence
 from typing import Any, Literal, Protocol
 
@@ -76,8 +77,9 @@ class _Trouble:
 class _Closer:
     """Something to do when the value at a depth ends."""
 
-    def __init__(self, rule: str, depth: int, after: int, bracket: bytes, *, swallows: bool) -> None:
-        self.rule, self.depth, self.after, self.bracket, self.swallows = rule, depth, after, bracket, swallows
+    def __init__(self, rule: str, path: str, depth: int, after: int, bracket: bytes, *, swallows: bool) -> None:
+        self.rule, self.path, self.depth, self.after = rule, path, depth, after
+        self.bracket, self.swallows = bracket, swallows
 
 
 class RecoveringGate(_Base):
@@ -126,9 +128,12 @@ class RecoveringGate(_Base):
         self._raw_at = 0  # byte of upstream that the next piece of the reader begins at
         self._reader: Reader | None = None
         self._reader_rule = ""
+        self._has_failed = False
         self._shifts: list[tuple[int, int]] = [(0, 0)]  # (byte of the text, byte of upstream) from where both run alike
         self._trouble: _Trouble | None = None
         self._claim: Violated | None = None  # of the edit under way
+        self._path = ""
+        self._notes: deque[tuple[int, Patched | Violated]] = deque()  # told when the judge gets to that byte
         self._closers: list[_Closer] = []
         self._is_closing = False
         self._patches = 0
@@ -186,9 +191,9 @@ class RecoveringGate(_Base):
                 at, upto = self._released, scanner.mark_at
                 if upto > scanner.base:
                     upto = scanner.base if scanner.unit_at < 0 else scanner.unit_at
-                elif scanner.base - upto > self._max_held:
+                elif scanner.base - upto > self._max_held and scanner.scanned - upto > self._max_held:
                     scanner.forget()
-                    upto = scanner.base
+                    upto = scanner.scanned
                 if upto <= at:
                     return []
                 self._released = upto
@@ -258,6 +263,8 @@ class RecoveringGate(_Base):
                     break
             elif self._pending:
                 self._scan(events)
+            elif self._has_failed:
+                self._fail(events)
             elif not self._goes_on_at_end(is_end=is_end):
                 break
         self._let_out(events)
@@ -296,7 +303,7 @@ class RecoveringGate(_Base):
         if is_too_long:
             message = f"longer than {self._limits.max_document_bytes} bytes"
             self._give_up(Fault("document_limit", message, recoverable=False), scanner.base, events)
-        elif scanner.mark_at != NOWHERE and scanner.base - scanner.mark_at > self._max_held:
+        elif scanner.mark_at != NOWHERE and scanner.scanned - scanner.mark_at > self._max_held:
             scanner.forget()
 
     def _cut_text(self, at: int) -> bytes:
@@ -317,9 +324,11 @@ class RecoveringGate(_Base):
         at = scanner.unit_at if scanner.unit_at >= 0 else scanner.position
         trouble = self._trouble = self._describe(found, at)
         self._pending[:0] = self._cut_text(at)
-        if not self._goes_back(found, at) or self._is_stuck(trouble.upstream_at):
+        if not self._goes_back(found, at):
             trouble.look = -1
-            scanner.base = min(scanner.base, at) if scanner.blame == 0 else at
+            scanner.base = at
+        elif self._is_stuck(trouble.upstream_at):
+            trouble.look = -1
         run = scanner.run
         if isinstance(run, StringRun) and scanner.in_value_string:
             trouble.site["text"] = run.text if run.keeps else None
@@ -398,6 +407,8 @@ class RecoveringGate(_Base):
             size = min(WINDOWS[trouble.look], max(self._max_held - at, 0))
             is_all = is_end and self._reader is None and len(self._pending) - at <= size
             if len(self._pending) - at < size and not is_all:
+                if self._has_failed:
+                    break  # more will not come
                 return False
             try:
                 return self._choose(trouble, at, size, is_end=is_all, events=events)
@@ -461,11 +472,14 @@ class RecoveringGate(_Base):
         base = self._scanner.base
         self._patches += 1
         self._trouble = None
+        self._path = trouble.path
         if trouble.fault.code != "truncated" or not self._was_truncated:
             claim = violated(trouble.fault, trouble.path, trouble.at, trouble.upstream_at)
             self._claim = msgspec.structs.replace(claim, action="patch")
         self._was_truncated |= trouble.fault.code == "truncated"
         shift = 0  # bytes that the changes so far have added
+        self._tell_up_to(base + edit.end, events)
+        ahead, self._notes = self._notes, deque()
         for change in edit.changes:
             at = change.at + shift
             removed = bytes(self._pending[at : at + change.length])
@@ -473,12 +487,13 @@ class RecoveringGate(_Base):
             if removed == change.inserted:
                 continue
             self._pending[at : at + change.length] = change.inserted
-            self._tell(rule, base + at, upstream_at, removed, change.inserted, events)
+            self._tell(rule, base + at, upstream_at, removed, change.inserted)
             shift += len(change.inserted) - change.length
+        self._notes += ((at + shift, _moved(event, shift)) for at, event in ahead)
         if edit.closer:
             depth = self._scanner.depth + (0 if edit.swallows else 1)
             after = base + edit.changes[-1].at
-            self._closers.append(_Closer(rule, depth, after, edit.closer, swallows=edit.swallows))
+            self._closers.append(_Closer(rule, trouble.path, depth, after, edit.closer, swallows=edit.swallows))
             self._scanner.stop_depth = depth
         if edit.reader is not None:
             start = edit.end + shift
@@ -487,13 +502,18 @@ class RecoveringGate(_Base):
             del self._pending[start:]
             self._reader, self._reader_rule = edit.reader(), rule
 
-    def _tell(self, rule: str, at: int, upstream_at: int, removed: bytes, inserted: bytes, events: list[Event]) -> None:
-        """Note a change of the text: an event, and where the two texts run alike again."""
+    def _tell(self, rule: str, at: int, upstream_at: int, removed: bytes, inserted: bytes) -> None:
+        """Note a change of the text: an event to come, and where the two texts run alike again."""
         if self._claim is not None:
-            events.append(self._claim)
+            self._notes.append((at, self._claim))
             self._claim = None
-        events.append(Patched(rule, self._judge.path(), at, upstream_at, removed, inserted))
+        self._notes.append((at, Patched(rule, self._path, at, upstream_at, removed, inserted)))
         self._shift(at + len(inserted), upstream_at + len(removed), grown=len(inserted) - len(removed))
+
+    def _tell_up_to(self, at: int, events: list[Event]) -> None:
+        """Changes are told when the judge gets there: a reader may be far ahead, depending on how the text is cut."""
+        while self._notes and self._notes[0][0] <= at:
+            events.append(self._notes.popleft()[1])
 
     def _shift(self, at: int, upstream_at: int, *, grown: int) -> None:
         shifts = self._shifts
@@ -503,26 +523,28 @@ class RecoveringGate(_Base):
             behind = [(text + grown, upstream) for text, upstream in shifts if upstream > upstream_at]
             self._shifts = [*(pair for pair in shifts if pair[1] <= upstream_at), (at, upstream_at), *behind]
         if len(shifts) > 256:
-            kept = max(bisect_right(self._shifts, (self._scanner.base, NOWHERE)) - 1, 0)
+            needed = min(self._scanner.base, self._scanner.mark_at)  # the text may go back so far
+            kept = max(bisect_right(self._shifts, (needed, NOWHERE)) - 1, 0)
             del self._shifts[:kept]
 
     def _end_closer(self, events: list[Event], *, is_end: bool) -> bool:
         """The value that something waited for has ended. False: the next byte must be seen first."""
         closer = self._closers[-1]
         base = self._scanner.base
+        self._path = closer.path
         if closer.swallows:
             found = next((at for at, byte in enumerate(self._pending) if byte not in WHITE), -1)
             if found < 0 and not is_end:
                 return False
             if found >= 0 and self._pending[found : found + 1] == closer.bracket:
                 del self._pending[found]
-                self._tell(closer.rule, base + found, self._upstream_of(base + found), closer.bracket, b"", events)
+                self._tell(closer.rule, base + found, self._upstream_of(base + found), closer.bracket, b"")
             elif found >= 0:
                 self._give_up(Fault("invalid_json", "more than one element where one was unwrapped"), base + found, events)
                 return True
         else:
             self._pending[:0] = closer.bracket
-            self._tell(closer.rule, base, self._upstream_of(base), b"", closer.bracket, events)
+            self._tell(closer.rule, base, self._upstream_of(base), b"", closer.bracket)
         self._is_closing = False
         self._closers.pop()
         self._scanner.stop_depth = self._closers[-1].depth if self._closers else -1
@@ -539,7 +561,7 @@ class RecoveringGate(_Base):
             at = self._scanner.base + len(self._pending)
             self._pending += inserted
             if removed != inserted:
-                self._tell(self._reader_rule, at, self._raw_at, removed, inserted, events)
+                self._tell(self._reader_rule, at, self._raw_at, removed, inserted)
             self._raw_at += len(removed)
         if reader.is_over or (is_end and not reader.has_failed):
             self._pending += self._raw
@@ -547,15 +569,18 @@ class RecoveringGate(_Base):
             self._reader = None
         elif reader.has_failed:
             self._reader = None
-            self._fail_reader(events)
+            self._has_failed = True  # what stands before is judged first
 
-    def _fail_reader(self, events: list[Event]) -> None:
+    def _fail(self, events: list[Event]) -> None:
+        """The reader did not find what it was made for, or had to hold too much: the fault stands."""
+        self._tell_up_to(self._scanner.base, events)
+        self._release_up_to(self._scanner.scanned, events)
         claim = self._claim
         self._claim = None
         self._state = "halted"
         if claim is None:
             claim = Violated("invalid_json", at=self._released, upstream_at=self._raw_at, message="recovery would hold too much")
-        events.append(msgspec.structs.replace(claim, action="halt"))
+        events.append(msgspec.structs.replace(claim, action="halt", at=self._released))
         self._drop()
 
     # -- release ---------------------------------------------------------------------------------------------------
@@ -566,6 +591,7 @@ class RecoveringGate(_Base):
         upto = min(scanner.mark_at, scanner.scanned)
         if self._trouble is not None:
             upto = scanner.base
+        self._tell_up_to(scanner.base, events)
         self._release_up_to(upto, events)
 
     def _release_up_to(self, upto: int, events: list[Event]) -> None:
@@ -630,6 +656,7 @@ class RecoveringGate(_Base):
                 self._scanner.scan(clean)
             except Fault:
                 pass  # the text went back into a string; what stands before the fault was heard once already
+        self._tell_up_to(trouble.at, events)
         if trouble.fault.code == "truncated" or self._was_truncated:
             self._release_up_to(self._scanner.scanned, events)
             if not self._was_truncated:
@@ -646,6 +673,7 @@ class RecoveringGate(_Base):
         self._drop()
 
     def _give_up(self, fault: Fault, at: int, events: list[Event]) -> None:
+        self._tell_up_to(at, events)
         self._release_up_to(self._scanner.scanned, events)
         self._state = "halted"
         events.append(violated(fault, self._judge.path(), self._released, self._upstream_of(at)))
@@ -682,6 +710,10 @@ class RecoveringGate(_Base):
     def _ask(self, length: int) -> None:
         if self._asks_authority is not None and self._keeps_whole:
             self._asks_authority.judge_text(bytes(self._text[:length]))
+
+
+def _moved(event: Patched | Violated, by: int) -> Patched | Violated:
+    return msgspec.structs.replace(event, at=event.at + by)
 
 
 def whole_characters(text: bytes) -> bytes:

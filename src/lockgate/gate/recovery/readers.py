@@ -7,11 +7,13 @@ from typing import Final
 
 from lockgate.gate.recovery.edits import Piece
 from lockgate.gate.recovery.spelling import control, escape
-from lockgate.gate.scan import ARRAY, FALSE, NUMBER, OBJECT, TRUE
+from lockgate.gate.scan import ARRAY, FALSE, NUMBER, OBJECT, STRING, TRUE
 
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: White space that is looked through for what follows a token; more of it ends the token.
 _LOOK: Final = 64
+#: Bytes that a reader leaves in front of it, at most, to see what follows.
+_AHEAD: Final = 96
 
 SINGLE: Final = ("'", "\u2018", "\u2019", "\u201a", "\u201b", "`", "\u00b4")
 DOUBLE: Final = ("\u201c", "\u201d", "\u201e", "\u201f", "\u00ab", "\u00bb")
@@ -219,7 +221,7 @@ class _Collecting(_Base):
 
     def __init__(self, limit: int) -> None:
         super().__init__()
-        self._limit = limit
+        self._limit = max(limit - _AHEAD, limit // 2)
         self._taken = bytearray()
 
     @property
@@ -230,10 +232,10 @@ class _Collecting(_Base):
         self._taken += text[: self._limit + 1 - len(self._taken)]
         self.has_failed = len(self._taken) > self._limit
 
-    def _done(self) -> list[Piece]:
+    def _done(self, *, strips: bool = True) -> list[Piece]:
         self.is_over = True
         taken, self._taken = bytes(self._taken), bytearray()
-        removed = taken.rstrip(b" \t\n\r")
+        removed = taken.rstrip(b" \t\n\r") if strips else taken
         white = taken[len(removed) :]  # stays: it belongs to what follows
         return [Piece(removed, b""), Piece(white, white)] if removed else [Piece(taken, b"")]
 
@@ -243,7 +245,7 @@ class Dropped(_Collecting):
 
     Args:
         limit: Bytes that are dropped at most.
-        with_comma: Drop the comma behind it too.
+        with_comma: Drop the comma behind it too, and white space behind that.
     """
 
     def __init__(self, limit: int, *, with_comma: bool = False) -> None:
@@ -252,14 +254,21 @@ class Dropped(_Collecting):
         self._depth = 0
         self._quote = 0
         self._is_escaped = False
+        self._is_behind = False  # the comma has come
         self._may_quote = True  # a single quote opens a string only where a value or name may begin
 
     def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
         for at, byte in enumerate(text):
-            if self._ends(byte):
-                used = at + (1 if byte == 0x2C and self._with_comma else 0)
-                self._take(text[:used])
-                return ([] if self.has_failed else self._done()), used
+            if self._is_behind:
+                if byte not in b" \t\n\r":
+                    self._take(text[:at])
+                    return ([] if self.has_failed else self._done(strips=False)), at
+            elif self._ends(byte):
+                if byte == 0x2C and self._with_comma:
+                    self._is_behind = True
+                    continue
+                self._take(text[:at])
+                return ([] if self.has_failed else self._done()), at
             if at + len(self._taken) > self._limit:
                 break
         self._take(text)
@@ -347,6 +356,7 @@ class Preamble(_Collecting):
     _NUMBER: Final = rb"(?<![\w.])-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w])"
     _BOOLEAN: Final = rb"(?<!\w)(?:[Tt]rue|[Ff]alse|TRUE|FALSE)(?!\w)"
     _THOUGHT: Final = re.compile(rb"\s*<(think|thinking|thought|reasoning)>")
+    _BEHIND: Final = 5
     _AHEAD: Final = 80  # bytes that tell an opening from prose
 
     def __init__(self, limit: int, kinds: int) -> None:
@@ -356,6 +366,7 @@ class Preamble(_Collecting):
         if not openings:
             openings += [self._NUMBER] if kinds & NUMBER else []
             openings += [self._BOOLEAN] if kinds & (TRUE | FALSE) else []
+        openings += [rb'(?<=``\n)"|(?<=json\n)"|(?<=JSON\n)"'] if kinds & STRING else []
         self._opening = re.compile(b"|".join(openings) or rb"(?!)")
         self._thought = b""  # what ends the thought in hand
         self._is_start = True
@@ -386,8 +397,8 @@ class Preamble(_Collecting):
         if found is not None and found.start() <= sure:
             self._take(text[: found.start()])
             return ([] if self.has_failed else self._done()), found.start()
-        used = max(sure - 1, start, 0)  # the byte before is looked at too
-        self._behind = 1 if sure > 0 else self._behind
+        used = max(sure - self._BEHIND, start, 0)  # what stands before is looked at too
+        self._behind = self._BEHIND if sure > self._BEHIND else self._behind
         self._take(text[:used])
         self.has_failed |= is_end
         return [], used

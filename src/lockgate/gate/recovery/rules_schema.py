@@ -195,7 +195,7 @@ class UnknownMember(Rule):
             return drop_member(site)
         if site.code != "schema_violation" or not site.is_in_object:
             return []
-        if site.awaits in ("name text", "name", "name or }"):
+        if site.awaits in ("name text", "name", "name or }") and site.byte != b"}":
             return drop_member(site)
         if site.awaits == "comma" and site.byte == b",":
             # All members are there already: the comma is the fault, and the member follows it.
@@ -232,7 +232,9 @@ class DefaultMember(Rule):
         if site.code != "schema_violation" and site.held.comma < 0:
             return []
         text = members_with_default(site)
-        return replace(site.at, 0, text) if text else []
+        if not text:
+            return []
+        return replace(site.before if text[:1] == b"," else site.at, 0, text)
 
 
 def members_with_default(site: Site) -> bytes | None:
@@ -243,7 +245,7 @@ def members_with_default(site: Site) -> bytes | None:
         if value is None:
             return None
         texts.append(json_string(name) + b":" + value)
-    is_due = site.held.comma < 0 and not (site.is_first and not site.has_quote)
+    is_due = site.held.comma < 0 and (site.scalar >= 0 or site.has_quote or not site.is_first)
     return (b"," if is_due else b"") + b",".join(texts)
 
 

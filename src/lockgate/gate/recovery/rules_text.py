@@ -17,7 +17,8 @@ _NAME: Final = ("name", "name or }")
 _LETTER: Final = re.compile(rb"[A-Za-z_$\x80-\xff]")
 _WORD: Final = re.compile(rb"[A-Za-z_$][A-Za-z0-9_$]*")
 _NAME_WORD: Final = re.compile(rb"[^\s\"'{}\[\],:][^\"'{}\[\],:\n\r]{0,200}?\s*[:=]")
-_STRUCTURAL: Final = b",]}"
+#: Quotes behind a fault that are looked at.
+_MAX_QUOTES: Final = 12
 
 
 class Rule:
@@ -132,7 +133,7 @@ class MissingComma(Rule):
             return []  # one word, not two
         if site.has_quote and not site.is_in_object and not _is_value(site):
             return []
-        return replace(site.at, 0, b",")
+        return replace(site.before, 0, b",")
 
 
 def _is_name(site: Site, at: int) -> bool:
@@ -189,6 +190,8 @@ class Quotes(Rule):
 
     def _family(self, site: Site) -> tuple[bytes, tuple[str, ...]] | None:
         rest = site.rest
+        if rest.startswith(b"```"):
+            return None  # a fence
         for family, others in ((SINGLE, ()), (DOUBLE, ('"',))):
             for quote in family:
                 if rest.startswith(quote.encode()):
@@ -392,6 +395,10 @@ class InnerQuote(Rule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.code not in ("invalid_json", "trailing_text", "schema_violation", "duplicate_member"):
             return []
+        if site.code == "schema_violation" and site.awaits == "string":
+            # The string is too short, or not what a pattern wants: then its end may not be meant.
+            is_end = site.byte == b'"' and self._closes(site, site.at + 1)
+            return [Edit((Change(site.at, 1, b'\\"'),), weight=4)] if is_end else []
         if site.has_quote and site.at > 0 and not Concatenation().propose(site):
             return self._value(site)
         if site.held.name >= 0 and site.awaits == "colon":
@@ -408,7 +415,10 @@ class InnerQuote(Rule):
 
     def _closes(self, site: Site, start: int) -> bool:
         at = start
-        while (found := self._PART.match(site.window, at)) is not None:
+        for _ in range(_MAX_QUOTES):
+            found = self._PART.match(site.window, at)
+            if found is None:
+                break
             at = found.end()
             end = site.next_byte(at)
             following = site.window[end : end + 1]
@@ -418,6 +428,8 @@ class InnerQuote(Rule):
                 return True
             if following == b"," and self._goes_on(site, end + 1):
                 return True
+        else:
+            return False
         site.hesitate()
         return False
 

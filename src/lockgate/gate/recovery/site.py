@@ -88,6 +88,11 @@ class Site:
         return self.window[self.at : self.at + 1]
 
     @property
+    def before(self) -> int:
+        """Where the white space before the fault begins: behind the last token."""
+        return max(len(self.window[: self.at].rstrip(WHITE)), 1 if self.has_quote else 0)
+
+    @property
     def rest(self) -> bytes:
         """The text from the fault on."""
         return self.window[self.at :]
