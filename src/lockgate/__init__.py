@@ -10,7 +10,7 @@
 
 from lockgate.errors import LockgateError, Misuse, SchemaError
 from lockgate.gate.compiled import Schema, compile
-from lockgate.gate.events import Completed, Element, Event, Expected, Released, State, Violated
+from lockgate.gate.events import Completed, Element, Event, Expected, Patched, Released, Skipped, State, Violated
 from lockgate.gate.gate import Gate, passthrough
 from lockgate.gate.limits import Limits
 
@@ -25,9 +25,11 @@ __all__ = [
     "Limits",
     "LockgateError",
     "Misuse",
+    "Patched",
     "Released",
     "Schema",
     "SchemaError",
+    "Skipped",
     "State",
     "Violated",
     "__version__",

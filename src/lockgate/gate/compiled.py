@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ from lockgate.gate.events import Framing, Recovery, Release
 from lockgate.gate.gate import Gate, HaltGate
 from lockgate.gate.limits import Limits
 from lockgate.gate.lines import LinesGate
+from lockgate.gate.recovery.gate import RecoveringGate
+from lockgate.gate.recovery.rules import rules_for
 from lockgate.gate.schema.dialect import draft_of, names_known_dialect
 from lockgate.gate.schema.places import Places
 from lockgate.gate.schema.references import References
@@ -77,21 +79,29 @@ class Schema:
         framing: Framing = "json",
         elements: str | None = None,
         release: Release = "prefix",
+        max_patches: int = 10_000,
+        max_held_bytes: int = 64 * 1024,
+        lossy: Iterable[str] = (),
+        accept_truncated: bool = False,
     ) -> Gate:
         """A gate for one document.
 
         Args:
-            recovery: ``halt``: a violation ends the document, and what was released before it stays.
+            recovery: ``halt``: a violation ends the document, and what was released before it stays. ``patch``: the
+                text goes on otherwise, with the fewest changed bytes that take it past the violation.
             framing: ``json``: one JSON text; ``ndjson``: one a line, each judged by the schema.
             elements: JSON pointer to the array whose elements are handed out as ``Element`` events and then let go;
                 ``""`` for a root array.
             release: ``prefix``: at once; ``element``, ``document``: hold until the element, the document is whole.
+            max_patches: Violations that are patched at most; the next one halts.
+            max_held_bytes: Bytes that recovery holds at most; a patch that had to hold more is not made.
+            lossy: Patch rules that lose something and are wanted all the same: ``clamp``, ``round``, ``cut``,
+                ``empty_object``.
+            accept_truncated: Whether a text that ended early and was closed by a patch may be ``complete``.
 
         Raises:
-            Misuse: an option that this version does not have, or options that exclude each other.
+            Misuse: options that exclude each other, or an unknown one.
         """
-        if recovery != "halt":
-            raise Misuse(f"recovery={recovery!r} is not available in this version; use 'halt'")
         if release not in ("prefix", "element", "document"):
             raise Misuse(f"release={release!r} is unknown; use 'prefix', 'element' or 'document'")
         if framing == "ndjson":
@@ -102,6 +112,18 @@ class Schema:
             raise Misuse(f"framing={framing!r} is unknown; use 'json' or 'ndjson'")
         if release == "element" and elements is None:
             raise Misuse("release='element' needs elements, the JSON pointer to their array")
+        if recovery == "patch":
+            return RecoveringGate(
+                self._places,
+                self._authority,
+                self.limits,
+                rules=rules_for(lossy),
+                elements=elements,
+                release=release,
+                max_patches=max_patches,
+                max_held_bytes=max_held_bytes,
+                accept_truncated=accept_truncated,
+            )
         return HaltGate(self._places, self._authority, self.limits, elements=elements, release=release)
 
     def deferring_gate(self, over_bytes: int, *, release: Release = "prefix") -> HaltGate:

@@ -31,7 +31,8 @@ class Violated(msgspec.Struct, frozen=True, gc=False):
         upstream_at: First byte of the character, escape or token that is at fault; for ``truncated``, the length.
         message: One sentence for people.
         recoverable: Whether another continuation of the released text could still be valid.
-        action: What the gate did: ``halt`` (stopped for good) or ``none`` (the text had ended anyway).
+        action: What the gate did: ``halt`` (stopped for good), ``patch`` or ``skip`` (went on, see :class:`Patched` and
+            :class:`Skipped`), or ``none`` (the text had ended anyway).
     """
 
     code: str
@@ -42,6 +43,42 @@ class Violated(msgspec.Struct, frozen=True, gc=False):
     message: str = ""
     recoverable: bool = True
     action: Literal["halt", "skip", "patch", "none"] = "halt"
+
+
+class Patched(msgspec.Struct, frozen=True, gc=False):
+    """The text goes on otherwise than upstream wrote it.
+
+    Attributes:
+        rule: Id of the rule; ``docs/reference/patch-rules.md`` lists them.
+        path: JSON pointer to the value or container around.
+        at: Byte of the released text that the change begins at.
+        upstream_at: Byte of the upstream text that it begins at.
+        removed: What upstream wrote there.
+        inserted: What stands there instead.
+    """
+
+    rule: str
+    path: str
+    at: int
+    upstream_at: int
+    removed: bytes
+    inserted: bytes
+
+
+class Skipped(msgspec.Struct, frozen=True, gc=False):
+    """A value was left out because it was not valid.
+
+    Attributes:
+        path: JSON pointer to it; an element's index counts those that were kept.
+        upstream_at: Its first byte in the upstream text; a member begins with its name.
+        upstream_end: The byte after it.
+        code: Of the violation in it.
+    """
+
+    path: str
+    upstream_at: int
+    upstream_end: int
+    code: str
 
 
 class Element(msgspec.Struct, frozen=True, gc=False):
@@ -61,9 +98,9 @@ class Completed(msgspec.Struct, frozen=True, gc=False):
     at: int
 
 
-Event: TypeAlias = Released | Violated | Element | Completed
+Event: TypeAlias = Released | Violated | Patched | Skipped | Element | Completed
 State: TypeAlias = Literal["open", "complete", "incomplete", "halted"]
-Recovery: TypeAlias = Literal["halt"]
+Recovery: TypeAlias = Literal["halt", "skip", "patch"]
 Framing: TypeAlias = Literal["json", "ndjson"]
 Release: TypeAlias = Literal["prefix", "element", "document"]
 

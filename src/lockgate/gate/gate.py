@@ -295,14 +295,7 @@ class HaltGate(_Base):
         return None if value is NOTHING else value
 
     def expected(self) -> Expected:
-        awaits = self._scanner.awaits
-        if self._state != "open" or awaits == "end":
-            return Expected("end")
-        if awaits in ("name", "name or }", "name text") or (awaits == "comma" and self._scanner.is_in_object):
-            return Expected(awaits, (), *self._judge.next_names())
-        if awaits in ("value", "element or ]"):
-            return Expected(awaits, kind_names(self._judge.next_kinds()))
-        return Expected(awaits, continuations=self._judge.continuations(100) if awaits == "string" else ())
+        return expected_of(self._scanner, self._judge) if self._state == "open" else Expected("end")
 
     def _why_incomplete(self, clean: bool) -> str:
         if self._scanner.is_done:
@@ -481,6 +474,18 @@ def pointer_tokens(pointer: str) -> tuple[str, ...]:
     if pointer and not pointer.startswith("/"):
         raise Misuse(f"elements={pointer!r} is no JSON pointer: write it like '/items', or '' for a root array")
     return tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
+
+
+def expected_of(scanner: Scanner, judge: Judge) -> Expected:
+    """What may come next in a text that is open."""
+    awaits = scanner.awaits
+    if awaits == "end":
+        return Expected("end")
+    if awaits in ("name", "name or }", "name text") or (awaits == "comma" and scanner.is_in_object):
+        return Expected(awaits, (), *judge.next_names())
+    if awaits in ("value", "element or ]"):
+        return Expected(awaits, kind_names(judge.next_kinds()))
+    return Expected(awaits, continuations=judge.continuations(100) if awaits == "string" else ())
 
 
 def violated(fault: Fault, path: str, at: int, upstream_at: int) -> Violated:

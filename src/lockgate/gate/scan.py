@@ -159,7 +159,6 @@ class Scanner:
     """One JSON text. ``scan`` pieces, then ``finish``; both raise ``Fault`` and are not to be called after that."""
 
     __slots__ = (
-        "_allow_close",
         "_escape",
         "_high",
         "_in_name",
@@ -258,6 +257,17 @@ class Scanner:
         """Whether the root value is finished."""
         return self._state == _END
 
+    @property
+    def depth(self) -> int:
+        """Containers that are open."""
+        return len(self._stack)
+
+    @property
+    def brackets(self) -> bytes:
+        """What closes the open containers, innermost first."""
+        kinds = [*self._stack[1:], self._is_object] if self._stack else []
+        return bytes(0x7D if is_object else 0x5D for is_object in reversed(kinds))
+
     def scan(self, data: bytes) -> None:
         """Take the next piece, which holds whole UTF-8 characters only.
 
@@ -269,6 +279,17 @@ class Scanner:
         while i < n:
             i = steps[self._state](data, i, n)
         self.base += n
+
+    def fork(self, sink: Sink, run: TextRun | None) -> Scanner:
+        """A twin that goes its own way from here, and tells another sink. Nothing is watched by it."""
+        twin = Scanner(sink, self._limits)
+        twin.base, twin.unit_at = self.base, self.unit_at
+        twin._state, twin._stack, twin._is_object = self._state, self._stack.copy(), self._is_object
+        twin._length, twin._white_length = self._length, self._white_length
+        twin._in_name, twin._name_parts, twin._run = self._in_name, self._name_parts.copy(), run
+        twin._escape, twin._high = self._escape, self._high
+        twin._literal, twin._number = self._literal, self._number
+        return twin
 
     def finish(self) -> None:
         """The text is over: finish a number at its very end, which nothing else can end.

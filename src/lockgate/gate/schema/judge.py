@@ -6,11 +6,12 @@ is judged as it passes. The judge knows no bytes: the scanner knows where it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, MutableSet
+from typing import Any, Final, NamedTuple
 
 from lockgate.gate.limits import Limits
 from lockgate.gate.scan import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE, Fault, TextRun, integer_of
+from lockgate.gate.schema.layers import FORKED_WHOLE, Layer, forked_value
 from lockgate.gate.schema.numbers import NumberRun
 from lockgate.gate.schema.places import Place, Rules
 from lockgate.gate.schema.references import escape_pointer
@@ -38,7 +39,13 @@ class _Object:
         self.rules = rules
         self.value = value  # being built, if somebody must see it finished
         self.name: str | None = None
-        self.seen: set[str] = set()
+        self.seen: MutableSet[str] = set()
+
+    def fork(self) -> _Object:
+        twin = _Object(self.rules, forked_value(self.value))
+        twin.name = self.name
+        twin.seen = Layer(self.seen) if len(self.seen) > FORKED_WHOLE else set(self.seen)
+        return twin
 
 
 class _Array:
@@ -48,6 +55,22 @@ class _Array:
         self.rules = rules
         self.value = value
         self.index: int = -1  # of the element in hand, or of the last one
+
+    def fork(self) -> _Array:
+        twin = _Array(self.rules, forked_value(self.value))
+        twin.index = self.index
+        return twin
+
+
+class Stand(NamedTuple):
+    """Where a judge stood between two tokens: what :meth:`Judge.rewind` needs to get back there."""
+
+    depth: int
+    frame: _Object | _Array | None
+    count: int  # members seen, or index of the last element
+    name: str | None
+    rules: Rules
+    element_at: int
 
 
 class Judge:
@@ -243,7 +266,11 @@ class Judge:
             self._end_array(frame)
         self._stack.pop()
         if frame.value is not None:
-            self._finished(frame.value, frame.rules)
+            try:
+                self._finished(frame.value, frame.rules)
+            except Fault:
+                self._stack.append(frame)  # refused: it is not closed
+                raise
 
     def end_value(self, end: int) -> None:
         frame = self._stack[-1] if self._stack else None
@@ -273,6 +300,95 @@ class Judge:
         if names == list(self._pointer or ()):
             self._elements = frame
 
+    # -- going back, and trying --------------------------------------------------------------------------------
+
+    def stand(self) -> Stand:
+        """Where the judge stands now. Good until the container in hand ends or another one begins in it."""
+        if not self._stack:
+            return Stand(0, None, 0, None, self._rules, self.element_at)
+        frame = self._stack[-1]
+        if type(frame) is _Object:
+            return Stand(len(self._stack), frame, len(frame.seen), frame.name, self._rules, self.element_at)
+        return Stand(len(self._stack), frame, frame.index, None, self._rules, self.element_at)  # type: ignore[union-attr]
+
+    def rewind(self, stand: Stand) -> None:
+        """Be where the judge was: nothing after that was heard. A value that has ended since is taken out again."""
+        frame = stand.frame
+        del self._stack[stand.depth :]
+        if type(frame) is _Object:
+            if len(frame.seen) > stand.count and frame.name is not None:
+                frame.seen.discard(frame.name)
+                if frame.value is not None:
+                    frame.value.pop(frame.name, None)
+            frame.name = stand.name
+        elif type(frame) is _Array:
+            frame.index = stand.count
+            if frame.value is not None:
+                del frame.value[frame.index + 1 :]
+        self._rules, self.element_at = stand.rules, stand.element_at
+
+    def resume_string(self, run: TextRun | None) -> None:
+        """Be inside the string again that was watched by this run: its end was not heard."""
+        self._run = run
+        frame = self._stack[-1] if self._stack else None
+        if frame is None or frame.value is None:
+            return
+        if type(frame) is _Object:
+            frame.value.pop(frame.name or "", None)
+        else:
+            del frame.value[frame.index :]  # type: ignore[union-attr]
+
+    def fresh_run(self) -> TextRun | None:
+        """What watches the string in hand, as if it had just begun."""
+        run = self._run
+        self._run = StringRun(self._rules, self.violation, keeps=run.keeps) if isinstance(run, StringRun) else run
+        return self._run
+
+    def fork(self) -> Judge:
+        """A twin to try a text on. It asks no authority and hands nothing out; what is large is shared, and not seen."""
+        twin = Judge.__new__(Judge)
+        for slot in Judge.__slots__:
+            setattr(twin, slot, getattr(self, slot))
+        twin._stack = [frame.fork() for frame in self._stack]
+        twin._authority = _ask_nobody
+        twin._pointer = twin._on_element = twin._elements = None
+        if isinstance(self._run, StringRun):
+            twin._run = self._run.fork()
+        return twin
+
+    @property
+    def run(self) -> TextRun | None:
+        """What watches the string or number in hand."""
+        return self._run
+
+    @property
+    def place(self) -> Place:
+        """Place of the value that comes next, or that has just begun."""
+        return self._next
+
+    def next_place(self) -> Place:
+        """Place of the value that may come next."""
+        frame = self._stack[-1] if self._stack else None
+        return frame.rules.element(frame.index + 1) if isinstance(frame, _Array) else self._next
+
+    @property
+    def member(self) -> str | None:
+        """Name of the member in hand, if the innermost container is an object that has one in hand."""
+        frame = self._stack[-1] if self._stack else None
+        return frame.name if isinstance(frame, _Object) else None
+
+    @property
+    def names_seen(self) -> MutableSet[str]:
+        """Names of the members of the innermost object, which must be one."""
+        frame = self._stack[-1]
+        assert isinstance(frame, _Object)
+        return frame.seen
+
+    @property
+    def rules_around(self) -> Rules | None:
+        """Rules of the innermost open container."""
+        return self._stack[-1].rules if self._stack else None
+
     # -- what may come -----------------------------------------------------------------------------------------
 
     def next_kinds(self) -> int:
@@ -296,6 +412,10 @@ class Judge:
         """What the open string may go on with, where only some texts are allowed; () where anything goes."""
         run = self._run
         return run.continuations(limit) if isinstance(run, StringRun) else ()
+
+
+def _ask_nobody(length: int) -> None:
+    """The authority of a trial: only a text that is meant is shown to it."""
 
 
 def kind_names(kinds: int) -> tuple[str, ...]:

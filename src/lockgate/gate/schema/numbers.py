@@ -132,6 +132,11 @@ class NumberRun:
         self._text = ""
         self._complaint: tuple[str, str] | None = None
 
+    @property
+    def rule(self) -> NumberRule:
+        """What the number must be."""
+        return self._rule
+
     def take(self, text: str) -> int:
         for index, char in enumerate(text):
             self._text += char

@@ -32,6 +32,25 @@ class StringRun:
         self._pieces: list[str] = []
         self._is_simple = not (rules.words or rules.watched)
 
+    def fork(self) -> StringRun:
+        """A twin that goes its own way from here."""
+        twin = StringRun(self._rules, self._complain, keeps=self.keeps)
+        twin._length = self._length
+        twin._states = list(self._states)
+        twin._pieces = [self.text] if self.keeps else []
+        return twin
+
+    @property
+    def words(self) -> list[str]:
+        """The texts that an enum or const allows here; [] where anything goes."""
+        return sorted(frozenset.intersection(*(words.words for words, _ in self._rules.words)), key=len) \
+            if self._rules.words else []
+
+    @property
+    def most(self) -> int | None:
+        """Most characters that are allowed."""
+        return None if self._rules.most is None else self._rules.most[0]
+
     @property
     def text(self) -> str:
         """The text so far, if it is kept."""

@@ -1,0 +1,80 @@
+"""What a rule proposes: how the text may go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+
+class Change(NamedTuple):
+    """Bytes of the window that are replaced: at ``at``, ``length`` bytes, by ``inserted``."""
+
+    at: int
+    length: int
+    inserted: bytes
+
+
+class Piece(NamedTuple):
+    """A reader's work: what it took from upstream and what stands there instead."""
+
+    removed: bytes
+    inserted: bytes
+
+
+class Reader(Protocol):
+    """Rewrites the text from a fault to the end of one token, however long that is.
+
+    What it returns depends on the text alone, never on how the text was cut; so it waits where it must look ahead.
+    """
+
+    @property
+    def held(self) -> int:
+        """Bytes taken that no piece tells of yet."""
+        ...
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the token has ended: what follows is read as it is."""
+        ...
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether what it was made for did not come: the fault stands."""
+        ...
+
+    def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
+        """Pieces, and how many bytes of ``text`` were taken. ``is_end``: nothing follows this text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One proposal.
+
+    Attributes:
+        changes: In order, not overlapping, inside the window.
+        reader: Makes what rewrites the text after the last change; None leaves it as it is.
+        closer: After the value that begins at the last change: insert this (or, with ``swallows``, remove it).
+        weight: Changed bytes that do not show in ``changes``.
+    """
+
+    changes: tuple[Change, ...] = ()
+    reader: Callable[[], Reader] | None = None
+    closer: bytes = b""
+    swallows: bool = False
+    weight: int = 0
+
+    @property
+    def cost(self) -> int:
+        """Changed bytes."""
+        return self.weight + sum(change.length + len(change.inserted) for change in self.changes)
+
+    @property
+    def end(self) -> int:
+        """Byte of the window after the last change."""
+        return self.changes[-1].at + self.changes[-1].length if self.changes else 0
+
+
+class Hesitate(Exception):
+    """A rule must see more of the text before it can say anything."""

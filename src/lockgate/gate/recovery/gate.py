@@ -1,0 +1,725 @@
+"""The gate that goes on after a fault. What halt mode lets pass, it passes on, byte for byte.
+
+How it works: the scanner marks places that it can go back to, and what lies behind the mark is held. At a fault the text
+goes back to the mark (inside a string: to the fault) and waits there until the rules have seen enough of what follows.
+Each rule may propose edits; every edit is tried on a fork of scanner and judge, cheapest first, and the first that takes
+the text past the fault is made. So a rule cannot break the schema, and cannot touch what was released.
+
+Work is linear: a fault costs a bounded number of trials, each over a bounded window, and every fault lies further on.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import MutableSet, Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from lockgate.errors import Misuse
+from lockgate.gate.authority import Authority, parse, refuse
+from lockgate.gate.events import Completed, Element, Event, Expected, Patched, Release, Released, Violated
+from lockgate.gate.gate import _Base, expected_of, pointer_tokens, violated
+from lockgate.gate.limits import Limits
+from lockgate.gate.recovery.edits import Edit, Hesitate, Reader
+from lockgate.gate.recovery.site import WHITE, Site
+from lockgate.gate.recovery.tracked import NOWHERE, Reached, TrackedScanner
+from lockgate.gate.scan import Fault, character_start
+from lockgate.gate.schema.judge import Judge
+from lockgate.gate.schema.numbers import NumberRun
+from lockgate.gate.schema.places import Place, Places
+from lockgate.gate.schema.strings import StringRun
+from lockgate.gate.values import NOTHING, value_of
+
+#: Bytes after a fault that rules are shown: first these, then, if a rule hesitates, more.
+WINDOWS = (48, 1024)
+#: A string that is longer is not judged again from its beginning.
+_REHEARD = 4096
+#: Longest piece that is worked on at once.
+_SLICE = 4096
+#: Edits at one place, without getting any further, after which it is given up. Closing a text is such a place.
+_MAX_REPEATS = 600
+#: Codes that another continuation cannot help.
+_FINAL = frozenset({
+    "depth_limit", "document_limit", "string_limit", "number_limit", "members_limit", "whitespace_limit",
+    "authority_disagreement", "pattern_undecided", "invalid_utf8",
+})  # fmt: skip
+
+
+class Rule(Protocol):
+    """Proposes edits at a fault."""
+
+    @property
+    def id(self) -> str: ...
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        """Edits that may take the text past the fault; [] where the rule has nothing to say.
+
+        Raises:
+            Hesitate: more of the text must be seen first.
+        """
+        ...
+
+
+class _Trouble:
+    """A fault that waits for its edit."""
+
+    def __init__(self, fault: Fault, path: str, at: int, upstream_at: int, site: dict[str, Any]) -> None:
+        self.fault = fault
+        self.path = path
+        self.at = at  # byte of the text
+        self.upstream_at = upstream_at
+        self.site = site
+        self.look = 0  # index into WINDOWS
+
+
+class _Closer:
+    """Something to do when the value at a depth ends."""
+
+    def __init__(self, rule: str, path: str, depth: int, after: int, bracket: bytes, *, swallows: bool) -> None:
+        self.rule, self.path, self.depth, self.after = rule, path, depth, after
+        self.bracket, self.swallows = bracket, swallows
+
+
+class RecoveringGate(_Base):
+    """The gate with recovery ``patch``.
+
+    Args:
+        places: The schema.
+        authority: Judges the finished document.
+        rules: What may be done, in the order that decides ties.
+        elements: JSON pointer to the array whose elements are handed out.
+        release: ``prefix``: at once; ``element``, ``document``: hold until the element, the document is whole.
+        max_patches: Faults that are patched at most; the next one halts.
+        max_held_bytes: Text that recovery holds at most; more halts, or is released and can no longer be changed.
+        accept_truncated: Whether a text that ended early, and was closed here, may count as complete.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        authority: Authority | None,
+        limits: Limits,
+        *,
+        rules: Sequence[Rule],
+        elements: str | None = None,
+        release: Release = "prefix",
+        max_patches: int = 10_000,
+        max_held_bytes: int = 64 * 1024,
+        accept_truncated: bool = False,
+    ) -> None:
+        super().__init__()
+        self._limits = limits
+        self._places = places
+        self._asks_authority = authority
+        self._rules = rules
+        self._release_mode = release
+        self._max_patches = max_patches
+        self._max_held = max_held_bytes
+        self._accepts_truncated = accept_truncated
+        self._judge = Judge(places.root, limits, self._ask_authority)
+        self._scanner = TrackedScanner(self._judge, limits)
+        self._text = bytearray()  # judged text that is still needed: for release, the authority, or to hear it again
+        self._text_at = 0
+        self._keeps_whole = elements is None
+        self._pending = bytearray()  # to be judged
+        self._raw = bytearray()  # behind the reader: not rewritten yet
+        self._raw_at = 0  # byte of upstream that the next piece of the reader begins at
+        self._reader: Reader | None = None
+        self._reader_rule = ""
+        self._has_failed = False
+        self._shifts: list[tuple[int, int]] = [(0, 0)]  # (byte of the text, byte of upstream) from where both run alike
+        self._trouble: _Trouble | None = None
+        self._claim: Violated | None = None  # of the edit under way
+        self._path = ""
+        self._notes: deque[tuple[int, Patched | Violated]] = deque()  # told when the judge gets to that byte
+        self._closers: list[_Closer] = []
+        self._is_closing = False
+        self._patches = 0
+        self._last_fault_at = -1
+        self._repeats = 0
+        self._is_quick = self._may_be_quick = release == "prefix" and elements is None
+        self._quick_until = min(limits.max_document_bytes, limits.authority_max_bytes)
+        self._was_truncated = False
+        self._finished: list[Element] = []
+        self._asks_late = False
+        self._hands_out = elements is not None
+        self.document_end = 0
+        self.steps = 0  # bytes judged, trials included: what work is measured by
+        if elements is not None:
+            tokens = pointer_tokens(elements)
+            self._judge.hand_out(tokens, lambda: self._scanner.position, self._element)
+            self._scanner.watch_depth = len(tokens) + 1
+
+    # -- what callers use ------------------------------------------------------------------------------------------
+
+    @property
+    def held_bytes(self) -> int:
+        reader = 0 if self._reader is None else self._reader.held
+        return self._scanner.base - self._released + len(self._pending) + len(self._raw) + reader + len(self._tail)
+
+    @property
+    def authority(self) -> Literal["document", "elements", "checks"]:
+        if self._hands_out:
+            return "elements"
+        return "document" if self._keeps_whole else "checks"
+
+    def snapshot(self) -> Any:
+        if not self._keeps_whole:
+            raise Misuse("snapshot needs the whole text, which this gate does not keep (elements, or a long document)")
+        value = value_of(bytes(self._text[: self._released]), self._limits)
+        return None if value is NOTHING else value
+
+    def expected(self) -> Expected:
+        return expected_of(self._scanner, self._judge) if self._state == "open" else Expected("end")
+
+    def feed(self, data: bytes) -> list[Event]:
+        # The common case by a short way, as in halt mode: ASCII, no fault in hand, no limit in sight.
+        if self._is_quick and type(data) is bytes and data.isascii():
+            scanner = self._scanner
+            if len(data) <= _SLICE and scanner.base + len(data) < self._quick_until:
+                self._text += data
+                try:
+                    scanner.scan(data)
+                except (Fault, Reached) as found:
+                    events: list[Event] = []
+                    self._is_quick = False
+                    self._stumble(found)
+                    self._run(events, is_end=False)
+                    return events
+                at, upto = self._released, scanner.mark_at
+                if upto > scanner.base:
+                    upto = scanner.base if scanner.unit_at < 0 else scanner.unit_at
+                elif scanner.base - upto > self._max_held and scanner.scanned - upto > self._max_held:
+                    scanner.forget()
+                    upto = scanner.scanned
+                if upto <= at:
+                    return []
+                self._released = upto
+                whole = upto == scanner.base and upto - at == len(data)
+                return [Released(data if whole else bytes(self._text[at:upto]), at)]
+        if not self._takes(data):
+            return []
+        if len(data) > _SLICE:  # what a fault moves about stays small
+            return [
+                event for start in range(0, len(data), _SLICE) for event in self.feed(bytes(data[start : start + _SLICE]))
+            ]
+        events = []
+        good, bad = self._whole_characters(bytes(data))
+        self._add(good)
+        self._run(events, is_end=False)
+        if bad and self._state == "open":
+            self._refuse(bad, events)
+        self._is_quick = self._may_be_quick and self._is_settled
+        return events
+
+    def close(self, *, clean: bool = True) -> list[Event]:
+        self._is_quick = False
+        if not self._closes():
+            return []
+        events: list[Event] = []
+        if clean:
+            self._run(events, is_end=True)
+            if self._state == "open" and self._scanner.is_done:
+                self._finish(events)
+        if self._state != "open":
+            return events
+        if clean and self._scanner.is_done and (self._accepts_truncated or not self._was_truncated):
+            self._state = "complete"
+            return [*events, Completed(self._released)]
+        return [*events, *self._ends_early(clean)]
+
+    # -- the text --------------------------------------------------------------------------------------------------
+
+    @property
+    def _is_settled(self) -> bool:
+        return (
+            self._state == "open" and self._trouble is None and self._reader is None
+            and not self._pending and not self._tail and not self._text_at and not self._is_closing
+        )  # fmt: skip
+
+    def _add(self, good: bytes) -> None:
+        if self._reader is None:
+            self._pending += good
+        else:
+            self._raw += good
+
+    def _upstream_of(self, at: int) -> int:
+        """Byte of upstream for a byte of the text."""
+        text, upstream = self._shifts[max(bisect_right(self._shifts, (at, NOWHERE)) - 1, 0)]
+        return upstream + at - text
+
+    def _run(self, events: list[Event], *, is_end: bool) -> None:
+        """Judge what there is, as far as it goes."""
+        while self._state == "open":
+            if self._reader is not None:
+                self._read(events, is_end=is_end)
+            if self._trouble is not None:
+                if not self._recover(events, is_end=is_end):
+                    break
+            elif self._is_closing:
+                if not self._end_closer(events, is_end=is_end):
+                    break
+            elif self._pending:
+                self._scan(events)
+            elif self._has_failed:
+                self._fail(events)
+            elif not self._goes_on_at_end(is_end=is_end):
+                break
+        self._let_out(events)
+
+    def _goes_on_at_end(self, *, is_end: bool) -> bool:
+        """At the end of the text a number ends too, and may be found wrong; and what is still open is a fault."""
+        scanner = self._scanner
+        if not is_end or scanner.is_done:
+            return False
+        try:
+            scanner.finish()
+        except Fault as fault:
+            self._stumble(fault)
+            return True
+        except Reached:
+            pass
+        if scanner.is_done:
+            return True
+        scanner.blame = 0
+        self._stumble(Fault("truncated", "the text ended inside the document", path=""))
+        return True
+
+    def _scan(self, events: list[Event]) -> None:
+        room = self._limits.max_document_bytes - self._scanner.base
+        is_too_long = len(self._pending) > room and not self._hands_out
+        piece = bytes(self._pending) if not is_too_long else bytes(self._pending[: character_start(self._pending, room)])
+        del self._pending[: len(piece)]
+        self._text += piece
+        self.steps += len(piece)
+        scanner = self._scanner
+        try:
+            scanner.scan(piece)
+        except (Fault, Reached) as found:
+            self._stumble(found)
+            return
+        if is_too_long:
+            message = f"longer than {self._limits.max_document_bytes} bytes"
+            self._give_up(Fault("document_limit", message, recoverable=False), scanner.base, events)
+        elif scanner.mark_at != NOWHERE and scanner.scanned - scanner.mark_at > self._max_held:
+            scanner.forget()
+
+    def _cut_text(self, at: int) -> bytes:
+        """Take the text from a byte on back."""
+        taken = bytes(self._text[at - self._text_at :])
+        del self._text[at - self._text_at :]
+        return taken
+
+    def _stumble(self, found: Fault | Reached) -> None:
+        """The scanner stopped: for a value's end, or for a fault, which becomes trouble."""
+        scanner = self._scanner
+        if isinstance(found, Reached):
+            self._pending[:0] = self._cut_text(found.end)
+            scanner.base = found.end
+            if found.end > self._closers[-1].after:
+                self._is_closing = True
+            return
+        at = scanner.unit_at if scanner.unit_at >= 0 else scanner.position
+        trouble = self._trouble = self._describe(found, at)
+        self._pending[:0] = self._cut_text(at)
+        if not self._goes_back(found, at):
+            trouble.look = -1
+            scanner.base = at
+        elif self._is_stuck(trouble.upstream_at):
+            trouble.look = -1
+        run = scanner.run
+        if isinstance(run, StringRun) and scanner.in_value_string:
+            trouble.site["text"] = run.text if run.keeps else None
+
+    def _goes_back(self, fault: Fault, at: int) -> bool:
+        """Go back to where an edit may begin; False where there is no such place."""
+        scanner = self._scanner
+        if fault.code in _FINAL or (scanner.mark_at == NOWHERE and not scanner.in_value_string):
+            return False
+        if scanner.mark_at == NOWHERE:
+            return self._goes_back_into_string(fault, at)
+        if at - scanner.mark_at > self._max_held:
+            return False
+        self._pending[:0] = self._cut_text(scanner.mark_at)
+        scanner.rewind()
+        self._finished = [one for one in self._finished if one.end <= scanner.base]
+        return True
+
+    def _goes_back_into_string(self, fault: Fault, at: int) -> bool:
+        scanner = self._scanner
+        content = None
+        if fault.code == "schema_violation":
+            start = scanner.string_at + 1
+            if at - start > _REHEARD or start < self._text_at:
+                return False
+            content = bytes(self._text[start - self._text_at :])
+            self.steps += len(content)
+        scanner.rewind_in_string(at, content)
+        return True
+
+    def _describe(self, fault: Fault, at: int) -> _Trouble:
+        """What rules are told, noted before anything goes back."""
+        judge, scanner = self._judge, self._scanner
+        rules = judge.rules_around
+        is_in_object = scanner.is_in_object and scanner.depth > 0
+        is_kind = fault.code == "schema_violation" and scanner.awaits in ("value", "element or ]")
+        seen: MutableSet[str] = judge.names_seen if is_in_object else set()
+        run = judge.run
+        place = judge.place if is_kind else judge.next_place()
+        site = {
+            "code": fault.code,
+            "awaits": scanner.awaits,
+            "kinds": place.kinds,
+            "place_kinds": judge.place.kinds,
+            "place": place,
+            "rules": rules,
+            "is_in_object": is_in_object,
+            "has_quote": scanner.mark_at != NOWHERE and not scanner.is_between,
+            "member": judge.member,
+            "seen": seen,
+            "missing": tuple(name for name in rules.required if name not in seen) if rules and is_in_object else (),
+            "max_held": self._max_held,
+            "brackets": scanner.brackets,
+            "words": run.words if isinstance(run, StringRun) and scanner.in_value_string else [],
+            "most": run.most if isinstance(run, StringRun) and scanner.in_value_string else None,
+            "text": None,
+            "number": run.rule if isinstance(run, NumberRun) else None,
+            "depth": scanner.depth,
+            "is_first": scanner.is_first,
+            "schema_path": fault.schema_path,
+        }
+        path = judge.path() if fault.path is None else fault.path
+        return _Trouble(fault, path, at, self._upstream_of(at), site)
+
+    # -- at a fault ------------------------------------------------------------------------------------------------
+
+    def _recover(self, events: list[Event], *, is_end: bool) -> bool:
+        """Find an edit. False: more text is needed first."""
+        trouble = self._trouble
+        assert trouble is not None
+        if trouble.look < 0 or self._patches >= self._max_patches:
+            self._halt(trouble, events)
+            return True
+        at = trouble.at - self._scanner.base
+        while trouble.look < len(WINDOWS):
+            size = min(WINDOWS[trouble.look], max(self._max_held - at, 0))
+            is_all = is_end and self._reader is None and len(self._pending) - at <= size
+            if len(self._pending) - at < size and not is_all:
+                if self._has_failed:
+                    break  # more will not come
+                return False
+            try:
+                return self._choose(trouble, at, size, is_end=is_all, events=events)
+            except Hesitate:
+                trouble.look += 1
+        self._halt(trouble, events)
+        return True
+
+    def _is_stuck(self, upstream_at: int) -> bool:
+        """Whether edits were made here again and again, and the text gets no further."""
+        self._repeats = self._repeats + 1 if upstream_at <= self._last_fault_at else 0
+        self._last_fault_at = max(self._last_fault_at, upstream_at)
+        return self._repeats > _MAX_REPEATS
+
+    def _choose(self, trouble: _Trouble, at: int, size: int, *, is_end: bool, events: list[Event]) -> bool:
+        window = whole_characters(bytes(self._pending[: at + size]))
+        is_last = trouble.look == len(WINDOWS) - 1
+        site = Site(window=window, at=at, is_end=is_end, is_last_look=is_last, **trouble.site)
+        proposals: list[tuple[int, int, Edit]] = []
+        for order, rule in enumerate(self._rules):
+            proposals += [(edit.cost, order, edit) for edit in rule.propose(site)]
+        proposals.sort(key=lambda one: one[:2])
+        for is_strict in (True, False):
+            for _, order, edit in proposals:
+                if self._reader is not None and edit.reader is not None:
+                    continue  # the rest of the text is in a reader's hands already
+                if self._passes(edit, site, is_strict=is_strict):
+                    self._make(self._rules[order].id, edit, trouble, events)
+                    return True
+        self._halt(trouble, events)
+        return True
+
+    def _passes(self, edit: Edit, site: Site, *, is_strict: bool) -> bool:
+        """Whether the text goes past the fault with this edit. Strictly: and takes the next byte that is no white space."""
+        text = bytearray()
+        at = 0
+        for change in edit.changes:
+            text += site.window[at : change.at] + change.inserted
+            at = change.at + change.length
+        goal = len(text)
+        if edit.reader is None:
+            text += site.window[at:]
+            goal = max(goal, goal + site.at - at)
+        else:
+            pieces, _ = edit.reader().read(site.window[at:], is_end=site.is_end)
+            text += b"".join(piece.inserted for piece in pieces)
+        if is_strict or site.at >= at:
+            while goal < len(text) and text[goal] in WHITE:
+                goal += 1
+            goal = min(goal + 1, len(text))
+        twin = self._judge.fork()
+        scanner = self._scanner.fork(twin, twin.run)
+        self.steps += goal
+        try:
+            scanner.scan(whole_characters(bytes(text[:goal])))
+        except Fault:
+            return False
+        return True
+
+    def _make(self, rule: str, edit: Edit, trouble: _Trouble, events: list[Event]) -> None:
+        base = self._scanner.base
+        self._patches += 1
+        self._trouble = None
+        self._path = trouble.path
+        if trouble.fault.code != "truncated" or not self._was_truncated:
+            claim = violated(trouble.fault, trouble.path, trouble.at, trouble.upstream_at)
+            self._claim = msgspec.structs.replace(claim, action="patch")
+        self._was_truncated |= trouble.fault.code == "truncated"
+        shift = 0  # bytes that the changes so far have added
+        self._tell_up_to(base + edit.end, events)
+        ahead, self._notes = self._notes, deque()
+        for change in edit.changes:
+            at = change.at + shift
+            removed = bytes(self._pending[at : at + change.length])
+            upstream_at = self._upstream_of(base + at)
+            if removed == change.inserted:
+                continue
+            self._pending[at : at + change.length] = change.inserted
+            self._tell(rule, base + at, upstream_at, removed, change.inserted)
+            shift += len(change.inserted) - change.length
+        self._notes += ((at + shift, _moved(event, shift)) for at, event in ahead)
+        if edit.closer:
+            depth = self._scanner.depth + (0 if edit.swallows else 1)
+            after = base + edit.changes[-1].at
+            self._closers.append(_Closer(rule, trouble.path, depth, after, edit.closer, swallows=edit.swallows))
+            self._scanner.stop_depth = depth
+        if edit.reader is not None:
+            start = edit.end + shift
+            self._raw_at = self._upstream_of(base + start)
+            self._raw = bytearray(self._pending[start:])
+            del self._pending[start:]
+            self._reader, self._reader_rule = edit.reader(), rule
+
+    def _tell(self, rule: str, at: int, upstream_at: int, removed: bytes, inserted: bytes) -> None:
+        """Note a change of the text: an event to come, and where the two texts run alike again."""
+        if self._claim is not None:
+            self._notes.append((at, self._claim))
+            self._claim = None
+        self._notes.append((at, Patched(rule, self._path, at, upstream_at, removed, inserted)))
+        self._shift(at + len(inserted), upstream_at + len(removed), grown=len(inserted) - len(removed))
+
+    def _tell_up_to(self, at: int, events: list[Event]) -> None:
+        """Changes are told when the judge gets there: a reader may be far ahead, depending on how the text is cut."""
+        while self._notes and self._notes[0][0] <= at:
+            events.append(self._notes.popleft()[1])
+
+    def _shift(self, at: int, upstream_at: int, *, grown: int) -> None:
+        shifts = self._shifts
+        if upstream_at >= shifts[-1][1]:
+            shifts.append((at, upstream_at))
+        else:  # everything behind the change moves along with it
+            behind = [(text + grown, upstream) for text, upstream in shifts if upstream > upstream_at]
+            self._shifts = [*(pair for pair in shifts if pair[1] <= upstream_at), (at, upstream_at), *behind]
+        if len(shifts) > 256:
+            needed = min(self._scanner.base, self._scanner.mark_at)  # the text may go back so far
+            kept = max(bisect_right(self._shifts, (needed, NOWHERE)) - 1, 0)
+            del self._shifts[:kept]
+
+    def _end_closer(self, events: list[Event], *, is_end: bool) -> bool:
+        """The value that something waited for has ended. False: the next byte must be seen first."""
+        closer = self._closers[-1]
+        base = self._scanner.base
+        self._path = closer.path
+        if closer.swallows:
+            found = next((at for at, byte in enumerate(self._pending) if byte not in WHITE), -1)
+            if found < 0 and not is_end:
+                return False
+            if found >= 0 and self._pending[found : found + 1] == closer.bracket:
+                del self._pending[found]
+                self._tell(closer.rule, base + found, self._upstream_of(base + found), closer.bracket, b"")
+            elif found >= 0:
+                self._give_up(Fault("invalid_json", "more than one element where one was unwrapped"), base + found, events)
+                return True
+        else:
+            self._pending[:0] = closer.bracket
+            self._tell(closer.rule, base, self._upstream_of(base), b"", closer.bracket)
+        self._is_closing = False
+        self._closers.pop()
+        self._scanner.stop_depth = self._closers[-1].depth if self._closers else -1
+        return True
+
+    # -- readers ---------------------------------------------------------------------------------------------------
+
+    def _read(self, events: list[Event], *, is_end: bool) -> None:
+        reader = self._reader
+        assert reader is not None
+        pieces, used = reader.read(bytes(self._raw), is_end=is_end)
+        del self._raw[:used]
+        for removed, inserted in pieces:
+            at = self._scanner.base + len(self._pending)
+            self._pending += inserted
+            if removed != inserted:
+                self._tell(self._reader_rule, at, self._raw_at, removed, inserted)
+            self._raw_at += len(removed)
+        if reader.is_over or (is_end and not reader.has_failed):
+            self._pending += self._raw
+            self._raw.clear()
+            self._reader = None
+        elif reader.has_failed:
+            self._reader = None
+            self._has_failed = True  # what stands before is judged first
+
+    def _fail(self, events: list[Event]) -> None:
+        """The reader did not find what it was made for, or had to hold too much: the fault stands."""
+        self._tell_up_to(self._scanner.base, events)
+        self._release_up_to(self._scanner.scanned, events)
+        claim = self._claim
+        self._claim = None
+        self._state = "halted"
+        if claim is None:
+            claim = Violated("invalid_json", at=self._released, upstream_at=self._raw_at, message="recovery would hold too much")
+        events.append(msgspec.structs.replace(claim, action="halt", at=self._released))
+        self._drop()
+
+    # -- release ---------------------------------------------------------------------------------------------------
+
+    def _let_out(self, events: list[Event]) -> None:
+        """Release what is judged and not held."""
+        scanner = self._scanner
+        upto = min(scanner.mark_at, scanner.scanned)
+        if self._trouble is not None:
+            upto = scanner.base
+        self._tell_up_to(scanner.base, events)
+        self._release_up_to(upto, events)
+
+    def _release_up_to(self, upto: int, events: list[Event]) -> None:
+        if self._release_mode == "document" and not self._scanner.is_done:
+            return
+        if self._release_mode == "element" and self._judge.element_at >= 0:
+            upto = min(upto, self._judge.element_at)
+        if upto > self._released:
+            start = self._released - self._text_at
+            self._release(bytes(self._text[start : upto - self._text_at]), events)
+        while self._finished and self._finished[0].end <= self._released:
+            events.append(self._finished.pop(0))
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget text that nobody needs any more."""
+        if self._keeps_whole and len(self._text) > self._limits.authority_max_bytes:
+            self._keeps_whole = False  # too long for the authority; our own checks decide
+        if self._keeps_whole:
+            return
+        keep_from = self._released
+        if self._hands_out and self._judge.element_at >= 0:
+            keep_from = min(keep_from, self._judge.element_at)
+        if self._scanner.in_value_string and self._released - self._scanner.string_at <= _REHEARD:
+            keep_from = min(keep_from, self._scanner.string_at)
+        if keep_from > self._text_at:
+            del self._text[: keep_from - self._text_at]
+            self._text_at = keep_from
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def _finish(self, events: list[Event]) -> None:
+        try:
+            if self._asks_late:
+                self._ask(self.document_end)
+        except Fault as fault:
+            self._give_up(fault, self.document_end, events)
+            return
+        self._release_up_to(self._scanner.base, events)
+
+    def _ends_early(self, clean: bool) -> list[Event]:
+        self._state = "incomplete"
+        if clean and self._was_truncated:
+            return []  # that was said already
+        is_whole = self._scanner.is_done and self._trouble is None and self._reader is None
+        message = (
+            "the document is whole, but upstream broke off: it is not proven to be all"
+            if is_whole
+            else "upstream broke off inside the document"
+        )
+        end = self._upstream_of(self._scanner.base) + len(self._pending) + len(self._raw) + len(self._tail)
+        return [Violated("truncated", at=self._released, upstream_at=end, message=message, action="none")]
+
+    def _halt(self, trouble: _Trouble, events: list[Event]) -> None:
+        """Give up: everything before the fault is released, as in halt mode."""
+        clean = bytes(self._pending[: max(trouble.at - self._scanner.base, 0)])
+        self._trouble = None
+        if clean:
+            self._text += clean
+            try:
+                self._scanner.stop_depth = -1
+                self._scanner.scan(clean)
+            except Fault:
+                pass  # the text went back into a string; what stands before the fault was heard once already
+        self._tell_up_to(trouble.at, events)
+        if trouble.fault.code == "truncated" or self._was_truncated:
+            self._release_up_to(self._scanner.scanned, events)
+            if not self._was_truncated:
+                end = trouble.upstream_at + len(self._pending) + len(self._tail)
+                message = trouble.fault.message if self._scanner.base else "the text ended before a document began"
+                events.append(Violated("truncated", at=self._released, upstream_at=end, message=message, action="none"))
+            self._state = "incomplete"
+            self._drop()
+            return
+        self._state = "halted"
+        upto = max(self._released, min(trouble.at, self._scanner.scanned))
+        self._release_up_to(upto, events)
+        events.append(violated(trouble.fault, trouble.path, self._released, trouble.upstream_at))
+        self._drop()
+
+    def _give_up(self, fault: Fault, at: int, events: list[Event]) -> None:
+        self._tell_up_to(at, events)
+        self._release_up_to(self._scanner.scanned, events)
+        self._state = "halted"
+        events.append(violated(fault, self._judge.path(), self._released, self._upstream_of(at)))
+        self._drop()
+
+    def _refuse(self, bad: bytes, events: list[Event]) -> None:
+        message = f"byte 0x{bad[0]:02x} and what follows is not UTF-8"
+        at = self._scanner.base + len(self._pending)
+        self._give_up(Fault("invalid_utf8", message), at, events)
+
+    def _drop(self) -> None:
+        self._pending.clear()
+        self._raw.clear()
+        self._tail = b""
+        self._reader = None
+        self._scanner.base = self._released
+
+    # -- the authority ---------------------------------------------------------------------------------------------
+
+    def _element(self, path: str, start: int, end: int, place: Place) -> None:
+        if self._asks_authority is not None:
+            value = parse(bytes(self._text[start - self._text_at : end - self._text_at]))
+            for judgement in self._places.judgements(place):
+                refuse(judgement.complaint(value), path)
+        self._finished.append(Element(path, start, end))
+
+    def _ask_authority(self, length: int) -> None:
+        self.document_end = length
+        # A string at the root may turn out to go on behind its quote; it is judged when the text is over.
+        self._asks_late = not self._scanner.is_between
+        if not self._asks_late:
+            self._ask(length)
+
+    def _ask(self, length: int) -> None:
+        if self._asks_authority is not None and self._keeps_whole:
+            self._asks_authority.judge_text(bytes(self._text[:length]))
+
+
+def _moved(event: Patched | Violated, by: int) -> Patched | Violated:
+    return msgspec.structs.replace(event, at=event.at + by)
+
+
+def whole_characters(text: bytes) -> bytes:
+    """The text without an unfinished character at its end."""
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return text[: error.start]
+    return text

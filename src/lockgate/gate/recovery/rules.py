@@ -1,0 +1,67 @@
+"""All patch rules, in the order that decides between edits of the same cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from lockgate.errors import Misuse
+from lockgate.gate.recovery import rules_lossy, rules_schema, rules_text
+from lockgate.gate.recovery.rules_text import Rule
+
+RULES: Final[tuple[Rule, ...]] = (
+    rules_text.ByteOrderMark(),
+    rules_text.Control(),
+    rules_text.Escape(),
+    rules_text.ExtraComma(),
+    rules_text.Literal(),
+    rules_text.Number(),
+    rules_text.Quotes(),
+    rules_text.Concatenation(),
+    rules_text.InnerQuote(),
+    rules_text.MissingComma(),
+    rules_text.Colon(),
+    rules_text.Bracket(),
+    rules_text.Tuple(),
+    rules_text.Comment(),
+    rules_text.Ellipsis(),
+    rules_text.Wrapper(),
+    rules_text.BareName(),
+    rules_text.BareText(),
+    rules_text.MissingValue(),
+    rules_schema.Unquoted(),
+    rules_schema.InString(),
+    rules_schema.TextInString(),
+    rules_schema.EnumWord(),
+    rules_schema.EnumInText(),
+    rules_schema.MemberName(),
+    rules_schema.DefaultMember(),
+    rules_schema.WrappedElement(),
+    rules_schema.UnwrappedElement(),
+    rules_schema.OnlyMember(),
+    rules_schema.NullMember(),
+    rules_schema.UnknownMember(),
+    rules_text.TextAfter(),
+    rules_text.Prose(),
+    rules_schema.Truncated(),
+)
+LOSSY: Final[tuple[Rule, ...]] = (
+    rules_lossy.Clamp(),
+    rules_lossy.Round(),
+    rules_lossy.Cut(),
+    rules_lossy.Empty(),
+)
+
+
+def rules_for(lossy: Iterable[str]) -> tuple[Rule, ...]:
+    """The rules that act when these lossy ones are asked for.
+
+    Raises:
+        Misuse: a name that no lossy rule has.
+    """
+    names = {rule.id: rule for rule in LOSSY}
+    asked = list(lossy)
+    unknown = [name for name in asked if name not in names]
+    if unknown:
+        raise Misuse(f"lossy={unknown[0]!r} is no lossy rule; there are {', '.join(names)}")
+    return (*RULES, *(names[name] for name in names if name in asked))

@@ -1,0 +1,78 @@
+"""Patch rules that lose something, or claim more than the text says. They act only where ``lossy`` names them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lockgate.gate.recovery.edits import Change, Edit
+from lockgate.gate.recovery.readers import CutString, Dropped
+from lockgate.gate.recovery.rules_text import Rule, replace
+from lockgate.gate.recovery.site import Site
+from lockgate.gate.recovery.spelling import NUMBER
+from lockgate.gate.scan import OBJECT
+
+
+class Clamp(Rule):
+    """Puts the nearest bound in place of a number beyond it."""
+
+    id = "clamp"
+    holds = "a number, until it ends"
+    is_lossy = True
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        rule, found = site.number, NUMBER.match(site.window, site.held.start)
+        if rule is None or found is None or site.keyword not in _BOUNDS:
+            return []
+        bound = rule.low if site.keyword.endswith("inimum") else rule.high
+        if bound is None or bound.is_exclusive and not (rule.integer or rule.integer_by_spelling):
+            return []
+        limit = bound.limit
+        if bound.is_exclusive:
+            limit += 1 if bound is rule.low else -1
+        return replace(site.held.start, len(found[0]), repr(limit).encode())
+
+
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+
+
+class Round(Rule):
+    """Cuts the fraction of a number where an integer must stand."""
+
+    id = "round"
+    holds = "a number, until it ends"
+    is_lossy = True
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        rule, found = site.number, NUMBER.match(site.window, site.held.start)
+        if rule is None or found is None or not (rule.integer or rule.integer_by_spelling):
+            return []
+        if site.keyword != "type" or abs(float(found[0])) >= 2**53:
+            return []
+        return replace(site.held.start, len(found[0]), b"%d" % int(float(found[0])))
+
+
+class Cut(Rule):
+    """Cuts a string, an array or an object at the length that is allowed."""
+
+    id = "cut"
+    holds = "what is cut"
+    is_lossy = True
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        limit = site.max_held
+        if site.keyword == "maxLength" and site.awaits == "string":
+            return [Edit((Change(site.at, 0, b""),), lambda: CutString(limit), weight=50)]
+        if site.keyword in ("maxItems", "items", "additionalItems") and site.byte == b"," and not site.is_in_object:
+            return [Edit((Change(site.at, 1, b""),), lambda: Dropped(limit), weight=50)]
+        return []
+
+
+class Empty(Rule):
+    """Makes ``{}`` of a text of nothing but white space: arguments of a tool that takes none."""
+
+    id = "empty_object"
+    is_lossy = True
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        is_empty = site.code == "truncated" and not site.depth and site.awaits == "value" and not site.window.strip()
+        return replace(len(site.window), 0, b"{}") if is_empty and site.kinds & OBJECT else []
