@@ -205,7 +205,11 @@ class Validation(_Section):
         alias="partialValidation",
         description="Release text while it is prefix-valid; false holds it until its element or document is whole.",
     )
-    error_recovery: Literal["halt"] = Field("halt", alias="errorRecovery", description="What happens at a violation.")
+    error_recovery: Literal["halt", "skip", "patch"] = Field(
+        "halt",
+        alias="errorRecovery",
+        description="At a violation: halt the stream, skip the value that holds it, or patch the text.",
+    )
     max_depth: int = Field(256, ge=1, le=500, description="Deepest nesting of a document.")
     max_document_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Longest document, in bytes.")
 

@@ -7,7 +7,9 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final, Literal, Protocol
 
-from lockgate import Completed, Element, Released, Schema, Violated
+from msgspec.structs import replace
+
+from lockgate import Completed, Element, Patched, Released, Schema, Skipped, Violated
 from lockgate.errors import LockgateError
 from lockgate.gate.gate import HaltGate
 from lockgate.gateway.helper import Helper
@@ -67,6 +69,7 @@ class Channel:
         self._elements = 0
         self._held_bytes = 0
         self._is_told = False
+        self._patches = self._skips = 0
         self._ends_line = False
         self._is_bare_number = False  # the document itself is a number, which only the end of the text can end
 
@@ -145,7 +148,8 @@ class Channel:
 
     def is_live(self, released: bytes, data: bytes) -> bool:
         """Whether a gate, rebuilt from the released text, takes these bytes without a violation."""
-        gate = self._plan.gate_of(self.schema, is_tool=self.is_tool)
+        # One that recovers would hesitate to speak.
+        gate = self._plan.plain_gate_of(self.schema, is_tool=self.is_tool)
         gate.feed(released)
         if isinstance(gate, HaltGate) and gate.deferred is not None:
             gate.settle(None)
@@ -241,6 +245,8 @@ class Channel:
             schema=self._schema_id,
             tool=self._tool,
             tool_call_id=self._call_id,
+            patches=self._patches,
+            skips=self._skips,
         )
 
     def _records(self, events: Iterable[object], read_s: float) -> list[Record]:
@@ -248,23 +254,61 @@ class Channel:
         records: list[Record] = []
         text: list[bytes] = []
         elements: list[Element] = []
+        changes: list[Problem] = []  # what recovery did; it went on, so this is told apart from what ends a document
         for event in events:
             match event:
                 case Released(data=data):
                     text.append(self._only_new(data) if self._again else data)
                 case Element():
                     elements.append(event)
+                case Violated(action="patch" | "skip"):
+                    changes.append(self._problem(event))
                 case Violated():
-                    records.append(self._note(event))
+                    records.append(self._note([self._problem(event)]))
                     self._judged(event.code)
                     if event.action == "halt":
                         self.violation = event.code
+                case Patched() | Skipped():
+                    self._add_change(event, changes)
                 case Completed():
                     self._judged("")  # the final record says so, once the whole stream is over
         self._hold(self._gate.held_bytes if self._gate.state == "open" else 0)
+        if changes:
+            records.insert(0, self._note(changes))
         if any(text) or elements:
             records.insert(0, self._delta(b"".join(text), elements, read_s))
         return records
+
+    def _add_change(self, event: Patched | Skipped, changes: list[Problem]) -> None:
+        """Say what was done about a violation: with its entry, or where one patch made several changes, on its own."""
+        is_patch = isinstance(event, Patched)
+        action = "patch" if is_patch else "skip"
+        claim = changes[-1] if changes and changes[-1].action == action else None
+        if claim is None or claim.rule is not None or claim.upstream_end is not None:
+            code = claim.code if claim is not None else "invalid_json"
+            claim = Problem(
+                code, self._sequence, True, action, f"{action}ed", event.path, upstream_at=event.upstream_at
+            )
+        elif changes:
+            changes.pop()
+        if isinstance(event, Patched):
+            self._patches += 1
+            self._meters.patched(event.rule)
+            removed, inserted = (one.decode(errors="replace") for one in (event.removed, event.inserted))
+            changes.append(
+                replace(
+                    claim,
+                    rule=event.rule,
+                    at=event.at,
+                    upstream_at=event.upstream_at,
+                    removed=removed,
+                    inserted=inserted,
+                )
+            )
+        else:
+            self._skips += 1
+            self._meters.skipped(event.code)
+            changes.append(replace(claim, upstream_at=event.upstream_at, upstream_end=event.upstream_end))
 
     def _only_new(self, data: bytes) -> bytes:
         """Without what was released before the gate was rebuilt; nothing at all if it is not the same."""
@@ -314,9 +358,12 @@ class Channel:
         self._last_read_s = read_s
         return record
 
-    def _note(self, event: Violated) -> Record:
+    def _note(self, problems: list[Problem]) -> Record:
+        return Record("note", self.name, self._schema_id, self._sequence, self._released_bytes, errors=problems)
+
+    def _problem(self, event: Violated) -> Problem:
         self._meters.violated(event.code, event.schema_path)
-        problem = Problem(
+        return Problem(
             event.code,
             self._sequence,
             event.recoverable,
@@ -327,4 +374,3 @@ class Channel:
             at=event.at,
             upstream_at=event.upstream_at,
         )
-        return Record("note", self.name, self._schema_id, self._sequence, self._released_bytes, errors=[problem])

@@ -42,7 +42,8 @@ class Control:
         """
         text = await self.json_body(request)
         partial = self._settings.validation.partial_validation
-        plan = read_plan(text, self._limits, is_partial=partial, retry=self._retry)
+        recovery = self._settings.validation.error_recovery
+        plan = read_plan(text, self._limits, is_partial=partial, recovery=recovery, retry=self._retry)
         if plan.keep_upstream and not self._settings.playground.keep_upstream:
             raise BadRequest("lockgate.keep_upstream: this gateway keeps no copies; set playground.keep_upstream")
         await _refuse_unsatisfiable(plan)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast, get_args
 
 import msgspec
 
 from lockgate import Gate, Limits, Schema, compile, passthrough
 from lockgate.errors import BadRequest, Misuse, SchemaError
-from lockgate.gate.events import Framing, Release
+from lockgate.gate.events import Framing, Recovery, Release
 from lockgate.gateway.helper import OVER_BYTES
 from lockgate.gateway.ladder.options import NO_RETRY, Retry, read_retry
 
@@ -17,8 +17,13 @@ _OPTIONS: Final = frozenset(
     {
         *("schema", "draft", "formats", "recovery", "elements", "framing", "release", "partialValidation"),
         *("keep_upstream", "source", "retry"),
+        *("max_patches", "lossy", "accept_truncated"),
     }
 )
+
+
+#: Violations of one document that are patched, where the request does not say; more is not that document any more.
+_MAX_PATCHES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,20 @@ class Judging:
         elements: JSON pointer to the array whose elements are handed out; None for none.
         is_partial: Release text while it is prefix-valid; else hold it until the element or document is whole.
         release: Overrides ``is_partial`` for the content.
+        recovery: What happens at a violation.
+        max_patches: Violations that are patched at most, in each document.
+        lossy: Patch rules that lose something and are wanted all the same.
+        accepts_truncated: Whether a text that ended early and was closed by a patch may be complete.
     """
 
     framing: Framing = "json"
     elements: str | None = None
     is_partial: bool = True
     release: Release | None = None
+    recovery: Recovery = "halt"
+    max_patches: int = _MAX_PATCHES
+    lossy: tuple[str, ...] = ()
+    accepts_truncated: bool = False
 
     @property
     def content_release(self) -> Release:
@@ -89,18 +102,40 @@ class Plan:
         if schema is None:
             return passthrough()
         judging = self.judging
-        if is_tool:
-            return schema.deferring_gate(OVER_BYTES, release="prefix" if judging.is_partial else "document")
-        if judging.has_elements:
-            return schema.gate(framing=judging.framing, elements=judging.elements, release=judging.content_release)
-        return schema.deferring_gate(OVER_BYTES, release=judging.content_release)
+        release: Release = "prefix" if judging.is_partial else "document"
+        if not is_tool:
+            release = judging.content_release
+        has_elements = judging.has_elements and not is_tool
+        if judging.recovery == "halt" and not has_elements:
+            return schema.deferring_gate(OVER_BYTES, release=release)
+        return schema.gate(
+            judging.recovery,
+            framing=judging.framing if has_elements else "json",
+            elements=judging.elements if has_elements else None,
+            release=release,
+            max_patches=judging.max_patches,
+            lossy=judging.lossy,
+            accept_truncated=judging.accepts_truncated,
+        )
+
+    def plain_gate_of(self, schema: Schema | None, *, is_tool: bool) -> Gate:
+        """A gate that judges as ``gate_of`` does, and recovers from nothing."""
+        return replace(self, judging=replace(self.judging, recovery="halt")).gate_of(schema, is_tool=is_tool)
 
 
-def read_plan(text: bytes, limits: Limits, *, is_partial: bool = True, retry: Retry = NO_RETRY) -> Plan:
+def read_plan(
+    text: bytes,
+    limits: Limits,
+    *,
+    is_partial: bool = True,
+    recovery: Recovery = "halt",
+    retry: Retry = NO_RETRY,
+) -> Plan:
     """Check and compile a request body.
 
     Args:
         is_partial: What ``partialValidation`` is where the request does not say.
+        recovery: What ``errorRecovery`` is where the request does not say.
         retry: What the gateway's settings say about retries.
 
     Raises:
@@ -139,7 +174,7 @@ def read_plan(text: bytes, limits: Limits, *, is_partial: bool = True, retry: Re
         must_call=_forces_call(body.get("tool_choice")),
         keep_upstream=bool(options.get("keep_upstream", False)),
         any_json=compile(True, limits=limits),
-        judging=_judging(options, is_partial=is_partial),
+        judging=_judging(options, is_partial=is_partial, recovery=recovery),
         is_pushed=is_pushed,
         retry=read_retry(options.get("retry"), retry),
     )
@@ -154,12 +189,16 @@ def _check_chat(body: dict[str, Any]) -> None:
         raise BadRequest("messages: must be a non-empty array of chat messages")
 
 
-def _judging(options: dict[str, Any], *, is_partial: bool) -> Judging:
+def _judging(options: dict[str, Any], *, is_partial: bool, recovery: Recovery) -> Judging:
     return Judging(
         framing=cast(Framing, options.get("framing", "json")),
         elements=options.get("elements"),
         is_partial=options.get("partialValidation", is_partial),
         release=options.get("release"),
+        recovery=options.get("recovery", recovery),
+        max_patches=options.get("max_patches", _MAX_PATCHES),
+        lossy=tuple(options.get("lossy", ())),
+        accepts_truncated=options.get("accept_truncated", False),
     )
 
 
@@ -179,14 +218,22 @@ def _check_options(options: Any) -> None:
     unknown = sorted(options.keys() - _OPTIONS)
     if unknown:
         raise BadRequest(f"lockgate.{unknown[0]}: there is no such option; use {', '.join(sorted(_OPTIONS))}")
-    if options.get("recovery", "halt") != "halt":
-        raise BadRequest(f"lockgate.recovery: {options['recovery']!r} is not available; use 'halt'")
-    for name in ("formats", "keep_upstream", "partialValidation"):
+    for name in ("formats", "keep_upstream", "partialValidation", "accept_truncated"):
         if not isinstance(options.get(name, True), bool):
             raise BadRequest(f"lockgate.{name}: must be true or false")
     if not isinstance(options.get("elements", ""), str):
         raise BadRequest("lockgate.elements: must be a JSON pointer to an array, like /items, or empty")
-    choices = {"framing": get_args(Framing), "release": get_args(Release), "source": ("upstream", "push")}
+    patches, lossy = options.get("max_patches", 1), options.get("lossy", [])
+    if not isinstance(patches, int) or isinstance(patches, bool) or patches < 0:
+        raise BadRequest("lockgate.max_patches: must be a whole number from 0")
+    if not isinstance(lossy, list) or not all(isinstance(rule, str) for rule in lossy):
+        raise BadRequest("lockgate.lossy: must be an array of names of patch rules")
+    choices = {
+        "framing": get_args(Framing),
+        "release": get_args(Release),
+        "recovery": get_args(Recovery),
+        "source": ("upstream", "push"),
+    }
     for name, allowed in choices.items():
         if options.get(name, allowed[0]) not in allowed:
             raise BadRequest(f"lockgate.{name}: must be one of {', '.join(allowed)}")

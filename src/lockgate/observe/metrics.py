@@ -165,6 +165,10 @@ class Meters:
             "Documents that stopped being JSON before their end, by code.",
             ("code",),
         )
+        self._patches = self._counter("validationErrors", "patches", "Changes of the text, by patch rule.", ("rule",))
+        self._skips = self._counter(
+            "validationErrors", "skips", "Values left out, by the code of the fault.", ("code",)
+        )
 
     def violated(self, code: str, schema_path: str) -> None:
         if self._groups.validation_errors:
@@ -172,6 +176,16 @@ class Meters:
             self._violations.labels(code, _bounded(keyword)).inc()
             if code in _SYNTAX:
                 self._partial.labels(code).inc()
+
+    def patched(self, rule: str) -> None:
+        """A patch rule changed the text."""
+        if self._groups.validation_errors:
+            self._patches.labels(rule).inc()
+
+    def skipped(self, code: str) -> None:
+        """A value was left out for a violation of this code."""
+        if self._groups.validation_errors:
+            self._skips.labels(code).inc()
 
     def validated(self, code: str) -> None:
         """A document was judged to its end: ``""`` for a proven one, else the code of what failed."""

@@ -31,6 +31,10 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
         at: Byte of the released text.
         upstream_at: Byte of the upstream text.
         message: One sentence for people.
+        rule: Id of the patch rule; only where the action is ``patch``.
+        removed: What upstream wrote at ``upstream_at`` and was left out.
+        inserted: What stands at ``at`` instead.
+        upstream_end: Byte after a value that was skipped.
     """
 
     code: str
@@ -42,10 +46,14 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     schema_path: str | None = None
     at: int | None = None
     upstream_at: int | None = None
+    rule: str | None = None
+    removed: str | None = None
+    inserted: str | None = None
+    upstream_end: int | None = None
 
 
 class ChannelEnd(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How one channel ended, inside :class:`StreamEnd`."""
+    """How one channel ended, inside :class:`StreamEnd`. ``patches`` and ``skips``: changes made, values left out."""
 
     outcome: str
     chunks: int
@@ -55,6 +63,8 @@ class ChannelEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     schema: str = ""
     tool: str | None = None
     tool_call_id: str | None = None
+    patches: int = 0
+    skips: int = 0
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
