@@ -117,6 +117,8 @@ class Channel:
             return True  # a call without arguments is a call with none
         if self._plan.judging.framing == "ndjson" and not self.is_tool and self._ends_line:
             return self._gate.held_bytes == 0
+        if self._plan.judging.recovery != "halt" and self._gate.held_bytes:
+            return True  # it waits to see more before it decides; closing it makes it decide
         awaits = self._gate.expected().awaits
         return awaits == "end" or (awaits == "number" and self._is_bare_number)
 
