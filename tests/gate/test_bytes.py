@@ -154,8 +154,8 @@ def test_misuse_is_raised() -> None:
     with pytest.raises(Misuse, match="after close"):
         gate.feed(b"1")
     assert gate.close() == []
-    with pytest.raises(Misuse, match="recovery='patch'"):
-        lockgate.compile(True).gate(recovery="patch")  # type: ignore[arg-type]
+    with pytest.raises(Misuse, match="recovery='mend'"):
+        lockgate.compile(True).gate(recovery="mend")  # type: ignore[arg-type]
     with pytest.raises(Misuse, match="max_depth"):
         Limits(max_depth=501)
 

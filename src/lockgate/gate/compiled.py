@@ -17,6 +17,7 @@ from lockgate.gate.limits import Limits
 from lockgate.gate.lines import LinesGate
 from lockgate.gate.recovery.gate import RecoveringGate
 from lockgate.gate.recovery.rules import rules_for
+from lockgate.gate.recovery.skip import SkipGate
 from lockgate.gate.schema.dialect import draft_of, names_known_dialect
 from lockgate.gate.schema.places import Places
 from lockgate.gate.schema.references import References
@@ -102,6 +103,13 @@ class Schema:
         Raises:
             Misuse: options that exclude each other, or an unknown one.
         """
+        if recovery not in ("halt", "skip", "patch"):
+            raise Misuse(f"recovery={recovery!r} is unknown; use 'halt', 'skip' or 'patch'")
+        if recovery != "patch" and (tuple(lossy) or accept_truncated):
+            name = "lossy" if tuple(lossy) else "accept_truncated"
+            raise Misuse(f"{name} is for recovery='patch' only; with {recovery!r} nothing is patched")
+        if max_patches < 0 or max_held_bytes < 1:
+            raise Misuse("max_patches must be at least 0 and max_held_bytes at least 1")
         if release not in ("prefix", "element", "document"):
             raise Misuse(f"release={release!r} is unknown; use 'prefix', 'element' or 'document'")
         if framing == "ndjson":
@@ -112,6 +120,15 @@ class Schema:
             raise Misuse(f"framing={framing!r} is unknown; use 'json' or 'ndjson'")
         if release == "element" and elements is None:
             raise Misuse("release='element' needs elements, the JSON pointer to their array")
+        if recovery == "skip":
+            return SkipGate(
+                self._places,
+                self._authority,
+                self.limits,
+                elements=elements,
+                release=release,
+                max_held_bytes=max_held_bytes,
+            )
         if recovery == "patch":
             return RecoveringGate(
                 self._places,

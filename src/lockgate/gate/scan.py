@@ -280,6 +280,13 @@ class Scanner:
             i = steps[self._state](data, i, n)
         self.base += n
 
+    def settle(self, base: int, state: int) -> None:
+        """Be in a state at a byte of the text, with no token in hand."""
+        self.base, self.blame, self.unit_at = base, 0, -1
+        self._state = state
+        self._in_name, self._name_parts = False, []
+        self._white_length, self._number, self._literal = 0, b"", b""
+
     def fork(self, sink: Sink, run: TextRun | None) -> Scanner:
         """A twin that goes its own way from here, and tells another sink. Nothing is watched by it."""
         twin = Scanner(sink, self._limits)

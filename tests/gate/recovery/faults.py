@@ -100,12 +100,16 @@ def _put(value: Any, path: Path_, new: Any) -> Any:
     return twin
 
 
+def _is_number_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isdecimal() and value.isascii() and str(int(value)) == value
+
+
 def _scalar_type(one: Wild, rng: random.Random) -> Faulty | None:
     scalars = [
         (path, value)
         for path, value in _walk(one.value)
         if path and not isinstance(value, bool)
-        and (isinstance(value, int | float) or (isinstance(value, str) and value.isdigit() and str(int(value)) == value))
+        and (isinstance(value, int | float) or _is_number_text(value))
     ]  # fmt: skip
     if not scalars:
         return None
@@ -226,16 +230,24 @@ def _prose(one: Wild, rng: random.Random) -> Faulty | None:
     if rng.random() < 0.5:
         before = rng.choice(["Here is the JSON you asked for:\n\n", "Sure! ", "The result (as requested) is: "])
         return _made("prose", one.schema, before + original, original)
-    after = rng.choice(["\n\nLet me know if you need anything else!", " Done.", "\nNote: all values are estimates {see above}."])
+    after = rng.choice(
+        ["\n\nLet me know if you need anything else!", " Done.", "\nNote: all values are estimates {see above}."]
+    )
     return _made("prose", one.schema, original + after, original)
 
 
 def _missing_default(one: Wild, rng: random.Random) -> Faulty | None:
     schema = one.schema
-    if not isinstance(schema, dict) or not isinstance(one.value, dict) or not isinstance(schema.get("properties"), dict):
+    if (
+        not isinstance(schema, dict)
+        or not isinstance(one.value, dict)
+        or not isinstance(schema.get("properties"), dict)
+    ):
         return None
     names = [
-        name for name in schema.get("required", []) if name in one.value and isinstance(schema["properties"].get(name), dict)
+        name
+        for name in schema.get("required", [])
+        if name in one.value and isinstance(schema["properties"].get(name), dict)
     ]
     if not names:
         return None
@@ -262,7 +274,9 @@ def _inner_quote(one: Wild, rng: random.Random) -> Faulty | None:
     words = value.split(" ")
     at = rng.randrange(1, len(words) - 1)
     quoted = " ".join([*words[:at], f'"{words[at]}"', *words[at + 1 :]])
-    if not jsonschema_rs.validator_for(one.schema, offline=True, validate_formats=True).is_valid(_put(one.value, path, quoted)):
+    if not jsonschema_rs.validator_for(one.schema, offline=True, validate_formats=True).is_valid(
+        _put(one.value, path, quoted)
+    ):
         return None
     original = _dump(_put(one.value, path, quoted), rng)
     return _made("inner_quote", one.schema, original.replace(f'\\"{words[at]}\\"', f'"{words[at]}"', 1), original)

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 
 import lockgate
-from lockgate.errors import SchemaError
 
 
 class Case(NamedTuple):
@@ -34,7 +33,11 @@ def cases(folder: Path) -> Iterator[Case]:
     for path in sorted(folder.glob("*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
             raw = json.loads(line)
-            text = base64.b64decode(raw["input_b64"]) if "input_b64" in raw else raw["input"].encode("utf-8", "surrogatepass")
+            text = (
+                base64.b64decode(raw["input_b64"])
+                if "input_b64" in raw
+                else raw["input"].encode("utf-8", "surrogatepass")
+            )
             schema = raw.get("schema")
             if isinstance(schema, dict) and not isinstance(raw.get("schema_repair_mode"), str):
                 schema = schema or None
@@ -79,7 +82,9 @@ def repaired(case: Case) -> Result:
         value = json.loads(text)
     except ValueError:
         value = NOT_A_VALUE
-    is_valid = value is not NOT_A_VALUE and jsonschema_rs.validator_for(schema, offline=True, validate_formats=True).is_valid(value)
+    is_valid = value is not NOT_A_VALUE and jsonschema_rs.validator_for(
+        schema, offline=True, validate_formats=True
+    ).is_valid(value)
     return Result(gate.state, text, value, equal(value, case.wanted), gate.state != "complete" or is_valid)
 
 

@@ -1,9 +1,9 @@
 """The gate that goes on after a fault. What halt mode lets pass, it passes on, byte for byte.
 
-How it works: the scanner marks places that it can go back to, and what lies behind the mark is held. At a fault the text
-goes back to the mark (inside a string: to the fault) and waits there until the rules have seen enough of what follows.
-Each rule may propose edits; every edit is tried on a fork of scanner and judge, cheapest first, and the first that takes
-the text past the fault is made. So a rule cannot break the schema, and cannot touch what was released.
+How it works: the scanner marks places that it can go back to, and what lies behind the mark is held. At a fault the
+text goes back to the mark (inside a string: to the fault) and waits there until the rules have seen enough of what
+follows. Each rule may propose edits; every edit is tried on a fork of scanner and judge, cheapest first, and the first
+that takes the text past the fault is made. So a rule cannot break the schema, and cannot touch what was released.
 
 Work is linear: a fault costs a bounded number of trials, each over a bounded window, and every fault lies further on.
 """
@@ -13,13 +13,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import MutableSet, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from lockgate.errors import Misuse
 from lockgate.gate.authority import Authority, parse, refuse
-from lockgate.gate.events import Completed, Element, Event, Expected, Patched, Release, Released, Violated
+from lockgate.gate.events import Completed, Element, Event, Expected, Patched, Release, Released, Skipped, Violated
 from lockgate.gate.gate import _Base, expected_of, pointer_tokens, violated
 from lockgate.gate.limits import Limits
 from lockgate.gate.recovery.edits import Edit, Hesitate, Reader
@@ -41,7 +41,7 @@ _SLICE = 4096
 #: Edits at one place, without getting any further, after which it is given up. Closing a text is such a place.
 _MAX_REPEATS = 600
 #: Codes that another continuation cannot help.
-_FINAL = frozenset({
+FINAL = frozenset({
     "depth_limit", "document_limit", "string_limit", "number_limit", "members_limit", "whitespace_limit",
     "authority_disagreement", "pattern_undecided", "invalid_utf8",
 })  # fmt: skip
@@ -62,7 +62,18 @@ class Rule(Protocol):
         ...
 
 
-class _Trouble:
+class Note(NamedTuple):
+    """An event that is told when the text is released up to a byte.
+
+    ``is_read``: a reader made it, perhaps far ahead of the judge.
+    """
+
+    at: int
+    event: Patched | Skipped | Violated
+    is_read: bool = False
+
+
+class Trouble:
     """A fault that waits for its edit."""
 
     def __init__(self, fault: Fault, path: str, at: int, upstream_at: int, site: dict[str, Any]) -> None:
@@ -119,7 +130,7 @@ class RecoveringGate(_Base):
         self._max_held = max_held_bytes
         self._accepts_truncated = accept_truncated
         self._judge = Judge(places.root, limits, self._ask_authority)
-        self._scanner = TrackedScanner(self._judge, limits)
+        self._scanner = self._make_scanner()
         self._text = bytearray()  # judged text that is still needed: for release, the authority, or to hear it again
         self._text_at = 0
         self._keeps_whole = elements is None
@@ -130,10 +141,10 @@ class RecoveringGate(_Base):
         self._reader_rule = ""
         self._has_failed = False
         self._shifts: list[tuple[int, int]] = [(0, 0)]  # (byte of the text, byte of upstream) from where both run alike
-        self._trouble: _Trouble | None = None
+        self._trouble: Trouble | None = None
         self._claim: Violated | None = None  # of the edit under way
         self._path = ""
-        self._notes: deque[tuple[int, Patched | Violated]] = deque()  # told when the judge gets to that byte
+        self._notes: deque[Note] = deque()  # events to come
         self._closers: list[_Closer] = []
         self._is_closing = False
         self._patches = 0
@@ -151,6 +162,9 @@ class RecoveringGate(_Base):
             tokens = pointer_tokens(elements)
             self._judge.hand_out(tokens, lambda: self._scanner.position, self._element)
             self._scanner.watch_depth = len(tokens) + 1
+
+    def _make_scanner(self) -> TrackedScanner:
+        return TrackedScanner(self._judge, self._limits)
 
     # -- what callers use ------------------------------------------------------------------------------------------
 
@@ -191,9 +205,8 @@ class RecoveringGate(_Base):
                 at, upto = self._released, scanner.mark_at
                 if upto > scanner.base:
                     upto = scanner.base if scanner.unit_at < 0 else scanner.unit_at
-                elif scanner.base - upto > self._max_held and scanner.scanned - upto > self._max_held:
-                    scanner.forget()
-                    upto = scanner.scanned
+                elif scanner.base - upto > self._max_held:
+                    upto = self._forget()
                 if upto <= at:
                     return []
                 self._released = upto
@@ -203,7 +216,9 @@ class RecoveringGate(_Base):
             return []
         if len(data) > _SLICE:  # what a fault moves about stays small
             return [
-                event for start in range(0, len(data), _SLICE) for event in self.feed(bytes(data[start : start + _SLICE]))
+                event
+                for start in range(0, len(data), _SLICE)
+                for event in self.feed(bytes(data[start : start + _SLICE]))
             ]
         events = []
         good, bad = self._whole_characters(bytes(data))
@@ -290,7 +305,11 @@ class RecoveringGate(_Base):
     def _scan(self, events: list[Event]) -> None:
         room = self._limits.max_document_bytes - self._scanner.base
         is_too_long = len(self._pending) > room and not self._hands_out
-        piece = bytes(self._pending) if not is_too_long else bytes(self._pending[: character_start(self._pending, room)])
+        piece = (
+            bytes(self._pending)
+            if not is_too_long
+            else bytes(self._pending[: character_start(bytes(self._pending), room)])
+        )
         del self._pending[: len(piece)]
         self._text += piece
         self.steps += len(piece)
@@ -303,8 +322,13 @@ class RecoveringGate(_Base):
         if is_too_long:
             message = f"longer than {self._limits.max_document_bytes} bytes"
             self._give_up(Fault("document_limit", message, recoverable=False), scanner.base, events)
-        elif scanner.mark_at != NOWHERE and scanner.scanned - scanner.mark_at > self._max_held:
+
+    def _forget(self) -> int:
+        """Give up what would have to be held for too long. Returns where the held text begins now."""
+        scanner = self._scanner
+        while scanner.scanned - scanner.mark_at > self._max_held:
             scanner.forget()
+        return min(scanner.mark_at, scanner.scanned)
 
     def _cut_text(self, at: int) -> bytes:
         """Take the text from a byte on back."""
@@ -336,7 +360,7 @@ class RecoveringGate(_Base):
     def _goes_back(self, fault: Fault, at: int) -> bool:
         """Go back to where an edit may begin; False where there is no such place."""
         scanner = self._scanner
-        if fault.code in _FINAL or (scanner.mark_at == NOWHERE and not scanner.in_value_string):
+        if fault.code in FINAL or (scanner.mark_at == NOWHERE and not scanner.in_value_string):
             return False
         if scanner.mark_at == NOWHERE:
             return self._goes_back_into_string(fault, at)
@@ -359,7 +383,7 @@ class RecoveringGate(_Base):
         scanner.rewind_in_string(at, content)
         return True
 
-    def _describe(self, fault: Fault, at: int) -> _Trouble:
+    def _describe(self, fault: Fault, at: int) -> Trouble:
         """What rules are told, noted before anything goes back."""
         judge, scanner = self._judge, self._scanner
         rules = judge.rules_around
@@ -391,7 +415,7 @@ class RecoveringGate(_Base):
             "schema_path": fault.schema_path,
         }
         path = judge.path() if fault.path is None else fault.path
-        return _Trouble(fault, path, at, self._upstream_of(at), site)
+        return Trouble(fault, path, at, self._upstream_of(at), site)
 
     # -- at a fault ------------------------------------------------------------------------------------------------
 
@@ -423,7 +447,7 @@ class RecoveringGate(_Base):
         self._last_fault_at = max(self._last_fault_at, upstream_at)
         return self._repeats > _MAX_REPEATS
 
-    def _choose(self, trouble: _Trouble, at: int, size: int, *, is_end: bool, events: list[Event]) -> bool:
+    def _choose(self, trouble: Trouble, at: int, size: int, *, is_end: bool, events: list[Event]) -> bool:
         window = whole_characters(bytes(self._pending[: at + size]))
         is_last = trouble.look == len(WINDOWS) - 1
         site = Site(window=window, at=at, is_end=is_end, is_last_look=is_last, **trouble.site)
@@ -442,7 +466,7 @@ class RecoveringGate(_Base):
         return True
 
     def _passes(self, edit: Edit, site: Site, *, is_strict: bool) -> bool:
-        """Whether the text goes past the fault with this edit. Strictly: and takes the next byte that is no white space."""
+        """Whether the text goes past the fault with this edit; strictly: and takes the next token's first byte."""
         text = bytearray()
         at = 0
         for change in edit.changes:
@@ -468,7 +492,7 @@ class RecoveringGate(_Base):
             return False
         return True
 
-    def _make(self, rule: str, edit: Edit, trouble: _Trouble, events: list[Event]) -> None:
+    def _make(self, rule: str, edit: Edit, trouble: Trouble, events: list[Event]) -> None:
         base = self._scanner.base
         self._patches += 1
         self._trouble = None
@@ -478,8 +502,14 @@ class RecoveringGate(_Base):
             self._claim = msgspec.structs.replace(claim, action="patch")
         self._was_truncated |= trouble.fault.code == "truncated"
         shift = 0  # bytes that the changes so far have added
-        self._tell_up_to(base + edit.end, events)
-        ahead, self._notes = self._notes, deque()
+        first = base + (edit.changes[0].at if edit.changes else 0)
+        notes = list(self._notes)
+        end = self._upstream_of(base + edit.end)
+        ahead = [
+            note for note in notes if note.is_read and note.at >= base + edit.end and note.event.upstream_at >= end
+        ]
+        before = notes[: len(notes) - len(ahead)]
+        self._notes = deque(note._replace(at=min(note.at, first)) for note in before)
         for change in edit.changes:
             at = change.at + shift
             removed = bytes(self._pending[at : at + change.length])
@@ -489,7 +519,7 @@ class RecoveringGate(_Base):
             self._pending[at : at + change.length] = change.inserted
             self._tell(rule, base + at, upstream_at, removed, change.inserted)
             shift += len(change.inserted) - change.length
-        self._notes += ((at + shift, _moved(event, shift)) for at, event in ahead)
+        self._notes += (Note(note.at + shift, _moved(note.event, shift), True) for note in ahead)
         if edit.closer:
             depth = self._scanner.depth + (0 if edit.swallows else 1)
             after = base + edit.changes[-1].at
@@ -502,18 +532,20 @@ class RecoveringGate(_Base):
             del self._pending[start:]
             self._reader, self._reader_rule = edit.reader(), rule
 
-    def _tell(self, rule: str, at: int, upstream_at: int, removed: bytes, inserted: bytes) -> None:
+    def _tell(
+        self, rule: str, at: int, upstream_at: int, removed: bytes, inserted: bytes, *, is_read: bool = False
+    ) -> None:
         """Note a change of the text: an event to come, and where the two texts run alike again."""
         if self._claim is not None:
-            self._notes.append((at, self._claim))
+            self._notes.append(Note(at, self._claim, is_read))
             self._claim = None
-        self._notes.append((at, Patched(rule, self._path, at, upstream_at, removed, inserted)))
+        self._notes.append(Note(at, Patched(rule, self._path, at, upstream_at, removed, inserted), is_read))
         self._shift(at + len(inserted), upstream_at + len(removed), grown=len(inserted) - len(removed))
 
     def _tell_up_to(self, at: int, events: list[Event]) -> None:
-        """Changes are told when the judge gets there: a reader may be far ahead, depending on how the text is cut."""
-        while self._notes and self._notes[0][0] <= at:
-            events.append(self._notes.popleft()[1])
+        """Tell of the changes up to a byte that will not be released in order any more: the gate stops."""
+        while self._notes and self._notes[0].at <= at:
+            events.append(self._notes.popleft().event)
 
     def _shift(self, at: int, upstream_at: int, *, grown: int) -> None:
         shifts = self._shifts
@@ -540,7 +572,9 @@ class RecoveringGate(_Base):
                 del self._pending[found]
                 self._tell(closer.rule, base + found, self._upstream_of(base + found), closer.bracket, b"")
             elif found >= 0:
-                self._give_up(Fault("invalid_json", "more than one element where one was unwrapped"), base + found, events)
+                self._give_up(
+                    Fault("invalid_json", "more than one element where one was unwrapped"), base + found, events
+                )
                 return True
         else:
             self._pending[:0] = closer.bracket
@@ -561,7 +595,7 @@ class RecoveringGate(_Base):
             at = self._scanner.base + len(self._pending)
             self._pending += inserted
             if removed != inserted:
-                self._tell(self._reader_rule, at, self._raw_at, removed, inserted)
+                self._tell(self._reader_rule, at, self._raw_at, removed, inserted, is_read=True)
             self._raw_at += len(removed)
         if reader.is_over or (is_end and not reader.has_failed):
             self._pending += self._raw
@@ -573,13 +607,15 @@ class RecoveringGate(_Base):
 
     def _fail(self, events: list[Event]) -> None:
         """The reader did not find what it was made for, or had to hold too much: the fault stands."""
-        self._tell_up_to(self._scanner.base, events)
         self._release_up_to(self._scanner.scanned, events)
+        self._tell_up_to(self._scanner.base, events)
         claim = self._claim
         self._claim = None
         self._state = "halted"
         if claim is None:
-            claim = Violated("invalid_json", at=self._released, upstream_at=self._raw_at, message="recovery would hold too much")
+            claim = Violated(
+                "invalid_json", at=self._released, upstream_at=self._raw_at, message="recovery would hold too much"
+            )
         events.append(msgspec.structs.replace(claim, action="halt", at=self._released))
         self._drop()
 
@@ -588,10 +624,9 @@ class RecoveringGate(_Base):
     def _let_out(self, events: list[Event]) -> None:
         """Release what is judged and not held."""
         scanner = self._scanner
-        upto = min(scanner.mark_at, scanner.scanned)
+        upto = self._forget()
         if self._trouble is not None:
             upto = scanner.base
-        self._tell_up_to(scanner.base, events)
         self._release_up_to(upto, events)
 
     def _release_up_to(self, upto: int, events: list[Event]) -> None:
@@ -599,12 +634,20 @@ class RecoveringGate(_Base):
             return
         if self._release_mode == "element" and self._judge.element_at >= 0:
             upto = min(upto, self._judge.element_at)
+        # Changes are told where they stand in the released text. A reader may be far ahead, or not, as the text is cut.
+        while self._notes and self._notes[0].at <= upto:
+            note = self._notes.popleft()
+            self._release_text(note.at, events)
+            events.append(note.event)
+        self._release_text(upto, events)
+        self._let_go()
+
+    def _release_text(self, upto: int, events: list[Event]) -> None:
         if upto > self._released:
             start = self._released - self._text_at
             self._release(bytes(self._text[start : upto - self._text_at]), events)
         while self._finished and self._finished[0].end <= self._released:
             events.append(self._finished.pop(0))
-        self._let_go()
 
     def _let_go(self) -> None:
         """Forget text that nobody needs any more."""
@@ -613,8 +656,9 @@ class RecoveringGate(_Base):
         if self._keeps_whole:
             return
         keep_from = self._released
-        if self._hands_out and self._judge.element_at >= 0:
-            keep_from = min(keep_from, self._judge.element_at)
+        for element_at in (self._judge.element_at, self._scanner.mark_element_at):
+            if self._hands_out and element_at >= 0:
+                keep_from = min(keep_from, element_at)
         if self._scanner.in_value_string and self._released - self._scanner.string_at <= _REHEARD:
             keep_from = min(keep_from, self._scanner.string_at)
         if keep_from > self._text_at:
@@ -645,7 +689,7 @@ class RecoveringGate(_Base):
         end = self._upstream_of(self._scanner.base) + len(self._pending) + len(self._raw) + len(self._tail)
         return [Violated("truncated", at=self._released, upstream_at=end, message=message, action="none")]
 
-    def _halt(self, trouble: _Trouble, events: list[Event]) -> None:
+    def _halt(self, trouble: Trouble, events: list[Event]) -> None:
         """Give up: everything before the fault is released, as in halt mode."""
         clean = bytes(self._pending[: max(trouble.at - self._scanner.base, 0)])
         self._trouble = None
@@ -656,9 +700,9 @@ class RecoveringGate(_Base):
                 self._scanner.scan(clean)
             except Fault:
                 pass  # the text went back into a string; what stands before the fault was heard once already
-        self._tell_up_to(trouble.at, events)
         if trouble.fault.code == "truncated" or self._was_truncated:
             self._release_up_to(self._scanner.scanned, events)
+            self._tell_up_to(trouble.at, events)
             if not self._was_truncated:
                 end = trouble.upstream_at + len(self._pending) + len(self._tail)
                 message = trouble.fault.message if self._scanner.base else "the text ended before a document began"
@@ -669,12 +713,13 @@ class RecoveringGate(_Base):
         self._state = "halted"
         upto = max(self._released, min(trouble.at, self._scanner.scanned))
         self._release_up_to(upto, events)
+        self._tell_up_to(trouble.at, events)
         events.append(violated(trouble.fault, trouble.path, self._released, trouble.upstream_at))
         self._drop()
 
     def _give_up(self, fault: Fault, at: int, events: list[Event]) -> None:
-        self._tell_up_to(at, events)
         self._release_up_to(self._scanner.scanned, events)
+        self._tell_up_to(at, events)
         self._state = "halted"
         events.append(violated(fault, self._judge.path(), self._released, self._upstream_of(at)))
         self._drop()
@@ -712,8 +757,8 @@ class RecoveringGate(_Base):
             self._asks_authority.judge_text(bytes(self._text[:length]))
 
 
-def _moved(event: Patched | Violated, by: int) -> Patched | Violated:
-    return msgspec.structs.replace(event, at=event.at + by)
+def _moved(event: Patched | Skipped | Violated, by: int) -> Patched | Skipped | Violated:
+    return event if isinstance(event, Skipped) else msgspec.structs.replace(event, at=event.at + by)
 
 
 def whole_characters(text: bytes) -> bytes:

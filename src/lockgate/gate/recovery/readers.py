@@ -210,7 +210,9 @@ class Unescaped(_Base):
             if at + 1 == len(text) and not is_end:
                 break
             escaped = text[at : at + 2]
-            plain = {b"\\n": b"\n", b"\\t": b"\t", b"\\r": b"\r", b'\\"': b'"', b"\\\\": b"\\", b"\\/": b"/"}.get(escaped, escaped)
+            plain = {b"\\n": b"\n", b"\\t": b"\t", b"\\r": b"\r", b'\\"': b'"', b"\\\\": b"\\", b"\\/": b"/"}.get(
+                escaped, escaped
+            )
             pieces.append(Piece(escaped, plain))
             at += len(escaped)
         return pieces, at
@@ -240,41 +242,17 @@ class _Collecting(_Base):
         return [Piece(removed, b""), Piece(white, white)] if removed else [Piece(taken, b"")]
 
 
-class Dropped(_Collecting):
-    """A value, or a member from its name on, up to the comma or bracket behind it. Brackets and strings are minded.
+class ValueEnd:
+    """Finds the end of a value that may be broken: the comma or bracket behind it. Brackets and strings are minded."""
 
-    Args:
-        limit: Bytes that are dropped at most.
-        with_comma: Drop the comma behind it too, and white space behind that.
-    """
-
-    def __init__(self, limit: int, *, with_comma: bool = False) -> None:
-        super().__init__(limit)
-        self._with_comma = with_comma
+    def __init__(self) -> None:
         self._depth = 0
         self._quote = 0
         self._is_escaped = False
-        self._is_behind = False  # the comma has come
         self._may_quote = True  # a single quote opens a string only where a value or name may begin
 
-    def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
-        for at, byte in enumerate(text):
-            if self._is_behind:
-                if byte not in b" \t\n\r":
-                    self._take(text[:at])
-                    return ([] if self.has_failed else self._done(strips=False)), at
-            elif self._ends(byte):
-                if byte == 0x2C and self._with_comma:
-                    self._is_behind = True
-                    continue
-                self._take(text[:at])
-                return ([] if self.has_failed else self._done()), at
-            if at + len(self._taken) > self._limit:
-                break
-        self._take(text)
-        return (self._done() if is_end and not self.has_failed else []), len(text)
-
-    def _ends(self, byte: int) -> bool:
+    def is_at(self, byte: int) -> bool:
+        """Whether the value has ended before this byte; call it with every byte, in order."""
         if self._quote:
             if self._is_escaped:
                 self._is_escaped = False
@@ -294,6 +272,71 @@ class Dropped(_Collecting):
         if byte not in b" \t\n\r":
             self._may_quote = byte in b"[{,:"
         return False
+
+
+class Dropped(_Collecting):
+    """A value, or a member from its name on, up to the comma or bracket behind it.
+
+    Args:
+        limit: Bytes that are dropped at most.
+        with_comma: Drop the comma behind it too, and white space behind that.
+    """
+
+    def __init__(self, limit: int, *, with_comma: bool = False) -> None:
+        super().__init__(limit)
+        self._with_comma = with_comma
+        self._end = ValueEnd()
+        self._is_behind = False  # the comma has come
+
+    def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
+        for at, byte in enumerate(text):
+            if self._is_behind:
+                if byte not in b" \t\n\r":
+                    self._take(text[:at])
+                    return ([] if self.has_failed else self._done(strips=False)), at
+            elif self._end.is_at(byte):
+                if byte == 0x2C and self._with_comma:
+                    self._is_behind = True
+                    continue
+                self._take(text[:at])
+                return ([] if self.has_failed else self._done()), at
+            if at + len(self._taken) > self._limit:
+                break
+        self._take(text)
+        return (self._done() if is_end and not self.has_failed else []), len(text)
+
+
+class Skimmed(_Base):
+    """The same, with nothing kept: however long it is, it is only counted.
+
+    Attributes:
+        end: Bytes of the value itself, once it has ended; white space behind it and a comma are not among them.
+        taken: Bytes taken.
+    """
+
+    def __init__(self, *, with_comma: bool) -> None:
+        super().__init__()
+        self._with_comma = with_comma
+        self._end = ValueEnd()
+        self._is_behind = False
+        self.end = 0
+        self.taken = 0
+
+    def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
+        for at, byte in enumerate(text):
+            is_white = byte in b" \t\n\r"
+            if self._is_behind:
+                self.is_over = not is_white
+            elif self._end.is_at(byte):
+                self._is_behind = byte == 0x2C and self._with_comma
+                self.is_over = not self._is_behind
+            elif not is_white:
+                self.end = self.taken + at + 1
+            if self.is_over:
+                self.taken += at
+                return [], at
+        self.taken += len(text)
+        return [], len(text)
 
 
 class Rest(_Collecting):
@@ -352,7 +395,10 @@ class Preamble(_Collecting):
     _OBJECT: Final = (
         rb"\{\s{0,12}(?:[\"}'`]|\xe2\x80[\x98-\x9f]|//|/\*|#|" + _LETTER + rb"[\w$ -]{0,50}[\"']?\s{0,8}:|\.\.\.)"
     )
-    _ARRAY: Final = rb"\[\s{0,12}(?:[\"'{\[\]`]|\xe2\x80[\x98-\x9f]|-?[0-9.]{1,20}\s{0,8}[,\]]|(?:true|false|null|True|False|None)\b|//|/\*)"
+    _ARRAY: Final = (
+        rb"\[\s{0,12}(?:[\"'{\[\]`]|\xe2\x80[\x98-\x9f]|-?[0-9.]{1,20}\s{0,8}[,\]]"
+        rb"|(?:true|false|null|True|False|None)\b|//|/\*)"
+    )
     _NUMBER: Final = rb"(?<![\w.])-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w])"
     _BOOLEAN: Final = rb"(?<!\w)(?:[Tt]rue|[Ff]alse|TRUE|FALSE)(?!\w)"
     _THOUGHT: Final = re.compile(rb"\s*<(think|thinking|thought|reasoning)>")

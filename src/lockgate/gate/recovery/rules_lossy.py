@@ -24,7 +24,7 @@ class Clamp(Rule):
         if rule is None or found is None or site.keyword not in _BOUNDS:
             return []
         bound = rule.low if site.keyword.endswith("inimum") else rule.high
-        if bound is None or bound.is_exclusive and not (rule.integer or rule.integer_by_spelling):
+        if bound is None or (bound.is_exclusive and not (rule.integer or rule.integer_by_spelling)):
             return []
         limit = bound.limit
         if bound.is_exclusive:

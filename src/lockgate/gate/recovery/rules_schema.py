@@ -13,8 +13,7 @@ from lockgate.gate.recovery.rules_text import Rule, drop_member, replace, scalar
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import NUMBER as NUMBER_TEXT
 from lockgate.gate.recovery.spelling import json_string, one_like, one_within
-from lockgate.gate.scan import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
-from lockgate.gate.schema.parts import kind_of
+from lockgate.gate.scan import ARRAY, NULL, OBJECT, STRING
 from lockgate.gate.schema.places import Place
 
 _VALUE: Final = ("value", "element or ]")

@@ -10,7 +10,7 @@ from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.readers import DOUBLE, SINGLE, Bare, Dropped, Preamble, Quoted, Rest, Until
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import control, escape, number_of
-from lockgate.gate.scan import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
+from lockgate.gate.scan import ARRAY, FALSE, NULL, NUMBER, STRING, TRUE
 
 _VALUE: Final = ("value", "element or ]")
 _NAME: Final = ("name", "name or }")
@@ -159,7 +159,7 @@ def _is_value(site: Site) -> bool:
         found = re.match(rb'"(?:[^"\\]|\\.)*"\s*(.)', text, re.DOTALL)
         if found is None:
             site.hesitate()
-        return found is not None and found[1] in b",]\""
+        return found is not None and found[1] in b',]"'
     found = re.match(rb"(?:-?[0-9.eE+]+|true|false|null)\s*([,\]])", text)
     return found is not None
 
@@ -202,7 +202,10 @@ class Quotes(Rule):
 
     def _scalar(self, site: Site, quote: bytes, closers: tuple[str, ...]) -> Sequence[Edit]:
         """A number or literal in such quotes, where no string may stand."""
-        end = min((at for closer in closers if (at := site.window.find(closer.encode(), site.at + len(quote))) >= 0), default=-1)
+        end = min(
+            (at for closer in closers if (at := site.window.find(closer.encode(), site.at + len(quote))) >= 0),
+            default=-1,
+        )
         if end < 0:
             site.hesitate()
             return []
@@ -439,7 +442,9 @@ class InnerQuote(Rule):
         following = site.window[at : at + 1]
         if site.is_in_object:
             return following in (b'"', b"}", b"'") and (following == b"}" or _is_name(site, at))
-        return following != b"" and (following in b"\"'{[]-0123456789" or re.match(rb"true|false|null", site.window[at:]) is not None)
+        return following != b"" and (
+            following in b"\"'{[]-0123456789" or re.match(rb"true|false|null", site.window[at:]) is not None
+        )
 
     def _closes_root(self, site: Site) -> bool:
         """At the root a later quote must end the text."""

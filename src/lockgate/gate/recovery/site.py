@@ -105,8 +105,11 @@ class Site:
     @property
     def is_optional(self) -> bool:
         """Whether the member in hand may be left out."""
-        return self.is_in_object and self.member is not None and self.rules is not None and (
-            self.member not in self.rules.required
+        return (
+            self.is_in_object
+            and self.member is not None
+            and self.rules is not None
+            and (self.member not in self.rules.required)
         )
 
     def match(self, pattern: re.Pattern[bytes], at: int | None = None) -> re.Match[bytes] | None:

@@ -100,7 +100,7 @@ def one_within(text: str, words: list[str]) -> str | None:
 
 
 def number_of(text: str) -> bytes | None:
-    """A number as JSON spells it, for the ways people spell one: ``+1``, ``.5``, ``1.``, ``007``, ``0x1f``, ``1,234``."""
+    """A number as JSON spells it, for what people write: ``+1``, ``.5``, ``1.``, ``007``, ``0x1f``, ``1,234``."""
     plain = text.strip().encode("utf-8", "replace")
     if NUMBER.fullmatch(plain):
         return plain

@@ -37,8 +37,8 @@ class TrackedScanner(Scanner):
     """
 
     __slots__ = (
-        "_is_after_scalar", "_is_close", "_mark_length", "_mark_run", "_mark_stand", "_mark_state", "_mark_string_at", "_tracked", "mark_at", "stop_depth",
-        "string_at",
+        "_is_after_scalar", "_is_close", "_mark_length", "_mark_run", "_mark_stand", "_mark_state", "_mark_string_at",
+        "_tracked", "mark_at", "stop_depth", "string_at",
     )  # fmt: skip
 
     def __init__(self, judge: Judge, limits: Limits) -> None:
@@ -75,6 +75,11 @@ class TrackedScanner(Scanner):
     def is_first(self) -> bool:
         """Whether nothing of the innermost container stands before the mark."""
         return self._mark_state in (_VALUE, _VALUE_OR_CLOSE, _NAME_OR_CLOSE)
+
+    @property
+    def mark_element_at(self) -> int:
+        """First byte of the element that the mark is in; -1 for none."""
+        return self._mark_stand.element_at
 
     @property
     def is_between(self) -> bool:
@@ -127,7 +132,7 @@ class TrackedScanner(Scanner):
     def rewind(self) -> int:
         """Go back to the mark; the text from there on was never heard. Returns the mark."""
         self._tracked.rewind(self._mark_stand)
-        self._settle(self.mark_at, self._mark_state)
+        self.settle(self.mark_at, self._mark_state)
         at = self.mark_at
         if self._mark_state == _STRING:
             self.string_at, self.mark_at = self._mark_string_at, NOWHERE
@@ -143,16 +148,13 @@ class TrackedScanner(Scanner):
         Args:
             content: What of the string stands before that byte, if what watches it has to hear it again.
         """
-        self._settle(at, _STRING)
+        self.settle(at, _STRING)
         if content is None:
             return
         self._run, self._length = self._tracked.fresh_run(), 0
         self.base -= len(content)
         self.scan(content)
 
-    def _settle(self, base: int, state: int) -> None:
-        self.base, self.blame, self.unit_at = base, 0, -1
-        self._state = state
-        self._in_name, self._name_parts = False, []
+    def settle(self, base: int, state: int) -> None:
+        super().settle(base, state)
         self._is_close = self._is_after_scalar = False
-        self._white_length, self._number, self._literal = 0, b"", b""

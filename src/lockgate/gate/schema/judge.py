@@ -67,7 +67,7 @@ class Stand(NamedTuple):
 
     depth: int
     frame: _Object | _Array | None
-    count: int  # members seen, or index of the last element
+    done: int  # members seen, or index of the last element
     name: str | None
     rules: Rules
     element_at: int
@@ -316,13 +316,13 @@ class Judge:
         frame = stand.frame
         del self._stack[stand.depth :]
         if type(frame) is _Object:
-            if len(frame.seen) > stand.count and frame.name is not None:
+            if len(frame.seen) > stand.done and frame.name is not None:
                 frame.seen.discard(frame.name)
                 if frame.value is not None:
                     frame.value.pop(frame.name, None)
             frame.name = stand.name
         elif type(frame) is _Array:
-            frame.index = stand.count
+            frame.index = stand.done
             if frame.value is not None:
                 del frame.value[frame.index + 1 :]
         self._rules, self.element_at = stand.rules, stand.element_at
@@ -333,10 +333,12 @@ class Judge:
         frame = self._stack[-1] if self._stack else None
         if frame is None or frame.value is None:
             return
-        if type(frame) is _Object:
+        if isinstance(frame, _Object):
+            assert frame.value is not None
             frame.value.pop(frame.name or "", None)
         else:
-            del frame.value[frame.index :]  # type: ignore[union-attr]
+            assert frame.value is not None
+            del frame.value[frame.index :]
 
     def fresh_run(self) -> TextRun | None:
         """What watches the string in hand, as if it had just begun."""
@@ -345,7 +347,7 @@ class Judge:
         return self._run
 
     def fork(self) -> Judge:
-        """A twin to try a text on. It asks no authority and hands nothing out; what is large is shared, and not seen."""
+        """A twin to try a text on. It asks no authority and hands nothing out. Large values are left out."""
         twin = Judge.__new__(Judge)
         for slot in Judge.__slots__:
             setattr(twin, slot, getattr(self, slot))
@@ -376,6 +378,19 @@ class Judge:
         """Name of the member in hand, if the innermost container is an object that has one in hand."""
         frame = self._stack[-1] if self._stack else None
         return frame.name if isinstance(frame, _Object) else None
+
+    def may_leave_out(self, *, has_begun: bool = False) -> bool:
+        """Whether the value to come, or that has begun, may be missing: an optional member, an element handed out."""
+        frame = self._stack[-1] if self._stack else None
+        if isinstance(frame, _Object):
+            return frame.name is not None and frame.name not in frame.rules.required
+        return (
+            frame is not None and frame is self._elements and frame.index + (not has_begun) >= frame.rules.prefix_length
+        )
+
+    def path_in(self, depth: int) -> str:
+        """JSON pointer to the value in hand directly in so many containers."""
+        return _pointer(self._stack[:depth])
 
     @property
     def names_seen(self) -> MutableSet[str]:

@@ -43,8 +43,11 @@ class StringRun:
     @property
     def words(self) -> list[str]:
         """The texts that an enum or const allows here; [] where anything goes."""
-        return sorted(frozenset.intersection(*(words.words for words, _ in self._rules.words)), key=len) \
-            if self._rules.words else []
+        return (
+            sorted(frozenset.intersection(*(words.words for words, _ in self._rules.words)), key=len)
+            if self._rules.words
+            else []
+        )
 
     @property
     def most(self) -> int | None:
