@@ -12,12 +12,13 @@ import pytest
 
 from tests.gateway.nodes import Node, Reader, Upstream, answer, create, running, schema_format
 
+ROW = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 ORDER = {
     "type": "object",
     "properties": {
         "status": {"enum": ["open", "closed"]},
         "count": {"type": "integer"},
-        "rows": {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "integer"}}}},
+        "rows": {"type": "array", "items": ROW},
     },
     "required": ["status", "count"],
     "additionalProperties": False,
