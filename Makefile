@@ -20,7 +20,7 @@ check: .venv/.dev  ## style, types, rooms
 	$(BIN)/mypy
 	$(BIN)/pytest tests/test_rooms.py
 
-peers: .venv/.dev  ## foreign clients and suites
+peers: .venv/.dev tests/peers/node_modules/.done  ## foreign clients and suites
 	@scripts/system-packages chromium
 	$(BIN)/pytest -m "peers or browser"
 
@@ -38,6 +38,11 @@ lock:  ## pin anew what pyproject.toml asks for (needs uv)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis dist build
+
+tests/peers/node_modules/.done: tests/peers/package-lock.json
+	@scripts/system-packages nodejs npm
+	cd tests/peers && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 .venv/.server: requirements/server.lock pyproject.toml
 	@scripts/venv $(PYTHON) requirements/server.lock

@@ -184,6 +184,18 @@ def test_second_document_is_the_same_document_twice() -> None:
 # -- all together ------------------------------------------------------------------------------------------------
 
 
+@both_models
+@pytest.mark.parametrize("seed", range(20))
+def test_each_fault_of_the_value_breaks_something_of_its_own(model: str, seed: int) -> None:
+    """None mends another; a wrong type can break the enum, too."""
+    faults = ["missing_member", "wrong_type", "unknown_member", "enum_case", "missing_member", "wrong_type"]
+    sent = script(model, faults=faults, seed=seed)
+    assert [fault for fault, _ in sent.faults] == faults
+    errors = errors_of(schema_of(model), sent.text)
+    assert len(errors) >= len(faults)
+    assert {"required", "additionalProperties", "enum"} <= {error.schema_path[-1] for error in errors}
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_faults_of_the_document_combine(seed: int) -> None:
     """Each strikes, and says where; the order in which they are named does not matter for those of different stages."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, TypeAlias
@@ -15,7 +15,7 @@ from lockgate.errors import BadRequest
 from lockgate.sim.chance import Dice
 from lockgate.sim.entry import Entry
 from lockgate.sim.faults import Fault, Stage, Strike
-from lockgate.sim.render import Path, Place, Style, places, render
+from lockgate.sim.render import Path, Place, places, render
 from lockgate.sim.schema_writer.entry import SchemaEntry
 from lockgate.sim.shapes import Json
 
@@ -23,6 +23,7 @@ JsonWriter: TypeAlias = Entry | SchemaEntry
 
 #: So many places are tried for a fault of the value: the schema must object to what is done there.
 _MAX_TRIES: Final = 64
+_MAX_OBJECTIONS: Final = 200
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+')
 _STRANGE_NAMES: Final = ("remark", "extra_info", "xNote", "unasked_for_1")
 _BEFORE: Final = (
@@ -82,18 +83,12 @@ def damage(
 
 
 def _with_wrong_values(writer: JsonWriter, seed: int, size_bytes: int, strikes: list[Strike], floor: int) -> Damaged:
-    style, struck = writer.style_of(seed), []
-    box: list[Json] = [writer.value(seed, size_bytes)]
-    text = writer.document(seed, size_bytes)
-    judge, words = _judge(writer), _enum_words(writer.schema)
+    victim, struck = _Victim(writer, seed, size_bytes, floor), []
     for strike in strikes:
-        n_bytes = len(text.encode())
-        at = floor + strike.place(seed, n_bytes - floor)
-        after = _struck_value(box, style, judge, words, strike.fault, at, text, floor)
-        if after is not None:
-            struck.append((strike.fault, first_difference(text, after)))
-            text = after
-    return Damaged(text, tuple(struck))
+        before = victim.text
+        if victim.strike(strike.fault, floor + strike.place(seed, len(before.encode()) - floor)):
+            struck.append((strike.fault, first_difference(before, victim.text)))
+    return Damaged(victim.text, tuple(struck))
 
 
 _NEEDS: Final = {
@@ -105,12 +100,6 @@ _NEEDS: Final = {
     Fault.TRAILING_COMMA: "the document has no object or array with something in it",
     Fault.MISSING_COMMA: "the document has no comma",
 }
-
-
-def _judge(writer: JsonWriter) -> Callable[[Json], bool]:
-    """Tells whether a value is valid."""
-    validator = jsonschema_rs.validator_for(writer.schema, validate_formats=True, offline=True)
-    return lambda value: bool(validator.is_valid(value))
 
 
 def _enum_words(schema: Json) -> frozenset[str]:
@@ -127,52 +116,75 @@ def _enum_words(schema: Json) -> frozenset[str]:
     return frozenset(word for word in words if isinstance(word, str))
 
 
-def _struck_value(
-    box: list[Json],
-    style: Style,
-    is_valid: Callable[[Json], bool],
-    words: frozenset[str],
-    fault: Fault,
-    at: int,
-    text: str,
-    floor: int,
-) -> str | None:
-    """The text with the fault, which the box then holds; None, and nothing changed, if there is no place for it."""
-    found = places(box[0], style, containers=True)
-    first = bisect_left(found, at, key=lambda place: place.at)
-    low = bisect_left(found, floor, key=lambda place: place.at)
-    candidates = [*found[first:], *reversed(found[low:first])]
-    for change in islice(_changes(box, fault, words, candidates), _MAX_TRIES):
-        parent, after = change
+class _Victim:
+    """A document that faults of the value strike, one after the other.
+
+    Args:
+        floor: So many bytes of its text do not change.
+
+    Attributes:
+        text: As it is now.
+    """
+
+    def __init__(self, writer: JsonWriter, seed: int, size_bytes: int, floor: int) -> None:
+        self.text = writer.document(seed, size_bytes)
+        self._box: list[Json] = [writer.value(seed, size_bytes)]
+        self._style = writer.style_of(seed)
+        self._validator = jsonschema_rs.validator_for(writer.schema, validate_formats=True, offline=True)
+        self._words = _enum_words(writer.schema)
+        self._floor = floor
+        self._known: set[Any] = set()
+
+    def strike(self, fault: Fault, at: int) -> bool:
+        """Break something at a byte or as near as possible, so that the schema has one more objection."""
+        found = places(self._box[0], self._style, containers=True)
+        first = bisect_left(found, at, key=lambda place: place.at)
+        low = bisect_left(found, self._floor, key=lambda place: place.at)
+        candidates = [*found[first:], *reversed(found[low:first])]
+        return any(self._try(parent, after) for parent, after in islice(self._changes(fault, candidates), _MAX_TRIES))
+
+    def _try(self, parent: Any, after: Any) -> bool:
+        """Change a container; change it back if that breaks nothing, mends something, or touches what is fixed."""
         before = parent.copy()
         _put(parent, after)
-        if not is_valid(box[0]):
-            changed = render(box[0], style)
-            if changed.encode()[:floor] == text.encode()[:floor]:
-                return changed
+        objections = self._objections()
+        if objections > self._known:
+            text = render(self._box[0], self._style)
+            if text.encode()[: self._floor] == self.text.encode()[: self._floor]:
+                self.text, self._known = text, objections
+                return True
         _put(parent, before)
-    return None
+        return False
+
+    def _objections(self) -> set[Any]:
+        """Where the schema objects, and to what."""
+        if self._validator.is_valid(self._box[0]):
+            return set()
+        errors = islice(self._validator.iter_errors(self._box[0]), _MAX_OBJECTIONS)
+        return {(*map(tuple, (one.instance_path, one.schema_path)), _missing_name(one)) for one in errors}
+
+    def _changes(self, fault: Fault, candidates: list[Place]) -> Iterator[tuple[Any, Any]]:
+        """What could be done, nearest first: a container, and what it would hold then."""
+        for place in candidates:
+            parent, step = _parent(self._box, place.path)
+            value = parent[step]
+            match fault:
+                case Fault.WRONG_TYPE if not isinstance(value, dict | list):
+                    yield from ((parent, _with(parent, step, other)) for other in _other_types(value))
+                case Fault.UNKNOWN_MEMBER if isinstance(parent, dict):
+                    strange = next((name for name in _STRANGE_NAMES if name not in parent), "remark_2")
+                    yield parent, _with_before(parent, step, strange, "nobody asked for this")
+                case Fault.MISSING_MEMBER if isinstance(parent, dict):
+                    yield parent, {name: member for name, member in parent.items() if name != step}
+                case Fault.ENUM_CASE if isinstance(value, str) and value in self._words:
+                    yield from ((parent, _with(parent, step, other)) for other in _in_other_case(value))
+                case _:
+                    pass
 
 
-def _changes(
-    box: list[Json], fault: Fault, words: frozenset[str], candidates: list[Place]
-) -> Iterator[tuple[Any, Any]]:
-    """What could be done, nearest first: a container, and what it would hold then."""
-    for place in candidates:
-        parent, step = _parent(box, place.path)
-        value = parent[step]
-        match fault:
-            case Fault.WRONG_TYPE if not isinstance(value, dict | list):
-                yield from ((parent, _with(parent, step, other)) for other in _other_types(value))
-            case Fault.UNKNOWN_MEMBER if isinstance(parent, dict):
-                strange = next(name for name in _STRANGE_NAMES if name not in parent)
-                yield parent, _with_before(parent, step, strange, "nobody asked for this")
-            case Fault.MISSING_MEMBER if isinstance(parent, dict):
-                yield parent, {name: member for name, member in parent.items() if name != step}
-            case Fault.ENUM_CASE if isinstance(value, str) and value in words:
-                yield from ((parent, _with(parent, step, other)) for other in _in_other_case(value))
-            case _:
-                pass
+def _missing_name(error: Any) -> str:
+    """Several members can be missing at one place; the message tells which."""
+    return str(error.message) if error.schema_path and error.schema_path[-1] == "required" else ""
 
 
 def _in_other_case(word: str) -> list[str]:
