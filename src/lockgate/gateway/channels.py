@@ -108,9 +108,12 @@ class Channel:
     def released_bytes(self) -> int:
         return self._released_bytes
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the text could end here, as far as its gate can tell before it is closed."""
+    def is_whole(self, *, is_clean: bool) -> bool:
+        """Whether the text could end here, as far as its gate can tell before it is closed.
+
+        Args:
+            is_clean: Whether upstream ended it by itself.
+        """
         if self.schema is None:
             return self._gate.held_bytes == 0
         if self.is_tool and self.is_blank:
@@ -118,7 +121,7 @@ class Channel:
         if self._plan.judging.framing == "ndjson" and not self.is_tool and self._ends_line:
             return self._gate.held_bytes == 0
         if self._plan.judging.recovery != "halt" and self._gate.held_bytes:
-            return True  # it waits to see more before it decides; closing it makes it decide
+            return is_clean  # it waits to see more before it decides: nothing more comes, or another attempt
         awaits = self._gate.expected().awaits
         return awaits == "end" or (awaits == "number" and self._is_bare_number)
 
