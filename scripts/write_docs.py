@@ -18,6 +18,7 @@ import lockgate
 from lockgate import errors
 from lockgate.config import Settings
 from lockgate.observe.metrics import Meters
+from lockgate.protocol.failures import RULES
 from lockgate.protocol.lifecycle import Ended, Finish, outcome
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
@@ -95,7 +96,7 @@ def _setting_rows(prefix: str, section: type[BaseModel]) -> Iterator[str]:
 
 def _default(value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(value)
+        return ", ".join(value) or "–"
     if isinstance(value, bool):
         return str(value).lower()
     return "–" if value is None else str(value)
@@ -118,6 +119,24 @@ def outcomes_page() -> str:
     ):
         found = outcome(state, finish, has_error=trouble == "error", has_refusal=trouble == "refusal", ended=ended)
         lines.append(f"| {state} | {finish} | {trouble} | {ended} | **{found}** |")
+    return "\n".join(lines) + "\n"
+
+
+def retries_page() -> str:
+    """What follows from a failure: the table of protocol/failures.py."""
+    lines = [
+        "# Failures and what follows from them",
+        "",
+        "Every attempt that fails has one class. *Retried on*: the occasion that `retry.on` must name. *Next model*:",
+        "whether the next of the request's `models` may be asked instead. *Breaker*: what the circuit breaker learns.",
+        "",
+        "| class | retried on | next model | breaker | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, rule in RULES.items():
+        retried = f"`{rule.occasion}`" if rule.occasion is not None else "never"
+        may = "yes" if rule.may_change_model else "no"
+        lines.append(f"| `{kind}` | {retried} | {may} | {rule.breaker} | {_cell(rule.means)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -170,6 +189,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/errors.md": errors_page,
     "reference/settings.md": settings_page,
     "reference/outcomes.md": outcomes_page,
+    "reference/retries.md": retries_page,
     "reference/library.md": api_page,
     "reference/metrics.md": metrics_page,
 }

@@ -60,6 +60,55 @@ class Server(_Section):
     max_readers: int = Field(10_000, ge=1, description="Open readers at once; one more is asked to come back later.")
 
 
+class UpstreamRetry(_Section):
+    """How a generation that failed goes on; a request's ``lockgate.retry`` may say otherwise."""
+
+    max_attempts: int | None = Field(
+        None, alias="maxAttempts", ge=0, le=100, description="Attempts after the first; unset: delivery.retry's."
+    )
+    backoff_strategy: Literal["linear", "exponential"] | None = Field(
+        None, alias="backoffStrategy", description="How the wait between attempts grows; unset: delivery.retry's."
+    )
+    # Half of what clients of providers commonly begin with, since the jitter is full.
+    base_s: float = Field(0.5, gt=0, le=60, description="Longest wait before the first new attempt, in seconds.")
+    cap_s: float = Field(30.0, gt=0, le=600, description="Longest wait of all; a Retry-After beyond it ends it, in s.")
+    # An hour is beyond any generation that was recorded; it ends what hangs on for ever.
+    deadline_s: float = Field(3600.0, gt=0, le=86_400, description="Longest life of a generation, in seconds.")
+    # A limit that was reached, and text that broke the schema, may be what the caller wants to know of.
+    on: tuple[Literal["failure", "stall", "length", "violation"], ...] = Field(
+        ("failure", "stall"), description="Occasions: failure, stall, length (the token limit), violation."
+    )
+    steps: tuple[Literal["prefill", "tail", "residual", "regenerate"], ...] = Field(
+        ("prefill", "tail", "residual", "regenerate"), description="Rungs of the ladder that may be tried."
+    )
+    restart: bool = Field(False, description="Let released text be taken back, by a restart record.")
+    max_tokens: int | None = Field(None, ge=1, description="Most completion tokens of all attempts of a stream.")
+
+
+class UpstreamBreaker(_Section):
+    """When a model that fails is not asked for a while."""
+
+    consecutive: int = Field(5, ge=1, description="Failures in a row that open it.")
+    rate: float = Field(0.5, gt=0, le=1, description="Share of failures among the last attempts that opens it.")
+    window: int = Field(20, ge=1, le=1000, description="Attempts that the rate looks back on.")
+    chunk_failures: int = Field(10, ge=1, description="Answers in a row that broke their schema, and open it.")
+    open_s: float = Field(10.0, gt=0, description="How long it stays open the first time; then twice as long, in s.")
+    max_open_s: float = Field(300.0, gt=0, description="Longest time it stays open, in seconds.")
+
+
+class UpstreamCapability(_Section):
+    """What the models of a pattern can do, as far as somebody knows; unknown models count as able to do nothing."""
+
+    pattern: str = Field(description="Shell pattern over the model's name, like mistralai/*.")
+    prefill: Literal["no", "plain", "prefix", "partial", "continue_final_message"] = Field(
+        "no", description="How the provider continues a last message of the assistant."
+    )
+    tail: Literal["never", "between", "always"] = Field(
+        "never", description="Where the end may be quoted to be continued: never, outside open strings, anywhere."
+    )
+    residual: bool = Field(True, description="Whether asking for what is missing, by a schema, is worth trying.")
+
+
 class Upstream(_Section):
     """The OpenAI-compatible API that generates."""
 
@@ -73,6 +122,20 @@ class Upstream(_Section):
     idle_content_s: float = Field(300.0, gt=0, description="Longest time without content or reasoning, in seconds.")
     # Recorded events reach 1.28 MB (Perplexity repeats the whole message in each chunk).
     max_event_bytes: int = Field(16 * 1024 * 1024, ge=4096, description="Largest server-sent event, in bytes.")
+    # Off: a generation that nobody watches is often still wanted.
+    abandon_after_s: float | None = Field(
+        None, gt=0, description="Cancel a generation so long after its last reader left, in seconds; unset: never."
+    )
+    retry: UpstreamRetry = Field(default_factory=UpstreamRetry, description="Attempts after a failure.")
+    breaker: UpstreamBreaker = Field(default_factory=UpstreamBreaker, description="Circuit breaker of each model.")
+    capabilities: tuple[UpstreamCapability, ...] = Field(
+        (), description="Rows of pattern, prefill, tail, residual; the first whose pattern fits a model counts."
+    )
+    # For demonstrations: no provider is asked, whatever the request says.
+    replay: Path | None = Field(None, description="Play this recorded stream (.sse) instead of asking a provider.")
+    replay_chunks_per_s: float | None = Field(
+        None, gt=0, description="Pace of the recording; unset: as fast as it is taken."
+    )
 
     @field_validator("base_url")
     @classmethod
@@ -199,7 +262,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 _NAMES: Final[dict[str, str]] = {
     field.alias: name
-    for section in (Delivery, Retry, Validation, Monitoring)
+    for section in (Delivery, Retry, UpstreamRetry, Validation, Monitoring)
     for name, field in section.model_fields.items()
     if field.alias
 }

@@ -128,6 +128,27 @@ class UpstreamGarbled(UpstreamError):
     recoverable = True
 
 
+class ContinuationRefused(UpstreamError):
+    """An answer that was to continue released text does not fit it; nothing of it was released."""
+
+    code = "continuation_refused"
+    recoverable = True
+
+
+class CircuitOpen(UpstreamError):
+    """The provider failed so often that it is not asked for a while."""
+
+    code = "circuit_open"
+    recoverable = True
+
+
+class DeadlinePassed(UpstreamError):
+    """The stream took longer than its deadline; what was running was cancelled."""
+
+    code = "deadline_passed"
+    recoverable = True
+
+
 # -- the operator ------------------------------------------------------------------------------------------------
 
 
@@ -312,6 +333,13 @@ class Cancelled(DeliveryError):
     """A caller cancelled the stream."""
 
     code = "cancelled"
+
+
+class Abandoned(DeliveryError):
+    """The last reader left and nobody came back in time; the generation was cancelled."""
+
+    code = "abandoned"
+    recoverable = True
 
 
 class Busy(DeliveryError):

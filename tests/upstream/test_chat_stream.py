@@ -478,7 +478,7 @@ def test_a_falsy_error_is_none(falsy: object) -> None:
     [
         pytest.param(
             '{"error":{"message":"no tool","type":"invalid_request_error","code":"tool_use_failed","status_code":400}}',
-            Failed("upstream_failed", "no tool", status=400),
+            Failed("upstream_failed", "no tool", status=400, kind="tool_use_failed"),
             id="Groq",
         ),
         pytest.param('{"message":"gone"}', Failed("upstream_failed", "gone", recoverable=True), id="without error"),

@@ -759,7 +759,10 @@ def test_silence_on_the_wire() -> None:
             tape.pieces.put_nowait(text("b"))
             assert await reading == [Delta("content", b"b")]
             reading = await waiting(generation, 61)
-            assert await reading == [Failed("upstream_timed_out", "no bytes for 60 s", recoverable=True), BROKEN]
+            assert await reading == [
+                Failed("upstream_timed_out", "no bytes for 60 s", recoverable=True, kind="bytes"),
+                BROKEN,
+            ]
             await tape.is_gone.wait()
             with pytest.raises(StopAsyncIteration):
                 await anext(generation)
@@ -777,7 +780,10 @@ def test_comments_are_no_content() -> None:
                 tape.pieces.put_nowait(b": OPENROUTER PROCESSING\n\n" + event(choices=[], usage={"n": count}))
                 assert await reading == [Told(usage={"n": count})]
             reading = await waiting(generation, 21)
-            assert await reading == [Failed("upstream_timed_out", "no content for 100 s", recoverable=True), BROKEN]
+            assert await reading == [
+                Failed("upstream_timed_out", "no content for 100 s", recoverable=True, kind="content"),
+                BROKEN,
+            ]
             await tape.is_gone.wait()
 
     run(go())
@@ -823,7 +829,7 @@ def test_no_answer_at_all() -> None:
             return await generation
 
     message = "no answer: the connection was silent for too long"
-    assert run(go()) == [Failed("upstream_timed_out", message, recoverable=True), BROKEN]
+    assert run(go()) == [Failed("upstream_timed_out", message, recoverable=True, kind="bytes"), BROKEN]
 
 
 @pytest.mark.parametrize("status", ["200 OK", "500 Internal Server Error"])

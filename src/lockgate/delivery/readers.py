@@ -15,12 +15,30 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
-class Readers:
-    """The readers of one process."""
+def _nobody_asks(_stream_id: str) -> None:
+    pass
 
-    def __init__(self, meters: Meters, *, limit: int) -> None:
+
+class Readers:
+    """The readers of one process.
+
+    Args:
+        came: Told of a stream that has a reader more.
+        emptied: Told of a stream whose last reader left.
+    """
+
+    def __init__(
+        self,
+        meters: Meters,
+        *,
+        limit: int,
+        came: Callable[[str], None] = _nobody_asks,
+        emptied: Callable[[str], None] = _nobody_asks,
+    ) -> None:
         self._meters = meters
         self._limit = limit
+        self._came = came
+        self._emptied = emptied
         self._open: dict[str, set[Reader]] = {}
         self._count = 0
 
@@ -40,6 +58,7 @@ class Readers:
         self._open.setdefault(reader.stream_id, set()).add(reader)
         self._count += 1
         self._meters.reader_opened()
+        self._came(reader.stream_id)
 
     def discard(self, reader: Reader) -> None:
         mine = self._open[reader.stream_id]
@@ -48,6 +67,8 @@ class Readers:
             del self._open[reader.stream_id]
         self._count -= 1
         self._meters.reader_closed()
+        if not mine:
+            self._emptied(reader.stream_id)
 
     def drop(self, stream_id: str) -> int:
         """Break off every reader of a stream, as a network would; answers how many there were."""

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lockgate import Limits, __version__
-from lockgate.config import Settings, upstream_key
+from lockgate.config import Settings
 from lockgate.delivery.readers import Readers
 from lockgate.errors import (
     BadRequest,
@@ -40,6 +40,7 @@ from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import Control
 from lockgate.gateway.plan import Plan
 from lockgate.gateway.playground import UpstreamCopies, playground_routes
+from lockgate.gateway.providers import breakers_of, provider_of
 from lockgate.gateway.push import Pushes
 from lockgate.gateway.reading import Reading
 from lockgate.gateway.streams import Streams
@@ -49,7 +50,6 @@ from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
 from lockgate.store.sqlite import SqliteLog
 from lockgate.upstream.base import Provider
-from lockgate.upstream.openai_chat import OpenAIChatProvider
 
 _log: Final = logging.getLogger("lockgate.app")
 
@@ -83,13 +83,20 @@ class Gateway:
                 settings.monitoring.connection_health,
             )
         )
-        self.readers = Readers(self.meters, limit=settings.server.max_readers)
+        self.readers = Readers(
+            self.meters,
+            limit=settings.server.max_readers,
+            came=lambda stream_id: self.streams.reader_came(stream_id),
+            emptied=lambda stream_id: self.streams.readers_left(stream_id),
+        )
         self.copies = UpstreamCopies(MemoryLog())
         self.log = log or _make_log(settings)
         self.streams = Streams(
             self.log,
-            provider or _make_provider(settings),
+            provider or provider_of(settings),
             self.meters,
+            breakers=breakers_of(settings),
+            abandon_after_s=settings.upstream.abandon_after_s,
             max_open=settings.server.max_open_streams,
             trace=self._trace,
             ended=self.copies.ended,
@@ -236,6 +243,7 @@ class Gateway:
                 "version": __version__,
                 "open_streams": self.streams.open_count,
                 "open_readers": self.readers.count,
+                "breakers": self.streams.breakers_told(),
             }
             return JSONResponse(body, status_code=200 if state == "ok" else 503)
 
@@ -271,19 +279,6 @@ def _make_log(settings: Settings) -> StreamLog:
     if settings.store.kind == "memory":
         return MemoryLog()
     return SqliteLog(settings.store.path, synchronous=settings.store.synchronous)
-
-
-def _make_provider(settings: Settings) -> Provider:
-    upstream = settings.upstream
-    return OpenAIChatProvider(
-        base_url=upstream.base_url,
-        name=upstream.name,
-        api_key=upstream_key(upstream),
-        connect_s=upstream.connect_s,
-        idle_bytes_s=upstream.idle_bytes_s,
-        idle_content_s=upstream.idle_content_s,
-        max_event_bytes=upstream.max_event_bytes,
-    )
 
 
 def make_app(settings: Settings) -> App:

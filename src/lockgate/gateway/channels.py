@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal, Protocol
 
 from lockgate import Completed, Element, Released, Schema, Violated
 from lockgate.errors import LockgateError
@@ -14,6 +15,25 @@ from lockgate.gateway.plan import Plan
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import ChannelEnd, Problem, Record
 from lockgate.protocol.lifecycle import Outcome
+
+#: So much text is fed to a gate that is rebuilt before other streams get their turn.
+_SLICE_BYTES: Final = 32 * 1024
+#: Above this, the first bytes of a continuation are tried on rebuilt gates in a thread.
+_THREAD_OVER_BYTES: Final = 64 * 1024
+
+
+class Join(Protocol):
+    """What stands between another attempt's answer and the gate; see ``gateway.ladder``."""
+
+    refused: str
+    skipped_bytes: int
+
+    @property
+    def is_joined(self) -> bool: ...
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def close(self, *, is_clean: bool) -> bytes: ...
 
 
 class Channel:
@@ -30,7 +50,9 @@ class Channel:
         self.upstream_bytes = 0
         #: Code of the violation that halted it.
         self.violation = ""
+        self._plan = plan
         self._gate = plan.gate_of(self.schema, is_tool=self.is_tool)
+        self._join: Join | None = None
         self._schema_id = self.schema.id if self.schema is not None else ""
         self._tool = tool
         self._call_id = call_id
@@ -43,6 +65,8 @@ class Channel:
         self._elements = 0
         self._held_bytes = 0
         self._is_told = False
+        self._ends_line = False
+        self._is_bare_number = False  # the document itself is a number, which only the end of the text can end
 
     @property
     def state(self) -> str:
@@ -68,8 +92,86 @@ class Channel:
         self._meters.chunk_received(len(data))
         return self._records(self._gate.feed(data), read_s)
 
+    # -- another attempt ---------------------------------------------------------------------------------------
+
+    @property
+    def tool(self) -> str | None:
+        """Name of the tool, of a tool call."""
+        return self._tool
+
+    @property
+    def released_bytes(self) -> int:
+        return self._released_bytes
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the text could end here, as far as its gate can tell before it is closed."""
+        if self.schema is None:
+            return self._gate.held_bytes == 0
+        if self.is_tool and self.is_blank:
+            return True  # a call without arguments is a call with none
+        if self._plan.judging.framing == "ndjson" and not self.is_tool and self._ends_line:
+            return self._gate.held_bytes == 0
+        awaits = self._gate.expected().awaits
+        return awaits == "end" or (awaits == "number" and self._is_bare_number)
+
+    @property
+    def unjoined(self) -> str:
+        """Why the answer of this attempt does not continue the text; empty if it does, or if nothing is to be."""
+        return self._join.refused if self._join is not None else ""
+
+    @property
+    def skipped_bytes(self) -> int:
+        """Echo and preface that were taken off the answer of this attempt."""
+        return self._join.skipped_bytes if self._join is not None else 0
+
+    async def rejoin(self, released: bytes, join: Join | None) -> None:
+        """Begin another attempt: a gate rebuilt from the released text, and what joins the answer to it."""
+        gate = self._plan.gate_of(self.schema, is_tool=self.is_tool)
+        for start in range(0, len(released), _SLICE_BYTES):
+            gate.feed(released[start : start + _SLICE_BYTES])
+            await asyncio.sleep(0)
+        if isinstance(gate, HaltGate) and gate.deferred is not None:
+            gate.settle(None)  # it was released, so the authority had nothing against it
+        assert gate.released_bytes == len(released), "a gate releases again what was released"
+        self._gate, self._join = gate, join
+        self.violation = ""
+        self._hold(gate.held_bytes)
+
+    def is_live(self, released: bytes, data: bytes) -> bool:
+        """Whether a gate, rebuilt from the released text, takes these bytes without a violation."""
+        gate = self._plan.gate_of(self.schema, is_tool=self.is_tool)
+        gate.feed(released)
+        if isinstance(gate, HaltGate) and gate.deferred is not None:
+            gate.settle(None)
+        return not any(isinstance(event, Violated) for event in gate.feed(data))
+
+    async def restart(self) -> Record:
+        """Take back what was released: what comes now is counted from byte 0."""
+        record = Record("restart", self.name, self._schema_id, self._sequence)
+        self._released_bytes = self._elements = 0
+        self._hash = hashlib.sha256()
+        await self.rejoin(b"", None)
+        return record
+
+    async def end_join(self, read_s: float, helper: Helper, *, is_clean: bool) -> list[Record]:
+        """The answer of this attempt is over, or broke off: what was still held before the gate."""
+        rest = self._join.close(is_clean=is_clean) if self._join is not None else b""
+        return await self._judge(rest, read_s, helper) if rest else []
+
     async def judge(self, data: bytes, read_s: float, helper: Helper) -> list[Record]:
         """``feed``, and where the whole document must be shown to the authority, that too, in the helper process."""
+        join = self._join
+        if join is not None:
+            if not join.is_joined and self._released_bytes > _THREAD_OVER_BYTES:
+                data = await asyncio.to_thread(join.feed, data)
+            else:
+                data = join.feed(data)
+            if not data:
+                return []
+        return await self._judge(data, read_s, helper)
+
+    async def _judge(self, data: bytes, read_s: float, helper: Helper) -> list[Record]:
         records = self.feed(data, read_s)
         if self.deferred is not None:
             assert self.schema is not None
@@ -187,6 +289,9 @@ class Channel:
             held_bytes=self._held_bytes,
             read_s=read_s,
         )
+        if self._released_bytes == 0:
+            self._is_bare_number = data.lstrip()[:1] in b"-0123456789"
+        self._ends_line = data.endswith(b"\n")
         self._sequence += 1
         self._elements += len(elements)
         self._released_bytes += len(data)

@@ -301,6 +301,20 @@ _METRICS: Final[_Json] = {
     }
 }
 
+_RETRY: Final[_Json] = {
+    "description": "How a generation that failed goes on; false: not at all. See docs/concepts/continuation.md.",
+    "type": ["object", "boolean"],
+    "properties": {
+        "maxAttempts": {"type": "integer", "minimum": 0, "maximum": 100},
+        "backoffStrategy": {"enum": ["linear", "exponential"]},
+        "on": {"type": "array", "items": {"enum": ["failure", "stall", "length", "violation"]}},
+        "steps": {"type": "array", "items": {"enum": ["prefill", "tail", "residual", "regenerate"]}},
+        "restart": {"type": "boolean"},
+        "deadline_s": {"type": "number", "exclusiveMinimum": 0},
+        "max_tokens": {"type": "integer", "minimum": 1},
+    },
+    "additionalProperties": False,
+}
 _PROBLEM: Final[_Json] = {
     "type": "object",
     "description": "What went wrong, where, and what was done about it; see docs/reference/errors.md for the codes.",
@@ -393,6 +407,7 @@ _SCHEMAS: Final[_Json] = {
                     "partialValidation": {"type": "boolean"},
                     "source": {"enum": ["upstream", "push"]},
                     "keep_upstream": {"type": "boolean"},
+                    "retry": _RETRY,
                 },
                 "additionalProperties": False,
             },
@@ -436,6 +451,7 @@ _SCHEMAS: Final[_Json] = {
             "version": {"type": "string"},
             "open_streams": {"type": "integer"},
             "open_readers": {"type": "integer"},
+            "breakers": {"type": "array", "items": {"type": "object"}},
         },
         "required": ["status", "version", "open_streams", "open_readers"],
     },

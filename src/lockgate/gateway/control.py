@@ -18,6 +18,7 @@ from lockgate.config import Settings
 from lockgate.errors import BadRequest, Forbidden
 from lockgate.gateway.meta import StreamMeta, encode_meta
 from lockgate.gateway.plan import Plan, read_plan
+from lockgate.gateway.providers import retry_of
 from lockgate.gateway.streams import Opened, Streams
 from lockgate.gateway.writing import pushed_meta, read_body
 from lockgate.store.base import Lifetime, StreamLog
@@ -31,6 +32,7 @@ class Control:
         self._log = log
         self._streams = streams
         self._limits = limits
+        self._retry = retry_of(settings)
 
     async def create(self, request: Request) -> Response:
         """Start a generation, or open a stream that producers push to.
@@ -39,7 +41,8 @@ class Control:
             BadRequest, Busy, Forbidden, TooLarge: see ``gateway.app`` for what each becomes.
         """
         text = await self.json_body(request)
-        plan = read_plan(text, self._limits, is_partial=self._settings.validation.partial_validation)
+        partial = self._settings.validation.partial_validation
+        plan = read_plan(text, self._limits, is_partial=partial, retry=self._retry)
         if plan.keep_upstream and not self._settings.playground.keep_upstream:
             raise BadRequest("lockgate.keep_upstream: this gateway keeps no copies; set playground.keep_upstream")
         await _refuse_unsatisfiable(plan)

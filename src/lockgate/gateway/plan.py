@@ -11,11 +11,12 @@ from lockgate import Gate, Limits, Schema, compile, passthrough
 from lockgate.errors import BadRequest, Misuse, SchemaError
 from lockgate.gate.events import Framing, Release
 from lockgate.gateway.helper import OVER_BYTES
+from lockgate.gateway.ladder.options import NO_RETRY, Retry, read_retry
 
 _OPTIONS: Final = frozenset(
     {
         *("schema", "draft", "formats", "recovery", "elements", "framing", "release", "partialValidation"),
-        *("keep_upstream", "source"),
+        *("keep_upstream", "source", "retry"),
     }
 )
 
@@ -71,6 +72,7 @@ class Plan:
     judging: Judging = field(default_factory=Judging)
     #: Whether producers push the text, instead of a provider being asked for it.
     is_pushed: bool = False
+    retry: Retry = NO_RETRY
 
     @property
     def source(self) -> Any:
@@ -94,11 +96,12 @@ class Plan:
         return schema.deferring_gate(OVER_BYTES, release=judging.content_release)
 
 
-def read_plan(text: bytes, limits: Limits, *, is_partial: bool = True) -> Plan:
+def read_plan(text: bytes, limits: Limits, *, is_partial: bool = True, retry: Retry = NO_RETRY) -> Plan:
     """Check and compile a request body.
 
     Args:
         is_partial: What ``partialValidation`` is where the request does not say.
+        retry: What the gateway's settings say about retries.
 
     Raises:
         BadRequest: says what is wrong, where, and what to send instead.
@@ -138,6 +141,7 @@ def read_plan(text: bytes, limits: Limits, *, is_partial: bool = True) -> Plan:
         any_json=compile(True, limits=limits),
         judging=_judging(options, is_partial=is_partial),
         is_pushed=is_pushed,
+        retry=read_retry(options.get("retry"), retry),
     )
     _try_gate(plan)
     return plan

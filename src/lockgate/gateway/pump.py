@@ -2,26 +2,45 @@
 
 How it works: everything that one read brought becomes one append, and only when that is committed is more read; so the
 socket's own buffer is the only queue, and a slow log slows upstream down. The log is what readers read; the pump never
-talks to them. However it ends, the last record is ``final`` and the stream is closed with it, unless the process dies:
-then another owner does that.
+talks to them. When an attempt fails, the ladder chooses the next: the released text is read back from the log, the
+gates are rebuilt from it, and the new answer is joined to it. However it ends, the last record is ``final`` and the
+stream is closed with it, unless the process dies: then another owner does that.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, TypeVar
 
-from lockgate.errors import Cancelled, FencedOut, InternalError, LockgateError, OwnerGone, StoreError, UpstreamTruncated
+from msgspec.structs import replace
+
+from lockgate.errors import (
+    CircuitOpen,
+    ContinuationRefused,
+    DeadlinePassed,
+    FencedOut,
+    InternalError,
+    LockgateError,
+    StoreError,
+    UpstreamTruncated,
+)
+from lockgate.gateway.attempt import Run
 from lockgate.gateway.channels import Channel
+from lockgate.gateway.ending import Ending
 from lockgate.gateway.helper import Helper
+from lockgate.gateway.ladder.climb import Climb, Next, Stop, models_of
+from lockgate.gateway.ladder.reach import Reach
 from lockgate.gateway.plan import Plan
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import Problem, Record, StreamEnd, encode_record
-from lockgate.protocol.lifecycle import Ended, Finish, Outcome, fold_finish, may_be_clean, outcome, stream_outcome
+from lockgate.protocol.breaker import Breakers, Permit
+from lockgate.protocol.envelope import Problem, Record, decode_record, encode_record
+from lockgate.protocol.failures import RULES, FailureClass
+from lockgate.protocol.lifecycle import Ended, Finish, Outcome
+from lockgate.protocol.offsets import START
 from lockgate.store.base import StreamLog
 from lockgate.upstream import base as up
 
@@ -29,12 +48,20 @@ T = TypeVar("T")
 
 _log: Final = logging.getLogger("lockgate.pump")
 
+#: Records that are read back at once when a stream goes on.
+_READ_BACK_BYTES: Final = 1024 * 1024
+_THREAD_OVER_BYTES: Final = 64 * 1024
+#: How often a stream that waits for a breaker looks again.
+_LOOK_AGAIN_S: Final = 0.1
+
 
 class Pump:
     """Runs one stream from the request to its final record.
 
     Args:
+        breakers: Those of this node; None makes some of its own.
         trace: Told of every piece of text as upstream sent it, before any gate; None keeps nothing.
+        rng: Dice for back-off.
     """
 
     def __init__(
@@ -47,7 +74,9 @@ class Pump:
         *,
         epoch: int,
         helper: Helper,
+        breakers: Breakers | None = None,
         trace: Callable[[str, bytes], None] | None = None,
+        rng: Callable[[], float] = random.random,
     ) -> None:
         self.stream_id = stream_id
         self._plan = plan
@@ -56,44 +85,56 @@ class Pump:
         self._meters = meters
         self._epoch = epoch
         self._helper = helper
+        self._breakers = breakers or Breakers()
         self._seq = 0
         self._trace = trace
+        self._rng = rng
         self._channels: dict[str, Channel] = {}
-        self._finish: dict[int, str] = {}
-        self._refusals: set[int] = set()
-        self._failure: up.Failed | None = None
-        self._told = up.Told()
-        self._ended: Ended | None = None
+        self._runs: list[Run] = []
+        self._climb = Climb(plan.retry, provider.name, models_of(plan.body), self._breakers, start_s=time.monotonic())
+        self._reach: Reach | None = None
+        self._halts: list[Record] = []  # notes of a halt, until it is known what is done about it
+        self._generation: up.Generation | None = None
         self._interruption: type[LockgateError] | None = None
-        self._is_reading = False
+        self._has_closed_early = False
+        self._is_waiting = False
         self._task: asyncio.Task[Any] | None = None
-        self._violation = ""
         self.outcome: Outcome | None = None
 
     @property
     def failure(self) -> up.Failed | None:
-        """What upstream did wrong, if it did."""
-        return self._failure
+        """What upstream did wrong in the last attempt, if it did."""
+        return self._run.failure if self._runs else None
+
+    @property
+    def _run(self) -> Run:
+        return self._runs[-1]
 
     def interrupt(self, why: type[LockgateError]) -> None:
-        """Stop as soon as no append is under way: upstream is closed and the stream ends honestly.
+        """Close upstream now and end the stream honestly, as soon as no append is under way.
 
-        ``why`` is ``Cancelled`` (a caller asked) or ``OwnerGone`` (this node is going down).
+        ``why`` is ``Cancelled`` (a caller asked), ``Abandoned`` (nobody reads any more), ``DeadlinePassed``, or
+        ``OwnerGone`` (this node is going down).
         """
         if self._interruption is None and self.outcome is None:
             self._interruption = why
+            if self._generation is not None:
+                self._has_closed_early = True
+                self._generation.abort()
             # Only while waiting for upstream: an append must never be left in doubt.
-            if self._is_reading and self._task is not None:
+            if self._is_waiting and self._task is not None:
                 self._task.cancel()
 
     async def run(self) -> Outcome:
-        """Pump until upstream ends, a gate halts, or somebody interrupts.
+        """Pump until upstream ends and no attempt is left, a gate halts, or somebody interrupts.
 
         Raises:
             FencedOut: another owner writes this stream now; nothing more was written here.
             StoreError: the log does not take any more.
         """
         self._task = asyncio.current_task()
+        deadline_s = self._plan.retry.policy.deadline_s
+        deadline = asyncio.get_running_loop().call_later(deadline_s, self.interrupt, DeadlinePassed)
         try:
             await self._pump()
         except (FencedOut, StoreError):
@@ -101,27 +142,103 @@ class Pump:
         except Exception:
             # A bug here must not leave readers waiting for ever: the stream is closed as failed, and the log says why.
             _log.exception("stream %s: the pump failed", self.stream_id)
-            self._failure = up.Failed(InternalError.code, "an internal error ended this stream; see the gateway's log")
-            self._ended = Ended.BROKEN
+            if not self._runs:
+                self._begin(Next("first", self._climb.model, 0.0), "", None)
+            self._run.failure = up.Failed(InternalError.code, "an internal error ended this stream; see the log")
+            self._run.ended = Ended.BROKEN
         finally:
+            deadline.cancel()
             for channel in self._channels.values():
                 channel.abandon()
         return await self._finish_stream()
 
-    async def _pump(self) -> None:
-        # Leaving the block closes the connection: at a halt that is what cancels the generation.
-        async with contextlib.AsyncExitStack() as generation:
-            batches = await self._from_upstream(generation.enter_async_context(self._provider.open(self._plan.body)))
-            while self._ended is None:
-                batch = await self._from_upstream(anext(batches)) if batches is not None else None
-                if batch is not None:
-                    await self._append(await self._take(batch, time.time()))
-                if self._interruption is not None:
-                    self._ended = Ended.CANCELLED
+    # -- attempts ----------------------------------------------------------------------------------------------
 
-    async def _from_upstream(self, coming: Awaitable[T]) -> T | None:
-        """Wait for upstream; None if somebody interrupted."""
-        self._is_reading = True
+    async def _pump(self) -> None:
+        """Attempt after attempt, until one is good or no other is to be made."""
+        asked = self._climb.first(time.monotonic())
+        reason = ""
+        while True:
+            if isinstance(asked, Stop):
+                self._begin(Next("first", self._climb.model, 0.0), "", None)
+                self._refuse_by_breaker()
+                return
+            await self._attempt(asked, reason)
+            failed = await self._end_attempt()
+            if failed is None or self._interruption is not None:
+                return
+            asked, reason = await self._go_on(failed), failed
+            if isinstance(asked, Stop):
+                return
+            await self._interruptible(asyncio.sleep(asked.wait_s))
+            if self._interruption is not None:
+                self._begin(asked, reason, None)
+                self._run.ended = Ended.CANCELLED
+                return
+
+    def _begin(self, asked: Next, reason: str, permit: Permit | None) -> Run:
+        at = sum(channel.released_bytes for channel in self._channels.values())
+        run = Run(len(self._runs) + 1, asked, at, reason, permit)
+        self._runs.append(run)
+        self._has_closed_early = False
+        self._halts = []
+        return run
+
+    def _refuse_by_breaker(self) -> None:
+        seconds = self._breakers.of(self._provider.name, self._run.asked.model).retry_in_s(time.monotonic())
+        message = f"{self._provider.name} failed repeatedly with {self._run.asked.model}: not asked for a while"
+        self._run.failure = up.Failed(CircuitOpen.code, message, recoverable=True, retry_after_s=seconds)
+        self._run.ended = Ended.BROKEN
+
+    async def _attempt(self, asked: Next, reason: str) -> None:
+        """One attempt, until it has ended; upstream is closed when this returns."""
+        run = self._begin(asked, reason, await self._permission(asked))
+        if run.permit is None:
+            if self._interruption is not None:
+                run.ended = Ended.CANCELLED
+            else:
+                self._refuse_by_breaker()
+            return
+        body = await self._prepare(run)
+        self._generation = self._provider.open(body)
+        last: list[Record] = []
+        async with self._generation as batches:
+            while run.ended is None and self._interruption is None:
+                batch = await self._interruptible(anext(batches, None))
+                if batch is None:
+                    break
+                last = await self._take(batch, time.time())
+                if run.ended is None:
+                    await self._append(last)
+                    last = []
+            # Leaving the block closes the connection: before anything is written about it.
+            if run.ended is Ended.STOPPED or self._interruption is not None:
+                self._has_closed_early = True
+        self._generation = None
+        if run.ended is None:
+            run.ended = Ended.CANCELLED if self._interruption is not None else Ended.BROKEN
+        await self._append_all_but_halts(last)
+
+    async def _permission(self, asked: Next) -> Permit | None:
+        """Leave of the breaker. A stream that has text to lose waits for it, a new one does not."""
+        breaker = self._breakers.of(self._provider.name, asked.model)
+        patience_s = self._plan.retry.policy.cap_s if any(self._has_text()) else 0.0
+        until_s = time.monotonic() + patience_s
+        while True:
+            now_s = time.monotonic()
+            permit = breaker.acquire(now_s)
+            if permit is not None or now_s >= until_s or self._interruption is not None:
+                return permit
+            # Several streams wait for one probe to answer: each looks again at another moment.
+            pause_s = max(_LOOK_AGAIN_S, breaker.retry_in_s(now_s)) + self._rng() * _LOOK_AGAIN_S
+            await self._interruptible(asyncio.sleep(min(pause_s, until_s - now_s)))
+
+    def _has_text(self) -> Iterator[bool]:
+        return (channel.released_bytes > 0 for channel in self._channels.values())
+
+    async def _interruptible(self, coming: Awaitable[T]) -> T | None:
+        """Wait for upstream, or for time to pass; None if somebody interrupted."""
+        self._is_waiting = True
         try:
             return await coming
         except asyncio.CancelledError:
@@ -130,41 +247,81 @@ class Pump:
             self._task.uncancel()
             return None
         finally:
-            self._is_reading = False
+            self._is_waiting = False
+
+    async def _prepare(self, run: Run) -> dict[str, Any]:
+        """What to send; channels are made ready to take what comes for it."""
+        step, model = run.asked.step, run.asked.model
+        body = self._plan.body | {"model": model}
+        if len(models_of(body)) > 1 and not self._provider.routes_models:
+            body = {name: value for name, value in body.items() if name not in ("models", "route")}
+        if step == "first":
+            return body
+        if step == "retry":
+            # Nothing was released, so nothing binds the new answer; calls that were announced come again.
+            self._channels = {name: one for name, one in self._channels.items() if not one.is_tool}
+            for channel in self._channels.values():
+                await channel.rejoin(b"", None)
+            return body
+        if step == "restart":
+            await self._append([await channel.restart() for channel in self._channels.values()])
+            return body
+        assert self._reach is not None  # a rung was chosen by it
+        body, run.target = await self._reach.prepare(step, body, self._plan.retry)
+        self._reach = None  # it holds the text
+        return body
 
     # -- one read ----------------------------------------------------------------------------------------------
 
     async def _take(self, batch: list[up.UpstreamEvent], read_s: float) -> list[Record]:
         records: list[Record] = []
+        run = self._run
         for event in batch:
+            run.note(event)
             match event:
                 case up.Delta(channel=name, data=data):
+                    if not run.is_heard:
+                        self._hear(run)
                     records += await self._feed(name, data, read_s)
-                    if self._ended is not None:
+                    if run.ended is not None:
                         break  # halted: what else this read brought is not judged any more
-                case up.ToolStarted(channel=name, call_id=call_id, name=tool):
-                    self._channels[name] = Channel(name, self._plan, self._meters, tool=tool, call_id=call_id)
-                case up.Refused(choice=choice):
-                    self._refusals.add(choice)
-                case up.Finished(choice=choice, reason=reason):
-                    self._finish[choice] = reason
-                case up.Told():
-                    self._told = _merged(self._told, event)
-                case up.Failed():
-                    self._failure = self._failure or event
-                case up.Ended(how=how):
-                    self._ended = how
+                case up.ToolStarted(channel=name, call_id=call_id, name=tool) if run.target is None:
+                    known = self._channels.get(name)
+                    if known is None:
+                        self._channels[name] = Channel(name, self._plan, self._meters, tool=tool, call_id=call_id)
+                    elif known.tool != tool:
+                        self._give_up(f"{name} calls {tool!r} this time, not {known.tool!r}")
         return records
 
+    def _hear(self, run: Run) -> None:
+        """The first text came: whoever waits for a probe need not wait for its last byte."""
+        run.is_heard = True
+        if run.permit is not None:
+            breaker = self._breakers.of(self._provider.name, run.asked.model)
+            run.permit = breaker.answered(run.permit, time.monotonic())
+
     async def _feed(self, name: str, data: bytes, read_s: float) -> list[Record]:
+        run = self._run
         if self._trace is not None:
             self._trace(name, data)
+        if run.target is not None:
+            if name != "content":
+                return []  # a rung asks for text alone
+            name = run.target
         channel = self._channel(name)
+        before = channel.released_bytes
         records = await channel.judge(data, read_s, self._helper)
+        run.released_bytes += channel.released_bytes - before
         if channel.state == "halted":
-            self._violation = records[-1].errors[0].code
-            self._ended = Ended.STOPPED
+            run.ended = Ended.STOPPED
+        elif channel.unjoined:
+            self._give_up(channel.unjoined)
         return records
+
+    def _give_up(self, why: str) -> None:
+        """The answer does not continue what was released: there is no use in reading on."""
+        self._run.unjoined = why
+        self._run.ended = Ended.STOPPED
 
     def _channel(self, name: str) -> Channel:
         channel = self._channels.get(name)
@@ -178,122 +335,137 @@ class Pump:
             await self._log.append(self.stream_id, payloads, epoch=self._epoch, seq=self._seq, close=close)
             self._seq += 1
 
-    # -- the end -----------------------------------------------------------------------------------------------
+    async def _append_all_but_halts(self, records: list[Record]) -> None:
+        """What a halting read brought; the note of the halt waits until it is known what is done about it."""
+        self._halts = [record for record in records if any(error.action == "halt" for error in record.errors)]
+        await self._append([record for record in records if record not in self._halts])
+
+    # -- between attempts --------------------------------------------------------------------------------------
+
+    async def _end_attempt(self) -> FailureClass | None:
+        """What the attempt came to; the breaker learns of it."""
+        run = self._run
+        assert run.ended is not None
+        records: list[Record] = []
+        is_clean = run.failure is None and run.ended is Ended.CLEAN and run.worst_finish is not Finish.LENGTH
+        for channel in self._channels.values():
+            before = channel.released_bytes
+            if run.ended is not Ended.CANCELLED and not run.unjoined:
+                records += await channel.end_join(time.time(), self._helper, is_clean=is_clean)
+            run.released_bytes += channel.released_bytes - before
+            run.skipped_bytes += channel.skipped_bytes
+            # An answer that itself broke off did not fail for what it said.
+            if is_clean:
+                run.unjoined = run.unjoined or channel.unjoined
+        if records:
+            await self._append_all_but_halts(records)
+        failed = run.failed_as(self._gates(), has_text=run.content_bytes > 0)
+        run.result = failed or ("ok" if run.ended is not Ended.CANCELLED else "cancelled")
+        self._report(run, failed)
+        self._meters.attempt_ended(run.asked.step, run.result)
+        return failed
+
+    def _gates(self) -> str:
+        """The worst state that the gates of this attempt would have, were they closed now."""
+        if any(channel.state == "halted" for channel in self._channels.values()):
+            return "halted"
+        written = [channel for channel in self._channels.values() if channel.is_tool or not channel.is_blank]
+        return "complete" if written and all(channel.is_whole for channel in written) else "incomplete"
+
+    def _report(self, run: Run, failed: FailureClass | None) -> None:
+        if run.permit is None:
+            return
+        breaker = self._breakers.of(self._provider.name, run.asked.model)
+        learns = RULES[failed].breaker if failed is not None else "success"
+        if run.ended is Ended.CANCELLED:
+            learns = "success" if run.has_answered else "none"
+        tell = {
+            "failure": breaker.failed,
+            "chunk": breaker.chunk_failed,
+            "success": breaker.succeeded,
+            "none": breaker.dropped,
+        }[learns]
+        tell(run.permit, time.monotonic())
+
+    async def _go_on(self, failed: FailureClass) -> Next | Stop:
+        """Choose the next attempt, and write down why there is one."""
+        run = self._run
+        if RULES[failed].occasion is None and len(models_of(self._plan.body)) == 1:
+            return Stop("final")
+        if self._climb.attempts >= self._plan.retry.policy.max_attempts:
+            return Stop("attempts")  # before the log is read back for nothing
+        self._reach = await self._reached()
+        asked = self._climb.next(
+            failed,
+            self._reach.position,
+            time.monotonic(),
+            self._rng,
+            gained=run.released_bytes > 0,
+            answered=run.has_answered,
+            tokens=run.tokens,
+            retry_after_s=run.failure.retry_after_s if run.failure is not None else None,
+        )
+        if isinstance(asked, Next):
+            _log.info(
+                "stream %s: attempt %d %s (%s); %s in %.2f s", self.stream_id, run.number, failed,
+                run.told_of().message, asked.step, asked.wait_s,
+            )  # fmt: skip
+            await self._append(self._retry_records(asked, failed))
+        return asked
+
+    async def _reached(self) -> Reach:
+        texts = await self._released()
+        is_long = sum(map(len, texts.values())) > _THREAD_OVER_BYTES
+        if is_long:  # reading a megabyte takes half a second: other streams go on meanwhile
+            return await asyncio.to_thread(Reach, self._plan, self._channels, texts)
+        return Reach(self._plan, self._channels, texts)
+
+    def _retry_records(self, asked: Next, failed: FailureClass) -> list[Record]:
+        """The violation that is retried, and the note with which the next attempt begins."""
+        halts = [
+            replace(record, errors=[replace(error, action="retry") for error in record.errors])
+            for record in self._halts
+        ]
+        at = sum(channel.released_bytes for channel in self._channels.values())
+        begun = Run(len(self._runs) + 1, asked, at, failed).told_of()
+        sequence = sum(channel.chunks for channel in self._channels.values())
+        errors = [] if halts else [self._why(failed, sequence)]
+        return [*halts, Record("note", "", "", sequence, errors=errors, attempt=begun)]
+
+    def _why(self, failed: FailureClass, sequence: int) -> Problem:
+        run = self._run
+        if run.unjoined:
+            return Problem(ContinuationRefused.code, sequence, True, "retry", run.unjoined)
+        if run.failure is not None:
+            return Problem(run.failure.code, sequence, run.failure.recoverable, "retry", run.failure.message)
+        message = "the token limit was reached" if failed is FailureClass.TRUNCATED else "upstream ended too early"
+        return Problem(UpstreamTruncated.code, sequence, True, "retry", message)
+
+    async def _released(self) -> dict[str, bytes]:
+        """The released text of each channel, as the log has it."""
+        texts: dict[str, list[str]] = {}
+        after = START
+        while True:
+            page = await self._log.read(self.stream_id, after, max_bytes=_READ_BACK_BYTES)
+            for entry in page.entries:
+                record = decode_record(entry.payload)
+                if record.kind == "restart":
+                    texts[record.channel] = []
+                elif record.kind == "delta":
+                    texts.setdefault(record.channel, []).append(record.text)
+                after = entry.offset
+            if not page.entries or after.records >= page.tail.records:
+                return {name: "".join(text).encode() for name, text in texts.items()}
 
     async def _finish_stream(self) -> Outcome:
-        assert self._ended is not None
-        records = self._close_channels(self._ended)
-        records += self._failures()
-        found = stream_outcome(one.outcome for one in self._channels.values() if one.outcome is not None)
-        if self._interruption is OwnerGone:
-            found = Outcome.FAILED
-        elif found is Outcome.COMPLETE and self._plan.must_call and not any(c.is_tool for c in self._channels.values()):
-            found = Outcome.INCOMPLETE
-        records.append(self._final(found))
+        ending = Ending(
+            self._plan, self._channels, self._runs, self._interruption, self._provider.name, self._has_closed_early
+        )
+        if ending.lacks_content:
+            self._channel("content")
+        records, found = ending.records(self._halts)
+        if records[-1].final is not None and records[-1].final.stopped is not None:
+            self._meters.upstream_stopped(self._interruption.code if self._interruption is not None else "violation")
         await self._append(records, close=True)
         self.outcome = found
         return found
-
-    def _close_channels(self, ended: Ended) -> list[Record]:
-        if not self._channels or self._lacks_content():
-            self._channel("content")
-        records: list[Record] = []
-        for channel in self._channels.values():
-            facts = {
-                "finish": fold_finish(self._finish.get(channel.choice)),
-                "has_error": self._failure is not None,
-                "has_refusal": channel.choice in self._refusals,
-                "ended": ended,
-            }
-            clean = may_be_clean(**facts)  # type: ignore[arg-type]
-            if clean and channel.is_tool and channel.is_blank:
-                records += channel.feed(b"{}", time.time())  # a call without arguments is a call with none
-            closed = channel.close(clean=clean, read_s=time.time())
-            # Where the connection broke, or a caller cancelled, that is the reason; the text just ends where it ended.
-            if self._failure is None and ended is not Ended.CANCELLED:
-                records += closed
-            channel.outcome = outcome(channel.state, **facts)  # type: ignore[arg-type]
-            if channel.outcome is Outcome.COMPLETE and channel.is_blank:
-                channel.outcome = Outcome.INCOMPLETE  # an empty answer is no answer
-        return records
-
-    def _lacks_content(self) -> bool:
-        """Whether a document was asked for as content and neither it nor a tool call came instead."""
-        is_called = any(channel.is_tool for channel in self._channels.values())
-        return self._plan.content is not None and "content" not in self._channels and not is_called
-
-    def _failures(self) -> list[Record]:
-        problems = []
-        sequence = sum(channel.chunks for channel in self._channels.values())
-        if self._failure is not None:
-            failed = self._failure
-            problems.append(Problem(failed.code, sequence, failed.recoverable, "none", failed.message))
-        elif self._ended is Ended.SILENT:
-            message = "upstream ended with neither a finish_reason nor [DONE]"
-            problems.append(Problem(UpstreamTruncated.code, sequence, True, "none", message))
-        if self._interruption is not None:
-            why = self._interruption
-            message = "cancelled by a caller" if why is Cancelled else "the gateway that wrote this stream shut down"
-            problems.append(Problem(why.code, sequence, why.recoverable, "none", message))
-        return [Record("note", "", "", sequence, errors=problems)] if problems else []
-
-    def _final(self, found: Outcome) -> Record:
-        finish = next((self._finish[choice] for choice in sorted(self._finish)), None)
-        ends = {name: channel.end() for name, channel in self._channels.items()}
-        end = StreamEnd(
-            state=str(found),
-            reason=self._reason(found, finish),
-            authority=self._authority() if found is Outcome.COMPLETE else "none",
-            finish_reason=finish,
-            model=self._told.model,
-            provider=self._told.provider,
-            upstream_id=self._told.upstream_id,
-            usage=self._told.usage,
-            channels=ends,
-        )
-        return Record("final", "", "", sum(one.chunks for one in ends.values()), final=end)
-
-    def _authority(self) -> Any:
-        judged = [channel.authority for channel in self._channels.values() if channel.schema is not None]
-        # The weakest word of all channels is what can be said of the stream.
-        return next((word for word in ("checks", "elements", "document") if word in judged), "passthrough")
-
-    def _reason(self, found: Outcome, finish: str | None) -> str:
-        if self._interruption is not None:
-            return self._interruption.code
-        if found is Outcome.HALTED:
-            return self._violation or "schema_violation"
-        if found is Outcome.FAILED and self._failure is not None:
-            return self._failure.code
-        if found is Outcome.REFUSED:
-            return "refusal" if self._refusals else "content_filter"
-        if found is Outcome.INCOMPLETE:
-            return self._why_incomplete(finish)
-        return finish or "done"
-
-    def _why_incomplete(self, finish: str | None) -> str:
-        if fold_finish(finish) is Finish.LENGTH:
-            return "length"
-        if all(channel.is_blank for channel in self._channels.values()):
-            return "empty"
-        if self._plan.must_call and not any(channel.is_tool for channel in self._channels.values()):
-            return "no_tool_call"
-        return "truncated"
-
-
-def _merged(old: up.Told, new: up.Told) -> up.Told:
-    """Facts come in several chunks; what is new wins, what is absent changes nothing."""
-    return up.Told(
-        new.upstream_id or old.upstream_id,
-        new.model or old.model,
-        new.provider or old.provider,
-        new.usage if new.usage is not None else old.usage,
-    )
-
-
-def owner_gone_record(sequence: int) -> Record:
-    """The final record of a stream whose owner died, written by whoever finds it."""
-    message = "the gateway that wrote this stream died before it was finished"
-    problem = Problem(OwnerGone.code, sequence, OwnerGone.recoverable, "none", message)
-    end = StreamEnd(state=str(Outcome.FAILED), reason=OwnerGone.code, authority="none")
-    return Record("final", "", "", sequence, errors=[problem], final=end)

@@ -19,6 +19,7 @@ from granian.constants import Interfaces, Loops
 from lockgate.config import Settings, SettingsError, upstream_key
 from lockgate.errors import StoreError
 from lockgate.gateway.app import make_app
+from lockgate.gateway.providers import recording
 from lockgate.store.sqlite import SqliteLog
 
 #: Beyond the drain: what is left of a worker after that is ended by force.
@@ -69,6 +70,8 @@ def check(settings: Settings) -> None:
     """
     check_address(settings)
     upstream_key(settings.upstream)
+    if settings.upstream.replay is not None:
+        recording(settings.upstream.replay)
     if settings.store.kind == "sqlite":
         try:
             asyncio.run(_open_and_shut(SqliteLog(settings.store.path)))

@@ -15,12 +15,14 @@ from typing import Any, Final
 
 import msgspec
 
-from lockgate.errors import Busy, Cancelled, Forbidden, OwnerGone, StoreError, StreamClosed
+from lockgate.errors import Abandoned, Busy, Cancelled, Forbidden, OwnerGone, StoreError, StreamClosed
+from lockgate.gateway.ending import owner_gone_record
 from lockgate.gateway.helper import Helper
 from lockgate.gateway.meta import StreamMeta, decode_meta, encode_meta
 from lockgate.gateway.plan import Plan
-from lockgate.gateway.pump import Pump, owner_gone_record
+from lockgate.gateway.pump import Pump
 from lockgate.observe.metrics import Meters
+from lockgate.protocol.breaker import Breakers, State
 from lockgate.protocol.envelope import Record, StreamEnd, decode_record, encode_record
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import Head, StreamLog
@@ -55,6 +57,8 @@ class Streams:
         meters: Meters,
         *,
         max_open: int,
+        breakers: Breakers | None = None,
+        abandon_after_s: float | None = None,
         trace: Callable[[str, Plan], Callable[[str, bytes], None] | None] = lambda stream_id, plan: None,
         ended: Callable[[str], None] = lambda stream_id: None,
         retain_s: float = 86_400.0,
@@ -64,6 +68,10 @@ class Streams:
         self._provider = provider
         self._meters = meters
         self._max_open = max_open
+        self._breakers = breakers or Breakers()
+        self._meters.watch_breakers(self._count_breakers)
+        self._abandon_after_s = abandon_after_s
+        self._abandoning: dict[str, asyncio.TimerHandle] = {}
         self._trace = trace
         self._ended = ended
         self._retain_s = retain_s
@@ -156,7 +164,15 @@ class Streams:
         epoch = await self._log.create(stream_id, encode_meta(meta), owner=self.owner)
         trace = self._trace(stream_id, plan)
         pump = Pump(
-            stream_id, plan, self._provider, self._log, self._meters, epoch=epoch, helper=self.helper, trace=trace
+            stream_id,
+            plan,
+            self._provider,
+            self._log,
+            self._meters,
+            epoch=epoch,
+            helper=self.helper,
+            breakers=self._breakers,
+            trace=trace,
         )
         self._meters.stream_opened()
         task = asyncio.create_task(self._run(pump), name=f"pump {stream_id}")
@@ -171,6 +187,7 @@ class Streams:
             _log.exception("stream %s: cannot be written any more", pump.stream_id)
         finally:
             self._pumps.pop(pump.stream_id, None)
+            self.reader_came(pump.stream_id)  # nothing is left to abandon
             if pump.failure is not None:
                 _log.warning("stream %s: %s: %s", pump.stream_id, pump.failure.code, pump.failure.message)
             self._ended(pump.stream_id)
@@ -191,6 +208,38 @@ class Streams:
         found[0].interrupt(Cancelled)
         done, _ = await asyncio.wait([found[1]], timeout=_END_S)
         return bool(done)
+
+    # -- readers, as far as generations depend on them -----------------------------------------------------------
+
+    def reader_came(self, stream_id: str) -> None:
+        """Somebody reads: the stream is not abandoned."""
+        handle = self._abandoning.pop(stream_id, None)
+        if handle is not None:
+            handle.cancel()
+
+    def readers_left(self, stream_id: str) -> None:
+        """The last reader left: unless one comes back in time, the generation is cancelled, if the settings say so."""
+        found = self._pumps.get(stream_id)
+        if found is not None and self._abandon_after_s is not None:
+            loop = asyncio.get_running_loop()
+            self.reader_came(stream_id)
+            self._abandoning[stream_id] = loop.call_later(self._abandon_after_s, found[0].interrupt, Abandoned)
+
+    # -- circuit breakers --------------------------------------------------------------------------------------
+
+    def _count_breakers(self, state: str) -> int:
+        return sum(one == state for _, _, one in self._breakers.states(time.monotonic()))
+
+    def breakers_told(self) -> list[dict[str, Any]]:
+        """Those that are not closed, as JSON values; a hundred at most."""
+        now_s = time.monotonic()
+        found = [
+            {"provider": provider, "model": model, "state": str(state)}
+            | {"retry_in_s": round(self._breakers.of(provider, model).retry_in_s(now_s), 3)}
+            for provider, model, state in self._breakers.states(now_s)
+            if state is not State.CLOSED
+        ]
+        return found[:100]
 
     async def check_token(self, stream_id: str, token: str) -> None:
         """Raises ``Forbidden`` unless the token is the one that came with the stream's creation."""

@@ -5,7 +5,9 @@ A group that is switched off costs one test per call and leaves its metrics at z
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -56,9 +58,9 @@ class Meters:
         self.all.append(Metric(f"lockgate_{name}_total", "counter", labels, group, text))
         return Counter(f"lockgate_{name}", text, labels, registry=self._registry)
 
-    def _gauge(self, group: str, name: str, text: str) -> Gauge:
-        self.all.append(Metric(f"lockgate_{name}", "gauge", (), group, text))
-        return Gauge(f"lockgate_{name}", text, registry=self._registry)
+    def _gauge(self, group: str, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+        self.all.append(Metric(f"lockgate_{name}", "gauge", labels, group, text))
+        return Gauge(f"lockgate_{name}", text, labels, registry=self._registry)
 
     def _histogram(
         self,
@@ -188,6 +190,21 @@ class Meters:
         self._reconnects = self._counter(
             "connectionHealth", "reconnects", "Readers that came back with an offset, to go on."
         )
+        self._attempts = self._counter(
+            "connectionHealth",
+            "attempts",
+            "Attempts to generate, by step of the ladder and result.",
+            ("step", "result"),
+        )
+        self._stopped = self._counter(
+            "connectionHealth",
+            "upstream_stopped",
+            "Connections to upstream that were closed before their end, by reason.",
+            ("reason",),
+        )
+        self._breakers = self._gauge(
+            "connectionHealth", "breakers", "Circuit breakers that are not closed, by state.", ("state",)
+        )
         self._distance = self._histogram(
             "connectionHealth",
             "resume_distance_records",
@@ -233,6 +250,22 @@ class Meters:
         if self._groups.connection_health:
             self._streams.dec()
             self._ended.labels(outcome).inc()
+
+    def attempt_ended(self, step: str, result: str) -> None:
+        """An attempt to generate is over: which step of the ladder it was, and ``ok`` or the class of its failure."""
+        if self._groups.connection_health:
+            self._attempts.labels(step, result).inc()
+
+    def upstream_stopped(self, reason: str) -> None:
+        """The connection to upstream was closed before its end."""
+        if self._groups.connection_health:
+            self._stopped.labels(reason).inc()
+
+    def watch_breakers(self, count: Callable[[str], int]) -> None:
+        """Ask ``count`` for the number of circuit breakers in a state, whenever somebody looks."""
+        if self._groups.connection_health:
+            for state in ("open", "half_open"):
+                self._breakers.labels(state).set_function(partial(count, state))
 
     def exposition(self) -> bytes:
         """Everything, as ``/metrics`` shows it."""

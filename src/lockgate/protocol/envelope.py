@@ -57,6 +57,55 @@ class ChannelEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_call_id: str | None = None
 
 
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One attempt to generate: ``data`` of the note with which a further one begins, and a row of the final record.
+
+    Attributes:
+        number: From 1.
+        step: ``first``, ``retry`` (the same request, nothing was released), a rung of the ladder (``prefill``,
+            ``tail``, ``residual``, ``regenerate``), or ``restart`` (what was released does not count any more).
+        model: Which model was asked.
+        at: The seam: released bytes, of all channels, after which it goes on.
+        reason: Class of the failure that made it necessary; empty for the first.
+        wait_s: Back-off before it, in seconds.
+        result: ``ok``, or the class of its own failure; empty while it runs.
+        message: What went wrong with it.
+        released_bytes: Text that it brought.
+        skipped_bytes: Echo and preface that were taken off its answer.
+        tokens: Completion tokens; estimated from the text where upstream did not say.
+        is_estimate: Whether they are.
+    """
+
+    number: int
+    step: str
+    model: str
+    at: int = 0
+    reason: str = ""
+    wait_s: float = 0.0
+    result: str = ""
+    message: str = ""
+    released_bytes: int = 0
+    skipped_bytes: int = 0
+    tokens: int = 0
+    is_estimate: bool = False
+
+
+class Stopped(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What closing the upstream connection early was worth.
+
+    Attributes:
+        tokens_spent: Completion tokens until then.
+        is_estimate: Whether they are estimated from the text.
+        tokens_saved_at_most: What the request's own limit would still have allowed; None where it has none.
+        billing: ``stops`` with the connection, ``continues`` at this provider, or ``unknown``.
+    """
+
+    tokens_spent: int
+    is_estimate: bool
+    billing: Literal["stops", "continues", "unknown"]
+    tokens_saved_at_most: int | None = None
+
+
 class StreamEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     """Body of the ``final`` record: what became of the stream.
 
@@ -68,8 +117,10 @@ class StreamEnd(msgspec.Struct, frozen=True, omit_defaults=True):
             ``none`` (nothing was proven), ``passthrough`` (there is no schema).
         finish_reason: Upstream's word, the last that came.
         model, provider, upstream_id: Who answered, as upstream says.
-        usage: Upstream's usage object, as it came.
+        usage: Upstream's usage object, as it came; of several attempts, with its numbers summed.
         channels: Outcome and sizes by channel.
+        attempts: All attempts, where there was more than one.
+        stopped: Where the upstream connection was closed before its end.
     """
 
     state: str
@@ -81,6 +132,8 @@ class StreamEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     upstream_id: str | None = None
     usage: dict[str, Any] | None = None
     channels: dict[str, ChannelEnd] = {}
+    attempts: list[Attempt] = []
+    stopped: Stopped | None = None
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -102,6 +155,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         held_bytes: Bytes that had come from upstream and were not released when this was written.
         pushed: What a producer pushed, where ``text`` is not just that: nobody else has what is still held of it.
         errors: What went wrong at this point.
+        attempt: Of the note with which a further attempt begins.
         final: Only of kind ``final``.
         read_s: When its last byte was read from upstream, in seconds since 1970, for measuring latency; 0 if unknown.
     """
@@ -118,6 +172,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     held_bytes: int = 0
     pushed: str = ""
     errors: list[Problem] = []
+    attempt: Attempt | None = None
     final: StreamEnd | None = None
     read_s: float = 0.0
 
@@ -170,7 +225,7 @@ def envelope(record: Record, texts: Sequence[str] = ()) -> bytes:
     if is_delta:
         data: list[Any] = list(texts) or [record.text]
     else:
-        data = [record.final] if record.final is not None else []
+        data = [one for one in (record.final, record.attempt) if one is not None]
     # A count is known once the stream is over; the final record carries the sum over all channels.
     total = sum(end.chunks for end in record.final.channels.values()) if record.final is not None else 0
     at = record.start_byte if is_delta else None

@@ -8,7 +8,7 @@ about JSON documents; it never raises for what upstream did: the last event of e
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -75,6 +75,8 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
         status: HTTP status of the answer or the numeric code of the error object, if any.
         recoverable: Whether trying again can help.
         retry_after_s: What the provider asked to wait.
+        kind: The provider's own word for it (``error_type``, ``type`` or a ``code`` that is a word); for
+            ``upstream_timed_out`` which timer ran out: ``bytes`` or ``content``.
     """
 
     code: str
@@ -82,6 +84,7 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     status: int | None = None
     recoverable: bool = False
     retry_after_s: float | None = None
+    kind: str | None = None
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
@@ -94,21 +97,37 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
 UpstreamEvent: TypeAlias = Delta | ToolStarted | Reasoned | Refused | Finished | Told | Failed | Ended
 
 
+class Generation(Protocol):
+    """One request and its answer: a context manager over the lists of events.
+
+    Leaving it closes the upstream connection, at once and whatever state it is in: that is how a generation is
+    cancelled.
+    """
+
+    async def __aenter__(self) -> AsyncIterator[list[UpstreamEvent]]: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> object: ...
+
+    def abort(self) -> None:
+        """Close the upstream connection now, also while nobody reads; after that the iterator is at its end."""
+        ...
+
+
 class Provider(Protocol):
     """One upstream API dialect."""
 
     #: Name for metrics and records, for example ``openrouter``.
     name: str
+    #: Whether upstream itself falls back along ``models``; else the field is not sent.
+    routes_models: bool
 
-    def open(self, body: Mapping[str, Any]) -> AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]]:
-        """Start one generation.
+    def open(self, body: Mapping[str, Any]) -> Generation:
+        """Start one generation; nothing is sent before the iterator is first asked.
 
         Args:
             body: A chat-completions request body. The provider sets ``stream`` itself and passes the rest on.
-
-        Returns:
-            A context manager over the lists of events. Leaving it closes the upstream connection, at once and
-            whatever state it is in: that is how a generation is cancelled.
         """
         ...
 

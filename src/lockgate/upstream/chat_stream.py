@@ -574,6 +574,7 @@ class ChatStreamDecoder:
 # -- error objects -------------------------------------------------------------------------------------------------
 
 _MAX_MESSAGE_CHARS: Final = 500
+_MAX_KIND_CHARS: Final = 60
 _RETRY_STATUSES: Final = frozenset({408, 425, 429})
 # Words of OpenRouter's ``error_type`` and of the ``type`` that others send; a status beside them is less exact.
 _RETRY_TYPES: Final = frozenset({"timeout", "provider_unavailable", "provider_overloaded", "rate_limit_exceeded"})
@@ -642,7 +643,17 @@ def failure(
         status=status,
         recoverable=_is_recoverable(status, kinds, availability.get("retryable")),
         retry_after_s=retry_after_s,
+        kind=_kind_of(fields, metadata),
     )
+
+
+def _kind_of(fields: dict[str, Any], metadata: dict[str, Any]) -> str | None:
+    """The most exact word that the error has for itself."""
+    if "flagged_input" in metadata or "patterns" in metadata:  # moderation and guardrail say it by these alone
+        return "content_policy_violation"
+    names = (metadata.get("error_type"), fields.get("error_type"), fields.get("code"), fields.get("type"))
+    words = [name for name in names if isinstance(name, str) and not name.isdecimal()]
+    return words[0][:_MAX_KIND_CHARS] if words else None
 
 
 def error_of(body: object) -> object:

@@ -74,7 +74,9 @@ class OpenAIChatProvider:
         self.name = name
         self._url = f"{base_url.rstrip('/')}/chat/completions"
         # OpenRouter always tells the usage and ignores the option; the others must be asked.
-        self._asks_usage = not f".{parts.hostname}".endswith(".openrouter.ai")
+        is_openrouter = f".{parts.hostname}".endswith(".openrouter.ai")
+        self._asks_usage = not is_openrouter
+        self.routes_models = is_openrouter
         self._api_key = api_key
         self._connect_s = connect_s
         self._idle_bytes_s = idle_bytes_s
@@ -85,7 +87,7 @@ class OpenAIChatProvider:
         self._generations: set[_Generation] = set()
         self._is_closed = False
 
-    def open(self, body: Mapping[str, Any]) -> AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]]:
+    def open(self, body: Mapping[str, Any]) -> _Generation:
         """Start one generation; see :class:`lockgate.upstream.base.Provider`.
 
         Raises:
@@ -172,6 +174,10 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._provider._generations.discard(self)
+        self.abort()
+
+    def abort(self) -> None:
+        """Close the connection now; see :class:`lockgate.upstream.base.Generation`."""
         self._is_ended = True
         self._close_connection()
 
@@ -201,7 +207,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         except aiohttp.ConnectionTimeoutError:
             return self._break("upstream_unreachable", f"no connection within {self._provider._connect_s:g} s")
         except TimeoutError:
-            return self._break("upstream_timed_out", "no answer: the connection was silent for too long")
+            return self._break("upstream_timed_out", "no answer: the connection was silent for too long", "bytes")
         except aiohttp.ClientConnectorError as error:
             return self._break("upstream_unreachable", f"no connection: {error}")
         except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
@@ -310,7 +316,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         what, limit_s = (
             ("content", self._provider._idle_content_s) if is_content else ("bytes", self._provider._idle_bytes_s)
         )
-        return self._break("upstream_timed_out", f"no {what} for {limit_s:g} s")
+        return self._break("upstream_timed_out", f"no {what} for {limit_s:g} s", what)
 
     # -- ends ------------------------------------------------------------------------------------------------------
 
@@ -322,11 +328,11 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         content._exception = None
         return self._decoder.feed(content.read_nowait())
 
-    def _break(self, code: str, message: str) -> list[UpstreamEvent]:
+    def _break(self, code: str, message: str, kind: str | None = None) -> list[UpstreamEvent]:
         """End by a failure of the transport. After [DONE] or an error there is nothing left that could be lost."""
         if self._decoder.is_over:
             return self._end(self._decoder.close(How.CLEAN if self._decoder.has_done else How.BROKEN))
-        failed = Failed(code, plain_message(message, self._provider._api_key), recoverable=True)
+        failed = Failed(code, plain_message(message, self._provider._api_key), recoverable=True, kind=kind)
         return self._end([failed, *self._decoder.close(How.BROKEN)])
 
     def _end(self, events: list[UpstreamEvent]) -> list[UpstreamEvent]:

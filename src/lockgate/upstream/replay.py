@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from types import TracebackType
 from typing import Any
 
 from lockgate.protocol.sse import DEFAULT_MAX_EVENT_BYTES
@@ -33,19 +33,15 @@ class ReplayProvider:
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
     ) -> None:
         self.name = name
+        self.routes_models = True
         self._pieces = (recording,) if isinstance(recording, bytes) else tuple(recording)
         self._gap_s = 1 / chunks_per_s if chunks_per_s else None
         self._sleep = sleep
         self._max_event_bytes = max_event_bytes
 
-    @asynccontextmanager
-    async def open(self, body: Mapping[str, Any]) -> AsyncGenerator[AsyncIterator[list[UpstreamEvent]], None]:
+    def open(self, body: Mapping[str, Any]) -> _Playing:
         """Play the recording from its start, whatever ``body`` asks for."""
-        events = self._play()
-        try:
-            yield events
-        finally:
-            await events.aclose()
+        return _Playing(self._play())
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -58,3 +54,31 @@ class ReplayProvider:
             if events := decoder.feed(piece):
                 yield events
         yield decoder.close()
+
+
+class _Playing:
+    """One generation: the recording from its start."""
+
+    def __init__(self, events: AsyncGenerator[list[UpstreamEvent], None]) -> None:
+        self._events = events
+        self._is_aborted = False
+
+    async def __aenter__(self) -> AsyncIterator[list[UpstreamEvent]]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._events.aclose()
+
+    def __aiter__(self) -> AsyncIterator[list[UpstreamEvent]]:
+        return self
+
+    async def __anext__(self) -> list[UpstreamEvent]:
+        if self._is_aborted:
+            raise StopAsyncIteration
+        return await anext(self._events)
+
+    def abort(self) -> None:
+        """There is no connection; just play no more."""
+        self._is_aborted = True

@@ -1,0 +1,206 @@
+"""The circuit breaker of one provider's model: stop asking who does not answer, find out soon when he does again.
+
+Sans-I/O: time comes in as ``now_s``. The table below is all there is to the state::
+
+    state      | success            | failure                       | time
+    closed     | counters go down   | thresholds reached -> open    | -
+    open       | (late: ignored)    | (late: ignored)               | open_s over -> half_open
+    half_open  | -> closed          | -> open, for twice as long    | a probe that never reports is forgotten
+
+The first text of a probe closes it, too, so that nobody waits for the probe's last byte; if it then breaks off, that
+is a failure like any other.
+
+While half open at most ``probes`` attempts are out at once; a result counts only if it belongs to the present state:
+an attempt that began before the breaker opened can neither close it nor keep it open.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a breaker stands."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When a breaker opens, and for how long.
+
+    Attributes:
+        consecutive: Failures in a row that open it.
+        rate: Share of failures among the last ``window`` attempts that opens it, if there were ``window`` at all.
+        window: Attempts that the rate looks back on.
+        chunk_failures: Attempts in a row that came, but broke the schema or had chunks dropped.
+        open_s: How long it stays open the first time, in seconds; it doubles with every failed probe.
+        max_open_s: Longest time it stays open.
+        probes: Attempts that may be out at once while half open.
+        probe_s: A probe that has not reported for so long is forgotten.
+    """
+
+    consecutive: int = 5
+    rate: float = 0.5
+    window: int = 20
+    chunk_failures: int = 10
+    open_s: float = 10.0
+    max_open_s: float = 300.0
+    probes: int = 1
+    probe_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to make one attempt; hand it back with ``succeeded``, ``failed``, ``chunk_failed`` or ``dropped``."""
+
+    number: int
+    term: int
+    is_probe: bool
+
+
+class Breaker:
+    """The breaker of one (provider, model)."""
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        self._thresholds = thresholds
+        self._state = State.CLOSED
+        self._term = 0  # grows with every change of state: permits of older terms do not count
+        self._open_until_s = 0.0
+        self._open_s = thresholds.open_s
+        self._numbers = 0
+        self._probes: dict[int, float] = {}  # when each probe that is out began
+        self._failures_in_a_row = 0
+        self._chunk_failures = 0
+        self._recent: deque[bool] = deque(maxlen=thresholds.window)
+        self.openings = 0
+
+    def state(self, now_s: float) -> State:
+        """The state at this moment: an open breaker becomes half open by itself."""
+        if self._state is State.OPEN and now_s >= self._open_until_s:
+            self._enter(State.HALF_OPEN)
+        return self._state
+
+    def retry_in_s(self, now_s: float) -> float:
+        """Seconds until an attempt may be allowed again; 0 unless it is open."""
+        return max(0.0, self._open_until_s - now_s) if self.state(now_s) is State.OPEN else 0.0
+
+    def acquire(self, now_s: float) -> Permit | None:
+        """Leave for one attempt; None if this provider is not to be asked now."""
+        state = self.state(now_s)
+        if state is State.OPEN:
+            return None
+        self._numbers += 1
+        permit = Permit(self._numbers, self._term, state is State.HALF_OPEN)
+        if permit.is_probe:
+            overdue = [number for number, since in self._probes.items() if now_s - since >= self._thresholds.probe_s]
+            for number in overdue:
+                del self._probes[number]
+            if len(self._probes) >= self._thresholds.probes:
+                return None
+            self._probes[permit.number] = now_s
+        return permit
+
+    def answered(self, permit: Permit, now_s: float) -> Permit:
+        """The first text came. A probe has shown then what it was sent for; how it ends is told later.
+
+        Returns:
+            The permit to report that with.
+        """
+        if not self._counts(permit, now_s) or self._state is not State.HALF_OPEN:
+            return permit
+        self._enter(State.CLOSED)
+        return Permit(permit.number, self._term, False)
+
+    def succeeded(self, permit: Permit, now_s: float) -> None:
+        """It answered well."""
+        if not self._counts(permit, now_s):
+            return
+        if self._state is State.HALF_OPEN:
+            self._enter(State.CLOSED)
+        self._open_s = self._thresholds.open_s
+        self._failures_in_a_row = self._chunk_failures = 0
+        self._recent.append(True)
+
+    def failed(self, permit: Permit, now_s: float) -> None:
+        """It did not answer, or broke off."""
+        if not self._counts(permit, now_s):
+            return
+        self._failures_in_a_row += 1
+        self._recent.append(False)
+        limits = self._thresholds
+        is_bad_rate = len(self._recent) == limits.window and self._recent.count(False) >= limits.rate * limits.window
+        if self._state is State.HALF_OPEN or self._failures_in_a_row >= limits.consecutive or is_bad_rate:
+            self._open(now_s)
+
+    def chunk_failed(self, permit: Permit, now_s: float) -> None:
+        """It answers, but what it says is wrong: repeated, that is as bad as silence."""
+        if not self._counts(permit, now_s):
+            return
+        if self._state is State.HALF_OPEN:  # it is back; whether its text is any better will show
+            self._enter(State.CLOSED)
+        self._failures_in_a_row = 0
+        self._recent.append(True)
+        self._chunk_failures += 1
+        if self._chunk_failures >= self._thresholds.chunk_failures:
+            self._open(now_s)
+
+    def dropped(self, permit: Permit, now_s: float) -> None:
+        """It was cancelled before anybody could tell."""
+        self._counts(permit, now_s)
+
+    def _counts(self, permit: Permit, now_s: float) -> bool:
+        self.state(now_s)
+        self._probes.pop(permit.number, None)
+        return permit.term == self._term
+
+    def _open(self, now_s: float) -> None:
+        limits = self._thresholds
+        if self._state is State.HALF_OPEN:
+            self._open_s = min(limits.max_open_s, self._open_s * 2)
+        self._open_until_s = now_s + self._open_s
+        self.openings += 1
+        self._enter(State.OPEN)
+
+    def _enter(self, state: State) -> None:
+        self._state = state
+        self._term += 1
+        self._probes.clear()
+        self._failures_in_a_row = self._chunk_failures = 0
+        self._recent.clear()
+
+
+class Breakers:
+    """The breakers of one node, one for each (provider, model) that was asked lately.
+
+    Args:
+        max_models: Names of models come from callers, so the least recently used breakers are let go beyond this.
+    """
+
+    def __init__(self, thresholds: Thresholds | None = None, *, max_models: int = 1024) -> None:
+        self._thresholds = thresholds or Thresholds()
+        self._max_models = max_models
+        self._breakers: OrderedDict[tuple[str, str], Breaker] = OrderedDict()
+
+    def of(self, provider: str, model: str) -> Breaker:
+        """The breaker of one model; a new one is closed."""
+        key = provider, model
+        breaker = self._breakers.get(key)
+        if breaker is None:
+            breaker = self._breakers[key] = Breaker(self._thresholds)
+            if len(self._breakers) > self._max_models:
+                self._breakers.popitem(last=False)
+        self._breakers.move_to_end(key)
+        return breaker
+
+    def states(self, now_s: float) -> Iterator[tuple[str, str, State]]:
+        """(provider, model, state) of each that is not plainly closed."""
+        for (provider, model), breaker in list(self._breakers.items()):
+            state = breaker.state(now_s)
+            if state is not State.CLOSED or breaker.openings:
+                yield provider, model, state

@@ -1,0 +1,167 @@
+"""What can go wrong with an attempt to generate, as one table: whether trying again can help, and where.
+
+A class is found from the facts of the attempt by :func:`failure_class`; everything that follows from it (retry, another
+model, the circuit breaker) stands in :data:`RULES`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+from lockgate.protocol.lifecycle import Ended, Finish
+
+
+class FailureClass(StrEnum):
+    """Kinds of failure, by what can be done about them."""
+
+    REFUSED = "refused"
+    UNSUITED = "unsuited"
+    UNAVAILABLE = "unavailable"
+    BROKEN = "broken"
+    STALLED_BYTES = "stalled_bytes"
+    STALLED_CONTENT = "stalled_content"
+    TRUNCATED = "truncated"
+    POLICY = "policy"
+    VIOLATION = "violation"
+    UNJOINED = "unjoined"
+
+
+#: Groups of classes that a caller can switch retries on for (``retry.on``).
+Occasion = Literal["failure", "stall", "length", "violation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What follows from a class of failure.
+
+    Attributes:
+        occasion: The group that ``retry.on`` must name; None: never retried.
+        may_change_model: Whether the next model of the request's list may be asked instead.
+        breaker: What the circuit breaker learns: ``failure``, ``chunk`` (the provider answers, but what it says is
+            wrong), ``success`` (it works), or ``none``.
+        means: For people.
+    """
+
+    occasion: Occasion | None
+    may_change_model: bool
+    breaker: Literal["failure", "chunk", "success", "none"]
+    means: str
+
+
+RULES: Final[dict[FailureClass, Rule]] = {
+    FailureClass.REFUSED: Rule(
+        None, False, "none", "The request, its key or its credit is at fault (400, 401, 402, 403, 413, 422): asking "
+        "again cannot help."
+    ),
+    FailureClass.UNSUITED: Rule(
+        None, True, "none", "This model cannot do it (404, context too long): never asked again, but another model of "
+        "the request's list may be."
+    ),
+    FailureClass.UNAVAILABLE: Rule(
+        "failure", True, "failure", "Nothing came: no connection, 408, 425, 429, 5xx, an overloaded provider, an error "
+        "object or an end before the first byte."
+    ),
+    FailureClass.BROKEN: Rule(
+        "failure", True, "failure", "It failed, or ended, in the middle of the text."
+    ),
+    FailureClass.STALLED_BYTES: Rule(
+        "stall", True, "failure", "No byte for upstream.idle_bytes_s."
+    ),
+    FailureClass.STALLED_CONTENT: Rule(
+        "stall", True, "failure", "Bytes (comments), but no content or reasoning for upstream.idle_content_s."
+    ),
+    FailureClass.TRUNCATED: Rule(
+        "length", False, "success", "The model reached its token limit (finish_reason length)."
+    ),
+    FailureClass.POLICY: Rule(
+        None, False, "success", "The model refused, or a filter stopped it."
+    ),
+    FailureClass.VIOLATION: Rule(
+        "violation", True, "chunk", "The text broke the schema, and recovery did not get past it."
+    ),
+    FailureClass.UNJOINED: Rule(
+        "failure", True, "none", "An answer that was to continue released text does not fit it: the next rung."
+    ),
+}  # fmt: skip
+
+#: Words of ``error_type`` and of other providers' ``type`` and ``code`` that say: this was about what was asked for.
+_POLICY_KINDS: Final = frozenset({"content_policy_violation", "refusal", "content_filter", "content_policy"})
+#: Statuses that stay what they are in the middle of a stream: key, credit, permission.
+_REFUSALS: Final = frozenset({401, 402, 403})
+#: Words that say: another model could do it.
+_MODEL_KINDS: Final = frozenset(
+    {
+        "context_length_exceeded",
+        "max_tokens_exceeded",
+        "model_decommissioned",
+        "model_not_found",
+        "not_found",
+        "not_found_error",
+        "token_limit_exceeded",
+        "too_many_prompt_tokens",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error that came, or a connection that failed, as far as its class depends on it.
+
+    Attributes:
+        code: A code of ``lockgate.errors``.
+        status: HTTP status, of the answer or inside the error object.
+        kind: The provider's own word; for ``upstream_timed_out`` which timer ran out: ``bytes`` or ``content``.
+        recoverable: Whether trying again can help, as status and words say.
+    """
+
+    code: str
+    status: int | None = None
+    kind: str | None = None
+    recoverable: bool = False
+
+
+def failure_class(
+    *,
+    gate_state: str,
+    finish: Finish,
+    failure: Failure | None,
+    has_refusal: bool,
+    ended: Ended,
+    has_text: bool,
+) -> FailureClass | None:
+    """Class of what went wrong with one attempt; None if nothing did, or if we ended it ourselves.
+
+    Args:
+        gate_state: Worst state that its gates have when they are closed; ``incomplete`` if there was no text at all.
+        finish: The last finish reason, folded.
+        failure: The first error, if one came.
+        has_refusal: Whether a refusal came.
+        ended: How the connection ended.
+        has_text: Whether any text came in this attempt.
+    """
+    if ended is Ended.CANCELLED:
+        return None
+    if has_refusal or finish is Finish.FILTERED or (failure is not None and failure.kind in _POLICY_KINDS):
+        return FailureClass.POLICY
+    if gate_state == "halted":
+        return FailureClass.VIOLATION
+    if finish is Finish.LENGTH:  # before errors: a recorded stream reached its limit and then called that an error
+        return FailureClass.TRUNCATED
+    if failure is not None:
+        return _class_of_error(failure, has_text)
+    if finish is Finish.ERROR or ended is not Ended.CLEAN or gate_state != "complete":
+        return FailureClass.BROKEN if has_text else FailureClass.UNAVAILABLE
+    return None
+
+
+def _class_of_error(failure: Failure, has_text: bool) -> FailureClass:
+    if failure.code == "upstream_timed_out":
+        return FailureClass.STALLED_CONTENT if failure.kind == "content" else FailureClass.STALLED_BYTES
+    if has_text and failure.code == "upstream_failed" and failure.status not in _REFUSALS:
+        return FailureClass.BROKEN  # the request was good enough for the text that came
+    if not failure.recoverable:
+        is_about_model = failure.status == 404 or failure.kind in _MODEL_KINDS
+        return FailureClass.UNSUITED if is_about_model else FailureClass.REFUSED
+    return FailureClass.BROKEN if has_text else FailureClass.UNAVAILABLE

@@ -1,0 +1,29 @@
+"""The whole fault matrix, tests/gateway/fault_matrix.toml: 3,000 runs and more over documents of more than 50 kB."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.gateway.matrix import MATRIX, Result, cells, run_all, table
+
+RESULTS: list[Result] = []
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("fault", MATRIX["faults"])
+def test_fault(fault: str) -> None:
+    results = asyncio.run(run_all(list(cells(MATRIX["runs_per_cell"], faults=[fault])), MATRIX["size_bytes"]))
+    RESULTS.extend(results)
+    print(f"\n{fault}\n{table(results)}")
+    assert [result for result in results if result.wrong] == []
+
+
+@pytest.mark.acceptance
+def test_all_together() -> None:
+    """The sum, and what was left out."""
+    print("\nall faults\n" + table(RESULTS))
+    left_out = [mode for mode in MATRIX["recovery"] if mode != "halt"]
+    print(f"left out: recovery {', '.join(left_out)}, which this version does not have")
+    assert len(RESULTS) >= 3000
