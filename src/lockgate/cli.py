@@ -257,7 +257,11 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="lockgate-demo-") as folder, _simulator() as sim_url:
         flags = {
             "server": {"host": host, "port": port, "drain_s": 2},
-            "upstream": {"base_url": sim_url, "name": "simulator"},
+            "upstream": {
+                "base_url": sim_url,
+                "name": "simulator",
+                "capabilities": [{"pattern": "sim/*", "prefill": "plain", "tail": "between"}],
+            },
             "store": {"path": str(Path(folder) / "demo.db")},
             "playground": {"keep_upstream": True},
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
@@ -155,13 +156,16 @@ async def told(
     breakers: Breakers | None = None,
     meters: Meters | None = None,
     during: Callable[[Pump], Any] | None = None,
+    rng: Callable[[], float] = random.random,
 ) -> Story:
     """Run a pump to its end; ``during`` is awaited beside it."""
     log = MemoryLog()
     await log.open()
     try:
         epoch = await log.create("s", b"", owner="test")
-        pump = Pump("s", plan, provider, log, meters or Meters(), epoch=epoch, helper=Helper(), breakers=breakers)
+        pump = Pump(
+            "s", plan, provider, log, meters or Meters(), epoch=epoch, helper=Helper(), breakers=breakers, rng=rng
+        )
         running = asyncio.create_task(pump.run())
         if during is not None:
             await during(pump)

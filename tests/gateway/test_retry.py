@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 import pytest
 
+from lockgate.errors import Abandoned, Cancelled, DeadlinePassed, LockgateError, OwnerGone
+from lockgate.gate.events import Release
+from lockgate.gateway.channels import Channel
 from lockgate.gateway.ladder.options import Capability, Retry
+from lockgate.gateway.pump import Pump
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.backoff import Policy
 from lockgate.protocol.breaker import Breakers, State, Thresholds
 from lockgate.upstream import base as up
-from tests.gateway.pumping import QUICK, Scripted, Story, broken, clean, plan, refused, tell, text
+from tests.gateway.pumping import QUICK, Scripted, Story, broken, clean, plan, refused, tell, text, told
 
 SCHEMA = {
     "type": "object",
@@ -167,6 +173,22 @@ def test_down_the_ladder_to_the_end() -> None:
     assert {one.result for one in story.end.attempts[1:]} == {"unjoined"}
 
 
+def test_a_rung_that_the_provider_refuses_is_passed_over() -> None:
+    """Anthropic's newer models answer a prefill with 400: that is about the prefill, not about the request."""
+    provider = first_then(broken(HALF), refused(400), clean(WHOLE[41:]))
+    story = tell(plan(SCHEMA), provider)
+    assert (story.steps, story.end.state, story.content) == (["prefill", "tail"], "complete", WHOLE)
+    assert story.end.attempts[1].result == "unjoined"
+
+
+def test_remarks_inside_an_open_string_are_not_taken_for_text() -> None:
+    """A model that ignores the prefill answers in prose: inside a string that would be valid for ever."""
+    retry = Retry(QUICK, rungs=("prefill",), capabilities=(Capability("m", prefill="plain"),))
+    prose = "Of course! What would you like me to do with this text? " * 60
+    story = tell(plan(SCHEMA, retry), first_then(broken('{"name": "Ada Lov'), clean(prose)))
+    assert (story.end.state, story.content) == ("failed", '{"name": "Ada Lov')
+
+
 def test_a_restart_only_where_the_caller_allowed_it() -> None:
     other = WHOLE.replace("Ada", "Eda")
     retry = Retry(QUICK, rungs=("regenerate",))
@@ -241,6 +263,17 @@ def test_usage_is_summed_and_each_attempt_has_its_own() -> None:
         "completion_tokens_details": {"reasoning_tokens": 2},
     }
     assert [(one.tokens, one.is_estimate) for one in story.end.attempts] == [(7, False), (5, False)]
+
+
+def test_an_error_after_text_is_no_refusal_of_the_request() -> None:
+    """Groq says tool_use_failed with 400 in the middle of a stream; the request had been good enough to begin."""
+    failed: dict[str, Any] = {"code": "upstream_failed", "message": "tool_use_failed", "status": 400}
+    failed["recoverable"] = False
+    story = tell(plan(SCHEMA), first_then(broken(HALF, **failed), clean(WHOLE[41:])))
+    assert (story.end.state, story.begun[0].reason) == ("complete", "broken")
+    failed["status"] = 402
+    story = tell(plan(SCHEMA), first_then(broken(HALF, **failed), clean(WHOLE[41:])))
+    assert (story.end.state, story.steps) == ("failed", [])
 
 
 # -- tool calls ----------------------------------------------------------------------------------------------------
@@ -414,6 +447,64 @@ def test_no_further_attempt_after_the_deadline() -> None:
     provider = first_then(refused(503, retry_after_s=1.0), clean(WHOLE))
     story = tell(plan(SCHEMA, Retry(policy)), provider)
     assert (len(provider.bodies), story.end.reason) == (1, "upstream_refused")
+
+
+@pytest.mark.parametrize("why", [Cancelled, Abandoned, DeadlinePassed, OwnerGone])
+@pytest.mark.parametrize("turns", [0, 50], ids=["while the note is written", "while it waits"])
+def test_who_stops_a_stream_need_not_wait_for_its_back_off(why: type[LockgateError], turns: int) -> None:
+    """An hour of Retry-After, and somebody stops it: it ends at once, and the text stays."""
+
+    async def run() -> Story:
+        is_decided = asyncio.Event()
+
+        def dice() -> float:
+            is_decided.set()
+            return 0.5
+
+        async def stop(pump: Pump) -> None:
+            await is_decided.wait()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            pump.interrupt(why)
+
+        policy = Policy(max_attempts=3, base_s=1.0, cap_s=7200.0, deadline_s=7200.0)
+        return await told(plan(SCHEMA, Retry(policy)), provider, during=stop, rng=dice)
+
+    busy: dict[str, Any] = {"code": "upstream_failed", "message": "busy", "retry_after_s": 3600.0}
+    provider = first_then(broken(HALF, **busy), clean(WHOLE))
+    story = asyncio.run(run())
+    assert (story.content, story.end.reason, len(provider.bodies)) == (HALF, why.code, 1)
+    assert story.end.attempts[-1].result == "cancelled"
+
+
+def test_the_deadline_ends_a_stream_that_would_go_on() -> None:
+    """Whatever it is doing then: here it writes for ever."""
+    provider = Scripted(lambda _body, _number: repeat(up.Reasoned(0, b"hm, ")))
+    policy = Policy(max_attempts=0, deadline_s=0.05)
+    story = tell(plan(SCHEMA, Retry(policy)), provider)
+    assert (story.end.state, story.end.reason) == ("failed", "deadline_passed")
+    assert provider.aborted == 1
+
+
+def test_a_gate_that_holds_back_released_text_does_not_release_it_twice() -> None:
+    """Recovery may hold what an earlier gate let go; that it decides otherwise is noticed, too."""
+
+    async def rejoined(release: Release) -> Channel:
+        channel = Channel("content", plan(SCHEMA, lockgate={"release": release}), Meters())
+        await channel.rejoin(HALF.encode(), None)
+        return channel
+
+    async def run() -> None:
+        channel = await rejoined("document")  # it holds everything, so all of it comes again
+        records = channel.feed(WHOLE[41:].encode(), 1.0)
+        assert "".join(record.text for record in records) == WHOLE[41:]
+        assert channel.unjoined == ""
+        torn = await rejoined("document")
+        torn._again = b"something else"
+        assert torn.feed(WHOLE[41:].encode(), 1.0) == []
+        assert "decided otherwise" in torn.unjoined
+
+    asyncio.run(run())
 
 
 def test_messages_are_the_callers_own_and_grow_by_nothing_else() -> None:

@@ -386,7 +386,7 @@ def test_an_event_over_the_limit() -> None:
     failed, ended = played(streaming(text("x" * 5000)), max_event_bytes=4096)
     assert isinstance(failed, Failed)
     assert failed.code == "upstream_garbled"
-    assert ended == Ended(How.SILENT)
+    assert ended == Ended(How.BROKEN)
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------

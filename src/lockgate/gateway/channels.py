@@ -53,6 +53,8 @@ class Channel:
         self._plan = plan
         self._gate = plan.gate_of(self.schema, is_tool=self.is_tool)
         self._join: Join | None = None
+        self._again = b""  # text that a rebuilt gate will release once more
+        self._is_torn = False
         self._schema_id = self.schema.id if self.schema is not None else ""
         self._tool = tool
         self._call_id = call_id
@@ -118,6 +120,8 @@ class Channel:
     @property
     def unjoined(self) -> str:
         """Why the answer of this attempt does not continue the text; empty if it does, or if nothing is to be."""
+        if self._is_torn:
+            return "the rebuilt gate decided otherwise about text that was released"
         return self._join.refused if self._join is not None else ""
 
     @property
@@ -133,8 +137,9 @@ class Channel:
             await asyncio.sleep(0)
         if isinstance(gate, HaltGate) and gate.deferred is not None:
             gate.settle(None)  # it was released, so the authority had nothing against it
-        assert gate.released_bytes == len(released), "a gate releases again what was released"
         self._gate, self._join = gate, join
+        # What a gate that recovers holds back until it has seen more; it was released already.
+        self._again, self._is_torn = released[gate.released_bytes :], False
         self.violation = ""
         self._hold(gate.held_bytes)
 
@@ -246,7 +251,7 @@ class Channel:
         for event in events:
             match event:
                 case Released(data=data):
-                    text.append(data)
+                    text.append(self._only_new(data) if self._again else data)
                 case Element():
                     elements.append(event)
                 case Violated():
@@ -257,9 +262,18 @@ class Channel:
                 case Completed():
                     self._judged("")  # the final record says so, once the whole stream is over
         self._hold(self._gate.held_bytes if self._gate.state == "open" else 0)
-        if text or elements:
+        if any(text) or elements:
             records.insert(0, self._delta(b"".join(text), elements, read_s))
         return records
+
+    def _only_new(self, data: bytes) -> bytes:
+        """Without what was released before the gate was rebuilt; nothing at all if it is not the same."""
+        count = min(len(data), len(self._again))
+        if self._is_torn or data[:count] != self._again[:count]:
+            self._is_torn = True
+            return b""
+        self._again = self._again[count:]
+        return data[count:]
 
     def _judged(self, code: str) -> None:
         if not self._is_told:

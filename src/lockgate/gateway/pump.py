@@ -170,10 +170,11 @@ class Pump:
             asked, reason = await self._go_on(failed), failed
             if isinstance(asked, Stop):
                 return
-            await self._interruptible(asyncio.sleep(asked.wait_s))
+            if self._interruption is None:  # it may have come while the note was written
+                await self._interruptible(asyncio.sleep(asked.wait_s))
             if self._interruption is not None:
                 self._begin(asked, reason, None)
-                self._run.ended = Ended.CANCELLED
+                self._run.ended, self._run.result = Ended.CANCELLED, "cancelled"
                 return
 
     def _begin(self, asked: Next, reason: str, permit: Permit | None) -> Run:

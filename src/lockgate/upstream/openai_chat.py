@@ -302,6 +302,9 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         if not data:
             return self._end(self._decoder.close())
         events = self._decoder.feed(data)
+        if any(type(event) is Failed and event.code == "upstream_garbled" for event in events):
+            # Not an error that upstream told of, after which usage may follow: it goes on writing what nobody can use.
+            return self._end(events + self._decoder.close(How.BROKEN))
         if any(type(event) is not Told for event in events):
             self._without_content_s = 0.0
         else:

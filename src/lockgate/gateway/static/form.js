@@ -95,7 +95,8 @@ export class Form {
       model,
       messages: [{ role: "user", content: `Write this document as JSON: ${title}.` }],
       response_format: jsonSchema(name, schema),
-      sim: fault === null ? sim : { ...sim, fault, at_bytes: input("at").valueAsNumber },
+      // Once, so that one sees the stream go on; each run is an answer of its own.
+      sim: fault === null ? sim : { ...sim, fault, at_bytes: input("at").valueAsNumber, fault_attempts: 1, key: crypto.randomUUID?.() ?? `${Date.now()}` },
       lockgate: { keep_upstream: true },
     };
   }
