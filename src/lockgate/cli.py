@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -244,34 +244,76 @@ def sim(
         raise fail(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
 
 
+#: What a demo knows of its upstream. A small model breaks its schema again and again, which is what it is there for.
+_SIM: Final = {"name": "simulator", "capabilities": [{"pattern": "sim/*", "prefill": "plain", "tail": "between"}]}
+_LLAMA: Final = {"name": "llama.cpp", "breaker": {"chunk_failures": 1_000_000}}
+
+
+@app.command()
+def llama(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8702,
+    weights: Annotated[Path | None, typer.Option(help="GGUF file; without one, SmolLM2 135M.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads that compute.")] = 2,
+    slots: Annotated[int, typer.Option(min=1, help="Generations at a time.")] = 2,
+    with_parent: Annotated[bool, typer.Option(hidden=True, help="End when standard input ends.")] = False,
+) -> None:
+    """Run a small real model on this machine, with llama.cpp: an OpenAI-compatible API."""
+    from lockgate.llama import LlamaOptions, ModelMissing, run
+
+    # llama.cpp waits for open generations where it is asked to end; nobody does here.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGINT, lambda *_: os._exit(0))
+    if with_parent:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    try:
+        run(LlamaOptions(host=host, port=port, weights=weights, threads=threads, slots=slots))
+    except ModelMissing as error:
+        raise fail(str(error)) from None
+
+
 @app.command()
 def demo(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="TCP port of the gateway and the playground.")] = 8700,
+    llm: Annotated[bool, typer.Option("--llm", help="A small real model instead of the simulator.")] = False,
+    weights: Annotated[Path | None, typer.Option(help="With --llm: another GGUF file than SmolLM2 135M.")] = None,
 ) -> None:
     """Gateway, simulator and playground in one go: no key, no network."""
     from lockgate.config import SettingsError, load
     from lockgate.gateway.serve import check_address
     from lockgate.gateway.serve import serve as run
+    from lockgate.llama import MODEL
 
-    with tempfile.TemporaryDirectory(prefix="lockgate-demo-") as folder, _simulator() as sim_url:
-        flags = {
+    if weights is not None and not llm:
+        raise fail("--weights goes with --llm")
+    upstream = _llama(weights) if llm else _child("sim")
+    with tempfile.TemporaryDirectory(prefix="lockgate-demo-") as folder, upstream as url:
+        flags: dict[str, Any] = {
             "server": {"host": host, "port": port, "drain_s": 2},
-            "upstream": {
-                "base_url": sim_url,
-                "name": "simulator",
-                "capabilities": [{"pattern": "sim/*", "prefill": "plain", "tail": "between"}],
-            },
+            "upstream": {"base_url": url, **(_LLAMA if llm else _SIM)},
             "store": {"path": str(Path(folder) / "demo.db")},
-            "playground": {"keep_upstream": True},
+            "playground": {"keep_upstream": True} | ({"model": weights.stem if weights else MODEL} if llm else {}),
         }
         try:
             settings = load(None, flags)
             check_address(settings)
-            print(f"playground  http://{host}:{port}/\nsimulator   {sim_url}\nCtrl-C ends both.", flush=True)
+            print(f"playground  http://{host}:{port}/", flush=True)
+            print(f"{'llama.cpp  ' if llm else 'simulator  '} {url}\nCtrl-C ends both.", flush=True)
             run(settings)
         except SettingsError as error:
             raise fail(str(error)) from None
+
+
+def _llama(weights: Path | None) -> contextlib.AbstractContextManager[str]:
+    """llama.cpp as a process of its own; what is missing is said before anything starts."""
+    from lockgate.llama import ModelMissing, check, find_weights
+
+    try:
+        check()
+        return _child("llama", "--weights", str(weights or find_weights()))
+    except ModelMissing as error:
+        raise fail(str(error)) from None
 
 
 def _end_with_stdin() -> None:
@@ -282,20 +324,20 @@ def _end_with_stdin() -> None:
 
 
 @contextlib.contextmanager
-def _simulator() -> Iterator[str]:
-    """The simulator as a process of its own; it is ended with the block."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "lockgate", "sim", "--port", "0", "--with-parent"],
+def _child(command: str, *arguments: str) -> Iterator[str]:
+    """An upstream as a process of its own, which is ended with the block; its base URL."""
+    child = subprocess.Popen(  # noqa: S603  (ourselves)
+        [sys.executable, "-m", "lockgate", command, "--port", "0", "--with-parent", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # Ctrl-C is for the gateway, which ends the simulator when it is done
+        start_new_session=True,  # Ctrl-C is for the gateway, which ends its upstream when it is done
     )
     try:
         assert child.stdout is not None
         line = child.stdout.readline().strip()
         if not line.startswith("http"):
-            raise fail("the simulator did not start; run `lockgate sim` to see why")
+            raise fail(f"the upstream did not start; run `lockgate {command}` to see why")
         yield f"{line.rstrip('/')}/v1"
     finally:
         assert child.stdin is not None

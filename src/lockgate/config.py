@@ -162,6 +162,7 @@ class Playground(_Section):
     enabled: bool = Field(True, description="Serve the playground at /.")
     # What upstream sent is shown beside what was released; that copy is not judged, so it is for demos only.
     keep_upstream: bool = Field(False, description="Let callers keep a copy of what upstream sent, in memory.")
+    model: str = Field("", description="Model that the page's form begins with, where upstream is not the simulator.")
 
 
 class Retry(_Section):

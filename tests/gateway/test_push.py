@@ -121,6 +121,8 @@ async def _put(node: Node, session: aiohttp.ClientSession) -> None:
         ({**options, "Lockgate-Options": "{"}, 400, b"Lockgate-Options: is not JSON"),
         ({**options, "Lockgate-Options": '{"schema": {"type": "strin"}}'}, 400, b"lockgate.schema"),
         ({**options, "Stream-TTL": "01"}, 400, b"Stream-TTL"),
+        ({**options, "Stream-TTL": "0"}, 400, b"Stream-TTL: 0 seconds"),
+        ({**options, "Stream-Expires-At": "2001-01-01T00:00:00Z"}, 400, b"is over; send a time to come"),
         ({**options, "Stream-Forked-From": "/v1/stream/x"}, 501, b"forks"),
     ]
     for headers, status, words in rows:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from types import FrameType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -224,15 +225,23 @@ class Gateway:
             return await writing.delete(stream_id, request)
 
     def _add_playground(self, api: FastAPI) -> None:
-        base = self.settings.upstream.base_url
-        catalogue = f"{base}/sim/documents" if self.settings.playground.keep_upstream else None
+        base, page = self.settings.upstream.base_url, self.settings.playground
+        catalogue = f"{base}/sim/documents" if page.keep_upstream and not page.model else None
         copies = Reading(self.copies.log, self.settings.delivery, self.readers, self.meters)
 
         @api.get("/playground/api/upstream/{stream_id}", include_in_schema=False)
         async def upstream(stream_id: str, request: Request) -> Response:
             return await copies.get(stream_id, request)
 
-        api.include_router(playground_routes(self.readers, catalogue_url=catalogue))
+        api.include_router(
+            playground_routes(
+                self.readers,
+                catalogue_url=catalogue,
+                model=page.model,
+                keeps_upstream=page.keep_upstream,
+                is_here=urlsplit(base).hostname in ("127.0.0.1", "::1", "localhost"),
+            )
+        )
 
     def _add_watch(self, api: FastAPI) -> None:
         @api.get("/healthz")

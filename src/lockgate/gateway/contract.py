@@ -118,7 +118,7 @@ _STREAM: Final[_Json] = {
                 "headers": _said("Stream-Next-Offset", "Stream-Up-To-Date", "Stream-Closed", "Stream-State", "ETag"),
                 "content": {
                     "application/json": {"schema": {"type": "array", "items": True}},
-                    "text/event-stream": {"schema": {"type": "string"}},
+                    "text/event-stream": {"itemSchema": _ref("Event")},
                     "text/plain": {"schema": {"type": "string"}},
                     "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
                 },
@@ -149,7 +149,7 @@ _STREAM: Final[_Json] = {
         "summary": "Create a stream that producers push to.",
         "parameters": [
             _header("Lockgate-Options", {"type": "string"}, "JSON: the lockgate section of a request, with a schema."),
-            _header("Stream-TTL", {"type": "integer", "minimum": 0}, "Seconds it lives after it was last used."),
+            _header("Stream-TTL", {"type": "integer", "minimum": 1}, "Seconds it lives after it was last used."),
             _header("Stream-Expires-At", {"type": "string", "format": "date-time"}, "When it ends; or Stream-TTL."),
             _WRITE_HEADERS[0],
         ],
@@ -159,6 +159,7 @@ _STREAM: Final[_Json] = {
             "201": {"description": "Created.", "headers": _said("Location", "Stream-Next-Offset", "Stream-Closed")},
             **_BAD,
             "403": _error("Streams without a schema are not taken (delivery.raw_streams), or not from that origin."),
+            "404": _error("It was over as soon as it was made: its lifetime is that short."),
             "409": _error("It exists, and not as asked for."),
             "413": _error("The body is larger than delivery.max_push_bytes."),
             "422": _error("The first text cannot become a document of the schema."),
@@ -207,6 +208,20 @@ _STREAM: Final[_Json] = {
     },
 }
 
+_BEARER: Final = "Bearer {$response.body#/token}"
+#: What can be done with a stream that was just created.
+_LINKS: Final[_Json] = {
+    operation: {"operationId": operation, "parameters": {"stream_id": "$response.body#/id"} | more}
+    for operation, more in {
+        "readStream": {},
+        "headStream": {},
+        "streamStatus": {},
+        "push": {"header.Authorization": _BEARER},
+        "cancelStream": {"header.Authorization": _BEARER},
+        "deleteStream": {"header.Authorization": _BEARER},
+    }.items()
+}
+
 _CREATE: Final[_Json] = {
     "post": {
         "operationId": "createStream",
@@ -217,6 +232,7 @@ _CREATE: Final[_Json] = {
                 "description": "The stream, and where everything about it is.",
                 "headers": _said("Location"),
                 "content": _json(_ref("CreatedStream")),
+                "links": _LINKS,
             },
             **_BAD,
             "403": _error("The page's origin is not listed in server.cors_origins."),
@@ -352,6 +368,17 @@ _SCHEMAS: Final[_Json] = {
             "errors": {"type": "array", "items": _ref("Problem")},
         },
         "required": ["meta", "data"],
+    },
+    "Event": {
+        "type": "object",
+        "description": "One server-sent event. data: envelopes; control: where one is, and whether the stream is over; "
+        "without a name (events=plain): one envelope.",
+        "properties": {
+            "event": {"enum": ["data", "control"]},
+            "id": {**_OFFSET, "description": "Send it back as Last-Event-ID, or as offset."},
+            "data": {"type": "string", "contentMediaType": "application/json"},
+        },
+        "required": ["id", "data"],
     },
     "CreateStream": {
         "type": "object",

@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Re
 from lockgate.delivery.readers import Readers
 from lockgate.errors import BadRequest, StreamUnknown
 from lockgate.gateway.meta import StreamMeta, encode_meta
+from lockgate.gateway.prompts import prompts
 from lockgate.store.base import StreamLog
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -94,11 +95,16 @@ class UpstreamCopies:
         del self._open[stream_id]
 
 
-def playground_routes(readers: Readers, *, catalogue_url: str | None) -> APIRouter:
+def playground_routes(
+    readers: Readers, *, catalogue_url: str | None, model: str = "", keeps_upstream: bool = False, is_here: bool = False
+) -> APIRouter:
     """Routes under ``/playground``, and ``/``, which leads there.
 
     Args:
         catalogue_url: Where the simulator lists its documents; None when upstream is not the simulator.
+        model: What the form begins with, where there is no simulator.
+        keeps_upstream: Whether a copy of what upstream sends may be asked for.
+        is_here: Whether the model runs on this machine, so that asking it costs nothing.
     """
     routes = APIRouter(include_in_schema=False)
 
@@ -126,6 +132,12 @@ def playground_routes(readers: Readers, *, catalogue_url: str | None) -> APIRout
             return JSONResponse({"error": {"code": "bad_request", "message": message}}, status_code=404)
         faults = [{"name": name, "title": title, "description": text} for name, title, text in FAULTS]
         return JSONResponse({"documents": documents, "faults": faults})
+
+    @routes.get("/playground/api/prompts")
+    async def ready() -> Response:
+        return JSONResponse(
+            {"model": model, "keeps_upstream": keeps_upstream, "is_here": is_here, "prompts": prompts()}
+        )
 
     @routes.post("/playground/api/drop")
     async def drop(request: Request) -> Response:

@@ -10,7 +10,7 @@ import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -248,6 +248,8 @@ def _lifetime(headers: Mapping[str, str]) -> Lifetime:
     if ttl is not None:
         if not _TTL.fullmatch(ttl):
             raise BadRequest(f"Stream-TTL: {ttl[:20]!r} must be whole seconds, without sign or leading zeros")
+        if ttl == "0":
+            raise BadRequest("Stream-TTL: 0 seconds is over before it begins; send 1 or more")
         return Lifetime(ttl_s=float(ttl))
     if expires_at is not None:
         try:
@@ -256,6 +258,8 @@ def _lifetime(headers: Mapping[str, str]) -> Lifetime:
             when = None
         if when is None or when.tzinfo is None or "T" not in expires_at.upper():
             raise BadRequest(f"Stream-Expires-At: {expires_at[:40]!r} must be a date and time as RFC 3339 has them")
+        if when <= datetime.now(UTC):
+            raise BadRequest(f"Stream-Expires-At: {expires_at[:40]!r} is over; send a time to come")
         return Lifetime(expires_s=when.timestamp())
     return Lifetime()
 

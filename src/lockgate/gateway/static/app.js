@@ -5,7 +5,7 @@
 //   #document            <select> of the catalogue's documents, by name     #seed #size #rate #at   number inputs
 //   #generate            starts a stream without a fault                    [data-fault="<name>"]   starts one with it
 //   #drop #cancel        act on the running stream, disabled otherwise      #problem                why a call failed, role=alert
-//   #model #prompt #schema   shown instead where there is no catalogue
+//   #example #model #prompt #one-shot #schema #bound #free-seed #max-tokens   shown instead where there is no catalogue
 //   #state               badge; data-state = idle | open | complete | incomplete | halted | failed | refused | cancelled
 //   #reason              the state in one sentence
 //   #connection          data-connection = none | connecting | live | dropped | closed | lost
@@ -26,10 +26,11 @@
 import { Form } from "./form.js";
 import { Run } from "./run.js";
 import { byId } from "./stage.js";
-import { cancelStream, createStream, dropReaders, loadCatalogue, WireError } from "./wire.js";
+import { cancelStream, createStream, dropReaders, loadCatalogue, loadPrompts, WireError } from "./wire.js";
 
 /** @typedef {import("./wire.js").Catalogue} Catalogue */
 /** @typedef {import("./wire.js").Created} Created */
+/** @typedef {import("./wire.js").Prompts} Prompts */
 
 const NARROW = "(max-width: 60rem)";
 
@@ -95,8 +96,14 @@ function describeError(error) {
 async function begin() {
   /** @type {Catalogue | null} */
   let catalogue = null;
-  await attempt(async () => (catalogue = await loadCatalogue()));
-  form = new Form(catalogue, generate);
+  /** @type {Prompts | null} */
+  let prompts = null;
+  await attempt(async () => {
+    catalogue = await loadCatalogue();
+    if (catalogue === null) prompts = await loadPrompts();
+  });
+  if (catalogue === null && prompts === null) return; // and the page says why
+  form = new Form(catalogue, prompts, generate);
   const asked = new URLSearchParams(location.search);
   form.set(asked);
   byId("drop").addEventListener("click", () => actOn(dropReaders));

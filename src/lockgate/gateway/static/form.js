@@ -1,12 +1,12 @@
 // The controls: which document and how, or, without the simulator, which model, prompt and schema.
 
-import { byId } from "./stage.js";
+import { FreeForm } from "./free.js";
+import { byId, input } from "./stage.js";
+import { jsonSchema } from "./wire.js";
 
 /** @typedef {import("./wire.js").Catalogue} Catalogue */
 /** @typedef {import("./wire.js").CatalogueDocument} CatalogueDocument */
-
-/** @param {string} id */
-const input = (id) => /** @type {HTMLInputElement} */ (byId(id));
+/** @typedef {import("./wire.js").Prompts} Prompts */
 
 /** A fault strikes early enough to be waited for, and inside of short documents, too. */
 const FAULT_BYTE = 3_000;
@@ -22,20 +22,23 @@ const LINKED = new Map([
 
 export class Form {
   #catalogue;
+  /** @type {FreeForm | null} */
+  #free = null;
   #picker = /** @type {HTMLSelectElement} */ (byId("document"));
 
   /**
-   * @param {Catalogue | null} catalogue
+   * @param {Catalogue | null} catalogue  null where upstream is not the simulator
+   * @param {Prompts | null} prompts  what is offered then
    * @param {(fault: string | null) => void} generate
    */
-  constructor(catalogue, generate) {
+  constructor(catalogue, prompts, generate) {
     this.#catalogue = catalogue;
     byId("demo").hidden = catalogue === null;
     byId("faults").hidden = catalogue === null;
     byId("free").hidden = catalogue !== null;
-    byId("drop").hidden = catalogue === null;
+    byId("drop").hidden = catalogue === null && !prompts?.keeps_upstream;
     if (catalogue !== null) this.#fill(catalogue, generate);
-    else byId("model-note").textContent = "The prompt goes to the model through this gateway and may cost money.";
+    else if (prompts !== null) this.#free = new FreeForm(prompts);
     byId("controls").addEventListener("submit", (event) => {
       event.preventDefault();
       generate(null);
@@ -84,7 +87,7 @@ export class Form {
    * @throws {SyntaxError} the schema typed in is not JSON
    */
   body(fault) {
-    return this.#catalogue === null ? freeBody() : this.#demoBody(fault);
+    return this.#free === null ? this.#demoBody(fault) : this.#free.body();
   }
 
   /** @param {string | null} fault */
@@ -139,22 +142,6 @@ export class Form {
     return documents.find(({ name }) => name === this.#picker.value) ?? documents[0];
   }
 }
-
-function freeBody() {
-  const text = input("schema").value.trim();
-  const format = text === "" ? {} : { response_format: jsonSchema("document", JSON.parse(text)) };
-  return { model: input("model").value.trim(), messages: [{ role: "user", content: input("prompt").value }], ...format };
-}
-
-/**
- * @param {string} name
- * @param {unknown} schema
- */
-const jsonSchema = (name, schema) => ({
-  type: "json_schema",
-  // Providers take only these characters, and 64 of them.
-  json_schema: { name: name.replaceAll(/[^A-Za-z0-9_-]/g, "_").slice(0, 64), strict: true, schema },
-});
 
 /**
  * @param {string} tag

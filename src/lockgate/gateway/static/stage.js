@@ -22,6 +22,9 @@ const HIDDEN_BEAT_MS = 500;
 /** @param {string} id */
 export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
+/** @param {string} id */
+export const input = (id) => /** @type {HTMLInputElement} */ (byId(id));
+
 export class Stage {
   /** The end of the stream; null until it came. */
   end = /** @type {StreamEnd | null} */ (null);

@@ -63,6 +63,9 @@
 /** @typedef {{name: string, title: string, description: string}} Fault */
 /** @typedef {{documents: CatalogueDocument[], faults: Fault[], model_note?: string}} Catalogue */
 
+/** @typedef {{title: string, asked: string, answered: string, prompt: string, schema: unknown}} Prompt */
+/** @typedef {{model: string, keeps_upstream: boolean, is_here: boolean, prompts: Prompt[]}} Prompts */
+
 /** An answer other than the one asked for. */
 export class WireError extends Error {
   /**
@@ -85,6 +88,26 @@ export async function loadCatalogue() {
   if (answer.status === 404) return null;
   return read(answer);
 }
+
+/**
+ * What to ask a real model for.
+ *
+ * @returns {Promise<Prompts>}
+ */
+export const loadPrompts = async () =>
+  read(await call("/playground/api/prompts", { headers: { Accept: "application/json" } }));
+
+/**
+ * A `response_format` that names a schema.
+ *
+ * @param {string} name
+ * @param {unknown} schema
+ */
+export const jsonSchema = (name, schema) => ({
+  type: "json_schema",
+  // Providers take only these characters, and 64 of them.
+  json_schema: { name: name.replaceAll(/[^A-Za-z0-9_-]/g, "_").slice(0, 64), strict: true, schema },
+});
 
 /**
  * @param {object} body  a chat-completions body

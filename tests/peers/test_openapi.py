@@ -1,0 +1,77 @@
+"""schemathesis asks the gateway all that /openapi.json allows, and more: no 5xx, nothing that is not documented."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockgate.sim.server import SimOptions, serve
+from tests.conftest import missing
+from tests.gateway.nodes import Node, running
+from tests.peers.node import HERE
+
+PATIENCE_S = 280.0
+OPERATIONS = 10
+#: Limits are not what is asked about here: an answer of 503 would be right, and would hide others.
+SETTINGS = {
+    "delivery__raw_streams": True,
+    "delivery__long_poll_s": 0.5,
+    "delivery__heartbeat_s": 1,
+    "server__max_open_streams": 100_000,
+    "server__max_readers": 100_000,
+}
+
+
+async def schemathesis(url: str, folder: Path) -> tuple[dict[str, Any], str]:
+    """Its report, and all that it printed."""
+    command = Path(sys.executable).parent / "schemathesis"
+    if not command.exists():
+        missing("schemathesis", "make peers installs it")
+    report = folder / "report.json"
+    arguments = ["--config-file", HERE / "schemathesis.toml", "--no-color", "run", f"{url}/openapi.json"]
+    process = await asyncio.create_subprocess_exec(
+        *map(str, [command, *arguments, "--report", "json", "--report-json-path", report]),
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert report.exists(), output.decode()
+    return json.loads(report.read_text(encoding="utf-8")), output.decode()
+
+
+@pytest.mark.peers
+@pytest.mark.timeout(300)
+def test_the_gateway_answers_as_its_document_says(tmp_path: Path) -> None:
+    """Every operation, examples, borders, 25 seeded requests each, and sequences along the links."""
+
+    async def run() -> tuple[dict[str, Any], str]:
+        async with (
+            serve(SimOptions(port=0, rate=0, size_bytes=2000)) as sim,
+            running(Node(tmp_path, f"{sim.url}/v1", **SETTINGS)) as gateway,
+        ):
+            return await schemathesis(gateway.url, tmp_path)
+
+    report, output = asyncio.run(run())
+    rows = report["valid_rates"]
+    print("\noperation: requests accepted, without that stream, in conflict, rejected")
+    for operation, phases in sorted(rows.items()):
+        kinds = ("accepted", "unreachable", "conflicts", "rejected")
+        print(f"  {operation:36}", *(f"{sum(phase[kind] for phase in phases.values()):4}" for kind in kinds))
+    print(f"  {report['test_cases']['generated']} requests")
+    assert report["failures"] == [], output
+    assert report["errors"] == [], output
+    assert (report["complete"], report["exit_code"]) == (True, 0), output
+    assert report["operations"]["tested"] == OPERATIONS
+    assert all(phase["status"] == "success" for phase in report["phases"].values()), output
