@@ -24,6 +24,8 @@ export class Channel {
   #boxes;
   #fresh = "";
   #hasDiverged = false;
+  /** Patches whose place was not drawn yet. @type {Problem[]} */
+  #patches = [];
 
   /**
    * @param {string} name
@@ -58,8 +60,11 @@ export class Channel {
 
   /** @param {Problem} problem */
   accuse(problem) {
-    if (problem.upstream_at !== undefined) this.held.accuse(problem.upstream_at);
-    if (!DIVERGING.has(problem.action)) return;
+    if (!DIVERGING.has(problem.action)) {
+      if (problem.upstream_at !== undefined) this.held.accuse(problem.upstream_at);
+      return;
+    }
+    if (problem.rule !== undefined) this.#patches.push(problem);
     this.#hasDiverged = true;
     this.held.raise(Infinity);
   }
@@ -78,6 +83,7 @@ export class Channel {
     this.held.draw();
     if (this.#fresh !== "") this.#released.write(this.#fresh);
     this.#fresh = "";
+    this.#patches = this.#patches.filter((patch) => !this.#released.mark(patch));
     this.#released.follow();
   }
 }

@@ -25,6 +25,7 @@ export class Form {
   /** @type {FreeForm | null} */
   #free = null;
   #picker = /** @type {HTMLSelectElement} */ (byId("document"));
+  #recovery = /** @type {HTMLSelectElement} */ (byId("recovery"));
 
   /**
    * @param {Catalogue | null} catalogue  null where upstream is not the simulator
@@ -60,6 +61,7 @@ export class Form {
     const wanted = asked.get("document");
     if (this.#catalogue.documents.some(({ name }) => name === wanted)) this.#picker.value = String(wanted);
     this.#choose();
+    if (["halt", "skip", "patch"].includes(asked.get("recovery") ?? "")) this.#recovery.value = String(asked.get("recovery"));
     for (const [name, id] of LINKED) {
       const value = Number(asked.get(name) ?? Number.NaN);
       if (Number.isFinite(value)) input(id).value = String(value);
@@ -76,6 +78,7 @@ export class Form {
     if (this.#catalogue === null) return "";
     asked.set("document", this.#picker.value);
     for (const [name, id] of LINKED) if (name !== "at" || fault !== null) asked.set(name, input(id).value);
+    if (this.#recovery.value !== "halt") asked.set("recovery", this.#recovery.value);
     if (fault !== null) asked.set("fault", fault);
     return `?${asked}`;
   }
@@ -87,7 +90,9 @@ export class Form {
    * @throws {SyntaxError} the schema typed in is not JSON
    */
   body(fault) {
-    return this.#free === null ? this.#demoBody(fault) : this.#free.body();
+    const body = this.#free === null ? this.#demoBody(fault) : this.#free.body();
+    const recovery = this.#recovery.value;
+    return { ...body, lockgate: { ...body.lockgate, recovery } };
   }
 
   /** @param {string | null} fault */

@@ -68,13 +68,17 @@ const isSame = (one, other) =>
   one.code === other.code && one.path === other.path && one.upstream_at === other.upstream_at && one.message === other.message;
 
 /** @param {Problem} problem */
-function facts({ path, schema_path, action }) {
+function facts({ path, schema_path, action, rule, removed, inserted }) {
   const line = text("p", "facts", "");
   if (path !== undefined) line.append(fact("path", path === "" ? "the whole document" : path));
   if (schema_path !== undefined) line.append(fact("schema", schema_path));
   if (action !== "none") line.append(fact("action", action));
+  if (rule !== undefined) line.append(fact("rule", rule), fact("change", `${shown(removed)} → ${shown(inserted)}`));
   return line;
 }
+
+/** @param {string} [text] */
+const shown = (text = "") => (text === "" ? "nothing" : text.length > 40 ? `${text.slice(0, 40)}…` : text);
 
 /**
  * @param {string} name

@@ -11,6 +11,10 @@
  * @property {string} [schema_path]
  * @property {number} [at]
  * @property {number} [upstream_at]
+ * @property {string} [rule]  id of the patch rule
+ * @property {string} [removed]  what upstream wrote and is not there
+ * @property {string} [inserted]  what stands at `at` instead
+ * @property {number} [upstream_end]  byte after a value that was skipped
  */
 
 /**
