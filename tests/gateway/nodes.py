@@ -308,6 +308,8 @@ class Reader:
                 text += one["data"]  # one string for each chunk
                 at += sum(len(piece.encode()) for piece in one["data"])
                 sequence += len(one["data"])
+            elif meta["kind"] == "note" and meta["channel"] == channel and one.get("errors"):
+                assert meta["sequence"] == sequence, "a note repeats the number that the next chunk would have"
         return "".join(text)
 
     @property

@@ -255,21 +255,32 @@ class Channel:
         )
 
     def _records(self, events: Iterable[object], read_s: float) -> list[Record]:
-        """What the log keeps of a gate's events: one record of the text, with the elements in it, and the errors."""
-        records: list[Record] = []
+        """What the log keeps of a gate's events: one record of the text, with the elements in it, then the errors."""
         text: list[bytes] = []
         elements: list[Element] = []
-        changes: list[Problem] = []  # what recovery did; it went on, so this is told apart from what ends a document
+        others: list[object] = []
         for event in events:
             match event:
                 case Released(data=data):
                     text.append(self._only_new(data) if self._again else data)
                 case Element():
                     elements.append(event)
+                case _:
+                    others.append(event)
+        self._hold(self._gate.held_bytes if self._gate.state == "open" else 0)
+        records = [self._delta(b"".join(text), elements, read_s)] if any(text) or elements else []
+        return records + self._notes(others)
+
+    def _notes(self, events: list[object]) -> list[Record]:
+        """Of what recovery did, which went on, one note; of what ends a document one of its own."""
+        changes: list[Problem] = []
+        notes: list[Record] = []
+        for event in events:
+            match event:
                 case Violated(action="patch" | "skip"):
                     changes.append(self._problem(event))
                 case Violated():
-                    records.append(self._note([self._problem(event)]))
+                    notes.append(self._note([self._problem(event)]))
                     self._judged(event.code)
                     if event.action == "halt":
                         self.violation = event.code
@@ -277,12 +288,7 @@ class Channel:
                     self._add_change(event, changes)
                 case Completed():
                     self._judged("")  # the final record says so, once the whole stream is over
-        self._hold(self._gate.held_bytes if self._gate.state == "open" else 0)
-        if changes:
-            records.insert(0, self._note(changes))
-        if any(text) or elements:
-            records.insert(0, self._delta(b"".join(text), elements, read_s))
-        return records
+        return [self._note(changes), *notes] if changes else notes
 
     def _add_change(self, event: Patched | Skipped, changes: list[Problem]) -> None:
         """Say what was done about a violation: with its entry, or where one patch made several changes, on its own."""

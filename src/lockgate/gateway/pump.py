@@ -371,7 +371,8 @@ class Pump:
         if any(channel.state == "halted" for channel in self._channels.values()):
             return "halted"
         written = [channel for channel in self._channels.values() if channel.is_tool or not channel.is_blank]
-        return "complete" if written and all(channel.is_whole(is_clean=is_clean) for channel in written) else "incomplete"
+        are_whole = all(channel.is_whole(is_clean=is_clean) for channel in written)
+        return "complete" if written and are_whole else "incomplete"
 
     def _report(self, run: Run, failed: FailureClass | None) -> None:
         if run.permit is None:
