@@ -63,7 +63,7 @@ class _Array:
 
 
 #: Where a judge stood between two tokens: what :meth:`Judge.rewind` needs to get back there. Depth, innermost container,
-#: its members seen or the index of its last element, its member in hand, rules and place of the value, element in hand.
+#: its members seen or the index of its last element, its member, rules and place of the value, element in hand.
 Stand = tuple[int, "_Object | _Array | None", int, str | None, Rules, Place, int]
 
 
