@@ -13,6 +13,7 @@ from lockgate.gate.compiled import Schema, compile
 from lockgate.gate.events import Completed, Element, Event, Expected, Patched, Released, Skipped, State, Violated
 from lockgate.gate.gate import Gate, passthrough
 from lockgate.gate.limits import Limits
+from lockgate.gate.recovery.repair import Repaired, repair
 
 __version__ = "0.1.0"
 
@@ -27,6 +28,7 @@ __all__ = [
     "Misuse",
     "Patched",
     "Released",
+    "Repaired",
     "Schema",
     "SchemaError",
     "Skipped",
@@ -35,4 +37,5 @@ __all__ = [
     "__version__",
     "compile",
     "passthrough",
+    "repair",
 ]

@@ -16,7 +16,18 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from lockgate import Completed, Limits, LockgateError, Released, SchemaError, Violated, __version__, compile
+from lockgate import (
+    Completed,
+    Limits,
+    LockgateError,
+    Misuse,
+    Patched,
+    Released,
+    SchemaError,
+    Violated,
+    __version__,
+    compile,
+)
 
 app = typer.Typer(
     name="lockgate",
@@ -125,6 +136,69 @@ def _report(as_json: bool) -> Iterator[Any]:
         yield report
     finally:
         report.close()
+
+
+# -- repair ----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def repair(
+    file: Annotated[str, typer.Argument(help="Text to repair; - reads standard input as it arrives.")] = "-",
+    schema: Annotated[
+        Path | None, typer.Option("--schema", "-s", help="JSON Schema file; without one, any JSON.")
+    ] = None,
+    lossy: Annotated[list[str] | None, typer.Option(help="A rule that loses something: clamp, round, cut.")] = None,
+    accept_truncated: Annotated[bool, typer.Option(help="A text that ended early, once closed, is complete.")] = False,
+    max_patches: Annotated[int, typer.Option(help="Violations that are patched at most.")] = 10_000,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error.")] = False,
+) -> None:
+    """Repair JSON while it arrives: the text goes out as soon as it is final, patches are told on standard error.
+
+    Exit 0: complete. 1: halted or incomplete. 2: bad usage or schema.
+    """
+    try:
+        compiled = compile(True if schema is None else schema.read_bytes())
+        gate = compiled.gate(
+            recovery="patch", lossy=lossy or (), accept_truncated=accept_truncated, max_patches=max_patches
+        )
+    except OSError as error:
+        raise fail(f"--schema {schema}: {error.strerror}") from None
+    except SchemaError as error:
+        raise fail(f"--schema {schema}: {error}") from None
+    except Misuse as error:
+        raise fail(str(error)) from None
+    with _source(file) as pieces:
+        try:
+            for piece in pieces:
+                _write(gate.feed(piece), quiet=quiet)
+                if gate.state == "halted":
+                    break
+            _write(gate.close(clean=True), quiet=quiet)
+        except OSError as error:
+            raise fail(f"{file}: {error.strerror}") from None
+    if not quiet and gate.state != "complete":
+        print(f"lockgate: {gate.state}", file=sys.stderr)
+    raise typer.Exit(0 if gate.state == "complete" else 1)
+
+
+def _write(events: list[Any], *, quiet: bool) -> None:
+    """Released text to standard output, what was done to it to standard error."""
+    out = sys.stdout.buffer
+    for event in events:
+        match event:
+            case Released(data=data):
+                out.write(data)
+            case Patched(rule=rule, at=at, removed=removed, inserted=inserted) if not quiet:
+                shown = f"{_clip(removed)!r} -> {_clip(inserted)!r}"
+                print(f"lockgate: {event.path or '/'} at {at}: {rule}: {shown}", file=sys.stderr)
+            case Violated(action=action, message=message, at=at) if not quiet and action in ("halt", "none"):
+                print(f"lockgate: at {at}: {message}", file=sys.stderr)
+    out.flush()
+
+
+def _clip(data: bytes) -> str:
+    text = data.decode("utf-8", "replace")
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 # -- serve -----------------------------------------------------------------------------------------------------------

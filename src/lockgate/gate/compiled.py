@@ -16,6 +16,7 @@ from lockgate.gate.gate import Gate, HaltGate
 from lockgate.gate.limits import Limits
 from lockgate.gate.lines import LinesGate
 from lockgate.gate.recovery.gate import RecoveringGate
+from lockgate.gate.recovery.lines import RecoveringLines
 from lockgate.gate.recovery.rules import rules_for
 from lockgate.gate.recovery.skip import SkipGate
 from lockgate.gate.schema.dialect import draft_of, names_known_dialect
@@ -88,8 +89,9 @@ class Schema:
         """A gate for one document.
 
         Args:
-            recovery: ``halt``: a violation ends the document, and what was released before it stays. ``patch``: the
-                text goes on otherwise, with the fewest changed bytes that take it past the violation.
+            recovery: ``halt``: a violation ends the document, and what was released before it stays. ``skip``: the
+                smallest value that holds it and may be missing is left out. ``patch``: the text goes on otherwise, with
+                the fewest changed bytes that take it past the violation.
             framing: ``json``: one JSON text; ``ndjson``: one a line, each judged by the schema.
             elements: JSON pointer to the array whose elements are handed out as ``Element`` events and then let go;
                 ``""`` for a root array.
@@ -112,35 +114,40 @@ class Schema:
             raise Misuse("max_patches must be at least 0 and max_held_bytes at least 1")
         if release not in ("prefix", "element", "document"):
             raise Misuse(f"release={release!r} is unknown; use 'prefix', 'element' or 'document'")
+        judged_by = self._places, self._authority, self.limits
+        rules = rules_for(lossy)
+
+        def patching(mode: Release, pointer: str | None = None) -> RecoveringGate:
+            return RecoveringGate(
+                *judged_by,
+                rules=rules,
+                elements=pointer,
+                release=mode,
+                max_patches=max_patches,
+                max_held_bytes=max_held_bytes,
+                accept_truncated=accept_truncated,
+            )
+
         if framing == "ndjson":
             if elements is not None:
                 raise Misuse("with framing='ndjson' the lines are the elements; leave elements out")
-            return LinesGate(self._places, self._authority, self.limits, release=release)
+            if recovery == "halt":
+                return LinesGate(self._places, self._authority, self.limits, release=release)
+            skips = recovery == "skip"
+            return RecoveringLines(
+                (lambda mode: HaltGate(*judged_by, release=mode)) if skips else patching,
+                skips=skips,
+                max_held_bytes=max_held_bytes,
+                release=release,
+            )
         if framing != "json":
             raise Misuse(f"framing={framing!r} is unknown; use 'json' or 'ndjson'")
         if release == "element" and elements is None:
             raise Misuse("release='element' needs elements, the JSON pointer to their array")
         if recovery == "skip":
-            return SkipGate(
-                self._places,
-                self._authority,
-                self.limits,
-                elements=elements,
-                release=release,
-                max_held_bytes=max_held_bytes,
-            )
+            return SkipGate(*judged_by, elements=elements, release=release, max_held_bytes=max_held_bytes)
         if recovery == "patch":
-            return RecoveringGate(
-                self._places,
-                self._authority,
-                self.limits,
-                rules=rules_for(lossy),
-                elements=elements,
-                release=release,
-                max_patches=max_patches,
-                max_held_bytes=max_held_bytes,
-                accept_truncated=accept_truncated,
-            )
+            return patching(release, elements)
         return HaltGate(self._places, self._authority, self.limits, elements=elements, release=release)
 
     def deferring_gate(self, over_bytes: int, *, release: Release = "prefix") -> HaltGate:

@@ -23,9 +23,9 @@ from lockgate.gate.events import Completed, Element, Event, Expected, Patched, R
 from lockgate.gate.gate import _Base, expected_of, pointer_tokens, violated
 from lockgate.gate.limits import Limits
 from lockgate.gate.recovery.edits import Edit, Hesitate, Reader
-from lockgate.gate.recovery.site import WHITE, Site
+from lockgate.gate.recovery.site import WHITE, Site, held_parts
 from lockgate.gate.recovery.tracked import NOWHERE, Reached, TrackedScanner
-from lockgate.gate.scan import Fault, character_start
+from lockgate.gate.scan import _LOW_U, _STRING, Fault, character_start
 from lockgate.gate.schema.judge import Judge
 from lockgate.gate.schema.numbers import NumberRun
 from lockgate.gate.schema.places import Place, Places
@@ -202,16 +202,20 @@ class RecoveringGate(_Base):
                     self._stumble(found)
                     self._run(events, is_end=False)
                     return events
-                at, upto = self._released, scanner.mark_at
-                if upto > scanner.base:
-                    upto = scanner.base if scanner.unit_at < 0 else scanner.unit_at
-                elif scanner.base - upto > self._max_held:
+                at, end = self._released, scanner.base
+                if _STRING <= scanner._state <= _LOW_U and not scanner._in_name and scanner.unit_at < 0:
+                    upto = end  # what held_from says, without the call
+                else:
+                    upto = scanner.held_from
+                if upto == end and end - at == len(data):
+                    self._released = end
+                    return [Released(data, at)] if data else []
+                if end - upto > self._max_held:
                     upto = self._forget()
                 if upto <= at:
                     return []
                 self._released = upto
-                whole = upto == scanner.base and upto - at == len(data)
-                return [Released(data if whole else bytes(self._text[at:upto]), at)]
+                return [Released(bytes(self._text[at:upto]), at)]
         if not self._takes(data):
             return []
         if len(data) > _SLICE:  # what a fault moves about stays small
@@ -326,9 +330,9 @@ class RecoveringGate(_Base):
     def _forget(self) -> int:
         """Give up what would have to be held for too long. Returns where the held text begins now."""
         scanner = self._scanner
-        while scanner.scanned - scanner.mark_at > self._max_held:
+        while scanner.scanned - scanner.held_from > self._max_held:
             scanner.forget()
-        return min(scanner.mark_at, scanner.scanned)
+        return scanner.held_from
 
     def _cut_text(self, at: int) -> bytes:
         """Take the text from a byte on back."""
@@ -360,11 +364,11 @@ class RecoveringGate(_Base):
     def _goes_back(self, fault: Fault, at: int) -> bool:
         """Go back to where an edit may begin; False where there is no such place."""
         scanner = self._scanner
-        if fault.code in FINAL or (scanner.mark_at == NOWHERE and not scanner.in_value_string):
+        if fault.code in FINAL:
             return False
-        if scanner.mark_at == NOWHERE:
+        if scanner.in_value_string and scanner.mark_at != at:
             return self._goes_back_into_string(fault, at)
-        if at - scanner.mark_at > self._max_held:
+        if at - scanner.mark_at > self._max_held or scanner.mark_at == NOWHERE:
             return False
         self._pending[:0] = self._cut_text(scanner.mark_at)
         scanner.rewind()
@@ -373,15 +377,27 @@ class RecoveringGate(_Base):
 
     def _goes_back_into_string(self, fault: Fault, at: int) -> bool:
         scanner = self._scanner
-        content = None
+        start, content = self._string_start(at), None
         if fault.code == "schema_violation":
-            start = scanner.string_at + 1
-            if at - start > _REHEARD or start < self._text_at:
+            if start < 0 or at - start > _REHEARD:
                 return False
-            content = bytes(self._text[start - self._text_at :])
+            content = bytes(self._text[start + 1 - self._text_at :])
             self.steps += len(content)
-        scanner.rewind_in_string(at, content)
+        scanner.rewind_in_string(at, start, content)
         return True
+
+    def _string_start(self, at: int) -> int:
+        """Byte of the open string's quote: the first thing behind the mark that is neither name, comma nor colon."""
+        scanner = self._scanner
+        start = scanner.string_mark
+        if start < self._text_at or at - start > _REHEARD + self._max_held:
+            return -1
+        held = bytes(self._text[start - self._text_at :])
+        if held[:1] == b'"' and start == scanner.string_at:
+            return start
+        parts = held_parts(held, len(held), has_quote=not scanner.is_between, has_number=scanner.has_number)
+        # Of name and string only the string may stand alone: then it was taken for a name.
+        return start + (parts.start if parts.colon >= 0 or parts.name < 0 else parts.name)
 
     def _describe(self, fault: Fault, at: int) -> Trouble:
         """What rules are told, noted before anything goes back."""
@@ -400,7 +416,8 @@ class RecoveringGate(_Base):
             "place": place,
             "rules": rules,
             "is_in_object": is_in_object,
-            "has_quote": scanner.mark_at != NOWHERE and not scanner.is_between,
+            "has_quote": scanner.mark_at != NOWHERE and not scanner.is_between and not scanner.in_value_string,
+            "has_number": scanner.has_number and not scanner.in_value_string,
             "member": judge.member,
             "seen": seen,
             "missing": tuple(name for name in rules.required if name not in seen) if rules and is_in_object else (),
@@ -659,8 +676,8 @@ class RecoveringGate(_Base):
         for element_at in (self._judge.element_at, self._scanner.mark_element_at):
             if self._hands_out and element_at >= 0:
                 keep_from = min(keep_from, element_at)
-        if self._scanner.in_value_string and self._released - self._scanner.string_at <= _REHEARD:
-            keep_from = min(keep_from, self._scanner.string_at)
+        if self._scanner.in_value_string and self._released - self._scanner.string_mark <= _REHEARD:
+            keep_from = min(keep_from, self._scanner.string_mark)
         if keep_from > self._text_at:
             del self._text[: keep_from - self._text_at]
             self._text_at = keep_from

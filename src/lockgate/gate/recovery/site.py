@@ -16,6 +16,7 @@ WHITE: Final = b" \t\n\r"
 _PARTS: Final = rb"""[ \t\n\r]*(?P<comma>,)?[ \t\n\r]*(?P<name>"(?:[^"\\]|\\.)*"?)?[ \t\n\r]*(?P<colon>:)?[ \t\n\r]*"""
 _HELD: Final = re.compile(_PARTS, re.DOTALL)
 _HELD_QUOTE: Final = re.compile(rb'(?P<quote>")' + _PARTS, re.DOTALL)
+_HELD_NUMBER: Final = re.compile(rb"-?[0-9][0-9.eE+-]*" + _PARTS, re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class Site:
         rules: Of the innermost container; None at the root.
         is_in_object: Whether that is an object.
         has_quote: Whether the window begins with the quote that closed a string value.
+        has_number: Whether it begins with a number that has ended.
         member: Name of the member in hand.
         seen: Names that the object has.
         missing: Its required members that are not there.
@@ -60,6 +62,7 @@ class Site:
     rules: Rules | None
     is_in_object: bool
     has_quote: bool
+    has_number: bool
     member: str | None
     seen: MutableSet[str]
     missing: tuple[str, ...]
@@ -77,10 +80,9 @@ class Site:
     scalar: int = field(init=False, default=-1)
 
     def __post_init__(self) -> None:
-        self.held = held_parts(self.window, self.at, has_quote=self.has_quote)
-        if self.awaits in ("comma", "end") and self.window[self.held.start : self.at].strip(WHITE):
-            self.scalar = self.held.start
-            self.held = Held(-1, -1, -1, -1, -1, self.at)
+        self.held = held_parts(self.window, self.at, has_quote=self.has_quote, has_number=self.has_number)
+        if self.awaits in ("comma", "end") and self.has_number and self.held.comma < 0:
+            self.scalar = 0
 
     @property
     def byte(self) -> bytes:
@@ -150,9 +152,9 @@ class Held:
     start: int  # of the value, or of whatever is wrong
 
 
-def held_parts(window: bytes, at: int, *, has_quote: bool) -> Held:
+def held_parts(window: bytes, at: int, *, has_quote: bool, has_number: bool) -> Held:
     """Take the held text apart: everything before the fault."""
-    found = (_HELD_QUOTE if has_quote else _HELD).match(window, 0, at)
+    found = (_HELD_QUOTE if has_quote else _HELD_NUMBER if has_number else _HELD).match(window, 0, at)
     if found is None:
         return Held(-1, -1, -1, -1, -1, at)  # the fault is the quote itself
     parts = found.groupdict()

@@ -33,6 +33,11 @@ class Start(NamedTuple):
     is_first: bool
     stand: Stand
 
+    @property
+    def depth(self) -> int:
+        """Containers around it."""
+        return self.stand[0]
+
 
 class SkipScanner(Scanner):
     """A scanner that remembers where each value begins that may still be left out.
@@ -47,6 +52,7 @@ class SkipScanner(Scanner):
 
     is_between = True  # the end of a document is never in doubt
     in_value_string = False  # a string is not heard again
+    string_mark = 0
     mark_element_at = -1  # no element is open where a value begins that may be left out
 
     def __init__(self, judge: Judge, limits: Limits) -> None:
@@ -72,6 +78,11 @@ class SkipScanner(Scanner):
             self.between = None
         self._find_mark()
 
+    @property
+    def held_from(self) -> int:
+        """Byte that the held text begins at; the end of the text if nothing is held."""
+        return min(self.mark_at, self.scanned)
+
     def forget_before(self, at: int) -> None:
         """Give up every value that begins before this byte: in whatever pieces the text came, it was too long."""
         self.starts = [one for one in self.starts if one.at >= at]
@@ -82,7 +93,7 @@ class SkipScanner(Scanner):
     def rewind(self, start: Start) -> None:
         """Be where this value had not begun."""
         self._tracked.rewind(start.stand)
-        del self._stack[start.stand.depth :]
+        del self._stack[start.depth :]
         self._is_object = start.is_in_object
         self.settle(start.at, start.state)
         self.starts = [one for one in self.starts if one.at < start.at]
@@ -107,7 +118,7 @@ class SkipScanner(Scanner):
 
     def _value_ended(self, end: int) -> None:
         super()._value_ended(end)
-        if self.starts and self.starts[-1].stand.depth == len(self._stack):
+        if self.starts and self.starts[-1].depth == len(self._stack):
             self.starts.pop()
         self._note(self.base + end, is_first=False)
 
@@ -132,6 +143,10 @@ class SkipGate(RecoveringGate):
         )
         self._skipped: Skipped | None = None  # what is being left out; its end is not known yet
 
+    def feed(self, data: bytes) -> list[Event]:
+        self._is_quick = False  # what is held may be a string, which the short way knows nothing of
+        return super().feed(data)
+
     def _make_scanner(self) -> SkipScanner:  # type: ignore[override]
         return SkipScanner(self._judge, self._limits)
 
@@ -148,7 +163,7 @@ class SkipGate(RecoveringGate):
             scanner.base = at
             return
         is_begun = found.schema_path or found.code == "duplicate_member"
-        whole = path if start is scanner.between and is_begun else judge.path_in(start.stand.depth)
+        whole = path if start is scanner.between and is_begun else judge.path_in(start.depth)
         self._skipped = Skipped(whole, 0, 0, found.code)
         self._pending[:0] = self._cut_text(start.at)
         scanner.rewind(start)

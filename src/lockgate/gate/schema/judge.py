@@ -7,7 +7,7 @@ is judged as it passes. The judge knows no bytes: the scanner knows where it is 
 from __future__ import annotations
 
 from collections.abc import Callable, MutableSet
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from lockgate.gate.limits import Limits
 from lockgate.gate.scan import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE, Fault, TextRun, integer_of
@@ -62,15 +62,9 @@ class _Array:
         return twin
 
 
-class Stand(NamedTuple):
-    """Where a judge stood between two tokens: what :meth:`Judge.rewind` needs to get back there."""
-
-    depth: int
-    frame: _Object | _Array | None
-    done: int  # members seen, or index of the last element
-    name: str | None
-    rules: Rules
-    element_at: int
+#: Where a judge stood between two tokens: what :meth:`Judge.rewind` needs to get back there. Depth, innermost container,
+#: its members seen or the index of its last element, its member, rules and place of the value, element in hand.
+Stand = tuple[int, "_Object | _Array | None", int, str | None, Rules, Place, int]
 
 
 class Judge:
@@ -304,28 +298,33 @@ class Judge:
 
     def stand(self) -> Stand:
         """Where the judge stands now. Good until the container in hand ends or another one begins in it."""
-        if not self._stack:
-            return Stand(0, None, 0, None, self._rules, self.element_at)
-        frame = self._stack[-1]
+        stack = self._stack
+        if not stack:
+            return 0, None, 0, None, self._rules, self._next, self.element_at
+        frame = stack[-1]
         if type(frame) is _Object:
-            return Stand(len(self._stack), frame, len(frame.seen), frame.name, self._rules, self.element_at)
-        return Stand(len(self._stack), frame, frame.index, None, self._rules, self.element_at)  # type: ignore[union-attr]
+            return len(stack), frame, len(frame.seen), frame.name, self._rules, self._next, self.element_at
+        return len(stack), frame, frame.index, None, self._rules, self._next, self.element_at  # type: ignore[union-attr]
+
+    def stand_before(self) -> Stand:
+        """Where the judge stood before the scalar that has just ended."""
+        depth, frame, done, name, rules, place, element_at = self.stand()
+        return depth, frame, done - (type(frame) is _Array), name, rules, place, element_at
 
     def rewind(self, stand: Stand) -> None:
         """Be where the judge was: nothing after that was heard. A value that has ended since is taken out again."""
-        frame = stand.frame
-        del self._stack[stand.depth :]
-        if type(frame) is _Object:
-            if len(frame.seen) > stand.done and frame.name is not None:
+        depth, frame, done, name, self._rules, self._next, self.element_at = stand
+        del self._stack[depth:]
+        if isinstance(frame, _Object):
+            if len(frame.seen) > done and frame.name is not None:
                 frame.seen.discard(frame.name)
                 if frame.value is not None:
                     frame.value.pop(frame.name, None)
-            frame.name = stand.name
-        elif type(frame) is _Array:
-            frame.index = stand.done
+            frame.name = name
+        elif isinstance(frame, _Array):
+            frame.index = done
             if frame.value is not None:
-                del frame.value[frame.index + 1 :]
-        self._rules, self.element_at = stand.rules, stand.element_at
+                del frame.value[done + 1 :]
 
     def resume_string(self, run: TextRun | None) -> None:
         """Be inside the string again that was watched by this run: its end was not heard."""
