@@ -70,6 +70,8 @@ class Channel:
         self._held_bytes = 0
         self._is_told = False
         self._patches = self._skips = 0
+        self._claim: Problem | None = None  # a violation that recovery gets past
+        self._last_code = "invalid_json"
         self._ends_line = False
         self._is_bare_number = False  # the document itself is a number, which only the end of the text can end
 
@@ -278,48 +280,42 @@ class Channel:
         for event in events:
             match event:
                 case Violated(action="patch" | "skip"):
-                    changes.append(self._problem(event))
+                    self._claim = self._problem(event)  # told with what is done about it, which may take a while
                 case Violated():
                     notes.append(self._note([self._problem(event)]))
                     self._judged(event.code)
                     if event.action == "halt":
                         self.violation = event.code
                 case Patched() | Skipped():
-                    self._add_change(event, changes)
+                    changes.append(self._change(event))
                 case Completed():
                     self._judged("")  # the final record says so, once the whole stream is over
+        if self._claim is not None and self._gate.state != "open":
+            changes.append(self._claim)  # the text ended before it was known what to do
+            self._claim = None
         return [self._note(changes), *notes] if changes else notes
 
-    def _add_change(self, event: Patched | Skipped, changes: list[Problem]) -> None:
-        """Say what was done about a violation: with its entry, or where one patch made several changes, on its own."""
-        is_patch = isinstance(event, Patched)
-        action = "patch" if is_patch else "skip"
-        claim = changes[-1] if changes and changes[-1].action == action else None
-        if claim is None or claim.rule is not None or claim.upstream_end is not None:
-            code = claim.code if claim is not None else "invalid_json"
-            claim = Problem(
-                code, self._sequence, True, action, f"{action}ed", event.path, upstream_at=event.upstream_at
-            )
-        elif changes:
-            changes.pop()
-        if isinstance(event, Patched):
-            self._patches += 1
-            self._meters.patched(event.rule)
-            removed, inserted = (one.decode(errors="replace") for one in (event.removed, event.inserted))
-            changes.append(
-                replace(
-                    claim,
-                    rule=event.rule,
-                    at=event.at,
-                    upstream_at=event.upstream_at,
-                    removed=removed,
-                    inserted=inserted,
-                )
-            )
-        else:
+    def _change(self, event: Patched | Skipped) -> Problem:
+        """What was done about a violation; where one patch makes several changes, the others have an entry each."""
+        action = "patch" if isinstance(event, Patched) else "skip"
+        claim, self._claim = self._claim, None
+        if claim is None:
+            claim = Problem(self._last_code, self._sequence, True, action, "changed with the one before", event.path)
+        self._last_code = claim.code
+        if isinstance(event, Skipped):
             self._skips += 1
             self._meters.skipped(event.code)
-            changes.append(replace(claim, upstream_at=event.upstream_at, upstream_end=event.upstream_end))
+            return replace(claim, upstream_at=event.upstream_at, upstream_end=event.upstream_end)
+        self._patches += 1
+        self._meters.patched(event.rule)
+        return replace(
+            claim,
+            rule=event.rule,
+            at=event.at,
+            upstream_at=event.upstream_at,
+            removed=event.removed.decode(errors="replace"),
+            inserted=event.inserted.decode(errors="replace"),
+        )
 
     def _only_new(self, data: bytes) -> bytes:
         """Without what was released before the gate was rebuilt; nothing at all if it is not the same."""
