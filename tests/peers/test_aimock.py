@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import shutil
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -20,13 +19,13 @@ from lockgate.gateway.ladder.options import Retry
 from lockgate.protocol.backoff import Policy
 from lockgate.protocol.breaker import Breakers, Thresholds
 from lockgate.upstream.openai_chat import OpenAIChatProvider
-from tests.conftest import missing
 from tests.gateway.nodes import free_port
 from tests.gateway.pumping import Story, plan, told
+from tests.peers.node import HERE, node
 
 pytestmark = pytest.mark.peers
 
-COMMAND = Path(__file__).parent / "node_modules/@copilotkit/aimock/dist/cli.js"
+COMMAND = HERE / "node_modules/@copilotkit/aimock/dist/cli.js"
 SCHEMA = {
     "type": "object",
     "properties": {"items": {"type": "array", "items": {"type": "object", "required": ["n", "words"]}}},
@@ -42,14 +41,11 @@ CHAOS = ("--chaos-drop", "0.15", "--chaos-malformed", "0.1", "--chaos-disconnect
 @asynccontextmanager
 async def aimock(folder: Path, fixtures: list[dict[str, Any]], *chaos: str) -> AsyncIterator[str]:
     """The server with these fixtures; its OpenRouter base URL."""
-    node = shutil.which("node")
-    if node is None or not COMMAND.exists():
-        missing("aimock", "make peers installs it")
-    assert node is not None
+    program = node()
     (folder / "fixtures.json").write_text(json.dumps({"fixtures": fixtures}))
     port = free_port()
     options = ["-p", str(port), "-f", str(folder / "fixtures.json"), "-c", "16", "--log-level", "silent", *chaos]
-    process = subprocess.Popen([node, str(COMMAND), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([program, str(COMMAND), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         async with asyncio.timeout(60), aiohttp.ClientSession() as session:
             while True:
