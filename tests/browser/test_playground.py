@@ -18,10 +18,10 @@ from tests.gateway.nodes import DEADLINE_S, free_port
 
 
 @contextlib.asynccontextmanager
-async def demo(folder: Path) -> AsyncIterator[str]:
-    """``lockgate demo`` as a person starts it: gateway, simulator, playground."""
+async def demo(folder: Path, *options: str) -> AsyncIterator[str]:
+    """``lockgate demo`` as a person starts it: gateway, upstream, playground."""
     port = free_port()
-    command = [sys.executable, "-m", "lockgate", "demo", "--port", str(port)]
+    command = [sys.executable, "-m", "lockgate", "demo", "--port", str(port), *options]
     with (
         open(folder / "demo.log", "wb") as output,
         subprocess.Popen(command, stdout=output, stderr=output, cwd=folder) as process,
