@@ -17,6 +17,8 @@ from pydantic import BaseModel
 import lockgate
 from lockgate import errors
 from lockgate.config import Settings
+from lockgate.gate.recovery.gate import WINDOWS
+from lockgate.gate.recovery.rules import LOSSY, RULES
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.failures import RULES
 from lockgate.protocol.lifecycle import Ended, Finish, outcome
@@ -172,6 +174,37 @@ def metrics_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def rules_page() -> str:
+    """Every patch rule, in the order that decides ties."""
+    lines = [
+        "# Patch rules",
+        "",
+        "With recovery `patch` a violation is mended by the edit with the fewest changed bytes that takes the gate past",
+        "it; between edits of the same cost the order of this table decides. Every edit is tried on a copy of the gate",
+        "first, so no rule can release what the schema does not take, and none can touch what was released before. Each",
+        "change is a `Patched` event with the id of its rule. A clean document comes out byte for byte; what a rule says",
+        "it *holds* is all that is released later than with `halt`.",
+        "",
+        "| rule | what it does | holds |",
+        "|---|---|---|",
+        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in RULES),
+        "",
+        "## Rules that must be asked for",
+        "",
+        "They lose something, or claim more than the text says; they act only where `lossy` names them.",
+        "",
+        "| rule | what it does | holds |",
+        "|---|---|---|",
+        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in LOSSY),
+        "",
+        "## Where it looks, and how far",
+        "",
+        f"At a fault the rules are shown {WINDOWS[0]} bytes behind it, and {WINDOWS[1]:,} if one of them hesitates; the",
+        "text waits so long. `max_held_bytes` bounds everything that is held, `max_patches` the faults that are patched.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def _methods(kind: type) -> Iterator[str]:
     for name, member in vars(kind).items():
         text = inspect.getdoc(member)
@@ -192,6 +225,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/retries.md": retries_page,
     "reference/library.md": api_page,
     "reference/metrics.md": metrics_page,
+    "reference/patch-rules.md": rules_page,
 }
 
 

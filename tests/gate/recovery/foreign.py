@@ -102,3 +102,19 @@ def equal(ours: Any, theirs: Any) -> bool:
     if isinstance(ours, list) and isinstance(theirs, list):
         return len(ours) == len(theirs) and all(map(equal, ours, theirs))
     return type(ours) is type(theirs) and ours == theirs
+
+
+#: Asserted, without a schema, and valid or repairable behind what was delivered: what a stream can be asked for.
+KEPT = "asserted, and valid or append-only"
+
+
+def groups(case: Case) -> list[str]:
+    """What a case counts for."""
+    if case.wanted is NOT_A_VALUE:
+        return [f"{case.library}: no value expected ({case.expect})"]
+    found = [f"{case.library}: {case.kind}"]
+    if case.schema is not None:
+        found.append("with a schema")
+    elif case.is_asserted and (case.is_append_only or case.kind == "valid"):
+        found.append(KEPT)
+    return found

@@ -519,14 +519,7 @@ class RecoveringGate(_Base):
             self._claim = msgspec.structs.replace(claim, action="patch")
         self._was_truncated |= trouble.fault.code == "truncated"
         shift = 0  # bytes that the changes so far have added
-        first = base + (edit.changes[0].at if edit.changes else 0)
-        notes = list(self._notes)
-        end = self._upstream_of(base + edit.end)
-        ahead = [
-            note for note in notes if note.is_read and note.at >= base + edit.end and note.event.upstream_at >= end
-        ]
-        before = notes[: len(notes) - len(ahead)]
-        self._notes = deque(note._replace(at=min(note.at, first)) for note in before)
+        ahead = self._split_notes(base + edit.end, base + (edit.changes[0].at if edit.changes else 0))
         for change in edit.changes:
             at = change.at + shift
             removed = bytes(self._pending[at : at + change.length])
@@ -548,6 +541,19 @@ class RecoveringGate(_Base):
             self._raw = bytearray(self._pending[start:])
             del self._pending[start:]
             self._reader, self._reader_rule = edit.reader(), rule
+
+    def _split_notes(self, end: int, first: int) -> list[Note]:
+        """Take out the notes of what a reader did behind an edit; of what it replaces is told where it begins."""
+        upstream_end = self._upstream_of(end)
+        ahead: deque[Note] = deque()
+        notes = self._notes
+        while notes and notes[-1].is_read and notes[-1].at >= end and notes[-1].event.upstream_at >= upstream_end:
+            ahead.appendleft(notes.pop())
+        before: deque[Note] = deque()
+        while notes and notes[-1].at > first:
+            before.appendleft(notes.pop()._replace(at=first))
+        notes += before
+        return list(ahead)
 
     def _tell(
         self, rule: str, at: int, upstream_at: int, removed: bytes, inserted: bytes, *, is_read: bool = False

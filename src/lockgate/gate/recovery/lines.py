@@ -46,6 +46,7 @@ class RecoveringLines:
         self._release: Release = "prefix" if release == "prefix" else "document"
         self._line: LineGate | None = None  # None while the line is blank
         self._held: bytearray | None = None  # text of a line that may still be left out
+        self._kept: list[Event] = []  # released by the gate of such a line, and held here
         self._code = ""  # why a line is left out
         self._drops = False  # the rest of the line is left out
         self._lines = 0  # finished ones
@@ -61,11 +62,13 @@ class RecoveringLines:
 
     @property
     def held_bytes(self) -> int:
-        return 0 if self._line is None else self._line.held_bytes
+        if self._line is None:
+            return 0
+        return self._line.held_bytes if self._held is None else len(self._held)
 
     @property
     def released_bytes(self) -> int:
-        return self._before + (0 if self._line is None else self._line.released_bytes)
+        return self._before + (0 if self._line is None or self._held is not None else self._line.released_bytes)
 
     @property
     def checkpoint(self) -> int:
@@ -145,7 +148,7 @@ class RecoveringLines:
     def _stop_holding(self, events: list[Event]) -> None:
         """A line that is too long to be held is released as it comes."""
         if self._held is not None and self._line is not None and len(self._held) > self._max_held:
-            text, self._held = bytes(self._held), None
+            text, self._held, self._kept = bytes(self._held), None, []
             self._line = self._make("prefix")
             self._pass_on(self._line.feed(text), events)
 
@@ -180,6 +183,8 @@ class RecoveringLines:
     def _finish(self, events: list[Event]) -> None:
         """The line's document is whole and judged."""
         assert self._line is not None
+        events += self._kept
+        self._kept = []
         events.append(Element(f"/{self._lines}", self._before, self._before + self._line.document_end))
         self._before += self._line.released_bytes
         self._lines += 1
@@ -190,7 +195,7 @@ class RecoveringLines:
         if self._held is not None:
             events.append(self._placed(msgspec.structs.replace(event, action="skip")))
             self._code = event.code
-            self._drops, self._line, self._held = True, None, None
+            self._drops, self._line, self._held, self._kept = True, None, None, []
             return
         events.append(self._placed(event))
         self._state = "halted"
@@ -205,7 +210,8 @@ class RecoveringLines:
         for event in said:
             match event:
                 case Released(data=data, at=at):
-                    events.append(Released(data, at + self._before))
+                    # A line that may still be left out is held to its end, whatever its own gate says.
+                    (events if self._held is None else self._kept).append(Released(data, at + self._before))
                 case Violated(action="halt"):
                     self._refuse(event, events)
                 case Violated(action="none"):

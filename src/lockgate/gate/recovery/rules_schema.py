@@ -372,5 +372,5 @@ class Truncated(Rule):
             return []
         edits = [Edit((Change(start, len(site.window) - start, site.brackets[:1]),))]
         if held.colon >= 0 and site.awaits == "value" and site.kinds & NULL:
-            edits.append(Edit((Change(len(site.window), 0, b"null"),)))
+            edits.append(Edit((Change(len(site.window), 0, b"null"),), weight=1000))
         return edits

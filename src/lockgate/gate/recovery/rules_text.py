@@ -179,7 +179,7 @@ class Quotes(Rule):
         quote, closers = family
         is_name = site.awaits in _NAME or (site.awaits == "comma" and site.is_in_object)
         before = {"comma": b",", "colon": b":"}.get(site.awaits, b"")
-        if before and site.has_quote and not is_name:
+        if before and site.has_quote and not is_name and not self._is_element(site):
             return []
         if before == b"," and site.is_in_object and not _is_name(site, site.at):
             return []
@@ -187,6 +187,13 @@ class Quotes(Rule):
         if not is_name and not site.kinds & STRING:
             return self._scalar(site, quote, closers)
         return [Edit((change,), lambda: Quoted(closers, is_name=is_name), weight=2)]
+
+    def _is_element(self, site: Site) -> bool:
+        """Whether a whole element in other quotes stands here: not the rest of the string before it."""
+        found = re.match(rb"'[^'\n]*'\s*[,\]]", site.rest)
+        if found is None:
+            site.hesitate()
+        return found is not None
 
     def _family(self, site: Site) -> tuple[bytes, tuple[str, ...]] | None:
         rest = site.rest
@@ -356,7 +363,7 @@ class BareText(Rule):
         if site.code == "schema_violation":
             return []
         is_root = not site.depth
-        return [Edit((Change(start, 0, b""),), lambda: Bare(is_root=is_root), weight=12 if is_root else 8)]
+        return [Edit((Change(start, 0, b""),), lambda: Bare(is_root=is_root), weight=40)]
 
 
 class Control(Rule):
@@ -474,7 +481,7 @@ class Colon(Rule):
             return replace(site.at, 2 if site.rest[1:2] == b">" else 1, b":")
         if site.byte in (b",", b"}"):
             return replace(site.at, 0, b":null")
-        return replace(site.at, 0, b":") if site.byte not in b"]:" else []
+        return replace(site.before, 0, b":") if site.byte not in b"]:" else []
 
 
 class MissingValue(Rule):

@@ -62,8 +62,8 @@ class _Array:
         return twin
 
 
-#: Where a judge stood between two tokens: what :meth:`Judge.rewind` needs to get back there. Depth, innermost container,
-#: its members seen or the index of its last element, its member, rules and place of the value, element in hand.
+#: Where a judge stood between two tokens: what :meth:`Judge.rewind` needs to get back there. Depth, innermost
+#: container, its members seen or the index of its last element, its member, rules and place of the value, element.
 Stand = tuple[int, "_Object | _Array | None", int, str | None, Rules, Place, int]
 
 

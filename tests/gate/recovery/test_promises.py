@@ -1,0 +1,67 @@
+"""The promises, with recovery: any text, any cuts, every mode."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import lockgate
+from lockgate import Completed, SchemaError
+from tests.gate.recovery import faults, texts
+
+
+def _run(folder: Path, count: int, seed: int) -> Counter[str]:
+    states: Counter[str] = Counter()
+    rng = random.Random(seed)
+    for trial in texts.trials(faults.wild(folder), count, seed):
+        try:
+            states[texts.check(trial, rng).state] += 1
+        except SchemaError:
+            states["schema"] += 1
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {trial.options} {trial.text[:300]!r}") from error
+    return states
+
+
+def test_any_text_any_cuts_every_mode(shared_data: Path) -> None:
+    """Same bytes, events and state; released text stays live; complete is valid by the authority."""
+    states = _run(shared_data / "suites" / "jsonschemabench", 120, seed=20)
+    assert min(states["complete"], states["halted"], states["incomplete"]) > 5
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("seed", range(5))
+def test_ten_thousand_texts(shared_data: Path, seed: int) -> None:
+    print(_run(shared_data / "suites" / "jsonschemabench", 2000, seed))
+
+
+@pytest.mark.parametrize("recovery", ["patch", "skip"])
+def test_a_valid_document_comes_out_as_it_is(shared_data: Path, recovery: str) -> None:
+    """Byte for byte, with no event but Completed."""
+    for one in faults.wild(shared_data / "suites" / "jsonschemabench")[::9]:
+        for text in (json.dumps(one.value), json.dumps(one.value, indent=1, ensure_ascii=False)):
+            options = {"recovery": recovery, "release": "prefix", "max_held_bytes": 65536}
+            pieces = [text.encode()[at : at + 7] for at in range(0, len(text.encode()), 7)]
+            found = texts.run(lockgate.compile(one.schema), pieces, options)
+            assert (found.released, found.events) == (text.encode(), (Completed(len(text.encode())),))
+
+
+def test_patched_tells_every_change() -> None:
+    """The changes, applied to what upstream sent, give what was released."""
+    text = b"Here:\n{'name': 'Ann', \"age\": \"12\", tags: [\"a\" 'b',], note: None,}\ndone"
+    schema = {"type": "object", "properties": {"age": {"type": "integer"}}}
+    found = lockgate.repair(text, schema)
+    rebuilt, at = bytearray(), 0
+    for patch in found.patches:
+        rebuilt += text[at : patch.upstream_at]
+        assert patch.at == len(rebuilt), "at is the byte of the released text"
+        assert text[patch.upstream_at : patch.upstream_at + len(patch.removed)] == patch.removed
+        rebuilt += patch.inserted
+        at = patch.upstream_at + len(patch.removed)
+    assert (rebuilt + text[at:]).decode() == found.text
+    assert json.loads(found.text) == {"name": "Ann", "age": 12, "tags": ["a", "b"], "note": None}
+    assert [error.action for error in found.errors] == ["patch"] * len(found.errors)

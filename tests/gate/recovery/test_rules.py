@@ -1,0 +1,147 @@
+"""What each rule does, and that every rule is shown here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import lockgate
+from lockgate import Misuse
+from lockgate.gate.recovery.rules import LOSSY, RULES
+
+_ENUM = {"enum": ["red", "dark green", "São Paulo"]}
+_PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}, "tags": {"type": "array"}},
+    "required": ["name"],
+    "additionalProperties": False,
+}
+_DEFAULT = {"type": "object", "properties": {"a": {"default": [1]}, "b": {"const": 2}}, "required": ["a", "b"]}
+_ONLY = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+_COUNT = {"type": "integer", "minimum": 1, "maximum": 10}
+
+#: Rule, schema, what a model writes, what comes of it.
+SHOWN: list[tuple[str, Any, str, str]] = [
+    ("byte_order_mark", True, "\ufeff[1]", "[1]"),
+    ("prose_before", True, 'Sure:\n```json\n{"a":1}', '\n{"a":1}'),
+    ("prose_before", True, '<think>{"no": 1}</think>{"a":1}', '{"a":1}'),
+    ("prose_before", {"type": "integer"}, "The answer is 42.", " 42"),
+    ("text_after", True, '{"a":1}\n```\nHope this helps', '{"a":1}\n'),
+    ("text_after", True, '{"a":1}{"a":1}', '{"a":1}'),
+    ("extra_comma", True, "[1,2,]", "[1,2]"),
+    ("extra_comma", True, '{"a":1,,"b":2,}', '{"a":1,"b":2}'),
+    ("extra_comma", True, "[,1]", "[1]"),
+    ("missing_comma", True, '{"a":1\n "b":2}', '{"a":1,\n "b":2}'),
+    ("missing_comma", True, '["a" "b"]', '["a", "b"]'),
+    ("missing_comma", True, "[1 2]", "[1, 2]"),
+    ("missing_comma", True, "[[1] [2]]", "[[1], [2]]"),
+    ("quotes", True, "{'a': 'it\\'s', 'b': 'say \"hi\"'}", '{"a": "it\'s", "b": "say \\"hi\\""}'),
+    ("quotes", True, "{“a”: “b”}", '{"a": "b"}'),
+    ("quotes", True, "{'who': 'don't'}", '{"who": "don\'t"}'),
+    ("bare_name", True, "{a: 1, b_2: 2}", '{"a": 1, "b_2": 2}'),
+    ("bare_text", True, '{"a": hello world, "b": 1}', '{"a": "hello world", "b": 1}'),
+    ("bare_text", True, '{"a": 2024-01-01}', '{"a": "2024-01-01"}'),
+    ("literal", True, "[True, False, None, undefined, NaN]", "[true, false, null, null, null]"),
+    ("number", True, "[+1, .5, 2., 007, 0x10, 1_000]", "[1, 0.5, 2, 7, 16, 1000]"),
+    ("comment", True, '{"a": 1, // one\n "b": /* two */ 2} # three', '{"a": 1, \n "b":  2} '),
+    ("control_character", True, '["a\nb\tc"]', '["a\\nb\\tc"]'),
+    ("escape", True, '["\\d \\x41 \\\' \\u12 \\ud800"]', '["\\\\d \\u0041 \' \\\\u12 \\ufffd"]'),
+    ("inner_quote", True, '{"t": "he said "hi", then left", "u": 1}', '{"t": "he said \\"hi\\", then left", "u": 1}'),
+    ("inner_quote", {"type": "string", "minLength": 9}, '"an "odd" one"', '"an \\"odd\\" one"'),
+    ("concatenation", True, '["a" + "b"]', '["ab"]'),
+    ("colon", True, '{"a" 1, "b" = 2, "c" => 3}', '{"a": 1, "b" : 2, "c" : 3}'),
+    ("bracket", True, '{"a": [1, 2}', '{"a": [1, 2]}'),
+    ("bracket", True, '{"a": 1]', '{"a": 1}'),
+    ("tuple", True, '{"a": (1, 2)}', '{"a": [1, 2]}'),
+    ("call", True, '{"id": ObjectId("12")}', '{"id": "12"}'),
+    ("ellipsis", True, "[1, 2, ...]", "[1, 2]"),
+    ("missing_value", True, '{"a":, "b": 1}', '{"a":null, "b": 1}'),
+    ("scalar_in_string", _PERSON, '{"name":"x","age":"12"}', '{"name":"x","age":12}'),
+    ("scalar_in_string", {"type": "boolean"}, '"Yes"', "true"),
+    ("json_in_string", {"type": "object"}, '"{\\"a\\": \\"b\\\\n\\"}"', '{"a": "b\\n"}'),
+    ("scalar_as_string", _PERSON, '{"name":12}', '{"name":"12"}'),
+    ("enum_spelling", _ENUM, '"RED"', '"red"'),
+    ("enum_spelling", _ENUM, '"dark_green"', '"dark green"'),
+    ("enum_spelling", _ENUM, '"sao paulo"', '"São Paulo"'),
+    ("enum_in_text", _ENUM, '"red, because it is warm"', '"red"'),
+    ("enum_in_text", _ENUM, "I choose red!", '"red"'),
+    ("member_name", _PERSON, '{"Name":"x"}', '{"name":"x"}'),
+    ("default_member", _DEFAULT, "{}", '{"a":[1],"b":2}'),
+    ("default_member", _DEFAULT, '{"c":1\n}', '{"c":1,"a":[1],"b":2\n}'),
+    ("wrap_element", _PERSON, '{"name":"x","tags":"one"}', '{"name":"x","tags":["one"]}'),
+    ("unwrap_element", _PERSON, '{"name":["x"]}', '{"name":"x"}'),
+    ("wrap_member", _ONLY, "5", '{"n":5}'),
+    ("null_member", _PERSON, '{"name":"x","age":null}', '{"name":"x"}'),
+    ("unknown_member", _PERSON, '{"name":"x","y":[1,{"z":"]"}]}', '{"name":"x"}'),
+    ("unknown_member", _PERSON, '{"y":1, "name":"x"}', '{"name":"x"}'),
+    ("unknown_member", _PERSON, '{"name":"x","name":"y"}', '{"name":"x"}'),
+    ("truncated", True, '{"a": [1, {"b": "tr', '{"a": [1, {"b": "tr"}]}'),
+    ("truncated", True, '{"a": 1, "b":', '{"a": 1}'),
+    ("truncated", True, "[1, 2.", "[1, 2]"),
+    ("truncated", True, "[true, fal", "[true, false]"),
+    ("clamp", _COUNT, "50", "10"),
+    ("round", _COUNT, "5.7", "5"),
+    ("cut", {"type": "string", "maxLength": 3}, '"abcdef"', '"abc"'),
+    ("cut", {"type": "array", "maxItems": 2}, "[1,2,3,4]", "[1,2]"),
+    ("empty_object", {"type": "object"}, " ", " {}"),
+]
+
+
+@pytest.mark.parametrize(("rule", "schema", "text", "wanted"), SHOWN)
+def test_rule(rule: str, schema: Any, text: str, wanted: str) -> None:
+    lossy = [rule] if rule in {one.id for one in LOSSY} else []
+    found = lockgate.repair(text, schema, lossy=lossy, accept_truncated=True)
+    assert (found.text, found.state) == (wanted, "complete")
+    assert rule in {patch.rule for patch in found.patches}
+
+
+def test_every_rule_is_shown() -> None:
+    assert {rule for rule, *_ in SHOWN} == {rule.id for rule in (*RULES, *LOSSY)}
+
+
+def test_a_lossy_rule_must_be_asked_for() -> None:
+    assert lockgate.repair("50", _COUNT).state == "halted"
+    with pytest.raises(Misuse, match="clamp, round, cut, empty_object"):
+        lockgate.repair("50", _COUNT, lossy=["shrink"])
+
+
+def test_a_closed_text_is_not_complete() -> None:
+    """Closing makes it parse; only accept_truncated says that this is enough."""
+    found = lockgate.repair('{"a": [1, 2')
+    assert (found.text, found.state) == ('{"a": [1, 2]}', "incomplete")
+    assert found.errors[-1].code == "truncated"
+
+
+def test_upstream_that_broke_off_is_not_closed() -> None:
+    """The text may still be continued from there."""
+    gate = lockgate.compile(True).gate(recovery="patch", accept_truncated=True)
+    released = [*gate.feed(b'{"a": [1, 2'), *gate.close(clean=False)]
+    assert gate.state == "incomplete"
+    assert not [event for event in released if isinstance(event, lockgate.Patched)]
+
+
+def test_limits_turn_patch_into_halt() -> None:
+    schema = lockgate.compile({"type": "array"})
+    cases: list[tuple[dict[str, Any], bytes]] = [
+        ({"max_patches": 1}, b"[1,,2,,3]"),
+        ({"max_held_bytes": 20}, b"prose " * 20 + b"[1]"),
+    ]
+    for options, text in cases:
+        gate = schema.gate(recovery="patch", **options)
+        gate.feed(text)
+        gate.close()
+        assert gate.state == "halted"
+
+
+def test_options_that_do_not_fit() -> None:
+    schema = lockgate.compile(True)
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"recovery": "skip", "lossy": ["cut"]}, "lossy"),
+        ({"recovery": "halt", "accept_truncated": True}, "accept_truncated"),
+        ({"recovery": "patch", "max_held_bytes": 0}, "max_held_bytes"),
+        ({"recovery": "mend"}, "mend"),
+    ]
+    for options, word in refused:
+        with pytest.raises(Misuse, match=word):
+            schema.gate(**options)

@@ -1,0 +1,109 @@
+"""Broken texts by seed, gates with options by seed, and what holds for every one of them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jsonschema_rs
+
+import lockgate
+from lockgate import Event, Released, Schema
+from tests.gate.recovery.faults import Wild
+
+_BITS = [
+    '"', "'", "{", "}", "[", "]", ",", ":", "\\", "\\u12", "\\ud800", "None", "True", "nul", "```", "//x\n", "/*", "*/",
+    "#", "\n", "\t", "\x01", "“", "”", "é", "😀", "1", "-", ".5", "e", "a", '"a":1', "text ", "...", "+", "(", ")",
+    '{"a":1}', "[1,2]", " ",
+]  # fmt: skip
+
+
+class Run(NamedTuple):
+    released: bytes
+    events: tuple[Event, ...]  # without Released
+    state: str
+
+
+class Trial(NamedTuple):
+    schema: Any
+    text: bytes
+    options: dict[str, Any]
+
+
+def trials(pool: list[Wild], count: int, seed: int) -> Iterator[Trial]:
+    rng = random.Random(seed)
+    for _ in range(count):
+        one = rng.choice(pool)
+        schema: Any = one.schema if rng.random() < 0.7 else True
+        base = json.dumps(one.value, ensure_ascii=False)[:3000]
+        if rng.random() < 0.3:
+            schema = {"type": "array", "items": one.schema}
+            base = f"[{', '.join([base] * rng.randint(1, 4))}]"
+        text = _broken(base, rng) if rng.random() < 0.8 else "".join(rng.choices(_BITS, k=rng.randint(0, 40)))
+        yield Trial(schema, text.encode("utf-8", "replace"), _options(rng))
+
+
+def _broken(text: str, rng: random.Random) -> str:
+    for _ in range(rng.randint(1, 4)):
+        start = rng.randrange(len(text) + 1)
+        end = min(len(text), start + rng.choice([0, 0, 1, 1, 3, 10]))
+        text = text[:start] + "".join(rng.choices(_BITS, k=rng.choice([0, 1, 1, 2, 5]))) + text[end:]
+    return text
+
+
+def _options(rng: random.Random) -> dict[str, Any]:
+    elements = rng.choice([None, None, "", "/items"])
+    options: dict[str, Any] = {
+        "recovery": rng.choice(["patch", "patch", "skip"]),
+        "elements": elements,
+        "release": "element"
+        if elements is not None and rng.random() < 0.4
+        else rng.choice(["prefix"] * 3 + ["document"]),
+        "max_held_bytes": rng.choice([65536, 65536, 200, 20]),
+    }
+    if options["recovery"] == "patch":
+        options["max_patches"] = rng.choice([10_000, 3])
+        options["accept_truncated"] = rng.random() < 0.3
+        options["lossy"] = ("clamp", "round", "cut", "empty_object") if rng.random() < 0.2 else ()
+    return options
+
+
+def run(schema: Schema, pieces: Iterable[bytes], options: dict[str, Any]) -> Run:
+    """Feed and close, and check on the way what holds for every gate."""
+    gate = schema.gate(**options)
+    released = bytearray()
+    events: list[Event] = []
+    for piece in [*pieces, None]:
+        for event in gate.feed(piece) if piece is not None else gate.close():
+            if isinstance(event, Released):
+                assert event.data, "nothing is released as nothing"
+                assert event.at == len(released), "what is released follows what was released"
+                event.data.decode()
+                released += event.data
+            else:
+                events.append(event)
+        if gate.state == "open" and options["release"] == "prefix":
+            assert gate.held_bytes <= max(options["max_held_bytes"], 128) + 12
+    return Run(bytes(released), tuple(events), gate.state)
+
+
+def check(trial: Trial, rng: random.Random) -> Run:
+    """What holds for any text and any cuts."""
+    schema = lockgate.compile(trial.schema)
+    text = trial.text
+    whole = run(schema, [text], trial.options)
+    cuts = sorted(rng.randrange(len(text) + 1) for _ in range(5))
+    pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    assert run(schema, pieces, trial.options) == whole, "the cuts changed something"
+    assert run(schema, (text[at : at + 1] for at in range(len(text))), trial.options) == whole, (
+        "the cuts changed something"
+    )
+    gate = schema.gate()
+    gate.feed(whole.released)
+    assert gate.state == "open", "what was released can no longer become valid"
+    if whole.state == "complete":
+        validator = jsonschema_rs.validator_for(trial.schema, offline=True, validate_formats=True)
+        assert validator.is_valid(json.loads(whole.released))
+    return whole
