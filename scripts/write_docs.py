@@ -18,9 +18,10 @@ import lockgate
 from lockgate import errors
 from lockgate.config import Settings
 from lockgate.gate.recovery.gate import WINDOWS
-from lockgate.gate.recovery.rules import LOSSY, RULES
+from lockgate.gate.recovery.rules import LOSSY
+from lockgate.gate.recovery.rules import RULES as PATCHES
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.failures import RULES
+from lockgate.protocol.failures import RULES as FAILURES
 from lockgate.protocol.lifecycle import Ended, Finish, outcome
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
@@ -135,7 +136,7 @@ def retries_page() -> str:
         "| class | retried on | next model | breaker | meaning |",
         "|---|---|---|---|---|",
     ]
-    for kind, rule in RULES.items():
+    for kind, rule in FAILURES.items():
         retried = f"`{rule.occasion}`" if rule.occasion is not None else "never"
         may = "yes" if rule.may_change_model else "no"
         lines.append(f"| `{kind}` | {retried} | {may} | {rule.breaker} | {_cell(rule.means)} |")
@@ -179,15 +180,15 @@ def rules_page() -> str:
     lines = [
         "# Patch rules",
         "",
-        "With recovery `patch` a violation is mended by the edit with the fewest changed bytes that takes the gate past",
-        "it; between edits of the same cost the order of this table decides. Every edit is tried on a copy of the gate",
-        "first, so no rule can release what the schema does not take, and none can touch what was released before. Each",
+        "With recovery `patch` a violation is mended by the edit with the fewest changed bytes that takes the gate",
+        "past it; between edits of the same cost the order of this table decides. Every edit is tried on a copy of the",
+        "gate first, so no rule can release what the schema does not take, and none can touch what was released. Each",
         "change is a `Patched` event with the id of its rule. A clean document comes out byte for byte; what a rule says",
         "it *holds* is all that is released later than with `halt`.",
         "",
         "| rule | what it does | holds |",
         "|---|---|---|",
-        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in RULES),
+        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in PATCHES),
         "",
         "## Rules that must be asked for",
         "",
@@ -199,8 +200,8 @@ def rules_page() -> str:
         "",
         "## Where it looks, and how far",
         "",
-        f"At a fault the rules are shown {WINDOWS[0]} bytes behind it, and {WINDOWS[1]:,} if one of them hesitates; the",
-        "text waits so long. `max_held_bytes` bounds everything that is held, `max_patches` the faults that are patched.",
+        f"At a fault the rules are shown {WINDOWS[0]} bytes behind it, and {WINDOWS[1]:,} if one of them hesitates; so",
+        "long the text waits. `max_held_bytes` bounds all that is held, `max_patches` the faults that are patched.",
     ]
     return "\n".join(lines) + "\n"
 
