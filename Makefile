@@ -15,7 +15,7 @@ demo-llm: .venv/.llm  ## the same on a small real model, on this machine
 
 test: .venv/.dev  ## everything that must hold at every commit; under 6 minutes on 2 cores
 	@scripts/system-packages chromium
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 check: .venv/.dev  ## style, types, rooms
 	$(BIN)/ruff check
