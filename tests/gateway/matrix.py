@@ -49,7 +49,8 @@ class Cell:
 
     @property
     def must_complete(self) -> bool:
-        return not self.is_loose and self.manner in MATRIX["must_complete"][self.step]
+        has_all_rungs = self.recovery == "halt" or self.step == "ladder"
+        return has_all_rungs and not self.is_loose and self.manner in MATRIX["must_complete"][self.step]
 
     @property
     def is_loose(self) -> bool:
