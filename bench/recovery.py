@@ -1,8 +1,8 @@
 """What does it cost to be ready to patch? 4-byte deltas of a clean document, with recovery halt, patch and skip.
 
-All gates run in one process, turn by turn, on the documents of ``kernel.py``; the figures are the best of the rounds, in
-microseconds per delta, and their ratio to halt. It cannot show what a fault costs: that is a bounded number of trials,
-counted by ``tests/gate/recovery/test_work.py``.
+All gates run in one process, turn by turn, on the documents of ``kernel.py``; the figures are the best of the rounds,
+in microseconds per delta, and their ratio to halt. It cannot show what a fault costs: that is a bounded number of
+trials, counted by ``tests/gate/recovery/test_work.py``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import statistics
 import sys
 import time
 
-from kernel import SCHEMA, SIZES, deltas, document
-
 import lockgate
+from kernel import SCHEMA, SIZES, deltas, document
 from lockgate.gate.events import Recovery
 
 MODES: tuple[Recovery, ...] = ("halt", "patch", "skip")

@@ -160,11 +160,11 @@ def rules_page() -> str:
     lines = [
         "# Patch rules",
         "",
-        "With recovery `patch` a violation is mended by the edit with the fewest changed bytes that takes the gate past",
-        "it; between edits of the same cost the order of this table decides. Every edit is tried on a copy of the gate",
-        "first, so no rule can release what the schema does not take, and none can touch what was released before. Each",
-        "change is a `Patched` event with the id of its rule. A clean document comes out byte for byte; what a rule says",
-        "it *holds* is all that is released later than with `halt`.",
+        "With recovery `patch` a violation is mended by the edit with the fewest changed bytes that takes the gate",
+        "past it; between edits of the same cost the order of this table decides. Every edit is tried on a copy of",
+        "the gate first, so no rule can release what the schema does not take, and none can touch what was released",
+        "before. Each change is a `Patched` event with the id of its rule. A clean document comes out byte for byte;",
+        "what a rule says it *holds* is all that is released later than with `halt`.",
         "",
         "| rule | what it does | holds |",
         "|---|---|---|",
@@ -180,8 +180,9 @@ def rules_page() -> str:
         "",
         "## Where it looks, and how far",
         "",
-        f"At a fault the rules are shown {WINDOWS[0]} bytes behind it, and {WINDOWS[1]:,} if one of them hesitates; the",
-        "text waits so long. `max_held_bytes` bounds everything that is held, `max_patches` the faults that are patched.",
+        f"At a fault the rules are shown {WINDOWS[0]} bytes behind it, and {WINDOWS[1]:,} if one of them hesitates;",
+        "the text waits so long. `max_held_bytes` bounds everything that is held, `max_patches` the faults that are",
+        "patched.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -142,7 +142,11 @@ class Validation(_Section):
         alias="partialValidation",
         description="Release text while it is prefix-valid; false holds it until its element or document is whole.",
     )
-    error_recovery: Literal["halt"] = Field("halt", alias="errorRecovery", description="What happens at a violation.")
+    error_recovery: Literal["halt", "skip", "patch"] = Field(
+        "halt",
+        alias="errorRecovery",
+        description="What happens at a violation where the request does not say: halt, skip the value, or patch it.",
+    )
     max_depth: int = Field(256, ge=1, le=500, description="Deepest nesting of a document.")
     max_document_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Longest document, in bytes.")
 

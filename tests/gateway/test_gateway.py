@@ -249,7 +249,7 @@ async def _bad_requests(node: Node, _: Upstream) -> None:
         ({}, "model:"),
         ({"model": "m"}, "messages:"),
         ({"model": "m", "messages": message, "lockgate": {"shcema": {}}}, "lockgate.shcema: there is no such option"),
-        ({"model": "m", "messages": message, "lockgate": {"recovery": "patch"}}, "lockgate.recovery"),
+        ({"model": "m", "messages": message, "lockgate": {"recovery": "mend"}}, "lockgate.recovery"),
         (
             {"model": "m", "messages": message, "lockgate": {"schema": {"type": "strin"}}},
             "lockgate.schema: schema/type",

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
 
-from lockgate import Completed, Element, Released, Schema, Violated
+from lockgate import Completed, Element, Patched, Released, Schema, Skipped, Violated
 from lockgate.errors import LockgateError
 from lockgate.gate.gate import HaltGate
+from lockgate.gate.recovery.gate import RecoveringGate
 from lockgate.gateway.helper import Helper
 from lockgate.gateway.plan import Plan
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import ChannelEnd, Problem, Record
 from lockgate.protocol.lifecycle import Outcome
+
+#: Characters of a change that a note shows.
+_SHOWN: Final = 200
 
 
 class Channel:
@@ -106,7 +110,10 @@ class Channel:
             text = record.pushed or record.text
             if text:
                 self.upstream_bytes += len(text.encode())
-                events = list[object](self._gate.feed(text.encode()))
+                if isinstance(self._gate, RecoveringGate) and not record.pushed:
+                    events = list[object](self._gate.restore(text.encode()))  # it is final, and was changed already
+                else:
+                    events = list[object](self._gate.feed(text.encode()))
                 if self.deferred is not None:
                     assert isinstance(self._gate, HaltGate)
                     assert self.schema is not None
@@ -141,22 +148,42 @@ class Channel:
         records: list[Record] = []
         text: list[bytes] = []
         elements: list[Element] = []
+
+        def flush() -> None:
+            """Text and what is said of it stay in order: a change is told behind the text that it follows."""
+            if text or elements:
+                records.append(self._delta(b"".join(text), elements.copy(), read_s))
+                text.clear()
+                elements.clear()
+
+        said: Violated | None = None  # with ``patch``: its first change comes next
         for event in events:
             match event:
                 case Released(data=data):
                     text.append(data)
                 case Element():
                     elements.append(event)
+                case Patched(rule=rule):
+                    self._meters.patched(rule)
+                    if said is not None:
+                        records.append(self._note(said, event))
+                        said = None
+                case Skipped(code=code):
+                    self._meters.skipped(code)
+                case Violated(action="patch"):
+                    flush()
+                    said = event
                 case Violated():
+                    flush()
                     records.append(self._note(event))
-                    self._judged(event.code)
+                    if event.action != "skip":
+                        self._judged(event.code)
                     if event.action == "halt":
                         self.violation = event.code
                 case Completed():
                     self._judged("")  # the final record says so, once the whole stream is over
         self._hold(self._gate.held_bytes if self._gate.state == "open" else 0)
-        if text or elements:
-            records.insert(0, self._delta(b"".join(text), elements, read_s))
+        flush()
         return records
 
     def _judged(self, code: str) -> None:
@@ -195,7 +222,7 @@ class Channel:
         self._last_read_s = read_s
         return record
 
-    def _note(self, event: Violated) -> Record:
+    def _note(self, event: Violated, patch: Patched | None = None) -> Record:
         self._meters.violated(event.code, event.schema_path)
         problem = Problem(
             event.code,
@@ -207,5 +234,13 @@ class Channel:
             schema_path=event.schema_path or None,
             at=event.at,
             upstream_at=event.upstream_at,
+            rule=patch.rule if patch is not None else None,
+            removed=_clip(patch.removed) if patch is not None else None,
+            inserted=_clip(patch.inserted) if patch is not None else None,
         )
         return Record("note", self.name, self._schema_id, self._sequence, self._released_bytes, errors=[problem])
+
+
+def _clip(data: bytes) -> str:
+    text = data.decode("utf-8", "replace")
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

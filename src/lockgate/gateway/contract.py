@@ -359,7 +359,7 @@ _SCHEMAS: Final[_Json] = {
                     "schema": {"type": ["object", "boolean"]},
                     "draft": {"enum": [4, 6, 7, "2019-09", "2020-12"]},
                     "formats": {"type": "boolean"},
-                    "recovery": {"enum": ["halt"]},
+                    "recovery": {"enum": ["halt", "skip", "patch"]},
                     "elements": {"type": "string"},
                     "framing": {"enum": ["json", "ndjson"]},
                     "release": {"enum": ["prefix", "element", "document"]},

@@ -39,7 +39,10 @@ class Control:
             BadRequest, Busy, Forbidden, TooLarge: see ``gateway.app`` for what each becomes.
         """
         text = await self.json_body(request)
-        plan = read_plan(text, self._limits, is_partial=self._settings.validation.partial_validation)
+        validation = self._settings.validation
+        plan = read_plan(
+            text, self._limits, is_partial=validation.partial_validation, recovery=validation.error_recovery
+        )
         if plan.keep_upstream and not self._settings.playground.keep_upstream:
             raise BadRequest("lockgate.keep_upstream: this gateway keeps no copies; set playground.keep_upstream")
         await _refuse_unsatisfiable(plan)

@@ -9,7 +9,7 @@ import msgspec
 
 from lockgate import Gate, Limits, Schema, compile, passthrough
 from lockgate.errors import BadRequest, Misuse, SchemaError
-from lockgate.gate.events import Framing, Release
+from lockgate.gate.events import Framing, Recovery, Release
 from lockgate.gateway.helper import OVER_BYTES
 
 _OPTIONS: Final = frozenset(
@@ -29,12 +29,14 @@ class Judging:
         elements: JSON pointer to the array whose elements are handed out; None for none.
         is_partial: Release text while it is prefix-valid; else hold it until the element or document is whole.
         release: Overrides ``is_partial`` for the content.
+        recovery: What happens at a violation.
     """
 
     framing: Framing = "json"
     elements: str | None = None
     is_partial: bool = True
     release: Release | None = None
+    recovery: Recovery = "halt"
 
     @property
     def content_release(self) -> Release:
@@ -87,17 +89,31 @@ class Plan:
         if schema is None:
             return passthrough()
         judging = self.judging
+        if judging.recovery != "halt":
+            return self._recovering(schema, is_tool=is_tool)
         if is_tool:
             return schema.deferring_gate(OVER_BYTES, release="prefix" if judging.is_partial else "document")
         if judging.has_elements:
             return schema.gate(framing=judging.framing, elements=judging.elements, release=judging.content_release)
         return schema.deferring_gate(OVER_BYTES, release=judging.content_release)
 
+    def _recovering(self, schema: Schema, *, is_tool: bool) -> Gate:
+        judging = self.judging
+        # Models send nothing at all for a tool that takes no arguments.
+        lossy = ("empty_object",) if is_tool and judging.recovery == "patch" else ()
+        if is_tool:
+            release: Release = "prefix" if judging.is_partial else "document"
+            return schema.gate(judging.recovery, release=release, lossy=lossy)
+        return schema.gate(
+            judging.recovery, framing=judging.framing, elements=judging.elements, release=judging.content_release
+        )
 
-def read_plan(text: bytes, limits: Limits, *, is_partial: bool = True) -> Plan:
+
+def read_plan(text: bytes, limits: Limits, *, is_partial: bool = True, recovery: Recovery = "halt") -> Plan:
     """Check and compile a request body.
 
     Args:
+        recovery: What ``recovery`` is where the request does not say.
         is_partial: What ``partialValidation`` is where the request does not say.
 
     Raises:
@@ -136,7 +152,7 @@ def read_plan(text: bytes, limits: Limits, *, is_partial: bool = True) -> Plan:
         must_call=_forces_call(body.get("tool_choice")),
         keep_upstream=bool(options.get("keep_upstream", False)),
         any_json=compile(True, limits=limits),
-        judging=_judging(options, is_partial=is_partial),
+        judging=_judging(options, is_partial=is_partial, recovery=recovery),
         is_pushed=is_pushed,
     )
     _try_gate(plan)
@@ -150,12 +166,13 @@ def _check_chat(body: dict[str, Any]) -> None:
         raise BadRequest("messages: must be a non-empty array of chat messages")
 
 
-def _judging(options: dict[str, Any], *, is_partial: bool) -> Judging:
+def _judging(options: dict[str, Any], *, is_partial: bool, recovery: Recovery) -> Judging:
     return Judging(
         framing=cast(Framing, options.get("framing", "json")),
         elements=options.get("elements"),
         is_partial=options.get("partialValidation", is_partial),
         release=options.get("release"),
+        recovery=options.get("recovery", recovery),
     )
 
 
@@ -175,14 +192,17 @@ def _check_options(options: Any) -> None:
     unknown = sorted(options.keys() - _OPTIONS)
     if unknown:
         raise BadRequest(f"lockgate.{unknown[0]}: there is no such option; use {', '.join(sorted(_OPTIONS))}")
-    if options.get("recovery", "halt") != "halt":
-        raise BadRequest(f"lockgate.recovery: {options['recovery']!r} is not available; use 'halt'")
     for name in ("formats", "keep_upstream", "partialValidation"):
         if not isinstance(options.get(name, True), bool):
             raise BadRequest(f"lockgate.{name}: must be true or false")
     if not isinstance(options.get("elements", ""), str):
         raise BadRequest("lockgate.elements: must be a JSON pointer to an array, like /items, or empty")
-    choices = {"framing": get_args(Framing), "release": get_args(Release), "source": ("upstream", "push")}
+    choices = {
+        "framing": get_args(Framing),
+        "recovery": get_args(Recovery),
+        "release": get_args(Release),
+        "source": ("upstream", "push"),
+    }
     for name, allowed in choices.items():
         if options.get(name, allowed[0]) not in allowed:
             raise BadRequest(f"lockgate.{name}: must be one of {', '.join(allowed)}")

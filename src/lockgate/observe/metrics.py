@@ -148,6 +148,15 @@ class Meters:
     # -- monitoring.validationErrors -------------------------------------------------------------------------------
 
     def _make_validation_errors(self) -> None:
+        self._patches = self._counter(
+            "validationErrors", "patches", "Changes that recovery patch made to the text of models, by rule.", ("rule",)
+        )
+        self._skips = self._counter(
+            "validationErrors",
+            "skipped_values",
+            "Values that recovery skip left out, by code of their violation.",
+            ("code",),
+        )
         self._violations = self._counter(
             "validationErrors", "violations", "Violations by code and schema keyword.", ("code", "keyword")
         )
@@ -170,6 +179,16 @@ class Meters:
             self._violations.labels(code, _bounded(keyword)).inc()
             if code in _SYNTAX:
                 self._partial.labels(code).inc()
+
+    def patched(self, rule: str) -> None:
+        """A rule changed the text of a model."""
+        if self._groups.validation_errors:
+            self._patches.labels(rule).inc()
+
+    def skipped(self, code: str) -> None:
+        """A value was left out because of this violation."""
+        if self._groups.validation_errors:
+            self._skips.labels(code).inc()
 
     def validated(self, code: str) -> None:
         """A document was judged to its end: ``""`` for a proven one, else the code of what failed."""

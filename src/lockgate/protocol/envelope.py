@@ -31,6 +31,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
         at: Byte of the released text.
         upstream_at: Byte of the upstream text.
         message: One sentence for people.
+        rule: With ``patch``, the rule that mended it.
+        removed, inserted: With ``patch``, the first change that was made, clipped.
     """
 
     code: str
@@ -42,6 +44,9 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     schema_path: str | None = None
     at: int | None = None
     upstream_at: int | None = None
+    rule: str | None = None
+    removed: str | None = None
+    inserted: str | None = None
 
 
 class ChannelEnd(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -233,6 +233,23 @@ class RecoveringGate(_Base):
         self._is_quick = self._may_be_quick and self._is_settled
         return events
 
+    def restore(self, text: bytes) -> list[Event]:
+        """Be where a gate was that has released this text: judge it, and release all of it, with nothing held.
+
+        Args:
+            text: What such a gate released next; the first calls of a fresh gate, before any ``feed``.
+        """
+        self._text += text
+        try:
+            self._scanner.scan(text)
+        except Fault as fault:
+            raise Misuse(f"restore takes text that a gate has released, and this was refused: {fault}") from None
+        self._scanner.forget()
+        self._finished.clear()
+        at, self._released = self._released, self._scanner.base
+        self._shifts = [(self._released, self._released)]
+        return [Released(text, at)] if text else []
+
     def close(self, *, clean: bool = True) -> list[Event]:
         self._is_quick = False
         if not self._closes():

@@ -68,11 +68,14 @@ const isSame = (one, other) =>
   one.code === other.code && one.path === other.path && one.upstream_at === other.upstream_at && one.message === other.message;
 
 /** @param {Problem} problem */
-function facts({ path, schema_path, action }) {
+function facts({ path, schema_path, action, rule, removed, inserted }) {
   const line = text("p", "facts", "");
   if (path !== undefined) line.append(fact("path", path === "" ? "the whole document" : path));
   if (schema_path !== undefined) line.append(fact("schema", schema_path));
   if (action !== "none") line.append(fact("action", action));
+  if (rule !== undefined) line.append(fact("rule", rule));
+  if (removed) line.append(fact("removed", removed));
+  if (inserted) line.append(fact("inserted", inserted));
   return line;
 }
 

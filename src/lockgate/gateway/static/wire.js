@@ -11,6 +11,9 @@
  * @property {string} [schema_path]
  * @property {number} [at]
  * @property {number} [upstream_at]
+ * @property {string} [rule]  what mended it, with action `patch`
+ * @property {string} [removed]
+ * @property {string} [inserted]
  */
 
 /**
