@@ -80,5 +80,5 @@ def test_a_channel_goes_on_from_its_own_records() -> None:
 
 
 def test_an_unknown_recovery_is_refused() -> None:
-    with pytest.raises(BadRequest, match="lockgate.recovery"):
+    with pytest.raises(BadRequest, match=r"lockgate\.recovery"):
         plan(recovery="mend")

@@ -203,10 +203,13 @@ class RecoveringGate(_Base):
                     self._run(events, is_end=False)
                     return events
                 at, end = self._released, scanner.base
-                if _STRING <= scanner._state <= _LOW_U and not scanner._in_name and scanner.unit_at < 0:
-                    upto = end  # what held_from says, without the call
+                # What held_from says, without the call.
+                if _STRING <= scanner._state <= _LOW_U and not scanner._in_name:
+                    upto = end if scanner.unit_at < 0 else scanner.unit_at
                 else:
-                    upto = scanner.held_from
+                    upto = scanner.mark_at
+                    if upto > end:
+                        upto = scanner.scanned
                 if upto == end and end - at == len(data):
                     self._released = end
                     return [Released(data, at)] if data else []
