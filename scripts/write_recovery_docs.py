@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tests.gate.recovery import foreign  # noqa: E402
+
 import lockgate  # noqa: E402  (the tests are no package of the environment)
 from lockgate import Patched, Released, SchemaError, Skipped, Violated  # noqa: E402
 from lockgate.gate.events import Recovery  # noqa: E402
-from tests.gate.recovery import foreign  # noqa: E402
 
 DATA = Path(os.environ.get("LOCKGATE_TEST_DATA", ROOT.parent / "shared"))
 MODES: tuple[Recovery, ...] = ("halt", "skip", "patch")
@@ -33,13 +34,13 @@ libraries test, more than a third have different expectations. So a difference i
 they differ.
 
 - **{kept}**: what can be asked of a stream. The expected text begins with the input, or the input is valid already.
-- **truncated**: the input is the beginning of a JSON text. We close it, keep the beginning of a string, and leave out a
+- **truncated**: the input is the beginning of a JSON text. We close it, keep the beginning of a string, leave out a
   name without a value. Libraries that drop an unfinished number or string at the end differ here, and so do those that
   make up a value.
-- **malformed**: most of these cannot be repaired behind what was delivered: the library changes its mind about text that
-  a stream has released. Where one writes `""` or the first enum value for what is missing, we stop instead.
-- **with a schema**: values are coerced to a schema. We do not make up values that the schema does not name (a default, a
-  const, null), follow no aliases that only the library knows, and never take an element out of several.
+- **malformed**: most of these cannot be repaired behind what was delivered: the library changes its mind about text
+  that a stream has released. Where one writes `""` or the first enum value for what is missing, we stop instead.
+- **with a schema**: values are coerced to a schema. We do not make up values that the schema does not name (a default,
+  a const, null), follow no aliases that only the library knows, and never take an element out of several.
 - **no value expected**: the library refuses the input, or its expected text is no JSON by itself.
 
 In every case, `complete` was said only of documents that the authoritative validator accepts.

@@ -40,7 +40,11 @@ def test_patches_are_told_where_they_happen() -> None:
         ("patch", "unknown_member"),
     ]
     assert (problems[0].removed, problems[0].inserted) == ("5", '"5"')
-    assert [record.kind for record in records][:2] == ["delta", "note"]
+    told, length = [], 0
+    for record in records:
+        told += [(problem.at, length) for problem in record.errors]
+        length += len(record.text)
+    assert told == [(19, 19), (22, 22)]
     page = meters.exposition().decode()
     assert 'lockgate_patches_total{rule="unknown_member"} 1.0' in page
 
