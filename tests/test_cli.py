@@ -113,7 +113,7 @@ def test_mistakes_are_one_clear_line(arguments: list[str], words: str, tmp_path:
 @pytest.mark.parametrize(
     ("text", "code", "out", "err"),
     [
-        pytest.param(b"Sure: {'n': '1',}", 0, ' {"n": 1}', "scalar_in_string", id="complete"),
+        pytest.param(b"Sure: {'n': '1',}", 0, ' {"n": 1}', "/n at 7: quotes", id="complete"),
         pytest.param(b'{"n": 1', 1, '{"n": 1}', "incomplete", id="incomplete"),
         pytest.param(b'{"n": [1, 2]}', 1, '{"n": ', "an array where the schema allows integer", id="halted"),
     ],

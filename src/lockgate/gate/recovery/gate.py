@@ -218,7 +218,8 @@ class RecoveringGate(_Base):
                 if upto <= at:
                     return []
                 self._released = upto
-                return [Released(bytes(self._text[at:upto]), at)]
+                start = end - len(data)
+                return [Released(data[at - start : upto - start] if at >= start else bytes(self._text[at:upto]), at)]
         if not self._takes(data):
             return []
         if len(data) > _SLICE:  # what a fault moves about stays small
