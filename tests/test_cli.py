@@ -113,5 +113,28 @@ def test_mistakes_are_one_clear_line(arguments: list[str], words: str, tmp_path:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "out", "err"),
+    [
+        pytest.param(b"Sure: {'n': '1',}", 0, ' {"n": 1}', "/n at 7: quotes", id="complete"),
+        pytest.param(b'{"n": 1', 1, '{"n": 1}', "incomplete", id="incomplete"),
+        pytest.param(b'{"n": [1, 2]}', 1, '{"n": ', "an array where the schema allows integer", id="halted"),
+    ],
+)
+def test_repair(schema: str, text: bytes, code: int, out: str, err: str) -> None:
+    """Repaired text on standard output, what was changed on standard error, the exit code by state."""
+    done = lockgate("repair", "--schema", schema, stdin=text)
+    assert (done.returncode, done.stdout) == (code, out)
+    assert err in done.stderr
+
+
+def test_repair_without_a_schema() -> None:
+    done = lockgate("repair", "--quiet", stdin=b"[1, 2,]")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[1, 2]", "")
+    refused = lockgate("repair", "--lossy", "shrink", stdin=b"1")
+    assert refused.returncode == 2
+    assert "shrink" in refused.stderr
+
+
 def test_version() -> None:
     assert lockgate("--version").stdout.startswith("lockgate 0.")

@@ -50,7 +50,7 @@ def test_a_file_of_the_working_folder_is_found(tmp_path: Path) -> None:
         pytest.param({"server": {"prt": 1}}, "server.prt", "no such setting", id="unknown key"),
         pytest.param({"deliver": {}}, "deliver", "no such setting", id="unknown section"),
         pytest.param({"delivery": {"protocol": "HTTP2"}}, "delivery.protocol", "should be 'SSE'", id="not available"),
-        pytest.param({"validation": {"errorRecovery": "skip"}}, "validation.errorRecovery", "'halt'", id="camelCase"),
+        pytest.param({"validation": {"errorRecovery": "mend"}}, "validation.errorRecovery", "'halt'", id="camelCase"),
         pytest.param({"upstream": {"base_url": "ftp://x"}}, "upstream.base_url", "http", id="not http"),
     ],
 )

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from lockgate import Completed, Element, Patched, Released, Schema, Skipped, Violated
 from lockgate.errors import LockgateError
 from lockgate.gate.gate import HaltGate
+from lockgate.gate.recovery.gate import RecoveringGate
 from lockgate.gateway.helper import Helper
 from lockgate.gateway.plan import Plan
 from lockgate.observe.metrics import Meters
@@ -22,6 +23,10 @@ from lockgate.protocol.lifecycle import Outcome
 _SLICE_BYTES: Final = 32 * 1024
 #: Above this, the first bytes of a continuation are tried on rebuilt gates in a thread.
 _THREAD_OVER_BYTES: Final = 64 * 1024
+
+
+#: Characters of a change that its entry shows.
+_SHOWN: Final = 200
 
 
 class Join(Protocol):
@@ -143,7 +148,11 @@ class Channel:
         """Begin another attempt: a gate rebuilt from the released text, and what joins the answer to it."""
         gate = self._plan.gate_of(self.schema, is_tool=self.is_tool)
         for start in range(0, len(released), _SLICE_BYTES):
-            gate.feed(released[start : start + _SLICE_BYTES])
+            piece = released[start : start + _SLICE_BYTES]
+            if isinstance(gate, RecoveringGate):
+                gate.restore(piece)  # it is final, and was changed already
+            else:
+                gate.feed(piece)
             await asyncio.sleep(0)
         if isinstance(gate, HaltGate) and gate.deferred is not None:
             gate.settle(None)  # it was released, so the authority had nothing against it
@@ -313,8 +322,8 @@ class Channel:
             rule=event.rule,
             at=event.at,
             upstream_at=event.upstream_at,
-            removed=event.removed.decode(errors="replace"),
-            inserted=event.inserted.decode(errors="replace"),
+            removed=_clipped(event.removed),
+            inserted=_clipped(event.inserted),
         )
 
     def _only_new(self, data: bytes) -> bytes:
@@ -381,3 +390,8 @@ class Channel:
             at=event.at,
             upstream_at=event.upstream_at,
         )
+
+
+def _clipped(data: bytes) -> str:
+    text = data.decode(errors="replace")
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -55,6 +55,7 @@ class Control:
         options: dict[str, Any] = msgspec.json.decode(text).get("lockgate", {})
         # The schema may stand where a chat request has it; what is kept names it in one place, and what was decided.
         options |= {"schema": plan.source, "partialValidation": plan.judging.is_partial}
+        options["recovery"] = plan.judging.recovery
         token_sha256 = hashlib.sha256(opened.token.encode()).hexdigest()
         meta = pushed_meta(StreamMeta(token_sha256=token_sha256, options=options), plan)
         lifetime = Lifetime(ttl_s=self._settings.store.retain_s)

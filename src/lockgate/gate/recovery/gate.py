@@ -203,10 +203,13 @@ class RecoveringGate(_Base):
                     self._run(events, is_end=False)
                     return events
                 at, end = self._released, scanner.base
-                if _STRING <= scanner._state <= _LOW_U and not scanner._in_name and scanner.unit_at < 0:
-                    upto = end  # what held_from says, without the call
+                # What held_from says, without the call.
+                if _STRING <= scanner._state <= _LOW_U and not scanner._in_name:
+                    upto = end if scanner.unit_at < 0 else scanner.unit_at
                 else:
-                    upto = scanner.held_from
+                    upto = scanner.mark_at
+                    if upto > end:
+                        upto = scanner.scanned
                 if upto == end and end - at == len(data):
                     self._released = end
                     return [Released(data, at)] if data else []
@@ -215,7 +218,8 @@ class RecoveringGate(_Base):
                 if upto <= at:
                     return []
                 self._released = upto
-                return [Released(bytes(self._text[at:upto]), at)]
+                start = end - len(data)
+                return [Released(data[at - start : upto - start] if at >= start else bytes(self._text[at:upto]), at)]
         if not self._takes(data):
             return []
         if len(data) > _SLICE:  # what a fault moves about stays small
@@ -232,6 +236,23 @@ class RecoveringGate(_Base):
             self._refuse(bad, events)
         self._is_quick = self._may_be_quick and self._is_settled
         return events
+
+    def restore(self, text: bytes) -> list[Event]:
+        """Be where a gate was that has released this text: judge it, and release all of it, with nothing held.
+
+        Args:
+            text: What such a gate released next; the first calls of a fresh gate, before any ``feed``.
+        """
+        self._text += text
+        try:
+            self._scanner.scan(text)
+        except Fault as fault:
+            raise Misuse(f"restore takes text that a gate has released, and this was refused: {fault}") from None
+        self._scanner.forget()
+        self._finished.clear()
+        at, self._released = self._released, self._scanner.base
+        self._shifts = [(self._released, self._released)]
+        return [Released(text, at)] if text else []
 
     def close(self, *, clean: bool = True) -> list[Event]:
         self._is_quick = False
