@@ -458,6 +458,7 @@ UNSUPPORTED = [
     (r"\p{Klingon}", "property"),
     (r"\p{^L}", "escape"),
     ("(" * 65 + ")" * 65, "nested"),
+    ("(?<n>a)|(?P<n>b)", "two groups are named 'n'"),
     ("|".join(chr(code) for code in range(0x4E00, 0x5E00)), "characters"),
     (_MANY_PROPERTIES, "properties"),
     (r"\P{L}" * 500, "ranges"),

@@ -63,7 +63,7 @@ _MAX_PROPERTIES: Final = 16
 _MAX_COUNT_DIGITS: Final = 6
 
 _COUNT: Final = re.compile(r"\{([0-9]+)(?:(,)([0-9]*))?\}")
-_GROUP: Final = re.compile(r"\((?:\?(?::|P?<[A-Za-z_][A-Za-z0-9_]*>))?")
+_GROUP: Final = re.compile(r"\((?:\?(?::|P?<([A-Za-z_][A-Za-z0-9_]*)>))?")
 _PROPERTY: Final = re.compile(r"[pP](?:[A-Za-z]|\{[A-Za-z0-9_=]+\})")
 _CODE: Final = re.compile(r"x([0-9A-Fa-f]{2})|u(?:([0-9A-Fa-f]{4})|\{([0-9A-Fa-f]{1,8})\})")
 _CONTROL: Final = re.compile(r"c([A-Za-z])")
@@ -116,6 +116,7 @@ class _Parser:
         self._can_repeat = False  # whether a quantifier may come now
         self._range_count = 0
         self._properties: set[str] = set()
+        self._names: set[str] = set()
 
     def parse(self) -> Tree:
         while self._at < len(self._source):
@@ -169,6 +170,11 @@ class _Parser:
         assert match is not None
         if self._source.startswith("?", match.end()):
             raise Unsupported("flags, or a group of a kind that ECMA-262 does not have")
+        name = match[1]
+        if name in self._names:  # ECMA-262 allows it in different alternatives, the authority nowhere
+            raise Unsupported(f"two groups are named {name!r}")
+        if name is not None:
+            self._names.add(name)
         if len(self._groups) > _MAX_NESTING:
             raise Unsupported(f"groups nested deeper than {_MAX_NESTING}")
         self._at = match.end()
