@@ -138,7 +138,11 @@ def _kind(story: Story) -> str:
 
 def _exception(cell: Cell, story: Story) -> str:
     """Which exception of the file applies to a run that is not complete; empty for none."""
-    if cell.step != "residual" or story.end.state == "complete":
+    if story.end.state == "complete":
+        return ""
+    if any(end.skips or end.patches for end in story.end.channels.values()):
+        return "changed"
+    if cell.step != "residual":
         return ""
     if any("cannot write a document" in one.message for one in story.end.attempts):
         return "unwritable"
