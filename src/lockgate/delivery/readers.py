@@ -50,10 +50,6 @@ class Readers:
     def is_full(self) -> bool:
         return self._count >= self._limit
 
-    def of(self, stream_id: str) -> int:
-        """How many readers a stream has now."""
-        return len(self._open.get(stream_id, ()))
-
     def add(self, reader: Reader) -> None:
         self._open.setdefault(reader.stream_id, set()).add(reader)
         self._count += 1

@@ -10,7 +10,6 @@ from typing import Final, Literal, Protocol
 from msgspec.structs import replace
 
 from lockgate import Completed, Element, Patched, Released, Schema, Skipped, Violated
-from lockgate.errors import LockgateError
 from lockgate.gate.gate import HaltGate
 from lockgate.gate.recovery.gate import RecoveringGate
 from lockgate.gateway.helper import Helper
@@ -216,11 +215,6 @@ class Channel:
     def close(self, *, clean: bool, read_s: float) -> list[Record]:
         """Upstream ended."""
         return self._records(self._gate.close(clean=clean), read_s)
-
-    def problem(self, error: type[LockgateError], message: str, *, action: str = "none") -> Record:
-        """A note that says what went wrong, outside the document."""
-        fault = Problem(error.code, self._sequence, error.recoverable, action, message)
-        return Record("note", self.name, self._schema_id, self._sequence, self._released_bytes, errors=[fault])
 
     def mark(self) -> Record:
         """A record that nobody is shown, to keep something that belongs to this place."""
