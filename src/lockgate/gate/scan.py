@@ -643,9 +643,8 @@ class Scanner:
     def _end_number(self, i: int) -> int:
         # The byte after a number ends it; that byte is not part of it and is looked at again by the next state.
         self.blame = i
-        text, self._number = self._number, b""
-        self._check_range(text)
-        self._sink.end_number(text)
+        self._check_range(self._number)
+        self._sink.end_number(self._number)
         self._value_ended(i)
         return i
 

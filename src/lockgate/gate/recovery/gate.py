@@ -191,8 +191,8 @@ class RecoveringGate(_Base):
     def feed(self, data: bytes) -> list[Event]:
         # The common case by a short way, as in halt mode: ASCII, no fault in hand, no limit in sight.
         if self._is_quick and type(data) is bytes and data.isascii():
-            scanner = self._scanner
-            if len(data) <= _SLICE and scanner.base + len(data) < self._quick_until:
+            scanner, length = self._scanner, len(data)
+            if 0 < length <= _SLICE and scanner.base + length < self._quick_until:
                 self._text += data
                 try:
                     scanner.scan(data)
@@ -204,22 +204,19 @@ class RecoveringGate(_Base):
                     return events
                 at, end = self._released, scanner.base
                 # What held_from says, without the call.
-                if _STRING <= scanner._state <= _LOW_U and not scanner._in_name:
-                    upto = end if scanner.unit_at < 0 else scanner.unit_at
+                state = scanner._state
+                if _STRING <= state <= _LOW_U and not scanner._in_name:
+                    upto = end if state == _STRING else scanner.unit_at
                 else:
                     upto = scanner.mark_at
-                    if upto > end:
-                        upto = scanner.scanned
-                if upto == end and end - at == len(data):
-                    self._released = end
-                    return [Released(data, at)] if data else []
-                if end - upto > self._max_held:
-                    upto = self._forget()
+                    if end - upto > self._max_held or upto > end:
+                        upto = min(self._forget(), end)
                 if upto <= at:
                     return []
                 self._released = upto
-                start = end - len(data)
-                return [Released(data[at - start : upto - start] if at >= start else bytes(self._text[at:upto]), at)]
+                if end - at == length:
+                    return [Released(data if upto == end else data[: upto - end], at)]
+                return [Released(bytes(self._text[at:upto]), at)]
         if not self._takes(data):
             return []
         if len(data) > _SLICE:  # what a fault moves about stays small
@@ -241,18 +238,21 @@ class RecoveringGate(_Base):
         """Be where a gate was that has released this text: judge it, and release all of it, with nothing held.
 
         Args:
-            text: What such a gate released next; the first calls of a fresh gate, before any ``feed``.
+            text: What such a gate released next, cut anywhere; the first calls of a fresh gate, before any ``feed``.
         """
-        self._text += text
+        good, bad = self._whole_characters(text)
+        self._text += good
         try:
-            self._scanner.scan(text)
+            if bad:
+                raise Fault("invalid_utf8", "it is not UTF-8")
+            self._scanner.scan(good)
         except Fault as fault:
             raise Misuse(f"restore takes text that a gate has released, and this was refused: {fault}") from None
         self._scanner.forget()
         self._finished.clear()
         at, self._released = self._released, self._scanner.base
         self._shifts = [(self._released, self._released)]
-        return [Released(text, at)] if text else []
+        return [Released(good, at)] if good else []
 
     def close(self, *, clean: bool = True) -> list[Event]:
         self._is_quick = False
@@ -371,6 +371,8 @@ class RecoveringGate(_Base):
                 self._is_closing = True
             return
         at = scanner.unit_at if scanner.unit_at >= 0 else scanner.position
+        if scanner.in_value_string and self._text[at - self._text_at : at - self._text_at + 1] == b'"':
+            scanner.mark_quote(at)
         trouble = self._trouble = self._describe(found, at)
         self._pending[:0] = self._cut_text(at)
         if not self._goes_back(found, at):

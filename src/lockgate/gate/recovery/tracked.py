@@ -14,16 +14,18 @@ from lockgate.gate.limits import Limits
 from lockgate.gate.scan import (
     _AFTER,
     _END,
-    _LITERAL_REST,
     _LOW_U,
+    _MINUS,
     _NAME_OR_CLOSE,
     _STRING,
     _VALUE,
     _VALUE_OR_CLOSE,
+    NULL,
+    STRING,
     Scanner,
     TextRun,
 )
-from lockgate.gate.schema.judge import Judge, Stand
+from lockgate.gate.schema.judge import Judge
 
 #: A mark that is nowhere: nothing is held.
 NOWHERE: Final = 1 << 62
@@ -43,30 +45,26 @@ class TrackedScanner(Scanner):
     Attributes:
         mark_at: Byte of the text to go back to; ``NOWHERE`` where going back was given up.
         string_at: Byte of the open string's quote, where it was gone back into; -1: it stands right behind the mark.
-        has_number: Whether the mark stands before a number that has ended.
         stop_depth: Raise ``Reached`` when a value ends directly in so many containers; -1 for never.
     """
 
     __slots__ = (
-        "_mark_length", "_mark_run", "_mark_stand", "_mark_state", "_tracked", "has_number", "mark_at", "stop_depth",
-        "string_at",
+        "_frames", "_mark_element_at", "_mark_key", "_mark_length", "_mark_run", "_mark_state", "_tracked", "mark_at",
+        "stop_depth", "string_at",
     )  # fmt: skip
 
     def __init__(self, judge: Judge, limits: Limits) -> None:
         super().__init__(judge, limits)
         self._tracked = judge
+        self._frames = judge.frames
         self.stop_depth = -1
+        self.mark_at = 0
+        self._mark_state = self._state  # inside a number: the mark stands before it
+        self._mark_key: str | int | None = None  # of the last value that ended in the container in hand
         self._mark_run: TextRun | None = None
         self._mark_length = 0
+        self._mark_element_at = -1
         self.string_at = -1
-        self._mark(0)
-
-    def _mark(self, at: int) -> None:
-        self.mark_at = at
-        self._mark_state = self._state
-        self._mark_stand: Stand = self._tracked.stand()
-        self.string_at = -1
-        self.has_number = False
 
     def forget(self) -> None:
         """Give up going back: what is held may be released."""
@@ -97,14 +95,19 @@ class TrackedScanner(Scanner):
         return self._run
 
     @property
+    def has_number(self) -> bool:
+        """Whether the mark stands before a number that has ended."""
+        return _MINUS <= self._mark_state < _END
+
+    @property
     def is_first(self) -> bool:
         """Whether nothing of the innermost container stands before the mark."""
-        return not self.has_number and self._mark_state in (_VALUE, _VALUE_OR_CLOSE, _NAME_OR_CLOSE)
+        return self._mark_state in (_VALUE, _VALUE_OR_CLOSE, _NAME_OR_CLOSE)
 
     @property
     def mark_element_at(self) -> int:
         """First byte of the element that the mark is in; -1 for none."""
-        return self._mark_stand[6]
+        return self._mark_element_at if self.depth == self.watch_depth else self._tracked.element_at
 
     @property
     def is_between(self) -> bool:
@@ -115,70 +118,60 @@ class TrackedScanner(Scanner):
 
     def _open(self, is_object: bool) -> None:
         Scanner._open(self, is_object)  # named, not super(): this runs for every value
-        self._mark(self.base + self.blame + 1)
-
-    def _close(self, i: int) -> int:
-        try:
-            Scanner._close(self, i)
-        except Reached:
-            self._mark(self.base + i + 1)
-            raise
-        self._mark(self.base + i + 1)
-        return i + 1
-
-    def _end_string(self, i: int) -> None:
-        if not self._in_name:
-            self._mark(self.base + i)
-            self._mark_run, self._mark_length = self._run, self._length
-        Scanner._end_string(self, i)
-
-    def _end_number(self, i: int) -> int:
-        start = self.base + i - len(self._number)
-        try:
-            Scanner._end_number(self, i)
-        except Reached:
-            self._mark_number(start)
-            raise
-        self._mark_number(start)
-        return i
-
-    def _mark_number(self, start: int) -> None:
-        self.mark_at = start
-        self._mark_state = _VALUE
-        self._mark_stand = self._tracked.stand_before()
-        self.string_at = -1
-        self.has_number = True
-
-    def _literal_rest(self, data: bytes, i: int, n: int) -> int:
-        try:
-            end = Scanner._literal_rest(self, data, i, n)
-        except Reached as reached:
-            self._mark(reached.end)
-            raise
-        if self._state != _LITERAL_REST:
-            self._mark(self.base + end)
-        return end
+        self.mark_at = self.base + self.blame + 1
+        self._mark_state = self._state
+        self._mark_key = None if is_object else -1
+        self._mark_element_at = self.string_at = -1
 
     def _value_ended(self, end: int) -> None:
-        if self.watches_values or len(self._stack) == self.watch_depth:
-            self._sink.end_value(self.base + end)
-        if self._stack:
+        # This runs for every value, so it does what the scanner does and notes what is needed to come back, no more.
+        at, state, stack = self.base + end, self._state, self._stack
+        self.string_at = -1
+        if state == _STRING:
+            self.mark_at = at - 1
+            self._mark_state = state
+            self._mark_run, self._mark_length = self._run, self._length
+        if self.watches_values or len(stack) == self.watch_depth:
+            self._mark_element_at = self._tracked.element_at if state == _STRING else -1
+            self._sink.end_value(at)
+        if stack:
+            self._mark_key = self._frames[-1].key
             self._state = _AFTER
         else:
-            self._sink.end_document(self.base + end)
+            self._sink.end_document(at)
             self._state = _END
-        if len(self._stack) == self.stop_depth:
-            raise Reached(self.base + end)
+        if state >= _MINUS:
+            self.mark_at = at - len(self._number)
+            self._mark_state = state
+        elif state != _STRING:
+            self.mark_at = at
+            self._mark_state = self._state
+        if len(stack) == self.stop_depth:
+            raise Reached(at)
+
+    def mark_quote(self, at: int) -> None:
+        """Mark the closing quote of a string value that may not end there: it was refused, and stands at ``at``."""
+        self.mark_at = at
+        self._mark_state = _STRING
+        self._mark_run, self._mark_length = self._run, self._length
+        self._mark_key = self._frames[-1].key if self._frames else None
+        self._mark_element_at = self._tracked.element_at
+        self.string_at = -1
 
     # -- going back ----------------------------------------------------------------------------------------------
 
     def rewind(self) -> int:
         """Go back to the mark; the text from there on was never heard. Returns the mark."""
-        self._tracked.rewind(self._mark_stand)
-        self.settle(self.mark_at, self._mark_state)
-        if self._mark_state == _STRING:
+        is_string, key, judge = self._mark_state == _STRING, self._mark_key, self._tracked
+        if self.has_number and isinstance(key, int):
+            key -= 1
+        judge.come_back(key, STRING if is_string else NULL)
+        if self.depth == self.watch_depth:
+            judge.element_at = self._mark_element_at
+        self.settle(self.mark_at, _VALUE if self.has_number else self._mark_state)
+        if is_string:
             self._run, self._length = self._mark_run, self._mark_length
-            self._tracked.resume_string(self._mark_run)
+            judge.resume_string(self._mark_run)
         return self.mark_at
 
     def rewind_in_string(self, at: int, start: int, content: bytes | None) -> None:

@@ -6,7 +6,7 @@ is judged as it passes. The judge knows no bytes: the scanner knows where it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableSet
+from collections.abc import Callable, MutableSet, Sequence
 from typing import Any, Final
 
 from lockgate.gate.limits import Limits
@@ -33,32 +33,33 @@ _LITERALS: Final[dict[int, Any]] = {NULL: None, FALSE: False, TRUE: True}
 
 
 class _Object:
-    __slots__ = ("name", "rules", "seen", "value")
+    __slots__ = ("key", "repeated", "rules", "seen", "value")
 
     def __init__(self, rules: Rules, value: dict[str, Any] | None) -> None:
         self.rules = rules
         self.value = value  # being built, if somebody must see it finished
-        self.name: str | None = None
+        self.key: str | None = None  # name of the member in hand
         self.seen: MutableSet[str] = set()
+        self.repeated: str | None = None  # a name that came when it was there already
 
     def fork(self) -> _Object:
         twin = _Object(self.rules, forked_value(self.value))
-        twin.name = self.name
+        twin.key = self.key
         twin.seen = Layer(self.seen) if len(self.seen) > FORKED_WHOLE else set(self.seen)
         return twin
 
 
 class _Array:
-    __slots__ = ("index", "rules", "value")
+    __slots__ = ("key", "rules", "value")
 
     def __init__(self, rules: Rules, value: list[Any] | None) -> None:
         self.rules = rules
         self.value = value
-        self.index: int = -1  # of the element in hand, or of the last one
+        self.key: int = -1  # index of the element in hand, or of the last one
 
     def fork(self) -> _Array:
         twin = _Array(self.rules, forked_value(self.value))
-        twin.index = self.index
+        twin.key = self.key
         return twin
 
 
@@ -77,11 +78,12 @@ class Judge:
     """
 
     __slots__ = (
-        "_authority", "_elements", "_limits", "_name_run", "_next", "_on_element", "_pointer", "_position", "_rules",
-        "_run", "_stack", "element_at",
+        "_authority", "_elements", "_limits", "_name_run", "_next", "_on_element", "_pointer", "_position", "_root",
+        "_rules", "_run", "_stack", "element_at",
     )  # fmt: skip
 
     def __init__(self, root: Place, limits: Limits, authority: Callable[[int], None]) -> None:
+        self._root = root
         self._next = root  # place of the value that comes next
         self._limits = limits
         self._authority = authority
@@ -113,8 +115,8 @@ class Judge:
         frame = self._stack[-1] if self._stack else None
         if type(frame) is _Array:
             self._check_room(frame)
-            frame.index += 1
-            self._next = frame.rules.element(frame.index)
+            frame.key += 1
+            self._next = frame.rules.element(frame.key)
             if frame is self._elements:
                 self.element_at = self._position()
         place = self._next
@@ -171,8 +173,8 @@ class Judge:
         if frame is None or frame.value is None:
             return
         if type(frame) is _Object:
-            assert frame.name is not None
-            frame.value[frame.name] = value
+            assert frame.key is not None
+            frame.value[frame.key] = value
         else:
             frame.value.append(value)  # type: ignore[union-attr]
 
@@ -181,7 +183,7 @@ class Judge:
     def begin_name(self) -> TextRun | None:
         frame = self._stack[-1]
         assert isinstance(frame, _Object)
-        frame.name = None
+        frame.key = None
         rules = frame.rules
         if len(frame.seen) >= self._limits.max_members:
             raise Fault("members_limit", f"more than {self._limits.max_members} members in one object")
@@ -195,9 +197,11 @@ class Judge:
         assert isinstance(frame, _Object)
         if self._name_run is not None:
             self._name_run.end()
-        frame.name = name
-        if name in frame.seen and not self._limits.duplicate_members:
-            raise Fault("duplicate_member", f"the object has a member {name[:60]!r} already")
+        frame.key = name
+        if name in frame.seen:
+            frame.repeated = name
+            if not self._limits.duplicate_members:
+                raise Fault("duplicate_member", f"the object has a member {name[:60]!r} already")
         frame.seen.add(name)
         self._next = frame.rules.member(name)
 
@@ -231,13 +235,13 @@ class Judge:
 
     def _check_room(self, frame: _Array) -> None:
         most = frame.rules.most
-        if most is not None and frame.index + 1 >= most[0]:
+        if most is not None and frame.key + 1 >= most[0]:
             raise self.misfit(most[1], f"more than {most[0]} elements")
 
     def _end_array(self, frame: _Array) -> None:
         least = frame.rules.least
-        if least is not None and frame.index + 1 < least[0]:
-            raise self.misfit(least[1], f"{frame.index + 1} elements, at least {least[0]} are required")
+        if least is not None and frame.key + 1 < least[0]:
+            raise self.misfit(least[1], f"{frame.key + 1} elements, at least {least[0]} are required")
 
     # -- containers --------------------------------------------------------------------------------------------
 
@@ -248,7 +252,7 @@ class Judge:
             self._check_another_member(frame)
         else:
             self._check_room(frame)
-            place = frame.rules.element(frame.index + 1)
+            place = frame.rules.element(frame.key + 1)
             if not place.kinds:
                 raise self.misfit(place.blame(OBJECT)[0], "nothing may follow here")
 
@@ -271,7 +275,7 @@ class Judge:
         if isinstance(frame, _Array) and frame is self._elements:
             assert self._on_element is not None
             start, self.element_at = self.element_at, -1
-            self._on_element(self.path(), start, end, frame.rules.element(frame.index))
+            self._on_element(self.path(), start, end, frame.rules.element(frame.key))
 
     def end_document(self, length: int) -> None:
         self._authority(length)
@@ -290,7 +294,7 @@ class Judge:
 
     def _note_array(self, frame: _Array) -> None:
         """An array begins: is it the one whose elements are handed out?"""
-        names = [one.name if isinstance(one, _Object) else None for one in self._stack[:-1]]
+        names = [one.key if isinstance(one, _Object) else None for one in self._stack[:-1]]
         if names == list(self._pointer or ()):
             self._elements = frame
 
@@ -302,27 +306,65 @@ class Judge:
         if not stack:
             return 0, None, 0, None, self._rules, self._next, self.element_at
         frame = stack[-1]
-        if type(frame) is _Object:
-            return len(stack), frame, len(frame.seen), frame.name, self._rules, self._next, self.element_at
-        return len(stack), frame, frame.index, None, self._rules, self._next, self.element_at  # type: ignore[union-attr]
+        if type(frame) is _Array:
+            return len(stack), frame, frame.key, None, self._rules, self._next, self.element_at
+        assert isinstance(frame, _Object)
+        return len(stack), frame, len(frame.seen), frame.key, self._rules, self._next, self.element_at
 
-    def stand_before(self) -> Stand:
-        """Where the judge stood before the scalar that has just ended."""
-        depth, frame, done, name, rules, place, element_at = self.stand()
-        return depth, frame, done - (type(frame) is _Array), name, rules, place, element_at
+    @property
+    def frames(self) -> Sequence[_Object | _Array]:
+        """The open containers, outermost first, each with the ``key`` of its value in hand. The same list always."""
+        return self._stack
+
+    def come_back(self, key: str | int | None, kind: int) -> None:
+        """Be back in the innermost container where its last finished value was the one at a key.
+
+        Args:
+            key: Of that value; what a container begins with if none had ended in it.
+            kind: ``STRING`` to be before the closing quote of that value.
+        """
+        if not self._stack:
+            return
+        frame = self._stack[-1]
+        if isinstance(frame, _Object):
+            assert not isinstance(key, int)
+            begun = frame.key  # a member that has begun since
+            if begun is not None and begun != key and begun != frame.repeated:
+                frame.seen.discard(begun)
+                if frame.value is not None:
+                    frame.value.pop(begun, None)
+            frame.repeated = None
+            frame.key = key
+        else:
+            assert isinstance(key, int)
+            if frame.value is not None:
+                del frame.value[key + 1 :]
+            frame.key = key
+        self._next = self._place_in(len(self._stack))
+        if kind == STRING:
+            self._rules = self._next.rules(STRING)
+
+    def _place_in(self, depth: int) -> Place:
+        """Place of the last value of a container; of the container itself where nothing has ended in it."""
+        if not depth:
+            return self._root
+        frame = self._stack[depth - 1]
+        if isinstance(frame, _Object):
+            return self._place_in(depth - 1) if frame.key is None else frame.rules.member(frame.key)
+        return self._place_in(depth - 1) if frame.key < 0 else frame.rules.element(frame.key)
 
     def rewind(self, stand: Stand) -> None:
         """Be where the judge was: nothing after that was heard. A value that has ended since is taken out again."""
         depth, frame, done, name, self._rules, self._next, self.element_at = stand
         del self._stack[depth:]
         if isinstance(frame, _Object):
-            if len(frame.seen) > done and frame.name is not None:
-                frame.seen.discard(frame.name)
+            if len(frame.seen) > done and frame.key is not None:
+                frame.seen.discard(frame.key)
                 if frame.value is not None:
-                    frame.value.pop(frame.name, None)
-            frame.name = name
+                    frame.value.pop(frame.key, None)
+            frame.key = name
         elif isinstance(frame, _Array):
-            frame.index = done
+            frame.key = done
             if frame.value is not None:
                 del frame.value[done + 1 :]
 
@@ -334,10 +376,10 @@ class Judge:
             return
         if isinstance(frame, _Object):
             assert frame.value is not None
-            frame.value.pop(frame.name or "", None)
+            frame.value.pop(frame.key or "", None)
         else:
             assert frame.value is not None
-            del frame.value[frame.index :]
+            del frame.value[frame.key :]
 
     def fresh_run(self) -> TextRun | None:
         """What watches the string in hand, as if it had just begun."""
@@ -370,21 +412,21 @@ class Judge:
     def next_place(self) -> Place:
         """Place of the value that may come next."""
         frame = self._stack[-1] if self._stack else None
-        return frame.rules.element(frame.index + 1) if isinstance(frame, _Array) else self._next
+        return frame.rules.element(frame.key + 1) if isinstance(frame, _Array) else self._next
 
     @property
     def member(self) -> str | None:
         """Name of the member in hand, if the innermost container is an object that has one in hand."""
         frame = self._stack[-1] if self._stack else None
-        return frame.name if isinstance(frame, _Object) else None
+        return frame.key if isinstance(frame, _Object) else None
 
     def may_leave_out(self, *, has_begun: bool = False) -> bool:
         """Whether the value to come, or that has begun, may be missing: an optional member, an element handed out."""
         frame = self._stack[-1] if self._stack else None
         if isinstance(frame, _Object):
-            return frame.name is not None and frame.name not in frame.rules.required
+            return frame.key is not None and frame.key not in frame.rules.required
         return (
-            frame is not None and frame is self._elements and frame.index + (not has_begun) >= frame.rules.prefix_length
+            frame is not None and frame is self._elements and frame.key + (not has_begun) >= frame.rules.prefix_length
         )
 
     def path_in(self, depth: int) -> str:
@@ -410,8 +452,8 @@ class Judge:
         frame = self._stack[-1] if self._stack else None
         if isinstance(frame, _Array):
             most = frame.rules.most
-            has_room = most is None or frame.index + 1 < most[0]
-            return frame.rules.element(frame.index + 1).kinds if has_room else 0
+            has_room = most is None or frame.key + 1 < most[0]
+            return frame.rules.element(frame.key + 1).kinds if has_room else 0
         return self._next.kinds
 
     def next_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -447,7 +489,7 @@ def kind_names(kinds: int) -> tuple[str, ...]:
 
 
 def _pointer(frames: list[_Object | _Array]) -> str:
-    parts = (frame.name if isinstance(frame, _Object) else str(max(frame.index, 0)) for frame in frames)
+    parts = (frame.key if isinstance(frame, _Object) else str(max(frame.key, 0)) for frame in frames)
     return "".join(f"/{escape_pointer(part)}" for part in parts if part is not None)
 
 
