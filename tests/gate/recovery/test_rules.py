@@ -19,6 +19,7 @@ _PERSON = {
 }
 _DEFAULT = {"type": "object", "properties": {"a": {"default": [1]}, "b": {"const": 2}}, "required": ["a", "b"]}
 _ONLY = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+_PEOPLE = {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "integer"}}}}
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 10}
 
 #: Rule, schema, what a model writes, what comes of it.
@@ -27,6 +28,7 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("prose_before", True, 'Sure:\n```json\n{"a":1}', '\n{"a":1}'),
     ("prose_before", True, '<think>{"no": 1}</think>{"a":1}', '{"a":1}'),
     ("prose_before", {"type": "integer"}, "The answer is 42.", " 42"),
+    ("prose_before", _PEOPLE, 'Here: {"n":1}', '[ {"n":1}]'),
     ("text_after", True, '{"a":1}\n```\nHope this helps', '{"a":1}\n'),
     ("text_after", True, '{"a":1}{"a":1}', '{"a":1}'),
     ("extra_comma", True, "[1,2,]", "[1,2]"),
@@ -42,13 +44,17 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("bare_name", True, "{a: 1, b_2: 2}", '{"a": 1, "b_2": 2}'),
     ("bare_text", True, '{"a": hello world, "b": 1}', '{"a": "hello world", "b": 1}'),
     ("bare_text", True, '{"a": 2024-01-01}', '{"a": "2024-01-01"}'),
+    ("bare_text", True, '{"a": for {x}, see b:\n1, 2 "c"}', '{"a": "for {x}, see b:\\n1, 2 \\"c\\""}'),
     ("literal", True, "[True, False, None, undefined, NaN]", "[true, false, null, null, null]"),
     ("number", True, "[+1, .5, 2., 007, 0x10, 1_000]", "[1, 0.5, 2, 7, 16, 1000]"),
+    ("number", True, '{"a": -2,000.5, "b": 1,000,000}', '{"a": -2000.5, "b": 1000000}'),
+    ("number", {"type": "integer"}, "12,345", "12345"),
     ("comment", True, '{"a": 1, // one\n "b": /* two */ 2} # three', '{"a": 1, \n "b":  2} '),
     ("control_character", True, '["a\nb\tc"]', '["a\\nb\\tc"]'),
     ("escape", True, '["\\d \\x41 \\\' \\u12 \\ud800"]', '["\\\\d \\u0041 \' \\\\u12 \\ufffd"]'),
     ("inner_quote", True, '{"t": "he said "hi", then left", "u": 1}', '{"t": "he said \\"hi\\", then left", "u": 1}'),
     ("inner_quote", {"type": "string", "minLength": 9}, '"an "odd" one"', '"an \\"odd\\" one"'),
+    ("triple_quotes", True, '{"a": """say "hi"\nnow""", "b": ""}', '{"a": "say \\"hi\\"\\nnow", "b": ""}'),
     ("concatenation", True, '["a" + "b"]', '["ab"]'),
     ("colon", True, '{"a" 1, "b" = 2, "c" => 3}', '{"a": 1, "b" : 2, "c" : 3}'),
     ("bracket", True, '{"a": [1, 2}', '{"a": [1, 2]}'),
@@ -66,11 +72,15 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("enum_spelling", _ENUM, '"sao paulo"', '"São Paulo"'),
     ("enum_in_text", _ENUM, '"red, because it is warm"', '"red"'),
     ("enum_in_text", _ENUM, "I choose red!", '"red"'),
+    ("enum_in_text", {"enum": ["TWO", "ONE"]}, "two", '"TWO"'),
     ("member_name", _PERSON, '{"Name":"x"}', '{"name":"x"}'),
     ("default_member", _DEFAULT, "{}", '{"a":[1],"b":2}'),
     ("default_member", _DEFAULT, '{"c":1\n}', '{"c":1,"a":[1],"b":2\n}'),
     ("wrap_element", _PERSON, '{"name":"x","tags":"one"}', '{"name":"x","tags":["one"]}'),
+    ("wrap_element", _PEOPLE, '{"n":1}\n{"n":2}, {"n":3}\nDone.', '[{"n":1},\n{"n":2}, {"n":3}]\n'),
     ("unwrap_element", _PERSON, '{"name":["x"]}', '{"name":"x"}'),
+    ("opening_brace", _PEOPLE, '["n": 1, "m": 2}, {"n": 3}]', '[{"n": 1, "m": 2}, {"n": 3}]'),
+    ("opening_brace", {"type": "object"}, '"n": 1}', '{"n": 1}'),
     ("wrap_member", _ONLY, "5", '{"n":5}'),
     ("null_member", _PERSON, '{"name":"x","age":null}', '{"name":"x"}'),
     ("unknown_member", _PERSON, '{"name":"x","y":[1,{"z":"]"}]}', '{"name":"x"}'),

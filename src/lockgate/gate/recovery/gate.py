@@ -25,7 +25,7 @@ from lockgate.gate.limits import Limits
 from lockgate.gate.recovery.edits import Edit, Hesitate, Reader
 from lockgate.gate.recovery.site import WHITE, Site, held_parts
 from lockgate.gate.recovery.tracked import NOWHERE, Reached, TrackedScanner
-from lockgate.gate.scan import _LOW_U, _STRING, Fault, character_start
+from lockgate.gate.scan import _LOW_U, _STRING, ARRAY, KIND_OF_BYTE, OBJECT, STRING, Fault, character_start
 from lockgate.gate.schema.judge import Judge
 from lockgate.gate.schema.numbers import NumberRun
 from lockgate.gate.schema.places import Place, Places
@@ -441,6 +441,7 @@ class RecoveringGate(_Base):
             "is_in_object": is_in_object,
             "has_quote": scanner.mark_at != NOWHERE and not scanner.is_between and not scanner.in_value_string,
             "has_number": scanner.has_number and not scanner.in_value_string,
+            "is_blank": scanner.is_blank and not scanner.in_value_string,
             "member": judge.member,
             "seen": seen,
             "missing": tuple(name for name in rules.required if name not in seen) if rules and is_in_object else (),
@@ -610,18 +611,28 @@ class RecoveringGate(_Base):
         closer = self._closers[-1]
         base = self._scanner.base
         self._path = closer.path
+        found = next((at for at, byte in enumerate(self._pending) if byte not in WHITE), -1)
+        if found < 0 and not is_end and len(self._pending) <= WINDOWS[0]:
+            return False
         if closer.swallows:
-            found = next((at for at, byte in enumerate(self._pending) if byte not in WHITE), -1)
-            if found < 0 and not is_end:
-                return False
             if found >= 0 and self._pending[found : found + 1] == closer.bracket:
                 del self._pending[found]
                 self._tell(closer.rule, base + found, self._upstream_of(base + found), closer.bracket, b"")
-            elif found >= 0:
+            elif found >= 0 or not is_end:
                 self._give_up(
-                    Fault("invalid_json", "more than one element where one was unwrapped"), base + found, events
+                    Fault("invalid_json", "more than one element where one was unwrapped"), base + max(found, 0), events
                 )
                 return True
+        elif closer.depth == 1 and found >= 0 and (more := self._begins_another(found, is_end=is_end)) is not False:
+            # One document after the other, where an array of them must stand.
+            if more is None:
+                return False
+            if self._pending[found : found + 1] != b",":
+                self._pending[:0] = b","
+                self._tell(closer.rule, base, self._upstream_of(base), b"", b",")
+            closer.after = base + 1
+            self._is_closing = False
+            return True
         else:
             self._pending[:0] = closer.bracket
             self._tell(closer.rule, base, self._upstream_of(base), b"", closer.bracket)
@@ -629,6 +640,14 @@ class RecoveringGate(_Base):
         self._closers.pop()
         self._scanner.stop_depth = self._closers[-1].depth if self._closers else -1
         return True
+
+    def _begins_another(self, at: int, *, is_end: bool) -> bool | None:
+        """Whether an element begins at a byte of what is to come, or behind a comma there; None: more must be seen."""
+        if self._pending[at] == 0x2C:
+            at = next((i for i in range(at + 1, len(self._pending)) if self._pending[i] not in WHITE), -1)
+            if at < 0:
+                return False if is_end or len(self._pending) > WINDOWS[0] else None
+        return bool(KIND_OF_BYTE.get(self._pending[at], 0) & (ARRAY | OBJECT | STRING) & self._judge.next_kinds())
 
     # -- readers ---------------------------------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ class Quoted(_Base):
     def __init__(self, closers: tuple[str, ...], *, is_name: bool) -> None:
         super().__init__()
         marks = b"|".join(re.escape(closer.encode()) for closer in closers)
-        self._special = re.compile(rb'["\\\x00-\x1f]|' + marks)
+        self._special = re.compile(marks + rb'|["\\\x00-\x1f]')
         self._closers = frozenset(closer.encode() for closer in closers)
         self._is_name = is_name
 
@@ -81,6 +81,8 @@ class Quoted(_Base):
                 return None
             self.is_over = closes
             return Piece(found, b'"' if closes else found)
+        if found == b'"' and not is_end and any(c.startswith(text[at : at + 3]) for c in self._closers):
+            return None  # it may be the beginning of three
         return Piece(found, b'\\"' if found == b'"' else control(found[0]))
 
     def _closes(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
@@ -98,16 +100,28 @@ class Quoted(_Base):
 class Bare(_Base):
     """Words without quotes, as a string: a name up to its colon, a value up to a comma, bracket or line end.
 
+    In an object a comma, a closing brace or a line end belongs to the words where nothing follows that can follow a
+    member.
+
     Args:
         is_name: Whether it is a member name.
         is_root: Whether it is the whole document: then only the end of the text ends it.
+        is_member: Whether it is the value of a member.
     """
 
-    def __init__(self, *, is_name: bool = False, is_root: bool = False) -> None:
+    #: What follows a member: a brace, a comma and a name with its colon, a name alone on the next line, a comment.
+    _NAME: Final = rb"""(?:"(?:[^"\\\n]|\\.){0,60}"|'[^'\n]{0,60}'|[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)"""
+    _FOLLOWS: Final = re.compile(rb"\s{0,24}(?:\}|//|/\*|,?\s{0,24}(?:\}|\Z|" + _NAME + rb"))")
+    _BEHIND_BRACE: Final = re.compile(rb"[ \t]{0,24}(?:[,}\]\n\r]|\Z)")
+
+    def __init__(self, *, is_name: bool = False, is_root: bool = False, is_member: bool = False) -> None:
         super().__init__()
         self._has_begun = False
         self._is_root = is_root
-        self._stop = rb"[:=]" if is_name else rb"[,\]}\n\r]"
+        self._is_member = is_member
+        self._braces = 0  # opened in the words
+        self._is_quoted = False  # a quote in the words waits for its partner
+        self._stop = rb"[:=]" if is_name else rb"[{,\]}\n\r]" if is_member else rb"[,\]}\n\r]"
         self._special = re.compile(rb'[ \t\n\r\x00-\x1f"\\]' if is_root else rb'[ \t\x00-\x1f"\\]|' + self._stop)
         self._stops = b"" if is_root else b":=" if is_name else b",]}\n\r"
 
@@ -141,8 +155,19 @@ class Bare(_Base):
     def _special_piece(self, text: bytes, at: int, pieces: list[Piece], *, is_end: bool) -> int:
         """Take what is special at a byte; how much, or -1: more must be seen."""
         byte = text[at]
-        if byte in b" \t\n\r" and byte not in self._stops:
+        if byte in b" \t\n\r" and (byte not in self._stops or self._is_member):
             return self._white(text, at, pieces, is_end=is_end)
+        if self._is_member and byte in b"{}" and (byte == 0x7B or self._braces):
+            self._braces += 1 if byte == 0x7B else -1
+            pieces.append(Piece(text[at : at + 1], text[at : at + 1]))
+            return 1
+        if byte in self._stops and self._is_member:
+            ends = self._ends(text, at, is_end=is_end)
+            if ends is None:
+                return -1
+            if not ends:
+                pieces.append(Piece(text[at : at + 1], text[at : at + 1]))
+                return 1
         if byte in self._stops:
             self._end(pieces)
             return 0
@@ -157,6 +182,14 @@ class Bare(_Base):
         pieces.append(Piece(text[at : at + 1], control(byte)))
         return 1
 
+    def _ends(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
+        """Whether the member ends before this byte; None: more must be seen."""
+        if len(text) - at < _AHEAD and not is_end:
+            return None
+        if text[at] == 0x7D:
+            return self._BEHIND_BRACE.match(text, at + 1) is not None
+        return self._FOLLOWS.match(text, at) is not None
+
     def _white(self, text: bytes, at: int, pieces: list[Piece], *, is_end: bool) -> int:
         end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
         if end - at > _LOOK:
@@ -169,8 +202,12 @@ class Bare(_Base):
             return 0
         white = text[at:end]
         if text[end] in self._stops or any(byte in self._stops for byte in white):
-            self._end(pieces)
-            return 0
+            ends = not self._is_member or self._ends(text, end if text[end] in self._stops else at, is_end=is_end)
+            if ends is None:
+                return -1
+            if ends:
+                self._end(pieces)
+                return 0
         shown = b"".join(control(byte) if byte < 0x20 else bytes((byte,)) for byte in white)
         pieces.append(Piece(white, shown))
         return len(white)
@@ -180,9 +217,15 @@ class Bare(_Base):
         end = _WHITE_RUN.match(text, at + 1).end()  # type: ignore[union-attr]
         if end == len(text) and not is_end:
             return -1
-        if end == len(text) or text[end] in self._stops:
+        ends: bool | None = not self._is_quoted and (end == len(text) or text[end] in self._stops)
+        if ends and self._is_member and end < len(text):
+            ends = self._ends(text, end, is_end=is_end)
+            if ends is None:
+                return -1
+        if ends:
             self._end(pieces, b'"')
             return 1
+        self._is_quoted = not self._is_quoted
         pieces.append(Piece(b'"', b'\\"'))
         return 1
 

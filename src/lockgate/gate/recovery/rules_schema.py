@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.readers import Dropped, Unescaped
-from lockgate.gate.recovery.rules_text import Rule, drop_member, replace, scalar_of
+from lockgate.gate.recovery.rules_text import Rule, begins_name, drop_member, replace, scalar_of
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import NUMBER as NUMBER_TEXT
 from lockgate.gate.recovery.spelling import json_string, one_like, one_within
@@ -73,6 +73,17 @@ class TextInString(Rule):
         return [Edit((Change(site.at, 1, b""),), Unescaped)]
 
 
+class OpeningBrace(Rule):
+    """Inserts the opening brace of an object that begins with its first member."""
+
+    id = "opening_brace"
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if not _is_kind_fault(site) or not site.kinds & OBJECT or site.byte not in (b'"', b"'"):
+            return []
+        return replace(site.at, 0, b"{") if begins_name(site, site.at) else []
+
+
 class OnlyMember(Rule):
     """Makes the value the only member of the object that must stand there."""
 
@@ -98,7 +109,7 @@ class EnumInText(Rule):
     _BARE: Final = re.compile(rb"[^,\]}\n]*")
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.awaits in _VALUE and site.code == "invalid_json":
+        if site.awaits in _VALUE and (site.code == "invalid_json" or _is_kind_fault(site)):
             return self._bare(site)
         if site.awaits != "string" or site.code != "schema_violation" or not site.words or site.text is None:
             return []
@@ -116,7 +127,7 @@ class EnumInText(Rule):
     def _bare(self, site: Site) -> Sequence[Edit]:
         """Without quotes: up to the end of the token, at the root of the text."""
         words = words_at(site.place)
-        if not words or site.byte in (b'"', b"'"):
+        if not words or site.byte in (b"", b'"', b"'", b"[", b"{"):
             return []
         found = self._BARE.match(site.window, site.at)
         assert found is not None

@@ -10,7 +10,7 @@ from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.readers import DOUBLE, SINGLE, Bare, Dropped, Preamble, Quoted, Rest, Until
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import control, escape, number_of
-from lockgate.gate.scan import ARRAY, FALSE, NULL, NUMBER, STRING, TRUE
+from lockgate.gate.scan import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
 
 _VALUE: Final = ("value", "element or ]")
 _NAME: Final = ("name", "name or }")
@@ -48,7 +48,10 @@ class ByteOrderMark(Rule):
 
 
 class Prose(Rule):
-    """Removes prose, fences and thoughts before the document, up to the first opening that can be one."""
+    """Removes prose, fences and thoughts before the document, up to the first opening that can be one.
+
+    Where an array must stand, that may also be its first element: then brackets are put around.
+    """
 
     id = "prose_before"
     holds = "the prose, and 80 bytes behind an opening"
@@ -57,16 +60,28 @@ class Prose(Rule):
         if site.depth or not site.is_first or site.awaits != "value" or site.byte == b"":
             return []
         limit, kinds = site.max_held, site.kinds
-        if kinds & STRING and not self._has_opening(site):
+        if kinds & STRING and self._opening(site, kinds) < 0:
             return []  # then the words themselves are the string
+        elements = self._element_kinds(site)
+        if elements:
+            first, array = self._opening(site, elements), self._opening(site, kinds)
+            if first >= 0 and (array < 0 or first < array):
+                bracket = Change(site.at, 0, b"[")
+                return [Edit((bracket,), lambda: Preamble(limit, elements), closer=b"]", weight=11)]
         return [Edit(reader=lambda: Preamble(limit, kinds), weight=11)]
 
-    def _has_opening(self, site: Site) -> bool:
-        reader = Preamble(site.max_held, site.kinds)
-        reader.read(site.window, is_end=site.is_end or site.is_last_look)
+    def _element_kinds(self, site: Site) -> int:
+        """Kinds of an element, where nothing but an array of them may stand."""
+        is_array_alone = site.kinds & (ARRAY | OBJECT | STRING) == ARRAY
+        return site.place.rules(ARRAY).element(0).kinds & ~(STRING | ARRAY) if is_array_alone else 0
+
+    def _opening(self, site: Site, kinds: int) -> int:
+        """Where the first opening in the window stands; -1 if there is none."""
+        reader = Preamble(site.max_held, kinds)
+        used = reader.read(site.window, is_end=site.is_end or site.is_last_look)[1]
         if not reader.is_over:
             site.hesitate()
-        return reader.is_over
+        return used if reader.is_over else -1
 
 
 class TextAfter(Rule):
@@ -127,7 +142,7 @@ class MissingComma(Rule):
             return replace(site.at, 1, b",")
         if site.byte in b"}]),:=+" or site.rest[:1] == b"/":
             return []
-        if site.is_in_object and not _is_name(site, site.at):
+        if site.is_in_object and not begins_name(site, site.at):
             return []
         if site.scalar >= 0 and site.window[site.at - 1] not in b" \t\n\r" and site.byte not in b'"{[':
             return []  # one word, not two
@@ -136,7 +151,7 @@ class MissingComma(Rule):
         return replace(site.before, 0, b",")
 
 
-def _is_name(site: Site, at: int) -> bool:
+def begins_name(site: Site, at: int) -> bool:
     """Whether a member name begins here: something up to a colon."""
     text = site.window[at:]
     if text[:1] == b'"':
@@ -181,7 +196,7 @@ class Quotes(Rule):
         before = {"comma": b",", "colon": b":"}.get(site.awaits, b"")
         if before and site.has_quote and not is_name and not self._is_element(site):
             return []
-        if before == b"," and site.is_in_object and not _is_name(site, site.at):
+        if before == b"," and site.is_in_object and not begins_name(site, site.at):
             return []
         change = Change(site.at, len(quote), before + b'"')
         if not is_name and not site.kinds & STRING:
@@ -297,7 +312,7 @@ class Literal(Rule):
 
 
 class Number(Rule):
-    """Puts numbers as JSON spells them: ``+1``, ``.5``, ``1.``, ``007``, ``0x1f``, ``1_000``."""
+    """Puts numbers as JSON spells them: ``+1``, ``.5``, ``1.``, ``007``, ``0x1f``, ``1_000``, ``1,000``."""
 
     id = "number"
     holds = "a number, until it ends"
@@ -306,7 +321,12 @@ class Number(Rule):
 
     _ROOT: Final = re.compile(rb"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|" + _WORD.pattern)
 
+    #: Behind a comma in an object: three digits more, and what ends a number, or another such group.
+    _GROUP: Final = re.compile(rb"[0-9]{3}(?=(?:[,.][0-9]|\s{0,8}[,}\n\r]))")
+
     def propose(self, site: Site) -> Sequence[Edit]:
+        if site.awaits == "name":
+            return self._group(site)
         is_after = site.awaits in ("comma", "end")
         kinds = site.place_kinds if is_after else site.kinds
         if site.awaits not in (*_VALUE, "number", "comma", "end") or not kinds & NUMBER:
@@ -323,7 +343,21 @@ class Number(Rule):
         number = number_of(found[0].decode())
         if number is None or number == found[0]:
             return []
+        commas = tuple(Change(start + at, 1, b"") for at, byte in enumerate(found[0]) if byte == 0x2C)
+        if commas and number == found[0].replace(b",", b""):
+            return [Edit(commas)]
         return replace(start, len(found[0]), number)
+
+    def _group(self, site: Site) -> Sequence[Edit]:
+        """``{"a": 2,000.5}``: where a name must stand, three digits follow a number and its comma."""
+        if not site.has_number or site.held.comma < 0 or site.at != site.held.comma + 1:
+            return []
+        found = self._GROUP.match(site.window, site.at)
+        if found is None:
+            if len(site.rest) < 12:
+                site.hesitate()
+            return []
+        return replace(site.held.comma, 1)
 
 
 class BareName(Rule):
@@ -336,7 +370,7 @@ class BareName(Rule):
             return []
         if site.awaits == "comma" and not (site.is_in_object and not site.has_quote):
             return []
-        if not _is_name(site, site.at):
+        if not begins_name(site, site.at):
             return []
         before = b"," if site.awaits == "comma" else b""
         return [Edit((Change(site.at, 0, before),), lambda: Bare(is_name=True), weight=2)]
@@ -362,8 +396,8 @@ class BareText(Rule):
             return []
         if site.code == "schema_violation":
             return []
-        is_root = not site.depth
-        return [Edit((Change(start, 0, b""),), lambda: Bare(is_root=is_root), weight=40)]
+        is_root, is_member = not site.depth, site.is_in_object and site.depth > 0
+        return [Edit((Change(start, 0, b""),), lambda: Bare(is_root=is_root, is_member=is_member), weight=40)]
 
 
 class Control(Rule):
@@ -448,7 +482,7 @@ class InnerQuote(Rule):
         at = site.next_byte(at)
         following = site.window[at : at + 1]
         if site.is_in_object:
-            return following in (b'"', b"}", b"'") and (following == b"}" or _is_name(site, at))
+            return following in (b'"', b"}", b"'") and (following == b"}" or begins_name(site, at))
         return following != b"" and (
             following in b"\"'{[]-0123456789" or re.match(rb"true|false|null", site.window[at:]) is not None
         )
@@ -572,6 +606,18 @@ class Ellipsis(Rule):
         if following == b"," and site.awaits != "comma":
             return replace(site.at, end + 1 - site.at)
         return replace(site.at, end - site.at)
+
+
+class TripleQuotes(Rule):
+    """Takes a text in three double quotes, as Python has it, for one string."""
+
+    id = "triple_quotes"
+    holds = "a quote of the text, until two more bytes have come, and 64 bytes of white space behind three"
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if not site.is_blank or not site.has_quote or site.window[:2] != b'""' or site.at != 1:
+            return []
+        return [Edit((Change(0, 2, b""),), lambda: Quoted(('"""',), is_name=False))]
 
 
 class Concatenation(Rule):

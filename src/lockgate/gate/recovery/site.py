@@ -36,6 +36,7 @@ class Site:
         is_in_object: Whether that is an object.
         has_quote: Whether the window begins with the quote that closed a string value.
         has_number: Whether it begins with a number that has ended.
+        is_blank: Whether there was nothing between that quote and the one that opened the string.
         member: Name of the member in hand.
         seen: Names that the object has.
         missing: Its required members that are not there.
@@ -63,6 +64,7 @@ class Site:
     is_in_object: bool
     has_quote: bool
     has_number: bool
+    is_blank: bool
     member: str | None
     seen: MutableSet[str]
     missing: tuple[str, ...]

@@ -100,6 +100,11 @@ class TrackedScanner(Scanner):
         return _MINUS <= self._mark_state < _END
 
     @property
+    def is_blank(self) -> bool:
+        """Whether the mark stands before the closing quote of an empty string."""
+        return self._mark_state == _STRING and not self._mark_length
+
+    @property
     def is_first(self) -> bool:
         """Whether nothing of the innermost container stands before the mark."""
         return self._mark_state in (_VALUE, _VALUE_OR_CLOSE, _NAME_OR_CLOSE)
