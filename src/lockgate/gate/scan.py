@@ -73,7 +73,8 @@ _AWAITS: Final = {
 _NUMBER_CAN_END: Final = {_ZERO, _INTEGER, _FRACTION, _EXPONENT_DIGITS}
 
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
-_PLAIN_RUN: Final = re.compile(rb'[^"\\\x00-\x1f]*')
+#: Characters of a string that need no escape.
+PLAIN_RUN: Final = re.compile(rb'[^"\\\x00-\x1f]*')
 _DIGIT_RUN: Final = re.compile(rb"[0-9]*")
 
 _WHITE: Final = frozenset(b" \t\n\r")
@@ -435,7 +436,7 @@ class Scanner:
     # -- strings -----------------------------------------------------------------------------------------------
 
     def _string(self, data: bytes, i: int, n: int) -> int:
-        end = _PLAIN_RUN.match(data, i).end()  # type: ignore[union-attr]
+        end = PLAIN_RUN.match(data, i).end()  # type: ignore[union-attr]
         if end > i:
             room = self._limits.max_string_bytes - self._length
             if end - i > room:

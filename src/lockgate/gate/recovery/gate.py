@@ -23,9 +23,19 @@ from lockgate.gate.events import Completed, Element, Event, Expected, Patched, R
 from lockgate.gate.gate import _Base, expected_of, pointer_tokens, violated
 from lockgate.gate.limits import Limits
 from lockgate.gate.recovery.edits import Edit, Hesitate, Reader
-from lockgate.gate.recovery.site import WHITE, Site, held_parts
+from lockgate.gate.recovery.site import WHITE, Site
 from lockgate.gate.recovery.tracked import NOWHERE, Reached, TrackedScanner
-from lockgate.gate.scan import _LOW_U, _STRING, ARRAY, KIND_OF_BYTE, OBJECT, STRING, Fault, character_start
+from lockgate.gate.scan import (
+    _LOW_U,
+    _STRING,
+    ARRAY,
+    KIND_OF_BYTE,
+    OBJECT,
+    PLAIN_RUN,
+    STRING,
+    Fault,
+    character_start,
+)
 from lockgate.gate.schema.judge import Judge
 from lockgate.gate.schema.numbers import NumberRun
 from lockgate.gate.schema.places import Place, Places
@@ -164,7 +174,7 @@ class RecoveringGate(_Base):
             self._scanner.watch_depth = len(tokens) + 1
 
     def _make_scanner(self) -> TrackedScanner:
-        return TrackedScanner(self._judge, self._limits)
+        return TrackedScanner(self._judge, self._limits, self._max_held)
 
     # -- what callers use ------------------------------------------------------------------------------------------
 
@@ -374,8 +384,8 @@ class RecoveringGate(_Base):
         if scanner.in_value_string and self._text[at - self._text_at : at - self._text_at + 1] == b'"':
             scanner.mark_quote(at)
         trouble = self._trouble = self._describe(found, at)
-        self._pending[:0] = self._cut_text(at)
         if not self._goes_back(found, at):
+            self._pending[:0] = self._cut_text(at)
             trouble.look = -1
             scanner.base = at
         elif self._is_stuck(trouble.upstream_at):
@@ -400,27 +410,16 @@ class RecoveringGate(_Base):
 
     def _goes_back_into_string(self, fault: Fault, at: int) -> bool:
         scanner = self._scanner
-        start, content = self._string_start(at), None
+        end = PLAIN_RUN.match(self._text, at - self._text_at).end() + self._text_at  # type: ignore[union-attr]
+        start, content = scanner.string_start_at(at, end), None
         if fault.code == "schema_violation":
-            if start < 0 or at - start > _REHEARD:
+            if at - start > _REHEARD:
                 return False
-            content = bytes(self._text[start + 1 - self._text_at :])
+            content = bytes(self._text[start + 1 - self._text_at : at - self._text_at])
             self.steps += len(content)
+        self._pending[:0] = self._cut_text(at)
         scanner.rewind_in_string(at, start, content)
         return True
-
-    def _string_start(self, at: int) -> int:
-        """Byte of the open string's quote: the first thing behind the mark that is neither name, comma nor colon."""
-        scanner = self._scanner
-        start = scanner.string_mark
-        if start < self._text_at or at - start > _REHEARD + self._max_held:
-            return -1
-        held = bytes(self._text[start - self._text_at :])
-        if held[:1] == b'"' and start == scanner.string_at:
-            return start
-        parts = held_parts(held, len(held), has_quote=not scanner.is_between, has_number=scanner.has_number)
-        # Of name and string only the string may stand alone: then it was taken for a name.
-        return start + (parts.start if parts.colon >= 0 or parts.name < 0 else parts.name)
 
     def _describe(self, fault: Fault, at: int) -> Trouble:
         """What rules are told, noted before anything goes back."""
@@ -724,8 +723,8 @@ class RecoveringGate(_Base):
         for element_at in (self._judge.element_at, self._scanner.mark_element_at):
             if self._hands_out and element_at >= 0:
                 keep_from = min(keep_from, element_at)
-        if self._scanner.in_value_string and self._released - self._scanner.string_mark <= _REHEARD:
-            keep_from = min(keep_from, self._scanner.string_mark)
+        if self._scanner.in_value_string and self._released - self._scanner.string_start <= _REHEARD:
+            keep_from = min(keep_from, self._scanner.string_start)
         if keep_from > self._text_at:
             del self._text[: keep_from - self._text_at]
             self._text_at = keep_from

@@ -52,7 +52,7 @@ class SkipScanner(Scanner):
 
     is_between = True  # the end of a document is never in doubt
     in_value_string = False  # a string is not heard again
-    string_mark = 0
+    string_start = 0
     mark_element_at = -1  # no element is open where a value begins that may be left out
 
     def __init__(self, judge: Judge, limits: Limits) -> None:

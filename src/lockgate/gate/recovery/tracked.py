@@ -42,20 +42,23 @@ class Reached(Exception):
 class TrackedScanner(Scanner):
     """See the module.
 
+    Args:
+        max_held: Bytes that may be held; what is marked further back counts as given up.
+
     Attributes:
         mark_at: Byte of the text to go back to; ``NOWHERE`` where going back was given up.
-        string_at: Byte of the open string's quote, where it was gone back into; -1: it stands right behind the mark.
         stop_depth: Raise ``Reached`` when a value ends directly in so many containers; -1 for never.
     """
 
     __slots__ = (
-        "_frames", "_mark_element_at", "_mark_key", "_mark_length", "_mark_run", "_mark_state", "_tracked", "mark_at",
-        "stop_depth", "string_at",
+        "_frames", "_mark_element_at", "_mark_key", "_mark_length", "_mark_run", "_mark_state", "_max_held", "_tracked",
+        "mark_at", "stop_depth",
     )  # fmt: skip
 
-    def __init__(self, judge: Judge, limits: Limits) -> None:
+    def __init__(self, judge: Judge, limits: Limits, max_held: int) -> None:
         super().__init__(judge, limits)
         self._tracked = judge
+        self._max_held = max_held
         self._frames = judge.frames
         self.stop_depth = -1
         self.mark_at = 0
@@ -64,7 +67,6 @@ class TrackedScanner(Scanner):
         self._mark_run: TextRun | None = None
         self._mark_length = 0
         self._mark_element_at = -1
-        self.string_at = -1
 
     def forget(self) -> None:
         """Give up going back: what is held may be released."""
@@ -83,11 +85,14 @@ class TrackedScanner(Scanner):
         return self.mark_at if self.mark_at <= self.base else self.scanned
 
     @property
-    def string_mark(self) -> int:
-        """Byte at or before the beginning of the open string: only what is held stands between; -1 if unknown."""
-        if self.string_at >= 0:
-            return self.string_at
-        return self.mark_at if self.mark_at != NOWHERE else -1
+    def string_start(self) -> int:
+        """Byte of the quote that opened the string in hand, between two pieces."""
+        return self.base - self._length - 1
+
+    def string_start_at(self, at: int, end: int) -> int:
+        """The same at a fault at a byte, where characters that need no escape go on to byte ``end``."""
+        counted = end if self.unit_at < 0 else self.base + self.blame + 1
+        return counted - self._length - 1
 
     @property
     def run(self) -> TextRun | None:
@@ -126,12 +131,11 @@ class TrackedScanner(Scanner):
         self.mark_at = self.base + self.blame + 1
         self._mark_state = self._state
         self._mark_key = None if is_object else -1
-        self._mark_element_at = self.string_at = -1
+        self._mark_element_at = -1
 
     def _value_ended(self, end: int) -> None:
         # This runs for every value, so it does what the scanner does and notes what is needed to come back, no more.
         at, state, stack = self.base + end, self._state, self._stack
-        self.string_at = -1
         if state == _STRING:
             self.mark_at = at - 1
             self._mark_state = state
@@ -145,7 +149,7 @@ class TrackedScanner(Scanner):
         else:
             self._sink.end_document(at)
             self._state = _END
-        if state >= _MINUS:
+        if state >= _MINUS and 0 <= at - self.mark_at <= self._max_held:
             self.mark_at = at - len(self._number)
             self._mark_state = state
         elif state != _STRING:
@@ -161,7 +165,6 @@ class TrackedScanner(Scanner):
         self._mark_run, self._mark_length = self._run, self._length
         self._mark_key = self._frames[-1].key if self._frames else None
         self._mark_element_at = self._tracked.element_at
-        self.string_at = -1
 
     # -- going back ----------------------------------------------------------------------------------------------
 
@@ -183,11 +186,11 @@ class TrackedScanner(Scanner):
         """Be inside the open string value, before byte ``at``.
 
         Args:
-            start: Byte of its opening quote; -1 if unknown.
+            start: Byte of its opening quote.
             content: What of the string stands before ``at``, if what watches it has to hear it again.
         """
         self.settle(at, _STRING)
-        self.string_at = start
+        self._length = at - start - 1
         if content is None:
             return
         self._run, self._length = self._tracked.fresh_run(), 0
