@@ -1,13 +1,14 @@
 """Writes the pages that are measured on the data of other people (LOCKGATE_TEST_DATA): what recovery makes of it.
 
 ``docs/reference/repair-comparison.md``: the cases of eleven repair libraries, by library and class.
-``docs/reference/recovery-corpus.md``: recorded streams that broke their schema, by mode.
+``docs/reference/recovery-corpus.md``: recorded streams in trouble, by mode.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import sys
 import textwrap
 from collections import Counter
@@ -18,10 +19,10 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.gate.recovery import foreign  # noqa: E402
+from tests.gate.recovery import foreign, recorded  # noqa: E402
 
 import lockgate  # noqa: E402  (the tests are no package of the environment)
-from lockgate import Patched, Released, SchemaError, Skipped, Violated  # noqa: E402
+from lockgate import Patched, Released, Skipped, Violated  # noqa: E402
 from lockgate.gate.events import Recovery  # noqa: E402
 
 DATA = Path(os.environ.get("LOCKGATE_TEST_DATA", ROOT.parent / "shared"))
@@ -250,69 +251,147 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(text, 119, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
-class Stream(NamedTuple):
-    name: str
-    schema: Any
-    text: str
+_CORPUS = """# Recorded streams in trouble, by mode
+
+What the three modes make of answers of real models that are not what was asked for. Made by
+`scripts/write_recovery_docs.py` from {streams} recorded streams, put together from their deltas. All four wire formats
+are taken: {formats}.
+Left out are {left_out} whose parts do not add up to one answer:
+{left_out_names};
+and {dialect} whose schema is in a dialect of Gemini's own.
+
+What is judged is the arguments of the first tool call, or else the content. {asked} streams were asked for a schema;
+{satisfied} satisfy it, and {broken} do not. Of the {free} others, {free_json} are JSON, {free_prose} are prose and
+{free_nothing} are empty; with text around JSON, a document twice, or the beginning of one: {free_trouble} (by
+`{{"type": "object"}}`, since no schema is known).
+
+## As recorded
+
+*First violation*: its code, and the byte of upstream. *halt*, *skip*, *patch*: how it ended, and how many bytes were
+released; – is nothing. `incomplete` is what an empty text ends as, in every mode. Streams are named by model and hash.
+
+| stream | bytes | first violation | halt | skip | patch | rules used |
+|---|---|---|---|---|---|---|
+{recorded}
+
+## Made of what was recorded
+
+Truncated texts and text around JSON are rare in the corpus. So the {whole} texts that satisfy their schema ({distinct}
+different ones) are brought into the same kinds of trouble: cut by seed within five points of a quarter, a half and nine
+tenths of their bytes; put in a fence; put behind or before prose; written twice.
+
+*halt*, *skip*, *patch*: how many ended `complete` / `incomplete` / `halted`. *Parse*: how many texts released by
+`patch` are JSON. *Equal*: how many of these have the value of the text without the trouble. *Parse, no schema*: the
+same cut texts with schema `true`.
+
+| trouble | texts | halt | skip | patch | parse | equal | parse, no schema |
+|---|---|---|---|---|---|---|---|
+{made}
+
+A cut text is never called complete. `patch` closes what is open, and the text parses, if the schema allows it to end
+there: where a required member has not come, no more is released than what can still become valid, and that does not
+parse. With no schema in the way every cut text parses.
+"""
 
 
-def broken_streams() -> Iterator[Stream]:
-    """Recorded streams whose content, or first tool call, did not satisfy the schema that was asked for."""
-    for path in sorted((DATA / "corpus" / "streams").glob("*.json")):
-        sidecar = json.loads(path.read_text(encoding="utf-8"))
-        if sidecar["schema"] is None or sidecar["schema_satisfied"] is not False:
-            continue
-        if sidecar["wire_format"] == "openai-chat":
-            content, call = _assembled(path.with_suffix(".sse"))
-            yield Stream(path.stem, sidecar["schema"], call if sidecar["tool_calls"] else content)
+class Outcome(NamedTuple):
+    state: str
+    text: bytes
+    first: Violated | None
+    rules: tuple[str, ...]
+    left_out: int
+
+    @property
+    def value(self) -> Any:
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            return foreign.NOT_A_VALUE
 
 
-def _assembled(path: Path) -> tuple[str, str]:
-    content, call = "", ""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("data: {"):
-            continue
-        for choice in json.loads(line[6:]).get("choices") or ():
-            delta = choice.get("delta") or {}
-            content += delta.get("content") or ""
-            calls = delta.get("tool_calls") or ()
-            call += "".join(
-                ((one.get("function") or {}).get("arguments") or "") for one in calls if not one.get("index")
-            )
-    return content, call
+def outcome(schema: lockgate.Schema, text: bytes, mode: Recovery) -> Outcome:
+    gate = schema.gate(mode)
+    events = [*gate.feed(text), *gate.close()]
+    return Outcome(
+        gate.state,
+        b"".join(event.data for event in events if isinstance(event, Released)),
+        next((event for event in events if isinstance(event, Violated)), None),
+        tuple(dict.fromkeys(event.rule for event in events if isinstance(event, Patched))),
+        sum(isinstance(event, Skipped) for event in events),
+    )
 
 
 def corpus() -> str:
-    lines = [
-        "# Recorded streams that broke their schema, by mode",
-        "",
-        "Content, or the arguments of the first tool call, of recorded streams whose sidecar says that the schema of",
-        "the request is not satisfied. Made by `scripts/write_recovery_docs.py`.",
-        "",
-        "| stream | first violation | halt | skip | patch | rules used |",
-        "|---|---|---|---|---|---|",
-    ]
-    for stream in broken_streams():
-        try:
-            schema = lockgate.compile(stream.schema)
-        except SchemaError as error:
-            lines.append(f"| {stream.name} | schema refused: {error} | – | – | – | |")
-            continue
-        states, first, rules = [], "", Counter[str]()
-        for mode in MODES:
-            gate = schema.gate(mode)
-            events = [*gate.feed(stream.text.encode()), *gate.close()]
-            released = sum(len(event.data) for event in events if isinstance(event, Released))
-            left_out = sum(isinstance(event, Skipped) for event in events)
-            note = f", {left_out} left out" if left_out else ""
-            states.append(f"{gate.state}, {released} of {len(stream.text.encode())} bytes{note}")
-            if mode == "halt":
-                said = next((event for event in events if isinstance(event, Violated)), None)
-                first = f"`{said.code}` at {said.upstream_at}" if said else "–"
-            rules.update(event.rule for event in events if isinstance(event, Patched))
-        used = ", ".join(f"`{rule}`" for rule in rules)
-        lines.append(f"| {stream.name} | {first} | {' | '.join(states)} | {used} |")
-    return "\n".join(lines) + "\n"
+    streams = list(recorded.streams(DATA / "corpus"))
+    odd = [stream for stream in streams if not stream.is_whole]
+    dialect = [stream for stream in streams if stream.schema is None and stream.sidecar["schema"] is not None]
+    taken = [stream for stream in streams if stream not in odd and stream not in dialect]
+    asked = [stream for stream in taken if stream.schema is not None]
+    satisfied = [stream for stream in asked if not stream.trouble]
+    free = [stream for stream in taken if stream.schema is None]
+    found = Counter(recorded.trouble(stream.text) for stream in free)
+    formats = Counter(stream.wire_format for stream in streams)
+    return _CORPUS.format(
+        streams=len(streams),
+        formats=", ".join(f"{name} {count}" for name, count in formats.most_common()),
+        left_out=len(odd),
+        left_out_names=", ".join(stream.name for stream in odd),
+        dialect=len(dialect),
+        asked=len(asked),
+        satisfied=len(satisfied),
+        broken=len(asked) - len(satisfied),
+        free=len(free),
+        free_json=found[recorded.INVALID],
+        free_prose=found[recorded.PROSE],
+        free_nothing=found[recorded.NOTHING],
+        free_trouble=sum(bool(stream.trouble) for stream in free) or "none",
+        recorded="\n".join(_recorded(taken)),
+        whole=len(satisfied),
+        distinct=len({stream.text for stream in satisfied}),
+        made="\n".join(_made(satisfied)),
+    )
+
+
+def _recorded(streams: list[recorded.Stream]) -> Iterator[str]:
+    """A row for each stream in trouble, by its kind."""
+    for kind in (recorded.NOTHING, recorded.PROSE, recorded.AROUND, recorded.DOUBLED, recorded.CUT, recorded.INVALID):
+        of_kind = [stream for stream in streams if stream.trouble == kind]
+        yield f"| **{kind}**: {len(of_kind) or 'none'} | | | | | | |"
+        for stream in of_kind:
+            text = stream.text.encode()
+            schema = lockgate.compile({"type": "object"} if stream.schema is None else stream.schema)
+            ends = [outcome(schema, text, mode) for mode in MODES]
+            first = ends[0].first
+            said = [
+                f"{end.state} {len(end.text) or '–'}" + (f", {end.left_out} out" * bool(end.left_out)) for end in ends
+            ]
+            yield (
+                f"| {stream.name} | {len(text)} | {f'`{first.code}` at {first.upstream_at}' if first else '–'} | "
+                f"{' | '.join(said)} | {', '.join(f'`{rule}`' for rule in ends[-1].rules) or '–'} |"
+            )
+
+
+def _made(streams: list[recorded.Stream]) -> Iterator[str]:
+    """A row for each kind of trouble that whole texts are brought into."""
+    for kind, make in recorded.TROUBLES.items():
+        rng = random.Random(6)
+        states = {mode: Counter[str]() for mode in MODES}
+        parse = equal = free = 0
+        for stream in streams:
+            schema, text = lockgate.compile(stream.schema), stream.text.encode()
+            bad = make(text, rng)
+            ends = {mode: outcome(schema, bad, mode) for mode in MODES}
+            for mode, end in ends.items():
+                states[mode][end.state] += 1
+            value = ends["patch"].value
+            parse += value is not foreign.NOT_A_VALUE
+            equal += value is not foreign.NOT_A_VALUE and foreign.equal(value, json.loads(text))
+            free += outcome(lockgate.compile(True), bad, "patch").value is not foreign.NOT_A_VALUE
+        ended = [
+            " / ".join(str(count[state]) for state in ("complete", "incomplete", "halted")) for count in states.values()
+        ]
+        is_cut = kind.startswith(recorded.CUT)
+        yield (f"| {kind} | {len(streams)} | {' | '.join(ended)} | {parse} | {equal} | {free if is_cut else '–'} |")
 
 
 def main() -> None:
