@@ -1,14 +1,16 @@
 """Writes the pages that are measured on the data of other people (LOCKGATE_TEST_DATA): what recovery makes of it.
 
 ``docs/reference/repair-comparison.md``: the cases of eleven repair libraries, by library and class.
-``docs/reference/recovery-corpus.md``: recorded streams that broke their schema, by mode.
+``docs/reference/recovery-corpus.md``: recorded streams in trouble, by mode.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,119 +19,379 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.gate.recovery import foreign  # noqa: E402
+from tests.gate.recovery import foreign, recorded  # noqa: E402
 
 import lockgate  # noqa: E402  (the tests are no package of the environment)
-from lockgate import Patched, Released, SchemaError, Skipped, Violated  # noqa: E402
+from lockgate import Patched, Released, Skipped, Violated  # noqa: E402
 from lockgate.gate.events import Recovery  # noqa: E402
 
 DATA = Path(os.environ.get("LOCKGATE_TEST_DATA", ROOT.parent / "shared"))
 MODES: tuple[Recovery, ...] = ("halt", "skip", "patch")
 
-_CLASSES = """# Repair, compared
+_HEAD = """# Repair, compared
 
-The test suites of eleven repair and partial-JSON libraries, run through recovery `patch`; equal means equal as JSON
-values. Made by `scripts/write_recovery_docs.py`. There is no one right repair: of the inputs that several of these
-libraries test, more than a third have different expectations. So a difference is not yet a fault; the classes say why
+The test suites of eleven repair and partial-JSON libraries, {cases} cases, run through recovery `patch`. Made by
+`scripts/write_recovery_docs.py`. There is no one right repair: of the inputs without a schema that several of these
+libraries test, more than a third have different expectations. So a difference is not yet a fault; below stands why
 they differ.
 
-- **{kept}**: what can be asked of a stream. The expected text begins with the input, or the input is valid already.
-- **truncated**: the input is the beginning of a JSON text. We close it, keep the beginning of a string, leave out a
-  name without a value. Libraries that drop an unfinished number or string at the end differ here, and so do those that
-  make up a value.
-- **malformed**: most of these cannot be repaired behind what was delivered: the library changes its mind about text
-  that a stream has released. Where one writes `""` or the first enum value for what is missing, we stop instead.
-- **with a schema**: values are coerced to a schema. We do not make up values that the schema does not name (a default,
-  a const, null), follow no aliases that only the library knows, and never take an element out of several.
-- **no value expected**: the library refuses the input, or its expected text is no JSON by itself.
+In every case, with and without a schema, `complete` was said only of documents that the authoritative validator
+accepts; all others are honestly `incomplete` or `halted`, or their schema was refused.
 
-In every case, `complete` was said only of documents that the authoritative validator accepts.
+## The shares that matter
 
-| group | equal | cases |
-|---|---|---|
+A stream cannot be asked to take back what it has released. So the shares that must be reached are of the cases that
+their suite *asserts* (it compares with exactly this value) and that are *valid* already or *append-only* (the expected
+text begins with the input). Equal means equal as JSON values; a member that is null where it may be missing is no
+difference.
+
+| cases that expect a value | equal | cases | share | must be |
+|---|---|---|---|---|
+{shares}
+
+The first two rows are both parts of one reading: kept cases without a schema, and kept cases with theirs. The third
+takes every case that has a schema and an expected value, whatever must be taken back for it.
+
+{kept} more kept cases expect no value. They are in no share above, and in rows of their own in the last table:
+{kept_rows}.
+
+## Why values differ
+
+One example of each class; every one of them is run anew when this page is made.
+
+| class | input | the library wants | we have |
+|---|---|---|---|
+{misses}
+
+{reasons}
+
+## By library and class
+
+Every case is in exactly one row; the rows sum up to {cases}. *Input*: `valid`, `truncated` (the beginning of a JSON
+text), `malformed`, `empty`. *Basis*: `asserted`, or `observed` (the value came out while the library's test passed, but
+the test asks for less). *Agreed* is, by what the library wants:
+
+- `value`: our value is equal;
+- `refusal` (the library must raise an error): our state is not `complete`. Whoever asks for partial values gets them
+  from us all the same, so a truncated text agrees by its state and not by its text. Where we do not agree, we mend what
+  a strict mode refuses: text behind the document, a name that comes twice, a number with a leading zero;
+- `success` (the library must not raise, whatever the value): our state is `complete`. Where we do not agree, BAML makes
+  an object of a number, choosing between two types that only its constraints tell apart;
+- `no JSON` (the library answers with an empty string, or a text that is no JSON): our state is not `complete`.
+
+With a *refused* schema there is nothing to run: the schema itself is not one, by the library's word and by ours.
+
+| library | input | schema | basis | wants | agreed | cases | complete | incomplete | halted |
+|---|---|---|---|---|---|---|---|---|---|
+{rows}
 """
 
 
-def comparison() -> str:
-    total: Counter[str] = Counter()
-    equal: Counter[str] = Counter()
-    for case in foreign.cases(DATA / "suites" / "json-repair"):
-        try:
-            result = foreign.repaired(case)
-        except SchemaError:
-            total[f"{case.library}: schema refused"] += 1
-            continue
-        assert result.is_honest
-        for group in foreign.groups(case):
-            total[group] += 1
-            equal[group] += result.is_equal
-    rows = [f"| {group} | {equal[group]} | {total[group]} |" for group in sorted(total)]
-    return _CLASSES.replace("{kept}", foreign.KEPT) + "\n".join(rows) + "\n"
+class Miss(NamedTuple):
+    """A class of differences; of the cases named, the first that still differs is the example."""
 
-
-class Stream(NamedTuple):
     name: str
-    schema: Any
-    text: str
+    reason: str
+    ids: tuple[str, ...]
 
 
-def broken_streams() -> Iterator[Stream]:
-    """Recorded streams whose content, or first tool call, did not satisfy the schema that was asked for."""
-    for path in sorted((DATA / "corpus" / "streams").glob("*.json")):
-        sidecar = json.loads(path.read_text(encoding="utf-8"))
-        if sidecar["schema"] is None or sidecar["schema_satisfied"] is not False:
-            continue
-        if sidecar["wire_format"] == "openai-chat":
-            content, call = _assembled(path.with_suffix(".sse"))
-            yield Stream(path.stem, sidecar["schema"], call if sidecar["tool_calls"] else content)
+_MISSES = (
+    Miss(
+        "taken back",
+        "the library finds out later where a string should have ended, and goes back. Those bytes were released; what"
+        " follows is read as the rest of the string, or is the end.",
+        ("86c9826b2a50", "ef358563038f", "63be8ed3ed1b"),
+    ),
+    Miss(
+        "made up",
+        'the library writes `""`, `0`, `[]` or the first enum value where nothing stands. We insert only what the'
+        " schema names (a default, a const, an enum of one), and null where it may stand; else we stop.",
+        ("696e54a7aaa4", "de56762831e9"),
+    ),
+    Miss(
+        "empty string",
+        'without a schema a missing value is `""` to the library and null to us.',
+        ("82dbdbf3e550", "32cf3356e007"),
+    ),
+    Miss(
+        "alias",
+        "the type has other names for an enum value or a member, which a JSON Schema cannot say. We know the spelling"
+        " of the schema, up to case, spaces, accents and punctuation.",
+        ("74509f145f08", "131526d0d7ac"),
+    ),
+    Miss(
+        "one of several",
+        "the schema wants one value, the text has more. We unwrap an array of one.",
+        ("b6158a34fc24",),
+    ),
+    Miss(
+        "several documents",
+        "the library makes an array of values that follow one another. The first one is the document to us, complete"
+        " where it ends; the rest is cut.",
+        ("c5ad07fd1486", "ac5b446731fd"),
+    ),
+    Miss(
+        "unfinished number",
+        "the library leaves out a last number because it might have gone on. We keep what was said, and the state is"
+        " `incomplete`.",
+        ("d4dd47341fbd", "905f56cf1bad"),
+    ),
+    Miss(
+        "unfinished literal or string",
+        "the library leaves out a last value that is not whole. We end a literal that can be only one, and keep the"
+        " beginning of a string.",
+        ("de2c5261d031", "42fe20683e18"),
+    ),
+    Miss(
+        "nothing yet",
+        "the library guesses at a value of which too little has come.",
+        ("6b0dd0ed3bd7", "e1ccbd0922fc"),
+    ),
+    Miss(
+        "filled up",
+        "a partial value has every member of its type, with null or `[]` for those that have not come. We do not say"
+        " what has not come.",
+        ("a81634dfd19b", "5620fd65d6f8"),
+    ),
+    Miss(
+        "element left out",
+        "the library drops the element that does not fit. That is recovery `skip`; `patch` drops no data.",
+        ("2f9e4997bb12", "6c7fb4381b03"),
+    ),
+    Miss(
+        "built anew",
+        "the library puts the values of an array into the members of an object by their order.",
+        ("f566fa62d088",),
+    ),
+    Miss(
+        "valid, and changed",
+        "the library changes text that is valid. A valid document comes out byte for byte here.",
+        ("5a489a5e0d8d", "5e7d2c50ea92"),
+    ),
+    Miss(
+        "words between members",
+        "text that is neither member nor comment. We cannot tell it from a name without quotes until too late.",
+        ("e3d41335b57b",),
+    ),
+    Miss(
+        "escaped as a whole",
+        "the document is the inside of a JSON string. A backslash where a name must begin has no repair here.",
+        ("92262c2f3132", "2670f28786a5"),
+    ),
+    Miss(
+        "number or string",
+        "digits behind a leading zero are a string to the library. We write the number.",
+        ("6f38f3092fe7",),
+    ),
+    Miss(
+        "text alone",
+        "a text without any JSON in it is nothing to the library. Where a string, or this literal, may stand we take it"
+        " as that.",
+        ("8061a8f494a1", "e9df28c8cb0b"),
+    ),
+    Miss(
+        "string built of parts",
+        "the document ends with its first string: at the root nothing may follow it, and what follows is cut.",
+        ("fe2f535f0a2c", "99939516d149"),
+    ),
+)
 
 
-def _assembled(path: Path) -> tuple[str, str]:
-    content, call = "", ""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("data: {"):
-            continue
-        for choice in json.loads(line[6:]).get("choices") or ():
-            delta = choice.get("delta") or {}
-            content += delta.get("content") or ""
-            calls = delta.get("tool_calls") or ()
-            call += "".join(
-                ((one.get("function") or {}).get("arguments") or "") for one in calls if not one.get("index")
+def _miss(miss: Miss, cases: dict[str, foreign.Case]) -> str | None:
+    """A row with the first of its cases that still differs; None if none does."""
+    for case in (cases[key] for key in miss.ids):
+        result = foreign.repaired(case)
+        if not foreign.agrees(case, result):
+            ours = result.text.decode()
+            return (
+                f"| {miss.name} | {_code(case.text.decode())} | {_code(json.dumps(case.wanted, ensure_ascii=False))} "
+                f"({case.library}) | {f'{_code(ours)}, ' if ours else ''}{result.state} |"
             )
-    return content, call
+    return None
+
+
+def _code(text: str, limit: int = 70) -> str:
+    """One cell's worth of a text."""
+    short = text if len(text) <= limit else text[:limit] + "…"
+    short = " ".join(short.split()).replace("|", "\\|")
+    return f"`` {short} ``" if "`" in short else f"`{short}`"
+
+
+def comparison() -> str:
+    cases = list(foreign.cases(DATA / "suites" / "json-repair"))
+    found = foreign.tally(cases)
+    assert not found.dishonest, found.dishonest
+    lines = sum(
+        len(path.read_text(encoding="utf-8").splitlines()) for path in (DATA / "suites" / "json-repair").glob("*.jsonl")
+    )
+    assert found.cases.total() == len(cases) == lines, "every case of the files is in exactly one row"
+    shares = []
+    for group, least in foreign.SHARES.items():
+        equal, of = found.shares[group]
+        shares.append(f"| {group} | {equal} | {of} | {equal / of:.1%} | {f'{least:.0%}' if least else '–'} |")
+    by_id = {case.id: case for case in cases}
+    misses = {miss: row for miss in _MISSES if (row := _miss(miss, by_id))}
+    return _HEAD.format(
+        cases=f"{lines:,}",
+        shares="\n".join(shares),
+        kept=sum(of for _, of in found.kept.values()),
+        kept_rows=", ".join(f"`{wants}` {agreed} of {of} agreed" for wants, (agreed, of) in sorted(found.kept.items())),
+        misses="\n".join(misses.values()),
+        reasons="\n".join(_wrapped(f"- **{miss.name}**: {miss.reason}") for miss in misses),
+        rows="\n".join(
+            f"| {' | '.join(row)} | {found.agreed[row]} | {found.cases[row]} | "
+            + " | ".join(str(found.states[row, state] or "–") for state in ("complete", "incomplete", "halted"))
+            + " |"
+            for row in sorted(found.cases)
+        ),
+    )
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 119, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+_CORPUS = """# Recorded streams in trouble, by mode
+
+What the three modes make of answers of real models that are not what was asked for. Made by
+`scripts/write_recovery_docs.py` from {streams} recorded streams, put together from their deltas. All four wire formats
+are taken: {formats}.
+Left out are {left_out} whose parts do not add up to one answer:
+{left_out_names};
+and {dialect} whose schema is in a dialect of Gemini's own.
+
+What is judged is the arguments of the first tool call, or else the content. {asked} streams were asked for a schema;
+{satisfied} satisfy it, and {broken} do not. Of the {free} others, {free_json} are JSON, {free_prose} are prose and
+{free_nothing} are empty; with text around JSON, a document twice, or the beginning of one: {free_trouble} (by
+`{{"type": "object"}}`, since no schema is known).
+
+## As recorded
+
+*First violation*: its code, and the byte of upstream. *halt*, *skip*, *patch*: how it ended, and how many bytes were
+released; – is nothing. `incomplete` is what an empty text ends as, in every mode. Streams are named by model and hash.
+
+| stream | bytes | first violation | halt | skip | patch | rules used |
+|---|---|---|---|---|---|---|
+{recorded}
+
+## Made of what was recorded
+
+Truncated texts and text around JSON are rare in the corpus. So the {whole} texts that satisfy their schema ({distinct}
+different ones) are brought into the same kinds of trouble: cut by seed within five points of a quarter, a half and nine
+tenths of their bytes; put in a fence; put behind or before prose; written twice.
+
+*halt*, *skip*, *patch*: how many ended `complete` / `incomplete` / `halted`. *Parse*: how many texts released by
+`patch` are JSON. *Equal*: how many of these have the value of the text without the trouble. *Parse, no schema*: the
+same cut texts with schema `true`.
+
+| trouble | texts | halt | skip | patch | parse | equal | parse, no schema |
+|---|---|---|---|---|---|---|---|
+{made}
+
+A cut text is never called complete. `patch` closes what is open, and the text parses, if the schema allows it to end
+there: where a required member has not come, no more is released than what can still become valid, and that does not
+parse. With no schema in the way every cut text parses.
+"""
+
+
+class Outcome(NamedTuple):
+    state: str
+    text: bytes
+    first: Violated | None
+    rules: tuple[str, ...]
+    left_out: int
+
+    @property
+    def value(self) -> Any:
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            return foreign.NOT_A_VALUE
+
+
+def outcome(schema: lockgate.Schema, text: bytes, mode: Recovery) -> Outcome:
+    gate = schema.gate(mode)
+    events = [*gate.feed(text), *gate.close()]
+    return Outcome(
+        gate.state,
+        b"".join(event.data for event in events if isinstance(event, Released)),
+        next((event for event in events if isinstance(event, Violated)), None),
+        tuple(dict.fromkeys(event.rule for event in events if isinstance(event, Patched))),
+        sum(isinstance(event, Skipped) for event in events),
+    )
 
 
 def corpus() -> str:
-    lines = [
-        "# Recorded streams that broke their schema, by mode",
-        "",
-        "Content, or the arguments of the first tool call, of recorded streams whose sidecar says that the schema of",
-        "the request is not satisfied. Made by `scripts/write_recovery_docs.py`.",
-        "",
-        "| stream | first violation | halt | skip | patch | rules used |",
-        "|---|---|---|---|---|---|",
-    ]
-    for stream in broken_streams():
-        try:
-            schema = lockgate.compile(stream.schema)
-        except SchemaError as error:
-            lines.append(f"| {stream.name} | schema refused: {error} | – | – | – | |")
-            continue
-        states, first, rules = [], "", Counter[str]()
-        for mode in MODES:
-            gate = schema.gate(mode)
-            events = [*gate.feed(stream.text.encode()), *gate.close()]
-            released = sum(len(event.data) for event in events if isinstance(event, Released))
-            left_out = sum(isinstance(event, Skipped) for event in events)
-            note = f", {left_out} left out" if left_out else ""
-            states.append(f"{gate.state}, {released} of {len(stream.text.encode())} bytes{note}")
-            if mode == "halt":
-                said = next((event for event in events if isinstance(event, Violated)), None)
-                first = f"`{said.code}` at {said.upstream_at}" if said else "–"
-            rules.update(event.rule for event in events if isinstance(event, Patched))
-        used = ", ".join(f"`{rule}`" for rule in rules)
-        lines.append(f"| {stream.name} | {first} | {' | '.join(states)} | {used} |")
-    return "\n".join(lines) + "\n"
+    streams = list(recorded.streams(DATA / "corpus"))
+    odd = [stream for stream in streams if not stream.is_whole]
+    dialect = [stream for stream in streams if stream.schema is None and stream.sidecar["schema"] is not None]
+    taken = [stream for stream in streams if stream not in odd and stream not in dialect]
+    asked = [stream for stream in taken if stream.schema is not None]
+    satisfied = [stream for stream in asked if not stream.trouble]
+    free = [stream for stream in taken if stream.schema is None]
+    found = Counter(recorded.trouble(stream.text) for stream in free)
+    formats = Counter(stream.wire_format for stream in streams)
+    return _CORPUS.format(
+        streams=len(streams),
+        formats=", ".join(f"{name} {count}" for name, count in formats.most_common()),
+        left_out=len(odd),
+        left_out_names=", ".join(stream.name for stream in odd),
+        dialect=len(dialect),
+        asked=len(asked),
+        satisfied=len(satisfied),
+        broken=len(asked) - len(satisfied),
+        free=len(free),
+        free_json=found[recorded.INVALID],
+        free_prose=found[recorded.PROSE],
+        free_nothing=found[recorded.NOTHING],
+        free_trouble=sum(bool(stream.trouble) for stream in free) or "none",
+        recorded="\n".join(_recorded(taken)),
+        whole=len(satisfied),
+        distinct=len({stream.text for stream in satisfied}),
+        made="\n".join(_made(satisfied)),
+    )
+
+
+def _recorded(streams: list[recorded.Stream]) -> Iterator[str]:
+    """A row for each stream in trouble, by its kind."""
+    for kind in (recorded.NOTHING, recorded.PROSE, recorded.AROUND, recorded.DOUBLED, recorded.CUT, recorded.INVALID):
+        of_kind = [stream for stream in streams if stream.trouble == kind]
+        yield f"| **{kind}**: {len(of_kind) or 'none'} | | | | | | |"
+        for stream in of_kind:
+            text = stream.text.encode()
+            schema = lockgate.compile({"type": "object"} if stream.schema is None else stream.schema)
+            ends = [outcome(schema, text, mode) for mode in MODES]
+            first = ends[0].first
+            said = [
+                f"{end.state} {len(end.text) or '–'}" + (f", {end.left_out} out" * bool(end.left_out)) for end in ends
+            ]
+            yield (
+                f"| {stream.name} | {len(text)} | {f'`{first.code}` at {first.upstream_at}' if first else '–'} | "
+                f"{' | '.join(said)} | {', '.join(f'`{rule}`' for rule in ends[-1].rules) or '–'} |"
+            )
+
+
+def _made(streams: list[recorded.Stream]) -> Iterator[str]:
+    """A row for each kind of trouble that whole texts are brought into."""
+    for kind, make in recorded.TROUBLES.items():
+        rng = random.Random(6)
+        states = {mode: Counter[str]() for mode in MODES}
+        parse = equal = free = 0
+        for stream in streams:
+            schema, text = lockgate.compile(stream.schema), stream.text.encode()
+            bad = make(text, rng)
+            ends = {mode: outcome(schema, bad, mode) for mode in MODES}
+            for mode, end in ends.items():
+                states[mode][end.state] += 1
+            value = ends["patch"].value
+            parse += value is not foreign.NOT_A_VALUE
+            equal += value is not foreign.NOT_A_VALUE and foreign.equal(value, json.loads(text))
+            free += outcome(lockgate.compile(True), bad, "patch").value is not foreign.NOT_A_VALUE
+        ended = [
+            " / ".join(str(count[state]) for state in ("complete", "incomplete", "halted")) for count in states.values()
+        ]
+        is_cut = kind.startswith(recorded.CUT)
+        yield (f"| {kind} | {len(streams)} | {' | '.join(ended)} | {parse} | {equal} | {free if is_cut else '–'} |")
 
 
 def main() -> None:

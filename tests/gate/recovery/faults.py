@@ -30,7 +30,7 @@ class Faulty(NamedTuple):
     schema: Any
     text: bytes  # with the fault
     original: bytes
-    fault_at: int  # first byte that differs
+    fault_at: int  # first byte of the first character that differs
 
 
 class Wild(NamedTuple):
@@ -71,22 +71,24 @@ def _dump(value: Any, rng: random.Random) -> str:
 def _made(kind: str, schema: Any, text: str, original: str) -> Faulty | None:
     if text == original:
         return None
-    a, b = text.encode(), original.encode()
-    at = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-    return Faulty(kind, schema, a, b, at)
+    same = next(
+        (i for i, (x, y) in enumerate(zip(text, original, strict=False)) if x != y), min(len(text), len(original))
+    )
+    return Faulty(kind, schema, text.encode(), original.encode(), len(text[:same].encode()))
 
 
 Path_ = tuple[Any, ...]
 
 
-def _walk(value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+def walk(value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+    """Every value in a value, with its path."""
     yield path, value
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _walk(inner, (*path, name))
+            yield from walk(inner, (*path, name))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from _walk(inner, (*path, index))
+            yield from walk(inner, (*path, index))
 
 
 def _put(value: Any, path: Path_, new: Any) -> Any:
@@ -100,6 +102,16 @@ def _put(value: Any, path: Path_, new: Any) -> Any:
     return twin
 
 
+def drop(value: Any, path: Path_) -> Any:
+    """The value without what stands at this path."""
+    twin = copy.deepcopy(value)
+    inner = twin
+    for token in path[:-1]:
+        inner = inner[token]
+    del inner[path[-1]]
+    return twin
+
+
 def _is_number_text(value: Any) -> bool:
     return isinstance(value, str) and value.isdecimal() and value.isascii() and str(int(value)) == value
 
@@ -107,7 +119,7 @@ def _is_number_text(value: Any) -> bool:
 def _scalar_type(one: Wild, rng: random.Random) -> Faulty | None:
     scalars = [
         (path, value)
-        for path, value in _walk(one.value)
+        for path, value in walk(one.value)
         if path and not isinstance(value, bool)
         and (isinstance(value, int | float) or _is_number_text(value))
     ]  # fmt: skip
@@ -125,7 +137,7 @@ def _scalar_type(one: Wild, rng: random.Random) -> Faulty | None:
 
 
 def _unknown_member(one: Wild, rng: random.Random) -> Faulty | None:
-    objects = [(path, value) for path, value in _walk(one.value) if isinstance(value, dict)]
+    objects = [(path, value) for path, value in walk(one.value) if isinstance(value, dict)]
     if not objects:
         return None
     path, value = rng.choice(objects)
@@ -157,7 +169,7 @@ def _enums(schema: Any) -> set[str]:
 
 def _enum_case(one: Wild, rng: random.Random) -> Faulty | None:
     words = _enums(one.schema)
-    places = [(path, value) for path, value in _walk(one.value) if isinstance(value, str) and value in words and path]
+    places = [(path, value) for path, value in walk(one.value) if isinstance(value, str) and value in words and path]
     if not places:
         return None
     path, value = rng.choice(places)
@@ -265,7 +277,7 @@ def _missing_default(one: Wild, rng: random.Random) -> Faulty | None:
 def _inner_quote(one: Wild, rng: random.Random) -> Faulty | None:
     places = [
         (path, value)
-        for path, value in _walk(one.value)
+        for path, value in walk(one.value)
         if path and isinstance(value, str) and value.count(" ") >= 2 and '"' not in value and "\\" not in value
     ]
     if not places:

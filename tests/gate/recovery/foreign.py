@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jsonschema_rs
 
 import lockgate
+from lockgate import SchemaError
 
 
 class Case(NamedTuple):
@@ -104,17 +106,82 @@ def equal(ours: Any, theirs: Any) -> bool:
     return type(ours) is type(theirs) and ours == theirs
 
 
-#: Asserted, without a schema, and valid or repairable behind what was delivered: what a stream can be asked for.
-KEPT = "asserted, and valid or append-only"
+#: Shares that are asked for, by group: asserted cases, and valid or repairable behind what was delivered, since that
+#: is all that a stream can be asked for.
+KEPT: Final = "asserted, and valid or append-only, without a schema"
+KEPT_SCHEMA: Final = "asserted, and valid or append-only, with a schema"
+SCHEMA: Final = "all with a schema"
+NO_SCHEMA: Final = "all without a schema"
+SHARES: Final = {KEPT: 0.95, KEPT_SCHEMA: 0.70, SCHEMA: None, NO_SCHEMA: None}
+
+VALUE: Final = "value"
+NO_JSON: Final = "no JSON"
+REFUSAL: Final = "refusal"
+SUCCESS: Final = "success"
 
 
-def groups(case: Case) -> list[str]:
-    """What a case counts for."""
-    if case.wanted is NOT_A_VALUE:
-        return [f"{case.library}: no value expected ({case.expect})"]
-    found = [f"{case.library}: {case.kind}"]
-    if case.schema is not None:
-        found.append("with a schema")
-    elif case.is_asserted and (case.is_append_only or case.kind == "valid"):
-        found.append(KEPT)
+def wants(case: Case) -> str:
+    """What the library wants: a value, a text that is no JSON, a refusal, or any success."""
+    if case.expect in ("error", "accepted"):
+        return REFUSAL if case.expect == "error" else SUCCESS
+    return NO_JSON if case.wanted is NOT_A_VALUE else VALUE
+
+
+def is_kept(case: Case) -> bool:
+    return case.is_asserted and (case.is_append_only or case.kind == "valid")
+
+
+def agrees(case: Case, result: Result) -> bool:
+    """Equal values; where the library refuses, or gives no JSON, ours is not complete; where it takes it, ours is."""
+    if wants(case) == VALUE:
+        return result.is_equal
+    return (result.state == "complete") == (wants(case) == SUCCESS)
+
+
+class Row(NamedTuple):
+    """Every case is in exactly one."""
+
+    library: str
+    kind: str
+    schema: str  # with, without, refused
+    basis: str  # asserted, observed
+    wants: str
+
+
+class Tally(NamedTuple):
+    cases: Counter[Row]
+    agreed: Counter[Row]
+    states: Counter[tuple[Row, str]]
+    shares: dict[str, tuple[int, int]]  # group -> equal values, cases
+    kept: dict[str, tuple[int, int]]  # wants -> agreed, cases; of the kept ones that want no value
+    dishonest: list[str]
+
+
+def tally(all_cases: Iterable[Case]) -> Tally:
+    """Run every case and count it in its row."""
+    found = Tally(Counter(), Counter(), Counter(), {}, {}, [])
+    for case in all_cases:
+        schema = "without" if case.schema is None else "with"
+        try:
+            result = repaired(case)
+            agreed = agrees(case, result)
+            if not result.is_honest:
+                found.dishonest.append(f"{case.id} is called complete: {result.text!r}")
+        except SchemaError:
+            schema, result, agreed = "refused", None, wants(case) == REFUSAL
+        row = Row(case.library, case.kind, schema, "asserted" if case.is_asserted else "observed", wants(case))
+        found.cases[row] += 1
+        found.agreed[row] += agreed
+        found.states[row, "refused" if result is None else result.state] += 1
+        if row.wants == VALUE:
+            _count(found.shares, NO_SCHEMA if case.schema is None else SCHEMA, agreed)
+            if is_kept(case):
+                _count(found.shares, KEPT if case.schema is None else KEPT_SCHEMA, agreed)
+        elif is_kept(case):
+            _count(found.kept, row.wants, agreed)
     return found
+
+
+def _count(counts: dict[str, tuple[int, int]], key: str, agreed: bool) -> None:
+    before, cases = counts.get(key, (0, 0))
+    counts[key] = (before + agreed, cases + 1)
