@@ -259,6 +259,11 @@ class Scanner:
         return self._state == _END
 
     @property
+    def may_end_number(self) -> bool:
+        """Whether a number is open that may end here."""
+        return self._state in _NUMBER_CAN_END
+
+    @property
     def depth(self) -> int:
         """Containers that are open."""
         return len(self._stack)

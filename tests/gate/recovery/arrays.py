@@ -148,14 +148,7 @@ def _read(text: str, at: int, path: tuple[Any, ...], found: list[Span]) -> int:
     return at + 1
 
 
-class Left(NamedTuple):
-    """What should be left of an element with a fault."""
-
-    value: Any  # GONE if nothing
-    is_at_comma: bool  # the fault is seen at the comma before a member
-
-
-def left(family: Family, text: bytes) -> Left:
+def left(family: Family, text: bytes) -> Any:
     """The element without the smallest thing in it that may be missing and has the fault in it; else it is gone.
 
     Where the fault is, is what ``halt`` says. Members that are scalars or objects may be missing if the authority takes
@@ -165,7 +158,6 @@ def left(family: Family, text: bytes) -> Left:
     (said,) = [event for event in events if isinstance(event, Violated)]
     whole = text.decode()
     at = len(text[: said.upstream_at - 1].decode())
-    is_at_comma = whole[at : at + 1] == ","
     value = json.loads(text)
     for span in spans(whole):
         is_member = isinstance(span.path[-1], str)
@@ -173,5 +165,5 @@ def left(family: Family, text: bytes) -> Left:
         if is_member and is_held and span.start <= at < span.end:
             rest = drop(value, span.path)
             if family.authority.is_valid([rest]):
-                return Left(rest, is_at_comma)
-    return Left(GONE, is_at_comma)
+                return rest
+    return GONE

@@ -44,18 +44,22 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("bare_name", True, "{a: 1, b_2: 2}", '{"a": 1, "b_2": 2}'),
     ("bare_text", True, '{"a": hello world, "b": 1}', '{"a": "hello world", "b": 1}'),
     ("bare_text", True, '{"a": 2024-01-01}', '{"a": "2024-01-01"}'),
+    ("bare_text", True, '{"a":2024-10-18T18:35:22Z}', '{"a":"2024-10-18T18:35:22Z"}'),
     ("bare_text", True, '{"a": for {x}, see b:\n1, 2 "c"}', '{"a": "for {x}, see b:\\n1, 2 \\"c\\""}'),
     ("literal", True, "[True, False, None, undefined, NaN]", "[true, false, null, null, null]"),
     ("number", True, "[+1, .5, 2., 007, 0x10, 1_000]", "[1, 0.5, 2, 7, 16, 1000]"),
     ("number", True, '{"a": -2,000.5, "b": 1,000,000}', '{"a": -2000.5, "b": 1000000}'),
     ("number", {"type": "integer"}, "12,345", "12345"),
+    ("number", True, "0x1f", "31"),
     ("comment", True, '{"a": 1, // one\n "b": /* two */ 2} # three', '{"a": 1, \n "b":  2} '),
     ("control_character", True, '["a\nb\tc"]', '["a\\nb\\tc"]'),
     ("escape", True, '["\\d \\x41 \\\' \\u12 \\ud800"]', '["\\\\d \\u0041 \' \\\\u12 \\ufffd"]'),
     ("inner_quote", True, '{"t": "he said "hi", then left", "u": 1}', '{"t": "he said \\"hi\\", then left", "u": 1}'),
     ("inner_quote", {"type": "string", "minLength": 9}, '"an "odd" one"', '"an \\"odd\\" one"'),
     ("triple_quotes", True, '{"a": """say "hi"\nnow""", "b": ""}', '{"a": "say \\"hi\\"\\nnow", "b": ""}'),
+    ("inner_quote", True, '"an "odd" one"', '"an \\"odd\\" one"'),
     ("concatenation", True, '["a" + "b"]', '["ab"]'),
+    ("concatenation", True, '"a" + "b"', '"ab"'),
     ("colon", True, '{"a" 1, "b" = 2, "c" => 3}', '{"a": 1, "b" : 2, "c" : 3}'),
     ("bracket", True, '{"a": [1, 2}', '{"a": [1, 2]}'),
     ("bracket", True, '{"a": 1]', '{"a": 1}'),
@@ -77,6 +81,7 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("default_member", _DEFAULT, "{}", '{"a":[1],"b":2}'),
     ("default_member", _DEFAULT, '{"c":1\n}', '{"c":1,"a":[1],"b":2\n}'),
     ("wrap_element", _PERSON, '{"name":"x","tags":"one"}', '{"name":"x","tags":["one"]}'),
+    ("wrap_element", {"type": "array", "items": {"type": "integer"}}, "12", "[12]"),
     ("wrap_element", _PEOPLE, '{"n":1}\n{"n":2}, {"n":3}\nDone.', '[{"n":1},\n{"n":2}, {"n":3}]\n'),
     ("unwrap_element", _PERSON, '{"name":["x"]}', '{"name":"x"}'),
     ("opening_brace", _PEOPLE, '["n": 1, "m": 2}, {"n": 3}]', '[{"n": 1, "m": 2}, {"n": 3}]'),
@@ -121,6 +126,19 @@ def test_a_closed_text_is_not_complete() -> None:
     found = lockgate.repair('{"a": [1, 2')
     assert (found.text, found.state) == ('{"a": [1, 2]}', "incomplete")
     assert found.errors[-1].code == "truncated"
+
+
+@pytest.mark.parametrize("text", ['{"n": 1, "m', '{"n": 1, "m": 2', '{"n": 1,', '{"n": 1, "m": "é'])
+def test_a_text_that_cannot_be_closed_ends_where_it_ends(text: str) -> None:
+    """A required member is missing, so no bracket may close it; the violation stands behind its last byte."""
+    found = lockgate.repair(text, {"type": "object", "required": ["z"]})
+    assert found.state == "incomplete"
+    assert (found.errors[-1].code, found.errors[-1].upstream_at) == ("truncated", len(text.encode()))
+
+
+def test_one_of_several_is_not_the_document() -> None:
+    """An array before an object is no prose: nobody said that its first element was meant."""
+    assert lockgate.repair('[{"n": 1}, {"n": 2}]', {"type": "object"}).state == "halted"
 
 
 def test_upstream_that_broke_off_is_not_closed() -> None:

@@ -19,7 +19,12 @@ _SCHEMA = {
     "properties": {
         "a": {"type": "integer"},
         "b": {"type": "string"},
-        "o": {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]},
+        "o": {
+            "type": "object",
+            "properties": {"x": {"type": "integer"}},
+            "required": ["x"],
+            "additionalProperties": False,
+        },
         "items": {"type": "array", "items": _ITEM},
     },
     "required": ["a"],
@@ -40,6 +45,7 @@ def run(schema: Any, text: bytes, **options: Any) -> tuple[str, str, list[Event]
         ('{"b":2, "a":1}', '{"a":1}', "/b", '"b":2'),
         ('{"a":1,"o":{"x":"q"},"b":"x"}', '{"a":1,"b":"x"}', "/o", '"o":{"x":"q"}'),
         ('{"a":1,"zz":[1,{"b":"]"}] , "b":"x"}', '{"a":1, "b":"x"}', "", '"zz":[1,{"b":"]"}]'),
+        ('{"a":1,"o":{"x":1,"y":2}}', '{"a":1,"o":{"x":1}}', "/o", '"y":2'),
         ('{"a":1,"b":tru}', '{"a":1}', "/b", '"b":tru'),
         ('{"items":[{"id":1},{"id":"2"}],"a":1}', '{"items":[{"id":1}],"a":1}', "/items/1", '{"id":"2"}'),
         ('{"items":[bad, {"id":3}],"a":1}', '{"items":[{"id":3}],"a":1}', "/items/0", "bad"),
@@ -57,6 +63,28 @@ def test_what_is_left_out(text: str, wanted: str, path: str, skipped: str) -> No
 def test_a_fault_that_nothing_contains_halts(text: str) -> None:
     """Required members, elements of an array that was not declared, text after the document."""
     assert run(_SCHEMA, text.encode())[1] == "halted"
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_what_was_left_out_is_told_where_it_stood(size: int) -> None:
+    """Also when what holds it is left out after it, and behind both."""
+    inner = {"type": "object", "properties": {"p": {"type": "integer"}}, "minProperties": 1}
+    schema = {"type": "array", "items": {"type": "object", "properties": {"o": inner, "q": {"type": "integer"}}}}
+    text = b'[{"o": {"p":"x"} }, {"q":"y"} ]'
+    gate = lockgate.compile(schema).gate("skip", elements="")
+    events = [event for at in range(0, len(text), size) for event in gate.feed(text[at : at + size])]
+    left_out = [event for event in [*events, *gate.close()] if isinstance(event, Skipped)]
+    assert [(event.path, text[event.upstream_at : event.upstream_end]) for event in left_out] == [
+        ("/0/o/p", b'"p":"x"'),
+        ("/0/o", b'"o": {"p":"x"}'),
+        ("/1/q", b'"q":"y"'),
+    ]
+    assert gate.state == "complete"
+
+
+def test_elements_that_are_too_many_are_left_out() -> None:
+    schema = {"type": "array", "items": {"type": "integer"}, "maxItems": 2}
+    assert run(schema, b"[1,2,3,4]", elements="")[:2] == ("[1,2]", "complete")
 
 
 def test_positions_of_a_tuple_are_never_left_out() -> None:

@@ -333,6 +333,9 @@ class RecoveringGate(_Base):
             pass
         if scanner.is_done:
             return True
+        if self._closers and scanner.may_end_number and scanner.depth == self._closers[-1].depth:
+            self._put_behind(self._closers[-1])  # a number that was wrapped: the end of the text is its end
+            return True
         scanner.blame = 0
         self._stumble(Fault("truncated", "the text ended inside the document", path=""))
         return True
@@ -596,10 +599,13 @@ class RecoveringGate(_Base):
     def _shift(self, at: int, upstream_at: int, *, grown: int) -> None:
         shifts = self._shifts
         if upstream_at >= shifts[-1][1]:
+            while shifts[-1][0] > at:  # inside what was left out
+                shifts.pop()
             shifts.append((at, upstream_at))
         else:  # everything behind the change moves along with it
             behind = [(text + grown, upstream) for text, upstream in shifts if upstream > upstream_at]
-            self._shifts = [*(pair for pair in shifts if pair[1] <= upstream_at), (at, upstream_at), *behind]
+            before = (pair for pair in shifts if pair[1] <= upstream_at and pair[0] <= at)
+            self._shifts = [*before, (at, upstream_at), *behind]
         if len(shifts) > 256:
             needed = min(self._scanner.base, self._scanner.mark_at)  # the text may go back so far
             kept = max(bisect_right(self._shifts, (needed, NOWHERE)) - 1, 0)
@@ -633,12 +639,22 @@ class RecoveringGate(_Base):
             self._is_closing = False
             return True
         else:
-            self._pending[:0] = closer.bracket
-            self._tell(closer.rule, base, self._upstream_of(base), b"", closer.bracket)
+            self._put_behind(closer)
+            return True
+        self._end_closing()
+        return True
+
+    def _put_behind(self, closer: _Closer) -> None:
+        base = self._scanner.base
+        self._path = closer.path
+        self._pending[:0] = closer.bracket
+        self._tell(closer.rule, base, self._upstream_of(base), b"", closer.bracket)
+        self._end_closing()
+
+    def _end_closing(self) -> None:
         self._is_closing = False
         self._closers.pop()
         self._scanner.stop_depth = self._closers[-1].depth if self._closers else -1
-        return True
 
     def _begins_another(self, at: int, *, is_end: bool) -> bool | None:
         """Whether an element begins at a byte of what is to come, or behind a comma there; None: more must be seen."""
@@ -756,6 +772,7 @@ class RecoveringGate(_Base):
     def _halt(self, trouble: Trouble, events: list[Event]) -> None:
         """Give up: everything before the fault is released, as in halt mode."""
         clean = bytes(self._pending[: max(trouble.at - self._scanner.base, 0)])
+        upstream_end = trouble.upstream_at + len(self._pending) - len(clean) + len(self._tail)
         self._trouble = None
         if clean:
             self._text += clean
@@ -768,9 +785,10 @@ class RecoveringGate(_Base):
             self._release_up_to(self._scanner.scanned, events)
             self._tell_up_to(trouble.at, events)
             if not self._was_truncated:
-                end = trouble.upstream_at + len(self._pending) + len(self._tail)
                 message = trouble.fault.message if self._scanner.base else "the text ended before a document began"
-                events.append(Violated("truncated", at=self._released, upstream_at=end, message=message, action="none"))
+                events.append(
+                    Violated("truncated", at=self._released, upstream_at=upstream_end, message=message, action="none")
+                )
             self._state = "incomplete"
             self._drop()
             return

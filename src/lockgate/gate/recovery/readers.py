@@ -353,7 +353,8 @@ class Skimmed(_Base):
     """The same, with nothing kept: however long it is, it is only counted.
 
     Attributes:
-        end: Bytes of the value itself, once it has ended; white space behind it and a comma are not among them.
+        start: Bytes of white space before the value.
+        end: Bytes up to its end; white space behind it and a comma are not among them.
         taken: Bytes taken.
     """
 
@@ -362,7 +363,7 @@ class Skimmed(_Base):
         self._with_comma = with_comma
         self._end = ValueEnd()
         self._is_behind = False
-        self.end = 0
+        self.start = self.end = 0
         self.taken = 0
 
     def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
@@ -374,6 +375,7 @@ class Skimmed(_Base):
                 self._is_behind = byte == 0x2C and self._with_comma
                 self.is_over = not self._is_behind
             elif not is_white:
+                self.start = self.start if self.end else self.taken + at
                 self.end = self.taken + at + 1
             if self.is_over:
                 self.taken += at

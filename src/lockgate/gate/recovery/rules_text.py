@@ -56,9 +56,13 @@ class Prose(Rule):
     id = "prose_before"
     holds = "the prose, and 80 bytes behind an opening"
 
+    _ARRAY_OF_VALUES: Final = re.compile(rb'\[\s{0,24}(?:[{"\[]|-?[0-9]{1,20}(?:\.[0-9]{1,20})?\s{0,8},)')
+
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.depth or not site.is_first or site.awaits != "value" or site.byte == b"":
             return []
+        if not site.kinds & ARRAY and self._ARRAY_OF_VALUES.match(site.rest):
+            return []  # that is no prose, and not the document
         limit, kinds = site.max_held, site.kinds
         if kinds & STRING and self._opening(site, kinds) < 0:
             return []  # then the words themselves are the string
@@ -94,7 +98,7 @@ class TextAfter(Rule):
         if site.code != "trailing_text":
             return []
         limit, at = site.max_held, site.at
-        return [Edit((Change(at, 0, b""),), lambda: Rest(limit), weight=1)]
+        return [Edit((Change(at, 0, b""),), lambda: Rest(limit), weight=20)]
 
 
 class Comment(Rule):
@@ -370,6 +374,8 @@ class BareName(Rule):
             return []
         if site.awaits == "comma" and not (site.is_in_object and not site.has_quote):
             return []
+        if site.scalar >= 0 and site.window[site.at - 1] not in b" \t\n\r":
+            return []  # one word, not two
         if not begins_name(site, site.at):
             return []
         before = b"," if site.awaits == "comma" else b""

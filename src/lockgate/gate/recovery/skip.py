@@ -7,12 +7,13 @@ broken value is found by its brackets and strings alone, and the text goes on be
 
 from __future__ import annotations
 
+from collections import deque
 from typing import NamedTuple
 
 import msgspec
 
 from lockgate.gate.authority import Authority
-from lockgate.gate.events import Event, Release, Skipped
+from lockgate.gate.events import Event, Patched, Release, Skipped, Violated
 from lockgate.gate.gate import violated
 from lockgate.gate.limits import Limits
 from lockgate.gate.recovery.gate import FINAL, Note, RecoveringGate, Trouble
@@ -142,6 +143,7 @@ class SkipGate(RecoveringGate):
             places, authority, limits, rules=(), elements=elements, release=release, max_held_bytes=max_held_bytes
         )
         self._skipped: Skipped | None = None  # what is being left out; its end is not known yet
+        self._value_at = 0  # byte of the text, as it was, that follows its comma
 
     def feed(self, data: bytes) -> list[Event]:
         self._is_quick = False  # what is held may be a string, which the short way knows nothing of
@@ -183,6 +185,8 @@ class SkipGate(RecoveringGate):
         """Whether the fault is in a value that has just begun, or in its name."""
         scanner, judge = self._scanner, self._judge
         awaits, byte = scanner.awaits, bytes(self._pending[:1])
+        if byte == b"," and awaits == "comma" and fault.schema_path:
+            return scanner.is_in_object or judge.may_leave_out()  # one too many: it follows this comma
         if byte in (b"", b"}", b"]", b","):
             return False
         if awaits in ("name text", "name", "name or }"):
@@ -206,13 +210,14 @@ class SkipGate(RecoveringGate):
         comma = 0
         if not start.is_first:
             comma = next(index for index, byte in enumerate(self._pending) if byte not in WHITE) + 1
-        self._raw_at = self._upstream_of(base + comma)
+        self._value_at = base + comma
         self._raw = self._pending[comma:]
-        white = next((index for index, byte in enumerate(self._raw) if byte not in WHITE), len(self._raw))
-        self._skipped = msgspec.structs.replace(self._skipped, upstream_at=self._raw_at + white)
         del self._pending[max(comma - 1, 0) :]
-        said = violated(trouble.fault, trouble.path, base + len(self._pending), trouble.upstream_at)
-        self._notes.append(Note(said.at, msgspec.structs.replace(said, action="skip")))
+        at = base + len(self._pending)
+        # What was left out inside this value before is told where the value itself would stand.
+        self._notes = deque(note if note.at <= at else Note(at, _placed(note.event, at)) for note in self._notes)
+        said = violated(trouble.fault, trouble.path, at, trouble.upstream_at)
+        self._notes.append(Note(at, msgspec.structs.replace(said, action="skip")))
         self._reader = Skimmed(with_comma=start.is_first)
         return True
 
@@ -225,9 +230,14 @@ class SkipGate(RecoveringGate):
         if not reader.is_over and not is_end:
             return
         at = self._scanner.base + len(self._pending)
-        end = self._raw_at + reader.end
-        self._notes.append(Note(at, msgspec.structs.replace(skipped, upstream_end=end)))
-        self._shift(at, self._raw_at + reader.taken, grown=0)
+        start, end = (self._upstream_of(self._value_at + taken) for taken in (reader.start, reader.end))
+        self._notes.append(Note(at, msgspec.structs.replace(skipped, upstream_at=start, upstream_end=end)))
+        behind = self._value_at + reader.taken
+        self._shift(at, self._upstream_of(behind), grown=at - behind)
         self._pending += self._raw
         self._raw.clear()
         self._reader = self._skipped = None
+
+
+def _placed(event: Patched | Skipped | Violated, at: int) -> Patched | Skipped | Violated:
+    return event if isinstance(event, Skipped) else msgspec.structs.replace(event, at=at)
