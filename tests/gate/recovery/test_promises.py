@@ -72,6 +72,33 @@ def test_what_is_given_up_does_not_depend_on_the_cuts(text: str) -> None:
     assert texts.run(schema, _byte_by_byte(text.encode()), options) == whole
 
 
+def test_faults_in_escapes_at_any_cut() -> None:
+    """Where the string began is known exactly, in whatever part of an escape the fault stands."""
+    whole = ["\\n", '\\"', "\\u0041", "\\ud83d\\ude00", "é", "😀", "x"]
+    broken = [
+        "\\q",
+        "\\u12",
+        "\\u12z",
+        "\\ud800",
+        "\\ud800x",
+        "\\ud800\\",
+        "\\ud800\\n",
+        "\\ud800\\u00",
+        "\\ud800\\u0041",
+    ]
+    broken += ["\\udc00", "\t", "\\u0042", "B", "\\ud83d\\ude01"]
+    rng = random.Random(1)
+    for each in (True, {"pattern": "^[^B\U0001f601]*$"}, {"enum": ["x\nAé😀", "xq"]}):
+        schema = lockgate.compile({"items": each})
+        for _ in range(120):
+            inner = "".join(rng.choices(whole, k=rng.randint(0, 4))) + rng.choice(broken) + rng.choice(whole)
+            text = f'["{inner}"]'.encode()
+            options = {"recovery": "patch", "release": "prefix", "max_held_bytes": 65536}
+            found = texts.run(schema, [text], options)
+            assert texts.run(schema, _byte_by_byte(text), options) == found
+            assert texts.run(schema, [text[at : at + 3] for at in range(0, len(text), 3)], options) == found
+
+
 def _byte_by_byte(text: bytes) -> Iterator[bytes]:
     return (text[at : at + 1] for at in range(len(text)))
 

@@ -10,21 +10,21 @@ Work is linear: a fault costs a bounded number of trials, each over a bounded wi
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import deque
-from collections.abc import MutableSet, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from lockgate.errors import Misuse
 from lockgate.gate.authority import Authority, parse, refuse
-from lockgate.gate.events import Completed, Element, Event, Expected, Patched, Release, Released, Skipped, Violated
+from lockgate.gate.events import Completed, Element, Event, Expected, Release, Released, Violated
 from lockgate.gate.gate import _Base, expected_of, pointer_tokens, violated
 from lockgate.gate.limits import Limits
 from lockgate.gate.recovery.edits import Edit, Hesitate, Reader
-from lockgate.gate.recovery.site import WHITE, Site
+from lockgate.gate.recovery.ledger import Ledger
+from lockgate.gate.recovery.site import WHITE, Site, describe
 from lockgate.gate.recovery.tracked import NOWHERE, Reached, TrackedScanner
+from lockgate.gate.recovery.trial import passes, whole_characters
 from lockgate.gate.scan import (
     _LOW_U,
     _STRING,
@@ -37,7 +37,6 @@ from lockgate.gate.scan import (
     character_start,
 )
 from lockgate.gate.schema.judge import Judge
-from lockgate.gate.schema.numbers import NumberRun
 from lockgate.gate.schema.places import Place, Places
 from lockgate.gate.schema.strings import StringRun
 from lockgate.gate.values import NOTHING, value_of
@@ -70,17 +69,6 @@ class Rule(Protocol):
             Hesitate: more of the text must be seen first.
         """
         ...
-
-
-class Note(NamedTuple):
-    """An event that is told when the text is released up to a byte.
-
-    ``is_read``: a reader made it, perhaps far ahead of the judge.
-    """
-
-    at: int
-    event: Patched | Skipped | Violated
-    is_read: bool = False
 
 
 class Trouble:
@@ -150,11 +138,8 @@ class RecoveringGate(_Base):
         self._reader: Reader | None = None
         self._reader_rule = ""
         self._has_failed = False
-        self._shifts: list[tuple[int, int]] = [(0, 0)]  # (byte of the text, byte of upstream) from where both run alike
+        self._ledger = Ledger()
         self._trouble: Trouble | None = None
-        self._claim: Violated | None = None  # of the edit under way
-        self._path = ""
-        self._notes: deque[Note] = deque()  # events to come
         self._closers: list[_Closer] = []
         self._is_closing = False
         self._patches = 0
@@ -261,7 +246,7 @@ class RecoveringGate(_Base):
         self._scanner.forget()
         self._finished.clear()
         at, self._released = self._released, self._scanner.base
-        self._shifts = [(self._released, self._released)]
+        self._ledger.restart(self._released)
         return [Released(good, at)] if good else []
 
     def close(self, *, clean: bool = True) -> list[Event]:
@@ -294,11 +279,6 @@ class RecoveringGate(_Base):
             self._pending += good
         else:
             self._raw += good
-
-    def _upstream_of(self, at: int) -> int:
-        """Byte of upstream for a byte of the text."""
-        text, upstream = self._shifts[max(bisect_right(self._shifts, (at, NOWHERE)) - 1, 0)]
-        return upstream + at - text
 
     def _run(self, events: list[Event], *, is_end: bool) -> None:
         """Judge what there is, as far as it goes."""
@@ -386,7 +366,9 @@ class RecoveringGate(_Base):
         at = scanner.unit_at if scanner.unit_at >= 0 else scanner.position
         if scanner.in_value_string and self._text[at - self._text_at : at - self._text_at + 1] == b'"':
             scanner.mark_quote(at)
-        trouble = self._trouble = self._describe(found, at)
+        site = describe(found, scanner, self._judge, self._max_held)
+        path = self._judge.path() if found.path is None else found.path
+        trouble = self._trouble = Trouble(found, path, at, self._ledger.upstream_of(at), site)
         if not self._goes_back(found, at):
             self._pending[:0] = self._cut_text(at)
             trouble.look = -1
@@ -423,42 +405,6 @@ class RecoveringGate(_Base):
         self._pending[:0] = self._cut_text(at)
         scanner.rewind_in_string(at, start, content)
         return True
-
-    def _describe(self, fault: Fault, at: int) -> Trouble:
-        """What rules are told, noted before anything goes back."""
-        judge, scanner = self._judge, self._scanner
-        rules = judge.rules_around
-        is_in_object = scanner.is_in_object and scanner.depth > 0
-        is_kind = fault.code == "schema_violation" and scanner.awaits in ("value", "element or ]")
-        seen: MutableSet[str] = judge.names_seen if is_in_object else set()
-        run = judge.run
-        place = judge.place if is_kind else judge.next_place()
-        site = {
-            "code": fault.code,
-            "awaits": scanner.awaits,
-            "kinds": place.kinds,
-            "place_kinds": judge.place.kinds,
-            "place": place,
-            "rules": rules,
-            "is_in_object": is_in_object,
-            "has_quote": scanner.mark_at != NOWHERE and not scanner.is_between and not scanner.in_value_string,
-            "has_number": scanner.has_number and not scanner.in_value_string,
-            "is_blank": scanner.is_blank and not scanner.in_value_string,
-            "member": judge.member,
-            "seen": seen,
-            "missing": tuple(name for name in rules.required if name not in seen) if rules and is_in_object else (),
-            "max_held": self._max_held,
-            "brackets": scanner.brackets,
-            "words": run.words if isinstance(run, StringRun) and scanner.in_value_string else [],
-            "most": run.most if isinstance(run, StringRun) and scanner.in_value_string else None,
-            "text": None,
-            "number": run.rule if isinstance(run, NumberRun) else None,
-            "depth": scanner.depth,
-            "is_first": scanner.is_first,
-            "schema_path": fault.schema_path,
-        }
-        path = judge.path() if fault.path is None else fault.path
-        return Trouble(fault, path, at, self._upstream_of(at), site)
 
     # -- at a fault ------------------------------------------------------------------------------------------------
 
@@ -502,60 +448,36 @@ class RecoveringGate(_Base):
             for _, order, edit in proposals:
                 if self._reader is not None and edit.reader is not None:
                     continue  # the rest of the text is in a reader's hands already
-                if self._passes(edit, site, is_strict=is_strict):
+                is_past, steps = passes(edit, site, self._scanner, self._judge, is_strict=is_strict)
+                self.steps += steps
+                if is_past:
                     self._make(self._rules[order].id, edit, trouble, events)
                     return True
         self._halt(trouble, events)
-        return True
-
-    def _passes(self, edit: Edit, site: Site, *, is_strict: bool) -> bool:
-        """Whether the text goes past the fault with this edit; strictly: and takes the next token's first byte."""
-        text = bytearray()
-        at = 0
-        for change in edit.changes:
-            text += site.window[at : change.at] + change.inserted
-            at = change.at + change.length
-        goal = len(text)
-        if edit.reader is None:
-            text += site.window[at:]
-            goal = max(goal, goal + site.at - at)
-        else:
-            pieces, _ = edit.reader().read(site.window[at:], is_end=site.is_end)
-            text += b"".join(piece.inserted for piece in pieces)
-        if is_strict or site.at >= at:
-            while goal < len(text) and text[goal] in WHITE:
-                goal += 1
-            goal = min(goal + 1, len(text))
-        twin = self._judge.fork()
-        scanner = self._scanner.fork(twin, twin.run)
-        self.steps += goal
-        try:
-            scanner.scan(whole_characters(bytes(text[:goal])))
-        except Fault:
-            return False
         return True
 
     def _make(self, rule: str, edit: Edit, trouble: Trouble, events: list[Event]) -> None:
         base = self._scanner.base
         self._patches += 1
         self._trouble = None
-        self._path = trouble.path
+        self._ledger.forget_before(min(base, self._scanner.mark_at))
+        self._ledger.path = trouble.path
         if trouble.fault.code != "truncated" or not self._was_truncated:
             claim = violated(trouble.fault, trouble.path, trouble.at, trouble.upstream_at)
-            self._claim = msgspec.structs.replace(claim, action="patch")
+            self._ledger.claim = msgspec.structs.replace(claim, action="patch")
         self._was_truncated |= trouble.fault.code == "truncated"
         shift = 0  # bytes that the changes so far have added
-        ahead = self._split_notes(base + edit.end, base + (edit.changes[0].at if edit.changes else 0))
+        ahead = self._ledger.take_ahead(base + edit.end, base + (edit.changes[0].at if edit.changes else 0))
         for change in edit.changes:
             at = change.at + shift
             removed = bytes(self._pending[at : at + change.length])
-            upstream_at = self._upstream_of(base + at)
+            upstream_at = self._ledger.upstream_of(base + at)
             if removed == change.inserted:
                 continue
             self._pending[at : at + change.length] = change.inserted
-            self._tell(rule, base + at, upstream_at, removed, change.inserted)
+            self._ledger.change(rule, base + at, upstream_at, removed, change.inserted)
             shift += len(change.inserted) - change.length
-        self._notes += (Note(note.at + shift, _moved(note.event, shift), True) for note in ahead)
+        self._ledger.put_ahead(ahead, by=shift)
         if edit.closer:
             depth = self._scanner.depth + (0 if edit.swallows else 1)
             after = base + edit.changes[-1].at
@@ -563,66 +485,25 @@ class RecoveringGate(_Base):
             self._scanner.stop_depth = depth
         if edit.reader is not None:
             start = edit.end + shift
-            self._raw_at = self._upstream_of(base + start)
+            self._raw_at = self._ledger.upstream_of(base + start)
             self._raw = bytearray(self._pending[start:])
             del self._pending[start:]
             self._reader, self._reader_rule = edit.reader(), rule
-
-    def _split_notes(self, end: int, first: int) -> list[Note]:
-        """Take out the notes of what a reader did behind an edit; of what it replaces is told where it begins."""
-        upstream_end = self._upstream_of(end)
-        ahead: deque[Note] = deque()
-        notes = self._notes
-        while notes and notes[-1].is_read and notes[-1].at >= end and notes[-1].event.upstream_at >= upstream_end:
-            ahead.appendleft(notes.pop())
-        before: deque[Note] = deque()
-        while notes and notes[-1].at > first:
-            before.appendleft(notes.pop()._replace(at=first))
-        notes += before
-        return list(ahead)
-
-    def _tell(
-        self, rule: str, at: int, upstream_at: int, removed: bytes, inserted: bytes, *, is_read: bool = False
-    ) -> None:
-        """Note a change of the text: an event to come, and where the two texts run alike again."""
-        if self._claim is not None:
-            self._notes.append(Note(at, self._claim, is_read))
-            self._claim = None
-        self._notes.append(Note(at, Patched(rule, self._path, at, upstream_at, removed, inserted), is_read))
-        self._shift(at + len(inserted), upstream_at + len(removed), grown=len(inserted) - len(removed))
-
-    def _tell_up_to(self, at: int, events: list[Event]) -> None:
-        """Tell of the changes up to a byte that will not be released in order any more: the gate stops."""
-        while self._notes and self._notes[0].at <= at:
-            events.append(self._notes.popleft().event)
-
-    def _shift(self, at: int, upstream_at: int, *, grown: int) -> None:
-        shifts = self._shifts
-        if upstream_at >= shifts[-1][1]:
-            while shifts[-1][0] > at:  # inside what was left out
-                shifts.pop()
-            shifts.append((at, upstream_at))
-        else:  # everything behind the change moves along with it
-            behind = [(text + grown, upstream) for text, upstream in shifts if upstream > upstream_at]
-            before = (pair for pair in shifts if pair[1] <= upstream_at and pair[0] <= at)
-            self._shifts = [*before, (at, upstream_at), *behind]
-        if len(shifts) > 256:
-            needed = min(self._scanner.base, self._scanner.mark_at)  # the text may go back so far
-            kept = max(bisect_right(self._shifts, (needed, NOWHERE)) - 1, 0)
-            del self._shifts[:kept]
 
     def _end_closer(self, events: list[Event], *, is_end: bool) -> bool:
         """The value that something waited for has ended. False: the next byte must be seen first."""
         closer = self._closers[-1]
         base = self._scanner.base
-        self._path = closer.path
+        self._ledger.path = closer.path
         found = next((at for at, byte in enumerate(self._pending) if byte not in WHITE), -1)
         if found < 0 and not is_end and len(self._pending) <= WINDOWS[0]:
             return False
         if closer.swallows:
             if found >= 0 and self._pending[found : found + 1] == closer.bracket:
                 del self._pending[found]
-                self._tell(closer.rule, base + found, self._upstream_of(base + found), closer.bracket, b"")
+                self._ledger.change(
+                    closer.rule, base + found, self._ledger.upstream_of(base + found), closer.bracket, b""
+                )
             elif found >= 0 or not is_end:
                 self._give_up(
                     Fault("invalid_json", "more than one element where one was unwrapped"), base + max(found, 0), events
@@ -634,7 +515,7 @@ class RecoveringGate(_Base):
                 return False
             if self._pending[found : found + 1] != b",":
                 self._pending[:0] = b","
-                self._tell(closer.rule, base, self._upstream_of(base), b"", b",")
+                self._ledger.change(closer.rule, base, self._ledger.upstream_of(base), b"", b",")
             closer.after = base + 1
             self._is_closing = False
             return True
@@ -646,9 +527,9 @@ class RecoveringGate(_Base):
 
     def _put_behind(self, closer: _Closer) -> None:
         base = self._scanner.base
-        self._path = closer.path
+        self._ledger.path = closer.path
         self._pending[:0] = closer.bracket
-        self._tell(closer.rule, base, self._upstream_of(base), b"", closer.bracket)
+        self._ledger.change(closer.rule, base, self._ledger.upstream_of(base), b"", closer.bracket)
         self._end_closing()
 
     def _end_closing(self) -> None:
@@ -675,7 +556,7 @@ class RecoveringGate(_Base):
             at = self._scanner.base + len(self._pending)
             self._pending += inserted
             if removed != inserted:
-                self._tell(self._reader_rule, at, self._raw_at, removed, inserted, is_read=True)
+                self._ledger.change(self._reader_rule, at, self._raw_at, removed, inserted, is_read=True)
             self._raw_at += len(removed)
         if reader.is_over or (is_end and not reader.has_failed):
             self._pending += self._raw
@@ -688,9 +569,9 @@ class RecoveringGate(_Base):
     def _fail(self, events: list[Event]) -> None:
         """The reader did not find what it was made for, or had to hold too much: the fault stands."""
         self._release_up_to(self._scanner.scanned, events)
-        self._tell_up_to(self._scanner.base, events)
-        claim = self._claim
-        self._claim = None
+        events += (note.event for note in self._ledger.due(self._scanner.base))
+        claim = self._ledger.claim
+        self._ledger.claim = None
         self._state = "halted"
         if claim is None:
             claim = Violated(
@@ -708,6 +589,7 @@ class RecoveringGate(_Base):
         if self._trouble is not None:
             upto = scanner.base
         self._release_up_to(upto, events)
+        self._ledger.forget_before(min(scanner.base, scanner.mark_at))
 
     def _release_up_to(self, upto: int, events: list[Event]) -> None:
         if self._release_mode == "document" and not self._scanner.is_done:
@@ -715,8 +597,7 @@ class RecoveringGate(_Base):
         if self._release_mode == "element" and self._judge.element_at >= 0:
             upto = min(upto, self._judge.element_at)
         # Changes are told where they stand in the released text. A reader may be far ahead, or not, as the text is cut.
-        while self._notes and self._notes[0].at <= upto:
-            note = self._notes.popleft()
+        for note in self._ledger.due(upto):
             self._release_text(note.at, events)
             events.append(note.event)
         self._release_text(upto, events)
@@ -766,7 +647,7 @@ class RecoveringGate(_Base):
             if is_whole
             else "upstream broke off inside the document"
         )
-        end = self._upstream_of(self._scanner.base) + len(self._pending) + len(self._raw) + len(self._tail)
+        end = self._ledger.upstream_of(self._scanner.base) + len(self._pending) + len(self._raw) + len(self._tail)
         return [Violated("truncated", at=self._released, upstream_at=end, message=message, action="none")]
 
     def _halt(self, trouble: Trouble, events: list[Event]) -> None:
@@ -783,7 +664,7 @@ class RecoveringGate(_Base):
                 pass  # the text went back into a string; what stands before the fault was heard once already
         if trouble.fault.code == "truncated" or self._was_truncated:
             self._release_up_to(self._scanner.scanned, events)
-            self._tell_up_to(trouble.at, events)
+            events += (note.event for note in self._ledger.due(trouble.at))
             if not self._was_truncated:
                 message = trouble.fault.message if self._scanner.base else "the text ended before a document began"
                 events.append(
@@ -795,15 +676,15 @@ class RecoveringGate(_Base):
         self._state = "halted"
         upto = max(self._released, min(trouble.at, self._scanner.scanned))
         self._release_up_to(upto, events)
-        self._tell_up_to(trouble.at, events)
+        events += (note.event for note in self._ledger.due(trouble.at))
         events.append(violated(trouble.fault, trouble.path, self._released, trouble.upstream_at))
         self._drop()
 
     def _give_up(self, fault: Fault, at: int, events: list[Event]) -> None:
         self._release_up_to(self._scanner.scanned, events)
-        self._tell_up_to(at, events)
+        events += (note.event for note in self._ledger.due(at))
         self._state = "halted"
-        events.append(violated(fault, self._judge.path(), self._released, self._upstream_of(at)))
+        events.append(violated(fault, self._judge.path(), self._released, self._ledger.upstream_of(at)))
         self._drop()
 
     def _refuse(self, bad: bytes, events: list[Event]) -> None:
@@ -837,16 +718,3 @@ class RecoveringGate(_Base):
     def _ask(self, length: int) -> None:
         if self._asks_authority is not None and self._keeps_whole:
             self._asks_authority.judge_text(bytes(self._text[:length]))
-
-
-def _moved(event: Patched | Skipped | Violated, by: int) -> Patched | Skipped | Violated:
-    return event if isinstance(event, Skipped) else msgspec.structs.replace(event, at=event.at + by)
-
-
-def whole_characters(text: bytes) -> bytes:
-    """The text without an unfinished character at its end."""
-    try:
-        text.decode()
-    except UnicodeDecodeError as error:
-        return text[: error.start]
-    return text

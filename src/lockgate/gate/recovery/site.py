@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import MutableSet
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from lockgate.gate.recovery.edits import Hesitate
-from lockgate.gate.schema.numbers import NumberRule
+from lockgate.gate.recovery.tracked import NOWHERE, TrackedScanner
+from lockgate.gate.scan import Fault
+from lockgate.gate.schema.judge import Judge
+from lockgate.gate.schema.numbers import NumberRule, NumberRun
 from lockgate.gate.schema.places import Place, Rules
+from lockgate.gate.schema.strings import StringRun
 
 WHITE: Final = b" \t\n\r"
 #: What lies behind a mark: white space, a comma, a name and its colon.
@@ -140,6 +144,40 @@ class Site:
         if at == len(self.window):
             self.hesitate()
         return at
+
+
+def describe(fault: Fault, scanner: TrackedScanner, judge: Judge, max_held: int) -> dict[str, Any]:
+    """What a :class:`Site` says beside the text around the fault, noted before anything goes back."""
+    rules = judge.rules_around
+    is_in_object = scanner.is_in_object and scanner.depth > 0
+    is_kind = fault.code == "schema_violation" and scanner.awaits in ("value", "element or ]")
+    seen: MutableSet[str] = judge.names_seen if is_in_object else set()
+    run = judge.run
+    place = judge.place if is_kind else judge.next_place()
+    return {
+        "code": fault.code,
+        "awaits": scanner.awaits,
+        "kinds": place.kinds,
+        "place_kinds": judge.place.kinds,
+        "place": place,
+        "rules": rules,
+        "is_in_object": is_in_object,
+        "has_quote": scanner.mark_at != NOWHERE and not scanner.is_between and not scanner.in_value_string,
+        "has_number": scanner.has_number and not scanner.in_value_string,
+        "is_blank": scanner.is_blank and not scanner.in_value_string,
+        "member": judge.member,
+        "seen": seen,
+        "missing": tuple(name for name in rules.required if name not in seen) if rules and is_in_object else (),
+        "max_held": max_held,
+        "brackets": scanner.brackets,
+        "words": run.words if isinstance(run, StringRun) and scanner.in_value_string else [],
+        "most": run.most if isinstance(run, StringRun) and scanner.in_value_string else None,
+        "text": None,
+        "number": run.rule if isinstance(run, NumberRun) else None,
+        "depth": scanner.depth,
+        "is_first": scanner.is_first,
+        "schema_path": fault.schema_path,
+    }
 
 
 @dataclass(frozen=True, slots=True)

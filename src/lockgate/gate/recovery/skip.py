@@ -7,16 +7,15 @@ broken value is found by its brackets and strings alone, and the text goes on be
 
 from __future__ import annotations
 
-from collections import deque
 from typing import NamedTuple
 
 import msgspec
 
 from lockgate.gate.authority import Authority
-from lockgate.gate.events import Event, Patched, Release, Skipped, Violated
+from lockgate.gate.events import Event, Release, Skipped
 from lockgate.gate.gate import violated
 from lockgate.gate.limits import Limits
-from lockgate.gate.recovery.gate import FINAL, Note, RecoveringGate, Trouble
+from lockgate.gate.recovery.gate import FINAL, RecoveringGate, Trouble
 from lockgate.gate.recovery.readers import Skimmed
 from lockgate.gate.recovery.site import WHITE
 from lockgate.gate.recovery.tracked import NOWHERE, Reached
@@ -157,7 +156,7 @@ class SkipGate(RecoveringGate):
         scanner, judge = self._scanner, self._judge
         at = scanner.unit_at if scanner.unit_at >= 0 else scanner.position
         path = judge.path() if found.path is None else found.path
-        trouble = self._trouble = Trouble(found, path, at, self._upstream_of(at), {})
+        trouble = self._trouble = Trouble(found, path, at, self._ledger.upstream_of(at), {})
         self._pending[:0] = self._cut_text(at)
         start = self._droppable(found, at)
         if start is None:
@@ -214,10 +213,9 @@ class SkipGate(RecoveringGate):
         self._raw = self._pending[comma:]
         del self._pending[max(comma - 1, 0) :]
         at = base + len(self._pending)
-        # What was left out inside this value before is told where the value itself would stand.
-        self._notes = deque(note if note.at <= at else Note(at, _placed(note.event, at)) for note in self._notes)
+        self._ledger.gather(at)  # also what was left out inside this value before
         said = violated(trouble.fault, trouble.path, at, trouble.upstream_at)
-        self._notes.append(Note(at, msgspec.structs.replace(said, action="skip")))
+        self._ledger.note(at, msgspec.structs.replace(said, action="skip"))
         self._reader = Skimmed(with_comma=start.is_first)
         return True
 
@@ -230,14 +228,10 @@ class SkipGate(RecoveringGate):
         if not reader.is_over and not is_end:
             return
         at = self._scanner.base + len(self._pending)
-        start, end = (self._upstream_of(self._value_at + taken) for taken in (reader.start, reader.end))
-        self._notes.append(Note(at, msgspec.structs.replace(skipped, upstream_at=start, upstream_end=end)))
+        start, end = (self._ledger.upstream_of(self._value_at + taken) for taken in (reader.start, reader.end))
+        self._ledger.note(at, msgspec.structs.replace(skipped, upstream_at=start, upstream_end=end))
         behind = self._value_at + reader.taken
-        self._shift(at, self._upstream_of(behind), grown=at - behind)
+        self._ledger.shift(at, self._ledger.upstream_of(behind), grown=at - behind)
         self._pending += self._raw
         self._raw.clear()
         self._reader = self._skipped = None
-
-
-def _placed(event: Patched | Skipped | Violated, at: int) -> Patched | Skipped | Violated:
-    return event if isinstance(event, Skipped) else msgspec.structs.replace(event, at=at)

@@ -14,6 +14,9 @@ from lockgate.gate.limits import Limits
 from lockgate.gate.scan import (
     _AFTER,
     _END,
+    _ESCAPE,
+    _HEX,
+    _LOW_BACKSLASH,
     _LOW_U,
     _MINUS,
     _NAME_OR_CLOSE,
@@ -90,9 +93,15 @@ class TrackedScanner(Scanner):
         return self.base - self._length - 1
 
     def string_start_at(self, at: int, end: int) -> int:
-        """The same at a fault at a byte, where characters that need no escape go on to byte ``end``."""
-        counted = end if self.unit_at < 0 else self.base + self.blame + 1
-        return counted - self._length - 1
+        """The same at a fault: at byte ``at``, where characters that need no escape go on to byte ``end``."""
+        return (end if self.unit_at < 0 else at + self._unit_length) - self._length - 1
+
+    @property
+    def _unit_length(self) -> int:
+        """Bytes of the unfinished escape, the one at fault included."""
+        if self._state == _HEX:
+            return (8 if self._high else 2) + len(self._escape)
+        return {_ESCAPE: 2, _LOW_BACKSLASH: 7, _LOW_U: 8}[self._state]
 
     @property
     def run(self) -> TextRun | None:
