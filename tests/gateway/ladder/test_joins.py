@@ -257,6 +257,36 @@ def test_a_literal_is_known_by_its_first_letter() -> None:
     assert residual.schema["properties"]["rest_0"]["properties"]["a"] == {"const": True}
 
 
+@pytest.mark.parametrize(
+    "value, begun, ranges",
+    [
+        pytest.param({"minimum": 4, "maximum": 300}, b"2", [(20, 29), (200, 299)], id="two itself is too small"),
+        pytest.param({"minimum": 1, "maximum": 1000}, b"55", [(55, 55), (550, 559)], id="whole already, or not"),
+        pytest.param({"minimum": 0, "maximum": 130}, b"13", [(13, 13), (130, 130)], id="up to the maximum"),
+        pytest.param({"maximum": 130}, b"0", [(0, 0)], id="nothing follows a zero"),
+        pytest.param({"minimum": 0}, b"13", None, id="no maximum"),
+        pytest.param({"minimum": -9, "maximum": 9}, b"-", None, id="a sign"),
+        pytest.param({"maximum": 99, "multipleOf": 5}, b"1", None, id="another keyword"),
+        pytest.param({"maximum": 10**40}, b"1", None, id="a maximum that says nothing"),
+    ],
+)
+def test_an_open_integer_is_asked_for_again_in_ranges(
+    value: dict[str, int], begun: bytes, ranges: list[tuple[int, int]] | None
+) -> None:
+    """Grammars know no beginning of a number, but they know bounds; where those say too little, nothing is changed."""
+    source = {"type": "object", "properties": {"n": {"type": "integer", **value}}, "required": ["n"]}
+    outline = outline_of(b'{"n": ' + begun)
+    asked = residual_of(source, outline).schema["properties"]["rest_0"]["properties"]["n"]
+    if ranges is None:
+        assert asked == source["properties"]["n"]  # type: ignore[index]
+        return
+    found = asked.get("anyOf", [asked])
+    assert found == [{"type": "integer", "minimum": low, "maximum": high} for low, high in ranges]
+    for low, _ in ranges:
+        join = Splice(residual_of(source, outline), outline)
+        assert begun + join.feed(b'{"rest_0": {"n": %d}}' % low) == b"%d}" % low
+
+
 def test_a_long_open_string_goes_on_from_an_anchor() -> None:
     source = {"type": "object", "properties": {"text": {"type": "string"}}}
     begun = "All work and no play makes Jack a dull boy, day by day. " * 20

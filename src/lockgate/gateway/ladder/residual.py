@@ -32,6 +32,10 @@ _KEPT_OF_OBJECT: Final = ("description", "title", "additionalProperties", "patte
 _KEPT_OF_ARRAY: Final = ("description", "title", "items", "additionalItems")
 _NOT_FOLLOWED: Final = ("$dynamicRef", "$recursiveRef", "$id", "id")
 _LITERALS: Final[dict[bytes, Any]] = {b"t": True, b"f": False, b"n": None}
+#: Of an integer, whatever else a schema says is left as it is.
+_OF_INTEGER: Final = frozenset({"type", "minimum", "maximum", "title", "description"})
+#: Digits of the largest integer of 64 bits: a maximum beyond that says nothing of use.
+_MAX_DIGITS: Final = 20
 _WHOLE: Final = "whole_document"
 
 
@@ -186,8 +190,10 @@ def _opened_value(schema: Any, here: Outline | None) -> Any:
         return schema
     if here.open[:1] in _LITERALS:  # its first letter says which one it is
         return {"const": _LITERALS[here.open[:1]]}
-    if here.open[:1] != b'"' or not isinstance(schema, dict):
+    if not isinstance(schema, dict):
         return schema
+    if here.open[:1] != b'"':
+        return _opened_integer(schema, here.open)
     begun = open_string(here.open)
     if isinstance(schema.get("enum"), list):
         return {**schema, "enum": [one for one in schema["enum"] if isinstance(one, str) and one.startswith(begun)]}
@@ -203,6 +209,30 @@ def _opened_value(schema: Any, here: Outline | None) -> Any:
     if "pattern" in schema or "$ref" in schema or "allOf" in schema:
         return {"allOf": [schema, {"type": "string", "pattern": pattern}]}
     return {**schema, "type": "string", "pattern": pattern}
+
+
+def _opened_integer(schema: dict[str, Any], begun: bytes) -> dict[str, Any]:
+    """The integers that begin with these digits: a range for each number of digits that may still come.
+
+    Only a maximum makes them few. Of other numbers no schema can say how they must begin.
+    """
+    least, most = schema.get("minimum", 0), schema.get("maximum")
+    if schema.get("type") != "integer" or not schema.keys() <= _OF_INTEGER or not begun.isdigit():
+        return schema
+    if not isinstance(least, int) or not isinstance(most, int) or most >= 10**_MAX_DIGITS:
+        return schema
+    ranges: list[dict[str, Any]] = []
+    low = high = int(begun)
+    while low <= most:
+        if high >= least:
+            ranges.append({"type": "integer", "minimum": max(low, least), "maximum": min(high, most)})
+        if low == 0:
+            break  # no digit may follow
+        low, high = low * 10, high * 10 + 9
+    if not ranges:
+        return schema
+    words = {keyword: schema[keyword] for keyword in ("title", "description") if keyword in schema}
+    return words | (ranges[0] if len(ranges) == 1 else {"anyOf": ranges})
 
 
 def _words(level: Level, pointer: tuple[str, ...], here: Outline | None) -> str:
