@@ -107,6 +107,9 @@ class UpstreamCapability(_Section):
         "never", description="Where the end may be quoted to be continued: never, outside open strings, anywhere."
     )
     residual: bool = Field(True, description="Whether asking for what is missing, by a schema, is worth trying.")
+    patterns: Literal["written", "value"] = Field(
+        "written", description="Whether patterns are matched with a string as JSON writes it, or with its value."
+    )
 
 
 class Upstream(_Section):
@@ -129,7 +132,8 @@ class Upstream(_Section):
     retry: UpstreamRetry = Field(default_factory=UpstreamRetry, description="Attempts after a failure.")
     breaker: UpstreamBreaker = Field(default_factory=UpstreamBreaker, description="Circuit breaker of each model.")
     capabilities: tuple[UpstreamCapability, ...] = Field(
-        (), description="Rows of pattern, prefill, tail, residual; the first whose pattern fits a model counts."
+        (),
+        description="Rows of what models can do; the first whose pattern fits a model counts.",
     )
     # For demonstrations: no provider is asked, whatever the request says.
     replay: Path | None = Field(None, description="Play this recorded stream (.sse) instead of asking a provider.")

@@ -236,6 +236,36 @@ def test_a_violation_is_an_occasion_only_if_asked_for() -> None:
     assert (story.end.state, story.content, story.begun[0].reason) == ("complete", WHOLE, "violation")
 
 
+def test_what_patch_and_skip_see_only_at_the_end_is_retried_too() -> None:
+    """A gate that waits to see more decides when the answer is over, before it is known whether another one follows."""
+    bad = clean('{"name": "Ada Lovelace", "items": [1, 2, 3, 4]}')
+    for recovery in ("patch", "skip"):
+        body = {"recovery": recovery}
+        retry = replace(plan().retry, on=frozenset({"violation"}))
+        story = tell(plan(SCHEMA, retry, lockgate=body), first_then(bad, clean(WHOLE[46:])))
+        assert (story.content, story.end.state, story.begun[0].reason) == (WHOLE, "complete", "violation")
+        assert story.errors[0] == ("schema_violation", "retry")
+        story = tell(plan(SCHEMA, lockgate=body), first_then(bad, clean(WHOLE[46:])))
+        assert (story.end.state, story.errors[-1]) == ("halted", ("schema_violation", "halt"))
+
+
+def test_a_text_that_ends_early_is_continued_before_it_is_closed() -> None:
+    for recovery in ("halt", "patch", "skip"):
+        early = clean('{"name": "Ada Lovelace", "items": [1, 2, 3, 4],')
+        story = tell(plan(SCHEMA, lockgate={"recovery": recovery}), first_then(early, clean(WHOLE[46:])))
+        assert json.loads(story.content) == json.loads(WHOLE)
+        assert (story.end.state, story.begun[0].reason) == ("complete", "broken")
+
+
+def test_the_seed_changes_only_where_the_answer_itself_failed() -> None:
+    retry = Retry(QUICK, rungs=("regenerate",), on=frozenset({"failure", "violation"}))
+    bad = clean('{"name": "Ada Lovelace", "items": ["two"]')
+    provider = first_then(broken(HALF), bad, clean(WHOLE))
+    story = tell(plan(SCHEMA, retry, seed=7), provider)
+    check_whole(story)
+    assert [body["seed"] for body in provider.bodies] == [7, 7, 8]
+
+
 def test_a_request_chooses_for_itself() -> None:
     body = {"retry": {"on": ["violation"], "maxAttempts": 1, "steps": ["regenerate"], "max_tokens": 1}}
     found = plan(SCHEMA, lockgate=body).retry

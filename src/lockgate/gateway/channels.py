@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from lockgate import Completed, Element, Patched, Released, Schema, Skipped, Violated
 from lockgate.gate.gate import HaltGate
 from lockgate.gate.recovery.gate import RecoveringGate
+from lockgate.gate.recovery.lines import RecoveringLines
 from lockgate.gateway.helper import Helper
 from lockgate.gateway.plan import Plan
 from lockgate.observe.metrics import Meters
@@ -120,13 +121,15 @@ class Channel:
         Args:
             is_clean: Whether upstream ended it by itself.
         """
+        if self._gate.state != "open":
+            return self._gate.state != "halted"
         if self.schema is None:
             return self._gate.held_bytes == 0
         if self.is_tool and self.is_blank:
             return True  # a call without arguments is a call with none
         if self._plan.judging.framing == "ndjson" and not self.is_tool and self._ends_line:
             return self._gate.held_bytes == 0
-        if self._plan.judging.recovery != "halt" and self._gate.held_bytes:
+        if isinstance(self._gate, RecoveringLines) and self._gate.held_bytes:
             return is_clean  # it waits to see more before it decides: nothing more comes, or another attempt
         awaits = self._gate.expected().awaits
         return awaits == "end" or (awaits == "number" and self._is_bare_number)
@@ -182,6 +185,13 @@ class Channel:
         """The answer of this attempt is over, or broke off: what was still held before the gate."""
         rest = self._join.close(is_clean=is_clean) if self._join is not None else b""
         return await self._judge(rest, read_s, helper) if rest else []
+
+    def decide(self, read_s: float) -> list[Record]:
+        """Upstream ended cleanly: a gate that waits to see more has seen all, and says what it makes of it.
+
+        A violation that only this brings to light is one that another attempt may follow.
+        """
+        return self._records(self._gate.decide(), read_s) if isinstance(self._gate, RecoveringGate) else []
 
     async def judge(self, data: bytes, read_s: float, helper: Helper) -> list[Record]:
         """``feed``, and where the whole document must be shown to the authority, that too, in the helper process."""

@@ -88,6 +88,7 @@ def retry_of(settings: Settings) -> Retry:
         may_restart=retry.restart,
         max_tokens=retry.max_tokens,
         capabilities=tuple(
-            Capability(row.pattern, row.prefill, row.tail, row.residual) for row in settings.upstream.capabilities
+            Capability(row.pattern, row.prefill, row.tail, row.residual, row.patterns)
+            for row in settings.upstream.capabilities
         ),
     )

@@ -51,6 +51,9 @@ _log: Final = logging.getLogger("lockgate.pump")
 #: Records that are read back at once when a stream goes on.
 _READ_BACK_BYTES: Final = 1024 * 1024
 _THREAD_OVER_BYTES: Final = 64 * 1024
+#: Attempts that ask for the whole answer, and results that the same dice would bring again.
+_WHOLE_ANSWERS: Final = frozenset({"first", "retry", "regenerate", "restart"})
+_OF_THE_ANSWER: Final = frozenset({FailureClass.VIOLATION, FailureClass.TRUNCATED, FailureClass.UNJOINED})
 #: How often a stream that waits for a breaker looks again.
 _LOOK_AGAIN_S: Final = 0.1
 
@@ -258,6 +261,10 @@ class Pump:
             body = {name: value for name, value in body.items() if name not in ("models", "route")}
         if step == "first":
             return body
+        if step in _WHOLE_ANSWERS and isinstance(body.get("seed"), int):
+            # With the same seed a model says the same. After a broken connection that is wanted.
+            before = (one for one in self._runs[:-1] if one.asked.step in _WHOLE_ANSWERS)
+            body["seed"] += sum(one.result in _OF_THE_ANSWER for one in before)
         if step == "retry":
             # Nothing was released, so nothing binds the new answer; calls that were announced come again.
             self._channels = {name: one for name, one in self._channels.items() if not one.is_tool}
@@ -353,6 +360,8 @@ class Pump:
             before = channel.released_bytes
             if run.ended is not Ended.CANCELLED and not run.unjoined:
                 records += await channel.end_join(time.time(), self._helper, is_clean=is_clean)
+                if is_clean and not run.refusals and run.worst_finish is not Finish.FILTERED:
+                    records += channel.decide(time.time())
             run.released_bytes += channel.released_bytes - before
             run.skipped_bytes += channel.skipped_bytes
             # An answer that itself broke off did not fail for what it said.

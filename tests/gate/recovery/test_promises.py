@@ -122,6 +122,37 @@ def test_a_gate_is_rebuilt_from_what_it_released(shared_data: Path, recovery: Re
         assert rebuilt.state == "complete"
 
 
+@pytest.mark.parametrize(
+    ("released", "rest", "wanted"),
+    [
+        (b'{"a":1}', b', {"a":2}', b""),
+        (b'{"a":1', b' "b":2}', b', "b":2}'),
+        (b'{"a":{}', b"}", b"}"),
+        (b"{", b"'b':2,}", b'"b":2}'),
+        (b'{"a":"x', b'y"z"}', b'y\\"z"}'),
+    ],
+)
+def test_a_rebuilt_gate_still_mends(released: bytes, rest: bytes, wanted: bytes) -> None:
+    """Also what stands right behind the text that it was rebuilt from."""
+    gate = cast(RecoveringGate, lockgate.compile(True).gate("patch"))
+    gate.restore(released)
+    events = [*gate.feed(rest), *gate.close()]
+    assert b"".join(event.data for event in events if isinstance(event, Released)) == wanted
+    assert gate.state == "complete"
+
+
+@pytest.mark.parametrize("recovery", ["patch", "skip"])
+def test_what_waits_is_decided_and_what_is_open_stays_open(recovery: Recovery) -> None:
+    schema = lockgate.compile({"type": "object", "required": ["a"], "additionalProperties": {"type": "integer"}})
+    for text, state in ((b'{"b":1}', "halted"), (b'{"a":1, "b":2', "open"), (b'{"a":1} ', "open")):
+        gate = cast(RecoveringGate, schema.gate(recovery))
+        gate.feed(text)
+        gate.decide()
+        assert gate.state == state
+    gate.close()
+    assert gate.state == "complete"
+
+
 def test_what_no_gate_released_is_not_restored() -> None:
     for text in (b'{"a":]', b'["\xff"]'):
         gate = cast(RecoveringGate, lockgate.compile(True).gate("patch"))

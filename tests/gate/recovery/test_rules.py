@@ -78,6 +78,8 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("enum_in_text", _ENUM, "I choose red!", '"red"'),
     ("enum_in_text", {"enum": ["TWO", "ONE"]}, "two", '"TWO"'),
     ("member_name", _PERSON, '{"Name":"x"}', '{"name":"x"}'),
+    ("name_quote", _PERSON, '{"age: 3, "name": "x"}', '{"age": 3, "name": "x"}'),
+    ("name_quote", _PERSON, '{"age : 3, "name": "x"}', '{"age" : 3, "name": "x"}'),
     ("default_member", _DEFAULT, "{}", '{"a":[1],"b":2}'),
     ("default_member", _DEFAULT, '{"c":1\n}', '{"c":1,"a":[1],"b":2\n}'),
     ("wrap_element", _PERSON, '{"name":"x","tags":"one"}', '{"name":"x","tags":["one"]}'),
@@ -134,6 +136,10 @@ def test_a_text_that_cannot_be_closed_ends_where_it_ends(text: str) -> None:
     found = lockgate.repair(text, {"type": "object", "required": ["z"]})
     assert found.state == "incomplete"
     assert (found.errors[-1].code, found.errors[-1].upstream_at) == ("truncated", len(text.encode()))
+
+
+def test_an_element_too_many_is_not_part_of_the_one_before() -> None:
+    assert lockgate.repair('["a", "b", "c"]', {"type": "array", "maxItems": 2}).state == "halted"
 
 
 def test_one_of_several_is_not_the_document() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import Counter
 from typing import Any
 
@@ -13,7 +14,7 @@ from lockgate import compile
 from lockgate.gateway.ladder.outline import outline_of
 from lockgate.gateway.ladder.plain import PlainJoin, echo_of, is_in_string
 from lockgate.gateway.ladder.regenerate import Regeneration, SameText
-from lockgate.gateway.ladder.residual import Unavailable, residual_of
+from lockgate.gateway.ladder.residual import ANY_REST, Unavailable, residual_of
 from lockgate.gateway.ladder.splice import Splice
 from lockgate.gateway.ladder.tokens import Token, next_token, tokens_of
 from tests.gateway.ladder.cases import Case, answer_to, case, joined, liveness
@@ -180,7 +181,7 @@ def test_an_answer_to_the_residual_completes_the_document() -> None:
         one, rng = case(seed), random.Random(seed)
         outline = outline_of(one.released)
         try:
-            residual = residual_of(one.source, outline)
+            residual = residual_of(one.source, outline, "value")
         except Unavailable as why:
             reasons[str(why)] += 1
             continue
@@ -202,6 +203,21 @@ def _check_answer(schema: Any, answer: Any) -> None:
     gate = compile(schema).gate()
     events = gate.feed(text) + gate.close()
     assert gate.state == "complete", (events[-1], json.dumps(schema)[:2000])
+
+
+def test_the_rest_of_a_string_as_json_writes_it() -> None:
+    """Any rest matches as it is written; the quote that closes the string does not, nor half an escape."""
+    rest = re.compile(ANY_REST["written"])
+    for text in ("", "a", 'say "hi"', "a\n\tb", "C:\\dir", "\x00\x1f\x7f", "é😀", "/"):
+        for is_ascii in (True, False):
+            assert rest.fullmatch(json.dumps(text, ensure_ascii=is_ascii)[1:-1]), text
+    for written in ('a"', "a\n", "\\", "\\q", "\\u12"):
+        assert not rest.fullmatch(written), written
+    for pattern in ANY_REST.values():
+        gate = compile({"type": "string", "pattern": f"^a{pattern}$"}).gate()
+        gate.feed(b'"abc"')
+        assert gate.close()
+        assert gate.state == "complete"
 
 
 def test_a_wrong_answer_to_the_residual_is_refused_or_judged() -> None:
@@ -227,7 +243,9 @@ def test_an_open_string_is_asked_for_again_and_must_begin_alike() -> None:
     outline = outline_of(b'{"name": "Ada (L')
     residual = residual_of(source, outline)
     (rest,) = residual.rests
-    assert residual.schema["properties"][rest.name]["properties"]["name"]["pattern"] == r"^Ada \(L(.|\n)*$"
+    assert (
+        residual.schema["properties"][rest.name]["properties"]["name"]["pattern"] == rf"^Ada \(L{ANY_REST['written']}$"
+    )
     assert "begins with Ada (L" in rest.words
     good, bad = Splice(residual, outline), Splice(residual, outline)
     assert good.feed(b'{"rest_0": {"name": "Ada (Lovelace)"}}') == b'ovelace)"}'
@@ -242,7 +260,7 @@ def test_an_open_element_comes_by_itself() -> None:
     residual = residual_of(source, outline)
     assert [rest.name for rest in residual.rests] == ["open", "rest_0"]
     wanted = residual.schema["properties"]
-    assert wanted["open"] == {"type": "string", "maxLength": 9, "pattern": r"^tw(.|\n)*$"}
+    assert wanted["open"] == {"type": "string", "maxLength": 9, "pattern": f"^tw{ANY_REST['written']}$"}
     assert wanted["rest_0"] == {"type": "array", "items": {"type": "string", "maxLength": 9}, "maxItems": 2}
     join = Splice(residual, outline)
     assert join.feed(b'{"open": "two", "rest_0": ["three"]}') == b'o","three"]'

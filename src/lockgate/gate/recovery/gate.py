@@ -243,11 +243,22 @@ class RecoveringGate(_Base):
             self._scanner.scan(good)
         except Fault as fault:
             raise Misuse(f"restore takes text that a gate has released, and this was refused: {fault}") from None
-        self._scanner.forget()
+        self._scanner.settle_here()
         self._finished.clear()
         at, self._released = self._released, self._scanner.base
         self._ledger.restart(self._released)
         return [Released(good, at)] if good else []
+
+    def decide(self) -> list[Event]:
+        """No more of this text comes, though another may go on: what waits to see more is decided now.
+
+        What is open stays open; only ``close`` closes it. Until then nothing may be fed.
+        """
+        self._is_quick = False
+        events: list[Event] = []
+        if self._state == "open" and not self._is_closed:
+            self._run(events, is_end=True, closes=False)
+        return events
 
     def close(self, *, clean: bool = True) -> list[Event]:
         self._is_quick = False
@@ -280,7 +291,7 @@ class RecoveringGate(_Base):
         else:
             self._raw += good
 
-    def _run(self, events: list[Event], *, is_end: bool) -> None:
+    def _run(self, events: list[Event], *, is_end: bool, closes: bool = True) -> None:
         """Judge what there is, as far as it goes."""
         while self._state == "open":
             if self._reader is not None:
@@ -295,11 +306,11 @@ class RecoveringGate(_Base):
                 self._scan(events)
             elif self._has_failed:
                 self._fail(events)
-            elif not self._goes_on_at_end(is_end=is_end):
+            elif not self._goes_on_at_end(is_end=is_end, closes=closes):
                 break
         self._let_out(events)
 
-    def _goes_on_at_end(self, *, is_end: bool) -> bool:
+    def _goes_on_at_end(self, *, is_end: bool, closes: bool) -> bool:
         """At the end of the text a number ends too, and may be found wrong; and what is still open is a fault."""
         scanner = self._scanner
         if not is_end or scanner.is_done:
@@ -316,6 +327,8 @@ class RecoveringGate(_Base):
         if self._closers and scanner.may_end_number and scanner.depth == self._closers[-1].depth:
             self._put_behind(self._closers[-1])  # a number that was wrapped: the end of the text is its end
             return True
+        if not closes:
+            return False
         scanner.blame = 0
         self._stumble(Fault("truncated", "the text ended inside the document", path=""))
         return True

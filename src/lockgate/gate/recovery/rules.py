@@ -35,6 +35,7 @@ RULES: Final[tuple[Rule, ...]] = (
     rules_schema.TextInString(),
     rules_schema.EnumWord(),
     rules_schema.EnumInText(),
+    rules_schema.NameQuote(),
     rules_schema.MemberName(),
     rules_schema.DefaultMember(),
     rules_schema.WrappedElement(),

@@ -194,6 +194,25 @@ class MemberName(Rule):
         return replace(site.held.name, len(found[0]), json_string(name)) if name is not None else []
 
 
+class NameQuote(Rule):
+    """Closes a name that the schema knows before its colon, where its second quote is missing."""
+
+    id = "name_quote"
+    holds = "a comma and a name, until the value begins"
+
+    _COLON: Final = re.compile(rb"[ \t]{0,8}:")
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if site.code != "schema_violation" or site.awaits != "name text" or site.rules is None:
+            return []
+        if site.byte not in (b":", b" ") or site.match(self._COLON) is None:
+            return []
+        name = site.window[site.held.name + 1 : site.at].decode("utf-8", "replace").rstrip()
+        if name not in site.rules.known_names() or name in site.seen:
+            return []
+        return replace(site.at, 0, b'"')
+
+
 class UnknownMember(Rule):
     """Leaves out a member that the schema does not allow, or that the object has already."""
 

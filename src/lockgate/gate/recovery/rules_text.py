@@ -449,6 +449,8 @@ class InnerQuote(Rule):
             # The string is too short, or not what a pattern wants: then its end may not be meant.
             is_end = site.byte == b'"' and self._closes(site, site.at + 1)
             return [Edit((Change(site.at, 1, b'\\"'),), weight=4)] if is_end else []
+        if site.code == "schema_violation" and site.awaits == "comma":
+            return []  # an element or member that is one too many: its comma is meant
         if site.has_quote and site.at > 0 and not Concatenation().propose(site):
             return self._value(site)
         if site.held.name >= 0 and site.awaits == "colon":

@@ -19,7 +19,18 @@ from lockgate.gate.recovery.gate import FINAL, RecoveringGate, Trouble
 from lockgate.gate.recovery.readers import Skimmed
 from lockgate.gate.recovery.site import WHITE
 from lockgate.gate.recovery.tracked import NOWHERE, Reached
-from lockgate.gate.scan import ARRAY, KIND_OF_BYTE, OBJECT, Fault, Scanner
+from lockgate.gate.scan import (
+    _AFTER,
+    _END,
+    _NAME_OR_CLOSE,
+    _VALUE,
+    _VALUE_OR_CLOSE,
+    ARRAY,
+    KIND_OF_BYTE,
+    OBJECT,
+    Fault,
+    Scanner,
+)
 from lockgate.gate.schema.judge import Judge, Stand
 from lockgate.gate.schema.places import Places
 
@@ -76,6 +87,14 @@ class SkipScanner(Scanner):
             self.starts.pop(0)
         else:
             self.between = None
+        self._find_mark()
+
+    def settle_here(self) -> None:
+        """Nothing before this byte is held."""
+        self.starts = []
+        self.between = None
+        if self._state in (_AFTER, _END, _VALUE_OR_CLOSE, _NAME_OR_CLOSE) or not self.base:
+            self._note(self.base, is_first=self._state in (_VALUE, _VALUE_OR_CLOSE, _NAME_OR_CLOSE))
         self._find_mark()
 
     @property

@@ -75,6 +75,14 @@ class TrackedScanner(Scanner):
         """Give up going back: what is held may be released."""
         self.mark_at = NOWHERE
 
+    def settle_here(self) -> None:
+        """Nothing before this byte is held; between values one can go back to here."""
+        self.forget()
+        if self._state in (_AFTER, _END, _VALUE_OR_CLOSE, _NAME_OR_CLOSE) or not self.base:
+            self.mark_at = self.base
+            self._mark_state = self._state
+            self._mark_key = self._frames[-1].key if self._frames else None
+
     @property
     def in_value_string(self) -> bool:
         """Whether a string value is open."""

@@ -19,6 +19,8 @@ OCCASIONS: Final[tuple[Occasion, ...]] = get_args(Occasion)
 Prefill = Literal["no", "plain", "prefix", "partial", "continue_final_message"]
 #: Whether a tail instruction may be sent: never, where the text ends between two values or names, or anywhere.
 Tail = Literal["never", "between", "always"]
+#: What a provider matches a schema's pattern with: the string as JSON writes it, with its escapes, or its value.
+Patterns = Literal["written", "value"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,15 @@ class Capability:
         prefill: ``plain``: a last message of the assistant is enough; the others name the mark that goes with it.
         tail: Inside an open string nothing can tell the model's remarks from its text: ``between`` keeps out of there.
         residual: Whether the provider keeps to a schema; the answer is checked in any case.
+        patterns: By ``written`` the rest of an open string is asked for, which holds everywhere; but who matches values
+            then writes it without quotes and line breaks.
     """
 
     pattern: str
     prefill: Prefill = "no"
     tail: Tail = "never"
     residual: bool = True
+    patterns: Patterns = "written"
 
 
 #: Of a model that no row names: the two rungs whose answers are checked value by value.

@@ -11,7 +11,7 @@ import msgspec
 from lockgate.gateway.channels import Channel, Join
 from lockgate.gateway.ladder.ask import prefill_body, residual_body, tail_body
 from lockgate.gateway.ladder.climb import Position, Step
-from lockgate.gateway.ladder.options import Retry, capability_of
+from lockgate.gateway.ladder.options import Patterns, Retry, capability_of
 from lockgate.gateway.ladder.outline import Outline, outline_of
 from lockgate.gateway.ladder.plain import PlainJoin
 from lockgate.gateway.ladder.regenerate import Regeneration, SameText
@@ -33,18 +33,17 @@ class Reach:
         self._is_lines = plan.judging.framing == "ndjson"
         self._target = self._only_channel(plan)
         self._outline: Outline | None = None
-        self._residual: Residual | None = None
-        is_in_string = False
+        is_in_string = has_residual = False
         if self._target is not None and self._target.schema is not None and not self._is_lines:
             self._outline = outline_of(self._texts[self._target.name])
             is_in_string = self._outline.open[:1] == b'"'
-            self._residual = _residual(self._target, self._outline)
+            has_residual = _residual(self._target, self._outline) is not None
         self.position = Position(
             has_text=bool(self._texts),
             is_single=self._target is not None,
             is_content=self._target is not None and not self._target.is_tool,
             is_in_string=is_in_string,
-            has_residual=self._residual is not None,
+            has_residual=has_residual,
         )
 
     def _only_channel(self, plan: Plan) -> Channel | None:
@@ -73,10 +72,12 @@ class Reach:
         released = self._texts[target.name]
         text = released.decode()
         if step == "residual":
-            assert self._residual is not None
+            patterns = capability_of(body["model"], retry.capabilities).patterns
+            residual = _residual(target, self._outline, patterns) if self._outline is not None else None
             assert self._outline is not None
-            await target.rejoin(released, Splice(self._residual, self._outline))
-            return residual_body(body, text, self._residual, tool=target.tool), target.name
+            assert residual is not None  # there was one, or the rung would not have been chosen
+            await target.rejoin(released, Splice(residual, self._outline))
+            return residual_body(body, text, residual, tool=target.tool), target.name
         is_json = target.schema is not None and not self._is_lines
         is_live = partial(target.is_live, released)
         await target.rejoin(released, PlainJoin(released, is_live, is_quoted=step == "tail", is_json=is_json))
@@ -92,10 +93,10 @@ class Reach:
         return Regeneration(released) if channel.schema is not None else SameText(released)
 
 
-def _residual(channel: Channel, outline: Outline) -> Residual | None:
+def _residual(channel: Channel, outline: Outline, patterns: Patterns = "written") -> Residual | None:
     assert channel.schema is not None
     try:
-        return residual_of(msgspec.json.decode(channel.schema.source[0]), outline)
+        return residual_of(msgspec.json.decode(channel.schema.source[0]), outline, patterns)
     except (Unavailable, RecursionError):
         return None
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lockgate.gateway.ladder.options import Patterns
 from lockgate.gateway.ladder.outline import CONTAINER, Level, Outline
 from lockgate.gateway.ladder.tokens import open_string
 
@@ -26,6 +27,12 @@ _MIN_ANCHOR_CHARS: Final = 4
 _MAX_PARTS: Final = 64
 #: Characters that grammars made of patterns handle alike, inside a JSON string.
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\"\\\x7f]*\Z")
+#: The rest of a string, by what an engine matches a pattern with: the string as JSON writes it (a dot would be its
+#: closing quote, too, and it would have no end), or its value.
+ANY_REST: Final[dict[Patterns, str]] = {
+    "written": r'([^"\\\x00-\x1f]|\\(["\\/bfnrt]|u[0-9a-fA-F]{4}))*',
+    "value": r"(.|\n)*",
+}
 _SPECIAL: Final = re.compile(r"[.^$*+?()\[\]{}|/\\-]")
 #: Keywords that say the same of what is missing as of the whole object or array.
 _KEPT_OF_OBJECT: Final = ("description", "title", "additionalProperties", "patternProperties", "propertyNames")
@@ -80,15 +87,18 @@ def anchor_of(opened: str) -> str:
     return plain if len(plain) >= _MIN_ANCHOR_CHARS else opened[-ANCHOR_CHARS:]
 
 
-def residual_of(schema: Any, outline: Outline) -> Residual:
+def residual_of(schema: Any, outline: Outline, patterns: Patterns = "written") -> Residual:
     """Make the residual of a schema.
+
+    Args:
+        patterns: What the provider matches patterns with.
 
     Raises:
         Unavailable: nothing is open, or the schema does not say plainly what is missing.
     """
     if not outline.levels:
         raise Unavailable("no container is open")
-    source = _Source(schema)
+    source = _Source(schema, patterns)
     parts = source.parts(schema)
     described: list[tuple[Rest, dict[str, Any]]] = []
     innermost = len(outline.levels) - 1
@@ -103,7 +113,7 @@ def residual_of(schema: Any, outline: Outline) -> Residual:
             parts = source.child(parts, level)
     if _is_open_element(outline):
         words = f"the element that broke off in {_place(outline.levels[-1], outline.pointer)}{_begun(outline)}"
-        described.append((Rest(OPEN, innermost, words), _opened_value(source.join(parts), outline)))
+        described.append((Rest(OPEN, innermost, words), _opened_value(source.join(parts), outline, source.patterns)))
     described.reverse()
     rests = tuple(rest for rest, _ in described)
     root: dict[str, Any] = {
@@ -144,7 +154,7 @@ def _rest_of_object(source: _Source, parts: list[Any], level: Level, here: Outli
     if not properties and is_closed and here is None:
         return None  # nothing can be missing
     if opened is not None:
-        first = _opened_value(source.join(source.child(parts, level)), here)
+        first = _opened_value(source.join(source.child(parts, level)), here, source.patterns)
         properties = {opened: first} | {name: one for name, one in properties.items() if name != opened}
         required = [opened, *(name for name in required if name != opened)]
     elif here is not None and here.awaits == "name":
@@ -184,7 +194,7 @@ def _rest_of_array(parts: list[Any], level: Level, here: Outline | None) -> dict
     return rest
 
 
-def _opened_value(schema: Any, here: Outline | None) -> Any:
+def _opened_value(schema: Any, here: Outline | None, patterns: Patterns) -> Any:
     """Schema of the value that is asked for again, since a part of it was released."""
     if here is None or here.awaits != "inside" or not isinstance(schema, dict | bool):
         return schema
@@ -203,7 +213,7 @@ def _opened_value(schema: Any, here: Outline | None) -> Any:
     if _PLAIN.fullmatch(anchor or begun) is None:
         return schema  # a quote or a backslash: not every grammar writes them right; the splice compares all the same
     escaped = _SPECIAL.sub(lambda found: "\\" + found.group(), anchor or begun)
-    pattern = f"^{escaped}(.|\\n)*$"
+    pattern = f"^{escaped}{ANY_REST[patterns]}$"
     if anchor:  # what the original says is about the whole string
         return {"type": "string", "pattern": pattern}
     if "pattern" in schema or "$ref" in schema or "allOf" in schema:
@@ -268,8 +278,9 @@ def _begun(here: Outline) -> str:
 class _Source:
     """The original schema, and what is referred to in it."""
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: Any, patterns: Patterns) -> None:
         self._root = root
+        self.patterns = patterns
 
     def parts(self, schema: Any, depth: int = 0) -> list[Any]:
         """The plain objects whose conjunction this is: references followed, ``allOf`` opened."""
