@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import lockgate
 from lockgate import Completed, Misuse, Released, Violated
+from lockgate.gate.events import Recovery
 from tests.gate.runs import Run, cut, judge
 
 SCHEMA = lockgate.compile({"type": "array", "items": {"type": ["integer", "string"]}})
@@ -77,3 +78,48 @@ def test_short_documents_are_not_deferred() -> None:
     gate = SCHEMA.deferring_gate(10)
     assert gate.feed(b"[1,2,3,4]") == [Released(b"[1,2,3,4]", 0)]
     assert gate.deferred is None
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(["patch", "skip"]),
+    st.lists(st.integers(-99, 99) | st.sampled_from(["", "é", "xyz", None]), max_size=6),
+    st.sampled_from(["", " \n", " x", "[1]", "\\", "é", "]", "\n```"]),
+    st.sampled_from([",", " ", ",,"]),
+    st.lists(st.integers(0, 60), max_size=8),
+)
+def test_with_recovery_too(recovery: Recovery, values: list[Any], tail: str, comma: str, at: list[int]) -> None:
+    """Same released bytes, events and state as a gate that asks by itself."""
+    text = ("[" + comma.join(json.dumps(value, ensure_ascii=False) for value in values) + "]" + tail).encode()
+    plain, deferring = SCHEMA.gate(recovery, elements=None), SCHEMA.deferring_gate(0, recovery)
+    wanted, found = list[Any](), list[Any]()
+    for piece in cut(text, at):
+        wanted += plain.feed(piece)
+        found += deferring.feed(piece)
+        if deferring.deferred is not None:
+            assert deferring.held_bytes >= 1, "the closing byte is held"
+            found += deferring.settle(SCHEMA.complaint(deferring.deferred))
+    wanted += plain.close()
+    found += deferring.close()
+    assert deferring.state == plain.state
+    assert _text(found) == _text(wanted)
+    assert [one for one in found if not isinstance(one, Released)] == [
+        one for one in wanted if not isinstance(one, Released)
+    ]
+
+
+def _text(events: list[Any]) -> bytes:
+    return b"".join(event.data for event in events if isinstance(event, Released))
+
+
+@pytest.mark.parametrize("recovery", ["patch", "skip"])
+def test_what_the_authority_refuses_is_not_released_with_recovery(recovery: Recovery) -> None:
+    gate = SCHEMA.deferring_gate(0, recovery)
+    events: list[Any] = gate.feed(b"[1, 2] x")
+    with pytest.raises(Misuse, match="settle"):
+        gate.feed(b" ")
+    events += gate.settle(("schema_violation", "/items", "no"))
+    assert (_text(events), gate.state) == (b"[1, 2", "halted")
+    said = events[-1]
+    assert isinstance(said, Violated)
+    assert (said.code, said.upstream_at, said.at) == ("authority_disagreement", 5, 5)

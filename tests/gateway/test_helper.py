@@ -96,6 +96,9 @@ def test_a_long_document_goes_through_the_gateway(tmp_path: Path) -> None:
                 assert reader.final["state"] == state
                 assert reader.text() == released
             assert reader.errors[0]["code"] == "trailing_text"
+            made = await create(node.url, model="twice", response_format=schema, lockgate={"recovery": "patch"})
+            reader = await Reader(node.url + made["urls"]["stream"]).run()
+            assert (reader.final["state"], reader.final["authority"], reader.text()) == ("complete", "document", text)
         assert "Traceback" not in node.output(), node.output()
 
     asyncio.run(run())

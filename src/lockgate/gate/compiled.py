@@ -105,6 +105,40 @@ class Schema:
         Raises:
             Misuse: options that exclude each other, or an unknown one.
         """
+        return self._gate(
+            recovery,
+            framing=framing,
+            elements=elements,
+            release=release,
+            max_patches=max_patches,
+            max_held_bytes=max_held_bytes,
+            lossy=lossy,
+            accept_truncated=accept_truncated,
+        )
+
+    def deferring_gate(self, over_bytes: int, recovery: Recovery = "halt", **options: Any) -> HaltGate | RecoveringGate:
+        """A gate that leaves the final authority over long documents to its caller, who must not block meanwhile.
+
+        When ``deferred`` is not None after a ``feed``, have :meth:`complaint` judge it, anywhere, and call ``settle``.
+        What only closing brings to an end is judged at once. The options are those of :meth:`gate` for one document.
+        """
+        made = self._gate(recovery, over_bytes=over_bytes, **options)
+        assert isinstance(made, HaltGate | RecoveringGate)
+        return made
+
+    def _gate(
+        self,
+        recovery: Recovery,
+        *,
+        framing: Framing = "json",
+        elements: str | None = None,
+        release: Release = "prefix",
+        max_patches: int = 10_000,
+        max_held_bytes: int = 64 * 1024,
+        lossy: Iterable[str] = (),
+        accept_truncated: bool = False,
+        over_bytes: int | None = None,
+    ) -> Gate:
         if recovery not in ("halt", "skip", "patch"):
             raise Misuse(f"recovery={recovery!r} is unknown; use 'halt', 'skip' or 'patch'")
         if recovery != "patch" and (tuple(lossy) or accept_truncated):
@@ -126,13 +160,14 @@ class Schema:
                 max_patches=max_patches,
                 max_held_bytes=max_held_bytes,
                 accept_truncated=accept_truncated,
+                defer_over_bytes=over_bytes,
             )
 
         if framing == "ndjson":
             if elements is not None:
                 raise Misuse("with framing='ndjson' the lines are the elements; leave elements out")
             if recovery == "halt":
-                return LinesGate(self._places, self._authority, self.limits, release=release)
+                return LinesGate(*judged_by, release=release)
             skips = recovery == "skip"
             return RecoveringLines(
                 (lambda mode: HaltGate(*judged_by, release=mode)) if skips else patching,
@@ -145,17 +180,16 @@ class Schema:
         if release == "element" and elements is None:
             raise Misuse("release='element' needs elements, the JSON pointer to their array")
         if recovery == "skip":
-            return SkipGate(*judged_by, elements=elements, release=release, max_held_bytes=max_held_bytes)
+            return SkipGate(
+                *judged_by,
+                elements=elements,
+                release=release,
+                max_held_bytes=max_held_bytes,
+                defer_over_bytes=over_bytes,
+            )
         if recovery == "patch":
             return patching(release, elements)
-        return HaltGate(self._places, self._authority, self.limits, elements=elements, release=release)
-
-    def deferring_gate(self, over_bytes: int, *, release: Release = "prefix") -> HaltGate:
-        """A gate that leaves the final authority over long documents to its caller, who must not block meanwhile.
-
-        When ``deferred`` is not None after a ``feed``, have :meth:`complaint` judge it, anywhere, and call ``settle``.
-        """
-        return HaltGate(self._places, self._authority, self.limits, release=release, defer_over_bytes=over_bytes)
+        return HaltGate(*judged_by, elements=elements, release=release, defer_over_bytes=over_bytes)
 
     def complaint(self, text: bytes) -> tuple[str, str, str] | None:
         """What the authority says against a whole document: (code, schema path, sentence), or None."""

@@ -25,6 +25,8 @@ _SLICE_BYTES: Final = 32 * 1024
 _THREAD_OVER_BYTES: Final = 64 * 1024
 
 
+_CanDefer = HaltGate | RecoveringGate
+
 #: Characters of a change that its entry shows.
 _SHOWN: Final = 200
 
@@ -156,7 +158,7 @@ class Channel:
             else:
                 gate.feed(piece)
             await asyncio.sleep(0)
-        if isinstance(gate, HaltGate) and gate.deferred is not None:
+        if isinstance(gate, _CanDefer) and gate.deferred is not None:
             gate.settle(None)  # it was released, so the authority had nothing against it
         self._gate, self._join = gate, join
         # What a gate that recovers holds back until it has seen more; it was released already.
@@ -169,7 +171,7 @@ class Channel:
         # One that recovers would hesitate to speak.
         gate = self._plan.plain_gate_of(self.schema, is_tool=self.is_tool)
         gate.feed(released)
-        if isinstance(gate, HaltGate) and gate.deferred is not None:
+        if isinstance(gate, _CanDefer) and gate.deferred is not None:
             gate.settle(None)
         return not any(isinstance(event, Violated) for event in gate.feed(data))
 
@@ -215,11 +217,11 @@ class Channel:
     @property
     def deferred(self) -> bytes | None:
         """A whole document that must be shown to the authority, and ``settle`` called, before anything else."""
-        return self._gate.deferred if isinstance(self._gate, HaltGate) else None
+        return self._gate.deferred if isinstance(self._gate, _CanDefer) else None
 
     def settle(self, complaint: tuple[str, str, str] | None, read_s: float) -> list[Record]:
         """The authority has spoken about ``deferred``."""
-        assert isinstance(self._gate, HaltGate)
+        assert isinstance(self._gate, _CanDefer)
         return self._records(self._gate.settle(complaint), read_s)
 
     def close(self, *, clean: bool, read_s: float) -> list[Record]:
@@ -239,7 +241,7 @@ class Channel:
                 self.upstream_bytes += len(text.encode())
                 events = list[object](self._gate.feed(text.encode()))
                 if self.deferred is not None:
-                    assert isinstance(self._gate, HaltGate)
+                    assert isinstance(self._gate, _CanDefer)
                     assert self.schema is not None
                     events += self._gate.settle(self.schema.complaint(self.deferred))
                 self._recall(events)

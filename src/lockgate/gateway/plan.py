@@ -106,21 +106,20 @@ class Plan:
         if not is_tool:
             release = judging.content_release
         has_elements = judging.has_elements and not is_tool
-        if judging.recovery == "halt" and not has_elements:
-            return schema.deferring_gate(OVER_BYTES, release=release)
-        return schema.gate(
-            judging.recovery,
-            framing=judging.framing if has_elements else "json",
-            elements=judging.elements if has_elements else None,
-            release=release,
-            max_patches=judging.max_patches,
-            lossy=judging.lossy,
-            accept_truncated=judging.accepts_truncated,
-        )
+        options: dict[str, Any] = {
+            "release": release,
+            "max_patches": judging.max_patches,
+            "lossy": judging.lossy,
+            "accept_truncated": judging.accepts_truncated,
+        }
+        if not has_elements:
+            return schema.deferring_gate(OVER_BYTES, judging.recovery, **options)
+        return schema.gate(judging.recovery, framing=judging.framing, elements=judging.elements, **options)
 
     def plain_gate_of(self, schema: Schema | None, *, is_tool: bool) -> Gate:
         """A gate that judges as ``gate_of`` does, and recovers from nothing."""
-        return replace(self, judging=replace(self.judging, recovery="halt")).gate_of(schema, is_tool=is_tool)
+        judging = replace(self.judging, recovery="halt", lossy=(), accepts_truncated=False)
+        return replace(self, judging=judging).gate_of(schema, is_tool=is_tool)
 
 
 def read_plan(

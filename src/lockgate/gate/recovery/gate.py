@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from lockgate.errors import Misuse
-from lockgate.gate.authority import Authority, parse, refuse
+from lockgate.gate.authority import Authority, Complaint, parse, refuse
 from lockgate.gate.events import Completed, Element, Event, Expected, Release, Released, Violated
 from lockgate.gate.gate import _Base, expected_of, pointer_tokens, violated
 from lockgate.gate.limits import Limits
@@ -103,6 +103,7 @@ class RecoveringGate(_Base):
         max_patches: Faults that are patched at most; the next one halts.
         max_held_bytes: Text that recovery holds at most; more halts, or is released and can no longer be changed.
         accept_truncated: Whether a text that ended early, and was closed here, may count as complete.
+        defer_over_bytes: As in :class:`HaltGate`; only while text is fed, not when it is closed.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class RecoveringGate(_Base):
         max_patches: int = 10_000,
         max_held_bytes: int = 64 * 1024,
         accept_truncated: bool = False,
+        defer_over_bytes: int | None = None,
     ) -> None:
         super().__init__()
         self._limits = limits
@@ -149,7 +151,10 @@ class RecoveringGate(_Base):
         self._quick_until = min(limits.max_document_bytes, limits.authority_max_bytes)
         self._was_truncated = False
         self._finished: list[Element] = []
+        self._asks = True
         self._asks_late = False
+        self._defer_over_bytes = defer_over_bytes
+        self.deferred: bytes | None = None  # a document that waits for ``settle``
         self._hands_out = elements is not None
         self.document_end = 0
         self.steps = 0  # bytes judged, trials included: what work is measured by
@@ -229,6 +234,27 @@ class RecoveringGate(_Base):
         self._is_quick = self._may_be_quick and self._is_settled
         return events
 
+    def _is_waiting(self) -> bool:
+        return self.deferred is not None
+
+    def settle(self, complaint: Complaint | None) -> list[Event]:
+        """Go on after ``deferred`` was shown to the authority; as in :class:`HaltGate`."""
+        if self.deferred is None:
+            raise Misuse("settle without a deferred document")
+        self.deferred = None
+        self._scanner.stop_depth = self._closers[-1].depth if self._closers else -1
+        events: list[Event] = []
+        try:
+            refuse(complaint, "")
+        except Fault as fault:
+            self._release_up_to(self.document_end - 1, events)
+            self._state = "halted"
+            events.append(violated(fault, "", self._released, self._ledger.upstream_of(self.document_end - 1)))
+            self._drop()
+            return events
+        self._run(events, is_end=False)
+        return events
+
     def restore(self, text: bytes) -> list[Event]:
         """Be where a gate was that has released this text: judge it, and release all of it, with nothing held.
 
@@ -237,12 +263,14 @@ class RecoveringGate(_Base):
         """
         good, bad = self._whole_characters(text)
         self._text += good
+        self._asks = False  # if it is whole, the authority has seen it
         try:
             if bad:
                 raise Fault("invalid_utf8", "it is not UTF-8")
             self._scanner.scan(good)
         except Fault as fault:
             raise Misuse(f"restore takes text that a gate has released, and this was refused: {fault}") from None
+        self._asks = True
         self._scanner.settle_here()
         self._finished.clear()
         at, self._released = self._released, self._scanner.base
@@ -255,6 +283,7 @@ class RecoveringGate(_Base):
         What is open stays open; only ``close`` closes it. Until then nothing may be fed.
         """
         self._is_quick = False
+        self._defer_over_bytes = None
         events: list[Event] = []
         if self._state == "open" and not self._is_closed:
             self._run(events, is_end=True, closes=False)
@@ -264,6 +293,7 @@ class RecoveringGate(_Base):
         self._is_quick = False
         if not self._closes():
             return []
+        self._defer_over_bytes = None
         events: list[Event] = []
         if clean:
             self._run(events, is_end=True)
@@ -281,7 +311,7 @@ class RecoveringGate(_Base):
     @property
     def _is_settled(self) -> bool:
         return (
-            self._state == "open" and self._trouble is None and self._reader is None
+            self._state == "open" and self._trouble is None and self._reader is None and self.deferred is None
             and not self._pending and not self._tail and not self._text_at and not self._is_closing
         )  # fmt: skip
 
@@ -293,7 +323,7 @@ class RecoveringGate(_Base):
 
     def _run(self, events: list[Event], *, is_end: bool, closes: bool = True) -> None:
         """Judge what there is, as far as it goes."""
-        while self._state == "open":
+        while self._state == "open" and self.deferred is None:
             if self._reader is not None:
                 self._read(events, is_end=is_end)
             if self._trouble is not None:
@@ -373,7 +403,7 @@ class RecoveringGate(_Base):
         if isinstance(found, Reached):
             self._pending[:0] = self._cut_text(found.end)
             scanner.base = found.end
-            if found.end > self._closers[-1].after:
+            if self._closers and found.end > self._closers[-1].after:
                 self._is_closing = True
             return
         at = scanner.unit_at if scanner.unit_at >= 0 else scanner.position
@@ -605,8 +635,10 @@ class RecoveringGate(_Base):
         self._ledger.forget_before(min(scanner.base, scanner.mark_at))
 
     def _release_up_to(self, upto: int, events: list[Event]) -> None:
-        if self._release_mode == "document" and not self._scanner.is_done:
+        if self._release_mode == "document" and (not self._scanner.is_done or self.deferred is not None):
             return
+        if self.deferred is not None:
+            upto = min(upto, self.document_end - 1)
         if self._release_mode == "element" and self._judge.element_at >= 0:
             upto = min(upto, self._judge.element_at)
         # Changes are told where they stand in the released text. A reader may be far ahead, or not, as the text is cut.
@@ -725,9 +757,15 @@ class RecoveringGate(_Base):
         self.document_end = length
         # A string at the root may turn out to go on behind its quote; it is judged when the text is over.
         self._asks_late = not self._scanner.is_between
-        if not self._asks_late:
+        if self._asks_late:
+            return
+        over = self._defer_over_bytes
+        if over is not None and length > over and self._asks and self._asks_authority is not None and self._keeps_whole:
+            self.deferred = bytes(self._text[:length])
+            self._scanner.stop_depth = 0
+        else:
             self._ask(length)
 
     def _ask(self, length: int) -> None:
-        if self._asks_authority is not None and self._keeps_whole:
+        if self._asks_authority is not None and self._keeps_whole and self._asks:
             self._asks_authority.judge_text(bytes(self._text[:length]))

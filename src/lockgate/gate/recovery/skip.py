@@ -59,7 +59,7 @@ class SkipScanner(Scanner):
         between: Where the next value would begin, once one has ended or a container has opened.
     """
 
-    __slots__ = ("_tracked", "between", "mark_at", "starts")
+    __slots__ = ("_tracked", "between", "mark_at", "starts", "stop_depth")
 
     is_between = True  # the end of a document is never in doubt
     in_value_string = False  # a string is not heard again
@@ -69,6 +69,7 @@ class SkipScanner(Scanner):
     def __init__(self, judge: Judge, limits: Limits) -> None:
         super().__init__(judge, limits)
         self._tracked = judge
+        self.stop_depth = -1  # as in TrackedScanner
         self.starts: list[Start] = []
         self.between: Start | None = None
         self._note(0, is_first=True)
@@ -140,6 +141,8 @@ class SkipScanner(Scanner):
         if self.starts and self.starts[-1].depth == len(self._stack):
             self.starts.pop()
         self._note(self.base + end, is_first=False)
+        if len(self._stack) == self.stop_depth:
+            raise Reached(self.base + end)
 
 
 class SkipGate(RecoveringGate):
@@ -156,9 +159,17 @@ class SkipGate(RecoveringGate):
         elements: str | None = None,
         release: Release = "prefix",
         max_held_bytes: int = 64 * 1024,
+        defer_over_bytes: int | None = None,
     ) -> None:
         super().__init__(
-            places, authority, limits, rules=(), elements=elements, release=release, max_held_bytes=max_held_bytes
+            places,
+            authority,
+            limits,
+            rules=(),
+            elements=elements,
+            release=release,
+            max_held_bytes=max_held_bytes,
+            defer_over_bytes=defer_over_bytes,
         )
         self._skipped: Skipped | None = None  # what is being left out; its end is not known yet
         self._value_at = 0  # byte of the text, as it was, that follows its comma
@@ -171,7 +182,9 @@ class SkipGate(RecoveringGate):
         return SkipScanner(self._judge, self._limits)
 
     def _stumble(self, found: Fault | Reached) -> None:
-        assert isinstance(found, Fault)
+        if isinstance(found, Reached):
+            super()._stumble(found)
+            return
         scanner, judge = self._scanner, self._judge
         at = scanner.unit_at if scanner.unit_at >= 0 else scanner.position
         path = judge.path() if found.path is None else found.path
