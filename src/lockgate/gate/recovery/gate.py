@@ -11,7 +11,7 @@ Work is linear: a fault costs a bounded number of trials, each over a bounded wi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import msgspec
 
@@ -22,6 +22,7 @@ from lockgate.gate.gate import _Base, expected_of, pointer_tokens, violated
 from lockgate.gate.limits import Limits
 from lockgate.gate.recovery.edits import Edit, Hesitate, Reader
 from lockgate.gate.recovery.ledger import Ledger
+from lockgate.gate.recovery.rule import Rule
 from lockgate.gate.recovery.site import WHITE, Site, describe
 from lockgate.gate.recovery.tracked import NOWHERE, Reached, TrackedScanner
 from lockgate.gate.recovery.trial import passes, whole_characters
@@ -54,21 +55,6 @@ FINAL = frozenset({
     "depth_limit", "document_limit", "string_limit", "number_limit", "members_limit", "whitespace_limit",
     "authority_disagreement", "pattern_undecided", "invalid_utf8",
 })  # fmt: skip
-
-
-class Rule(Protocol):
-    """Proposes edits at a fault."""
-
-    @property
-    def id(self) -> str: ...
-
-    def propose(self, site: Site) -> Sequence[Edit]:
-        """Edits that may take the text past the fault; [] where the rule has nothing to say.
-
-        Raises:
-            Hesitate: more of the text must be seen first.
-        """
-        ...
 
 
 class Trouble:

@@ -6,20 +6,20 @@ from collections.abc import Iterable
 from typing import Final
 
 from lockgate.errors import Misuse
-from lockgate.gate.recovery import rules_lossy, rules_schema, rules_text
-from lockgate.gate.recovery.rules_text import Rule
+from lockgate.gate.recovery import rules_around, rules_lossy, rules_schema, rules_strings, rules_text
+from lockgate.gate.recovery.rule import Rule
 
 RULES: Final[tuple[Rule, ...]] = (
-    rules_text.ByteOrderMark(),
-    rules_text.Control(),
-    rules_text.Escape(),
+    rules_around.ByteOrderMark(),
+    rules_strings.Control(),
+    rules_strings.Escape(),
     rules_text.ExtraComma(),
     rules_text.Literal(),
     rules_text.Number(),
-    rules_text.Quotes(),
-    rules_text.TripleQuotes(),
-    rules_text.Concatenation(),
-    rules_text.InnerQuote(),
+    rules_strings.Quotes(),
+    rules_strings.TripleQuotes(),
+    rules_strings.Concatenation(),
+    rules_strings.InnerQuote(),
     rules_text.MissingComma(),
     rules_text.Colon(),
     rules_text.Bracket(),
@@ -27,8 +27,8 @@ RULES: Final[tuple[Rule, ...]] = (
     rules_text.Comment(),
     rules_text.Ellipsis(),
     rules_text.Wrapper(),
-    rules_text.BareName(),
-    rules_text.BareText(),
+    rules_strings.BareName(),
+    rules_strings.BareText(),
     rules_text.MissingValue(),
     rules_schema.Unquoted(),
     rules_schema.InString(),
@@ -44,8 +44,8 @@ RULES: Final[tuple[Rule, ...]] = (
     rules_schema.OnlyMember(),
     rules_schema.NullMember(),
     rules_schema.UnknownMember(),
-    rules_text.TextAfter(),
-    rules_text.Prose(),
+    rules_around.TextAfter(),
+    rules_around.Prose(),
     rules_schema.Truncated(),
 )
 LOSSY: Final[tuple[Rule, ...]] = (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.readers import CutString, Dropped
-from lockgate.gate.recovery.rules_text import Rule, replace
+from lockgate.gate.recovery.rule import Rule, replace
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import NUMBER
 from lockgate.gate.scan import OBJECT

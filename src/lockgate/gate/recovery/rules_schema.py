@@ -9,20 +9,19 @@ from typing import Any, Final
 
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.readers import Dropped, Unescaped
-from lockgate.gate.recovery.rules_text import Rule, begins_name, drop_member, replace, scalar_of
+from lockgate.gate.recovery.rule import VALUE, Rule, begins_name, drop_member, replace, scalar_of
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import NUMBER as NUMBER_TEXT
 from lockgate.gate.recovery.spelling import json_string, one_like, one_within
 from lockgate.gate.scan import ARRAY, NULL, OBJECT, STRING
 from lockgate.gate.schema.places import Place
 
-_VALUE: Final = ("value", "element or ]")
 _STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _SCALAR: Final = re.compile(rb"(?:true|false|null|-?[0-9][0-9.eE+-]*)(?![\w.])")
 
 
 def _is_kind_fault(site: Site) -> bool:
-    return site.code == "schema_violation" and site.awaits in _VALUE
+    return site.code == "schema_violation" and site.awaits in VALUE
 
 
 class Unquoted(Rule):
@@ -109,7 +108,7 @@ class EnumInText(Rule):
     _BARE: Final = re.compile(rb"[^,\]}\n]*")
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.awaits in _VALUE and (site.code == "invalid_json" or _is_kind_fault(site)):
+        if site.awaits in VALUE and (site.code == "invalid_json" or _is_kind_fault(site)):
             return self._bare(site)
         if site.awaits != "string" or site.code != "schema_violation" or not site.words or site.text is None:
             return []

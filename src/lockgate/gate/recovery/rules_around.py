@@ -1,0 +1,76 @@
+"""Patch rules for what stands around a document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from lockgate.gate.recovery.edits import Change, Edit
+from lockgate.gate.recovery.readers import Preamble, Rest
+from lockgate.gate.recovery.rule import Rule, replace
+from lockgate.gate.recovery.site import Site
+from lockgate.gate.scan import ARRAY, OBJECT, STRING
+
+
+class ByteOrderMark(Rule):
+    """Removes a byte order mark before the document."""
+
+    id = "byte_order_mark"
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        return replace(site.at, 3) if site.rest.startswith(b"\xef\xbb\xbf") and not site.depth else []
+
+
+class Prose(Rule):
+    """Removes prose, fences and thoughts before the document, up to the first opening that can be one.
+
+    Where an array must stand, that may also be its first element: then brackets are put around.
+    """
+
+    id = "prose_before"
+    holds = "the prose, and 80 bytes behind an opening"
+
+    _ARRAY_OF_VALUES: Final = re.compile(rb'\[\s{0,24}(?:[{"\[]|-?[0-9]{1,20}(?:\.[0-9]{1,20})?\s{0,8},)')
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if site.depth or not site.is_first or site.awaits != "value" or site.byte == b"":
+            return []
+        if not site.kinds & ARRAY and self._ARRAY_OF_VALUES.match(site.rest):
+            return []  # that is no prose, and not the document
+        limit, kinds = site.max_held, site.kinds
+        if kinds & STRING and self._opening(site, kinds) < 0:
+            return []  # then the words themselves are the string
+        elements = self._element_kinds(site)
+        if elements:
+            first, array = self._opening(site, elements), self._opening(site, kinds)
+            if first >= 0 and (array < 0 or first < array):
+                bracket = Change(site.at, 0, b"[")
+                return [Edit((bracket,), lambda: Preamble(limit, elements), closer=b"]", weight=11)]
+        return [Edit(reader=lambda: Preamble(limit, kinds), weight=11)]
+
+    def _element_kinds(self, site: Site) -> int:
+        """Kinds of an element, where nothing but an array of them may stand."""
+        is_array_alone = site.kinds & (ARRAY | OBJECT | STRING) == ARRAY
+        return site.place.rules(ARRAY).element(0).kinds & ~(STRING | ARRAY) if is_array_alone else 0
+
+    def _opening(self, site: Site, kinds: int) -> int:
+        """Where the first opening in the window stands; -1 if there is none."""
+        reader = Preamble(site.max_held, kinds)
+        used = reader.read(site.window, is_end=site.is_end or site.is_last_look)[1]
+        if not reader.is_over:
+            site.hesitate()
+        return used if reader.is_over else -1
+
+
+class TextAfter(Rule):
+    """Cuts what follows the document: prose, the end of a fence, or the document once more."""
+
+    id = "text_after"
+    holds = "the text after the document"
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if site.code != "trailing_text":
+            return []
+        limit, at = site.max_held, site.at
+        return [Edit((Change(at, 0, b""),), lambda: Rest(limit), weight=20)]

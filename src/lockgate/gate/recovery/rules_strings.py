@@ -1,0 +1,249 @@
+"""Patch rules for strings and names: other quotes, no quotes, quotes inside, escapes. They know no schema."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from lockgate.gate.recovery.edits import Change, Edit
+from lockgate.gate.recovery.readers import DOUBLE, SINGLE, Bare, Quoted
+from lockgate.gate.recovery.rule import NAME, VALUE, Rule, begins_name, replace, scalar_of
+from lockgate.gate.recovery.site import Site
+from lockgate.gate.recovery.spelling import control, escape
+from lockgate.gate.scan import STRING
+
+#: Quotes behind a fault that are looked at.
+_MAX_QUOTES: Final = 12
+
+
+class Quotes(Rule):
+    """Puts double quotes in place of single, typographic or back quotes."""
+
+    id = "quotes"
+    holds = "64 bytes of white space behind a quote that may close"
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if site.awaits not in (*VALUE, *NAME, "comma", "colon"):
+            return []
+        family = self._family(site)
+        if family is None:
+            return []
+        quote, closers = family
+        is_name = site.awaits in NAME or (site.awaits == "comma" and site.is_in_object)
+        before = {"comma": b",", "colon": b":"}.get(site.awaits, b"")
+        if before and site.has_quote and not is_name and not self._is_element(site):
+            return []
+        if before == b"," and site.is_in_object and not begins_name(site, site.at):
+            return []
+        change = Change(site.at, len(quote), before + b'"')
+        if not is_name and not site.kinds & STRING:
+            return self._scalar(site, quote, closers)
+        return [Edit((change,), lambda: Quoted(closers, is_name=is_name), weight=2)]
+
+    def _is_element(self, site: Site) -> bool:
+        """Whether a whole element in other quotes stands here: not the rest of the string before it."""
+        found = re.match(rb"'[^'\n]*'\s*[,\]]", site.rest)
+        if found is None:
+            site.hesitate()
+        return found is not None
+
+    def _family(self, site: Site) -> tuple[bytes, tuple[str, ...]] | None:
+        rest = site.rest
+        if rest.startswith(b"```"):
+            return None  # a fence
+        for family, others in ((SINGLE, ()), (DOUBLE, ('"',))):
+            for quote in family:
+                if rest.startswith(quote.encode()):
+                    return quote.encode(), (*family, *others)
+        if site.byte == b"\\" and rest[1:2] in (b'"', b"'"):
+            return rest[:2], (f"\\{rest[1:2].decode()}",)
+        return None
+
+    def _scalar(self, site: Site, quote: bytes, closers: tuple[str, ...]) -> Sequence[Edit]:
+        """A number or literal in such quotes, where no string may stand."""
+        end = min(
+            (at for closer in closers if (at := site.window.find(closer.encode(), site.at + len(quote))) >= 0),
+            default=-1,
+        )
+        if end < 0:
+            site.hesitate()
+            return []
+        inner = site.window[site.at + len(quote) : end].decode("utf-8", "replace")
+        whole = end + len(next(c.encode() for c in closers if site.window.startswith(c.encode(), end))) - site.at
+        value = scalar_of(inner, site.kinds)
+        return replace(site.at, whole, value) if value is not None else []
+
+
+class TripleQuotes(Rule):
+    """Takes a text in three double quotes, as Python has it, for one string."""
+
+    id = "triple_quotes"
+    holds = "a quote of the text, until two more bytes have come, and 64 bytes of white space behind three"
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if not site.is_blank or not site.has_quote or site.window[:2] != b'""' or site.at != 1:
+            return []
+        return [Edit((Change(0, 2, b""),), lambda: Quoted(('"""',), is_name=False))]
+
+
+class Concatenation(Rule):
+    """Joins strings that a plus sign joins."""
+
+    id = "concatenation"
+    holds = "a closing quote, until the next byte that is no white space"
+
+    _JOINT: Final = re.compile(rb'"\s{0,64}\+\s{0,64}"')
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if not site.has_quote or site.byte != b"+":
+            return []
+        found = self._JOINT.match(site.window)
+        return replace(0, found.end()) if found else []
+
+
+class InnerQuote(Rule):
+    """Escapes a quote inside a string: one that nothing follows that can follow a string."""
+
+    id = "inner_quote"
+    holds = "a closing quote, until the next byte that is no white space, and the comma and name behind it"
+
+    _PART: Final = re.compile(rb'(?:[^"\\]|\\.)*"', re.DOTALL)
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if site.code not in ("invalid_json", "trailing_text", "schema_violation", "duplicate_member"):
+            return []
+        if site.code == "schema_violation" and site.awaits == "string":
+            # The string is too short, or not what a pattern wants: then its end may not be meant.
+            is_end = site.byte == b'"' and self._closes(site, site.at + 1)
+            return [Edit((Change(site.at, 1, b'\\"'),), weight=4)] if is_end else []
+        if site.code == "schema_violation" and site.awaits == "comma":
+            return []  # an element or member that is one too many: its comma is meant
+        if site.has_quote and site.at > 0 and not Concatenation().propose(site):
+            return self._value(site)
+        if site.held.name >= 0 and site.awaits == "colon":
+            return self._name(site)
+        return []
+
+    def _value(self, site: Site) -> Sequence[Edit]:
+        """The quote at the mark: the string goes on if another quote behind the fault can close it."""
+        if site.code == "trailing_text" and not self._closes_root(site):
+            return []
+        if site.code != "trailing_text" and not self._closes(site, site.at):
+            return []
+        return [Edit((Change(0, 1, b'\\"'),), weight=0 if site.held.comma < 0 else 10)]
+
+    def _closes(self, site: Site, start: int) -> bool:
+        at = start
+        for _ in range(_MAX_QUOTES):
+            found = self._PART.match(site.window, at)
+            if found is None:
+                break
+            at = found.end()
+            end = site.next_byte(at)
+            following = site.window[end : end + 1]
+            if following == b":" and site.is_in_object:
+                return False
+            if following in (b"}", b"]") or not following:
+                return True
+            if following == b"," and self._goes_on(site, end + 1):
+                return True
+        else:
+            return False
+        site.hesitate()
+        return False
+
+    def _goes_on(self, site: Site, at: int) -> bool:
+        """Whether a member or element begins behind a comma."""
+        at = site.next_byte(at)
+        following = site.window[at : at + 1]
+        if site.is_in_object:
+            return following in (b'"', b"}", b"'") and (following == b"}" or begins_name(site, at))
+        return following != b"" and (
+            following in b"\"'{[]-0123456789" or re.match(rb"true|false|null", site.window[at:]) is not None
+        )
+
+    def _closes_root(self, site: Site) -> bool:
+        """At the root a later quote must end the text."""
+        text = site.rest.rstrip(b" \t\n\r")
+        if not site.is_end:
+            site.hesitate()
+            return False
+        return text.endswith(b'"') and not text.endswith(b'\\"')
+
+    def _name(self, site: Site) -> Sequence[Edit]:
+        found = re.compile(rb'[^":\n]*"\s*:').match(site.window, site.at)
+        if found is None:
+            site.hesitate()
+            return []
+        return replace(site.held.name_end - 1, 1, b'\\"')
+
+
+class Control(Rule):
+    """Escapes a control character, such as a line break, in a string."""
+
+    id = "control_character"
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if site.awaits not in ("string", "name text") or not site.byte or site.byte[0] >= 0x20:
+            return []
+        return replace(site.at, 1, control(site.byte[0]))
+
+
+class Escape(Rule):
+    """Mends an escape that JSON does not have: a letter after a backslash, half a surrogate pair."""
+
+    id = "escape"
+    holds = "12 bytes of an escape"
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if site.byte != b"\\" or site.awaits not in ("string", "name text") or site.code == "truncated":
+            return []
+        escaped = escape(site.window, site.at, is_end=site.is_end or site.is_last_look)
+        if escaped is None:
+            site.hesitate()
+            return []
+        length, inserted = escaped
+        return replace(site.at, length, inserted)
+
+
+class BareName(Rule):
+    """Puts quotes around a member name that has none."""
+
+    id = "bare_name"
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if site.awaits not in (*NAME, "comma") or not site.byte or site.byte in b"\"'`\xe2\xc2{[}],:/#(":
+            return []
+        if site.awaits == "comma" and not (site.is_in_object and not site.has_quote):
+            return []
+        if site.scalar >= 0 and site.window[site.at - 1] not in b" \t\n\r":
+            return []  # one word, not two
+        if not begins_name(site, site.at):
+            return []
+        before = b"," if site.awaits == "comma" else b""
+        return [Edit((Change(site.at, 0, before),), lambda: Bare(is_name=True), weight=2)]
+
+
+class BareText(Rule):
+    """Puts quotes around a string value that has none; it ends at a comma, a closing bracket or the end of the line."""
+
+    id = "bare_text"
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if not site.kinds & STRING or not site.byte:
+            return []
+        if site.awaits in VALUE:
+            start = site.at
+            if site.byte in b"\"'`{[}],:/#" or site.rest.startswith(b"\xef\xbb\xbf"):
+                return []
+        elif site.awaits in ("literal", "number"):
+            start = site.held.start
+        elif site.awaits == "comma" and site.scalar >= 0 and (site.place_kinds & STRING):
+            start = site.scalar
+        else:
+            return []
+        if site.code == "schema_violation":
+            return []
+        is_root, is_member = not site.depth, site.is_in_object and site.depth > 0
+        return [Edit((Change(start, 0, b""),), lambda: Bare(is_root=is_root, is_member=is_member), weight=40)]
