@@ -41,7 +41,7 @@ def test_links_lead_somewhere(page: str) -> None:
         assert (path.parent / target).exists(), f"{page} links to {target}"
 
 
-@pytest.mark.parametrize("page", ["README.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/concepts/recovery.md"])
 def test_python_snippets_run(page: str) -> None:
     """Every ```python block of the page that shows a session (>>>) gives what it shows."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)

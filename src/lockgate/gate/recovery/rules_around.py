@@ -23,10 +23,7 @@ class ByteOrderMark(Rule):
 
 
 class Prose(Rule):
-    """Removes prose, fences and thoughts before the document, up to the first opening that can be one.
-
-    Where an array must stand, that may also be its first element: then brackets are put around.
-    """
+    """Removes prose, fences and thoughts before the document, or before what must be the first element of one."""
 
     id = "prose_before"
     holds = "the prose, and 80 bytes behind an opening"
