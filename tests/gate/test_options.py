@@ -298,3 +298,24 @@ def test_the_short_way_through_feed_does_what_the_long_way_does(
         assert short.held_bytes == long.held_bytes
     assert short.close() == long.close()
     assert short.state == long.state
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"$schema": "http://json-schema.org/draft-04/schema#", "type": "integer"},
+        {
+            "$dynamicRef": "#item",
+            "$defs": {
+                "item": {"$dynamicAnchor": "item", "type": "integer"},
+                "other": {"$id": "http://127.0.0.1/other", "$dynamicAnchor": "item"},
+            },
+        },
+    ],
+)
+def test_elements_that_only_the_whole_document_judges_are_not_handed_out(item: Any) -> None:
+    """What is handed out was judged; where that can not be, it is refused, and lines are documents of their own."""
+    schema = lockgate.compile({"type": "array", "items": item})
+    with pytest.raises(Misuse, match="elements cannot be judged one by one"):
+        schema.gate(elements="")
+    assert schema.gate(framing="ndjson").feed(b"[1]\n")

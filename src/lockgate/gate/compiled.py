@@ -54,13 +54,13 @@ class Schema:
         references = References(schema, draft, registry)
         # What a dynamic reference means depends on the way to it, and a dialect of its own may switch keywords off:
         # then only the whole document can be judged.
-        is_whole = not references.is_static or references.has_foreign or not names_known_dialect(schema)
+        self._is_whole = not references.is_static or references.has_foreign or not names_known_dialect(schema)
         self._places = Places(
             references,
             draft,
             formats=formats,
             residual=self._authority.part,
-            whole=self._authority.document if is_whole else None,
+            whole=self._authority.document if self._is_whole else None,
         )
 
     @property
@@ -174,6 +174,11 @@ class Schema:
                 skips=skips,
                 max_held_bytes=max_held_bytes,
                 release=release,
+            )
+        if elements is not None and self._is_whole:
+            raise Misuse(
+                "elements cannot be judged one by one with this schema: it has dynamic references, or another $schema "
+                "inside, so only the whole document can tell; leave elements out"
             )
         if framing != "json":
             raise Misuse(f"framing={framing!r} is unknown; use 'json' or 'ndjson'")
