@@ -47,7 +47,9 @@ async def llmock() -> AsyncIterator[str]:
     if not COMMAND.exists():
         missing("llmock", "make peers installs it")
     port = free_port()
-    command = [str(COMMAND), "serve", "--port", str(port), "--log-level", "error", "--response-style", "static"]
+    # Without a pause between chunks all of them are on their way before anybody can have stopped reading.
+    pace = ["--response-style", "static", "--stream-chunk-delay-ms", "5"]
+    command = [str(COMMAND), "serve", "--port", str(port), "--log-level", "error", *pace]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
