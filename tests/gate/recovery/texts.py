@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 
 import lockgate
-from lockgate import Event, Misuse, Released, Schema
+from lockgate import Event, Misuse, Patched, Released, Schema
 from tests.gate.recovery.faults import Wild
 
 _BITS = [
@@ -112,6 +112,8 @@ def check(trial: Trial, rng: random.Random) -> Run:
     assert run(schema, (text[at : at + 1] for at in range(len(text))), trial.options) == whole, (
         "the cuts changed something"
     )
+    if trial.options["recovery"] == "patch":
+        check_changes(text, whole)
     gate = schema.gate()
     gate.feed(whole.released)
     assert gate.state == "open", "what was released can no longer become valid"
@@ -119,3 +121,18 @@ def check(trial: Trial, rng: random.Random) -> Run:
         validator = jsonschema_rs.validator_for(trial.schema, offline=True, validate_formats=True)
         assert validator.is_valid(json.loads(whole.released))
     return whole
+
+
+def check_changes(text: bytes, found: Run) -> None:
+    """The changes, taken in order, turn what upstream sent into what was released."""
+    rebuilt, at = bytearray(), 0
+    for event in found.events:
+        if isinstance(event, Patched):
+            assert event.upstream_at >= at, f"behind the change before: {event}"
+            rebuilt += text[at : event.upstream_at]
+            assert event.at == len(rebuilt), f"at is the byte of the released text: {event}"
+            at = event.upstream_at + len(event.removed)
+            assert text[event.upstream_at : at] == event.removed, f"removed is what upstream sent: {event}"
+            rebuilt += event.inserted
+    whole = bytes(rebuilt + text[at:])
+    assert whole == found.released if found.state == "complete" else whole.startswith(found.released)

@@ -122,7 +122,6 @@ class RecoveringGate(_Base):
         self._keeps_whole = elements is None
         self._pending = bytearray()  # to be judged
         self._raw = bytearray()  # behind the reader: not rewritten yet
-        self._raw_at = 0  # byte of upstream that the next piece of the reader begins at
         self._reader: Reader | None = None
         self._reader_rule = ""
         self._has_failed = False
@@ -496,17 +495,14 @@ class RecoveringGate(_Base):
             self._ledger.claim = msgspec.structs.replace(claim, action="patch")
         self._was_truncated |= trouble.fault.code == "truncated"
         shift = 0  # bytes that the changes so far have added
-        ahead = self._ledger.take_ahead(base + edit.end, base + (edit.changes[0].at if edit.changes else 0))
         for change in edit.changes:
             at = change.at + shift
             removed = bytes(self._pending[at : at + change.length])
-            upstream_at = self._ledger.upstream_of(base + at)
             if removed == change.inserted:
                 continue
             self._pending[at : at + change.length] = change.inserted
-            self._ledger.change(rule, base + at, upstream_at, removed, change.inserted)
+            self._ledger.change(rule, base + at, removed, change.inserted)
             shift += len(change.inserted) - change.length
-        self._ledger.put_ahead(ahead, by=shift)
         if edit.closer:
             depth = self._scanner.depth + (0 if edit.swallows else 1)
             after = base + edit.changes[-1].at
@@ -514,7 +510,6 @@ class RecoveringGate(_Base):
             self._scanner.stop_depth = depth
         if edit.reader is not None:
             start = edit.end + shift
-            self._raw_at = self._ledger.upstream_of(base + start)
             self._raw = bytearray(self._pending[start:])
             del self._pending[start:]
             self._reader, self._reader_rule = edit.reader(), rule
@@ -530,9 +525,7 @@ class RecoveringGate(_Base):
         if closer.swallows:
             if found >= 0 and self._pending[found : found + 1] == closer.bracket:
                 del self._pending[found]
-                self._ledger.change(
-                    closer.rule, base + found, self._ledger.upstream_of(base + found), closer.bracket, b""
-                )
+                self._ledger.change(closer.rule, base + found, closer.bracket, b"")
             elif found >= 0 or not is_end:
                 self._give_up(
                     Fault("invalid_json", "more than one element where one was unwrapped"), base + max(found, 0), events
@@ -544,7 +537,7 @@ class RecoveringGate(_Base):
                 return False
             if self._pending[found : found + 1] != b",":
                 self._pending[:0] = b","
-                self._ledger.change(closer.rule, base, self._ledger.upstream_of(base), b"", b",")
+                self._ledger.change(closer.rule, base, b"", b",")
             closer.after = base + 1
             self._is_closing = False
             return True
@@ -558,7 +551,7 @@ class RecoveringGate(_Base):
         base = self._scanner.base
         self._ledger.path = closer.path
         self._pending[:0] = closer.bracket
-        self._ledger.change(closer.rule, base, self._ledger.upstream_of(base), b"", closer.bracket)
+        self._ledger.change(closer.rule, base, b"", closer.bracket)
         self._end_closing()
 
     def _end_closing(self) -> None:
@@ -585,8 +578,7 @@ class RecoveringGate(_Base):
             at = self._scanner.base + len(self._pending)
             self._pending += inserted
             if removed != inserted:
-                self._ledger.change(self._reader_rule, at, self._raw_at, removed, inserted, is_read=True)
-            self._raw_at += len(removed)
+                self._ledger.change(self._reader_rule, at, removed, inserted)
         if reader.is_over or (is_end and not reader.has_failed):
             self._pending += self._raw
             self._raw.clear()
@@ -598,13 +590,14 @@ class RecoveringGate(_Base):
     def _fail(self, events: list[Event]) -> None:
         """The reader did not find what it was made for, or had to hold too much: the fault stands."""
         self._release_up_to(self._scanner.scanned, events)
-        events += (note.event for note in self._ledger.due(self._scanner.base))
+        events += (note.event for note in self._ledger.due(self._scanner.base, is_last=True))
         claim = self._ledger.claim
         self._ledger.claim = None
         self._state = "halted"
         if claim is None:
+            upstream_at = self._ledger.upstream_of(self._scanner.base + len(self._pending))
             claim = Violated(
-                "invalid_json", at=self._released, upstream_at=self._raw_at, message="recovery would hold too much"
+                "invalid_json", at=self._released, upstream_at=upstream_at, message="recovery would hold too much"
             )
         events.append(msgspec.structs.replace(claim, action="halt", at=self._released))
         self._drop()
@@ -678,7 +671,8 @@ class RecoveringGate(_Base):
             if is_whole
             else "upstream broke off inside the document"
         )
-        end = self._ledger.upstream_of(self._scanner.base) + len(self._pending) + len(self._raw) + len(self._tail)
+        held = len(self._pending) + len(self._raw) + (0 if self._reader is None else self._reader.held)
+        end = self._ledger.upstream_of(self._scanner.base + held) + len(self._tail)
         return [Violated("truncated", at=self._released, upstream_at=end, message=message, action="none")]
 
     def _halt(self, trouble: Trouble, events: list[Event]) -> None:
@@ -695,7 +689,7 @@ class RecoveringGate(_Base):
                 pass  # the text went back into a string; what stands before the fault was heard once already
         if trouble.fault.code == "truncated" or self._was_truncated:
             self._release_up_to(self._scanner.scanned, events)
-            events += (note.event for note in self._ledger.due(trouble.at))
+            events += (note.event for note in self._ledger.due(trouble.at, is_last=True))
             if not self._was_truncated:
                 message = trouble.fault.message if self._scanner.base else "the text ended before a document began"
                 events.append(
@@ -707,13 +701,13 @@ class RecoveringGate(_Base):
         self._state = "halted"
         upto = max(self._released, min(trouble.at, self._scanner.scanned))
         self._release_up_to(upto, events)
-        events += (note.event for note in self._ledger.due(trouble.at))
+        events += (note.event for note in self._ledger.due(trouble.at, is_last=True))
         events.append(violated(trouble.fault, trouble.path, self._released, trouble.upstream_at))
         self._drop()
 
     def _give_up(self, fault: Fault, at: int, events: list[Event]) -> None:
         self._release_up_to(self._scanner.scanned, events)
-        events += (note.event for note in self._ledger.due(at))
+        events += (note.event for note in self._ledger.due(at, is_last=True))
         self._state = "halted"
         events.append(violated(fault, self._judge.path(), self._released, self._ledger.upstream_of(at)))
         self._drop()

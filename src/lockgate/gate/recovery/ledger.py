@@ -1,9 +1,13 @@
-"""What recovery has changed: which byte of upstream a byte of the text was, and the events that tell of it."""
+"""What recovery has changed: which byte of upstream a byte of the text was, and the events that tell of it.
+
+The events of one text, taken in order, turn what upstream sent into what is released: each replaces bytes of upstream
+by others, behind all that came before. So a change of text that was changed already, and of which some is still held,
+becomes one with the change before; and an event is told when all that it has put there is released.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -17,14 +21,11 @@ _MOST: Final = 256
 
 
 class Note(NamedTuple):
-    """An event that is told when the text is released up to a byte.
-
-    ``is_read``: a reader made it, perhaps far ahead of the judge.
-    """
+    """An event that is told when the text is released up to a byte, and ``length`` bytes more that it has put there."""
 
     at: int
+    length: int
     event: Patched | Skipped | Violated
-    is_read: bool = False
 
 
 class Ledger:
@@ -37,7 +38,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._shifts: list[tuple[int, int]] = [(0, 0)]  # (byte of the text, of upstream) from where both run alike
-        self._notes: deque[Note] = deque()  # events to come
+        self._notes: list[Note] = []  # events to come, in the order of the text
         self.claim: Violated | None = None
         self.path = ""
 
@@ -52,67 +53,143 @@ class Ledger:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def change(
-        self, rule: str, at: int, upstream_at: int, removed: bytes, inserted: bytes, *, is_read: bool = False
-    ) -> None:
-        """Bytes of upstream were replaced: an event to come, and where the two texts run alike again."""
+    def change(self, rule: str, at: int, removed: bytes, inserted: bytes) -> None:
+        """Bytes of the text were replaced.
+
+        Args:
+            at: Where they stood.
+            removed: What they were; some of it may have been put there by changes that are not told yet.
+        """
+        end, upstream_at = at + len(removed), self.upstream_of(at)
+        last = self._notes[-1] if self._notes else None
+        if (last is None or last.at + last.length <= at) and self._shifts[-1][0] <= at:  # behind all that was changed
+            self._put_claim(at)
+            event = Patched(rule, self.path, at, upstream_at, removed, inserted)
+            self._notes.append(Note(at, len(inserted), event))
+            self._shifts.append((at + len(inserted), upstream_at + len(removed)))
+        else:
+            self._change_again(rule, at, end, removed, inserted)
+
+    def _change_again(self, rule: str, at: int, end: int, removed: bytes, inserted: bytes) -> None:
+        """The same, where something at or behind it was changed already."""
+        tail = self._tail_from(at)
+        within = [
+            note for note in tail
+            if isinstance(note.event, Patched) and _overlap(note.at, note.at + note.length, at, end)
+        ]  # fmt: skip
+        start, stop = at, end
+        upstream_at, upstream = self.upstream_of(at), removed
+        if within:
+            start, stop = min(at, within[0].at), max(end, within[-1].at + within[-1].length)
+            first, last = _put(within[0]), _put(within[-1])
+            before, behind = first[: at - start], last[len(last) - (stop - end) :] if stop > end else b""
+            upstream_at = within[0].event.upstream_at if within[0].at == start else upstream_at
+            upstream = _undone(before + removed + behind, start, within)
+            inserted = before + inserted + behind
+        grown = start + len(inserted) - stop
+        kept = [note for note in tail if note not in within]
+        # What is noted inside is told where the change begins; what is noted behind it moves along.
+        self._notes += [
+            note if note.at <= start else _moved(note, start - note.at)
+            for note in kept if note.at <= start or note.at < stop
+        ]  # fmt: skip
         if self.claim is not None:
-            self._notes.append(Note(at, self.claim, is_read))
+            self._notes.append(Note(start, 0, self.claim))
             self.claim = None
-        self._notes.append(Note(at, Patched(rule, self.path, at, upstream_at, removed, inserted), is_read))
-        self.shift(at + len(inserted), upstream_at + len(removed), grown=len(inserted) - len(removed))
+        if upstream != inserted:
+            event = Patched(rule, self.path, start, upstream_at, upstream, inserted)
+            self._notes.append(Note(start, len(inserted), event))
+        self._notes += [_moved(note, grown) for note in kept if note.at > start and note.at >= stop]
+        self._shift(start, stop, upstream_at + len(upstream), grown=grown)
+
+    def _tail_from(self, at: int) -> list[Note]:
+        """Take the notes that reach beyond this byte."""
+        count = len(self._notes)
+        while count and self._notes[count - 1].at + self._notes[count - 1].length > at:
+            count -= 1
+        tail = self._notes[count:]
+        del self._notes[count:]
+        return tail
+
+    def gather(self, at: int) -> None:
+        """The text behind a byte is left out: what was noted in it is told at that byte."""
+        count = len(self._notes)
+        while count and self._notes[count - 1].at > at:
+            count -= 1
+        self._notes[count:] = [_moved(note, at - note.at) for note in self._notes[count:]]
+
+    def leave_out(self, at: int, end: int) -> None:
+        """Text was left out."""
+        self._shift(at, end, self.upstream_of(end), grown=at - end)
 
     def note(self, at: int, event: Skipped | Violated) -> None:
         """An event to come at a byte."""
-        self._notes.append(Note(at, event))
+        self._notes.insert(bisect_right(self._notes, at, key=lambda note: note.at), Note(at, 0, event))
 
-    def shift(self, at: int, upstream_at: int, *, grown: int) -> None:
-        """From this byte on both run alike again; what was known of the text behind it moves by ``grown``."""
-        shifts = self._shifts
-        if upstream_at >= shifts[-1][1]:
-            while shifts[-1][0] > at:  # inside what was left out
-                shifts.pop()
-            shifts.append((at, upstream_at))
-        else:  # everything behind the change moves along with it
-            behind = [(text + grown, upstream) for text, upstream in shifts if upstream > upstream_at]
-            before = (pair for pair in shifts if pair[1] <= upstream_at and pair[0] <= at)
-            self._shifts = [*before, (at, upstream_at), *behind]
+    def _put_claim(self, at: int) -> None:
+        if self.claim is not None:
+            self.note(at, self.claim)
+            self.claim = None
+
+    def _shift(self, start: int, stop: int, upstream_end: int, *, grown: int) -> None:
+        """From the byte that was ``stop`` both run alike again."""
+        behind: list[tuple[int, int]] = []
+        while self._shifts and self._shifts[-1][0] > start:
+            text, upstream = self._shifts.pop()
+            if text >= stop and upstream > upstream_end:
+                behind.append((text + grown, upstream))
+        self._shifts.append((stop + grown, upstream_end))
+        self._shifts += reversed(behind)
 
     def forget_before(self, at: int) -> None:
         """The text will not go back behind this byte."""
         if len(self._shifts) > _MOST:
             del self._shifts[: max(bisect_right(self._shifts, (at, NOWHERE)) - 1, 0)]
 
-    def take_ahead(self, end: int, first: int) -> list[Note]:
-        """Take out what a reader noted behind an edit; what it noted inside is told where the edit begins."""
-        upstream_end = self.upstream_of(end)
-        ahead: deque[Note] = deque()
-        notes = self._notes
-        while notes and notes[-1].is_read and notes[-1].at >= end and notes[-1].event.upstream_at >= upstream_end:
-            ahead.appendleft(notes.pop())
-        before: deque[Note] = deque()
-        while notes and notes[-1].at > first:
-            before.appendleft(notes.pop()._replace(at=first))
-        notes += before
-        return list(ahead)
-
-    def put_ahead(self, ahead: list[Note], *, by: int) -> None:
-        """Put them back, so many bytes further on."""
-        self._notes += (Note(note.at + by, _moved(note.event, by), True) for note in ahead)
-
-    def gather(self, at: int) -> None:
-        """What was noted of the text behind a byte, which is left out now, is told at that byte."""
-        self._notes = deque(
-            note if note.at <= at else Note(at, _moved(note.event, at - note.at), note.is_read) for note in self._notes
-        )
-
     # -- telling ---------------------------------------------------------------------------------------------------
 
-    def due(self, upto: int) -> Iterator[Note]:
-        """Take the notes of the text up to a byte, in order."""
-        while self._notes and self._notes[0].at <= upto:
-            yield self._notes.popleft()
+    def due(self, upto: int, *, is_last: bool = False) -> Iterator[Note]:
+        """Take the notes of the text up to a byte, in order.
+
+        Args:
+            is_last: Also those of which only the beginning stands before it: no more is released.
+        """
+        count = 0
+        for note in self._notes:
+            if note.at + (0 if is_last else note.length) > upto:
+                break
+            count += 1
+        if count:
+            told, self._notes = self._notes[:count], self._notes[count:]
+            yield from told
 
 
-def _moved(event: Patched | Skipped | Violated, by: int) -> Patched | Skipped | Violated:
-    return event if isinstance(event, Skipped) else msgspec.structs.replace(event, at=event.at + by)
+def _overlap(at: int, end: int, start: int, stop: int) -> bool:
+    """Whether two stretches of text have a byte in common, or one without bytes stands inside the other."""
+    if at == end:
+        return start < at < stop
+    if start == stop:
+        return at < start < end
+    return at < stop and end > start
+
+
+def _put(note: Note) -> bytes:
+    assert isinstance(note.event, Patched)
+    return note.event.inserted
+
+
+def _undone(text: bytes, start: int, notes: list[Note]) -> bytes:
+    """What upstream sent for a stretch of the text, all of whose changes are these."""
+    upstream, at = bytearray(), start
+    for note in notes:
+        assert isinstance(note.event, Patched)
+        upstream += text[at - start : note.at - start] + note.event.removed
+        at = note.at + note.length
+    return bytes(upstream + text[at - start :])
+
+
+def _moved(note: Note, by: int) -> Note:
+    event = note.event
+    if not isinstance(event, Skipped):
+        event = msgspec.structs.replace(event, at=event.at + by)
+    return Note(note.at + by, note.length, event)

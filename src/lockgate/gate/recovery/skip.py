@@ -263,7 +263,7 @@ class SkipGate(RecoveringGate):
         start, end = (self._ledger.upstream_of(self._value_at + taken) for taken in (reader.start, reader.end))
         self._ledger.note(at, msgspec.structs.replace(skipped, upstream_at=start, upstream_end=end))
         behind = self._value_at + reader.taken
-        self._ledger.shift(at, self._ledger.upstream_of(behind), grown=at - behind)
+        self._ledger.leave_out(at, behind)
         self._pending += self._raw
         self._raw.clear()
         self._reader = self._skipped = None
