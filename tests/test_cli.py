@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +136,68 @@ def test_repair_without_a_schema() -> None:
     refused = lockgate("repair", "--lossy", "shrink", stdin=b"1")
     assert refused.returncode == 2
     assert "shrink" in refused.stderr
+
+
+def test_repair_for_machines(schema: str) -> None:
+    done = lockgate("repair", "-s", schema, "--json", stdin=b'{"n": "1"}')
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert "".join(one["text"] for one in said if one["event"] == "released") == '{"n": 1}'
+    _, patched, _ = others = [one for one in said if one["event"] != "released"]
+    assert [one["event"] for one in others] == ["violated", "patched", "completed"]
+    assert (patched["rule"], patched["removed"], patched["inserted"]) == ("scalar_in_string", '"1"', "1")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_repair_says_that_it_may_patch_no_more() -> None:
+    done = lockgate("repair", "--max-patches", "1", stdin=b"[1,, 2,, 3]")
+    assert (done.returncode, done.stdout) == (1, "[1, 2,")
+    assert "lockgate: no more is patched: --max-patches is 1\nlockgate: halted\n" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "repair"])
+def test_a_reader_that_has_seen_enough_is_no_error(command: str, schema: str) -> None:
+    """As with ``| head -1``."""
+    arguments = [sys.executable, "-m", "lockgate", command, "--schema", schema]
+    with subprocess.Popen(arguments, stdin=-1, stdout=-1, stderr=-1) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        child.stdin.write(b'{"n": 1}')
+        child.stdin.close()
+        assert child.stderr.read() == b""
+    assert child.returncode == 1
+
+
+@pytest.mark.parametrize("command", ["check", "repair"])
+def test_what_cannot_be_written_or_read_is_said(command: str, schema: str) -> None:
+    def run(redirection: str) -> tuple[int, str]:
+        line = f'"$0" -m lockgate {command} -s "$1" {redirection}'
+        done = subprocess.run(
+            ["sh", "-c", line, sys.executable, schema], input=b'{"n": 1}', stderr=-1, timeout=60, check=False
+        )
+        return done.returncode, done.stderr.decode()
+
+    assert run("> /dev/full") == (2, "lockgate: standard output: No space left on device\n")
+    assert run(">&-") == (2, "lockgate: standard output is closed\n")
+    assert run("<&-") == (2, "lockgate: standard input is closed\n")
+
+
+def test_on_a_terminal_patches_do_not_tear_the_text_apart() -> None:
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "lockgate", "repair"], stdin=-1, stdout=theirs, stderr=theirs
+    ) as child:
+        os.close(theirs)
+        assert child.stdin is not None
+        child.stdin.write(b"{'n': 1}")
+        child.stdin.close()
+        shown = b""
+        with contextlib.suppress(OSError):  # how the end of a terminal is told
+            while piece := os.read(ours, 1024):
+                shown += piece
+    os.close(ours)
+    assert shown.startswith(b'{"n": 1}\r\nlockgate: / at 1: quotes: ')
 
 
 def test_version() -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -78,31 +78,52 @@ def check(
         raise fail(f"--schema {schema}: {error.strerror}") from None
     except SchemaError as error:
         raise fail(f"--schema {schema}: {error}") from None
-    gate = compiled.gate()
-    with _source(file) as pieces, _report(as_json) as report:
+    from lockgate.terminal import LiveReport
+
+    raise _judge(file, compiled.gate(), lambda: _JSONReport() if as_json else LiveReport(sys.stdout))
+
+
+def _judge(file: str, gate: Any, reported: Callable[[], Any]) -> typer.Exit:
+    """Feed a gate what arrives and report what it says, until it halts or the text is over."""
+    if sys.stdout is None:
+        return fail("standard output is closed")
+    report = reported()
+    with _source(file) as pieces:
         try:
             for piece in pieces:
                 report.take(gate.feed(piece), gate)
                 if gate.state == "halted":
                     break
             report.take(gate.close(clean=True), gate)
+            report.close(gate)
         except OSError as error:
-            raise fail(f"{file}: {error.strerror}") from None
-    raise typer.Exit(0 if gate.state == "complete" else 1)
+            # Whoever reads has seen enough (`| head`), or the disk is full: nothing can be written any more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return typer.Exit(1) if isinstance(error, BrokenPipeError) else fail(f"standard output: {error.strerror}")
+    return typer.Exit(0 if gate.state == "complete" else 1)
 
 
 @contextlib.contextmanager
 def _source(file: str) -> Iterator[Iterator[bytes]]:
     """The bytes as they arrive: a read returns what is there and does not wait for a full buffer."""
     if file == "-":
-        yield iter(lambda: os.read(sys.stdin.fileno(), 65536), b"")
+        if sys.stdin is None:
+            raise fail("standard input is closed")
+        yield _pieces("standard input", lambda: os.read(sys.stdin.fileno(), 65536))
         return
     try:
         handle = open(file, "rb", buffering=0)  # noqa: SIM115  (closed below, after the caller's block)
     except OSError as error:
         raise fail(f"{file}: {error.strerror}") from None
     with handle:
-        yield iter(lambda: handle.read(65536) or b"", b"")
+        yield _pieces(file, lambda: handle.read(65536) or b"")
+
+
+def _pieces(name: str, read: Callable[[], bytes]) -> Iterator[bytes]:
+    try:
+        yield from iter(read, b"")
+    except OSError as error:
+        raise fail(f"{name}: {error.strerror}") from None
 
 
 class _JSONReport:
@@ -116,26 +137,16 @@ class _JSONReport:
                 case Violated():
                     fields = {name: getattr(event, name) for name in event.__struct_fields__}
                     said = {"event": "violated", **fields}
+                case Patched():
+                    fields = {name: getattr(event, name) for name in event.__struct_fields__}
+                    texts = {name: fields[name].decode("utf-8", "replace") for name in ("removed", "inserted")}
+                    said = {"event": "patched", **fields, **texts}
                 case Completed(at=at):
                     said = {"event": "completed", "at": at}
             print(json.dumps(said, ensure_ascii=False), flush=True)
 
-    def close(self) -> None:
+    def close(self, gate: Any) -> None:
         pass
-
-
-@contextlib.contextmanager
-def _report(as_json: bool) -> Iterator[Any]:
-    if as_json:
-        report: Any = _JSONReport()
-    else:
-        from lockgate.terminal import LiveReport
-
-        report = LiveReport(sys.stdout)
-    try:
-        yield report
-    finally:
-        report.close()
 
 
 # -- repair ----------------------------------------------------------------------------------------------------------
@@ -147,9 +158,12 @@ def repair(
     schema: Annotated[
         Path | None, typer.Option("--schema", "-s", help="JSON Schema file; without one, any JSON.")
     ] = None,
-    lossy: Annotated[list[str] | None, typer.Option(help="A rule that loses something: clamp, round, cut.")] = None,
+    lossy: Annotated[
+        list[str] | None, typer.Option(help="A rule that loses something: clamp, round, cut, empty_object.")
+    ] = None,
     accept_truncated: Annotated[bool, typer.Option(help="A text that ended early, once closed, is complete.")] = False,
-    max_patches: Annotated[int, typer.Option(help="Violations that are patched at most.")] = 10_000,
+    max_patches: Annotated[int, typer.Option(min=0, help="Violations that are patched at most.")] = 10_000,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error.")] = False,
 ) -> None:
     """Repair JSON while it arrives: the text goes out as soon as it is final, patches are told on standard error.
@@ -167,38 +181,9 @@ def repair(
         raise fail(f"--schema {schema}: {error}") from None
     except Misuse as error:
         raise fail(str(error)) from None
-    with _source(file) as pieces:
-        try:
-            for piece in pieces:
-                _write(gate.feed(piece), quiet=quiet)
-                if gate.state == "halted":
-                    break
-            _write(gate.close(clean=True), quiet=quiet)
-        except OSError as error:
-            raise fail(f"{file}: {error.strerror}") from None
-    if not quiet and gate.state != "complete":
-        print(f"lockgate: {gate.state}", file=sys.stderr)
-    raise typer.Exit(0 if gate.state == "complete" else 1)
+    from lockgate.terminal import RepairReport
 
-
-def _write(events: list[Any], *, quiet: bool) -> None:
-    """Released text to standard output, what was done to it to standard error."""
-    out = sys.stdout.buffer
-    for event in events:
-        match event:
-            case Released(data=data):
-                out.write(data)
-            case Patched(rule=rule, at=at, removed=removed, inserted=inserted) if not quiet:
-                shown = f"{_clip(removed)!r} -> {_clip(inserted)!r}"
-                print(f"lockgate: {event.path or '/'} at {at}: {rule}: {shown}", file=sys.stderr)
-            case Violated(action=action, message=message, at=at) if not quiet and action in ("halt", "none"):
-                print(f"lockgate: at {at}: {message}", file=sys.stderr)
-    out.flush()
-
-
-def _clip(data: bytes) -> str:
-    text = data.decode("utf-8", "replace")
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    raise _judge(file, gate, lambda: _JSONReport() if as_json else RepairReport(max_patches, is_quiet=quiet))
 
 
 # -- serve -----------------------------------------------------------------------------------------------------------

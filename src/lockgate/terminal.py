@@ -1,11 +1,11 @@
-"""What ``lockgate check`` shows a person: the text as it is released, then one line with the verdict."""
+"""What the command shows a person: the text as it is released, and what there is to say about it."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any, TextIO
 
-from lockgate import Completed, Gate, Released, Violated
+from lockgate import Completed, Gate, Patched, Released, Violated
 
 _GREEN, _RED, _YELLOW, _DIM, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
 
@@ -51,5 +51,59 @@ class LiveReport:
         shown = f"{colour}{word}{_PLAIN}" if self._colours else word
         print(f"{shown}: {text}", file=sys.stderr)
 
-    def close(self) -> None:
+    def close(self, gate: Gate) -> None:
         self._out.flush()
+
+
+class RepairReport:
+    """Released text goes to standard output at once, byte for byte; patches are told on standard error.
+
+    On a terminal that shows both, what is told waits for the end of the text, which it would tear apart.
+    """
+
+    def __init__(self, max_patches: int, *, is_quiet: bool) -> None:
+        self._out = sys.stdout.buffer
+        self._max_patches = max_patches
+        self._is_quiet = is_quiet
+        self._is_shown = sys.stdout.isatty()
+        self._waits = self._is_shown and sys.stderr.isatty()
+        self._waiting: list[str] = []  # max_patches bounds it
+        self._patched = 0
+        self._ends_line = True
+
+    def take(self, events: list[Any], gate: Any) -> None:
+        for event in events:
+            match event:
+                case Released(data=data):
+                    self._out.write(data)
+                    self._ends_line = data.endswith(b"\n")
+                case Patched(rule=rule, at=at, removed=removed, inserted=inserted):
+                    self._say(f"{event.path or '/'} at {at}: {rule}: {_clip(removed)!r} -> {_clip(inserted)!r}")
+                case Violated(action="halt" | "none", message=message, at=at):
+                    self._say(f"at {at}: {message}")
+                case Violated(action="patch"):
+                    self._patched += 1
+        self._out.flush()
+
+    def _say(self, line: str) -> None:
+        if self._waits:
+            self._waiting.append(line)
+        elif not self._is_quiet:
+            print(f"lockgate: {line}", file=sys.stderr)
+
+    def close(self, gate: Any) -> None:
+        if self._is_shown and not self._ends_line:
+            self._out.write(b"\n")
+            self._out.flush()
+        self._waits = False
+        for line in self._waiting:
+            self._say(line)
+        if gate.state == "halted" and self._patched >= self._max_patches:
+            self._say(f"no more is patched: --max-patches is {self._max_patches}")
+        if gate.state != "complete":
+            self._say(gate.state)
+
+
+def _clip(data: bytes) -> str:
+    text = data.decode("utf-8", "replace")
+    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -102,3 +102,76 @@ def test_playground(tmp_path: Path) -> None:
             assert [one for one in problems if "ERR_INCOMPLETE_CHUNKED_ENCODING" not in one] == []
 
     asyncio.run(run())
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(120)
+def test_what_recovery_and_retries_did_is_drawn(tmp_path: Path) -> None:
+    """A patch, a skip, further attempts and a restart stand where they happened, and the list leads there."""
+
+    async def run() -> None:
+        async with demo(tmp_path) as url, page_of() as page:
+            problems: list[str] = []
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            await page.goto(url)
+            await generate(page, "products", size=3000, rate=2000, at=900)
+            released, upstream = page.locator("#released"), page.locator("#upstream")
+
+            await choose(page, "patch", "failure", "wrong_type")
+            await state(page, "complete")
+            await expect(page.locator("#reason")).to_contain_text("With 1 patch.")
+            await page.locator("#violations button").click()
+            inserted = released.locator("ins.patch")
+            await expect(inserted).to_be_focused()
+            await expect(inserted).to_be_in_viewport()
+            assert await inserted.get_attribute("data-rule") == "scalar_in_string"
+
+            await choose(page, "skip", "failure", "wrong_type")
+            await state(page, "complete")
+            await expect(upstream.locator(".skipped")).to_have_text('"discount_percent":"20"')
+            await page.locator("#violations button").click()
+            await expect(upstream.locator(".skipped")).to_be_focused()
+            await expect(released.locator(".stop")).to_be_in_viewport()
+
+            await choose(page, "halt", "always", "wrong_type")
+            await state(page, "complete")
+            await expect(page.locator("#reason")).to_contain_text("In 2 attempts.")
+            at = await page.locator("#violations li").first.get_attribute("data-byte")
+            note = f"attempt 2 · prefill · from byte {at} · it broke the schema"
+            await expect(released.locator(".seam")).to_have_attribute("data-note", note)
+            await expect(upstream.locator(".seam")).to_have_attribute("data-note", "attempt 2")
+            await expect(upstream.locator(".offender")).to_have_text('"')
+            await page.locator("#violations button").click()
+            await expect(upstream.locator(".offender")).to_be_focused()
+            await expect(released.locator(".stop")).to_be_in_viewport()
+            once = await released.text_content()
+
+            await choose(page, "halt", "anew", "cut")
+            await state(page, "complete")
+            await expect(page.locator("#order")).to_have_attribute("data-proven", "true")
+            await expect(page.locator("#digest")).to_have_attribute("data-ok", "true")
+            taken_back = "900 bytes taken back · the text begins anew"
+            await expect(released.locator(".restart")).to_have_attribute("data-note", taken_back)
+            assert once is not None
+            withdrawn = await released.locator(".withdrawn").text_content()
+            assert withdrawn is not None
+            assert once.startswith(withdrawn)
+            assert await released.locator(".withdrawn ~ :not(.seam)").text_content() == once
+            await expect(page.locator("#value")).to_contain_text("note")
+            await page.locator("#violations button").click()
+            await expect(released.locator(".withdrawn .seam")).to_be_focused()
+
+            await choose(page, "halt", "never", "cut")
+            await state(page, "failed")
+            await expect(page.locator(".seam")).to_have_count(0)
+            assert problems == []
+
+    asyncio.run(run())
+
+
+async def choose(page: Page, recovery: str, retry: str, fault: str) -> None:
+    """Start a stream with a fault."""
+    await page.locator("#recovery").select_option(recovery)
+    await page.locator("#retry").select_option(retry)
+    await page.locator("#state").evaluate("badge => badge.dataset.state = 'idle'")  # so that none is taken for the next
+    await page.locator(f"[data-fault={fault}]").click()

@@ -13,7 +13,7 @@ from lockgate import Limits
 from lockgate.gateway.helper import Helper
 from lockgate.gateway.ladder.options import Capability, Retry
 from lockgate.gateway.plan import Plan, read_plan
-from lockgate.gateway.pump import Pump
+from lockgate.gateway.pump import Pump, Trace
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.backoff import Policy
 from lockgate.protocol.breaker import Breakers
@@ -157,6 +157,7 @@ async def told(
     meters: Meters | None = None,
     during: Callable[[Pump], Any] | None = None,
     rng: Callable[[], float] = random.random,
+    trace: Trace | None = None,
 ) -> Story:
     """Run a pump to its end; ``during`` is awaited beside it."""
     log = MemoryLog()
@@ -164,7 +165,16 @@ async def told(
     try:
         epoch = await log.create("s", b"", owner="test")
         pump = Pump(
-            "s", plan, provider, log, meters or Meters(), epoch=epoch, helper=Helper(), breakers=breakers, rng=rng
+            "s",
+            plan,
+            provider,
+            log,
+            meters or Meters(),
+            epoch=epoch,
+            helper=Helper(),
+            breakers=breakers,
+            rng=rng,
+            trace=trace,
         )
         running = asyncio.create_task(pump.run())
         if during is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lockgate.delivery.views import DeltaView
 from lockgate.errors import Abandoned, Cancelled, DeadlinePassed, LockgateError, OwnerGone
 from lockgate.gate.events import Release
 from lockgate.gateway.channels import Channel
@@ -19,6 +20,9 @@ from lockgate.gateway.pump import Pump
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.backoff import Policy
 from lockgate.protocol.breaker import Breakers, State, Thresholds
+from lockgate.protocol.envelope import encode_record
+from lockgate.protocol.offsets import Offset
+from lockgate.store.base import Entry
 from lockgate.upstream import base as up
 from tests.gateway.pumping import QUICK, Scripted, Story, broken, clean, plan, refused, tell, text, told
 
@@ -234,6 +238,18 @@ def test_a_violation_is_an_occasion_only_if_asked_for() -> None:
     story = tell(plan(SCHEMA, retry), first_then(bad, clean(WHOLE[38:])))
     assert story.errors == [("schema_violation", "retry")]
     assert (story.end.state, story.content, story.begun[0].reason) == ("complete", WHOLE, "violation")
+    # The violation has a note of its own; the attempt that follows is told all the same.
+    offset = Offset(0, 1)
+    shown = DeltaView().show([Entry(offset, encode_record(record)) for record in story.records])
+    notes = [json.loads(item.data) for item in shown]
+    assert [note["data"][0]["number"] for note in notes if note["meta"]["kind"] == "note" and note["data"]] == [2]
+
+
+def test_a_copy_of_what_upstream_sent_names_channel_and_attempt() -> None:
+    copied: list[tuple[str, int, bytes]] = []
+    tell(plan(SCHEMA), first_then(broken(HALF), clean(WHOLE)), trace=lambda *one: copied.append(one))
+    assert {(channel, attempt) for channel, attempt, _ in copied} == {("content", 1), ("content", 2)}
+    assert b"".join(data for _, attempt, data in copied if attempt == 1).decode() == HALF
 
 
 def test_what_patch_and_skip_see_only_at_the_end_is_retried_too() -> None:

@@ -501,6 +501,23 @@ def test_the_simulator_sees_a_client_leave() -> None:
     running(test)
 
 
+def test_a_client_that_left_during_a_write_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def write(*_: object) -> None:
+        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+        monkeypatch.setattr(aiohttp.web.StreamResponse, "write", write)
+        with pytest.raises(aiohttp.ClientError):
+            async with client.post(f"{sim.base_url}/chat/completions", json=body(rate=0)) as response:
+                await response.read()
+        assert (await ended(sim)).state is State.LEFT
+        assert caplog.records == []
+
+    running(test)
+
+
 def test_a_client_that_does_not_read_holds_the_sender_back() -> None:
     """At full speed the simulator waits for the connection instead of filling memory, and sees a reset."""
 

@@ -132,7 +132,7 @@ class _RecordView:
 
 def says_nothing(record: Record) -> bool:
     """Whether a record only keeps something for the gateway itself."""
-    return record.kind == "note" and not record.errors
+    return record.kind == "note" and not record.errors and record.attempt is None
 
 
 class DeltaView(_RecordView):

@@ -56,18 +56,20 @@ class UpstreamCopies:
         self._kept: list[str] = []
         self._open: dict[str, tuple[asyncio.Queue[bytes | None], asyncio.Task[None]]] = {}
 
-    def trace(self, stream_id: str) -> Callable[[str, bytes], None]:
+    def trace(self, stream_id: str) -> Callable[[str, int, bytes], None]:
         """A listener for one stream's text. It never waits and never fails: a copy must not disturb the original."""
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()  # bounded by the bytes kept
         started_s, kept_bytes = time.monotonic(), 0
 
-        def take(channel: str, data: bytes) -> None:
+        def take(channel: str, attempt: int, data: bytes) -> None:
             nonlocal kept_bytes
             kept_bytes += len(data)
             if kept_bytes <= _KEPT_BYTES:
                 at_ms = round((time.monotonic() - started_s) * 1000, 1)
                 text = data.decode(errors="replace")
-                queue.put_nowait(msgspec.json.encode({"t": at_ms, "channel": channel, "text": text}))
+                queue.put_nowait(
+                    msgspec.json.encode({"t": at_ms, "channel": channel, "attempt": attempt, "text": text})
+                )
 
         self._open[stream_id] = queue, asyncio.create_task(self._write(stream_id, queue))
         return take

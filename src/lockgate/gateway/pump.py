@@ -45,6 +45,7 @@ from lockgate.store.base import StreamLog
 from lockgate.upstream import base as up
 
 T = TypeVar("T")
+Trace = Callable[[str, int, bytes], None]
 
 _log: Final = logging.getLogger("lockgate.pump")
 
@@ -63,7 +64,8 @@ class Pump:
 
     Args:
         breakers: Those of this node; None makes some of its own.
-        trace: Told of every piece of text as upstream sent it, before any gate; None keeps nothing.
+        trace: Told of every piece of text as upstream sent it, before any gate: the channel that it is for, the number
+            of the attempt, the text. None keeps nothing.
         rng: Dice for back-off.
     """
 
@@ -78,7 +80,7 @@ class Pump:
         epoch: int,
         helper: Helper,
         breakers: Breakers | None = None,
-        trace: Callable[[str, bytes], None] | None = None,
+        trace: Trace | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
         self.stream_id = stream_id
@@ -310,12 +312,12 @@ class Pump:
 
     async def _feed(self, name: str, data: bytes, read_s: float) -> list[Record]:
         run = self._run
-        if self._trace is not None:
-            self._trace(name, data)
         if run.target is not None:
             if name != "content":
                 return []  # a rung asks for text alone
             name = run.target
+        if self._trace is not None:
+            self._trace(name, run.number, data)
         channel = self._channel(name)
         before = channel.released_bytes
         records = await channel.judge(data, read_s, self._helper)

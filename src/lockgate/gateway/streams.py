@@ -20,7 +20,7 @@ from lockgate.gateway.ending import owner_gone_record
 from lockgate.gateway.helper import Helper
 from lockgate.gateway.meta import StreamMeta, decode_meta, encode_meta
 from lockgate.gateway.plan import Plan
-from lockgate.gateway.pump import Pump
+from lockgate.gateway.pump import Pump, Trace
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.breaker import Breakers, State
 from lockgate.protocol.envelope import Record, StreamEnd, decode_record, encode_record
@@ -59,7 +59,7 @@ class Streams:
         max_open: int,
         breakers: Breakers | None = None,
         abandon_after_s: float | None = None,
-        trace: Callable[[str, Plan], Callable[[str, bytes], None] | None] = lambda stream_id, plan: None,
+        trace: Callable[[str, Plan], Trace | None] = lambda stream_id, plan: None,
         ended: Callable[[str], None] = lambda stream_id: None,
         retain_s: float = 86_400.0,
     ) -> None:

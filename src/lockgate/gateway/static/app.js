@@ -12,7 +12,10 @@
 //   #lock                data-gate = idle | open | away | shut | level | still;
 //                        [data-part=received|released|beyond] are its counters
 //   #upstream #released  per channel one .box[data-channel]; textContent of a box is the text, character by character
-//                        in #upstream: .held, mark.offender[data-at], .refused
+//                        in #upstream: .held, mark.offender[data-at], .refused, s.skipped
+//                        in #released: ins.patch and del.patch[data-rule] (a del is not in the text), mark.stop[data-code],
+//                        .withdrawn (text that a restart took back)
+//                        in both: .seam[data-note] between two attempts
 //   #value               per channel one tree, .box[role=tree][data-channel]; rows are [role=treeitem]
 //   #violations          li[data-code][data-path][data-byte]
 //   #records             records received, every kind                       #reconnects             one li for each
@@ -21,7 +24,9 @@
 //   #gap-last #gap-p50 #gap-p99   gaps between arrivals                     #timeline               the strip
 //   #channels            buttons [data-channel], shown from the second channel on
 //
-// The address takes ?document= &seed= &size= &rate= &fault= &at= and starts at once with &autostart=1.
+//   #recovery #retry     what happens at a violation, and when an attempt fails
+//
+// The address takes ?document= &seed= &size= &rate= &recovery= &retry= &fault= &at= and starts at once with &autostart=1.
 
 import { Form } from "./form.js";
 import { Run } from "./run.js";

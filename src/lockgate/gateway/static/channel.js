@@ -2,30 +2,38 @@
 
 import { byteLength } from "./bytes.js";
 import { Held } from "./held.js";
+import { attemptLine, patchMark, restartLine, seam, stopMark } from "./marks.js";
 import { Pane } from "./pane.js";
 import { PartialDocument } from "./partial.js";
 import { Tree } from "./tree.js";
 
+/** @typedef {import("./wire.js").Attempt} Attempt */
 /** @typedef {import("./wire.js").Problem} Problem */
 
 /** Actions after which released bytes are no longer upstream's bytes. */
 const DIVERGING = new Set(["skip", "patch"]);
+/** Steps whose answer is a whole document, counted like the released text; others go on with what is there. */
+const WHOLE = new Set(["retry", "restart"]);
 
 export class Channel {
   releasedBytes = 0;
   /** Text of the deltas, for the checksum at the end. @type {string[]} */
   texts = [];
-  held;
+  /** @type {Tree} */
   tree;
+  /** @type {PartialDocument} */
   document;
 
-  #released;
-  #upstreamBox;
   #boxes;
+  /** What was released; the last one counts, those before it were taken back. @type {{strand: HTMLElement, pane: Pane}[]} */
+  #panes = [];
   #fresh = "";
-  #hasDiverged = false;
-  /** Patches whose place was not drawn yet. @type {Problem[]} */
-  #patches = [];
+  /** What upstream sent, by attempt, from the first. @type {Held[]} */
+  #helds = [];
+  #attempt = 1;
+  /** Whether the attempt that runs writes the whole text, and whether the released text is still the same. */
+  #isWhole = true;
+  #isLevel = true;
 
   /**
    * @param {string} name
@@ -37,16 +45,37 @@ export class Channel {
     const released = makeBox(columns.released, name, "Released");
     const value = makeBox(columns.value, name, "The value so far");
     value.removeAttribute("tabindex");
-    this.#upstreamBox = upstream;
-    this.#boxes = [upstream, released, value];
-    this.held = new Held(upstream);
-    this.#released = new Pane(released);
+    this.#boxes = { upstream, released, value };
+    this.#begin();
     this.tree = new Tree(value);
-    this.document = new PartialDocument((node) => this.tree.change(node));
+    this.document = this.#newDocument();
+    this.#held(1);
+  }
+
+  get isShown() {
+    return !this.#boxes.released.hidden;
   }
 
   set isShown(/** @type {boolean} */ isShown) {
-    for (const box of this.#boxes) box.hidden = !isShown;
+    for (const box of Object.values(this.#boxes)) box.hidden = !isShown;
+  }
+
+  /** Bytes that upstream sent, in all attempts. */
+  get receivedBytes() {
+    return this.#helds.reduce((sum, held) => sum + held.bytes, 0);
+  }
+
+  /** Bytes that upstream sent and the gate did not release, in the attempt that runs. */
+  get beyondBytes() {
+    return this.#held(this.#attempt).beyondBytes;
+  }
+
+  /**
+   * @param {number} attempt
+   * @param {string} text
+   */
+  receive(attempt, text) {
+    this.#held(attempt).receive(text);
   }
 
   /** @param {string} text */
@@ -55,36 +84,116 @@ export class Channel {
     this.texts.push(text);
     this.#fresh += text;
     this.document.feed(text);
-    if (!this.#hasDiverged) this.held.raise(this.releasedBytes);
+    if (this.#isLevel) this.#held(this.#attempt).raise(this.releasedBytes);
   }
 
   /** @param {Problem} problem */
   accuse(problem) {
-    if (!DIVERGING.has(problem.action)) {
-      if (problem.upstream_at !== undefined) this.held.accuse(problem.upstream_at);
-      return;
-    }
-    if (problem.rule !== undefined) this.#patches.push(problem);
-    this.#hasDiverged = true;
-    this.held.raise(Infinity);
+    const held = this.#held(this.#attempt);
+    if (problem.at !== undefined) this.#released.mark(problem.rule === undefined ? stopMark(problem) : patchMark(problem));
+    // Bytes of an answer that goes on with the text are counted from that text's start: its own are others.
+    if (!this.#isWhole || problem.upstream_at === undefined) return;
+    if (problem.action === "skip") held.skip(problem);
+    if (!DIVERGING.has(problem.action)) return held.accuse(problem);
+    this.#isLevel = false;
+    held.raise(Infinity);
+  }
+
+  /**
+   * A further attempt begins.
+   *
+   * @param {Attempt} attempt
+   * @param {Problem[]} problems  why
+   */
+  goOn(attempt, problems) {
+    this.#write();
+    this.#released.interrupt(seam(attempt, this.releasedBytes), problems);
+    this.#attempt = attempt.number;
+    this.#isWhole = this.#isLevel = WHOLE.has(attempt.step);
+    this.#held(attempt.number).raise(this.#isWhole ? 0 : Infinity);
+  }
+
+  /** What was released does not count any more; the text begins anew. */
+  restart() {
+    this.draw();
+    this.#panes[this.#panes.length - 1].strand.classList.add("withdrawn");
+    this.#boxes.released.append(restartLine(this.releasedBytes));
+    this.#begin();
+    this.releasedBytes = 0;
+    this.texts = [];
+    const value = /** @type {HTMLElement} */ (this.#boxes.value.cloneNode(false)); // nobody listens to it any more
+    this.#boxes.value.replaceWith(value);
+    this.#boxes.value = value;
+    this.tree = new Tree(value);
+    this.document = this.#newDocument();
   }
 
   /** Upstream's text comes again from its start. */
   restartUpstream() {
-    this.#upstreamBox.replaceChildren();
-    const { offence } = this.held;
-    this.held = new Held(this.#upstreamBox);
-    if (offence !== null) this.held.accuse(offence);
-    this.held.raise(this.#hasDiverged ? Infinity : this.releasedBytes);
+    this.#boxes.upstream.replaceChildren();
+    const before = this.#helds;
+    this.#helds = [];
+    for (const [index, { level, accused, skips }] of before.entries()) {
+      const held = this.#held(index + 1);
+      held.raise(level);
+      for (const problem of skips) held.skip(problem);
+      if (accused !== null) held.accuse(accused);
+    }
+  }
+
+  /** All of upstream's text has come. */
+  settleUpstream() {
+    for (const held of this.#helds) held.finish();
+  }
+
+  /** Lead to what a problem is about, in both texts. @param {Problem} problem */
+  show(problem) {
+    for (const { pane } of this.#panes) pane.show(problem);
+    for (const held of this.#helds) held.show(problem);
   }
 
   /** Draw the texts; the tree has a slower beat of its own. */
   draw() {
-    this.held.draw();
+    for (const held of this.#helds) held.draw();
+    this.#write();
+    this.#released.drawMarks();
+    this.#released.follow();
+  }
+
+  #write() {
     if (this.#fresh !== "") this.#released.write(this.#fresh);
     this.#fresh = "";
-    this.#patches = this.#patches.filter((patch) => !this.#released.mark(patch));
-    this.#released.follow();
+  }
+
+  /** Begin an empty released text, below what is there. */
+  #begin() {
+    const strand = document.createElement("div");
+    this.#boxes.released.append(strand);
+    this.#panes.push({ strand, pane: new Pane(strand, this.#boxes.released) });
+  }
+
+  get #released() {
+    return this.#panes[this.#panes.length - 1].pane;
+  }
+
+  #newDocument() {
+    const { tree } = this;
+    return new PartialDocument((node) => tree.change(node));
+  }
+
+  /**
+   * What upstream sent in an attempt. Texts and notes come by two ways, so either may be the first to speak of it.
+   *
+   * @param {number} attempt
+   */
+  #held(attempt) {
+    for (let number = this.#helds.length + 1; number <= attempt; number++) {
+      const strand = document.createElement("div");
+      if (number > 1) this.#boxes.upstream.append(attemptLine(number));
+      this.#boxes.upstream.append(strand);
+      this.#helds.push(new Held(strand, this.#boxes.upstream));
+    }
+    return this.#helds[attempt - 1];
   }
 }
 

@@ -20,12 +20,23 @@ const LINKED = new Map([
   ["at", "at"],
 ]);
 
+const ALWAYS = ["failure", "stall", "length", "violation"];
+/** What is done when an attempt fails; what is not here is left to the gateway. */
+const RETRIES = new Map(
+  /** @type {[string, false | object][]} */ ([
+    ["always", { on: ALWAYS }],
+    ["anew", { on: ALWAYS, steps: [], restart: true }],
+    ["never", false],
+  ]),
+);
+
 export class Form {
   #catalogue;
   /** @type {FreeForm | null} */
   #free = null;
   #picker = /** @type {HTMLSelectElement} */ (byId("document"));
   #recovery = /** @type {HTMLSelectElement} */ (byId("recovery"));
+  #retry = /** @type {HTMLSelectElement} */ (byId("retry"));
 
   /**
    * @param {Catalogue | null} catalogue  null where upstream is not the simulator
@@ -61,7 +72,10 @@ export class Form {
     const wanted = asked.get("document");
     if (this.#catalogue.documents.some(({ name }) => name === wanted)) this.#picker.value = String(wanted);
     this.#choose();
-    if (["halt", "skip", "patch"].includes(asked.get("recovery") ?? "")) this.#recovery.value = String(asked.get("recovery"));
+    for (const select of [this.#recovery, this.#retry]) {
+      const value = asked.get(select.id);
+      if ([...select.options].some((option) => option.value === value)) select.value = String(value);
+    }
     for (const [name, id] of LINKED) {
       const value = Number(asked.get(name) ?? Number.NaN);
       if (Number.isFinite(value)) input(id).value = String(value);
@@ -78,7 +92,7 @@ export class Form {
     if (this.#catalogue === null) return "";
     asked.set("document", this.#picker.value);
     for (const [name, id] of LINKED) if (name !== "at" || fault !== null) asked.set(name, input(id).value);
-    if (this.#recovery.value !== "halt") asked.set("recovery", this.#recovery.value);
+    for (const { id, value, options } of [this.#recovery, this.#retry]) if (value !== options[0].value) asked.set(id, value);
     if (fault !== null) asked.set("fault", fault);
     return `?${asked}`;
   }
@@ -92,7 +106,8 @@ export class Form {
   body(fault) {
     const body = this.#free === null ? this.#demoBody(fault) : this.#free.body();
     const recovery = this.#recovery.value;
-    return { ...body, lockgate: { ...body.lockgate, recovery } };
+    const retry = RETRIES.get(this.#retry.value);
+    return { ...body, lockgate: { ...body.lockgate, recovery, ...(retry === undefined ? {} : { retry }) } };
   }
 
   /** @param {string | null} fault */

@@ -1,8 +1,11 @@
-// What upstream sent, drawn against what came through the gate: text that was released, text that is held, and, from a
+// What upstream sent in one attempt, drawn against what came through the gate: text that was released, text that is held, and, from a
 // violation on, text that was refused, with the offending character marked.
 
 import { byteLength, characterAt, indexOfByte } from "./bytes.js";
+import { skipMark } from "./marks.js";
 import { Pane } from "./pane.js";
+
+/** @typedef {import("./wire.js").Problem} Problem */
 
 /** Characters without a shape of their own, drawn by their picture so that a mark on them can be seen. */
 const PICTURES = new Map([
@@ -15,12 +18,15 @@ const PICTURES = new Map([
 export class Held {
   /** Bytes that upstream sent. */
   bytes = 0;
-  /** Byte from which on upstream's text is at fault. */
-  offence = /** @type {number | null} */ (null);
+  /** Bytes of it that the gate released; infinite where the two texts cannot be compared. */
+  level = 0;
+  /** What it is at fault for, from its byte on. */
+  accused = /** @type {Problem | null} */ (null);
+  /** Values that were left out. @type {Problem[]} */
+  skips = [];
 
   #pane;
   #settledBytes = 0;
-  #levelBytes = 0;
   /** Text past the settled part, as far as it is not refused. */
   #held = "";
   #offender = /** @type {HTMLElement | null} */ (null);
@@ -28,9 +34,12 @@ export class Held {
   #heldText = new Text();
   #refusedText = new Text();
 
-  /** @param {HTMLElement} element  the scrolling element */
-  constructor(element) {
-    this.#pane = new Pane(element);
+  /**
+   * @param {HTMLElement} element  gets the text
+   * @param {HTMLElement} scroller  the scrolling element around it
+   */
+  constructor(element, scroller) {
+    this.#pane = new Pane(element, scroller);
     const held = document.createElement("span");
     held.className = "held";
     held.append(this.#heldText);
@@ -39,7 +48,7 @@ export class Held {
 
   /** Bytes that upstream sent and the gate did not release. */
   get beyondBytes() {
-    return Math.max(0, this.bytes - this.#levelBytes);
+    return Math.max(0, this.bytes - this.level);
   }
 
   /** @param {string} text */
@@ -55,21 +64,24 @@ export class Held {
    * @param {number} bytes
    */
   raise(bytes) {
-    this.#levelBytes = bytes;
+    this.level = bytes;
   }
 
-  /**
-   * Upstream's text is at fault from this byte on.
-   *
-   * @param {number} upstreamAt
-   */
-  accuse(upstreamAt) {
-    this.offence ??= upstreamAt;
+  /** Upstream's text is at fault from a byte on. @param {Problem} problem */
+  accuse(problem) {
+    this.accused ??= problem;
+  }
+
+  /** A value of upstream's text was skipped. @param {Problem} problem */
+  skip(problem) {
+    this.skips.push(problem);
+    this.#pane.mark(skipMark(problem));
   }
 
   /** Bring the drawing up to date. */
   draw() {
     this.#settle();
+    this.#pane.drawMarks();
     this.#markOffender();
     if (this.#heldText.data !== this.#held) this.#heldText.data = this.#held;
     if (this.#held !== "") this.#pane.showTail();
@@ -82,14 +94,18 @@ export class Held {
     this.draw();
   }
 
-  /** Bring the offending character into view. */
-  showOffender() {
-    this.#offender?.scrollIntoView({ block: "center" });
-    this.#offender?.focus({ preventScroll: true });
+  /**
+   * Lead to what a problem is about, if it is marked here: a value that was skipped, or the offending character.
+   *
+   * @param {Problem} problem
+   */
+  show(problem) {
+    if (this.#offender !== null && this.accused === problem) this.#pane.lead(this.#offender);
+    else this.#pane.show(problem);
   }
 
   #settle() {
-    const settled = this.#held.slice(0, indexOfByte(this.#held, this.#levelBytes - this.#settledBytes));
+    const settled = this.#held.slice(0, indexOfByte(this.#held, this.level - this.#settledBytes));
     if (settled === "") return;
     this.#pane.write(settled);
     this.#settledBytes += byteLength(settled);
@@ -97,14 +113,15 @@ export class Held {
   }
 
   #markOffender() {
-    if (this.offence === null || this.#offender !== null) return;
-    if (this.offence < this.#settledBytes) return;
-    const index = indexOfByte(this.#held, this.offence - this.#settledBytes);
+    const offence = this.accused?.upstream_at;
+    if (offence === undefined || this.#offender !== null) return;
+    if (offence < this.#settledBytes) return;
+    const index = indexOfByte(this.#held, offence - this.#settledBytes);
     // Not received yet; or there is no such byte, because the fault is that the text ends.
     if (index === this.#held.length && !this.#isOver) return;
     this.#pane.showTail();
     const character = characterAt(this.#held, index);
-    this.#offender = offender(character, this.offence);
+    this.#offender = offender(character, offence);
     const refused = document.createElement("span");
     refused.className = "refused";
     this.#refusedText.data = this.#held.slice(index + character.length);

@@ -49,6 +49,7 @@ export class Order {
   #takeMark({ meta }) {
     this.records += 1;
     const expected = this.#channels.get(meta.channel);
+    if (meta.kind === "restart" && expected !== undefined) expected.bytes = 0; // what was released counts no more
     if (expected !== undefined && meta.sequence !== expected.sequence) {
       this.#accuse(meta.channel, `chunk ${expected.sequence} was due, a ${meta.kind} before chunk ${meta.sequence} came`);
     }

@@ -4,6 +4,7 @@
 import { byteLength, indexOfByte } from "./bytes.js";
 import { Follower } from "./follower.js";
 
+/** @typedef {import("./marks.js").Mark} Mark */
 /** @typedef {import("./wire.js").Problem} Problem */
 
 const BLOCK_CHARS = 4_096;
@@ -11,7 +12,6 @@ const BLOCK_CHARS = 4_096;
 const MAX_BLOCK_CHARS = 16_384;
 /** Marks cost a walk through the text, so only so many are made; the list beside has all of them. */
 const MAX_MARKS = 200;
-const MAX_REMOVED_CHARS = 80;
 
 export class Pane {
   /** Stays behind the text: what is not settled yet. */
@@ -21,36 +21,75 @@ export class Pane {
   #follower;
   #block = /** @type {HTMLElement | null} */ (null);
   #text = new Text();
-  #marks = 0;
+  /** @type {Mark[]} */
+  #waiting = [];
+  /** @type {Map<Problem, HTMLElement>} */
+  #places = new Map();
 
-  /** @param {HTMLElement} element  the scrolling element */
-  constructor(element) {
+  /**
+   * @param {HTMLElement} element  gets the text
+   * @param {HTMLElement} scroller  the scrolling element around it
+   */
+  constructor(element, scroller) {
     this.#element = element;
-    this.#follower = new Follower(element);
+    this.#follower = new Follower(scroller);
+  }
+
+  /** Draw this as soon as its place has been written. @param {Mark} mark */
+  mark(mark) {
+    this.#waiting.push(mark);
+  }
+
+  /** Draw the marks whose place has been written meanwhile. */
+  drawMarks() {
+    if (this.#waiting.length > 0) this.#waiting = this.#waiting.filter((mark) => !this.#draw(mark));
   }
 
   /**
-   * Show where the text is not upstream's: what was left out, and what stands there instead.
-   *
-   * @param {Problem} patch
-   * @returns {boolean} whether that place has been written; if not, ask again later
+   * @param {Mark} mark
+   * @returns {boolean} whether it needs no other try
    */
-  mark({ at = 0, rule = "", removed = "", inserted = "" }) {
-    if (this.#marks >= MAX_MARKS) return true;
-    const place = this.#find(at, byteLength(inserted));
+  #draw({ problem, at, bytes = 0, before, around }) {
+    if (this.#places.size >= MAX_MARKS) return true;
+    const place = this.#find(at, bytes);
     if (place === null) return false;
-    this.#marks += 1;
     const after = place.node.splitText(place.index);
     if (place.node === this.#text) this.#text = after;
-    if (removed !== "") after.before(made("del", rule, removed.slice(0, MAX_REMOVED_CHARS)));
-    if (inserted !== "") {
-      const rest = after.splitText(inserted.length);
+    if (before !== undefined) after.before(before);
+    if (around !== undefined) {
+      const rest = after.splitText(indexOfByte(after.data, bytes));
       if (after === this.#text) this.#text = rest;
-      const mark = made("ins", rule, "");
-      after.replaceWith(mark);
-      mark.append(after);
+      after.replaceWith(around);
+      around.append(after);
     }
+    const shown = around ?? before;
+    if (shown !== undefined) this.#places.set(problem, shown);
     return true;
+  }
+
+  /** Lead to the mark of a problem, if there is one. @param {Problem} problem */
+  show(problem) {
+    const mark = this.#places.get(problem);
+    if (mark !== undefined) this.lead(mark);
+  }
+
+  /** Bring a part of the text into view. @param {HTMLElement} element */
+  lead(element) {
+    this.#follower.rest();
+    element.scrollIntoView({ block: "center" });
+    element.focus({ preventScroll: true });
+  }
+
+  /**
+   * Put a line of its own between what was written and what comes.
+   *
+   * @param {HTMLElement} line
+   * @param {Problem[]} problems  that it is the mark of
+   */
+  interrupt(line, problems) {
+    this.#element.append(line);
+    this.#block = null;
+    for (const problem of problems) this.#places.set(problem, line);
   }
 
   /**
@@ -107,20 +146,6 @@ export class Pane {
   showTail() {
     if (this.#block === null) this.#openBlock();
   }
-}
-
-/**
- * @param {"ins" | "del"} tag
- * @param {string} rule
- * @param {string} text
- */
-function made(tag, rule, text) {
-  const element = document.createElement(tag);
-  element.className = "patch";
-  element.dataset.rule = rule;
-  element.title = `${tag === "ins" ? "put in" : "left out"} by the rule ${rule}`;
-  element.textContent = text;
-  return element;
 }
 
 /**

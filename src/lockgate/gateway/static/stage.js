@@ -8,8 +8,9 @@ import { Lock } from "./lock.js";
 import { Order } from "./order.js";
 import { Timeline } from "./timeline.js";
 import { Violations } from "./violations.js";
-import { duration, explain } from "./words.js";
+import { announce, duration, explain } from "./words.js";
 
+/** @typedef {import("./wire.js").Attempt} Attempt */
 /** @typedef {import("./wire.js").Envelope} Envelope */
 /** @typedef {import("./wire.js").Problem} Problem */
 /** @typedef {import("./wire.js").StreamEnd} StreamEnd */
@@ -38,6 +39,10 @@ export class Stage {
   #timeline = new Timeline(byId("timeline"));
   #lock = new Lock(byId("lock"));
   #violations = new Violations(byId("violations"), (problem) => this.#showPlace(problem));
+  /** Which text each problem is about. @type {Map<Problem, Channel>} */
+  #accused = new Map();
+  /** Attempts after the first, and why there were. @type {{attempt: Attempt, problems: Problem[]}[]} */
+  #attempts = [];
   #isRefused = false;
   #hasSchema = true;
   #isWaitingForBeat = false;
@@ -73,13 +78,13 @@ export class Stage {
 
   /** @param {UpstreamText[]} texts */
   takeUpstream(texts) {
-    for (const { channel, text } of texts) this.#channel(channel).held.receive(text);
+    for (const { channel, attempt, text } of texts) this.#channel(channel).receive(attempt, text);
     this.#drawSoon();
   }
 
   /** Upstream's text is not to be had: the gateway keeps it only when it is asked to, and only for the demo. */
   missUpstream() {
-    const hasSome = [...this.#channels.values()].some(({ held }) => held.bytes > 0);
+    const hasSome = [...this.#channels.values()].some(({ receivedBytes }) => receivedBytes > 0);
     byId("upstream-note").hidden = hasSome;
     this.#drawSoon();
   }
@@ -91,7 +96,7 @@ export class Stage {
 
   /** All of upstream's text has come. */
   settleUpstream() {
-    for (const channel of this.#channels.values()) channel.held.finish();
+    for (const channel of this.#channels.values()) channel.settleUpstream();
   }
 
   connected() {
@@ -161,23 +166,41 @@ export class Stage {
       this.#hasSchema = schema !== "";
       this.#sayFlowing();
     }
-    for (const problem of envelope.errors ?? []) this.#takeProblem(channel, problem);
+    const [attempt] = kind === "note" ? envelope.data : [];
+    for (const problem of envelope.errors ?? []) this.#takeProblem(channel, problem, attempt);
+    if (attempt !== undefined) this.#takeAttempt(attempt, envelope.errors ?? []);
+    if (kind === "restart") this.#channel(channel).restart();
     if (kind === "final") this.#takeEnd(envelope.data[0]);
   }
 
   /**
    * @param {string} name
    * @param {Problem} problem
+   * @param {Attempt} [attempt]  that follows from it
    */
-  #takeProblem(name, problem) {
-    if (!this.#violations.add(problem)) return;
+  #takeProblem(name, problem, attempt) {
+    if (!this.#violations.add(problem, attempt)) return;
     const channel = name === "" ? null : this.#channel(name); // "" speaks for the whole stream
+    if (channel !== null) this.#accused.set(problem, channel);
     channel?.accuse(problem);
     if (problem.action !== "halt" || problem.upstream_at === undefined) return;
     this.#isRefused = true;
     this.#lock.position = "shut";
     this.#timeline.refused();
     channel?.tree.mark(channel.document.root, problem.path ?? "", `refused: ${problem.code}`);
+  }
+
+  /**
+   * The stream goes on with another attempt.
+   *
+   * @param {Attempt} attempt
+   * @param {Problem[]} problems  why
+   */
+  #takeAttempt(attempt, problems) {
+    this.#attempts.push({ attempt, problems });
+    for (const channel of this.#channels.values()) channel.goOn(attempt, problems);
+    this.#timeline.attempted(attempt.number);
+    this.#say("open", announce(attempt));
   }
 
   /** @param {StreamEnd} end */
@@ -213,6 +236,7 @@ export class Stage {
     let channel = this.#channels.get(name);
     if (channel === undefined) {
       channel = new Channel(name, this.#columns);
+      for (const { attempt, problems } of this.#attempts) channel.goOn(attempt, problems);
       this.#channels.set(name, channel);
       this.#offer(channel);
     }
@@ -244,10 +268,11 @@ export class Stage {
 
   /** @param {Problem} problem */
   #showPlace(problem) {
-    const channel = [...this.#channels.values()].find(({ held }) => held.offence === problem.upstream_at);
+    const accused = this.#accused.get(problem);
+    const channel = accused ?? [...this.#channels.values()].find(({ isShown }) => isShown);
     if (channel === undefined) return;
     this.#show(channel.name);
-    channel.held.showOffender();
+    channel.show(problem);
   }
 
   // -- drawing
@@ -272,9 +297,9 @@ export class Stage {
     let [received, released, beyond] = [0, 0, 0];
     for (const channel of this.#channels.values()) {
       channel.draw();
-      received += channel.held.bytes;
+      received += channel.receivedBytes;
       released += channel.releasedBytes;
-      beyond += channel.held.beyondBytes;
+      beyond += channel.beyondBytes;
     }
     const isKept = byId("upstream-note").hidden;
     const isWhole = this.end?.state === "complete";

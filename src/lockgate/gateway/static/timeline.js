@@ -1,5 +1,5 @@
-// The run as a strip: records over time, the outages of this reader with the offset that each was resumed from, and
-// where it was refused or ended. The strip holds a fixed number of bins; when the time runs over, each two become one.
+// The run as a strip: records over time, the outages of this reader with the offset that each was resumed from, further
+// attempts by their number, and where it was refused or ended. The strip holds a fixed number of bins; when the time runs over, each two become one.
 
 const BINS = 96;
 const FIRST_BIN_MS = 40;
@@ -59,6 +59,11 @@ export class Timeline {
 
   refused() {
     this.#mark("refusal", this.#now());
+  }
+
+  /** A further attempt. @param {number} number */
+  attempted(number) {
+    this.#mark("attempt", this.#now()).append(String(number));
   }
 
   /** Stop the clock. */
@@ -124,5 +129,6 @@ export class Timeline {
     element.className = className;
     this.#marks.append(element);
     this.#spans.push({ from_ms: this.#now(), to_ms, element });
+    return element;
   }
 }

@@ -2,6 +2,7 @@
 
 import { grouped } from "./bytes.js";
 
+/** @typedef {import("./wire.js").Attempt} Attempt */
 /** @typedef {import("./wire.js").Problem} Problem */
 
 export class Violations {
@@ -10,6 +11,8 @@ export class Violations {
 
   #list;
   #show;
+  /** All of them, as they came. @type {Set<string>} */
+  #said = new Set();
 
   /**
    * @param {HTMLElement} list
@@ -23,49 +26,49 @@ export class Violations {
 
   /**
    * @param {Problem} problem
+   * @param {Attempt} [attempt]  that follows from it
    * @returns {boolean} whether it is news
    */
-  add(problem) {
-    if (this.problems.some((other) => isSame(other, problem))) return false;
+  add(problem, attempt) {
+    const said = JSON.stringify([problem, attempt]);
+    if (this.#said.has(said)) return false;
+    this.#said.add(said);
     this.problems.push(problem);
-    this.#list.append(this.#item(problem));
+    this.#list.append(this.#item(problem, attempt));
     return true;
   }
 
-  /** @param {Problem} problem */
-  #item(problem) {
+  /**
+   * @param {Problem} problem
+   * @param {Attempt} [attempt]
+   */
+  #item(problem, attempt) {
     const item = document.createElement("li");
     item.dataset.code = problem.code;
     item.dataset.path = problem.path ?? "";
     item.dataset.byte = String(problem.upstream_at ?? "");
     const head = text("p", "head", "");
     head.append(text("code", "code", problem.code));
-    if (problem.upstream_at !== undefined) head.append(this.#place(problem, problem.upstream_at));
+    if (problem.upstream_at !== undefined) head.append(this.#place(problem, `byte ${grouped(problem.upstream_at)}`));
+    else if (attempt !== undefined) head.append(this.#place(problem, `attempt ${attempt.number}`));
     item.append(head, text("p", "message", problem.message), facts(problem));
     return item;
   }
 
   /**
    * @param {Problem} problem
-   * @param {number} upstreamAt
+   * @param {string} words
    */
-  #place(problem, upstreamAt) {
+  #place(problem, words) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "link";
-    button.textContent = `byte ${grouped(upstreamAt)}`;
-    button.title = "Show it in what upstream sent";
+    button.textContent = words;
+    button.title = "Show it in the text";
     button.addEventListener("click", () => this.#show(problem));
     return button;
   }
 }
-
-/**
- * @param {Problem} one
- * @param {Problem} other
- */
-const isSame = (one, other) =>
-  one.code === other.code && one.path === other.path && one.upstream_at === other.upstream_at && one.message === other.message;
 
 /** @param {Problem} problem */
 function facts({ path, schema_path, action, rule, removed, inserted }) {

@@ -24,6 +24,17 @@
  * @property {number} released_bytes
  * @property {number} upstream_bytes
  * @property {string} sha256
+ * @property {number} [patches]
+ * @property {number} [skips]
+ */
+
+/**
+ * @typedef {object} Attempt  `data` of the note with which a further attempt begins
+ * @property {number} number  from 1
+ * @property {string} step  `retry`, a rung of the ladder, or `restart`
+ * @property {number} [at]  released bytes, of all channels, after which it goes on
+ * @property {string} [reason]  class of the failure before it
+ * @property {number} wait_s
  */
 
 /**
@@ -34,6 +45,7 @@
  * @property {string} [finish_reason]
  * @property {string} [model]
  * @property {Record<string, ChannelEnd>} [channels]
+ * @property {Attempt[]} [attempts]  where there were several
  */
 
 /** @typedef {"complete" | "incomplete" | "halted" | "failed" | "refused" | "cancelled"} Outcome */
@@ -41,11 +53,11 @@
 /**
  * @typedef {object} Envelope
  * @property {{schema: string, sequence: number, totalChunks: number, channel: string, kind: string, at?: number}} meta
- * @property {any[]} data  texts of a `delta`, the {@link StreamEnd} of a `final`
+ * @property {any[]} data  texts of a `delta`, the {@link Attempt} of a `note`, the {@link StreamEnd} of a `final`
  * @property {Problem[]} [errors]
  */
 
-/** @typedef {{t: number, channel: string, text: string}} UpstreamText  what upstream sent, before the gate */
+/** @typedef {{t: number, channel: string, attempt: number, text: string}} UpstreamText  what upstream sent, before the gate */
 
 /**
  * @typedef {object} Created

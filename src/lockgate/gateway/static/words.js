@@ -3,6 +3,7 @@
 import { grouped } from "./bytes.js";
 
 /** @typedef {import("./wire.js").Problem} Problem */
+/** @typedef {import("./wire.js").Attempt} Attempt */
 /** @typedef {import("./wire.js").StreamEnd} StreamEnd */
 
 /** What ended a stream, by code, where no violation says it better. */
@@ -20,6 +21,36 @@ const CAUSES = new Map([
   ["owner_gone", "the node that wrote this stream is gone"],
 ]);
 
+/** Why there was another attempt, by the class of the failure. */
+const REASONS = new Map([
+  ["unavailable", "no answer came"],
+  ["broken", "it broke off"],
+  ["stalled_bytes", "it fell silent"],
+  ["stalled_content", "it fell silent"],
+  ["truncated", "the token limit was reached"],
+  ["violation", "it broke the schema"],
+  ["unjoined", "it did not fit"],
+  ["unsuited", "the model cannot do it"],
+]);
+
+/**
+ * Why there was another attempt.
+ *
+ * @param {string} [reason]
+ */
+export const attemptWords = (reason = "") => REASONS.get(reason) ?? reason.replaceAll("_", " ");
+
+/**
+ * What comes next, in a sentence.
+ *
+ * @param {Attempt} attempt
+ */
+export function announce({ number, step, at = 0, reason, wait_s }) {
+  const wait = wait_s ? ` in ${duration(wait_s * 1000)}` : "";
+  const how = step === "restart" ? "writes the text anew" : at === 0 ? "asks again" : `goes on after byte ${grouped(at)} (${step})`;
+  return `Attempt ${number}${wait} ${how}: ${attemptWords(reason)}.`;
+}
+
 /**
  * Why a stream is in its final state.
  *
@@ -32,7 +63,7 @@ export function explain(end, problems) {
     case "complete":
       return end.authority === "passthrough"
         ? "Upstream ended cleanly. There was no schema, so nothing was checked."
-        : "Document closed, valid, upstream ended cleanly.";
+        : `Document closed, valid, upstream ended cleanly.${effort(end)}`;
     case "halted":
       return explainHalt(problems, cause);
     case "incomplete":
@@ -48,11 +79,35 @@ export function explain(end, problems) {
 }
 
 /**
+ * What it took, where it took more than one clean answer: ` With 2 patches, in 3 attempts.`
+ *
+ * @param {StreamEnd} end
+ */
+function effort({ channels = {}, attempts = [] }) {
+  const ends = Object.values(channels);
+  const patches = ends.reduce((sum, { patches = 0 }) => sum + patches, 0);
+  const skips = ends.reduce((sum, { skips = 0 }) => sum + skips, 0);
+  const parts = [];
+  if (patches > 0) parts.push(`with ${counted(patches, "patch", "patches")}`);
+  if (skips > 0) parts.push(`${counted(skips, "value", "values")} left out`);
+  if (attempts.length > 1) parts.push(`in ${attempts.length} attempts`);
+  const words = parts.join(", ");
+  return words === "" ? "" : ` ${words[0].toUpperCase()}${words.slice(1)}.`;
+}
+
+/**
+ * @param {number} count
+ * @param {string} one
+ * @param {string} many
+ */
+const counted = (count, one, many) => `${grouped(count)} ${count === 1 ? one : many}`;
+
+/**
  * @param {Problem[]} problems
  * @param {string} cause
  */
 function explainHalt(problems, cause) {
-  const problem = problems.find(({ upstream_at }) => upstream_at !== undefined);
+  const problem = problems.find(({ action, upstream_at }) => action === "halt" && upstream_at !== undefined);
   if (problem === undefined) return `Stopped: ${cause}. Nothing after it was released.`;
   const where = problem.path ? ` at ${problem.path}` : "";
   return `Byte ${grouped(/** @type {number} */ (problem.upstream_at))}${where} fits no valid document. Nothing from there on was released.`;
