@@ -10,7 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from lockgate.errors import BadRequest
 from tests.gateway.nodes import Node, Reader, Upstream, answer, create, running, schema_format
+from tests.gateway.pumping import plan
 
 ROW = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 ORDER = {
@@ -69,3 +71,21 @@ def test_recovery_through_the_gateway(tmp_path: Path) -> None:
             assert 'lockgate_skips_total{code="schema_violation"} 1.0' in metrics
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("schema", [None, ORDER])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"recovery": "patch", "lossy": ["shrink"]}, "lossy='shrink' is no lossy rule"),
+        ({"recovery": "skip", "lossy": ["cut"]}, "lossy is for recovery='patch' only"),
+        ({"accept_truncated": True}, "accept_truncated is for recovery='patch' only"),
+        ({"draft": 5}, "draft"),
+        ({"recovery": "mend"}, "lockgate.recovery: must be one of"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_with_or_without_a_schema(
+    schema: Any, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(BadRequest, match=words):
+        plan(schema, lockgate=options)

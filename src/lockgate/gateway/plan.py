@@ -172,7 +172,7 @@ def read_plan(
         tools=_tools(body.get("tools"), compiled),
         must_call=_forces_call(body.get("tool_choice")),
         keep_upstream=bool(options.get("keep_upstream", False)),
-        any_json=compile(True, limits=limits),
+        any_json=compiled(True, "lockgate.draft"),
         judging=_judging(options, is_partial=is_partial, recovery=recovery),
         is_pushed=is_pushed,
         retry=read_retry(options.get("retry"), retry),
@@ -207,6 +207,7 @@ def _try_gate(plan: Plan) -> None:
         raise BadRequest("lockgate.elements, lockgate.framing: need a schema (response_format or lockgate.schema)")
     try:
         plan.gate_of(plan.content, is_tool=False)
+        plan.gate_of(plan.any_json, is_tool=True)  # where there is no schema, a tool call may still come
     except Misuse as error:
         raise BadRequest(f"lockgate: {error}") from None
 

@@ -179,3 +179,10 @@ def test_options_that_do_not_fit() -> None:
     for options, word in refused:
         with pytest.raises(Misuse, match=word):
             schema.gate(**options)
+
+
+def test_a_name_is_not_of_the_member_before() -> None:
+    """Behind a comma the path is that of the object, until the next name is known."""
+    found = lockgate.repair('{"o": {"a": 1, b: 2}, c: 3}')
+    assert [(error.path, error.code) for error in found.errors] == [("/o", "invalid_json"), ("", "invalid_json")]
+    assert {patch.path for patch in found.patches} == {"/o", ""}

@@ -250,6 +250,7 @@ class Judge:
         frame = self._stack[-1]
         if isinstance(frame, _Object):
             self._check_another_member(frame)
+            frame.key = None  # what comes next is not of that member
         else:
             self._check_room(frame)
             place = frame.rules.element(frame.key + 1)
