@@ -16,7 +16,6 @@ from lockgate.gate.gate import Gate, HaltGate
 from lockgate.gate.limits import Limits
 from lockgate.gate.lines import LinesGate
 from lockgate.gate.recovery.gate import RecoveringGate
-from lockgate.gate.recovery.lines import RecoveringLines
 from lockgate.gate.recovery.rules import rules_for
 from lockgate.gate.recovery.skip import SkipGate
 from lockgate.gate.schema.dialect import draft_of, names_known_dialect
@@ -166,12 +165,9 @@ class Schema:
         if framing == "ndjson":
             if elements is not None:
                 raise Misuse("with framing='ndjson' the lines are the elements; leave elements out")
-            if recovery == "halt":
-                return LinesGate(*judged_by, release=release)
-            skips = recovery == "skip"
-            return RecoveringLines(
-                (lambda mode: HaltGate(*judged_by, release=mode)) if skips else patching,
-                skips=skips,
+            return LinesGate(
+                patching if recovery == "patch" else lambda mode: HaltGate(*judged_by, release=mode),
+                skips=recovery == "skip",
                 max_held_bytes=max_held_bytes,
                 release=release,
             )

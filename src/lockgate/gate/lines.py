@@ -1,35 +1,61 @@
-"""NDJSON: one JSON text a line, each judged by the schema and then let go."""
+"""NDJSON: one JSON text a line, each judged by the schema, patched by itself or left out whole, and then let go."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
 
 from lockgate.errors import Misuse
-from lockgate.gate.authority import Authority
-from lockgate.gate.events import Completed, Element, Event, Expected, Release, Released, State, Violated
+from lockgate.gate.events import (
+    Completed,
+    Element,
+    Event,
+    Expected,
+    Patched,
+    Release,
+    Released,
+    Skipped,
+    State,
+    Violated,
+)
 from lockgate.gate.gate import HaltGate, check_bytes, violated
-from lockgate.gate.limits import Limits
+from lockgate.gate.recovery.gate import RecoveringGate
 from lockgate.gate.scan import Fault
-from lockgate.gate.schema.places import Places
+
+LineGate = HaltGate | RecoveringGate
 
 
 class LinesGate:
     """A gate for many documents, each on a line of its own. Blank lines are skipped.
 
     A line is an element: its path is ``/`` and its number, from 0, blank lines not counted. The limits are those of a
-    line. With ``release`` other than ``prefix`` a line is held until it is whole.
+    line.
+
+    Args:
+        new_line: Makes the gate of one line, with the release that it is given.
+        skips: Leave a line out that is not valid. It is held until it is judged, up to ``max_held_bytes``; a longer one
+            is released as it comes, and then its violation halts.
+        release: Other than ``prefix``: hold a line until it is whole.
     """
 
-    def __init__(self, places: Places, authority: Authority | None, limits: Limits, *, release: Release) -> None:
-        self._places = places
-        self._authority = authority
-        self._limits = limits
+    def __init__(
+        self, new_line: Callable[[Release], LineGate], *, skips: bool, max_held_bytes: int, release: Release
+    ) -> None:
+        self._make = new_line
+        self._skips = skips
+        self._max_held = max_held_bytes
         self._release: Release = "prefix" if release == "prefix" else "document"
+        self._line: LineGate | None = None  # None while the line is blank
+        self._held: bytearray | None = None  # text of a line that may still be left out
+        self._kept: list[Event] = []  # released by the gate of such a line, and held here
+        self._code = ""  # why a line is left out
+        self._drops = False  # the rest of the line is left out
         self._lines = 0  # finished ones
-        self._before = 0  # bytes before the document in hand
-        self._line: HaltGate | None = None  # None while the line is blank
+        self._before = 0  # released bytes before the document in hand
+        self._upstream_before = 0  # bytes of upstream before it
+        self._upstream = 0  # bytes of upstream so far
         self._is_closed = False
         self._state: State = "open"
 
@@ -39,11 +65,13 @@ class LinesGate:
 
     @property
     def held_bytes(self) -> int:
-        return 0 if self._line is None else self._line.held_bytes
+        if self._line is None:
+            return 0
+        return self._line.held_bytes if self._held is None else len(self._held)
 
     @property
     def released_bytes(self) -> int:
-        return self._before + (0 if self._line is None else self._line.released_bytes)
+        return self._before + (0 if self._line is None or self._held is not None else self._line.released_bytes)
 
     @property
     def checkpoint(self) -> int:
@@ -57,8 +85,7 @@ class LinesGate:
         raise Misuse("snapshot needs the whole text; with framing='ndjson' finished lines are let go")
 
     def expected(self) -> Expected:
-        line = self._line or self._new_line()
-        return line.expected() if self._state == "open" else Expected("end")
+        return (self._line or self._make("prefix")).expected() if self._state == "open" else Expected("end")
 
     def feed(self, data: bytes) -> list[Event]:
         check_bytes(data)
@@ -66,22 +93,23 @@ class LinesGate:
             return []
         if self._is_closed:
             raise Misuse("feed after close: make a new gate from the schema")
-        at, released, events = self.released_bytes, bytearray(), list[Event]()
+        events: list[Event] = []
         *lines, rest = bytes(data).split(b"\n")
         for line in lines:
-            self._take(line, released, events)
-            self._end_line(released, events)
-        self._take(rest, released, events)
-        return [Released(bytes(released), at), *events] if released else events
+            self._take(line, events)
+            self._end_line(events)
+        self._take(rest, events)
+        return _joined(events)
 
     def close(self, *, clean: bool = True) -> list[Event]:
-        if self._is_closed or self._state != "open":
-            self._is_closed = True
-            return []
-        self._is_closed = True
-        at, released, events = self.released_bytes, bytearray(), list[Event]()
-        if self._line is not None:
-            self._pass_on(self._line.close(clean=clean), released, events)
+        is_first, self._is_closed = not self._is_closed and self._state == "open", True
+        events: list[Event] = []
+        if not is_first:
+            return events
+        if self._drops:
+            self._end_drop(events)
+        elif self._line is not None:
+            self._pass_on(self._line.close(clean=clean), events)
             if self._line.state == "complete":
                 self._finish(events)
         if self._state == "open" and clean and self._lines:
@@ -90,68 +118,145 @@ class LinesGate:
         elif self._state == "open":
             self._state = "incomplete"
             message = "there was no line at all" if clean else "upstream broke off: more lines may have been to come"
-            end = self.released_bytes
-            events.append(Violated("truncated", at=end, upstream_at=end, message=message, action="none"))
-        return [Released(bytes(released), at), *events] if released else events
+            at = self.released_bytes
+            events.append(Violated("truncated", at=at, upstream_at=self._upstream, message=message, action="none"))
+        return _joined(events)
 
     # -- one line ------------------------------------------------------------------------------------------------
 
-    def _new_line(self) -> HaltGate:
-        return HaltGate(self._places, self._authority, self._limits, release=self._release)
-
-    def _take(self, piece: bytes, released: bytearray, events: list[Event]) -> None:
-        if self._line is None:
-            document = piece.lstrip(b" \t\r")
-            blank = piece[: len(piece) - len(document)]
-            released += blank
-            self._before += len(blank)
-            piece = document
-        if piece and self._state == "open":
-            if self._line is None:
-                self._line = self._new_line()
-            self._pass_on(self._line.feed(piece), released, events)
-
-    def _end_line(self, released: bytearray, events: list[Event]) -> None:
+    def _take(self, piece: bytes, events: list[Event]) -> None:
         if self._state != "open":
+            return
+        if self._line is None and not self._drops:
+            document = piece.lstrip(b" \t\r")
+            self._blank(piece[: len(piece) - len(document)], events)
+            piece = document
+            if piece:
+                self._upstream_before = self._upstream
+                self._held = bytearray() if self._skips else None
+                self._line = self._make("document" if self._skips else self._release)
+        self._upstream += len(piece)
+        if piece and self._line is not None:
+            if self._held is not None:
+                self._held += piece
+            self._pass_on(self._line.feed(piece), events)
+            self._stop_holding(events)
+
+    def _blank(self, white: bytes, events: list[Event]) -> None:
+        if white:
+            events.append(Released(white, self._before))
+            self._before += len(white)
+            self._upstream += len(white)
+
+    def _stop_holding(self, events: list[Event]) -> None:
+        """A line that is too long to be held is released as it comes."""
+        if self._held is not None and self._line is not None and len(self._held) > self._max_held:
+            text, self._held, self._kept = bytes(self._held), None, []
+            self._line = self._make("prefix")
+            self._pass_on(self._line.feed(text), events)
+
+    def _end_line(self, events: list[Event]) -> None:
+        if self._state != "open":
+            return
+        if self._drops:
+            self._end_drop(events)
             return
         if self._line is not None:
             closed = self._line.close(clean=True)
             if self._line.state == "incomplete":
-                at = self.released_bytes
-                message = "the line ends inside its document; NDJSON has one document on each line"
-                fault = Fault("invalid_json", message)
-                events.append(violated(fault, f"/{self._lines}", at, at))
-                self._state = "halted"
+                self._break_off(closed, events)
+            else:
+                self._pass_on(closed, events)
+                if self._line is not None and self._line.state == "complete":
+                    self._finish(events)
+            if self._drops:
+                self._end_drop(events)
                 return
-            self._pass_on(closed, released, events)
-            if self._state != "open":
-                return
-            self._finish(events)
-        released += b"\n"
-        self._before += 1
+        if self._state == "open":
+            self._blank(b"\n", events)
+
+    def _break_off(self, closed: list[Event], events: list[Event]) -> None:
+        """The line ends inside its document."""
+        if self._held is None:
+            self._pass_on([event for event in closed if not _is_truncation(event)], events)
+        fault = Fault("invalid_json", "the line ends inside its document; NDJSON has one document on each line")
+        at = 0 if self._line is None or self._held is not None else self._line.released_bytes
+        self._refuse(violated(fault, "", at, self._upstream - self._upstream_before), events)
 
     def _finish(self, events: list[Event]) -> None:
         """The line's document is whole and judged."""
         assert self._line is not None
+        events += self._kept
+        self._kept = []
         events.append(Element(f"/{self._lines}", self._before, self._before + self._line.document_end))
         self._before += self._line.released_bytes
         self._lines += 1
-        self._line = None
+        self._line = self._held = None
 
-    def _pass_on(self, said: list[Event], released: bytearray, events: list[Event]) -> None:
+    def _refuse(self, event: Violated, events: list[Event]) -> None:
+        """The line is not valid: leave it out, or halt."""
+        if self._held is not None:
+            events.append(self._placed(msgspec.structs.replace(event, action="skip")))
+            self._code = event.code
+            self._drops, self._line, self._held, self._kept = True, None, None, []
+            return
+        events.append(self._placed(event))
+        self._state = "halted"
+
+    def _end_drop(self, events: list[Event]) -> None:
+        self._drops = False
+        events.append(Skipped(f"/{self._lines}", self._upstream_before, self._upstream, self._code))
+        self._upstream += 1  # its line feed goes too
+
+    def _pass_on(self, said: list[Event], events: list[Event]) -> None:
         """What the gate of a line said, as part of the whole text."""
         for event in said:
             match event:
-                case Released(data=data):
-                    released += data
-                case Violated():
+                case Released(data=data, at=at):
+                    # A line that may still be left out is held to its end, whatever its own gate says.
+                    (events if self._held is None else self._kept).append(Released(data, at + self._before))
+                case Violated(action="halt"):
+                    self._refuse(event, events)
+                case Violated(action="none"):
                     events.append(self._placed(event))
-                    self._state = "incomplete" if event.action == "none" else "halted"
+                    self._state = "incomplete"
+                case Patched() | Violated():
+                    events.append(self._placed(event))
 
-    def _placed(self, event: Violated) -> Violated:
+    def _placed(self, event: Any) -> Any:
         return msgspec.structs.replace(
             event,
             path=f"/{self._lines}{event.path}",
             at=event.at + self._before,
-            upstream_at=event.upstream_at + self._before,
+            upstream_at=event.upstream_at + self._upstream_before,
         )
+
+
+def _is_truncation(event: Event) -> bool:
+    return isinstance(event, Violated) and event.code == "truncated" and event.action == "none"
+
+
+def _joined(events: list[Event]) -> list[Event]:
+    """What is released as one, and then the elements in it; a change or a violation stands where it belongs."""
+    joined: list[Event] = []
+    texts: list[Released] = []
+    elements: list[Element] = []
+
+    def flush() -> None:
+        if texts:
+            joined.append(Released(b"".join(text.data for text in texts), texts[0].at))
+        joined.extend(elements)
+        texts.clear()
+        elements.clear()
+
+    for event in events:
+        match event:
+            case Released():
+                texts.append(event)
+            case Element():
+                elements.append(event)
+            case _:
+                flush()
+                joined.append(event)
+    flush()
+    return joined

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from lockgate import Completed, Element, Patched, Released, Schema, Skipped, Violated
 from lockgate.gate.gate import HaltGate
+from lockgate.gate.lines import LinesGate
 from lockgate.gate.recovery.gate import RecoveringGate
-from lockgate.gate.recovery.lines import RecoveringLines
 from lockgate.gateway.helper import Helper
 from lockgate.gateway.plan import Plan
 from lockgate.observe.metrics import Meters
@@ -131,7 +131,7 @@ class Channel:
             return True  # a call without arguments is a call with none
         if self._plan.judging.framing == "ndjson" and not self.is_tool and self._ends_line:
             return self._gate.held_bytes == 0
-        if isinstance(self._gate, RecoveringLines) and self._gate.held_bytes:
+        if isinstance(self._gate, LinesGate) and self._plan.judging.recovery != "halt" and self._gate.held_bytes:
             return is_clean  # it waits to see more before it decides: nothing more comes, or another attempt
         awaits = self._gate.expected().awaits
         return awaits == "end" or (awaits == "number" and self._is_bare_number)
