@@ -110,8 +110,10 @@ class LinesGate:
             self._end_drop(events)
         elif self._line is not None:
             self._pass_on(self._line.close(clean=clean), events)
-            if self._line.state == "complete":
+            if self._line is not None and self._line.state == "complete":
                 self._finish(events)
+            elif self._drops:
+                self._end_drop(events)
         if self._state == "open" and clean and self._lines:
             self._state = "complete"
             events.append(Completed(self.released_bytes))
@@ -135,6 +137,14 @@ class LinesGate:
                 self._upstream_before = self._upstream
                 self._held = bytearray() if self._skips else None
                 self._line = self._make("document" if self._skips else self._release)
+        if self._held is not None and len(self._held) + len(piece) > self._max_held:
+            # Wherever the text is cut: whether it can be left out is known when so much of it has been judged.
+            first = self._max_held + 1 - len(self._held)
+            self._feed_line(piece[:first], events)
+            piece = piece[first:]
+        self._feed_line(piece, events)
+
+    def _feed_line(self, piece: bytes, events: list[Event]) -> None:
         self._upstream += len(piece)
         if piece and self._line is not None:
             if self._held is not None:
@@ -196,7 +206,7 @@ class LinesGate:
     def _refuse(self, event: Violated, events: list[Event]) -> None:
         """The line is not valid: leave it out, or halt."""
         if self._held is not None:
-            events.append(self._placed(msgspec.structs.replace(event, action="skip")))
+            events.append(self._placed(msgspec.structs.replace(event, action="skip", at=0)))  # nothing of it is out
             self._code = event.code
             self._drops, self._line, self._held, self._kept = True, None, None, []
             return

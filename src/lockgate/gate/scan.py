@@ -572,17 +572,17 @@ class Scanner:
     # -- numbers: RFC 8259 section 6 ---------------------------------------------------------------------------
 
     def _eat(self, data: bytes, i: int, end: int) -> None:
-        allowed = self._limits.max_number_digits - len(self._number)
-        if end - i > allowed:
-            self.blame = i + allowed
-            raise Fault("number_limit", f"a number longer than {self._limits.max_number_digits} digits")
-        self._number += data[i:end]
+        fits = min(end, i + self._limits.max_number_digits - len(self._number))
+        self._number += data[i:fits]
         run = self._run
         if run is not None:
-            bad = run.take(data[i:end].decode())
+            bad = run.take(data[i:fits].decode())
             if bad >= 0:
                 self.blame = i + bad
                 raise run.fault()
+        if fits < end:  # what fits is judged first: a violation in it goes before the limit, wherever the text is cut
+            self.blame = fits
+            raise Fault("number_limit", f"a number longer than {self._limits.max_number_digits} digits")
 
     def _digits(self, data: bytes, i: int) -> int:
         end = _DIGIT_RUN.match(data, i).end()  # type: ignore[union-attr]

@@ -16,6 +16,7 @@ from lockgate import Completed, Misuse, Released, SchemaError
 from lockgate.gate.events import Recovery
 from lockgate.gate.recovery.gate import RecoveringGate
 from tests.gate.recovery import faults, texts
+from tests.gate.recovery.made import made
 
 
 def _run(folder: Path, count: int, seed: int) -> Counter[str]:
@@ -41,6 +42,28 @@ def test_any_text_any_cuts_every_mode(shared_data: Path) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_ten_thousand_texts(shared_data: Path, seed: int) -> None:
     print(_run(shared_data / "suites" / "jsonschemabench", 2000, seed))
+
+
+def _run_made(count: int, seed: int) -> Counter[str]:
+    states: Counter[str] = Counter()
+    rng = random.Random(seed)
+    for schema, trial in made(count, seed):
+        try:
+            states[texts.check_with(schema, trial, rng).state] += 1
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {trial}") from error
+    return states
+
+
+def test_any_keywords_any_limits_any_bytes() -> None:
+    states = _run_made(100, seed=13)
+    assert min(states["complete"], states["halted"], states["incomplete"]) > 3
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("seed", range(100, 105))
+def test_ten_thousand_made_schemas(seed: int) -> None:
+    print(_run_made(2000, seed))
 
 
 @pytest.mark.parametrize("recovery", ["patch", "skip"])

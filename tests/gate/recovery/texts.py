@@ -11,9 +11,10 @@ import jsonschema_rs
 
 import lockgate
 from lockgate import Event, Misuse, Patched, Released, Schema
+from lockgate.gate.recovery.gate import RecoveringGate
 from tests.gate.recovery.faults import Wild
 
-_BITS = [
+BITS = [
     '"', "'", "{", "}", "[", "]", ",", ":", "\\", "\\u12", "\\ud800", "None", "True", "nul", "```", "//x\n", "/*", "*/",
     "#", "\n", "\t", "\x01", "“", "”", "é", "😀", "1", "-", ".5", "e", "a", '"a":1', "text ", "...", "+", "(", ")",
     '{"a":1}', "[1,2]", " ",
@@ -41,7 +42,7 @@ def trials(pool: list[Wild], count: int, seed: int) -> Iterator[Trial]:
         if rng.random() < 0.3:
             schema = {"type": "array", "items": one.schema}
             base = f"[{', '.join([base] * rng.randint(1, 4))}]"
-        text = _broken(base, rng) if rng.random() < 0.8 else "".join(rng.choices(_BITS, k=rng.randint(0, 40)))
+        text = _broken(base, rng) if rng.random() < 0.8 else "".join(rng.choices(BITS, k=rng.randint(0, 40)))
         yield Trial(schema, text.encode("utf-8", "replace"), _options(rng))
 
 
@@ -49,8 +50,13 @@ def _broken(text: str, rng: random.Random) -> str:
     for _ in range(rng.randint(1, 4)):
         start = rng.randrange(len(text) + 1)
         end = min(len(text), start + rng.choice([0, 0, 1, 1, 3, 10]))
-        text = text[:start] + "".join(rng.choices(_BITS, k=rng.choice([0, 1, 1, 2, 5]))) + text[end:]
+        text = text[:start] + "".join(rng.choices(BITS, k=rng.choice([0, 1, 1, 2, 5]))) + text[end:]
     return text
+
+
+def options_of(schema: Schema, rng: random.Random) -> dict[str, Any]:
+    """Options that this schema can be judged with."""
+    return _options_for(schema, _options(rng))
 
 
 def _options(rng: random.Random) -> dict[str, Any]:
@@ -103,8 +109,12 @@ def run(schema: Schema, pieces: Iterable[bytes], options: dict[str, Any]) -> Run
 def check(trial: Trial, rng: random.Random) -> Run:
     """What holds for any text and any cuts."""
     schema = lockgate.compile(trial.schema)
+    return check_with(schema, trial._replace(options=_options_for(schema, trial.options)), rng)
+
+
+def check_with(schema: Schema, trial: Trial, rng: random.Random) -> Run:
+    """The same with a schema that was compiled with limits."""
     text = trial.text
-    trial = trial._replace(options=_options_for(schema, trial.options))
     whole = run(schema, [text], trial.options)
     cuts = sorted(rng.randrange(len(text) + 1) for _ in range(5))
     pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
@@ -112,15 +122,27 @@ def check(trial: Trial, rng: random.Random) -> Run:
     assert run(schema, (text[at : at + 1] for at in range(len(text))), trial.options) == whole, (
         "the cuts changed something"
     )
+    if "framing" in trial.options:
+        return whole
     if trial.options["recovery"] == "patch":
         check_changes(text, whole)
-    gate = schema.gate()
+    gate = schema.gate(elements=trial.options["elements"])
     gate.feed(whole.released)
     assert gate.state == "open", "what was released can no longer become valid"
     if whole.state == "complete":
         validator = jsonschema_rs.validator_for(trial.schema, offline=True, validate_formats=True)
         assert validator.is_valid(json.loads(whole.released))
+    _check_decided(schema, trial, whole)
     return whole
+
+
+def _check_decided(schema: Schema, trial: Trial, whole: Run) -> None:
+    """To decide before the text is closed changes nothing."""
+    gate = schema.gate(**trial.options)
+    assert isinstance(gate, RecoveringGate)
+    events = [*gate.feed(trial.text), *gate.decide(), *gate.close()]
+    released = b"".join(event.data for event in events if isinstance(event, Released))
+    assert (gate.state, released) == (whole.state, whole.released)
 
 
 def check_changes(text: bytes, found: Run) -> None:

@@ -135,6 +135,7 @@ class RecoveringGate(_Base):
         self._is_quick = self._may_be_quick = release == "prefix" and elements is None
         self._quick_until = min(limits.max_document_bytes, limits.authority_max_bytes)
         self._was_truncated = False
+        self._is_ending = False  # nothing more is fed
         self._finished: list[Element] = []
         self._asks = True
         self._asks_late = False
@@ -268,9 +269,11 @@ class RecoveringGate(_Base):
         What is open stays open; only ``close`` closes it. Until then nothing may be fed.
         """
         self._is_quick = False
-        self._defer_over_bytes = None
+        self._is_ending = True
         events: list[Event] = []
         if self._state == "open" and not self._is_closed:
+            if self._tail:
+                self._cut_character()
             self._run(events, is_end=True, closes=False)
         return events
 
@@ -278,18 +281,30 @@ class RecoveringGate(_Base):
         self._is_quick = False
         if not self._closes():
             return []
-        self._defer_over_bytes = None
+        self._is_ending = True
         events: list[Event] = []
         if clean:
+            if self._tail:
+                self._cut_character()
             self._run(events, is_end=True)
             if self._state == "open" and self._scanner.is_done:
                 self._finish(events)
         if self._state != "open":
             return events
-        if clean and self._scanner.is_done and (self._accepts_truncated or not self._was_truncated):
+        is_whole = self._scanner.is_done and not self._tail
+        if clean and is_whole and (self._accepts_truncated or not self._was_truncated):
             self._state = "complete"
             return [*events, Completed(self._released)]
         return [*events, *self._ends_early(clean)]
+
+    def _cut_character(self) -> None:
+        """The text ends inside a character: what there is of it goes, and the text is not complete."""
+        held = len(self._pending) + len(self._raw) + (0 if self._reader is None else self._reader.held)
+        at = self._scanner.base + held
+        upstream_at, message = self._ledger.upstream_of(at), "the text ended inside a character"
+        self._ledger.claim = Violated("truncated", at=at, upstream_at=upstream_at, message=message, action="patch")
+        self._ledger.change("truncated", at, self._tail, b"")
+        self._tail, self._was_truncated = b"", True
 
     # -- the text --------------------------------------------------------------------------------------------------
 
@@ -610,11 +625,19 @@ class RecoveringGate(_Base):
         upto = self._forget()
         if self._trouble is not None:
             upto = scanner.base
+        if self._release_mode == "element" and upto == scanner.mark_at and scanner.mark_element_at >= 0:
+            upto = scanner.mark_element_at  # its last quote may not be the one that was meant
         self._release_up_to(upto, events)
         self._ledger.forget_before(min(scanner.base, scanner.mark_at))
 
+    @property
+    def _is_document_whole(self) -> bool:
+        """Whether the document has ended for good: a string at the root may go on behind its quote."""
+        may_go_on = self._asks_late and not self._is_ending
+        return self._scanner.is_done and self.deferred is None and not may_go_on
+
     def _release_up_to(self, upto: int, events: list[Event]) -> None:
-        if self._release_mode == "document" and (not self._scanner.is_done or self.deferred is not None):
+        if self._release_mode == "document" and not self._is_document_whole:
             return
         if self.deferred is not None:
             upto = min(upto, self.document_end - 1)
@@ -671,6 +694,8 @@ class RecoveringGate(_Base):
             if is_whole
             else "upstream broke off inside the document"
         )
+        if clean and self._tail:
+            message = "the text ended inside a character"
         held = len(self._pending) + len(self._raw) + (0 if self._reader is None else self._reader.held)
         end = self._ledger.upstream_of(self._scanner.base + held) + len(self._tail)
         return [Violated("truncated", at=self._released, upstream_at=end, message=message, action="none")]
@@ -739,7 +764,7 @@ class RecoveringGate(_Base):
         self._asks_late = not self._scanner.is_between
         if self._asks_late:
             return
-        over = self._defer_over_bytes
+        over = self._defer_over_bytes if not self._is_ending else None
         if over is not None and length > over and self._asks and self._asks_authority is not None and self._keeps_whole:
             self.deferred = bytes(self._text[:length])
             self._scanner.stop_depth = 0

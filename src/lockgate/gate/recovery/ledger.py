@@ -89,17 +89,17 @@ class Ledger:
         grown = start + len(inserted) - stop
         kept = [note for note in tail if note not in within]
         # What is noted inside is told where the change begins; what is noted behind it moves along.
-        self._notes += [
-            note if note.at <= start else _moved(note, start - note.at)
-            for note in kept if note.at <= start or note.at < stop
-        ]  # fmt: skip
+        count = next((i for i, note in enumerate(kept) if note.at >= stop and note.at + note.length > start), len(kept))
+        while count and kept[count - 1].at >= stop and isinstance(kept[count - 1].event, Violated):
+            count -= 1  # it belongs to the change behind
+        self._notes += (note if note.at <= start else _moved(note, start - note.at) for note in kept[:count])
         if self.claim is not None:
             self._notes.append(Note(start, 0, self.claim))
             self.claim = None
         if upstream != inserted:
             event = Patched(rule, self.path, start, upstream_at, upstream, inserted)
             self._notes.append(Note(start, len(inserted), event))
-        self._notes += [_moved(note, grown) for note in kept if note.at > start and note.at >= stop]
+        self._notes += (_moved(note, grown) for note in kept[count:])
         self._shift(start, stop, upstream_at + len(upstream), grown=grown)
 
     def _tail_from(self, at: int) -> list[Note]:
@@ -136,7 +136,7 @@ class Ledger:
         behind: list[tuple[int, int]] = []
         while self._shifts and self._shifts[-1][0] > start:
             text, upstream = self._shifts.pop()
-            if text >= stop and upstream > upstream_end:
+            if text > stop or (text == stop and upstream > upstream_end):
                 behind.append((text + grown, upstream))
         self._shifts.append((stop + grown, upstream_end))
         self._shifts += reversed(behind)

@@ -178,6 +178,9 @@ class SkipGate(RecoveringGate):
         self._is_quick = False  # what is held may be a string, which the short way knows nothing of
         return super().feed(data)
 
+    def _cut_character(self) -> None:
+        """Nothing is changed by skip: it stays there, and the text is not complete."""
+
     def _make_scanner(self) -> SkipScanner:  # type: ignore[override]
         return SkipScanner(self._judge, self._limits)
 
