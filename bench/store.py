@@ -29,7 +29,7 @@ from typing import Any
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
-from lockgate.store.sqlite import SqliteLog
+from lockgate.store.sqlite.log import SqliteLog
 
 LOGS = ("memory", "sqlite-NORMAL", "sqlite-FULL")
 STREAMS = (1, 40, 200)

@@ -21,8 +21,8 @@ from lockgate.gate.recovery.gate import WINDOWS
 from lockgate.gate.recovery.rules import LOSSY
 from lockgate.gate.recovery.rules import RULES as PATCHES
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.failures import RULES as FAILURES
 from lockgate.protocol.lifecycle import Ended, Finish, outcome
+from lockgate.retry.failures import RULES as FAILURES
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 
@@ -126,7 +126,7 @@ def outcomes_page() -> str:
 
 
 def retries_page() -> str:
-    """What follows from a failure: the table of protocol/failures.py."""
+    """What follows from a failure: the table of retry/failures.py."""
     lines = [
         "# Failures and what follows from them",
         "",

@@ -21,16 +21,23 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": {"protocol", "observe"},
     "upstream": {"protocol", "observe"},
     "delivery": {"protocol", "store", "observe"},
-    "gateway": {"gate", "protocol", "registry", "observe", "upstream", "store", "delivery", "config", "__init__"},
+    "retry": {"protocol"},
+    "streams": {"gate", "protocol", "retry", "registry", "observe", "upstream", "store", "__init__"},
+    "pages": {"streams", "store", "delivery"},
+    "gateway": {
+        *("gate", "protocol", "retry", "registry", "observe", "upstream", "store", "delivery", "streams", "pages"),
+        *("config", "__init__"),
+    },
     "config": set(),
     "errors": set(),
-    "cli": {"gate", "gateway", "sim", "config", "client", "llama", "terminal", "__init__"},
+    "cli": {"gateway", "sim", "config", "client", "llama", "terminal", "demo", "__init__"},
+    "demo": {"gateway", "config", "llama"},
     "llama": set(),
     "terminal": {"__init__"},
     "__init__": {"gate"},
     "__main__": {"cli"},
 }
-SANS_IO = {"gate", "protocol"}
+SANS_IO = {"gate", "protocol", "retry"}
 BANNED_IN_SANS_IO = {"asyncio", "socket", "ssl", "time", "random", "threading", "sqlite3", "aiohttp"}
 
 

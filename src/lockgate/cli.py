@@ -6,28 +6,15 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
-from lockgate import (
-    Completed,
-    Limits,
-    LockgateError,
-    Misuse,
-    Patched,
-    Released,
-    SchemaError,
-    Violated,
-    __version__,
-    compile,
-)
+from lockgate import Limits, LockgateError, Misuse, SchemaError, __version__, compile
 
 app = typer.Typer(
     name="lockgate",
@@ -78,9 +65,9 @@ def check(
         raise fail(f"--schema {schema}: {error.strerror}") from None
     except SchemaError as error:
         raise fail(f"--schema {schema}: {error}") from None
-    from lockgate.terminal import LiveReport
+    from lockgate.terminal import JSONReport, LiveReport
 
-    raise _judge(file, compiled.gate(), lambda: _JSONReport() if as_json else LiveReport(sys.stdout))
+    raise _judge(file, compiled.gate(), lambda: JSONReport() if as_json else LiveReport(sys.stdout))
 
 
 def _judge(file: str, gate: Any, reported: Callable[[], Any]) -> typer.Exit:
@@ -126,29 +113,6 @@ def _pieces(name: str, read: Callable[[], bytes]) -> Iterator[bytes]:
         raise fail(f"{name}: {error.strerror}") from None
 
 
-class _JSONReport:
-    """Every event as one JSON object a line, at once."""
-
-    def take(self, events: list[Any], gate: Any) -> None:
-        for event in events:
-            match event:
-                case Released(data=data, at=at):
-                    said: dict[str, Any] = {"event": "released", "at": at, "text": data.decode()}
-                case Violated():
-                    fields = {name: getattr(event, name) for name in event.__struct_fields__}
-                    said = {"event": "violated", **fields}
-                case Patched():
-                    fields = {name: getattr(event, name) for name in event.__struct_fields__}
-                    texts = {name: fields[name].decode("utf-8", "replace") for name in ("removed", "inserted")}
-                    said = {"event": "patched", **fields, **texts}
-                case Completed(at=at):
-                    said = {"event": "completed", "at": at}
-            print(json.dumps(said, ensure_ascii=False), flush=True)
-
-    def close(self, gate: Any) -> None:
-        pass
-
-
 # -- repair ----------------------------------------------------------------------------------------------------------
 
 
@@ -181,9 +145,9 @@ def repair(
         raise fail(f"--schema {schema}: {error}") from None
     except Misuse as error:
         raise fail(str(error)) from None
-    from lockgate.terminal import RepairReport
+    from lockgate.terminal import JSONReport, RepairReport
 
-    raise _judge(file, gate, lambda: _JSONReport() if as_json else RepairReport(max_patches, is_quiet=quiet))
+    raise _judge(file, gate, lambda: JSONReport() if as_json else RepairReport(max_patches, is_quiet=quiet))
 
 
 # -- serve -----------------------------------------------------------------------------------------------------------
@@ -303,11 +267,6 @@ def sim(
         raise fail(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
 
 
-#: What a demo knows of its upstream. A small model breaks its schema again and again, which is what it is there for.
-_SIM: Final = {"name": "simulator", "capabilities": [{"pattern": "sim/*", "prefill": "plain", "tail": "between"}]}
-_LLAMA: Final = {"name": "llama.cpp", "breaker": {"chunk_failures": 1_000_000}}
-
-
 @app.command()
 def llama(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -339,39 +298,13 @@ def demo(
     weights: Annotated[Path | None, typer.Option(help="With --llm: another GGUF file than SmolLM2 135M.")] = None,
 ) -> None:
     """Gateway, simulator and playground in one go: no key, no network."""
-    from lockgate.config import SettingsError, load
-    from lockgate.gateway.serve import check_address
-    from lockgate.gateway.serve import serve as run
-    from lockgate.llama import MODEL
+    from lockgate.demo import DemoFailed, run
 
     if weights is not None and not llm:
         raise fail("--weights goes with --llm")
-    upstream = _llama(weights) if llm else _child("sim")
-    with tempfile.TemporaryDirectory(prefix="lockgate-demo-") as folder, upstream as url:
-        flags: dict[str, Any] = {
-            "server": {"host": host, "port": port, "drain_s": 2},
-            "upstream": {"base_url": url, **(_LLAMA if llm else _SIM)},
-            "store": {"path": str(Path(folder) / "demo.db")},
-            "playground": {"keep_upstream": True} | ({"model": weights.stem if weights else MODEL} if llm else {}),
-        }
-        try:
-            settings = load(None, flags)
-            check_address(settings)
-            print(f"playground  http://{host}:{port}/", flush=True)
-            print(f"{'llama.cpp  ' if llm else 'simulator  '} {url}\nCtrl-C ends both.", flush=True)
-            run(settings)
-        except SettingsError as error:
-            raise fail(str(error)) from None
-
-
-def _llama(weights: Path | None) -> contextlib.AbstractContextManager[str]:
-    """llama.cpp as a process of its own; what is missing is said before anything starts."""
-    from lockgate.llama import ModelMissing, check, find_weights
-
     try:
-        check()
-        return _child("llama", "--weights", str(weights or find_weights()))
-    except ModelMissing as error:
+        run(host, port, with_model=llm, weights=weights)
+    except DemoFailed as error:
         raise fail(str(error)) from None
 
 
@@ -380,30 +313,3 @@ def _end_with_stdin() -> None:
     while os.read(sys.stdin.fileno(), 1024):
         pass
     os._exit(0)
-
-
-@contextlib.contextmanager
-def _child(command: str, *arguments: str) -> Iterator[str]:
-    """An upstream as a process of its own, which is ended with the block; its base URL."""
-    child = subprocess.Popen(  # noqa: S603  (ourselves)
-        [sys.executable, "-m", "lockgate", command, "--port", "0", "--with-parent", *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # Ctrl-C is for the gateway, which ends its upstream when it is done
-    )
-    try:
-        assert child.stdout is not None
-        line = child.stdout.readline().strip()
-        if not line.startswith("http"):
-            raise fail(f"the upstream did not start; run `lockgate {command}` to see why")
-        yield f"{line.rstrip('/')}/v1"
-    finally:
-        assert child.stdin is not None
-        child.stdin.close()
-        child.send_signal(signal.SIGTERM)
-        try:
-            child.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait(timeout=5)

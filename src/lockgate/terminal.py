@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any, TextIO
 
@@ -53,6 +54,29 @@ class LiveReport:
 
     def close(self, gate: Gate) -> None:
         self._out.flush()
+
+
+class JSONReport:
+    """Every event as one JSON object a line, at once."""
+
+    def take(self, events: list[Any], gate: Any) -> None:
+        for event in events:
+            match event:
+                case Released(data=data, at=at):
+                    said: dict[str, Any] = {"event": "released", "at": at, "text": data.decode()}
+                case Violated():
+                    fields = {name: getattr(event, name) for name in event.__struct_fields__}
+                    said = {"event": "violated", **fields}
+                case Patched():
+                    fields = {name: getattr(event, name) for name in event.__struct_fields__}
+                    texts = {name: fields[name].decode("utf-8", "replace") for name in ("removed", "inserted")}
+                    said = {"event": "patched", **fields, **texts}
+                case Completed(at=at):
+                    said = {"event": "completed", "at": at}
+            print(json.dumps(said, ensure_ascii=False), flush=True)
+
+    def close(self, gate: Any) -> None:
+        pass
 
 
 class RepairReport:

@@ -1,4 +1,4 @@
-"""The whole fault matrix, tests/gateway/fault_matrix.toml: 3,000 runs and more over documents of more than 50 kB."""
+"""The whole fault matrix, tests/streams/fault_matrix.toml: 3,000 runs and more over documents of more than 50 kB."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.gateway.matrix import MATRIX, Result, cells, run_all, table
+from tests.streams.matrix import MATRIX, Result, cells, run_all, table
 
 RESULTS: list[Result] = []
 

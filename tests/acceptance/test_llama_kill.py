@@ -18,19 +18,19 @@ import pytest
 
 from lockgate import compile
 from lockgate.errors import Cancelled
-from lockgate.gateway.helper import Helper
-from lockgate.gateway.ladder.options import Retry
-from lockgate.gateway.pump import Pump
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.backoff import Policy
-from lockgate.protocol.breaker import Breakers
 from lockgate.protocol.envelope import decode_record
 from lockgate.protocol.offsets import START
+from lockgate.retry.backoff import Policy
+from lockgate.retry.breaker import Breakers
+from lockgate.retry.options import Retry
 from lockgate.store.memory import MemoryLog
+from lockgate.streams.helper import Helper
+from lockgate.streams.pump import Pump
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from tests.conftest import missing
 from tests.gateway.nodes import free_port
-from tests.gateway.pumping import Story, plan
+from tests.streams.pumping import Story, plan
 
 SLOTS = 5
 ROUNDS = 4

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockgate import compile
-from lockgate.gateway.channels import Channel
-from lockgate.gateway.plan import Judging, Plan
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Record, StreamEnd, encode_record
 from lockgate.protocol.lifecycle import Outcome
 from lockgate.store.memory import MemoryLog
+from lockgate.streams.channels import Channel
+from lockgate.streams.plan import Judging, Plan
 
 ROWS = {"type": "object", "properties": {"rows": {"type": "array", "items": {"type": "object"}}}}
 

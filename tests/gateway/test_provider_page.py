@@ -14,10 +14,10 @@ import pytest
 from aiohttp import web
 
 from lockgate.config import SettingsError, load
-from lockgate.gateway.ladder.options import Retry
-from lockgate.gateway.providers import provider_of, recording
+from lockgate.gateway.wiring import provider_of, recording
+from lockgate.retry.options import Retry
 from lockgate.upstream.replay import ReplayProvider
-from tests.gateway.pumping import QUICK, Story, plan, told
+from tests.streams.pumping import QUICK, Story, plan, told
 
 PAGE = Path(__file__).parents[2] / "docs/reference/provider.md"
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}, "n": {"type": "integer"}}, "required": ["name"]}

@@ -12,7 +12,7 @@ import pytest
 
 from lockgate.errors import BadRequest
 from tests.gateway.nodes import Node, Reader, Upstream, answer, create, running, schema_format
-from tests.gateway.pumping import plan
+from tests.streams.pumping import plan
 
 ROW = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 ORDER = {

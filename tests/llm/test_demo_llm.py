@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 from playwright.async_api import Page, expect
 
-from lockgate.gateway.prompts import BIRDS, PERSON
+from lockgate.pages.prompts import BIRDS, PERSON
 from tests.browser.chromium import page_of
 from tests.browser.test_playground import demo
 from tests.llm.llama import need_model

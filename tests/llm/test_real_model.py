@@ -14,7 +14,7 @@ import jsonschema_rs
 import pytest
 
 import lockgate
-from lockgate.gateway.prompts import PROMPTS, Prompt
+from lockgate.pages.prompts import PROMPTS, Prompt
 from tests.gateway.nodes import Node, Reader, apart, create, running
 from tests.llm.llama import llama
 

@@ -26,7 +26,7 @@ import pytest
 import lockgate
 from lockgate import Patched, Released, Violated
 from lockgate.gate.events import Recovery
-from lockgate.gateway.prompts import PROMPTS, Prompt
+from lockgate.pages.prompts import PROMPTS, Prompt
 from lockgate.protocol.lifecycle import Ended, fold_finish, may_be_clean, outcome
 from tests.gateway.nodes import Node, Reader, create, running
 from tests.llm.llama import Llama, llama

@@ -16,13 +16,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from lockgate.gateway.ladder.options import Retry
-from lockgate.protocol.backoff import Policy
-from lockgate.protocol.breaker import Breakers, Thresholds
+from lockgate.retry.backoff import Policy
+from lockgate.retry.breaker import Breakers, Thresholds
+from lockgate.retry.options import Retry
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from tests.conftest import missing
 from tests.gateway.nodes import free_port
-from tests.gateway.pumping import Story, plan, told
+from tests.streams.pumping import Story, plan, told
 
 pytestmark = pytest.mark.peers
 

@@ -11,7 +11,7 @@ from typing import Any
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import Entry, StreamLog
 from lockgate.store.memory import MemoryLog
-from lockgate.store.sqlite import SqliteLog
+from lockgate.store.sqlite.log import SqliteLog
 
 KINDS = ("memory", "sqlite")
 PATIENCE_S = 20.0

@@ -14,7 +14,7 @@ import pytest
 from lockgate.errors import FencedOut
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import Producer
-from lockgate.store.sqlite import SqliteLog
+from lockgate.store.sqlite.log import SqliteLog
 from tests.store.logs import PATIENCE_S, opened, rest, run
 
 STREAMS = 8
@@ -23,7 +23,7 @@ STREAMS = 8
 WRITER = """
 import asyncio, os, random, sys
 from pathlib import Path
-from lockgate.store.sqlite import SqliteLog
+from lockgate.store.sqlite.log import SqliteLog
 
 async def write(log, stream):
     rng = random.Random(f"{sys.argv[2]} {stream}")
@@ -99,7 +99,7 @@ PRODUCER = """
 import asyncio, os, random, sys
 from pathlib import Path
 from lockgate.store.base import Producer
-from lockgate.store.sqlite import SqliteLog
+from lockgate.store.sqlite.log import SqliteLog
 
 async def produce(log, stream, first):
     rng = random.Random(f"{sys.argv[2]} {stream}")

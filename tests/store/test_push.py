@@ -288,7 +288,7 @@ def test_producers_are_bounded(log: StreamLog, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_push_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its size with everything that it brings; the stream goes on."""
-    monkeypatch.setattr("lockgate.store.sqlite.MAX_QUEUED_BYTES", 5000)
+    monkeypatch.setattr("lockgate.store.sqlite.log.MAX_QUEUED_BYTES", 5000)
 
     async def test() -> None:
         async with opened(make("sqlite", tmp_path)) as log:

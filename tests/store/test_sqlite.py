@@ -27,9 +27,11 @@ from lockgate.errors import (
     TailMoved,
 )
 from lockgate.protocol.offsets import START, Offset
-from lockgate.store import sqlite, sqlite_file, sqlite_schema
 from lockgate.store.base import Lifetime, Producer, Pushed
-from lockgate.store.sqlite import SqliteLog
+from lockgate.store.sqlite import file as sqlite_file
+from lockgate.store.sqlite import log as sqlite
+from lockgate.store.sqlite import tables as sqlite_schema
+from lockgate.store.sqlite.log import SqliteLog
 from tests.store.logs import PATIENCE_S, Clock, follow, rest, run, turns
 
 
@@ -598,7 +600,7 @@ from pathlib import Path
 from lockgate.errors import StoreError
 from lockgate.protocol.offsets import START
 from lockgate.store.base import Lifetime, Producer, Pushed
-from lockgate.store.sqlite import SqliteLog
+from lockgate.store.sqlite.log import SqliteLog
 
 async def main():
     log = SqliteLog(Path(sys.argv[1]))
@@ -950,7 +952,7 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from lockgate.store.base import Lifetime, Producer, Pushed
-from lockgate.store.sqlite import SqliteLog
+from lockgate.store.sqlite.log import SqliteLog
 
 async def main():
     log = SqliteLog(Path(sys.argv[1]))

@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from lockgate.protocol.failures import RULES, Failure, FailureClass, failure_class
 from lockgate.protocol.lifecycle import Finish
+from lockgate.retry.failures import RULES, Failure, FailureClass, failure_class
 from lockgate.upstream.base import Ended, Failed
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 

@@ -1,4 +1,5 @@
-"""The only room that wires rooms together: provider to gate to log, log to faces, all of it to a server.
+"""HTTP, and nothing else: routes, access, contract, wiring. In: requests and settings. Out: answers.
 
-Uses: all below it.
+Uses: ``streams``, ``retry``, ``protocol``, ``registry``, ``observe``, ``upstream``, ``store``, ``delivery``, ``pages``,
+``config``, ``gate`` and the library (``lockgate``).
 """

@@ -39,17 +39,17 @@ from lockgate.errors import (
 from lockgate.gateway.access import App, HostCheck, with_cors, with_safety
 from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import Control
-from lockgate.gateway.plan import Plan
-from lockgate.gateway.playground import UpstreamCopies, playground_routes
-from lockgate.gateway.providers import breakers_of, provider_of
-from lockgate.gateway.push import Pushes
 from lockgate.gateway.reading import Reading
-from lockgate.gateway.streams import Streams
+from lockgate.gateway.wiring import breakers_of, provider_of
 from lockgate.gateway.writing import Writing, conflict_headers
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
+from lockgate.pages.playground import UpstreamCopies, playground_routes
 from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
-from lockgate.store.sqlite import SqliteLog
+from lockgate.store.sqlite.log import SqliteLog
+from lockgate.streams.plan import Plan
+from lockgate.streams.push import Pushes
+from lockgate.streams.streams import Streams
 from lockgate.upstream.base import Provider
 
 _log: Final = logging.getLogger("lockgate.app")

@@ -16,12 +16,12 @@ from starlette.responses import JSONResponse, Response
 from lockgate import Limits
 from lockgate.config import Settings
 from lockgate.errors import BadRequest, Forbidden
-from lockgate.gateway.meta import StreamMeta, encode_meta
-from lockgate.gateway.plan import Plan, read_plan
-from lockgate.gateway.providers import retry_of
-from lockgate.gateway.streams import Opened, Streams
+from lockgate.gateway.wiring import retry_of
 from lockgate.gateway.writing import pushed_meta, read_body
 from lockgate.store.base import Lifetime, StreamLog
+from lockgate.streams.meta import StreamMeta, encode_meta
+from lockgate.streams.plan import Plan, read_plan
+from lockgate.streams.streams import Opened, Streams
 
 
 class Control:

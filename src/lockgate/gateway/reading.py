@@ -23,10 +23,10 @@ from lockgate.delivery.views import DeltaView, ElementsView, RawView, SnapshotVi
 from lockgate.errors import BadRequest, Busy
 from lockgate.gate.growth import Growth
 from lockgate.gateway.access import Receive, Scope, Send
-from lockgate.gateway.meta import StreamMeta, decode_meta
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import Head, Page, StreamLog
+from lockgate.streams.meta import StreamMeta, decode_meta
 
 _CONTENT: Final = "content"
 _MAY_KEEP: Final = "private, max-age=60, stale-while-revalidate=300"

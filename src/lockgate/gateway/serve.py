@@ -19,8 +19,8 @@ from granian.constants import Interfaces, Loops
 from lockgate.config import Settings, SettingsError, upstream_key
 from lockgate.errors import StoreError
 from lockgate.gateway.app import make_app
-from lockgate.gateway.providers import recording
-from lockgate.store.sqlite import SqliteLog
+from lockgate.gateway.wiring import recording
+from lockgate.store.sqlite.log import SqliteLog
 
 #: Beyond the drain: what is left of a worker after that is ended by force.
 _KILL_AFTER_DRAIN_S: Final = 15

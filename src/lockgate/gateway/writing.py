@@ -19,13 +19,13 @@ from starlette.responses import JSONResponse, Response
 
 from lockgate.config import Delivery
 from lockgate.errors import BadRequest, Conflict, Forbidden, NotOffered, StreamExists, TooLarge
-from lockgate.gateway.meta import StreamMeta, decode_meta, encode_meta
-from lockgate.gateway.plan import Plan
-from lockgate.gateway.push import Judged, Push, Pushes, messages_of, texts_of
 from lockgate.gateway.reading import lifetime_headers
-from lockgate.gateway.streams import Streams
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import Head, Lifetime, Producer, StreamLog
+from lockgate.streams.meta import StreamMeta, decode_meta, encode_meta
+from lockgate.streams.plan import Plan
+from lockgate.streams.push import Judged, Push, Pushes, messages_of, texts_of
+from lockgate.streams.streams import Streams
 
 _ID: Final = re.compile(r"[A-Za-z0-9_.~%:@-]{1,256}")
 _TTL: Final = re.compile(r"0|[1-9][0-9]{0,9}")

@@ -1,0 +1,92 @@
+"""Gateway, upstream and playground in one go: an upstream as a process of its own, and the gateway in front of it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from lockgate.config import SettingsError, load
+from lockgate.errors import LockgateError
+from lockgate.gateway.serve import check_address, serve
+from lockgate.llama import MODEL, ModelMissing, check, find_weights
+
+#: What a demo knows of its upstream. A small model breaks its schema again and again, which is what it is there for.
+_SIM: Final = {"name": "simulator", "capabilities": [{"pattern": "sim/*", "prefill": "plain", "tail": "between"}]}
+_LLAMA: Final = {"name": "llama.cpp", "breaker": {"chunk_failures": 1_000_000}}
+
+
+class DemoFailed(LockgateError):
+    """The demo cannot start. The message says why."""
+
+    code = "demo_failed"
+
+
+def run(host: str, port: int, *, with_model: bool = False, weights: Path | None = None) -> None:
+    """Run until Ctrl-C.
+
+    Args:
+        with_model: A small real model as the upstream, instead of the simulator.
+        weights: Another GGUF file for it than SmolLM2 135M.
+
+    Raises:
+        DemoFailed: the address cannot be used, or the upstream does not start.
+    """
+    upstream = _llama(weights) if with_model else _child("sim")
+    with tempfile.TemporaryDirectory(prefix="lockgate-demo-") as folder, upstream as url:
+        model = {"model": weights.stem if weights else MODEL} if with_model else {}
+        flags: dict[str, Any] = {
+            "server": {"host": host, "port": port, "drain_s": 2},
+            "upstream": {"base_url": url, **(_LLAMA if with_model else _SIM)},
+            "store": {"path": str(Path(folder) / "demo.db")},
+            "playground": {"keep_upstream": True, **model},
+        }
+        try:
+            settings = load(None, flags)
+            check_address(settings)
+            print(f"playground  http://{host}:{port}/", flush=True)
+            print(f"{'llama.cpp  ' if with_model else 'simulator  '} {url}\nCtrl-C ends both.", flush=True)
+            serve(settings)
+        except SettingsError as error:
+            raise DemoFailed(str(error)) from None
+
+
+def _llama(weights: Path | None) -> contextlib.AbstractContextManager[str]:
+    """llama.cpp as a process of its own; what is missing is said before anything starts."""
+    try:
+        check()
+        return _child("llama", "--weights", str(weights or find_weights()))
+    except ModelMissing as error:
+        raise DemoFailed(str(error)) from None
+
+
+@contextlib.contextmanager
+def _child(command: str, *arguments: str) -> Iterator[str]:
+    """An upstream as a process of its own, which is ended with the block; its base URL."""
+    child = subprocess.Popen(  # noqa: S603  (ourselves)
+        [sys.executable, "-m", "lockgate", command, "--port", "0", "--with-parent", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for the gateway, which ends its upstream when it is done
+    )
+    try:
+        assert child.stdout is not None
+        line = child.stdout.readline().strip()
+        if not line.startswith("http"):
+            raise DemoFailed(f"the upstream did not start; run `lockgate {command}` to see why")
+        yield f"{line.rstrip('/')}/v1"
+    finally:
+        assert child.stdin is not None
+        child.stdin.close()
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait(timeout=5)

@@ -1,0 +1,77 @@
+"""The threads that read the file: a small pool, since the event loop should not wait for the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from lockgate.errors import LockgateError, StoreError
+from lockgate.store.sqlite import tables
+
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
+
+# Two, so that a catch-up read does not wait for a checkpoint.
+_THREADS: Final = 2
+
+
+class Readers:
+    """The pool. Every question gets a connection that no other thread has meanwhile.
+
+    Args:
+        busy_s: How long to wait while another process has the file locked.
+        patience_s: How long to wait for the disk.
+    """
+
+    def __init__(self, path: Path, *, busy_s: float, patience_s: float) -> None:
+        self._path = path
+        self._busy_s = busy_s
+        self._patience_s = patience_s
+        self._idle: list[sqlite3.Connection] = []
+
+    def start(self) -> None:
+        self._pool = ThreadPoolExecutor(_THREADS, f"lockgate-read {self._path.name}")
+
+    def stop(self) -> None:
+        """Wait for what was asked, and close the connections; blocks."""
+        self._pool.shutdown()
+        while self._idle:
+            self._idle.pop().close()
+
+    async def ask(
+        self, read: Callable[Concatenate[sqlite3.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """Answer of a function that reads.
+
+        Raises:
+            StoreError: the file cannot be read, or not in time.
+        """
+        work = self.begin(lambda database: read(database, *args, **kwargs))
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return await work
+        except TimeoutError:
+            raise StoreError(f"{self._path}: no answer for {self._patience_s} s; does the disk hang?") from None
+
+    def begin(self, read: Callable[[sqlite3.Connection], _T]) -> asyncio.Future[_T]:
+        """Have it answered by a thread, without waiting."""
+        return asyncio.get_running_loop().run_in_executor(self._pool, self._answer, read)
+
+    def _answer(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
+        try:
+            database = self._idle.pop()
+        except IndexError:
+            database = tables.connect(self._path)
+        try:
+            return tables.patiently(lambda: read(database), self._busy_s)
+        except LockgateError:
+            raise
+        except Exception as error:
+            # Broad, because what is read from a damaged file can break anywhere.
+            raise tables.explain(self._path, error) from error
+        finally:
+            self._idle.append(database)

@@ -1,0 +1,352 @@
+"""What is written to the file behind ``SqliteLog``, and read from it; ``tables`` has its tables.
+
+Everything here is plain, blocking SQL on a connection that somebody else owns.
+
+The epoch of a record stands in its row, so the rows are the history of epochs: an offset is a position of the log
+as long as the record it names was not written by a later epoch than the one it names.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Final, NamedTuple
+
+from lockgate.errors import StoreError, StreamExists
+from lockgate.protocol.offsets import Offset
+from lockgate.store.base import Entry, Head, Lifetime, Page
+from lockgate.store.rules import FOREVER, RENEW_SHARE, State, gone, is_over, is_position, renewed, unknown
+from lockgate.store.tail import cut
+
+# Appends looked at to find the offset of a repeat; more than any caller has on the way.
+_REPEATS: Final = 64
+
+
+# -- writing; the caller has begun a transaction -----------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    """One append as it is stored."""
+
+    stream: int
+    records: int
+    epoch: int
+    seq: int
+    sizes: bytes | None
+    body: bytes
+
+
+#: Number of the append that a stream is created with; the owner's begin with 0.
+FIRST_SEQ: Final = -1
+
+
+def pack_sizes(payloads: Sequence[bytes]) -> bytes | None:
+    return None if len(payloads) == 1 else struct.pack(f"<{len(payloads)}I", *map(len, payloads))
+
+
+def load(database: sqlite3.Connection, stream_id: str) -> tuple[int, State]:
+    """Key and state of a stream, whether its lifetime has run out or not.
+
+    Raises:
+        StreamUnknown: there is none.
+    """
+    row = database.execute(
+        "SELECT key, owner, epoch, next_seq, tail_epoch, records, closed_s, ttl_s, expires_s"
+        " FROM streams JOIN heads USING (key) LEFT JOIN lifetimes USING (key) WHERE id = ?",
+        (stream_id,),
+    ).fetchone()
+    if row is None:
+        raise unknown(stream_id)
+    key, owner, epoch, next_seq, tail_epoch, records, closed_s, ttl_s, expires_s = row
+    tail, lifetime = Offset(tail_epoch, records), _lifetime(ttl_s, expires_s)
+    return key, State(owner, epoch, next_seq, tail, closed_s is not None, lifetime)
+
+
+def living(database: sqlite3.Connection, stream_id: str, now_s: float) -> tuple[int, State]:
+    """Key and state of a stream.
+
+    Raises:
+        StreamUnknown: there is none, or its lifetime has run out.
+    """
+    key, state = load(database, stream_id)
+    if is_over(state.lifetime, now_s):
+        raise unknown(stream_id)
+    return key, state
+
+
+def _lifetime(ttl_s: float | None, expires_s: float | None) -> Lifetime:
+    return FOREVER if expires_s is None else Lifetime(ttl_s, expires_s)
+
+
+def insert_appends(database: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    database.executemany(
+        "INSERT INTO appends (stream, records, epoch, seq, sizes, body) VALUES (?, ?, ?, ?, ?, ?)", rows
+    )
+
+
+def update_heads(database: sqlite3.Connection, states: dict[int, State]) -> None:
+    database.executemany(
+        "UPDATE heads SET next_seq = ?, tail_epoch = ?, records = ? WHERE key = ?",
+        [(state.next_seq, *state.tail, key) for key, state in states.items()],
+    )
+
+
+def close_heads(database: sqlite3.Connection, closed: Sequence[tuple[float, int]]) -> None:
+    """Time and key of each. Apart from the rest, since naming closed_s makes SQLite rewrite two indexes."""
+    database.executemany("UPDATE heads SET closed_s = ? WHERE key = ?", closed)
+
+
+def renew_lifetimes(database: sqlite3.Connection, lifetimes: dict[int, Lifetime]) -> None:
+    database.executemany(
+        "UPDATE lifetimes SET expires_s = ? WHERE key = ?", [(one.expires_s, key) for key, one in lifetimes.items()]
+    )
+
+
+def offset_of(database: sqlite3.Connection, key: int, epoch: int, seq: int) -> Offset | None:
+    """Offset that an append got; None if it was long ago or had no payloads."""
+    row = database.execute(
+        "SELECT records FROM (SELECT * FROM appends WHERE stream = ? ORDER BY records DESC LIMIT ?)"
+        " WHERE epoch = ? AND seq = ?",
+        (key, _REPEATS, epoch, seq),
+    ).fetchone()
+    return None if row is None else Offset(epoch, row[0])
+
+
+def create(
+    database: sqlite3.Connection,
+    stream_id: str,
+    meta: bytes,
+    state: State,
+    payloads: Sequence[bytes],
+    now_s: float,
+) -> int:
+    """As ``StreamLog.create``, of a stream that begins in that state, with those payloads written."""
+    new = "INSERT INTO streams (id, meta, owner, created_s) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    made = database.execute(new, (stream_id, meta, state.owner, now_s))
+    if not made.rowcount:
+        key, there = load(database, stream_id)
+        if not is_over(there.lifetime, now_s):
+            raise StreamExists(f"stream {stream_id} exists already")
+        _delete(database, key)
+        made = database.execute(new, (stream_id, meta, state.owner, now_s))
+    key, closed_s = made.lastrowid or 0, now_s if state.is_closed else None
+    database.execute(
+        "INSERT INTO heads VALUES (?, ?, ?, ?, ?, ?)", (key, state.epoch, state.next_seq, *state.tail, closed_s)
+    )
+    if state.lifetime.expires_s is not None:
+        database.execute("INSERT INTO lifetimes VALUES (?, ?, ?)", (key, *state.lifetime))
+    if payloads:
+        row = Row(key, state.tail.records, state.epoch, FIRST_SEQ, pack_sizes(payloads), b"".join(payloads))
+        insert_appends(database, [row])
+    return state.epoch
+
+
+def take_over(database: sqlite3.Connection, stream_id: str, owner: str, now_s: float) -> int:
+    """As ``StreamLog.take_over``."""
+    key, state = living(database, stream_id, now_s)
+    epoch = state.fence(stream_id)
+    database.execute("UPDATE heads SET epoch = ?, next_seq = 0 WHERE key = ?", (epoch, key))
+    database.execute("UPDATE streams SET owner = ? WHERE key = ?", (owner, key))
+    return epoch
+
+
+def touch(database: sqlite3.Connection, stream_id: str, now_s: float) -> Lifetime:
+    """As ``StreamLog.touch``; answers the lifetime as things stand then."""
+    key, state = living(database, stream_id, now_s)
+    lifetime = renewed(state.lifetime, now_s, unless=RENEW_SHARE)
+    if lifetime is not state.lifetime:
+        renew_lifetimes(database, {key: lifetime})
+    return lifetime
+
+
+def delete(database: sqlite3.Connection, stream_id: str, now_s: float) -> None:
+    """As ``StreamLog.delete``."""
+    key, _ = living(database, stream_id, now_s)
+    _delete(database, key)
+
+
+def expire(database: sqlite3.Connection, stream_id: str, until_s: float, now_s: float) -> None:
+    """Delete a stream if it was closed then, or its lifetime has run out; another process may have been quicker.
+
+    Raises:
+        StreamUnknown: it was deleted, or is another one of the same id, or was used in time.
+    """
+    key, state = load(database, stream_id)
+    was_closed = database.execute("SELECT 1 FROM heads WHERE key = ? AND closed_s <= ?", (key, until_s)).fetchone()
+    if was_closed is None and not is_over(state.lifetime, now_s):
+        raise unknown(stream_id)
+    _delete(database, key)
+
+
+def _delete(database: sqlite3.Connection, key: int) -> None:
+    database.execute("DELETE FROM appends WHERE stream = ?", (key,))
+    database.execute("DELETE FROM producers WHERE stream = ?", (key,))
+    database.execute("DELETE FROM pushes WHERE key = ?", (key,))
+    database.execute("DELETE FROM lifetimes WHERE key = ?", (key,))
+    database.execute("DELETE FROM heads WHERE key = ?", (key,))
+    database.execute("DELETE FROM streams WHERE key = ?", (key,))
+
+
+def beat(database: sqlite3.Connection, owner: str, expires_s: float, now_s: float) -> None:
+    """As ``StreamLog.beat``; an owner whose word has run out is the same as one that never gave it."""
+    database.execute("DELETE FROM owners WHERE expires_s <= ?", (now_s,))
+    database.execute("INSERT OR REPLACE INTO owners VALUES (?, ?)", (owner, expires_s))
+
+
+# -- reading; each in a snapshot of its own ----------------------------------------------------------------------
+
+
+@contextmanager
+def snapshot(database: sqlite3.Connection) -> Iterator[None]:
+    """Several questions about one moment."""
+    database.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if database.in_transaction:  # some errors end it by themselves
+            database.execute("ROLLBACK")
+
+
+def page(database: sqlite3.Connection, stream_id: str, after: Offset, max_bytes: int, now_s: float) -> Page:
+    """As ``StreamLog.read``."""
+    with snapshot(database):
+        key, state = living(database, stream_id, now_s)
+        if after.records > state.tail.records or after.epoch > state.epoch:
+            raise gone(stream_id, after, state.tail)
+        if after.records == state.tail.records:
+            _check_position(stream_id, after, state.tail, state)
+            return Page([], state.tail, state.is_closed)
+        # The row of the record that ``after`` names comes along: its epoch says whether there was such a position.
+        query = "SELECT records, epoch, sizes, body FROM appends WHERE stream = ? AND records >= ? ORDER BY records"
+        # Closed in any case: a statement that is not at its end holds the snapshot, and the next read would get it.
+        with closing(database.execute(query, (key, after.records))) as rows:
+            return Page(cut(_newer(rows, stream_id, after, state), max_bytes), state.tail, state.is_closed)
+
+
+def _newer(rows: sqlite3.Cursor, stream_id: str, after: Offset, state: State) -> Iterator[Entry]:
+    """Entries after a position, from rows that begin with the one that holds the record before it."""
+    needed = max(after.records, 1)  # the record that the next row must hold
+    for records, epoch, sizes, body in rows:
+        lengths = (len(body),) if sizes is None else struct.unpack(f"<{len(sizes) // 4}I", sizes)
+        first = records - len(lengths) + 1
+        if first > needed:
+            break
+        if needed == after.records:
+            _check_position(stream_id, after, Offset(epoch, needed), state)
+        start = 0
+        for number, length in enumerate(lengths, first):
+            if number > after.records:
+                yield Entry(Offset(epoch, number), body[start : start + length])
+            start += length
+        needed = records + 1
+    if needed <= state.tail.records:
+        raise StoreError(f"stream {stream_id}: record {needed} of {state.tail.records} is missing; the file is damaged")
+
+
+def _check_position(stream_id: str, after: Offset, written: Offset, state: State) -> None:
+    if not is_position(after, written, state.epoch):
+        raise gone(stream_id, after, state.tail)
+
+
+_HEAD: Final = (
+    "SELECT id, meta, tail_epoch, records, epoch, owner, closed_s, created_s, ttl_s, expires_s, key"
+    " FROM streams JOIN heads USING (key) LEFT JOIN lifetimes USING (key)"
+    " WHERE (expires_s IS NULL OR expires_s > ?) AND"
+)
+
+_HeadRow = tuple[str, bytes, int, int, int, str, float | None, float, float | None, float | None, int]
+
+
+def _head(row: _HeadRow) -> tuple[str, Head]:
+    stream_id, meta, tail_epoch, records, epoch, owner, closed_s, created_s, ttl_s, expires_s, _ = row
+    tail, lifetime = Offset(tail_epoch, records), _lifetime(ttl_s, expires_s)
+    return stream_id, Head(meta, tail, epoch, owner, closed_s is not None, created_s, lifetime)
+
+
+def head(database: sqlite3.Connection, stream_id: str, now_s: float) -> Head:
+    """As ``StreamLog.head``."""
+    row = database.execute(f"{_HEAD} id = ?", (now_s, stream_id)).fetchone()
+    if row is None:
+        raise unknown(stream_id)
+    return _head(row)[1]
+
+
+def heads(database: sqlite3.Connection, before: int, limit: int, now_s: float) -> tuple[list[tuple[str, Head]], int]:
+    """Up to ``limit`` streams with a key under ``before``, newest first, and the key to go on before."""
+    rows = database.execute(f"{_HEAD} key < ? ORDER BY key DESC LIMIT ?", (now_s, before, limit)).fetchall()
+    return [_head(row) for row in rows], rows[-1][-1] if rows else 0
+
+
+def orphans(database: sqlite3.Connection, now_s: float, limit: int) -> list[str]:
+    """As ``StreamLog.orphans``."""
+    rows = database.execute(
+        "SELECT id FROM heads JOIN streams USING (key) LEFT JOIN owners USING (owner) LEFT JOIN lifetimes USING (key)"
+        " WHERE closed_s IS NULL AND owner <> '' AND coalesce(owners.expires_s, ?1) <= ?1"
+        " AND (lifetimes.expires_s IS NULL OR lifetimes.expires_s > ?1) ORDER BY heads.key LIMIT ?2",
+        (now_s, limit),
+    )
+    return [stream_id for (stream_id,) in rows]
+
+
+def expired(database: sqlite3.Connection, until_s: float, now_s: float, limit: int) -> list[str]:
+    """Streams that were closed by ``until_s`` or whose lifetime has run out; those that should have gone first, first.
+
+    ``limit`` of each kind by its index, then the first of both.
+    """
+    rows = database.execute(
+        """WITH due AS (
+               SELECT * FROM (
+                   SELECT key, closed_s + ?2 - ?1 AS due_s FROM heads WHERE closed_s <= ?1 ORDER BY closed_s LIMIT ?3)
+               UNION ALL
+               SELECT * FROM (
+                   SELECT key, expires_s FROM lifetimes WHERE expires_s <= ?2 ORDER BY expires_s LIMIT ?3))
+           SELECT id FROM due JOIN streams USING (key) GROUP BY key ORDER BY min(due_s) LIMIT ?3""",
+        (until_s, now_s, limit),
+    )
+    return [stream_id for (stream_id,) in rows]
+
+
+class Seen(NamedTuple):
+    """How far somebody knows a stream: the one created then, 0 if nothing is known."""
+
+    stream_id: str
+    created_s: float
+    records: int
+    is_closed: bool
+
+
+def is_same(created_s: float, other_s: float) -> bool:
+    """Whether two streams of one id are one: JSON may cost a time its last bit."""
+    return abs(created_s - other_s) < 1e-6
+
+
+def news(database: sqlite3.Connection, known: Sequence[Seen]) -> list[Seen]:
+    """Those of the known streams that went on, were closed, or are gone (then 0, with -1 records) or others by now."""
+    rows = database.execute(
+        """WITH known AS (
+               SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS created_s,
+                      json_extract(value, '$[2]') AS seen, json_extract(value, '$[3]') AS is_closed
+               FROM json_each(?))
+           SELECT known.id, coalesce(streams.created_s, 0), coalesce(records, -1),
+                  heads.key IS NULL OR closed_s IS NOT NULL
+           FROM known LEFT JOIN streams USING (id) LEFT JOIN heads USING (key)
+           WHERE heads.key IS NULL OR records > known.seen OR (closed_s IS NOT NULL) > known.is_closed
+              OR abs(streams.created_s - known.created_s) >= 1e-6""",
+        (json.dumps(known),),
+    )
+    return [Seen(stream_id, created_s, records, bool(is_closed)) for stream_id, created_s, records, is_closed in rows]
+
+
+def data_version(database: sqlite3.Connection) -> int:
+    """A number that changes when any other connection commits, in this process or another, and never by our own."""
+    version: int = database.execute("PRAGMA data_version").fetchone()[0]
+    return version
+
+
+def checkpoint(database: sqlite3.Connection) -> int:
+    """Copy the WAL into the file as far as that goes without waiting for anybody; answers its length in pages."""
+    _, pages, _ = database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return int(pages)

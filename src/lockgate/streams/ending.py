@@ -1,0 +1,179 @@
+"""How a stream ends: its channels closed, its outcome found, its final record written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from lockgate.errors import ContinuationRefused, DeadlinePassed, LockgateError, OwnerGone, UpstreamTruncated
+from lockgate.protocol.envelope import Problem, Record, Stopped, StreamEnd
+from lockgate.protocol.lifecycle import Ended, Finish, Outcome, fold_finish, may_be_clean, outcome, stream_outcome
+from lockgate.streams.attempt import Run, summed
+from lockgate.streams.channels import Channel
+from lockgate.streams.plan import Plan
+from lockgate.upstream.billing import billing_of
+
+#: Why a stream was stopped that is not the caller's wish: it failed.
+_FAILED_BY: Final = (OwnerGone, DeadlinePassed)
+_INTERRUPTIONS: Final = {
+    "cancelled": "cancelled by a caller",
+    "abandoned": "the last reader left, and nobody came back in time",
+    "deadline_passed": "the stream took longer than its deadline",
+    "owner_gone": "the gateway that wrote this stream shut down",
+}
+
+
+class Ending:
+    """The end of one stream, whose last attempt decides.
+
+    Args:
+        interruption: Who or what stopped it; None if nobody did.
+        provider_name: For what is known of its bills, where the answer does not name who gave it.
+        has_closed_early: Whether the last connection was closed before its end.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        channels: Mapping[str, Channel],
+        runs: Sequence[Run],
+        interruption: type[LockgateError] | None,
+        provider_name: str,
+        has_closed_early: bool,
+    ) -> None:
+        self._plan = plan
+        self._channels = channels
+        self._runs = runs
+        self._run = runs[-1]
+        self._interruption = interruption
+        self._provider_name = provider_name
+        self._has_closed_early = has_closed_early
+
+    @property
+    def lacks_content(self) -> bool:
+        """Whether nothing came at all, or a document was asked for as content, and neither it nor a tool call came."""
+        is_called = any(channel.is_tool for channel in self._channels.values())
+        is_missing = self._plan.content is not None and "content" not in self._channels and not is_called
+        return not self._channels or is_missing
+
+    def records(self, halts: Sequence[Record]) -> tuple[list[Record], Outcome]:
+        """The last records of the stream, and what became of it.
+
+        Args:
+            halts: Notes of a halt that nothing is done about any more.
+        """
+        records = [*halts] if self._run.ended is not Ended.CANCELLED else []
+        records += self._close_channels()
+        records += self._failures()
+        found = stream_outcome(one.outcome for one in self._channels.values() if one.outcome is not None)
+        if self._interruption in _FAILED_BY:
+            found = Outcome.FAILED
+        elif found is Outcome.COMPLETE and self._plan.must_call and not any(c.is_tool for c in self._channels.values()):
+            found = Outcome.INCOMPLETE
+        return [*records, self._final(found)], found
+
+    def _close_channels(self) -> list[Record]:
+        records: list[Record] = []
+        run, ended = self._run, self._run.ended
+        assert ended is not None
+        for channel in self._channels.values():
+            facts = {
+                "finish": fold_finish(run.finish.get(channel.choice)),
+                "has_error": run.failure is not None or bool(run.unjoined),
+                "has_refusal": channel.choice in run.refusals,
+                # An answer that did not fit was closed by us, but it is no halt: the text so far is valid.
+                "ended": Ended.BROKEN if run.unjoined else ended,
+            }
+            clean = may_be_clean(**facts)  # type: ignore[arg-type]
+            if clean and channel.is_tool and channel.is_blank:
+                records += channel.feed(b"{}", time.time())  # a call without arguments is a call with none
+            closed = channel.close(clean=clean, read_s=time.time())
+            # Where the connection broke, or a caller cancelled, that is the reason; the text just ends where it ended.
+            if not facts["has_error"] and ended is not Ended.CANCELLED:
+                records += closed
+            channel.outcome = outcome(channel.state, **facts)  # type: ignore[arg-type]
+            if channel.outcome is Outcome.COMPLETE and channel.is_blank:
+                channel.outcome = Outcome.INCOMPLETE  # an empty answer is no answer
+        return records
+
+    def _failures(self) -> list[Record]:
+        problems = []
+        sequence = sum(channel.chunks for channel in self._channels.values())
+        failed = self._run.failure
+        if failed is not None:
+            problems.append(Problem(failed.code, sequence, failed.recoverable, "none", failed.message))
+        elif self._run.unjoined:
+            problems.append(Problem(ContinuationRefused.code, sequence, True, "none", self._run.unjoined))
+        elif self._run.ended is Ended.SILENT:
+            message = "upstream ended with neither a finish_reason nor [DONE]"
+            problems.append(Problem(UpstreamTruncated.code, sequence, True, "none", message))
+        if self._interruption is not None:
+            why = self._interruption
+            problems.append(Problem(why.code, sequence, why.recoverable, "none", _INTERRUPTIONS[why.code]))
+        return [Record("note", "", "", sequence, errors=problems)] if problems else []
+
+    def _final(self, found: Outcome) -> Record:
+        run = self._run
+        finish = next((run.finish[choice] for choice in sorted(run.finish)), None)
+        ends = {name: channel.end() for name, channel in self._channels.items()}
+        end = StreamEnd(
+            state=str(found),
+            reason=self._reason(found, finish),
+            authority=self._authority() if found is Outcome.COMPLETE else "none",
+            finish_reason=finish,
+            model=run.told.model,
+            provider=run.told.provider,
+            upstream_id=run.told.upstream_id,
+            usage=summed(one.told.usage for one in self._runs),
+            channels=ends,
+            attempts=[one.told_of() for one in self._runs] if len(self._runs) > 1 else [],
+            stopped=self._stopped(),
+        )
+        return Record("final", "", "", sum(one.chunks for one in ends.values()), final=end)
+
+    def _stopped(self) -> Stopped | None:
+        """What closing the last connection early was worth, if it was."""
+        run = self._run
+        if not self._has_closed_early or run.permit is None:
+            return None
+        limit = self._plan.body.get("max_completion_tokens", self._plan.body.get("max_tokens"))
+        saved = max(0, limit - run.tokens) if isinstance(limit, int) and not isinstance(limit, bool) else None
+        return Stopped(run.tokens, run.is_estimate, billing_of(run.told.provider or self._provider_name), saved)
+
+    def _authority(self) -> Any:
+        judged = [channel.authority for channel in self._channels.values() if channel.schema is not None]
+        # The weakest word of all channels is what can be said of the stream.
+        return next((word for word in ("checks", "elements", "document") if word in judged), "passthrough")
+
+    def _reason(self, found: Outcome, finish: str | None) -> str:
+        if self._interruption is not None:
+            return self._interruption.code
+        if found is Outcome.HALTED:
+            return next((one.violation for one in self._channels.values() if one.violation), "schema_violation")
+        if found is Outcome.FAILED and self._run.failure is not None:
+            return self._run.failure.code
+        if found is Outcome.FAILED and self._run.unjoined:
+            return ContinuationRefused.code
+        if found is Outcome.REFUSED:
+            return "refusal" if self._run.refusals else "content_filter"
+        if found is Outcome.INCOMPLETE:
+            return self._why_incomplete(finish)
+        return finish or "done"
+
+    def _why_incomplete(self, finish: str | None) -> str:
+        if fold_finish(finish) is Finish.LENGTH:
+            return "length"
+        if all(channel.is_blank for channel in self._channels.values()):
+            return "empty"
+        if self._plan.must_call and not any(channel.is_tool for channel in self._channels.values()):
+            return "no_tool_call"
+        return "truncated"
+
+
+def owner_gone_record(sequence: int) -> Record:
+    """The final record of a stream whose owner died, written by whoever finds it."""
+    message = "the gateway that wrote this stream died before it was finished"
+    problem = Problem(OwnerGone.code, sequence, OwnerGone.recoverable, "none", message)
+    end = StreamEnd(state=str(Outcome.FAILED), reason=OwnerGone.code, authority="none")
+    return Record("final", "", "", sequence, errors=[problem], final=end)

@@ -1,0 +1,484 @@
+"""The pump: one task per stream that takes what upstream sends through the gates into the log.
+
+How it works: everything that one read brought becomes one append, and only when that is committed is more read; so the
+socket's own buffer is the only queue, and a slow log slows upstream down. The log is what readers read; the pump never
+talks to them. When an attempt fails, the ladder chooses the next: the released text is read back from the log, the
+gates are rebuilt from it, and the new answer is joined to it. However it ends, the last record is ``final`` and the
+stream is closed with it, unless the process dies: then another owner does that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final, TypeVar
+
+from msgspec.structs import replace
+
+from lockgate.errors import (
+    CircuitOpen,
+    ContinuationRefused,
+    DeadlinePassed,
+    FencedOut,
+    InternalError,
+    LockgateError,
+    StoreError,
+    UpstreamTruncated,
+)
+from lockgate.observe.metrics import Meters
+from lockgate.protocol.envelope import Problem, Record, decode_record, encode_record
+from lockgate.protocol.lifecycle import Ended, Finish, Outcome
+from lockgate.protocol.offsets import START
+from lockgate.retry.breaker import Breakers, Permit
+from lockgate.retry.climb import Climb, Next, Stop, models_of
+from lockgate.retry.failures import RULES, FailureClass
+from lockgate.store.base import StreamLog
+from lockgate.streams.attempt import Run
+from lockgate.streams.channels import Channel
+from lockgate.streams.ending import Ending
+from lockgate.streams.helper import Helper
+from lockgate.streams.plan import Plan
+from lockgate.streams.reach import Reach
+from lockgate.upstream import base as up
+
+T = TypeVar("T")
+Trace = Callable[[str, int, bytes], None]
+
+_log: Final = logging.getLogger("lockgate.pump")
+
+#: Records that are read back at once when a stream goes on.
+_READ_BACK_BYTES: Final = 1024 * 1024
+_THREAD_OVER_BYTES: Final = 64 * 1024
+#: Attempts that ask for the whole answer, and results that the same dice would bring again.
+_WHOLE_ANSWERS: Final = frozenset({"first", "retry", "regenerate", "restart"})
+_OF_THE_ANSWER: Final = frozenset({FailureClass.VIOLATION, FailureClass.TRUNCATED, FailureClass.UNJOINED})
+#: How often a stream that waits for a breaker looks again.
+_LOOK_AGAIN_S: Final = 0.1
+
+
+class Pump:
+    """Runs one stream from the request to its final record.
+
+    Args:
+        breakers: Those of this node; None makes some of its own.
+        trace: Told of every piece of text as upstream sent it, before any gate: the channel that it is for, the number
+            of the attempt, the text. None keeps nothing.
+        rng: Dice for back-off.
+    """
+
+    def __init__(
+        self,
+        stream_id: str,
+        plan: Plan,
+        provider: up.Provider,
+        log: StreamLog,
+        meters: Meters,
+        *,
+        epoch: int,
+        helper: Helper,
+        breakers: Breakers | None = None,
+        trace: Trace | None = None,
+        rng: Callable[[], float] = random.random,
+    ) -> None:
+        self.stream_id = stream_id
+        self._plan = plan
+        self._provider = provider
+        self._log = log
+        self._meters = meters
+        self._epoch = epoch
+        self._helper = helper
+        self._breakers = breakers or Breakers()
+        self._seq = 0
+        self._trace = trace
+        self._rng = rng
+        self._channels: dict[str, Channel] = {}
+        self._runs: list[Run] = []
+        self._climb = Climb(plan.retry, provider.name, models_of(plan.body), self._breakers, start_s=time.monotonic())
+        self._reach: Reach | None = None
+        self._halts: list[Record] = []  # notes of a halt, until it is known what is done about it
+        self._generation: up.Generation | None = None
+        self._interruption: type[LockgateError] | None = None
+        self._has_closed_early = False
+        self._is_waiting = False
+        self._task: asyncio.Task[Any] | None = None
+        self.outcome: Outcome | None = None
+
+    @property
+    def failure(self) -> up.Failed | None:
+        """What upstream did wrong in the last attempt, if it did."""
+        return self._run.failure if self._runs else None
+
+    @property
+    def _run(self) -> Run:
+        return self._runs[-1]
+
+    def interrupt(self, why: type[LockgateError]) -> None:
+        """Close upstream now and end the stream honestly, as soon as no append is under way.
+
+        ``why`` is ``Cancelled`` (a caller asked), ``Abandoned`` (nobody reads any more), ``DeadlinePassed``, or
+        ``OwnerGone`` (this node is going down).
+        """
+        if self._interruption is None and self.outcome is None:
+            self._interruption = why
+            if self._generation is not None:
+                self._has_closed_early = True
+                self._generation.abort()
+            # Only while waiting for upstream: an append must never be left in doubt.
+            if self._is_waiting and self._task is not None:
+                self._task.cancel()
+
+    async def run(self) -> Outcome:
+        """Pump until upstream ends and no attempt is left, a gate halts, or somebody interrupts.
+
+        Raises:
+            FencedOut: another owner writes this stream now; nothing more was written here.
+            StoreError: the log does not take any more.
+        """
+        self._task = asyncio.current_task()
+        deadline_s = self._plan.retry.policy.deadline_s
+        deadline = asyncio.get_running_loop().call_later(deadline_s, self.interrupt, DeadlinePassed)
+        try:
+            await self._pump()
+        except (FencedOut, StoreError):
+            raise
+        except Exception:
+            # A bug here must not leave readers waiting for ever: the stream is closed as failed, and the log says why.
+            _log.exception("stream %s: the pump failed", self.stream_id)
+            if not self._runs:
+                self._begin(Next("first", self._climb.model, 0.0), "", None)
+            self._run.failure = up.Failed(InternalError.code, "an internal error ended this stream; see the log")
+            self._run.ended = Ended.BROKEN
+        finally:
+            deadline.cancel()
+            for channel in self._channels.values():
+                channel.abandon()
+        return await self._finish_stream()
+
+    # -- attempts ----------------------------------------------------------------------------------------------
+
+    async def _pump(self) -> None:
+        """Attempt after attempt, until one is good or no other is to be made."""
+        asked = self._climb.first(time.monotonic())
+        reason = ""
+        while True:
+            if isinstance(asked, Stop):
+                self._begin(Next("first", self._climb.model, 0.0), "", None)
+                self._refuse_by_breaker()
+                return
+            await self._attempt(asked, reason)
+            failed = await self._end_attempt()
+            if failed is None or self._interruption is not None:
+                return
+            asked, reason = await self._go_on(failed), failed
+            if isinstance(asked, Stop):
+                return
+            if self._interruption is None:  # it may have come while the note was written
+                await self._interruptible(asyncio.sleep(asked.wait_s))
+            if self._interruption is not None:
+                self._begin(asked, reason, None)
+                self._run.ended, self._run.result = Ended.CANCELLED, "cancelled"
+                return
+
+    def _begin(self, asked: Next, reason: str, permit: Permit | None) -> Run:
+        at = sum(channel.released_bytes for channel in self._channels.values())
+        run = Run(len(self._runs) + 1, asked, at, reason, permit)
+        self._runs.append(run)
+        self._has_closed_early = False
+        self._halts = []
+        return run
+
+    def _refuse_by_breaker(self) -> None:
+        seconds = self._breakers.of(self._provider.name, self._run.asked.model).retry_in_s(time.monotonic())
+        message = f"{self._provider.name} failed repeatedly with {self._run.asked.model}: not asked for a while"
+        self._run.failure = up.Failed(CircuitOpen.code, message, recoverable=True, retry_after_s=seconds)
+        self._run.ended = Ended.BROKEN
+
+    async def _attempt(self, asked: Next, reason: str) -> None:
+        """One attempt, until it has ended; upstream is closed when this returns."""
+        run = self._begin(asked, reason, await self._permission(asked))
+        if run.permit is None:
+            if self._interruption is not None:
+                run.ended = Ended.CANCELLED
+            else:
+                self._refuse_by_breaker()
+            return
+        body = await self._prepare(run)
+        self._generation = self._provider.open(body)
+        last: list[Record] = []
+        async with self._generation as batches:
+            while run.ended is None and self._interruption is None:
+                batch = await self._interruptible(anext(batches, None))
+                if batch is None:
+                    break
+                last = await self._take(batch, time.time())
+                if run.ended is None:
+                    await self._append(last)
+                    last = []
+            # Leaving the block closes the connection: before anything is written about it.
+            if run.ended is Ended.STOPPED or self._interruption is not None:
+                self._has_closed_early = True
+        self._generation = None
+        if run.ended is None:
+            run.ended = Ended.CANCELLED if self._interruption is not None else Ended.BROKEN
+        await self._append_all_but_halts(last)
+
+    async def _permission(self, asked: Next) -> Permit | None:
+        """Leave of the breaker. A stream that has text to lose waits for it, a new one does not."""
+        breaker = self._breakers.of(self._provider.name, asked.model)
+        patience_s = self._plan.retry.policy.cap_s if any(self._has_text()) else 0.0
+        until_s = time.monotonic() + patience_s
+        while True:
+            now_s = time.monotonic()
+            permit = breaker.acquire(now_s)
+            if permit is not None or now_s >= until_s or self._interruption is not None:
+                return permit
+            # Several streams wait for one probe to answer: each looks again at another moment.
+            pause_s = max(_LOOK_AGAIN_S, breaker.retry_in_s(now_s)) + self._rng() * _LOOK_AGAIN_S
+            await self._interruptible(asyncio.sleep(min(pause_s, until_s - now_s)))
+
+    def _has_text(self) -> Iterator[bool]:
+        return (channel.released_bytes > 0 for channel in self._channels.values())
+
+    async def _interruptible(self, coming: Awaitable[T]) -> T | None:
+        """Wait for upstream, or for time to pass; None if somebody interrupted."""
+        self._is_waiting = True
+        try:
+            return await coming
+        except asyncio.CancelledError:
+            if self._interruption is None or self._task is None:
+                raise
+            self._task.uncancel()
+            return None
+        finally:
+            self._is_waiting = False
+
+    async def _prepare(self, run: Run) -> dict[str, Any]:
+        """What to send; channels are made ready to take what comes for it."""
+        step, model = run.asked.step, run.asked.model
+        body = self._plan.body | {"model": model}
+        if len(models_of(body)) > 1 and not self._provider.routes_models:
+            body = {name: value for name, value in body.items() if name not in ("models", "route")}
+        if step == "first":
+            return body
+        if step in _WHOLE_ANSWERS and isinstance(body.get("seed"), int):
+            # With the same seed a model says the same. After a broken connection that is wanted.
+            before = (one for one in self._runs[:-1] if one.asked.step in _WHOLE_ANSWERS)
+            body["seed"] += sum(one.result in _OF_THE_ANSWER for one in before)
+        if step == "retry":
+            # Nothing was released, so nothing binds the new answer; calls that were announced come again.
+            self._channels = {name: one for name, one in self._channels.items() if not one.is_tool}
+            for channel in self._channels.values():
+                await channel.rejoin(b"", None)
+            return body
+        if step == "restart":
+            await self._append([await channel.restart() for channel in self._channels.values()])
+            return body
+        assert self._reach is not None  # a rung was chosen by it
+        body, run.target = await self._reach.prepare(step, body, self._plan.retry)
+        self._reach = None  # it holds the text
+        return body
+
+    # -- one read ----------------------------------------------------------------------------------------------
+
+    async def _take(self, batch: list[up.UpstreamEvent], read_s: float) -> list[Record]:
+        records: list[Record] = []
+        run = self._run
+        for event in batch:
+            run.note(event)
+            match event:
+                case up.Delta(channel=name, data=data):
+                    if not run.is_heard:
+                        self._hear(run)
+                    records += await self._feed(name, data, read_s)
+                    if run.ended is not None:
+                        break  # halted: what else this read brought is not judged any more
+                case up.ToolStarted(channel=name, call_id=call_id, name=tool) if run.target is None:
+                    known = self._channels.get(name)
+                    if known is None:
+                        self._channels[name] = Channel(name, self._plan, self._meters, tool=tool, call_id=call_id)
+                    elif known.tool != tool:
+                        self._give_up(f"{name} calls {tool!r} this time, not {known.tool!r}")
+        return records
+
+    def _hear(self, run: Run) -> None:
+        """The first text came: whoever waits for a probe need not wait for its last byte."""
+        run.is_heard = True
+        if run.permit is not None:
+            breaker = self._breakers.of(self._provider.name, run.asked.model)
+            run.permit = breaker.answered(run.permit, time.monotonic())
+
+    async def _feed(self, name: str, data: bytes, read_s: float) -> list[Record]:
+        run = self._run
+        if run.target is not None:
+            if name != "content":
+                return []  # a rung asks for text alone
+            name = run.target
+        if self._trace is not None:
+            self._trace(name, run.number, data)
+        channel = self._channel(name)
+        before = channel.released_bytes
+        records = await channel.judge(data, read_s, self._helper)
+        run.released_bytes += channel.released_bytes - before
+        if channel.state == "halted":
+            run.ended = Ended.STOPPED
+        elif channel.unjoined:
+            self._give_up(channel.unjoined)
+        return records
+
+    def _give_up(self, why: str) -> None:
+        """The answer does not continue what was released: there is no use in reading on."""
+        self._run.unjoined = why
+        self._run.ended = Ended.STOPPED
+
+    def _channel(self, name: str) -> Channel:
+        channel = self._channels.get(name)
+        if channel is None:
+            channel = self._channels[name] = Channel(name, self._plan, self._meters)
+        return channel
+
+    async def _append(self, records: list[Record], *, close: bool = False) -> None:
+        if records:
+            payloads = [encode_record(record) for record in records]
+            await self._log.append(self.stream_id, payloads, epoch=self._epoch, seq=self._seq, close=close)
+            self._seq += 1
+
+    async def _append_all_but_halts(self, records: list[Record]) -> None:
+        """What a halting read brought; the note of the halt waits until it is known what is done about it."""
+        self._halts = [record for record in records if any(error.action == "halt" for error in record.errors)]
+        await self._append([record for record in records if record not in self._halts])
+
+    # -- between attempts --------------------------------------------------------------------------------------
+
+    async def _end_attempt(self) -> FailureClass | None:
+        """What the attempt came to; the breaker learns of it."""
+        run = self._run
+        assert run.ended is not None
+        records: list[Record] = []
+        is_clean = run.failure is None and run.ended is Ended.CLEAN and run.worst_finish is not Finish.LENGTH
+        for channel in self._channels.values():
+            before = channel.released_bytes
+            if run.ended is not Ended.CANCELLED and not run.unjoined:
+                records += await channel.end_join(time.time(), self._helper, is_clean=is_clean)
+                if is_clean and not run.refusals and run.worst_finish is not Finish.FILTERED:
+                    records += channel.decide(time.time())
+            run.released_bytes += channel.released_bytes - before
+            run.skipped_bytes += channel.skipped_bytes
+            # An answer that itself broke off did not fail for what it said.
+            if is_clean:
+                run.unjoined = run.unjoined or channel.unjoined
+        if records:
+            await self._append_all_but_halts(records)
+        failed = run.failed_as(self._gates(is_clean=is_clean), has_text=run.content_bytes > 0)
+        run.result = failed or ("ok" if run.ended is not Ended.CANCELLED else "cancelled")
+        self._report(run, failed)
+        self._meters.attempt_ended(run.asked.step, run.result)
+        return failed
+
+    def _gates(self, *, is_clean: bool) -> str:
+        """The worst state that the gates of this attempt would have, were they closed now."""
+        if any(channel.state == "halted" for channel in self._channels.values()):
+            return "halted"
+        written = [channel for channel in self._channels.values() if channel.is_tool or not channel.is_blank]
+        are_whole = all(channel.is_whole(is_clean=is_clean) for channel in written)
+        return "complete" if written and are_whole else "incomplete"
+
+    def _report(self, run: Run, failed: FailureClass | None) -> None:
+        if run.permit is None:
+            return
+        breaker = self._breakers.of(self._provider.name, run.asked.model)
+        learns = RULES[failed].breaker if failed is not None else "success"
+        if run.ended is Ended.CANCELLED:
+            learns = "success" if run.has_answered else "none"
+        tell = {
+            "failure": breaker.failed,
+            "chunk": breaker.chunk_failed,
+            "success": breaker.succeeded,
+            "none": breaker.dropped,
+        }[learns]
+        tell(run.permit, time.monotonic())
+
+    async def _go_on(self, failed: FailureClass) -> Next | Stop:
+        """Choose the next attempt, and write down why there is one."""
+        run = self._run
+        if RULES[failed].occasion is None and len(models_of(self._plan.body)) == 1:
+            return Stop("final")
+        if self._climb.attempts >= self._plan.retry.policy.max_attempts:
+            return Stop("attempts")  # before the log is read back for nothing
+        self._reach = await self._reached()
+        asked = self._climb.next(
+            failed,
+            self._reach.position,
+            time.monotonic(),
+            self._rng,
+            gained=run.released_bytes > 0,
+            answered=run.has_answered,
+            tokens=run.tokens,
+            retry_after_s=run.failure.retry_after_s if run.failure is not None else None,
+        )
+        if isinstance(asked, Next):
+            _log.info(
+                "stream %s: attempt %d %s (%s); %s in %.2f s", self.stream_id, run.number, failed,
+                run.told_of().message, asked.step, asked.wait_s,
+            )  # fmt: skip
+            await self._append(self._retry_records(asked, failed))
+        return asked
+
+    async def _reached(self) -> Reach:
+        texts = await self._released()
+        is_long = sum(map(len, texts.values())) > _THREAD_OVER_BYTES
+        if is_long:  # reading a megabyte takes half a second: other streams go on meanwhile
+            return await asyncio.to_thread(Reach, self._plan, self._channels, texts)
+        return Reach(self._plan, self._channels, texts)
+
+    def _retry_records(self, asked: Next, failed: FailureClass) -> list[Record]:
+        """The violation that is retried, and the note with which the next attempt begins."""
+        halts = [
+            replace(record, errors=[replace(error, action="retry") for error in record.errors])
+            for record in self._halts
+        ]
+        at = sum(channel.released_bytes for channel in self._channels.values())
+        begun = Run(len(self._runs) + 1, asked, at, failed).told_of()
+        sequence = sum(channel.chunks for channel in self._channels.values())
+        errors = [] if halts else [self._why(failed, sequence)]
+        return [*halts, Record("note", "", "", sequence, errors=errors, attempt=begun)]
+
+    def _why(self, failed: FailureClass, sequence: int) -> Problem:
+        run = self._run
+        if run.unjoined:
+            return Problem(ContinuationRefused.code, sequence, True, "retry", run.unjoined)
+        if run.failure is not None:
+            return Problem(run.failure.code, sequence, run.failure.recoverable, "retry", run.failure.message)
+        message = "the token limit was reached" if failed is FailureClass.TRUNCATED else "upstream ended too early"
+        return Problem(UpstreamTruncated.code, sequence, True, "retry", message)
+
+    async def _released(self) -> dict[str, bytes]:
+        """The released text of each channel, as the log has it."""
+        texts: dict[str, list[str]] = {}
+        after = START
+        while True:
+            page = await self._log.read(self.stream_id, after, max_bytes=_READ_BACK_BYTES)
+            for entry in page.entries:
+                record = decode_record(entry.payload)
+                if record.kind == "restart":
+                    texts[record.channel] = []
+                elif record.kind == "delta":
+                    texts.setdefault(record.channel, []).append(record.text)
+                after = entry.offset
+            if not page.entries or after.records >= page.tail.records:
+                return {name: "".join(text).encode() for name, text in texts.items()}
+
+    async def _finish_stream(self) -> Outcome:
+        ending = Ending(
+            self._plan, self._channels, self._runs, self._interruption, self._provider.name, self._has_closed_early
+        )
+        if ending.lacks_content:
+            self._channel("content")
+        records, found = ending.records(self._halts)
+        if records[-1].final is not None and records[-1].final.stopped is not None:
+            self._meters.upstream_stopped(self._interruption.code if self._interruption is not None else "violation")
+        await self._append(records, close=True)
+        self.outcome = found
+        return found
