@@ -15,7 +15,7 @@ from aiohttp import web
 
 from lockgate.config import SettingsError, load
 from lockgate.gateway.wiring import provider_of, recording
-from lockgate.retry.options import Retry
+from lockgate.retry.policy import RetryPolicy
 from lockgate.upstream.replay import ReplayProvider
 from tests.streams.pumping import QUICK, Story, plan, told
 
@@ -69,7 +69,7 @@ def story(*answers: Any) -> Story:
         async with lines_server(list(answers)) as url:
             provider = example()(url)
             try:
-                return await told(plan(SCHEMA, Retry(QUICK)), provider)
+                return await told(plan(SCHEMA, RetryPolicy(QUICK)), provider)
             finally:
                 await provider.close()
 
@@ -99,7 +99,7 @@ def test_a_server_that_is_not_there() -> None:
     async def run() -> Story:
         provider = example()("http://127.0.0.1:9/generate")
         try:
-            return await told(plan(SCHEMA, Retry()), provider)
+            return await told(plan(SCHEMA, RetryPolicy()), provider)
         finally:
             await provider.close()
 

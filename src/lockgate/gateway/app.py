@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from lockgate import Limits, __version__
+from lockgate import __version__
 from lockgate.config import Settings
 from lockgate.delivery.readers import Readers
 from lockgate.errors import (
@@ -36,20 +36,21 @@ from lockgate.errors import (
     TooLarge,
     TooManyProducers,
 )
-from lockgate.gateway.access import App, HostCheck, with_cors, with_safety
+from lockgate.gateway.access import App, HostCheck, check_origin, with_cors, with_safety
 from lockgate.gateway.contract import openapi
-from lockgate.gateway.control import Control
+from lockgate.gateway.control import ControlRoutes
+from lockgate.gateway.headers import error_headers
 from lockgate.gateway.reading import Reading
-from lockgate.gateway.wiring import breakers_of, provider_of
-from lockgate.gateway.writing import Writing, conflict_headers
+from lockgate.gateway.wiring import breakers_of, defaults_of, log_of, provider_of
+from lockgate.gateway.writing import WriteRoutes
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
 from lockgate.pages.playground import UpstreamCopies, playground_routes
 from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
-from lockgate.store.sqlite.log import SqliteLog
+from lockgate.streams.opening import Opening
+from lockgate.streams.owner import StreamOwner
 from lockgate.streams.plan import Plan
-from lockgate.streams.push import Pushes
-from lockgate.streams.streams import Streams
+from lockgate.streams.pushed_streams import PushedStreams
 from lockgate.upstream.base import Provider
 
 _log: Final = logging.getLogger("lockgate.app")
@@ -87,12 +88,12 @@ class Gateway:
         self.readers = Readers(
             self.meters,
             limit=settings.server.max_readers,
-            came=lambda stream_id: self.streams.reader_came(stream_id),
-            emptied=lambda stream_id: self.streams.readers_left(stream_id),
+            came=lambda stream_id: self.owner.reader_came(stream_id),
+            emptied=lambda stream_id: self.owner.readers_left(stream_id),
         )
         self.copies = UpstreamCopies(MemoryLog())
-        self.log = log or _make_log(settings)
-        self.streams = Streams(
+        self.log = log or log_of(settings)
+        self.owner = StreamOwner(
             self.log,
             provider or provider_of(settings),
             self.meters,
@@ -103,11 +104,9 @@ class Gateway:
             ended=self.copies.ended,
             retain_s=settings.store.retain_s,
         )
-        self._limits = Limits(
-            max_depth=settings.validation.max_depth, max_document_bytes=settings.validation.max_document_bytes
-        )
-        self._control = Control(settings, self.log, self.streams, self._limits)
-        self._pushes = Pushes(self.log, self.meters, self.streams.helper, self._limits)
+        self._pushed = PushedStreams(self.log, self.meters, self.owner.helper)
+        self._opening = Opening(self.log, self.owner, self._pushed, defaults_of(settings))
+        self._control = ControlRoutes(settings, self.log, self._opening, self.owner)
         self._drainer: asyncio.Task[None] | None = None
         self.app: App = self._make_app()
 
@@ -119,15 +118,15 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
-        await self.streams.start()
+        await self.owner.start()
         await self.copies.log.open()
         restore = self._drain_on_signals()
         try:
             yield
         finally:
-            await (self._drainer or self.streams.drain(0))
+            await (self._drainer or self.owner.drain(0))
             restore()
-            await self.streams.stop()
+            await self.owner.stop()
             await self.copies.log.shut()
 
     def _drain_on_signals(self) -> Callable[[], None]:
@@ -141,8 +140,8 @@ class Gateway:
         def begin() -> None:
             if self._drainer is None:
                 seconds = self.settings.server.drain_s
-                _log.info("draining %d open streams for at most %g s", self.streams.open_count, seconds)
-                self._drainer = asyncio.create_task(self.streams.drain(seconds))
+                _log.info("draining %d open streams for at most %g s", self.owner.open_count, seconds)
+                self._drainer = asyncio.create_task(self.owner.drain(seconds))
 
         def on_signal(_number: int, _frame: FrameType | None) -> None:
             loop.call_soon_threadsafe(begin)
@@ -196,10 +195,14 @@ class Gateway:
 
     def _add_stream(self, api: FastAPI) -> None:
         reading = Reading(self.log, self.settings.delivery, self.readers, self.meters)
-        writing = Writing(
-            self.log, self.settings.delivery, self._pushes, self.streams, retain_s=self.settings.store.retain_s
+        writing = WriteRoutes(
+            self.log,
+            self._opening,
+            self._pushed,
+            self.owner,
+            max_push_bytes=self.settings.delivery.max_push_bytes,
         )
-        check_origin = self._control.check_origin
+        origins = self.settings.server.cors_origins
 
         @api.get("/v1/stream/{stream_id}")
         async def read(stream_id: str, request: Request) -> Response:
@@ -211,18 +214,18 @@ class Gateway:
 
         @api.put("/v1/stream/{stream_id}")
         async def put(stream_id: str, request: Request) -> Response:
-            check_origin(request.headers)
+            check_origin(request.headers, origins)
             return await writing.put(stream_id, request)
 
         @api.post("/v1/stream/{stream_id}")
         async def post(stream_id: str, request: Request) -> Response:
-            check_origin(request.headers)
+            check_origin(request.headers, origins)
             return await writing.post(stream_id, request)
 
         @api.delete("/v1/stream/{stream_id}")
         async def delete(stream_id: str, request: Request) -> Response:
-            check_origin(request.headers)
-            return await writing.delete(stream_id, request)
+            check_origin(request.headers, origins)
+            return await writing.delete(stream_id, request.headers)
 
     def _add_playground(self, api: FastAPI) -> None:
         base, page = self.settings.upstream.base_url, self.settings.playground
@@ -246,13 +249,13 @@ class Gateway:
     def _add_watch(self, api: FastAPI) -> None:
         @api.get("/healthz")
         async def healthz() -> Response:
-            state = "draining" if self.streams.is_draining else "ok"
+            state = "draining" if self.owner.is_draining else "ok"
             body = {
                 "status": state,
                 "version": __version__,
-                "open_streams": self.streams.open_count,
+                "open_streams": self.owner.open_count,
                 "open_readers": self.readers.count,
-                "breakers": self.streams.breakers_told(),
+                "breakers": self.owner.breakers_told(),
             }
             return JSONResponse(body, status_code=200 if state == "ok" else 503)
 
@@ -265,10 +268,9 @@ async def _answer_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, LockgateError)
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
     body: dict[str, Any] = {"code": error.code, "message": str(error)}
-    headers = {"Cache-Control": "no-store", **conflict_headers(error)}
+    headers = error_headers(error)
     if isinstance(error, OffsetGone):
         body |= {"start": error.start, "tail": error.tail}
-        headers["Stream-Next-Offset"] = error.tail
     if status == 503:
         headers["Retry-After"] = "1"
     return JSONResponse({"error": body}, status_code=status, headers=headers)
@@ -282,12 +284,6 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
         message += "; send the same body to POST /v1/streams, and read the stream that it names"
     body = {"error": {"code": BadRequest.code, "message": message}}
     return JSONResponse(body, status_code=error.status_code, headers=error.headers)
-
-
-def _make_log(settings: Settings) -> StreamLog:
-    if settings.store.kind == "memory":
-        return MemoryLog()
-    return SqliteLog(settings.store.path, synchronous=settings.store.synchronous)
 
 
 def make_app(settings: Settings) -> App:
