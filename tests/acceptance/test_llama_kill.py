@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from lockgate import compile
-from lockgate.errors import Cancelled
+from lockgate.errors import Code
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import decode_record
 from lockgate.protocol.offsets import START
@@ -167,7 +167,7 @@ async def freed(why: str) -> tuple[str, float]:
         async with aiohttp.ClientSession() as session, asyncio.timeout(300):
             assert not await is_idle(session, url)
             if why == "cancel":
-                pump.interrupt(Cancelled)
+                pump.interrupt(Code.CANCELLED)
             state = str(await task)
             stopped_s = asyncio.get_running_loop().time()
             while True:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lockgate import Limits
-from lockgate.errors import DeadlinePassed
+from lockgate.errors import Code
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import StreamEnd, decode_record
 from lockgate.protocol.offsets import START
@@ -114,7 +114,7 @@ async def by_shutdown(place: Site, _stream_id: str) -> None:
 
 
 async def by_deadline(place: Site, stream_id: str) -> None:
-    place.streams._pumps[stream_id][0].interrupt(DeadlinePassed)  # as the timer does, but only now
+    place.streams._pumps[stream_id][0].interrupt(Code.DEADLINE_PASSED)  # as the timer does, but only now
 
 
 async def by_itself(_place: Site, _stream_id: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lockgate.delivery.views import DeltaView
-from lockgate.errors import Abandoned, Cancelled, DeadlinePassed, LockgateError, OwnerGone
+from lockgate.errors import Code
 from lockgate.gate.events import Release
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import encode_record
@@ -495,9 +495,9 @@ def test_no_further_attempt_after_the_deadline() -> None:
     assert (len(provider.bodies), story.end.reason) == (1, "upstream_refused")
 
 
-@pytest.mark.parametrize("why", [Cancelled, Abandoned, DeadlinePassed, OwnerGone])
+@pytest.mark.parametrize("why", [Code.CANCELLED, Code.ABANDONED, Code.DEADLINE_PASSED, Code.OWNER_GONE])
 @pytest.mark.parametrize("turns", [0, 50], ids=["while the note is written", "while it waits"])
-def test_who_stops_a_stream_need_not_wait_for_its_back_off(why: type[LockgateError], turns: int) -> None:
+def test_who_stops_a_stream_need_not_wait_for_its_back_off(why: Code, turns: int) -> None:
     """An hour of Retry-After, and somebody stops it: it ends at once, and the text stays."""
 
     async def run() -> Story:
@@ -519,7 +519,7 @@ def test_who_stops_a_stream_need_not_wait_for_its_back_off(why: type[LockgateErr
     busy: dict[str, Any] = {"code": "upstream_failed", "message": "busy", "retry_after_s": 3600.0}
     provider = first_then(broken(HALF, **busy), clean(WHOLE))
     story = asyncio.run(run())
-    assert (story.content, story.end.reason, len(provider.bodies)) == (HALF, why.code, 1)
+    assert (story.content, story.end.reason, len(provider.bodies)) == (HALF, why, 1)
     assert story.end.attempts[-1].result == "cancelled"
 
 
