@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 
-from lockgate.errors import BadRequest, Forbidden, TooLarge
+from lockgate.errors import BadRequest, Code, Forbidden, TooLarge
 from lockgate.protocol.header_names import CONTENT_TYPE, REQUEST_HEADERS, RESPONSE_HEADERS, SAFETY, encoded
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -49,9 +49,9 @@ def host_name(host: str) -> str:
 
 async def _refuse(host: str, send: Send) -> None:
     message = f"host {host[:100]!r} is not one of this gateway's names; add it to server.allowed_hosts"
-    body = json.dumps({"error": {"code": "forbidden", "message": message}}).encode()
+    body = json.dumps({"error": {"code": Code.WRONG_HOST, "message": message}}).encode()
     headers = encoded({CONTENT_TYPE: "application/json", "Content-Length": str(len(body))})
-    await send({"type": "http.response.start", "status": 421, "headers": headers})
+    await send({"type": "http.response.start", "status": Code.WRONG_HOST.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 

@@ -13,7 +13,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from lockgate.errors import BadRequest, Conflict, Forbidden, NotOffered
+from lockgate.errors import CODES, BadRequest, Conflict, Forbidden, NotOffered
 from lockgate.gateway.access import read_body
 from lockgate.gateway.headers import (
     bearer_token,
@@ -124,4 +124,6 @@ def _halted(problem: Problem | None, headers: dict[str, str]) -> Response | None
     if problem is None or problem.action != "halt":
         return None
     body = {"error": msgspec.to_builtins(problem)}
-    return JSONResponse(body, status_code=422, headers=headers | {names.CONTENT_TYPE: "application/json"})
+    return JSONResponse(
+        body, status_code=CODES[problem.code].status or 422, headers=headers | {names.CONTENT_TYPE: "application/json"}
+    )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from lockgate.errors import Abandoned, Busy, Cancelled, OwnerGone, StoreError, StreamClosed
+from lockgate.errors import Busy, Code, StoreError, StreamClosed
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import encode_record
 from lockgate.retry.breaker import Breakers, State
@@ -99,7 +99,7 @@ class StreamOwner:
         if tasks:
             await asyncio.wait(tasks, timeout=drain_s)
         for pump, _ in self._pumps.values():
-            pump.interrupt(OwnerGone)
+            pump.interrupt(Code.OWNER_GONE)
         if self._pumps:
             await asyncio.wait([task for _, task in self._pumps.values()], timeout=10)
 
@@ -192,7 +192,7 @@ class StreamOwner:
         """Ask a stream to stop; False if it is not running here."""
         found = self._pumps.get(stream_id)
         if found is not None:
-            found[0].interrupt(Cancelled)
+            found[0].interrupt(Code.CANCELLED)
         return found is not None
 
     async def end(self, stream_id: str) -> bool:
@@ -200,7 +200,7 @@ class StreamOwner:
         found = self._pumps.get(stream_id)
         if found is None:
             return False
-        found[0].interrupt(Cancelled)
+        found[0].interrupt(Code.CANCELLED)
         done, _ = await asyncio.wait([found[1]], timeout=_END_S)
         return bool(done)
 
@@ -218,7 +218,7 @@ class StreamOwner:
         if found is not None and self._abandon_after_s is not None:
             loop = asyncio.get_running_loop()
             self.reader_came(stream_id)
-            self._abandoning[stream_id] = loop.call_later(self._abandon_after_s, found[0].interrupt, Abandoned)
+            self._abandoning[stream_id] = loop.call_later(self._abandon_after_s, found[0].interrupt, Code.ABANDONED)
 
     # -- circuit breakers --------------------------------------------------------------------------------------
 
