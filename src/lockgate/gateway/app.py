@@ -24,7 +24,7 @@ from lockgate.gateway.access import App, HostCheck, check_origin, with_cors, wit
 from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import ControlRoutes
 from lockgate.gateway.headers import error_headers
-from lockgate.gateway.reading import Reading
+from lockgate.gateway.reading import ReadRoutes
 from lockgate.gateway.wiring import breakers_of, defaults_of, log_of, provider_of
 from lockgate.gateway.writing import WriteRoutes
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
@@ -161,7 +161,7 @@ class Gateway:
             return await control.cancel(stream_id, request)
 
     def _add_stream(self, api: FastAPI) -> None:
-        reading = Reading(self.log, self.settings.delivery, self.readers, self.meters)
+        reading = ReadRoutes(self.log, self.settings.delivery, self.readers, self.meters)
         writing = WriteRoutes(
             self.log,
             self._opening,
@@ -197,7 +197,7 @@ class Gateway:
     def _add_playground(self, api: FastAPI) -> None:
         base, page = self.settings.upstream.base_url, self.settings.playground
         catalogue = f"{base}/sim/documents" if page.keep_upstream and not page.model else None
-        copies = Reading(self.copies.log, self.settings.delivery, self.readers, self.meters)
+        copies = ReadRoutes(self.copies.log, self.settings.delivery, self.readers, self.meters)
 
         @api.get("/playground/api/upstream/{stream_id}", include_in_schema=False)
         async def upstream(stream_id: str, request: Request) -> Response:

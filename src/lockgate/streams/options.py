@@ -307,7 +307,10 @@ def read_push_options(text: str) -> StreamOptions:
     section = _decode(text.encode(errors="replace"), "Lockgate-Options:")
     if not isinstance(section, dict):
         raise BadRequest('Lockgate-Options: must be an object, like {"schema": {...}}')
-    return check(StreamOptions, _whole_numbers({"source": "push", **section}), "lockgate")
+    options = check(StreamOptions, _whole_numbers({"source": "push", **section}), "lockgate")
+    if options.source != "push":
+        raise BadRequest(f"lockgate.source: must be push for a stream that is opened by PUT, not {options.source!r}")
+    return options
 
 
 def is_function(tool: Any) -> bool:
