@@ -183,10 +183,10 @@ async def freed(why: str) -> tuple[str, float]:
 @pytest.mark.acceptance
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("why, state", [("cancel", "cancelled"), ("violation", "halted")])
-def test_a_stopped_generation_frees_its_slot(why: str, state: str) -> None:
+async def test_a_stopped_generation_frees_its_slot(why: str, state: str) -> None:
     """Seen from llama.cpp: it stops writing between two tokens, long before the sixtieth element."""
     need_model()
-    found, seconds = asyncio.run(freed(why))
+    found, seconds = await freed(why)
     print(f"\n{why}: {found}; the slot was free {seconds * 1000:.0f} ms after the end of the stream")
     assert found == state
     assert seconds < 5
@@ -199,9 +199,9 @@ def need_model() -> None:
 
 @pytest.mark.acceptance
 @pytest.mark.timeout(1500)
-def test_killed_in_mid_stream_and_started_again() -> None:
+async def test_killed_in_mid_stream_and_started_again() -> None:
     need_model()
-    stories = asyncio.run(run_rounds())
+    stories = await run_rounds()
     print()
     schema = compile(SCHEMA)
     for number, story in enumerate(stories):

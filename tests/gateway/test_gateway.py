@@ -69,26 +69,22 @@ def _tool(call: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.timeout(120)
-def test_a_day_in_the_life(tmp_path: Path) -> None:
+async def test_a_day_in_the_life(tmp_path: Path) -> None:
     """Everything below against one node, since a start costs a second."""
-
-    async def run() -> None:
-        async with Upstream(scripted) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
-            for check in (
-                _complete,
-                _outcomes,
-                _violation_cancels_upstream,
-                _cancel,
-                _tool_call,
-                _resume_from_every_offset,
-                _rules_of_reading,
-                _cors,
-                _bad_requests,
-                _watching,
-            ):
-                await asyncio.wait_for(check(node, upstream), 60)
-
-    asyncio.run(run())
+    async with Upstream(scripted) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
+        for check in (
+            _complete,
+            _outcomes,
+            _violation_cancels_upstream,
+            _cancel,
+            _tool_call,
+            _resume_from_every_offset,
+            _rules_of_reading,
+            _cors,
+            _bad_requests,
+            _watching,
+        ):
+            await asyncio.wait_for(check(node, upstream), 60)
 
 
 async def _complete(node: Node, _: Upstream) -> None:
@@ -326,41 +322,34 @@ async def _watching(node: Node, _: Upstream) -> None:
         )
 
 
-def test_listed_origins_may_send_credentials(tmp_path: Path) -> None:
-    async def run() -> None:
-        settings = {"server__cors_origins": ["https://app.example"]}
-        async with Upstream(scripted) as upstream, running(Node(tmp_path, upstream.base_url, **settings)) as node:
-            made = await create(node.url, model="good")
-            async with aiohttp.ClientSession() as session:
-                url = node.url + made["urls"]["stream"]
-                async with session.get(url, headers={"Origin": "https://app.example"}) as response:
-                    assert response.headers["access-control-allow-origin"] == "https://app.example"
-                    assert response.headers["access-control-allow-credentials"] == "true"
-                async with session.get(url, headers={"Origin": "https://evil.example"}) as response:
-                    assert "access-control-allow-origin" not in response.headers
-
-    asyncio.run(run())
+async def test_listed_origins_may_send_credentials(tmp_path: Path) -> None:
+    settings = {"server__cors_origins": ["https://app.example"]}
+    async with Upstream(scripted) as upstream, running(Node(tmp_path, upstream.base_url, **settings)) as node:
+        made = await create(node.url, model="good")
+        async with aiohttp.ClientSession() as session:
+            url = node.url + made["urls"]["stream"]
+            async with session.get(url, headers={"Origin": "https://app.example"}) as response:
+                assert response.headers["access-control-allow-origin"] == "https://app.example"
+                assert response.headers["access-control-allow-credentials"] == "true"
+            async with session.get(url, headers={"Origin": "https://evil.example"}) as response:
+                assert "access-control-allow-origin" not in response.headers
 
 
-def test_limits_of_a_node_are_said_and_kept(tmp_path: Path) -> None:
+async def test_limits_of_a_node_are_said_and_kept(tmp_path: Path) -> None:
     """One reader and one stream at most: the next reader is asked to come back, the next stream is refused."""
-
-    async def run() -> None:
-        settings = {"server__max_readers": 1, "server__max_open_streams": 1, "server__max_request_bytes": 2000}
-        async with Upstream(scripted) as upstream, running(Node(tmp_path, upstream.base_url, **settings)) as node:
-            made = await create(node.url, model="hang")
-            url, events = node.url + made["urls"]["stream"], {"Accept": "text/event-stream"}
-            async with aiohttp.ClientSession() as session, session.get(url, headers=events) as first:
-                await first.content.readany()
-                async with session.get(url, headers=events) as second:  # rule 14
-                    assert (second.status, await second.read()) == (200, b"retry: 5000\n\n")
-                body = {"model": "good", "messages": [{"role": "user", "content": "x"}]}
-                async with session.post(f"{node.url}/v1/streams", json=body) as response:
-                    assert response.status == 503
-                    assert (await response.json())["error"]["code"] == "busy"
-                body["padding"] = "x" * 3000
-                async with session.post(f"{node.url}/v1/streams", json=body) as response:
-                    assert response.status == 413
-                    assert "2000 bytes" in (await response.json())["error"]["message"]
-
-    asyncio.run(run())
+    settings = {"server__max_readers": 1, "server__max_open_streams": 1, "server__max_request_bytes": 2000}
+    async with Upstream(scripted) as upstream, running(Node(tmp_path, upstream.base_url, **settings)) as node:
+        made = await create(node.url, model="hang")
+        url, events = node.url + made["urls"]["stream"], {"Accept": "text/event-stream"}
+        async with aiohttp.ClientSession() as session, session.get(url, headers=events) as first:
+            await first.content.readany()
+            async with session.get(url, headers=events) as second:  # rule 14
+                assert (second.status, await second.read()) == (200, b"retry: 5000\n\n")
+            body = {"model": "good", "messages": [{"role": "user", "content": "x"}]}
+            async with session.post(f"{node.url}/v1/streams", json=body) as response:
+                assert response.status == 503
+                assert (await response.json())["error"]["code"] == "busy"
+            body["padding"] = "x" * 3000
+            async with session.post(f"{node.url}/v1/streams", json=body) as response:
+                assert response.status == 413
+                assert "2000 bytes" in (await response.json())["error"]["message"]
