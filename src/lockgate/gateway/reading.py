@@ -34,7 +34,7 @@ _CONTENT: Final = "content"
 _MAY_KEEP: Final = "private, max-age=60, stale-while-revalidate=300"
 
 
-class Running(Response):
+class ReaderResponse(Response):
     """Hands the connection to a reader; Starlette's own streaming costs five times as much per event."""
 
     def __init__(self, run: Callable[[Receive, Send], Any]) -> None:
@@ -162,7 +162,7 @@ class ReadRoutes:
             meters=self._meters,
             readers=self._readers,
         )
-        return Running(reader.run)
+        return ReaderResponse(reader.run)
 
     def _events(self, start: _ReadStart, view: View, page: Page) -> Response:
         query = start.query
@@ -189,7 +189,7 @@ class ReadRoutes:
             is_plain=query.plain_events,
             cursor=query.cursor,
         )
-        return Running(reader.run)
+        return ReaderResponse(reader.run)
 
     def _long_poll(self, start: _ReadStart, view: View) -> Response:
         self._refuse_if_full()
@@ -205,7 +205,7 @@ class ReadRoutes:
             cursor=start.query.cursor,
             headers={names.CONTENT_TYPE: _content_type(start.meta)},
         )
-        return Running(poll.run)
+        return ReaderResponse(poll.run)
 
     async def _catch_up(self, start: _ReadStart, view: View, page: Page) -> Response:
         query, meta = start.query, start.meta

@@ -1,7 +1,8 @@
 """The rules that every log keeps, without any I/O: who may write, what a repeat is, how long a stream lives.
 
-One ``State`` is what decides about the next append of one stream, and with ``Pushes`` about the next push. Whatever
-stores them must read them, ask ``admits`` or ``judge``, write the records and store them again in one atomic step.
+One ``StreamState`` is what decides about the next append of one stream, and with ``PushHistory`` about the next push.
+Whatever stores them must read them, ask ``admits`` or ``judge``, write the records and store them again in one atomic
+step.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ FOREVER: Final = Lifetime()
 
 
 @dataclass(slots=True)
-class State:
+class StreamState:
     """What decides about the next append of a stream.
 
     Attributes:
@@ -125,7 +126,7 @@ class State:
 # -- pushes ------------------------------------------------------------------------------------------------------
 
 
-class Push(NamedTuple):
+class PushRequest(NamedTuple):
     """What a push asks for, without its payloads; as the arguments of ``StreamLog.push``."""
 
     has_payloads: bool
@@ -136,7 +137,7 @@ class Push(NamedTuple):
 
 
 @dataclass(slots=True)
-class Pushes:
+class PushHistory:
     """What a stream remembers of its pushes, as far as one push needs it.
 
     Attributes:
@@ -152,7 +153,7 @@ class Pushes:
     closed_by: Producer | None = None
 
 
-def check(push: Push) -> None:
+def check(push: PushRequest) -> None:
     """Refuse what no stream could take.
 
     Raises:
@@ -172,7 +173,7 @@ def check(push: Push) -> None:
             raise BadRequest(f"producer {name}: {what} {number}; send a whole number from 0 to {MAX_PRODUCER_NUMBER}")
 
 
-def judge(stream_id: str, state: State, pushes: Pushes, push: Push) -> Pushed | None:
+def judge(stream_id: str, state: StreamState, pushes: PushHistory, push: PushRequest) -> Pushed | None:
     """Judge a push that ``check`` let pass: None if it is to be written, else the answer to a duplicate.
 
     Raises:
@@ -189,7 +190,7 @@ def judge(stream_id: str, state: State, pushes: Pushes, push: Push) -> Pushed | 
     return None
 
 
-def _judge_closed(stream_id: str, state: State, pushes: Pushes, push: Push) -> Pushed:
+def _judge_closed(stream_id: str, state: StreamState, pushes: PushHistory, push: PushRequest) -> Pushed:
     if push.producer is None:
         is_duplicate = push.close and not push.has_payloads
     else:
@@ -199,7 +200,7 @@ def _judge_closed(stream_id: str, state: State, pushes: Pushes, push: Push) -> P
     return Pushed(False, state.tail, True, pushes.known)
 
 
-def _is_duplicate(stream_id: str, producer: Producer, pushes: Pushes) -> bool:
+def _is_duplicate(stream_id: str, producer: Producer, pushes: PushHistory) -> bool:
     """Spec: Durable Streams 5.2.1."""
     known, who = pushes.known, f"stream {stream_id}: producer {producer.id}"
     if known is None:
@@ -231,7 +232,7 @@ def _is_duplicate(stream_id: str, producer: Producer, pushes: Pushes) -> bool:
     return producer.seq <= known.seq
 
 
-def _check_place(stream_id: str, state: State, pushes: Pushes, push: Push) -> None:
+def _check_place(stream_id: str, state: StreamState, pushes: PushHistory, push: PushRequest) -> None:
     """Whether it comes after what it should come after."""
     last = pushes.stream_seq
     if push.stream_seq is not None and last is not None and sequence_bytes(push.stream_seq) <= last:
@@ -248,7 +249,7 @@ def _check_place(stream_id: str, state: State, pushes: Pushes, push: Push) -> No
         )
 
 
-def _is_tail(offset: Offset, state: State) -> bool:
+def _is_tail(offset: Offset, state: StreamState) -> bool:
     return offset.records == state.tail.records and is_position(offset, state.tail, state.epoch)
 
 
