@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import cached_property
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -35,6 +37,8 @@ from lockgate.streams.plan import Plan
 from lockgate.streams.push import Pushes
 from lockgate.streams.streams import Streams
 from lockgate.upstream.base import Provider
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 _log: Final = logging.getLogger("lockgate.app")
 
@@ -128,91 +132,61 @@ class Gateway:
     # -- routes ------------------------------------------------------------------------------------------------
 
     def _make_app(self) -> App:
-        api = FastAPI(title="lockgate", version=__version__, lifespan=self.lifespan, docs_url=None, redoc_url=None)
-        self._api = api
-        # Said by hand: what matters here stands in headers and streams, which annotations do not say.
-        api.openapi = openapi  # type: ignore[method-assign]
-        api.add_exception_handler(LockgateError, _answer_error)
-        api.add_exception_handler(HTTPException, _answer_http_error)
-        self._add_control(api)
-        self._add_stream(api)
-        self._add_watch(api)
-        if self.settings.playground.enabled:
-            self._add_playground(api)
+        api = Starlette(
+            routes=self.routes,
+            lifespan=self.lifespan,
+            exception_handlers={
+                LockgateError: _answer_error,
+                HTTPException: _answer_http_error,
+                Exception: _answer_internal_error,
+            },
+        )
         app = with_cors(with_safety(api), self.settings.server.cors_origins)
         return with_safety(HostCheck(app, self.settings.server.allowed_hosts))
 
-    def routes(self) -> list[tuple[str, frozenset[str]]]:
-        """Path and methods of every route."""
-        return [(route.path, frozenset(route.methods or ())) for route in self._api.routes if isinstance(route, Route)]
+    @cached_property
+    def routes(self) -> list[Route]:
+        """Every path, with its methods. What ``/openapi.json`` says of them stands in ``gateway.contract``."""
+        pages = self._page_routes() if self.settings.playground.enabled else []
+        return [*self._control_routes(), self._stream_route(), *self._watch_routes(), *pages]
 
-    def _add_control(self, api: FastAPI) -> None:
+    def _control_routes(self) -> list[Route]:
         control = self._control
+        return [
+            route("/v1/streams", POST=control.create),
+            route("/v1/stream/{stream_id}/status", GET=lambda request: control.status(stream_of(request))),
+            route("/v1/stream/{stream_id}/cancel", POST=lambda request: control.cancel(stream_of(request), request)),
+        ]
 
-        @api.post("/v1/streams")
-        async def create(request: Request) -> Response:
-            return await control.create(request)
-
-        @api.get("/v1/stream/{stream_id}/status")
-        async def status(stream_id: str) -> Response:
-            return await control.status(stream_id)
-
-        @api.post("/v1/stream/{stream_id}/cancel")
-        async def cancel(stream_id: str, request: Request) -> Response:
-            return await control.cancel(stream_id, request)
-
-    def _add_stream(self, api: FastAPI) -> None:
+    def _stream_route(self) -> Route:
         reading = Reading(self.log, self.settings.delivery, self.readers, self.meters)
         writing = Writing(
             self.log, self.settings.delivery, self._pushes, self.streams, retain_s=self.settings.store.retain_s
         )
-        check_origin = self._control.check_origin
 
-        @api.get("/v1/stream/{stream_id}")
-        async def read(stream_id: str, request: Request) -> Response:
-            return await reading.get(stream_id, request)
+        def checked(write: Callable[[str, Request], Awaitable[Response]]) -> Handler:
+            async def handler(request: Request) -> Response:
+                self._control.check_origin(request.headers)
+                return await write(stream_of(request), request)
 
-        @api.head("/v1/stream/{stream_id}")
-        async def head(stream_id: str) -> Response:
-            return await reading.head(stream_id)
+            return handler
 
-        @api.put("/v1/stream/{stream_id}")
-        async def put(stream_id: str, request: Request) -> Response:
-            check_origin(request.headers)
-            return await writing.put(stream_id, request)
-
-        @api.post("/v1/stream/{stream_id}")
-        async def post(stream_id: str, request: Request) -> Response:
-            check_origin(request.headers)
-            return await writing.post(stream_id, request)
-
-        @api.delete("/v1/stream/{stream_id}")
-        async def delete(stream_id: str, request: Request) -> Response:
-            check_origin(request.headers)
-            return await writing.delete(stream_id, request)
-
-    def _add_playground(self, api: FastAPI) -> None:
-        base, page = self.settings.upstream.base_url, self.settings.playground
-        catalogue = f"{base}/sim/documents" if page.keep_upstream and not page.model else None
-        copies = Reading(self.copies.log, self.settings.delivery, self.readers, self.meters)
-
-        @api.get("/playground/api/upstream/{stream_id}", include_in_schema=False)
-        async def upstream(stream_id: str, request: Request) -> Response:
-            return await copies.get(stream_id, request)
-
-        api.include_router(
-            playground_routes(
-                self.readers,
-                catalogue_url=catalogue,
-                model=page.model,
-                keeps_upstream=page.keep_upstream,
-                is_here=urlsplit(base).hostname in ("127.0.0.1", "::1", "localhost"),
-            )
+        return route(
+            "/v1/stream/{stream_id}",
+            GET=lambda request: reading.get(stream_of(request), request),
+            HEAD=lambda request: reading.head(stream_of(request)),
+            PUT=checked(writing.put),
+            POST=checked(writing.post),
+            DELETE=checked(writing.delete),
         )
 
-    def _add_watch(self, api: FastAPI) -> None:
-        @api.get("/healthz")
-        async def healthz() -> Response:
+    def _watch_routes(self) -> list[Route]:
+        contract = openapi()
+
+        async def document(_request: Request) -> Response:
+            return JSONResponse(contract)
+
+        async def health(_request: Request) -> Response:
             state = "draining" if self.streams.is_draining else "ok"
             body = {
                 "status": state,
@@ -223,33 +197,70 @@ class Gateway:
             }
             return JSONResponse(body, status_code=200 if state == "ok" else 503)
 
-        @api.get("/metrics")
-        async def metrics() -> Response:
+        async def metrics(_request: Request) -> Response:
             return Response(self.meters.exposition(), headers={"Content-Type": CONTENT_TYPE})
+
+        return [route("/healthz", GET=health), route("/metrics", GET=metrics), route("/openapi.json", GET=document)]
+
+    def _page_routes(self) -> list[Route]:
+        base, page = self.settings.upstream.base_url, self.settings.playground
+        copies = Reading(self.copies.log, self.settings.delivery, self.readers, self.meters)
+        return [
+            route("/playground/api/upstream/{stream_id}", GET=lambda request: copies.get(stream_of(request), request)),
+            *playground_routes(
+                self.readers,
+                catalogue_url=f"{base}/sim/documents" if page.keep_upstream and not page.model else None,
+                model=page.model,
+                keeps_upstream=page.keep_upstream,
+                is_here=urlsplit(base).hostname in ("127.0.0.1", "::1", "localhost"),
+            ),
+        ]
+
+
+def route(path: str, **handlers: Handler) -> Route:
+    """One path, with what answers each method. HEAD without a handler of its own is answered as GET is."""
+
+    async def endpoint(request: Request) -> Response:
+        return await (handlers.get(request.method) or handlers["GET"])(request)
+
+    return Route(path, endpoint, methods=list(handlers))
+
+
+def stream_of(request: Request) -> str:
+    """The id of the stream that a path names."""
+    return str(request.path_params["stream_id"])
+
+
+def _answer(status: int, code: Code, message: str, headers: Mapping[str, str], **more: str) -> Response:
+    return JSONResponse({"error": {"code": code, "message": message, **more}}, status_code=status, headers=headers)
 
 
 async def _answer_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, LockgateError)
     status = error.code.status or 500
-    body: dict[str, Any] = {"code": error.code, "message": str(error)}
     headers = {"Cache-Control": "no-store", **conflict_headers(error)}
+    bounds = {}
     if isinstance(error, OffsetGone):
-        body |= {"start": error.start, "tail": error.tail}
+        bounds = {"start": error.start, "tail": error.tail}
         headers["Stream-Next-Offset"] = error.tail
     if status == 503:
         headers["Retry-After"] = "1"
-    return JSONResponse({"error": body}, status_code=status, headers=headers)
+    return _answer(status, error.code, str(error), headers, **bounds)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     """No such route, or not with this method."""
     assert isinstance(error, HTTPException)
+    code = Code.METHOD_NOT_ALLOWED if error.status_code == Code.METHOD_NOT_ALLOWED.status else Code.NOT_FOUND
     message = f"{request.method} {request.url.path[:200]}: {error.detail}"
     if request.url.path.endswith("/chat/completions"):
         message += "; send the same body to POST /v1/streams, and read the stream that it names"
-    code = Code.METHOD_NOT_ALLOWED if error.status_code == Code.METHOD_NOT_ALLOWED.status else Code.NOT_FOUND
-    body = {"error": {"code": code, "message": message}}
-    return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+    return _answer(error.status_code, code, message, error.headers or {})
+
+
+async def _answer_internal_error(_request: Request, _: Exception) -> Response:
+    """A bug here: the server writes down what it was, and the caller learns that it was not the request."""
+    return _answer(500, Code.INTERNAL_ERROR, Code.INTERNAL_ERROR.means, {"Cache-Control": "no-store"})
 
 
 def _make_log(settings: Settings) -> StreamLog:
