@@ -12,30 +12,34 @@ from types import FrameType
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from lockgate import Limits, __version__
+from lockgate import __version__
 from lockgate.config import Settings
 from lockgate.delivery.readers import Readers
 from lockgate.errors import Code, LockgateError, OffsetGone
-from lockgate.gateway.access import App, HostCheck, with_cors, with_safety
+from lockgate.gateway.access import App, HostCheck, check_origin, with_cors, with_safety
+from lockgate.gateway.answers import BreakerState, ErrorAnswer, ErrorDetail, NodeHealth, json_answer
 from lockgate.gateway.contract import openapi
-from lockgate.gateway.control import Control
+from lockgate.gateway.control import ControlRoutes
+from lockgate.gateway.headers import error_headers
 from lockgate.gateway.reading import Reading
-from lockgate.gateway.wiring import breakers_of, provider_of
-from lockgate.gateway.writing import Writing, conflict_headers
+from lockgate.gateway.wiring import breakers_of, defaults_of, log_of, provider_of
+from lockgate.gateway.writing import WriteRoutes
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
 from lockgate.pages.playground import UpstreamCopies, playground_routes
+from lockgate.protocol import header_names as names
 from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
-from lockgate.store.sqlite.log import SqliteLog
+from lockgate.streams.opening import Opening
+from lockgate.streams.owner import StreamOwner
 from lockgate.streams.plan import Plan
-from lockgate.streams.push import Pushes
-from lockgate.streams.streams import Streams
+from lockgate.streams.pushed_streams import PushedStreams
 from lockgate.upstream.base import Provider
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -58,12 +62,12 @@ class Gateway:
         self.readers = Readers(
             self.meters,
             limit=settings.server.max_readers,
-            came=lambda stream_id: self.streams.reader_came(stream_id),
-            emptied=lambda stream_id: self.streams.readers_left(stream_id),
+            came=lambda stream_id: self.owner.reader_came(stream_id),
+            emptied=lambda stream_id: self.owner.readers_left(stream_id),
         )
         self.copies = UpstreamCopies(MemoryLog())
-        self.log = log or _make_log(settings)
-        self.streams = Streams(
+        self.log = log or log_of(settings)
+        self.owner = StreamOwner(
             self.log,
             provider or provider_of(settings),
             self.meters,
@@ -74,11 +78,9 @@ class Gateway:
             ended=self.copies.ended,
             retain_s=settings.store.retain_s,
         )
-        self._limits = Limits(
-            max_depth=settings.validation.max_depth, max_document_bytes=settings.validation.max_document_bytes
-        )
-        self._control = Control(settings, self.log, self.streams, self._limits)
-        self._pushes = Pushes(self.log, self.meters, self.streams.helper, self._limits)
+        self._pushed = PushedStreams(self.log, self.meters, self.owner.helper)
+        self._opening = Opening(self.log, self.owner, self._pushed, defaults_of(settings))
+        self._control = ControlRoutes(settings, self.log, self._opening, self.owner)
         self._drainer: asyncio.Task[None] | None = None
         self.app: App = self._make_app()
 
@@ -90,15 +92,15 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
-        await self.streams.start()
+        await self.owner.start()
         await self.copies.log.open()
         restore = self._drain_on_signals()
         try:
             yield
         finally:
-            await (self._drainer or self.streams.drain(0))
+            await (self._drainer or self.owner.drain(0))
             restore()
-            await self.streams.stop()
+            await self.owner.stop()
             await self.copies.log.shut()
 
     def _drain_on_signals(self) -> Callable[[], None]:
@@ -112,8 +114,8 @@ class Gateway:
         def begin() -> None:
             if self._drainer is None:
                 seconds = self.settings.server.drain_s
-                _log.info("draining %d open streams for at most %g s", self.streams.open_count, seconds)
-                self._drainer = asyncio.create_task(self.streams.drain(seconds))
+                _log.info("draining %d open streams for at most %g s", self.owner.open_count, seconds)
+                self._drainer = asyncio.create_task(self.owner.drain(seconds))
 
         def on_signal(_number: int, _frame: FrameType | None) -> None:
             loop.call_soon_threadsafe(begin)
@@ -160,13 +162,18 @@ class Gateway:
 
     def _stream_route(self) -> Route:
         reading = Reading(self.log, self.settings.delivery, self.readers, self.meters)
-        writing = Writing(
-            self.log, self.settings.delivery, self._pushes, self.streams, retain_s=self.settings.store.retain_s
+        writing = WriteRoutes(
+            self.log,
+            self._opening,
+            self._pushed,
+            self.owner,
+            max_push_bytes=self.settings.delivery.max_push_bytes,
         )
+        origins = self.settings.server.cors_origins
 
         def checked(write: Callable[[str, Request], Awaitable[Response]]) -> Handler:
             async def handler(request: Request) -> Response:
-                self._control.check_origin(request.headers)
+                check_origin(request.headers, origins)
                 return await write(stream_of(request), request)
 
             return handler
@@ -177,7 +184,7 @@ class Gateway:
             HEAD=lambda request: reading.head(stream_of(request)),
             PUT=checked(writing.put),
             POST=checked(writing.post),
-            DELETE=checked(writing.delete),
+            DELETE=checked(lambda stream_id, request: writing.delete(stream_id, request.headers)),
         )
 
     def _watch_routes(self) -> list[Route]:
@@ -187,15 +194,14 @@ class Gateway:
             return JSONResponse(contract)
 
         async def health(_request: Request) -> Response:
-            state = "draining" if self.streams.is_draining else "ok"
-            body = {
-                "status": state,
-                "version": __version__,
-                "open_streams": self.streams.open_count,
-                "open_readers": self.readers.count,
-                "breakers": self.streams.breakers_told(),
-            }
-            return JSONResponse(body, status_code=200 if state == "ok" else 503)
+            health = NodeHealth(
+                "draining" if self.owner.is_draining else "ok",
+                __version__,
+                self.owner.open_count,
+                self.readers.count,
+                msgspec.convert(self.owner.breakers_told(), list[BreakerState]),
+            )
+            return json_answer(health, 200 if health.status == "ok" else 503)
 
         async def metrics(_request: Request) -> Response:
             return Response(self.meters.exposition(), headers={"Content-Type": CONTENT_TYPE})
@@ -231,21 +237,20 @@ def stream_of(request: Request) -> str:
     return str(request.path_params["stream_id"])
 
 
-def _answer(status: int, code: Code, message: str, headers: Mapping[str, str], **more: str) -> Response:
-    return JSONResponse({"error": {"code": code, "message": message, **more}}, status_code=status, headers=headers)
+def _refuse(status: int, error: ErrorDetail, headers: Mapping[str, str]) -> Response:
+    return json_answer(ErrorAnswer(error), status, headers)
 
 
 async def _answer_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, LockgateError)
     status = error.code.status or 500
-    headers = {"Cache-Control": "no-store", **conflict_headers(error)}
-    bounds = {}
+    detail = ErrorDetail(error.code, str(error))
     if isinstance(error, OffsetGone):
-        bounds = {"start": error.start, "tail": error.tail}
-        headers["Stream-Next-Offset"] = error.tail
+        detail = msgspec.structs.replace(detail, start=error.start, tail=error.tail)
+    headers = error_headers(error)
     if status == 503:
-        headers["Retry-After"] = "1"
-    return _answer(status, error.code, str(error), headers, **bounds)
+        headers[names.RETRY_AFTER] = "1"
+    return _refuse(status, detail, headers)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
@@ -255,18 +260,13 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     message = f"{request.method} {request.url.path[:200]}: {error.detail}"
     if request.url.path.endswith("/chat/completions"):
         message += "; send the same body to POST /v1/streams, and read the stream that it names"
-    return _answer(error.status_code, code, message, error.headers or {})
+    return _refuse(error.status_code, ErrorDetail(code, message), error.headers or {})
 
 
 async def _answer_internal_error(_request: Request, _: Exception) -> Response:
     """A bug here: the server writes down what it was, and the caller learns that it was not the request."""
-    return _answer(500, Code.INTERNAL_ERROR, Code.INTERNAL_ERROR.means, {"Cache-Control": "no-store"})
-
-
-def _make_log(settings: Settings) -> StreamLog:
-    if settings.store.kind == "memory":
-        return MemoryLog()
-    return SqliteLog(settings.store.path, synchronous=settings.store.synchronous)
+    detail = ErrorDetail(Code.INTERNAL_ERROR, Code.INTERNAL_ERROR.means)
+    return _refuse(500, detail, {names.CACHE_CONTROL: "no-store"})
 
 
 def make_app(settings: Settings) -> App:

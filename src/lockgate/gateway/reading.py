@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -23,6 +22,7 @@ from lockgate.delivery.views import DeltaView, ElementsView, RawView, SnapshotVi
 from lockgate.errors import BadRequest, Busy
 from lockgate.gate.growth import Growth
 from lockgate.gateway.access import Receive, Scope, Send
+from lockgate.gateway.headers import stream_headers
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import Head, Page, StreamLog
@@ -243,23 +243,7 @@ class Reading:
         """The stream without its records; does not renew its lifetime (Durable Streams 5.5)."""
         head = await self._log.head(stream_id)
         meta = decode_meta(head.meta)
-        headers = {"cache-control": "no-store", "content-type": meta.content_type, "stream-next-offset": str(head.tail)}
-        if head.is_closed:
-            headers["stream-closed"] = "true"
-        headers |= lifetime_headers(meta, head)
-        return Response(status_code=200, headers=headers)
-
-
-def lifetime_headers(meta: StreamMeta, head: Head) -> dict[str, str]:
-    """How long a stream lives, as it was said when it was created."""
-    headers = {}
-    if head.lifetime.ttl_s is not None:
-        headers["stream-ttl"] = str(int(head.lifetime.ttl_s))
-    elif "expires_at" in meta.config:
-        headers["stream-expires-at"] = meta.config["expires_at"]
-    elif head.lifetime.expires_s is not None:
-        headers["stream-expires-at"] = datetime.fromtimestamp(head.lifetime.expires_s, UTC).isoformat()
-    return headers
+        return Response(status_code=200, headers=stream_headers(meta, head))
 
 
 def _content_type(meta: StreamMeta) -> str:

@@ -318,14 +318,24 @@ class Feedback(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How much was released."""
+    """How much was released.
+
+    Attributes:
+        chunks: Chunks of the channel so far.
+        released_bytes: Bytes of its text so far (UTF-8).
+    """
 
     chunks: int
     released_bytes: int
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Whether upstream still speaks. ``silent_s``: since it was last read from, as far as the log shows."""
+    """Whether upstream still speaks.
+
+    Attributes:
+        upstream: ``silent``: nothing came for a while; ``ended``: nothing will come.
+        silent_s: Seconds since it was last read from, as far as the log shows.
+    """
 
     upstream: Literal["flowing", "silent", "ended"]
     silent_s: float
