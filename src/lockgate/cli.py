@@ -10,11 +10,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lockgate import Limits, LockgateError, Misuse, SchemaError, __version__, compile
+
+if TYPE_CHECKING:
+    from lockgate.config import Flag
 
 app = typer.Typer(
     name="lockgate",
@@ -150,34 +153,32 @@ def repair(
     raise _judge(file, gate, lambda: JSONReport() if as_json else RepairReport(max_patches, is_quiet=quiet))
 
 
-# -- serve -----------------------------------------------------------------------------------------------------------
+# -- serve and settings ----------------------------------------------------------------------------------------------
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="TOML, YAML or JSON file.")]
+HostOption = Annotated[str | None, typer.Option("--host", help="server.host")]
+PortOption = Annotated[int | None, typer.Option("--port", help="server.port")]
+BaseURLOption = Annotated[str | None, typer.Option("--base-url", help="upstream.base_url")]
+StoreOption = Annotated[Path | None, typer.Option("--store", help="store.path")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Any setting: --set delivery.heartbeat_s=5", metavar="KEY=VALUE")
+]
 
 
 @app.command()
 def serve(
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML, YAML or JSON file.")] = None,
-    host: Annotated[str | None, typer.Option(help="server.host")] = None,
-    port: Annotated[int | None, typer.Option(help="server.port")] = None,
-    base_url: Annotated[str | None, typer.Option(help="upstream.base_url")] = None,
-    store: Annotated[Path | None, typer.Option(help="store.path")] = None,
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="Any setting: --set delivery.heartbeat_s=5", metavar="KEY=VALUE")
-    ] = None,
+    config: ConfigOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    base_url: BaseURLOption = None,
+    store: StoreOption = None,
+    setting: SetOption = None,
 ) -> None:
     """Run the gateway. Settings come from flags, then LOCKGATE_* variables, then the file."""
-    from lockgate.config import SettingsError, load, upstream_key
+    from lockgate.config import SettingsError, in_force, upstream_key
 
-    flags = _flags(setting or [])
-    for key, value in (
-        ("server.host", host),
-        ("server.port", port),
-        ("upstream.base_url", base_url),
-        ("store.path", store),
-    ):
-        if value is not None:
-            _put(flags, key, value)
     try:
-        settings = load(config, flags)
+        settings = in_force(config, _flags(host, port, base_url, store, setting or [])).settings
         from lockgate.gateway.serve import check as check_settings
         from lockgate.gateway.serve import serve as run
 
@@ -192,32 +193,52 @@ def serve(
         raise fail(str(error)) from None
 
 
-def _flags(assignments: list[str]) -> dict[str, Any]:
-    flags: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key:
-            raise fail(f"--set {assignment}: write KEY=VALUE, like --set server.port=8701")
-        _put(flags, key, _value(value))
-    return flags
+@app.command("settings")
+def show(
+    config: ConfigOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    base_url: BaseURLOption = None,
+    store: StoreOption = None,
+    setting: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+) -> None:
+    """Show what `serve` with the same flags would go by, and where each value comes from. Secrets stay hidden."""
+    from lockgate.config import SettingsError, in_force, rows_of
+    from lockgate.terminal import show_settings
 
-
-def _value(text: str) -> Any:
-    """JSON where it is JSON (numbers, booleans, lists), else the text itself."""
     try:
-        return json.loads(text)
-    except ValueError:
-        return text
+        rows = list(rows_of(in_force(config, _flags(host, port, base_url, store, setting or []))))
+    except SettingsError as error:
+        raise fail(str(error)) from None
+    if as_json:
+        said = {
+            row.key: {"value": row.value, "source": row.origin.kind, "name": row.origin.name or None} for row in rows
+        }
+        print(json.dumps(said, indent=2, ensure_ascii=False))
+    else:
+        show_settings([(row.key, row.value, str(row.origin)) for row in rows])
 
 
-def _put(flags: dict[str, Any], key: str, value: Any) -> None:
-    *sections, name = key.split(".")
-    for section in sections:
-        inner = flags.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise fail(f"--set {key}: {section} is a setting, not a section")
-        flags = inner
-    flags[name] = value
+def _flags(
+    host: str | None, port: int | None, base_url: str | None, store: Path | None, assignments: list[str]
+) -> list[Flag]:
+    """The settings on the command line, in the order in which they win."""
+    from lockgate.config import Flag
+
+    flags = []
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise fail(f"--set {key}: write KEY=VALUE, like --set server.port=8701")
+        flags.append(Flag("--set", key, text))
+    own = (
+        ("--host", "server.host", host),
+        ("--port", "server.port", port),
+        ("--base-url", "upstream.base_url", base_url),
+        ("--store", "store.path", store),
+    )
+    return [*flags, *(Flag(name, key, str(value)) for name, key, value in own if value is not None)]
 
 
 # -- sim and demo ----------------------------------------------------------------------------------------------------

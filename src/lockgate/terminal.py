@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import sys
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any, TextIO
 
 from lockgate import Completed, Gate, Patched, Released, Violated
 
 _GREEN, _RED, _YELLOW, _DIM, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
+_BOLD = "\x1b[1m"
 
 
 class LiveReport:
@@ -126,6 +132,61 @@ class RepairReport:
             self._say(f"no more is patched: --max-patches is {self._max_patches}")
         if gate.state != "complete":
             self._say(gate.state)
+
+
+def show_settings(rows: Sequence[tuple[str, Any, str]]) -> None:
+    """Settings by section: key, value, source. What was set stands out from the defaults; a pipe gets whole lines."""
+    is_shown = sys.stdout.isatty()
+    cells = [(key.partition(".")[2], _said(value), source) for key, value, source in rows]
+    names, values, sources = (max(map(len, column)) for column in zip(*cells, strict=True))
+    if is_shown:
+        room = shutil.get_terminal_size().columns - names - 6
+        if values + sources > room:
+            sources = min(sources, max(room // 2, room - values))
+            values = max(10, room - sources)
+    has_colour = is_shown and "NO_COLOR" not in os.environ
+    last = ""
+    for (key, _, _), (name, value, source) in zip(rows, cells, strict=True):
+        section = key.partition(".")[0]
+        if section != last:
+            heading = f"{_BOLD}{section}{_PLAIN}" if has_colour else section
+            print(f"\n{heading}" if last else heading)
+            last = section
+        folded = zip_longest([name], _fold(value, values), _fold(source, sources), fillvalue="")
+        for first, second, third in folded:
+            line = f"  {first:{names}}  {second:{values}}  {third}".rstrip()
+            print(f"{_DIM}{line}{_PLAIN}" if has_colour and source == "default" else line)
+
+
+def _said(value: Any) -> str:
+    """A value as a person would write it; JSON where there is no shorter way."""
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return str(value).lower()
+        case "" | []:
+            return "(empty)"
+        case [*items] if all(isinstance(item, str) for item in items):
+            return ", ".join(items)
+        case str():
+            return value
+        case float() if value.is_integer():
+            return str(int(value))
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def _fold(text: str, width: int) -> list[str]:
+    """Lines of at most a width, broken behind blanks and doubled underscores where there are some."""
+    lines = [""]
+    for piece in re.findall(r".+?(?:__| +|$)", text):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+        while len(lines[-1].rstrip()) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return [line.rstrip() for line in lines]
 
 
 def _clip(data: bytes) -> str:
