@@ -15,8 +15,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 import lockgate
-from lockgate import errors
 from lockgate.config import Settings
+from lockgate.errors import Code
 from lockgate.gate.recovery.gate import WINDOWS
 from lockgate.gate.recovery.rules import LOSSY
 from lockgate.gate.recovery.rules import RULES as PATCHES
@@ -27,36 +27,42 @@ from lockgate.retry.failures import RULES as FAILURES
 DOCS: Final = Path(__file__).parents[1] / "docs"
 
 
+_ABOUT: Final[dict[str, tuple[str, str]]] = {
+    "document": ("The text of the model", "The gate says them of a document; they stand in `errors[].code`."),
+    "attempt": ("An attempt to generate", "What became of the request to the provider; they stand in `errors[].code`."),
+    "stream": ("A stream", "Why a stream ended; they stand in `errors[].code` and in the final record."),
+    "request": ("A request", "What a request is answered with; they stand in `error.code`."),
+    "library": ("The library and the command", "They come as exceptions alone."),
+}
+
+
 def errors_page() -> str:
-    """Every code of the wire."""
+    """Every code of the wire: the table of errors.py."""
     lines = [
         "# Error codes",
         "",
-        "Codes stand in `errors[].code` of an envelope, in `error.code` of an HTTP answer and in metrics.",
-        "They never change meaning. *Recoverable* says whether trying again, or going on, can help.",
+        "Codes stand in `errors[].code` of an envelope, in `error.code` of an HTTP answer and in metrics. They never",
+        "change meaning.",
         "",
-        "## Violations of a document",
-        "",
-        "| code | meaning |",
-        "|---|---|",
-        *(f"| `{code}` | {_cell(meaning)} |" for code, meaning in errors.VIOLATIONS.items()),
-        "",
-        "## Everything else",
-        "",
-        "| code | exception | recoverable | meaning |",
-        "|---|---|---|---|",
+        "- *Who acts*: who can do something about it. A caller sends requests and schemas, a client reads or pushes.",
+        "- *Recoverable*: whether trying again, or going on, can help.",
+        "- *HTTP*: the status of an answer with this code.",
+        "- *Breaker*: what the circuit breaker learns of the provider from an attempt that ends with it. `chunk`: the",
+        "  provider answers, but what it says is wrong.",
+        "- *Varies*: the provider's answer decides; see [failures](retries.md).",
     ]
-    for kind in sorted(_error_classes(), key=lambda kind: kind.code):
-        first = (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " ")
-        lines.append(f"| `{kind.code}` | `{kind.__name__}` | {'yes' if kind.recoverable else 'no'} | {_cell(first)} |")
+    for about, (title, text) in _ABOUT.items():
+        codes = [code for code in Code if code.about == about]
+        lines += ["", f"## {title}", "", text, ""]
+        lines += ["| code | who acts | recoverable | HTTP | breaker | meaning |", "|---|---|---|---|---|---|"]
+        lines += [_code_row(code) for code in codes]
     return "\n".join(lines) + "\n"
 
 
-def _error_classes() -> list[Any]:
-    found = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)]
-    from lockgate.config import SettingsError
-
-    return [*found, SettingsError]
+def _code_row(code: Code) -> str:
+    recoverable = {True: "yes", False: "no", None: "varies"}[code.recoverable]
+    breaker = code.breaker or ("varies" if code.about == "attempt" else "–")
+    return f"| `{code}` | {code.who} | {recoverable} | {code.status or '–'} | {breaker} | {_cell(code.means)} |"
 
 
 def settings_page() -> str:

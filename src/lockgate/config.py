@@ -23,13 +23,13 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as SourceError
 
-from lockgate.errors import LockgateError
+from lockgate.errors import Code, LockgateError
 
 
 class SettingsError(LockgateError):
     """A setting that cannot be used. The message is one line that names the key and where it came from."""
 
-    code = "settings_error"
+    code = Code.SETTINGS_ERROR
 
 
 class _Section(BaseModel):

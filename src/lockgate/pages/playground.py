@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
 from lockgate.delivery.readers import Readers
-from lockgate.errors import BadRequest, StreamUnknown
+from lockgate.errors import BadRequest, Code, StreamUnknown
 from lockgate.pages.prompts import prompts
 from lockgate.store.base import StreamLog
 from lockgate.streams.meta import StreamMeta, encode_meta
@@ -123,7 +123,7 @@ def playground_routes(
     async def static(name: str) -> Response:
         path = STATIC / name
         if path.parent != STATIC or not path.is_file():
-            return JSONResponse({"error": {"code": "bad_request", "message": "no such file"}}, status_code=404)
+            return JSONResponse({"error": {"code": Code.NOT_FOUND, "message": "no such file"}}, status_code=404)
         return FileResponse(path, headers=_PAGE_HEADERS)
 
     @routes.get("/playground/api/catalogue")
@@ -131,7 +131,7 @@ def playground_routes(
         documents = await _documents(catalogue_url) if catalogue_url else None
         if documents is None:
             message = "upstream is not the simulator: there is no catalogue"
-            return JSONResponse({"error": {"code": "bad_request", "message": message}}, status_code=404)
+            return JSONResponse({"error": {"code": Code.NOT_FOUND, "message": message}}, status_code=404)
         faults = [{"name": name, "title": title, "description": text} for name, title, text in FAULTS]
         return JSONResponse({"documents": documents, "faults": faults})
 

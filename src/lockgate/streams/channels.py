@@ -10,6 +10,7 @@ from typing import Final, Literal, Protocol
 from msgspec.structs import replace
 
 from lockgate import Completed, Element, Patched, Released, Schema, Skipped, Violated
+from lockgate.errors import Code
 from lockgate.gate.gate import HaltGate
 from lockgate.gate.lines import LinesGate
 from lockgate.gate.recovery.gate import RecoveringGate
@@ -78,7 +79,7 @@ class Channel:
         self._is_told = False
         self._patches = self._skips = 0
         self._claim: Problem | None = None  # a violation that recovery gets past
-        self._last_code = "invalid_json"
+        self._last_code: str = Code.INVALID_JSON
         self._ends_line = False
         self._is_bare_number = False  # the document itself is a number, which only the end of the text can end
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lockgate.errors import ContinuationRefused, DeadlinePassed, LockgateError, OwnerGone, UpstreamTruncated
+from lockgate.errors import Code
 from lockgate.protocol.envelope import Problem, Record, Stopped, StreamEnd
 from lockgate.protocol.lifecycle import Ended, Finish, Outcome, fold_finish, may_be_clean, outcome, stream_outcome
 from lockgate.streams.attempt import Run, summed
@@ -15,13 +15,7 @@ from lockgate.streams.plan import Plan
 from lockgate.upstream.billing import billing_of
 
 #: Why a stream was stopped that is not the caller's wish: it failed.
-_FAILED_BY: Final = (OwnerGone, DeadlinePassed)
-_INTERRUPTIONS: Final = {
-    "cancelled": "cancelled by a caller",
-    "abandoned": "the last reader left, and nobody came back in time",
-    "deadline_passed": "the stream took longer than its deadline",
-    "owner_gone": "the gateway that wrote this stream shut down",
-}
+_FAILED_BY: Final = (Code.OWNER_GONE, Code.DEADLINE_PASSED)
 
 
 class Ending:
@@ -38,7 +32,7 @@ class Ending:
         plan: Plan,
         channels: Mapping[str, Channel],
         runs: Sequence[Run],
-        interruption: type[LockgateError] | None,
+        interruption: Code | None,
         provider_name: str,
         has_closed_early: bool,
     ) -> None:
@@ -104,13 +98,12 @@ class Ending:
         if failed is not None:
             problems.append(Problem(failed.code, sequence, failed.recoverable, "none", failed.message))
         elif self._run.unjoined:
-            problems.append(Problem(ContinuationRefused.code, sequence, True, "none", self._run.unjoined))
+            problems.append(Problem(Code.CONTINUATION_REFUSED, sequence, True, "none", self._run.unjoined))
         elif self._run.ended is Ended.SILENT:
             message = "upstream ended with neither a finish_reason nor [DONE]"
-            problems.append(Problem(UpstreamTruncated.code, sequence, True, "none", message))
+            problems.append(Problem(Code.UPSTREAM_TRUNCATED, sequence, True, "none", message))
         if self._interruption is not None:
-            why = self._interruption
-            problems.append(Problem(why.code, sequence, why.recoverable, "none", _INTERRUPTIONS[why.code]))
+            problems.append(problem_of(self._interruption, sequence))
         return [Record("note", "", "", sequence, errors=problems)] if problems else []
 
     def _final(self, found: Outcome) -> Record:
@@ -148,13 +141,13 @@ class Ending:
 
     def _reason(self, found: Outcome, finish: str | None) -> str:
         if self._interruption is not None:
-            return self._interruption.code
+            return self._interruption
         if found is Outcome.HALTED:
-            return next((one.violation for one in self._channels.values() if one.violation), "schema_violation")
+            return next((one.violation for one in self._channels.values() if one.violation), Code.SCHEMA_VIOLATION)
         if found is Outcome.FAILED and self._run.failure is not None:
             return self._run.failure.code
         if found is Outcome.FAILED and self._run.unjoined:
-            return ContinuationRefused.code
+            return Code.CONTINUATION_REFUSED
         if found is Outcome.REFUSED:
             return "refusal" if self._run.refusals else "content_filter"
         if found is Outcome.INCOMPLETE:
@@ -168,12 +161,15 @@ class Ending:
             return "empty"
         if self._plan.must_call and not any(channel.is_tool for channel in self._channels.values()):
             return "no_tool_call"
-        return "truncated"
+        return Code.TRUNCATED
 
 
 def owner_gone_record(sequence: int) -> Record:
     """The final record of a stream whose owner died, written by whoever finds it."""
-    message = "the gateway that wrote this stream died before it was finished"
-    problem = Problem(OwnerGone.code, sequence, OwnerGone.recoverable, "none", message)
-    end = StreamEnd(state=str(Outcome.FAILED), reason=OwnerGone.code, authority="none")
-    return Record("final", "", "", sequence, errors=[problem], final=end)
+    end = StreamEnd(state=str(Outcome.FAILED), reason=Code.OWNER_GONE, authority="none")
+    return Record("final", "", "", sequence, errors=[problem_of(Code.OWNER_GONE, sequence)], final=end)
+
+
+def problem_of(code: Code, sequence: int) -> Problem:
+    """The entry of ``errors`` that says what its code says, and nothing more."""
+    return Problem(code, sequence, bool(code.recoverable), "none", code.means)

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from lockgate import Limits
-from lockgate.errors import BadRequest, Busy, TailMoved
+from lockgate.errors import BadRequest, Busy, Code, TailMoved
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Problem, Record, StreamEnd, decode_record, encode_record
 from lockgate.protocol.lifecycle import Outcome
@@ -172,7 +172,7 @@ def _final(channel: Channel) -> Record:
     found = {"complete": Outcome.COMPLETE, "halted": Outcome.HALTED}.get(channel.state, Outcome.INCOMPLETE)
     channel.outcome = found
     end = channel.end()
-    reason = {Outcome.COMPLETE: "done", Outcome.HALTED: channel.violation}.get(found, "truncated")
+    reason = {Outcome.COMPLETE: "done", Outcome.HALTED: channel.violation}.get(found, Code.TRUNCATED)
     authority = channel.authority if found is Outcome.COMPLETE else "none"
     body = StreamEnd(state=str(found), reason=reason, authority=authority, channels={channel.name: end})
     return Record("final", "", "", end.chunks, final=body)
