@@ -1,4 +1,4 @@
-"""What the command shows a person: the text as it is released, and what there is to say about it."""
+"""What the command shows: the text as it is released, and messages about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _GREEN, _RED, _YELLOW, _DIM, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[
 
 
 class LiveReport:
-    """Released text goes to ``out`` at once; the verdict goes to standard error, so that a pipe stays clean."""
+    """Writes released text to ``out`` at once, and the verdict to standard error, so that a pipe gets only text."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -57,7 +57,7 @@ class LiveReport:
 
 
 class JSONReport:
-    """Every event as one JSON object a line, at once."""
+    """Prints each event at once, as one JSON object on a line."""
 
     def take(self, events: list[Any], gate: Any) -> None:
         for event in events:
@@ -80,9 +80,9 @@ class JSONReport:
 
 
 class RepairReport:
-    """Released text goes to standard output at once, byte for byte; patches are told on standard error.
+    """Writes released text to standard output at once, byte for byte, and lists patches on standard error.
 
-    On a terminal that shows both, what is told waits for the end of the text, which it would tear apart.
+    On a terminal that shows both, the list waits for the end of the text, so as not to break it up.
     """
 
     def __init__(self, max_patches: int, *, is_quiet: bool) -> None:
@@ -123,7 +123,7 @@ class RepairReport:
         for line in self._waiting:
             self._say(line)
         if gate.state == "halted" and self._patched >= self._max_patches:
-            self._say(f"no more is patched: --max-patches is {self._max_patches}")
+            self._say(f"no more patches: --max-patches is {self._max_patches}")
         if gate.state != "complete":
             self._say(gate.state)
 
