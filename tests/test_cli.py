@@ -102,7 +102,7 @@ def test_feedback_is_live(schema: str) -> None:
         pytest.param(["sim", "--rate", "-1"], "rate", id="sim option out of range"),
         pytest.param(["sim", "--fault", "fire"], "--fault[0] must name a fault, not 'fire'", id="sim fault"),
         pytest.param(["sim", "--manner", "rude"], "--manner must be a list of echo", id="sim manner"),
-        pytest.param(["demo", "--weights", "a.gguf"], "--weights goes with --llm", id="weights without a model"),
+        pytest.param(["demo", "--weights", "a.gguf"], "--weights needs --llm", id="weights without a model"),
         pytest.param(["serve", "--config", "absent.toml"], "absent.toml: cannot be read", id="config absent"),
     ],
 )
@@ -152,7 +152,7 @@ def test_repair_for_machines(schema: str) -> None:
 def test_repair_says_that_it_may_patch_no_more() -> None:
     done = lockgate("repair", "--max-patches", "1", stdin=b"[1,, 2,, 3]")
     assert (done.returncode, done.stdout) == (1, "[1, 2,")
-    assert "lockgate: no more is patched: --max-patches is 1\nlockgate: halted\n" in done.stderr
+    assert "lockgate: no more patches: --max-patches is 1\nlockgate: halted\n" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["check", "repair"])

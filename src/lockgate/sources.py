@@ -20,7 +20,7 @@ import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from lockgate.errors import LockgateError
+from lockgate.errors import Code, LockgateError
 
 PREFIX: Final = "LOCKGATE_"
 #: Variables with our prefix that are no settings, and who reads them.
@@ -38,7 +38,7 @@ Model = TypeVar("Model", bound=BaseModel)
 class SettingsError(LockgateError):
     """A setting that cannot be used. The message is one line that names the key and where it came from."""
 
-    code = "settings_error"
+    code = Code.SETTINGS_ERROR
 
 
 class Origin(NamedTuple):

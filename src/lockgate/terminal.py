@@ -1,4 +1,4 @@
-"""What the command shows a person: the text as it is released, and what there is to say about it."""
+"""What the command shows: the text as it is released, and messages about it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BOLD = "\x1b[1m"
 
 
 class LiveReport:
-    """Released text goes to ``out`` at once; the verdict goes to standard error, so that a pipe stays clean."""
+    """Writes released text to ``out`` at once, and the verdict to standard error, so that a pipe gets only text."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -63,7 +63,7 @@ class LiveReport:
 
 
 class JSONReport:
-    """Every event as one JSON object a line, at once."""
+    """Prints each event at once, as one JSON object on a line."""
 
     def take(self, events: list[Any], gate: Any) -> None:
         for event in events:
@@ -86,9 +86,9 @@ class JSONReport:
 
 
 class RepairReport:
-    """Released text goes to standard output at once, byte for byte; patches are told on standard error.
+    """Writes released text to standard output at once, byte for byte, and lists patches on standard error.
 
-    On a terminal that shows both, what is told waits for the end of the text, which it would tear apart.
+    On a terminal that shows both, the list waits for the end of the text, so as not to break it up.
     """
 
     def __init__(self, max_patches: int, *, is_quiet: bool) -> None:
@@ -129,7 +129,7 @@ class RepairReport:
         for line in self._waiting:
             self._say(line)
         if gate.state == "halted" and self._patched >= self._max_patches:
-            self._say(f"no more is patched: --max-patches is {self._max_patches}")
+            self._say(f"no more patches: --max-patches is {self._max_patches}")
         if gate.state != "complete":
             self._say(gate.state)
 

@@ -43,27 +43,24 @@ async def get(session: aiohttp.ClientSession, url: str, **headers: str) -> tuple
 
 
 @pytest.mark.timeout(120)
-def test_the_faces_of_one_log(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with (
-            Upstream(scripted) as upstream,
-            running(Node(tmp_path, upstream.base_url, delivery__long_poll_s=0.3)) as node,
-            aiohttp.ClientSession() as session,
+async def test_the_faces_of_one_log(tmp_path: Path) -> None:
+    async with (
+        Upstream(scripted) as upstream,
+        running(Node(tmp_path, upstream.base_url, delivery__long_poll_s=0.3)) as node,
+        aiohttp.ClientSession() as session,
+    ):
+        for check in (
+            _views_of_a_finished_stream,
+            _plain_text,
+            _elements,
+            _long_poll,
+            _plain_events,
+            _conditional,
+            _notes,
+            _held_until_whole,
+            _bad_queries,
         ):
-            for check in (
-                _views_of_a_finished_stream,
-                _plain_text,
-                _elements,
-                _long_poll,
-                _plain_events,
-                _conditional,
-                _notes,
-                _held_until_whole,
-                _bad_queries,
-            ):
-                await asyncio.wait_for(check(node, session), 60)
-
-    asyncio.run(run())
+            await asyncio.wait_for(check(node, session), 60)
 
 
 async def _finished(node: Node, model: str, **lockgate: Any) -> str:
@@ -265,7 +262,7 @@ def test_the_document_of_the_api_names_every_route() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_tool_calls_are_read_by_channel(tmp_path: Path) -> None:
+async def test_tool_calls_are_read_by_channel(tmp_path: Path) -> None:
     """A filter shows one document and what concerns the whole stream."""
     call = {"index": 0, "id": "c", "type": "function", "function": {"name": "save", "arguments": '{"a": 1}'}}
 
@@ -273,18 +270,15 @@ def test_tool_calls_are_read_by_channel(tmp_path: Path) -> None:
         body = {"id": "g", "choices": [{"index": 0, "delta": {"content": "hm", "tool_calls": [call]}}]}
         return [b"data: " + json.dumps(body).encode() + b"\n\n", chunk(finish="tool_calls"), DONE]
 
-    async def run() -> None:
-        async with (
-            Upstream(play) as upstream,
-            running(Node(tmp_path, upstream.base_url)) as node,
-            aiohttp.ClientSession() as session,
-        ):
-            made = await create(node.url)
-            url = f"{node.url}{made['urls']['stream']}"
-            await Reader(url).run()
-            _, _, body = await get(session, f"{url}?channel=tool/0")
-            assert [one["meta"]["channel"] for one in json.loads(body)] == ["tool/0", ""]
-            _, _, body = await get(session, f"{url}?channel=tool/0&view=snapshot")
-            assert json.loads(body)[0]["data"] == [{"a": 1}]
-
-    asyncio.run(run())
+    async with (
+        Upstream(play) as upstream,
+        running(Node(tmp_path, upstream.base_url)) as node,
+        aiohttp.ClientSession() as session,
+    ):
+        made = await create(node.url)
+        url = f"{node.url}{made['urls']['stream']}"
+        await Reader(url).run()
+        _, _, body = await get(session, f"{url}?channel=tool/0")
+        assert [one["meta"]["channel"] for one in json.loads(body)] == ["tool/0", ""]
+        _, _, body = await get(session, f"{url}?channel=tool/0&view=snapshot")
+        assert json.loads(body)[0]["data"] == [{"a": 1}]

@@ -75,7 +75,7 @@ def fixture(words: str, **more: Any) -> dict[str, Any]:
     return {"match": {"userMessage": words, **more.pop("match", {})}, "response": {"content": WHOLE}, **more}
 
 
-def test_truncated_streams_go_on(tmp_path: Path) -> None:
+async def test_truncated_streams_go_on(tmp_path: Path) -> None:
     """Cut after 5, 40 and 120 chunks, each time the first answer; the same answer comes again."""
     cuts = (5, 40, 120)
     fixtures = []
@@ -85,11 +85,9 @@ def test_truncated_streams_go_on(tmp_path: Path) -> None:
             fixture(f"cut {cut} please"),
         ]
 
-    async def run() -> list[Story]:
-        async with aimock(tmp_path, fixtures) as url:
-            return [await one(url, f"cut {cut} please", cut, rungs=("regenerate",)) for cut in cuts]
-
-    for story in asyncio.run(run()):
+    async with aimock(tmp_path, fixtures) as url:
+        stories = [await one(url, f"cut {cut} please", cut, rungs=("regenerate",)) for cut in cuts]
+    for story in stories:
         assert (story.end.state, story.content) == ("complete", WHOLE), story.errors
         first, second = story.end.attempts
         # It destroys the connection, so what it wrote last may never arrive.
@@ -97,14 +95,10 @@ def test_truncated_streams_go_on(tmp_path: Path) -> None:
         assert second.result == "ok"
 
 
-def test_chaos(tmp_path: Path) -> None:
+async def test_chaos(tmp_path: Path) -> None:
     """Half of all requests go wrong in one of four ways: every stream is complete, and byte for byte the document."""
-
-    async def run() -> list[Story]:
-        async with aimock(tmp_path, [fixture("go")], *CHAOS) as url:
-            return [await one(url, "go", seed, rungs=("regenerate",)) for seed in range(STREAMS)]
-
-    stories = asyncio.run(run())
+    async with aimock(tmp_path, [fixture("go")], *CHAOS) as url:
+        stories = [await one(url, "go", seed, rungs=("regenerate",)) for seed in range(STREAMS)]
     results = Counter(attempt.result for story in stories for attempt in story.end.attempts)
     at_once = sum(not story.end.attempts for story in stories)
     states = dict(Counter(story.end.state for story in stories))

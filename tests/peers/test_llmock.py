@@ -116,12 +116,9 @@ CASES: dict[str, tuple[list[dict[str, Any]], str, int, int]] = {
 }
 
 
-def test_every_verdict_is_clean() -> None:
-    async def run() -> dict[str, tuple[Story, dict[str, Any]]]:
-        async with llmock() as url:
-            return {name: await judged(url, case[0]) for name, case in CASES.items()}
-
-    found = asyncio.run(run())
+async def test_every_verdict_is_clean() -> None:
+    async with llmock() as url:
+        found = {name: await judged(url, case[0]) for name, case in CASES.items()}
     print()
     for name, (story, verdict) in found.items():
         findings = [(one["severity"], one["code"]) for one in verdict["findings"]]

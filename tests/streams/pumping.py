@@ -185,7 +185,3 @@ async def told(
         return Story([decode_record(entry.payload) for entry in page.entries])
     finally:
         await log.shut()
-
-
-def tell(*args: Any, **kwargs: Any) -> Story:
-    return asyncio.run(told(*args, **kwargs))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lockgate import Limits
-from lockgate.errors import DeadlinePassed
+from lockgate.errors import Code
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import StreamEnd, decode_record
 from lockgate.protocol.offsets import START
@@ -114,7 +114,7 @@ async def by_shutdown(place: Site, _stream_id: str) -> None:
 
 
 async def by_deadline(place: Site, stream_id: str) -> None:
-    place.streams._pumps[stream_id][0].interrupt(DeadlinePassed)  # as the timer does, but only now
+    place.streams._pumps[stream_id][0].interrupt(Code.DEADLINE_PASSED)  # as the timer does, but only now
 
 
 async def by_itself(_place: Site, _stream_id: str) -> None:
@@ -144,9 +144,9 @@ async def stopped(case: str) -> tuple[StreamEnd, Request, str]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_provider_sees_it_and_the_log_says_what_it_cost(case: str) -> None:
+async def test_the_provider_sees_it_and_the_log_says_what_it_cost(case: str) -> None:
     _, _, state, reason = CASES[case]
-    end, request, metrics = asyncio.run(stopped(case))
+    end, request, metrics = await stopped(case)
     assert (end.state, end.reason) == (state, reason)
     assert request.state is State.LEFT
     assert request.sent_bytes < request.total_bytes / 2, "it was stopped, not read to its end"
@@ -159,53 +159,44 @@ def test_the_provider_sees_it_and_the_log_says_what_it_cost(case: str) -> None:
     assert f'lockgate_upstream_stopped_total{{reason="{label}"}} 1.0' in metrics
 
 
-def test_a_reader_who_comes_back_in_time_keeps_it_alive() -> None:
-    async def run() -> None:
-        async with site() as place, asyncio.timeout(60):
-            opened = await place.streams.create(asked(size_bytes=3000, rate=4000))
-            place.streams.readers_left(opened.stream_id)
-            place.streams.reader_came(opened.stream_id)
-            assert (await place.end_of(opened.stream_id)).state == "complete"
-
-    asyncio.run(run())
+async def test_a_reader_who_comes_back_in_time_keeps_it_alive() -> None:
+    async with site() as place, asyncio.timeout(60):
+        opened = await place.streams.create(asked(size_bytes=3000, rate=4000))
+        place.streams.readers_left(opened.stream_id)
+        place.streams.reader_came(opened.stream_id)
+        assert (await place.end_of(opened.stream_id)).state == "complete"
 
 
-def test_where_the_bill_goes_on_that_is_said() -> None:
-    async def run(name: str) -> StreamEnd:
-        async with site(name) as place, asyncio.timeout(60):
-            opened = await place.streams.create(asked())
-            await place.begun(opened.stream_id)
-            place.streams.cancel(opened.stream_id)
-            return await place.end_of(opened.stream_id)
-
+async def test_where_the_bill_goes_on_that_is_said() -> None:
     for name, billing in (
         ("Google AI Studio", "continues"), ("Groq", "continues"), ("Mistral", "continues"), ("OpenAI", "stops"),
         ("Anthropic", "stops"), ("somebody", "unknown"), (None, "unknown"),
     ):  # fmt: skip
         assert billing_of(name) == billing
-    end = asyncio.run(run("groq"))
+    async with site("groq") as place, asyncio.timeout(60):
+        opened = await place.streams.create(asked())
+        await place.begun(opened.stream_id)
+        place.streams.cancel(opened.stream_id)
+        end = await place.end_of(opened.stream_id)
     assert end.stopped is not None
     # Who answered goes before the name in the settings.
     assert (end.provider, end.stopped.billing) == ("Simulator", "stops")
 
 
-def test_neither_key_nor_user_stand_in_the_log() -> None:
-    async def run() -> bytes:
-        async with site() as place, asyncio.timeout(60):
-            opened = await place.streams.create(asked(fault="error_event", at_bytes=500))
-            await place.end_of(opened.stream_id)
-            page = await place.log.read(opened.stream_id, START, max_bytes=10**7)
-            head = await place.log.head(opened.stream_id)
-            return head.meta + b"".join(entry.payload for entry in page.entries)
-
-    everything = asyncio.run(run())
+async def test_neither_key_nor_user_stand_in_the_log() -> None:
+    async with site() as place, asyncio.timeout(60):
+        opened = await place.streams.create(asked(fault="error_event", at_bytes=500))
+        await place.end_of(opened.stream_id)
+        page = await place.log.read(opened.stream_id, START, max_bytes=10**7)
+        head = await place.log.head(opened.stream_id)
+        everything = head.meta + b"".join(entry.payload for entry in page.entries)
     assert b"upstream_failed" in everything
     for secret in (b"sk-secret-of-this-test", b"user_0123456789ABCDEF", b"user_id"):
         assert secret not in everything
 
 
 @pytest.mark.acceptance
-def test_how_long_it_takes() -> None:
+async def test_how_long_it_takes() -> None:
     """From the decision to the provider's side of the connection: 50 ms at the most, by the simulator's clock."""
 
     async def one(case: str) -> float:
@@ -235,6 +226,6 @@ def test_how_long_it_takes() -> None:
 
     print()
     for case in CASES:
-        took = sorted(asyncio.run(one(case)) * 1000 for _ in range(50))
+        took = sorted([await one(case) * 1000 for _ in range(50)])
         print(f"{case}: median {took[25]:.2f} ms, longest {took[-1]:.2f} ms of 50")
         assert took[-1] < 50

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import json
@@ -98,7 +97,7 @@ def recorded_cuts(sidecar: dict[str, Any], body: bytes) -> list[bytes]:
 
 
 @pytest.mark.timeout(300)
-def test_every_recorded_stream_ends_as_the_table_says(shared_data: Path) -> None:
+async def test_every_recorded_stream_ends_as_the_table_says(shared_data: Path) -> None:
     """All openai-chat streams of the corpus over a real socket at their recorded transport cuts."""
     folder = shared_data / "corpus/streams"
     sidecars = [(path, json.loads(path.read_text("utf-8"))) for path in sorted(folder.glob("*.json"))]
@@ -107,25 +106,22 @@ def test_every_recorded_stream_ends_as_the_table_says(shared_data: Path) -> None
     bodies = {path.stem: path.with_suffix(".sse").read_bytes() for path, _ in chats}
     wrong, seen = [], Counter[str]()
 
-    async def run() -> None:
-        def play(body: dict[str, Any]) -> list[bytes]:
-            return recorded_cuts(by_name[body["model"]], bodies[body["model"]])
+    def play(body: dict[str, Any]) -> list[bytes]:
+        return recorded_cuts(by_name[body["model"]], bodies[body["model"]])
 
-        by_name = {path.stem: sidecar for path, sidecar in chats}
-        async with providing(play) as provider:
-            for path, sidecar in chats:
-                plan = plan_of(sidecar)
-                plan.body["model"] = path.stem
-                records, outcome = await pumped(plan, provider)
-                text = released(records)
-                expected = expected_outcome(sidecar, "x" * sidecar["content_length"])
-                seen[outcome] += 1
-                if outcome != expected:
-                    wrong.append((path.stem, expected, outcome, records[-1].final))
-                if outcome == "complete":
-                    check_hashes(path.stem, sidecar, text)
-
-    asyncio.run(run())
+    by_name = {path.stem: sidecar for path, sidecar in chats}
+    async with providing(play) as provider:
+        for path, sidecar in chats:
+            plan = plan_of(sidecar)
+            plan.body["model"] = path.stem
+            records, outcome = await pumped(plan, provider)
+            text = released(records)
+            expected = expected_outcome(sidecar, "x" * sidecar["content_length"])
+            seen[outcome] += 1
+            if outcome != expected:
+                wrong.append((path.stem, expected, outcome, records[-1].final))
+            if outcome == "complete":
+                check_hashes(path.stem, sidecar, text)
     for one in wrong:
         print(one)
     assert wrong == []

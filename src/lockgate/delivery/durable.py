@@ -6,14 +6,16 @@ Spec: Durable Streams 5.6, 5.7 and 10.1.
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from lockgate.delivery.forms import Form
 from lockgate.delivery.readers import Reader, Readers, Receive, Send
 from lockgate.delivery.views import Item, View
-from lockgate.errors import StreamUnknown
+from lockgate.errors import Code, StreamUnknown
 from lockgate.protocol.cursor import cursor_after
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import Page, StreamLog
@@ -128,7 +130,9 @@ class LongPoll(Reader):
         return Answer(200, headers, self._form.body(items))
 
 
-_GONE = b'{"error":{"code":"stream_unknown","message":"the stream was deleted while this request waited for it"}}'
+_GONE: Final = json.dumps(
+    {"error": {"code": Code.STREAM_UNKNOWN, "message": "the stream was deleted while this request waited for it"}}
+).encode()
 
 
 async def send_answer(send: Send, answer: Answer) -> None:

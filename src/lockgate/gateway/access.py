@@ -9,6 +9,8 @@ from typing import Any, Final, TypeAlias
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 
+from lockgate.errors import Code
+
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -62,9 +64,9 @@ def host_name(host: str) -> str:
 
 async def _refuse(host: str, send: Send) -> None:
     message = f"host {host[:100]!r} is not one of this gateway's names; add it to server.allowed_hosts"
-    body = json.dumps({"error": {"code": "forbidden", "message": message}}).encode()
+    body = json.dumps({"error": {"code": Code.WRONG_HOST, "message": message}}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 421, "headers": headers})
+    await send({"type": "http.response.start", "status": Code.WRONG_HOST.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 

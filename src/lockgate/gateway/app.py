@@ -19,23 +19,7 @@ from starlette.routing import Route
 from lockgate import Limits, __version__
 from lockgate.config import Settings
 from lockgate.delivery.readers import Readers
-from lockgate.errors import (
-    BadRequest,
-    Busy,
-    Conflict,
-    Forbidden,
-    LockgateError,
-    NotOffered,
-    OffsetGone,
-    ProducerFenced,
-    ProducerGap,
-    SequenceConflict,
-    StoreError,
-    StreamClosed,
-    StreamUnknown,
-    TooLarge,
-    TooManyProducers,
-)
+from lockgate.errors import Code, LockgateError, OffsetGone
 from lockgate.gateway.access import App, HostCheck, with_cors, with_safety
 from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import Control
@@ -53,23 +37,6 @@ from lockgate.streams.streams import Streams
 from lockgate.upstream.base import Provider
 
 _log: Final = logging.getLogger("lockgate.app")
-
-_STATUS: Final[list[tuple[type[LockgateError], int]]] = [
-    (StreamUnknown, 404),
-    (OffsetGone, 410),
-    (StreamClosed, 409),
-    (BadRequest, 400),
-    (Forbidden, 403),
-    (ProducerFenced, 403),
-    (Conflict, 409),
-    (ProducerGap, 409),
-    (SequenceConflict, 409),
-    (TooLarge, 413),
-    (TooManyProducers, 429),
-    (NotOffered, 501),
-    (Busy, 503),
-    (StoreError, 503),
-]
 
 
 class Gateway:
@@ -263,7 +230,7 @@ class Gateway:
 
 async def _answer_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, LockgateError)
-    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+    status = error.code.status or 500
     body: dict[str, Any] = {"code": error.code, "message": str(error)}
     headers = {"Cache-Control": "no-store", **conflict_headers(error)}
     if isinstance(error, OffsetGone):
@@ -280,7 +247,8 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     message = f"{request.method} {request.url.path[:200]}: {error.detail}"
     if request.url.path.endswith("/chat/completions"):
         message += "; send the same body to POST /v1/streams, and read the stream that it names"
-    body = {"error": {"code": BadRequest.code, "message": message}}
+    code = Code.METHOD_NOT_ALLOWED if error.status_code == Code.METHOD_NOT_ALLOWED.status else Code.NOT_FOUND
+    body = {"error": {"code": code, "message": message}}
     return JSONResponse(body, status_code=error.status_code, headers=error.headers)
 
 

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from lockgate.config import Delivery
-from lockgate.errors import BadRequest, Conflict, Forbidden, NotOffered, StreamExists, TooLarge
+from lockgate.errors import CODES, BadRequest, Code, Conflict, Forbidden, NotOffered, StreamExists, TooLarge
 from lockgate.gateway.reading import lifetime_headers
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import Head, Lifetime, Producer, StreamLog
@@ -163,7 +163,7 @@ class Writing:
         problem = judged.problem
         if problem is not None and problem.action == "halt":
             body = {"error": msgspec.to_builtins(problem)}
-            return JSONResponse(body, status_code=422, headers=headers)
+            return JSONResponse(body, status_code=CODES[problem.code].status or 422, headers=headers)
         # Durable Streams 5.2.1: a producer is told a new push (200) from a duplicate (204).
         return Response(status_code=200 if is_told and pushed.is_new else 204, headers=headers)
 
@@ -290,11 +290,11 @@ def conflict_headers(error: Any) -> dict[str, str]:
     if isinstance(tail, Offset):
         headers["Stream-Next-Offset"] = str(tail)
     match error.code:
-        case "stream_closed":
+        case Code.STREAM_CLOSED:
             headers["Stream-Closed"] = "true"
-        case "producer_fenced":
+        case Code.PRODUCER_FENCED:
             headers["Producer-Epoch"] = str(error.epoch)
-        case "producer_gap":
+        case Code.PRODUCER_GAP:
             headers |= {
                 "Producer-Expected-Seq": str(error.expected),
                 "Producer-Received-Seq": str(error.received),

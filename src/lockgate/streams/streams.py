@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from lockgate.errors import Abandoned, Busy, Cancelled, Forbidden, OwnerGone, StoreError, StreamClosed
+from lockgate.errors import Busy, Code, Forbidden, StoreError, StreamClosed
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Record, StreamEnd, decode_record, encode_record
 from lockgate.protocol.offsets import START, Offset
@@ -102,7 +102,7 @@ class Streams:
         if tasks:
             await asyncio.wait(tasks, timeout=drain_s)
         for pump, _ in self._pumps.values():
-            pump.interrupt(OwnerGone)
+            pump.interrupt(Code.OWNER_GONE)
         if self._pumps:
             await asyncio.wait([task for _, task in self._pumps.values()], timeout=10)
 
@@ -197,7 +197,7 @@ class Streams:
         """Ask a stream to stop; False if it is not running here."""
         found = self._pumps.get(stream_id)
         if found is not None:
-            found[0].interrupt(Cancelled)
+            found[0].interrupt(Code.CANCELLED)
         return found is not None
 
     async def end(self, stream_id: str) -> bool:
@@ -205,7 +205,7 @@ class Streams:
         found = self._pumps.get(stream_id)
         if found is None:
             return False
-        found[0].interrupt(Cancelled)
+        found[0].interrupt(Code.CANCELLED)
         done, _ = await asyncio.wait([found[1]], timeout=_END_S)
         return bool(done)
 
@@ -223,7 +223,7 @@ class Streams:
         if found is not None and self._abandon_after_s is not None:
             loop = asyncio.get_running_loop()
             self.reader_came(stream_id)
-            self._abandoning[stream_id] = loop.call_later(self._abandon_after_s, found[0].interrupt, Abandoned)
+            self._abandoning[stream_id] = loop.call_later(self._abandon_after_s, found[0].interrupt, Code.ABANDONED)
 
     # -- circuit breakers --------------------------------------------------------------------------------------
 
