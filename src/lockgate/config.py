@@ -152,30 +152,42 @@ class UpstreamCapability(_Section):
 class Upstream(_Section):
     """The OpenAI-compatible API that generates."""
 
-    base_url: str = Field("https://openrouter.ai/api/v1", description="Everything before /chat/completions.")
-    api_key: SecretStr | None = Field(None, description="Bearer key. Prefer api_key_file, or the environment.")
-    api_key_file: Path | None = Field(None, description="File that holds the key, and nothing else.")
-    name: str = Field("openrouter", description="Name of the provider in metrics and records.")
-    connect_s: float = Field(10.0, gt=0, le=300, description="Longest wait for a connection, in seconds.")
+    base_url: str = Field(
+        "https://openrouter.ai/api/v1", description="The API's address is everything before /chat/completions."
+    )
+    api_key: SecretStr | None = Field(
+        None, description="Requests carry this key. Prefer api_key_file, or the environment."
+    )
+    api_key_file: Path | None = Field(None, description="This file holds the key, and nothing else.")
+    name: str = Field("openrouter", description="Metrics and records call the provider by this name.")
+    connect_s: float = Field(10.0, gt=0, le=300, description="A connection may take this long, in seconds.")
     # Comments count as life but not as progress, so there are two timers.
-    idle_bytes_s: float = Field(60.0, gt=0, description="Longest silence on the wire, in seconds.")
-    idle_content_s: float = Field(300.0, gt=0, description="Longest time without content or reasoning, in seconds.")
+    idle_bytes_s: float = Field(60.0, gt=0, description="The wire may be silent for this long, in seconds.")
+    idle_content_s: float = Field(
+        300.0, gt=0, description="An answer may go on for this long without content or reasoning, in seconds."
+    )
     # Recorded events reach 1.28 MB (Perplexity repeats the whole message in each chunk).
-    max_event_bytes: int = Field(16 * 1024 * 1024, ge=4096, description="Largest server-sent event, in bytes.")
+    max_event_bytes: int = Field(
+        16 * 1024 * 1024, ge=4096, description="A server-sent event may have at most this many bytes."
+    )
     # Off: a generation that nobody watches is often still wanted.
     abandon_after_s: float | None = Field(
-        None, gt=0, description="Cancel a generation so long after its last reader left, in seconds; unset: never."
+        None,
+        gt=0,
+        description="A generation is cancelled this long after its last reader left, in seconds; unset: never.",
     )
-    retry: UpstreamRetry = Field(default_factory=UpstreamRetry, description="Attempts after a failure.")
-    breaker: UpstreamBreaker = Field(default_factory=UpstreamBreaker, description="Circuit breaker of each model.")
+    retry: UpstreamRetry = Field(
+        default_factory=UpstreamRetry, description="These settings are for attempts after a failure."
+    )
+    breaker: UpstreamBreaker = Field(default_factory=UpstreamBreaker, description="Each model has a circuit breaker.")
     capabilities: tuple[UpstreamCapability, ...] = Field(
         (),
-        description="Rows of what models can do; the first whose pattern fits a model counts.",
+        description="Rows say what models can do; the first whose pattern fits a model counts.",
     )
     # For demonstrations: no provider is asked, whatever the request says.
-    replay: Path | None = Field(None, description="Play this recorded stream (.sse) instead of asking a provider.")
+    replay: Path | None = Field(None, description="This recorded stream (.sse) is played, and no provider is asked.")
     replay_chunks_per_s: float | None = Field(
-        None, gt=0, description="Pace of the recording; unset: as fast as it is taken."
+        None, gt=0, description="The recording is played at this pace; unset: as fast as it is read."
     )
 
     @field_validator("base_url")
