@@ -365,3 +365,12 @@ def test_what_is_in_force_is_fit_for_json() -> None:
     assert {row.key for row in rows} == {key.name for key in keys_of(Everything)}
     assert json.loads(json.dumps(rows)) == [[row.key, row.value, list(row.origin)] for row in rows]
     assert next(row for row in rows if row.key == "box.rungs").origin == Origin("flag", "--set")
+
+
+def test_bytes_that_are_no_text_can_be_shown() -> None:
+    class Shelf(Part):
+        path: Path = Path()
+
+    found = Sources(Shelf)
+    found.add_environment({"LOCKGATE_PATH": "\udcff"})
+    assert [row.value for row in found.resolve().rows()] == ["\\udcff"]

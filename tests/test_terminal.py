@@ -67,6 +67,10 @@ def test_a_narrow_terminal_gets_folded_columns(
     ]
 
 
+def test_what_cannot_be_printed_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lines(capsys, [("a.b", "x\n\x1b[2J", "--set")])[1] == '  b  "x\\n\\u001b[2J"  --set'
+
+
 def test_colours_are_for_terminals_that_want_them(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -476,6 +476,7 @@ def _shown(value: Any) -> Any:
 
 def _bare(text: str) -> str:
     """A text without what may be secret in it: keys as providers write them, credentials and queries of addresses."""
+    text = text.encode(errors="backslashreplace").decode()  # a path can hold bytes that are no UTF-8
     text = re.sub(r"\bsk-[\w-]+", HIDDEN, text)
     address, mark, query = text.partition("?")
     if "://" not in address:

@@ -169,7 +169,7 @@ def _said(value: Any) -> str:
             return "(empty)"
         case [*items] if all(isinstance(item, str) for item in items):
             return ", ".join(items)
-        case str():
+        case str() if value.isprintable():
             return value
         case float() if value.is_integer():
             return str(int(value))
