@@ -37,78 +37,80 @@ class _Section(BaseModel):
 
 
 class Server(_Section):
-    """Where the gateway listens, and who may talk to it."""
+    """Where the gateway listens, and who may use it."""
 
-    # Loopback by default: a gateway that spends a key must be opened to a network on purpose.
+    # Only this machine by default: a gateway that spends a key must be opened to a network on purpose.
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8700, ge=1, le=65535, description="TCP port to listen on.")
-    # A page on another site can make a browser send requests here; the name it used to get here gives it away.
+    # A page of another site can make a browser send requests here. The host name in the request shows it.
     allowed_hosts: tuple[str, ...] = Field(
         ("127.0.0.1", "localhost", "[::1]"),
         description="Host names (without port) that requests may use; * allows all.",
     )
     # "*" is safe for reading by unguessable id; credentials are only ever allowed to listed origins.
     cors_origins: tuple[str, ...] = Field(
-        ("*",), description="Origins whose pages may read; * is all. To post, an origin must be listed by name."
+        ("*",), description="Origins whose pages may read; * allows all. To post, an origin must be listed by name."
     )
-    # Generations take a minute or two; a deploy should rarely cut one.
+    # Generations take a minute or two; a restart should rarely cut one.
     drain_s: float = Field(
-        30.0, ge=0, le=3600, description="After SIGTERM, how long open streams may go on, in seconds."
+        30.0, ge=0, le=3600, description="How long open streams may go on after SIGTERM, in seconds."
     )
     max_request_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest request body, in bytes.")
-    max_open_streams: int = Field(1000, ge=1, description="Streams generated at once; one more is answered with 503.")
-    max_readers: int = Field(10_000, ge=1, description="Open readers at once; one more is asked to come back later.")
+    max_open_streams: int = Field(1000, ge=1, description="Most streams generated at once; further ones get 503.")
+    max_readers: int = Field(10_000, ge=1, description="Most open readers; further ones are asked to come back later.")
 
 
 class UpstreamRetry(_Section):
-    """How a generation that failed goes on; a request's ``lockgate.retry`` may say otherwise."""
+    """How a generation that failed goes on; ``lockgate.retry`` in a request can override it."""
 
     max_attempts: int | None = Field(
-        None, alias="maxAttempts", ge=0, le=100, description="Attempts after the first; unset: delivery.retry's."
+        None, alias="maxAttempts", ge=0, le=100, description="Attempts after the first; unset: as delivery.retry."
     )
     backoff_strategy: Literal["linear", "exponential"] | None = Field(
-        None, alias="backoffStrategy", description="How the wait between attempts grows; unset: delivery.retry's."
+        None, alias="backoffStrategy", description="How the wait between attempts grows; unset: as delivery.retry."
     )
-    # Half of what clients of providers commonly begin with, since the jitter is full.
+    # Half of what clients of providers usually begin with, because waits are drawn from the whole range.
     base_s: float = Field(0.5, gt=0, le=60, description="Longest wait before the first new attempt, in seconds.")
-    cap_s: float = Field(30.0, gt=0, le=600, description="Longest wait of all; a Retry-After beyond it ends it, in s.")
-    # An hour is beyond any generation that was recorded; it ends what hangs on for ever.
+    cap_s: float = Field(30.0, gt=0, le=600, description="Longest wait; a longer Retry-After ends the attempts; in s.")
+    # Longer than any recorded generation; it ends streams that would never end.
     deadline_s: float = Field(3600.0, gt=0, le=86_400, description="Longest life of a generation, in seconds.")
-    # A limit that was reached, and text that broke the schema, may be what the caller wants to know of.
+    # A caller may want to see that a limit was reached, or that the text broke the schema: so these are off.
     on: tuple[Literal["failure", "stall", "length", "violation"], ...] = Field(
         ("failure", "stall"), description="Occasions: failure, stall, length (the token limit), violation."
     )
     steps: tuple[Literal["prefill", "tail", "residual", "regenerate"], ...] = Field(
         ("prefill", "tail", "residual", "regenerate"), description="Rungs of the ladder that may be tried."
     )
-    restart: bool = Field(False, description="Let released text be taken back, by a restart record.")
+    restart: bool = Field(False, description="Allow a restart record, which takes back released text.")
     max_tokens: int | None = Field(None, ge=1, description="Most completion tokens of all attempts of a stream.")
 
 
 class UpstreamBreaker(_Section):
-    """When a model that fails is not asked for a while."""
+    """When lockgate stops asking a model that fails, and for how long."""
 
     consecutive: int = Field(5, ge=1, description="Failures in a row that open it.")
     rate: float = Field(0.5, gt=0, le=1, description="Share of failures among the last attempts that opens it.")
-    window: int = Field(20, ge=1, le=1000, description="Attempts that the rate looks back on.")
-    chunk_failures: int = Field(10, ge=1, description="Answers in a row that broke their schema, and open it.")
-    open_s: float = Field(10.0, gt=0, description="How long it stays open the first time; then twice as long, in s.")
+    window: int = Field(20, ge=1, le=1000, description="Number of last attempts that the rate counts.")
+    chunk_failures: int = Field(10, ge=1, description="Answers in a row that break their schema and open it.")
+    open_s: float = Field(
+        10.0, gt=0, description="Seconds it stays open the first time; each further time is twice as long."
+    )
     max_open_s: float = Field(300.0, gt=0, description="Longest time it stays open, in seconds.")
 
 
 class UpstreamCapability(_Section):
-    """What the models of a pattern can do, as far as somebody knows; unknown models count as able to do nothing."""
+    """What the models of a pattern can do. A model without a row counts as able to do none of it."""
 
     pattern: str = Field(description="Shell pattern over the model's name, like mistralai/*.")
     prefill: Literal["no", "plain", "prefix", "partial", "continue_final_message"] = Field(
         "no", description="How the provider continues a last message of the assistant."
     )
     tail: Literal["never", "between", "always"] = Field(
-        "never", description="Where the end may be quoted to be continued: never, outside open strings, anywhere."
+        "never", description="Where the end of the text may be quoted: never, outside open strings, anywhere."
     )
-    residual: bool = Field(True, description="Whether asking for what is missing, by a schema, is worth trying.")
+    residual: bool = Field(True, description="Whether to ask for what is missing, with a schema for that alone.")
     patterns: Literal["written", "value"] = Field(
-        "written", description="Whether patterns are matched with a string as JSON writes it, or with its value."
+        "written", description="What a pattern is compared with: the string as JSON writes it, or its value."
     )
 
 
@@ -125,20 +127,20 @@ class Upstream(_Section):
     idle_content_s: float = Field(300.0, gt=0, description="Longest time without content or reasoning, in seconds.")
     # Recorded events reach 1.28 MB (Perplexity repeats the whole message in each chunk).
     max_event_bytes: int = Field(16 * 1024 * 1024, ge=4096, description="Largest server-sent event, in bytes.")
-    # Off: a generation that nobody watches is often still wanted.
+    # Off: a generation without readers is often still wanted.
     abandon_after_s: float | None = Field(
-        None, gt=0, description="Cancel a generation so long after its last reader left, in seconds; unset: never."
+        None, gt=0, description="Seconds after the last reader left when a generation is cancelled; unset: never."
     )
     retry: UpstreamRetry = Field(default_factory=UpstreamRetry, description="Attempts after a failure.")
     breaker: UpstreamBreaker = Field(default_factory=UpstreamBreaker, description="Circuit breaker of each model.")
     capabilities: tuple[UpstreamCapability, ...] = Field(
         (),
-        description="Rows of what models can do; the first whose pattern fits a model counts.",
+        description="What models can do, row by row; the first row whose pattern fits counts.",
     )
-    # For demonstrations: no provider is asked, whatever the request says.
+    # For demonstrations: no provider is asked.
     replay: Path | None = Field(None, description="Play this recorded stream (.sse) instead of asking a provider.")
     replay_chunks_per_s: float | None = Field(
-        None, gt=0, description="Pace of the recording; unset: as fast as it is taken."
+        None, gt=0, description="Pace of the recording; unset: as fast as possible."
     )
 
     @field_validator("base_url")
@@ -153,7 +155,7 @@ class Store(_Section):
     """Where the log lives."""
 
     kind: Literal["sqlite", "memory"] = Field("sqlite", description="sqlite survives a restart; memory is for tests.")
-    path: Path = Field(Path("lockgate.db"), description="SQLite file; made if missing, with its folder.")
+    path: Path = Field(Path("lockgate.db"), description="SQLite file; created if it is missing, with its folder.")
     retain_s: float = Field(86_400, ge=0, description="How long a closed stream can be read, in seconds.")
     synchronous: Literal["NORMAL", "FULL"] = Field(
         "NORMAL", description="NORMAL survives kill -9 of the gateway, FULL also a power cut (and waits for the disk)."
@@ -161,19 +163,19 @@ class Store(_Section):
 
 
 class Playground(_Section):
-    """The page for people."""
+    """The playground: a page that shows streams."""
 
     enabled: bool = Field(True, description="Serve the playground at /.")
-    # What upstream sent is shown beside what was released; that copy is not judged, so it is for demos only.
+    # The page shows what upstream sent beside what was released. No gate judges that copy, so it is for demos only.
     keep_upstream: bool = Field(False, description="Let callers keep a copy of what upstream sent, in memory.")
-    model: str = Field("", description="Model that the page's form begins with, where upstream is not the simulator.")
+    model: str = Field("", description="Model that the form begins with, if upstream is not the simulator.")
 
 
 class Retry(_Section):
-    """What clients should do when they lose their connection; answered to them with every new stream."""
+    """What clients should do when they lose their connection; every new stream tells them."""
 
     max_attempts: int = Field(
-        8, alias="maxAttempts", ge=0, le=1000, description="Fruitless reconnects before giving up."
+        8, alias="maxAttempts", ge=0, le=1000, description="Reconnects without success before giving up."
     )
     backoff_strategy: Literal["linear", "exponential"] = Field(
         "exponential", alias="backoffStrategy", description="How the wait between reconnects grows."
@@ -183,21 +185,21 @@ class Retry(_Section):
 class Delivery(_Section):
     """How records reach readers."""
 
-    protocol: Literal["SSE"] = Field("SSE", description="Face that clients are told to use.")
-    retry: Retry = Field(default_factory=Retry, description="Reconnection, as told to clients.")
-    # Under 100 ms the gap of a reconnect stays below what a reader notices; jitter is the browser's.
+    protocol: Literal["SSE"] = Field("SSE", description="Face that clients should use.")
+    retry: Retry = Field(default_factory=Retry, description="How clients should reconnect.")
+    # Short enough that a reader hardly notices the gap; the browser adds jitter.
     retry_ms: int = Field(250, ge=0, le=60_000, description="EventSource reconnection time, in milliseconds.")
-    # Proxies commonly cut a silent connection after 30 to 60 s.
-    heartbeat_s: float = Field(10.0, gt=0, le=300, description="A comment is sent after this much silence, in seconds.")
+    # Proxies usually cut a silent connection after 30 to 60 s.
+    heartbeat_s: float = Field(10.0, gt=0, le=300, description="Silence after which a comment is sent, in seconds.")
     max_read_bytes: int = Field(256 * 1024, ge=1024, description="Most text that one event carries, in bytes.")
-    # Under the minute after which proxies cut a silent request.
+    # Less than the minute after which proxies cut a silent request.
     long_poll_s: float = Field(20.0, gt=0, le=300, description="Longest wait of live=long-poll, in seconds.")
-    # Each snapshot is the whole value: ten a second look alive, and cost a bounded multiple of the text.
+    # Each snapshot is the whole value. Ten in a second look alive and cost a bounded multiple of the text.
     snapshot_s: float = Field(0.1, ge=0, le=60, description="Least time between two snapshots, in seconds.")
     max_snapshot_bytes: int = Field(
         4 * 1024 * 1024, ge=1024, description="Longest text that snapshots are made of, in bytes."
     )
-    # They take what anybody writes, without a gate: for tests of the protocol, not for a gateway that people use.
+    # They take what anybody writes, without a gate: for tests of the protocol, not for production.
     raw_streams: bool = Field(False, description="Let producers create streams without a schema (PUT).")
     max_push_bytes: int = Field(1024 * 1024, ge=1024, description="Largest body of one push, in bytes.")
 
@@ -208,12 +210,12 @@ class Validation(_Section):
     partial_validation: bool = Field(
         True,
         alias="partialValidation",
-        description="Release text while it is prefix-valid; false holds it until its element or document is whole.",
+        description="Release text while it is prefix-valid; false holds it until the element or document is whole.",
     )
     error_recovery: Literal["halt", "skip", "patch"] = Field(
         "halt",
         alias="errorRecovery",
-        description="At a violation: halt the stream, skip the value that holds it, or patch the text.",
+        description="At a violation: halt the stream, skip the value that contains it, or patch the text.",
     )
     max_depth: int = Field(256, ge=1, le=500, description="Deepest nesting of a document.")
     max_document_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Longest document, in bytes.")
