@@ -1,10 +1,10 @@
-"""The face of server-sent events: Durable Streams' ``live=sse``, and what a native EventSource needs beside it.
+"""The face of server-sent events: Durable Streams' ``live=sse``, and what a native EventSource needs besides it.
 
-How it works: the reader registers with the log, reads what is there, writes it in one send, and only then sleeps; it is
-woken by a commit, by the heartbeat timer, or by its client's leaving. A slow reader waits in ``send`` and costs an
-offset; what it missed meanwhile comes as one larger event.
+How it works: the reader registers with the log, reads what is there, writes it in one send, and only then sleeps. A
+commit, the heartbeat timer, or the leaving of its client wakes it. A slow reader waits in ``send`` and costs an offset;
+what it missed comes later as one larger event.
 
-Every event has an ``id``, which is an offset; that is all a reader needs to go on, here or at another node.
+Every event has an ``id``, which is an offset. That is all a reader needs to go on, here or at another node.
 
 Spec: Durable Streams 5.8; WHATWG HTML 9.2.
 """
@@ -26,7 +26,7 @@ from lockgate.protocol.cursor import cursor_after
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import Page, StreamLog
 
-#: Seconds that one write may block before the reader is given up; it resumes by offset.
+#: Seconds that one write may block before the gateway gives up the reader, which can resume by offset.
 STUCK_S: Final = 60.0
 
 _STREAM_HEADERS: Final = [
@@ -40,7 +40,7 @@ _STREAM_HEADERS: Final = [
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a reader is served: see ``config.Delivery`` for the meaning of each."""
+    """How a reader is served; ``config.Delivery`` explains each field."""
 
     retry_ms: int
     heartbeat_s: float
@@ -48,7 +48,7 @@ class Pace:
 
 
 class EventReader(Reader):
-    """One connection: ``run`` serves it until its client leaves or the stream is closed and read.
+    """One connection. ``run`` serves it until its client leaves, or the stream is closed and read.
 
     Args:
         after: Where to begin.
@@ -91,14 +91,14 @@ class EventReader(Reader):
             async with self.connected(receive):
                 await self._serve(send, headers)
         except StreamUnknown:
-            pass  # deleted meanwhile: breaking off makes the client ask again, and then it is told
+            pass  # the stream was deleted: when the connection breaks, the client asks again and learns it
 
     async def _serve(self, send: Send, headers: Iterable[tuple[bytes, bytes]]) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [*_STREAM_HEADERS, *headers]})
         # First bytes at once, so that the browser's `open` fires before the model's first token.
         await self._write(send, f"retry: {self._pace.retry_ms}\n: lockgate\n\n".encode())
         self._meters.shook_hands(time.monotonic() - self._begun_s)
-        while not self.is_over:  # then without the end of the body: the server breaks the connection off
+        while not self.is_over:  # after it, no end of the body: the server breaks the connection
             self._news.clear()
             page = await self._log.read(self.stream_id, self._after, max_bytes=self._pace.max_read_bytes)
             if page.entries:
@@ -114,7 +114,7 @@ class EventReader(Reader):
             await self._wait(max(0.0, self._quiet_since_s + self._pace.heartbeat_s - time.monotonic()))
 
     async def _pause(self) -> None:
-        """Let some time pass before more is read, for views whose items are large; leaving ends it."""
+        """Wait before the next read, for views whose items are large. The wait ends when the client leaves."""
         until_s = self._quiet_since_s + self._view.pause_s
         while not self.is_over and (left_s := until_s - time.monotonic()) > 0:
             self._news.clear()
@@ -141,14 +141,14 @@ class EventReader(Reader):
         self._is_live = is_tail
 
     def _measure(self, read_s: float) -> None:
-        """Latency and gap, for a reader that had read everything before: replays say nothing about either."""
+        """Measure latency and gap, for a reader that had read everything before. Replays say nothing about them."""
         now_s = self._quiet_since_s
         gap_s = now_s - self._last_data_s if self._last_data_s else None
         self._meters.delivered(latency_s=time.time() - read_s if read_s else None, gap_s=gap_s)
         self._last_data_s = now_s
 
     async def _while_silent(self, send: Send) -> None:
-        """At the tail: say so if that was not said yet, and give a sign of life when it is due."""
+        """At the tail: tell the reader once that it is there, and send a heartbeat when it is due."""
         if not self._has_said_where and not self._is_plain:
             await self._write(send, self._control(up_to_date=True, is_closed=False))
         elif time.monotonic() - self._quiet_since_s >= self._pace.heartbeat_s:
@@ -161,7 +161,7 @@ class EventReader(Reader):
                 await self._write(send, self._named(items, up_to_date=True, is_closed=False))
 
     async def _finish(self, send: Send) -> None:
-        if not self._has_said_end and not self._is_plain:  # else that went out with the last records
+        if not self._has_said_end and not self._is_plain:  # otherwise it was sent with the last records
             await self._write(send, self._control(up_to_date=True, is_closed=True))
         await self._write(send, b"", more=False)
 
@@ -173,7 +173,7 @@ class EventReader(Reader):
         return b"id: %b\nevent: data\n%b\n%b" % (str(self._after).encode(), self._form.data(items), control)
 
     def _plain(self, items: list[Item]) -> bytes:
-        """One event for each item, for ``onmessage``. An event without an id leaves the client where it was."""
+        """One event for each item, for ``onmessage``. An event without an id does not move the client's position."""
         events = []
         for item in items:
             head = b"id: %b\n" % str(item.offset).encode() if item.offset is not None else b""
@@ -187,7 +187,7 @@ class EventReader(Reader):
 
 
 def encode_control(offset: Offset, *, cursor: str, up_to_date: bool, is_closed: bool, state: str = "") -> bytes:
-    """Where the reader is, and whether anything can still come; with the outcome, where that is known."""
+    """A control event: where the reader is, whether more can come, and the outcome if it is known."""
     written = str(offset)
     up = ',"upToDate":true' if up_to_date else ""
     end = ',"streamClosed":true' if is_closed else f',"streamCursor":"{cursor}"'

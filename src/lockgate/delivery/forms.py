@@ -1,4 +1,4 @@
-"""How items are packed: as JSON (streams of records, and JSON mode), as text, or as bytes.
+"""How items are encoded: as JSON (streams of records, and JSON mode), as text, or as bytes.
 
 Spec: Durable Streams 5.8 (server-sent events of each content type) and 9.1 (JSON mode).
 """
@@ -17,7 +17,7 @@ _LINE_END: Final = re.compile(b"\r\n|\r|\n")
 
 
 class Form(Protocol):
-    """One way to pack items."""
+    """One way to encode items."""
 
     #: Value of ``Stream-SSE-Data-Encoding``, if it has one.
     encoding: str | None
@@ -44,7 +44,7 @@ class JsonForm:
 
 
 class TextForm:
-    """The items one after the other; an event has one ``data`` line for each of theirs."""
+    """The items one after the other. An event has one ``data`` line for each line of the items."""
 
     encoding: str | None = None
 
@@ -52,13 +52,13 @@ class TextForm:
         return b"".join([item.data for item in items])
 
     def data(self, items: Sequence[Item]) -> bytes:
-        # A reader strips one leading space, so a line that begins with one gets another.
+        # A reader removes one leading space, so a line that begins with a space gets another one.
         lines = _LINE_END.split(self.body(items))
         return b"".join([b"data:%b%b\n" % (b" " if line.startswith(b" ") else b"", line) for line in lines])
 
 
 class BytesForm(TextForm):
-    """The items one after the other; base64 in events, which carry text only."""
+    """The items one after the other; in events, which can carry only text, as base64."""
 
     encoding: str | None = "base64"
 
