@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +20,7 @@ from lockgate.gate.recovery.gate import WINDOWS
 from lockgate.gate.recovery.rules import LOSSY
 from lockgate.gate.recovery.rules import RULES as PATCHES
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.lifecycle import Ended, Finish, outcome
+from lockgate.protocol.lifecycle import OUTCOMES
 from lockgate.retry.failures import RULES as FAILURES
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
@@ -112,23 +111,34 @@ def _default(value: Any) -> str:
 
 
 def outcomes_page() -> str:
-    """How a stream ends: the table of protocol/lifecycle.py, drawn out."""
+    """How a stream ends: the table of protocol/lifecycle.py."""
     lines = [
         "# Outcomes",
         "",
-        "What becomes of a channel, from the state of its gate after `close`, the last `finish_reason`, whether an",
-        "error or a refusal came, and how the connection ended. A stream is as bad as its worst channel: complete",
-        "only when all its channels are. `[DONE]` alone proves nothing.",
+        "What becomes of a channel follows from the state of its gate after `close`, the last `finish_reason`, whether",
+        "an error or a refusal came, and how the connection ended. The first rule that holds decides; an empty cell",
+        "holds always. `[DONE]` alone proves nothing.",
         "",
-        "| gate | finish_reason | came | connection | outcome |",
-        "|---|---|---|---|---|",
+        "| | gate | finish_reason | came | connection | outcome | because |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for state, trouble, ended, finish in product(
-        ("complete", "incomplete", "halted"), ("none", "error", "refusal"), Ended, Finish
-    ):
-        found = outcome(state, finish, has_error=trouble == "error", has_refusal=trouble == "refusal", ended=ended)
-        lines.append(f"| {state} | {finish} | {trouble} | {ended} | **{found}** |")
-    return "\n".join(lines) + "\n"
+    for number, rule in enumerate(OUTCOMES, 1):
+        conditions = " | ".join(str(one or "") for one in (rule.gate, rule.finish, rule.came, rule.ended))
+        lines.append(f"| {number} | {conditions} | **{rule.outcome}** | {_cell(rule.why)} |")
+    return "\n".join(lines) + _AFTER_OUTCOMES
+
+
+_AFTER_OUTCOMES: Final = """
+
+- *gate*: `complete` (the document is closed and valid), `blank` (complete, but nothing came for it), `halted` (a
+  violation that ended it); else it is open or incomplete.
+- *connection*: `clean` (`[DONE]`, or a finish reason and the end of the body), `silent` (the end of the body with
+  neither), `broken` (lost, stalled or never made), `cancelled`, `aborted` (a deadline, a shutdown, or the node died),
+  `stopped` (closed by lockgate at a violation).
+- A producer that closes a pushed stream says that its text is over: `stop` and `clean`.
+- A stream is as bad as its worst channel, from good to bad: complete, incomplete, refused, failed, halted, cancelled.
+  Where the request required a tool call and none came, it is incomplete at best.
+"""
 
 
 def retries_page() -> str:

@@ -147,7 +147,7 @@ def failure_class(
         ended: How the connection ended.
         has_text: Whether any text came in this attempt.
     """
-    if ended is Ended.CANCELLED:
+    if ended in (Ended.CANCELLED, Ended.ABORTED):
         return None
     if has_refusal or finish is Finish.FILTERED or (failure is not None and failure.kind in _POLICY_KINDS):
         return FailureClass.POLICY

@@ -56,7 +56,6 @@ class Channel:
         self.choice = int(name.split("/")[1]) if name.startswith("choice/") else 0
         self.is_tool = tool is not None
         self.schema: Schema | None = plan.schema_of(name, tool)
-        self.outcome: Outcome | None = None
         self.upstream_bytes = 0
         #: Code of the violation that halted it.
         self.violation = ""
@@ -258,9 +257,10 @@ class Channel:
             elif isinstance(event, Element):
                 self._elements += 1
 
-    def end(self) -> ChannelEnd:
+    def end(self, outcome: Outcome) -> ChannelEnd:
+        """What the final record says of it."""
         return ChannelEnd(
-            outcome=str(self.outcome or Outcome.INCOMPLETE),
+            outcome=str(outcome),
             chunks=self._sequence,
             released_bytes=self._released_bytes,
             upstream_bytes=self.upstream_bytes,

@@ -14,8 +14,8 @@ from lockgate.streams.channels import Channel
 from lockgate.streams.plan import Plan
 from lockgate.upstream.billing import billing_of
 
-#: Why a stream was stopped that is not the caller's wish: it failed.
-_FAILED_BY: Final = (Code.OWNER_GONE, Code.DEADLINE_PASSED)
+#: Why a stream is stopped though nobody wished for its end.
+_ABORTS: Final = (Code.OWNER_GONE, Code.DEADLINE_PASSED)
 
 
 class Ending:
@@ -43,6 +43,7 @@ class Ending:
         self._interruption = interruption
         self._provider_name = provider_name
         self._has_closed_early = has_closed_early
+        self._outcomes: dict[str, Outcome] = {}
 
     @property
     def lacks_content(self) -> bool:
@@ -60,35 +61,38 @@ class Ending:
         records = [*halts] if self._run.ended is not Ended.CANCELLED else []
         records += self._close_channels()
         records += self._failures()
-        found = stream_outcome(one.outcome for one in self._channels.values() if one.outcome is not None)
-        if self._interruption in _FAILED_BY:
-            found = Outcome.FAILED
-        elif found is Outcome.COMPLETE and self._plan.must_call and not any(c.is_tool for c in self._channels.values()):
-            found = Outcome.INCOMPLETE
+        found = stream_outcome(self._outcomes.values(), lacks_call=self._lacks_call)
         return [*records, self._final(found)], found
+
+    @property
+    def _lacks_call(self) -> bool:
+        return self._plan.must_call and not any(channel.is_tool for channel in self._channels.values())
 
     def _close_channels(self) -> list[Record]:
         records: list[Record] = []
         run, ended = self._run, self._run.ended
         assert ended is not None
+        has_error = run.failure is not None or bool(run.unjoined)
+        # An answer that did not fit was closed by us, but it is no halt: the text so far is valid.
+        how = Ended.ABORTED if self._interruption in _ABORTS else Ended.BROKEN if run.unjoined else ended
         for channel in self._channels.values():
-            facts = {
-                "finish": fold_finish(run.finish.get(channel.choice)),
-                "has_error": run.failure is not None or bool(run.unjoined),
-                "has_refusal": channel.choice in run.refusals,
-                # An answer that did not fit was closed by us, but it is no halt: the text so far is valid.
-                "ended": Ended.BROKEN if run.unjoined else ended,
-            }
-            clean = may_be_clean(**facts)  # type: ignore[arg-type]
+            finish = fold_finish(run.finish.get(channel.choice))
+            has_refusal = channel.choice in run.refusals
+            clean = may_be_clean(finish, has_error=has_error, has_refusal=has_refusal, ended=how)
             if clean and channel.is_tool and channel.is_blank:
                 records += channel.feed(b"{}", time.time())  # a call without arguments is a call with none
             closed = channel.close(clean=clean, read_s=time.time())
             # Where the connection broke, or a caller cancelled, that is the reason; the text just ends where it ended.
-            if not facts["has_error"] and ended is not Ended.CANCELLED:
+            if not has_error and ended is not Ended.CANCELLED:
                 records += closed
-            channel.outcome = outcome(channel.state, **facts)  # type: ignore[arg-type]
-            if channel.outcome is Outcome.COMPLETE and channel.is_blank:
-                channel.outcome = Outcome.INCOMPLETE  # an empty answer is no answer
+            self._outcomes[channel.name] = outcome(
+                channel.state,
+                finish,
+                has_error=has_error,
+                has_refusal=has_refusal,
+                ended=how,
+                is_blank=channel.is_blank,
+            )
         return records
 
     def _failures(self) -> list[Record]:
@@ -109,7 +113,7 @@ class Ending:
     def _final(self, found: Outcome) -> Record:
         run = self._run
         finish = next((run.finish[choice] for choice in sorted(run.finish)), None)
-        ends = {name: channel.end() for name, channel in self._channels.items()}
+        ends = {name: channel.end(self._outcomes[name]) for name, channel in self._channels.items()}
         end = StreamEnd(
             state=str(found),
             reason=self._reason(found, finish),
@@ -159,14 +163,15 @@ class Ending:
             return "length"
         if all(channel.is_blank for channel in self._channels.values()):
             return "empty"
-        if self._plan.must_call and not any(channel.is_tool for channel in self._channels.values()):
+        if self._lacks_call:
             return "no_tool_call"
         return Code.TRUNCATED
 
 
 def owner_gone_record(sequence: int) -> Record:
     """The final record of a stream whose owner died, written by whoever finds it."""
-    end = StreamEnd(state=str(Outcome.FAILED), reason=Code.OWNER_GONE, authority="none")
+    found = outcome("open", Finish.NONE, has_error=False, has_refusal=False, ended=Ended.ABORTED)
+    end = StreamEnd(state=str(found), reason=Code.OWNER_GONE, authority="none")
     return Record("final", "", "", sequence, errors=[problem_of(Code.OWNER_GONE, sequence)], final=end)
 
 

@@ -21,7 +21,7 @@ from lockgate import Limits
 from lockgate.errors import BadRequest, Busy, Code, TailMoved
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Problem, Record, StreamEnd, decode_record, encode_record
-from lockgate.protocol.lifecycle import Outcome
+from lockgate.protocol.lifecycle import Ended, Finish, Outcome, outcome
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import Producer, Pushed, StreamLog
 from lockgate.streams.channels import Channel
@@ -169,13 +169,24 @@ class Pushes:
 
 
 def _final(channel: Channel) -> Record:
-    found = {"complete": Outcome.COMPLETE, "halted": Outcome.HALTED}.get(channel.state, Outcome.INCOMPLETE)
-    channel.outcome = found
-    end = channel.end()
-    reason = {Outcome.COMPLETE: "done", Outcome.HALTED: channel.violation}.get(found, Code.TRUNCATED)
-    authority = channel.authority if found is Outcome.COMPLETE else "none"
-    body = StreamEnd(state=str(found), reason=reason, authority=authority, channels={channel.name: end})
+    ended = Ended.STOPPED if channel.state == "halted" else Ended.CLEAN
+    found = outcome(
+        channel.state, Finish.STOP, has_error=False, has_refusal=False, ended=ended, is_blank=channel.is_blank
+    )
+    end = channel.end(found)
+    body = StreamEnd(
+        state=str(found),
+        reason=_reason(channel, found),
+        authority=channel.authority if found is Outcome.COMPLETE else "none",
+        channels={channel.name: end},
+    )
     return Record("final", "", "", end.chunks, final=body)
+
+
+def _reason(channel: Channel, found: Outcome) -> str:
+    if found is Outcome.COMPLETE:
+        return "done"
+    return channel.violation or ("empty" if channel.is_blank else Code.TRUNCATED)
 
 
 def texts_of(body: bytes) -> str:
