@@ -146,7 +146,7 @@ async def test_a_slow_reader_gets_what_it_missed_in_one_event() -> None:
 async def test_silence_is_filled_with_comments() -> None:
     async with connected(heartbeat_s=0.02) as (writer, connection, (reading, _)):
         task = reading()
-        await connection.has(b": beat\n\n", times=3)
+        await connection.has(b": beat\n", times=3)
         await writer.write(1, close=True)
         await asyncio.wait_for(task, 10)
         assert connection.items == [1]

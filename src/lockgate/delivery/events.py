@@ -24,6 +24,7 @@ from lockgate.errors import StreamUnknown
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.cursor import cursor_after
 from lockgate.protocol.offsets import Offset
+from lockgate.protocol.sse import encode_comment, encode_event, encode_retry
 from lockgate.store.base import Page, StreamLog
 
 #: Seconds that one write may block before the gateway gives up the reader, which can resume by offset.
@@ -96,7 +97,7 @@ class EventReader(Reader):
     async def _serve(self, send: Send, headers: Iterable[tuple[bytes, bytes]]) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [*_STREAM_HEADERS, *headers]})
         # First bytes at once, so that the browser's `open` fires before the model's first token.
-        await self._write(send, f"retry: {self._pace.retry_ms}\n: lockgate\n\n".encode())
+        await self._write(send, encode_retry(self._pace.retry_ms) + encode_comment("lockgate"))
         self._meters.shook_hands(time.monotonic() - self._begun_s)
         while not self.is_over:  # after it, no end of the body: the server breaks the connection
             self._news.clear()
@@ -154,7 +155,7 @@ class EventReader(Reader):
         elif time.monotonic() - self._quiet_since_s >= self._pace.heartbeat_s:
             items = self._view.while_silent()
             if not items:
-                await self._write(send, b": beat\n\n")
+                await self._write(send, encode_comment("beat"))
             elif self._is_plain:
                 await self._write(send, self._plain(items))
             else:
@@ -169,15 +170,13 @@ class EventReader(Reader):
 
     def _named(self, items: list[Item], *, up_to_date: bool, is_closed: bool) -> bytes:
         """One ``data`` event with all items, and the ``control`` event that follows it (Durable Streams 5.8)."""
-        control = self._control(up_to_date=up_to_date, is_closed=is_closed)
-        return b"id: %b\nevent: data\n%b\n%b" % (str(self._after).encode(), self._form.data(items), control)
+        # The readers of Durable Streams expect no space after ``data:``.
+        data = encode_event(self._form.data(items), event="data", event_id=str(self._after), is_spaced=False)
+        return data + self._control(up_to_date=up_to_date, is_closed=is_closed)
 
     def _plain(self, items: list[Item]) -> bytes:
         """One event for each item, for ``onmessage``. An event without an id does not move the client's position."""
-        events = []
-        for item in items:
-            head = b"id: %b\n" % str(item.offset).encode() if item.offset is not None else b""
-            events.append(b"%bdata: %b\n\n" % (head, item.data))
+        events = [encode_event(item.data, event_id=None if item.offset is None else str(item.offset)) for item in items]
         return b"".join(events)
 
     def _control(self, *, up_to_date: bool, is_closed: bool) -> bytes:
@@ -193,4 +192,4 @@ def encode_control(offset: Offset, *, cursor: str, up_to_date: bool, is_closed: 
     end = ',"streamClosed":true' if is_closed else f',"streamCursor":"{cursor}"'
     outcome = f',"state":"{state}"' if state else ""
     control = f'{{"streamNextOffset":"{written}"{up}{end}{outcome}}}'
-    return f"id: {written}\nevent: control\ndata:{control}\n\n".encode()
+    return encode_event(control.encode(), event="control", event_id=written, is_spaced=False)

@@ -25,6 +25,7 @@ from lockgate.gate.growth import Growth
 from lockgate.gateway.access import Receive, Scope, Send
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.offsets import Offset
+from lockgate.protocol.sse import encode_retry
 from lockgate.store.base import Head, Page, StreamLog
 from lockgate.streams.meta import StreamMeta, decode_meta
 
@@ -170,7 +171,7 @@ class Reading:
             if not ask.is_event_source:
                 self._refuse_if_full()
             # EventSource gives up for good on 503; an answer that ends at once makes it come back.
-            return Response(b"retry: 5000\n\n", media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+            return Response(encode_retry(5000), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
         form = self._form(place.meta)
         if ask.plain_events and not isinstance(form, JsonForm):
             raise BadRequest("events=plain: is for streams of JSON")

@@ -18,6 +18,7 @@ from lockgate.errors import Misuse
 
 # The line ends of 9.2.5, and no others: ``str.splitlines`` also cuts at VT, FF, FS, NEL and U+2028.
 _NEWLINE: Final = re.compile("\r\n|\r|\n")
+_LINE_END: Final = re.compile(b"\r\n|\r|\n")
 _FORBIDDEN: Final = re.compile("[\r\n\x00]")
 _BOM: Final = b"\xef\xbb\xbf"
 # No clock counts further, and ``int`` refuses to read thousands of digits.
@@ -26,36 +27,52 @@ _MAX_RETRY_DIGITS: Final = 18
 DEFAULT_MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 
 
-def encode_event(data: str, *, event: str = "", event_id: str | None = None, retry_ms: int | None = None) -> bytes:
+def encode_event(data: bytes, *, event: str = "", event_id: str | None = None, is_spaced: bool = True) -> bytes:
     """Serialize one event of an event stream.
 
     Args:
-        data: Payload. CR, LF and CRLF inside it each start a new ``data`` line.
+        data: Payload, UTF-8. CR, LF and CRLF in it each start a new ``data`` line.
         event: Event type; empty leaves the browser's default, ``message``.
         event_id: New last event ID; ``""`` resets it, ``None`` leaves it alone.
-        retry_ms: Reconnection time the client should use, in milliseconds.
+        is_spaced: Write a space after ``data:``. Readers remove it, and some simple ones insist on it.
 
     Raises:
-        ValueError: ``event`` or ``event_id`` holds CR, LF or NUL, or ``retry_ms`` is negative.
+        ValueError: ``event`` or ``event_id`` holds CR, LF or NUL.
 
     Spec: WHATWG HTML 9.2.6, "Interpreting an event stream".
     """
     if _FORBIDDEN.search(event) or _FORBIDDEN.search(event_id or ""):
         raise ValueError("event and event_id must not hold CR, LF or NUL")
-    if retry_ms is not None and retry_ms < 0:
+    # The id comes first: readers of Durable Streams expect the data right behind the type.
+    head = b"" if event_id is None else b"id: %b\n" % event_id.encode()
+    if event:
+        head += b"event: %b\n" % event.encode()
+    return b"%b%b\n" % (head, _data_lines(data, b" " if is_spaced else b""))
+
+
+def _data_lines(data: bytes, space: bytes) -> bytes:
+    if b"\n" not in data and b"\r" not in data and not data.startswith(b" "):  # JSON: nearly every event
+        return b"data:%b%b\n" % (space, data)
+    # Readers remove one leading space, so a line that begins with a space needs another one.
+    lines = _LINE_END.split(data)
+    return b"".join([b"data:%b%b\n" % (space or (b" " if line.startswith(b" ") else b""), line) for line in lines])
+
+
+def encode_retry(retry_ms: int) -> bytes:
+    """Serialize the reconnection time, in milliseconds. No event is dispatched.
+
+    Raises:
+        ValueError: ``retry_ms`` is negative.
+
+    Spec: WHATWG HTML 9.2.6 (``retry``).
+    """
+    if retry_ms < 0:
         raise ValueError(f"retry_ms is {retry_ms}; it must not be negative")
-    head = f"event: {event}\n" if event else ""
-    if event_id is not None:
-        head += f"id: {event_id}\n"
-    if retry_ms is not None:
-        head += f"retry: {retry_ms}\n"
-    # One space always: the decoder strips exactly one, so data that begins with a space keeps it.
-    lines = "".join(f"data: {line}\n" for line in _NEWLINE.split(data))
-    return f"{head}{lines}\n".encode()
+    return b"retry: %d\n\n" % retry_ms
 
 
 def encode_comment(text: str) -> bytes:
-    """Serialize a comment, one line for each line of ``text``; readers skip it, proxies see life.
+    """Serialize a comment, one line for each line of ``text``. Readers skip it; proxies see that the stream lives.
 
     No empty line follows: openai-python takes an empty line after an earlier ``id`` for an event without data, and
     fails to parse it.
