@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,15 +85,17 @@ class EventReader(Reader):
         self._has_said_where = False  # in a control event
         self._has_said_end = False
 
-    async def run(self, receive: Receive, send: Send, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    async def run(self, receive: Receive, send: Send) -> None:
         """Serve it."""
         try:
             async with self.connected(receive):
-                await self._serve(send, headers)
+                await self._serve(send)
         except StreamUnknown:
             pass  # the stream was deleted: when the connection breaks, the client asks again and learns it
 
-    async def _serve(self, send: Send, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    async def _serve(self, send: Send) -> None:
+        encoding = self._form.encoding
+        headers = [(b"stream-sse-data-encoding", encoding.encode())] if encoding else []
         await send({"type": "http.response.start", "status": 200, "headers": [*_STREAM_HEADERS, *headers]})
         # First bytes at once, so that the browser's `open` fires before the model's first token.
         await self._write(send, encode_retry(self._pace.retry_ms) + encode_comment("lockgate"))

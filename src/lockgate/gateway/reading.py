@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -33,6 +33,12 @@ _CONTENT: Final = "content"
 _MAY_KEEP: Final = "private, max-age=60, stale-while-revalidate=300"
 
 
+class Connection(Protocol):
+    """Serves one client of a live face until it leaves or has all."""
+
+    async def run(self, receive: Receive, send: Send) -> None: ...
+
+
 class Running(Response):
     """Hands the connection to a reader; Starlette's own streaming costs five times as much per event."""
 
@@ -45,7 +51,7 @@ class Running(Response):
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class ReadStart:
     """What a read begins with: the stream, and where in it."""
 
     stream_id: str
@@ -83,36 +89,35 @@ class Reading:
         # An offset that is gone is said before the answer begins.
         page = await self._log.read(stream_id, place.after, max_bytes=1)
         self._count_resumption(place, page)
-        if ask.is_plain_text:
-            return self._plain_text(place)
-        view = self._view(ask, meta)
-        await Seeker(self._log, stream_id, head).prepare(view, place.after)
-        if ask.live == "sse":
-            return self._events(place, view, page)
-        if ask.live == "long-poll":
-            return self._long_poll(place, view)
-        return await self._catch_up(place, view, page)
+        face = next(face for face in FACES if face.is_wanted(ask))
+        return await face.serve(self, place, page)
 
-    async def _place(self, stream_id: str, ask: Ask, head: Head, meta: StreamMeta) -> _Place:
+    async def _place(self, stream_id: str, ask: Ask, head: Head, meta: StreamMeta) -> ReadStart:
         if meta.kind == "raw":
             if ask.view != "delta" or ask.notes or ask.channel is not None:
                 raise BadRequest("view, channel, notes: this stream is raw; it holds what its producers pushed")
-            return _Place(stream_id, ask, head, meta, offset_of(ask, head.tail))
+            return ReadStart(stream_id, ask, head, meta, offset_of(ask, head.tail))
         seeker = Seeker(self._log, stream_id, head)
         if ask.is_plain_text:
             after, skip_bytes = await seeker.byte(ask.channel or _CONTENT, ask.at or 0)
-            return _Place(stream_id, ask, head, meta, after, skip_bytes)
+            return ReadStart(stream_id, ask, head, meta, after, skip_bytes)
         if ask.sequence is not None and ask.last_event_id is None:
             seek = seeker.element if ask.view == "elements" else seeker.chunk
-            return _Place(stream_id, ask, head, meta, await seek(ask.channel or _CONTENT, ask.sequence))
-        return _Place(stream_id, ask, head, meta, offset_of(ask, head.tail))
+            return ReadStart(stream_id, ask, head, meta, await seek(ask.channel or _CONTENT, ask.sequence))
+        return ReadStart(stream_id, ask, head, meta, offset_of(ask, head.tail))
 
-    def _count_resumption(self, place: _Place, page: Page) -> None:
+    def _count_resumption(self, place: ReadStart, page: Page) -> None:
         """Coming back with a position that one was given is resuming."""
         ask = place.ask
         has_position = ask.last_event_id or ask.at or ask.sequence or ask.offset not in (None, "-1", "now")
         if has_position and ask.live != "long-poll":
             self._meters.reader_resumed(page.tail.records - place.after.records)
+
+    async def view(self, place: ReadStart) -> View:
+        """The view that was asked for, ready to show what comes after the place."""
+        view = self._view(place.ask, place.meta)
+        await Seeker(self._log, place.stream_id, place.head).prepare(view, place.after)
+        return view
 
     def _view(self, ask: Ask, meta: StreamMeta) -> View:
         if meta.kind == "raw":
@@ -149,7 +154,7 @@ class Reading:
 
     # -- faces ---------------------------------------------------------------------------------------------------
 
-    def _plain_text(self, place: _Place) -> Response:
+    async def plain_text(self, place: ReadStart, _page: Page) -> Response:
         self._refuse_if_full()
         reader = TextReader(
             self._log,
@@ -163,7 +168,7 @@ class Reading:
         )
         return Running(reader.run)
 
-    def _events(self, place: _Place, view: View, page: Page) -> Response:
+    async def events(self, place: ReadStart, page: Page) -> Response:
         ask = place.ask
         if ask.last_event_id and page.is_closed and place.after.records == page.tail.records:
             return Response(status_code=204)  # the one answer that stops an EventSource for good
@@ -172,25 +177,29 @@ class Reading:
                 self._refuse_if_full()
             # EventSource gives up for good on 503; an answer that ends at once makes it come back.
             return Response(encode_retry(5000), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-        form = self._form(place.meta)
-        if ask.plain_events and not isinstance(form, JsonForm):
+        if ask.plain_events and not isinstance(self._form(place.meta), JsonForm):
             raise BadRequest("events=plain: is for streams of JSON")
-        reader = EventReader(
+        return await self.connect(EventReader, place, is_plain=ask.plain_events, cursor=ask.cursor)
+
+    async def connect(self, reader: Callable[..., Connection], place: ReadStart, **options: Any) -> Response:
+        """Serve a live face: a class whose objects are made like an ``EventReader``."""
+        self._refuse_if_full()
+        view = await self.view(place)
+        made = reader(
             self._log,
             place.stream_id,
             place.after,
             view=view,
-            form=form,
+            form=self._form(place.meta),
             pace=self._pace,
             meters=self._meters,
             readers=self._readers,
-            is_plain=ask.plain_events,
-            cursor=ask.cursor,
+            **options,
         )
-        headers = [(b"stream-sse-data-encoding", form.encoding.encode())] if form.encoding else []
-        return Running(lambda receive, send: reader.run(receive, send, headers))
+        return Running(made.run)
 
-    def _long_poll(self, place: _Place, view: View) -> Response:
+    async def long_poll(self, place: ReadStart, _page: Page) -> Response:
+        view = await self.view(place)
         self._refuse_if_full()
         poll = LongPoll(
             self._log,
@@ -206,8 +215,8 @@ class Reading:
         )
         return Running(poll.run)
 
-    async def _catch_up(self, place: _Place, view: View, page: Page) -> Response:
-        ask, meta = place.ask, place.meta
+    async def catch_up(self, place: ReadStart, page: Page) -> Response:
+        ask, meta, view = place.ask, place.meta, await self.view(place)
         form = self._form(meta)
         if ask.offset == "now":
             answer = Answer(200, progress_headers(place.after, page) | {"cache-control": "no-store"}, form.body([]))
@@ -249,6 +258,28 @@ class Reading:
             headers["stream-closed"] = "true"
         headers |= lifetime_headers(meta, head)
         return Response(status_code=200, headers=headers)
+
+
+class Face(NamedTuple):
+    """One way to serve a reader.
+
+    Attributes:
+        is_wanted: Whether a request asks for this face.
+        serve: Answers it: for a reader at a place, with the page that begins there.
+    """
+
+    is_wanted: Callable[[Ask], bool]
+    serve: Callable[[Reading, ReadStart, Page], Awaitable[Response]]
+
+
+#: The first face that is wanted serves the request. A new live face is one line more:
+#: ``Face(lambda ask: "its/type" in ask.accept, lambda reading, place, page: reading.connect(ItsReader, place))``.
+FACES: Final[tuple[Face, ...]] = (
+    Face(lambda ask: ask.is_plain_text, Reading.plain_text),
+    Face(lambda ask: ask.live == "sse", Reading.events),
+    Face(lambda ask: ask.live == "long-poll", Reading.long_poll),
+    Face(lambda ask: True, Reading.catch_up),
+)
 
 
 def lifetime_headers(meta: StreamMeta, head: Head) -> dict[str, str]:
