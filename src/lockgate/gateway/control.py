@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from lockgate.config import Settings
 from lockgate.gateway.access import check_origin, json_body
+from lockgate.gateway.answers import CancelledStream, CreatedStream, DeliveryRetry, json_answer
 from lockgate.gateway.headers import bearer_token
 from lockgate.protocol import header_names as names
 from lockgate.store.base import StreamLog
@@ -32,27 +32,27 @@ class ControlRoutes:
     async def create(self, request: Request) -> Response:
         """Start a generation, or open a stream that producers push to."""
         opened = await self._opening.open(await self._body(request))
-        return JSONResponse(self._answer(opened), 201, {names.LOCATION: f"/v1/stream/{opened.stream_id}"})
+        return json_answer(self._answer(opened), 201, {names.LOCATION: f"/v1/stream/{opened.stream_id}"})
 
-    def _answer(self, opened: Opened) -> dict[str, Any]:
+    def _answer(self, opened: Opened) -> CreatedStream:
         url = f"/v1/stream/{opened.stream_id}"
         urls = {"stream": url, "status": f"{url}/status", "cancel": f"{url}/cancel"}
         if opened.keeps_upstream:
             urls["upstream"] = f"/playground/api/upstream/{opened.stream_id}"
         retry = self._settings.delivery.retry
-        return {
-            "id": opened.stream_id,
-            "urls": urls,
-            "schema": opened.meta.schema,
-            "token": opened.token,
-            "expires": time.time() + self._settings.store.retain_s,
-            "protocol": self._settings.delivery.protocol,
-            "retry": {"maxAttempts": retry.max_attempts, "backoffStrategy": retry.backoff_strategy},
-        }
+        return CreatedStream(
+            id=opened.stream_id,
+            urls=urls,
+            schema=opened.meta.schema,
+            token=opened.token,
+            expires=time.time() + self._settings.store.retain_s,
+            protocol=self._settings.delivery.protocol,
+            retry=DeliveryRetry(retry.max_attempts, retry.backoff_strategy),
+        )
 
     async def status(self, stream_id: str) -> Response:
         """State, offset and, once it is over, the final record."""
-        return JSONResponse(await status_of(self._log, stream_id), headers={names.CACHE_CONTROL: "no-store"})
+        return json_answer(await status_of(self._log, stream_id), headers={names.CACHE_CONTROL: "no-store"})
 
     async def cancel(self, stream_id: str, request: Request) -> Response:
         """Cancel the generation: upstream is closed, readers get the final record."""
@@ -60,7 +60,7 @@ class ControlRoutes:
         meta = decode_meta((await self._log.head(stream_id)).meta)
         check_token(bearer_token(request.headers), meta.token_sha256)
         cancelled = self._owner.cancel(stream_id)
-        return JSONResponse({"id": stream_id, "cancelled": cancelled}, status_code=202)
+        return json_answer(CancelledStream(stream_id, cancelled), 202)
 
     async def _body(self, request: Request) -> bytes:
         check_origin(request.headers, self._settings.server.cors_origins)

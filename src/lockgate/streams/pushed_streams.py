@@ -191,7 +191,7 @@ def _final(channel: Channel) -> Record:
     )
     end = channel.end(found)
     body = StreamEnd(
-        state=str(found),
+        state=found,
         reason=_reason(channel, found),
         authority=channel.authority if found is Outcome.COMPLETE else "none",
         channels={channel.name: end},
