@@ -218,7 +218,7 @@ async def _bad_queries(node: Node, session: aiohttp.ClientSession) -> None:
     rows = {
         "?offset=": "offset: is empty",
         "?offset=a&offset=b": "offset: is given twice",
-        "?offset=-1&channel=content&sequence=1": "both say where to begin",
+        "?offset=-1&channel=content&sequence=1": "say only once where to begin",
         "?sequence=1": "name it with channel=",
         "?at=5": "at: counts bytes of plain text",
         "?view=text&offset=-1": "plain text is resumed by at=",
