@@ -227,7 +227,7 @@ async def _bad_queries(node: Node, session: aiohttp.ClientSession) -> None:
         "?live=sse": "offset: live=sse needs one",
         "?live=long-poll": "offset: live=long-poll needs one",
         "?notes=2": "notes='2'",
-        "?view=text&notes=1&live=sse&offset=-1": "notes=1: needs envelopes",
+        "?view=text&notes=1&live=sse&offset=-1": "notes=1: is for envelopes",
         "?channel=": "channel: must name one",
         "?channel=content&sequence=-1": "sequence='-1'",
     }
