@@ -1,4 +1,4 @@
-"""Writes the reference pages that are made from the code: errors, settings, the public names, the table of outcomes.
+"""Writes the reference pages that are made from the code: errors, settings, options and others.
 
 Run by ``make docs``; a test fails when a page is not what this script would write.
 """
@@ -24,6 +24,8 @@ from lockgate.observe.metrics import Meters
 from lockgate.protocol.lifecycle import OUTCOMES
 from lockgate.retry.failures import RULES as FAILURES
 from lockgate.sources import NO_SETTINGS, Key, keys_of
+from lockgate.streams import options
+from lockgate.streams.checking import rows_of
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 
@@ -121,6 +123,28 @@ def _setting_rows(key: Key) -> Iterator[str]:
             for inner in keys_of(kind):
                 name, meaning = f"{key.name}[].{inner.name}", _cell(inner.field.description or "")
                 yield f"| `{name}` | {_default(inner.field)} | – | {meaning} |"
+
+
+def options_page() -> str:
+    """All that a request may say: the structs of streams/options.py."""
+    lines = [
+        "# Options of a request",
+        "",
+        "`POST /v1/streams` takes a chat-completions body. What lockgate reads of it is checked, the rest is passed",
+        "on. What stands under `lockgate` is for lockgate alone: a name that does not exist there is refused. A `PUT`",
+        "has the same section in the header `Lockgate-Options`. `GET /openapi.json` says the same for machines.",
+    ]
+    for title, kind in (
+        ("## The body", options.CreateStream),
+        ("## `lockgate`", options.StreamOptions),
+        ("## `lockgate.retry`", options.RetryOptions),
+    ):
+        text = (inspect.getdoc(kind) or "").replace("``", "`")
+        lines += ["", title, "", text, "", "| option | value | default | meaning |", "|---|---|---|---|"]
+        lines += [f"| `{row.name}` | {_cell(row.words)} | {row.default} | {_cell(row.text)} |" for row in rows_of(kind)]
+    lines += ["", "## What JSON Schema cannot say", "", "These are refused, too, although the schema allows them:", ""]
+    lines += [f"- {rule}" for rule in options.BEYOND_SCHEMA]
+    return "\n".join(lines) + "\n"
 
 
 def _default(field: FieldInfo) -> str:
@@ -262,6 +286,7 @@ def _cell(text: str) -> str:
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/errors.md": errors_page,
     "reference/settings.md": settings_page,
+    "reference/options.md": options_page,
     "reference/outcomes.md": outcomes_page,
     "reference/retries.md": retries_page,
     "reference/library.md": api_page,

@@ -209,11 +209,11 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Show what `serve` with the same flags would go by, and where each value comes from. Secrets stay hidden."""
-    from lockgate.config import SettingsError, in_force, rows_of
+    from lockgate.config import SettingsError, in_force, rows_to_show
     from lockgate.terminal import show_settings
 
     try:
-        rows = list(rows_of(in_force(config, _flags(host, port, base_url, store, setting or []))))
+        rows = list(rows_to_show(in_force(config, _flags(host, port, base_url, store, setting or []))))
     except SettingsError as error:
         raise fail(str(error)) from None
     if as_json:

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, fi
 
 from lockgate.sources import HIDDEN, Flag, InForce, Origin, Row, SettingsError, Sources
 
-__all__ = ["Flag", "Settings", "SettingsError", "in_force", "load", "rows_of", "upstream_key"]
+__all__ = ["Flag", "Settings", "SettingsError", "in_force", "load", "rows_to_show", "upstream_key"]
 
 #: The name that OpenRouter's own documentation uses.
 KEY_OF_OPENROUTER: Final = "OPENROUTER_API_KEY"
@@ -152,6 +152,7 @@ class UpstreamCapability(_Section):
 class Upstream(_Section):
     """The OpenAI-compatible API that generates."""
 
+    kind: str = Field("openai_chat", description="The API speaks this dialect.")
     base_url: str = Field(
         "https://openrouter.ai/api/v1", description="The API's address is everything before /chat/completions."
     )
@@ -201,9 +202,7 @@ class Upstream(_Section):
 class Store(_Section):
     """Where the log lives."""
 
-    kind: Literal["sqlite", "memory"] = Field(
-        "sqlite", description="The log of sqlite survives a restart; memory is for tests."
-    )
+    kind: str = Field("sqlite", description="The log of sqlite survives a restart; memory is for tests.")
     path: Path = Field(Path("lockgate.db"), description="The SQLite file is made if it is missing, with its folder.")
     retain_s: float = Field(86_400, ge=0, description="A closed stream can be read for this long, in seconds.")
     synchronous: Literal["NORMAL", "FULL"] = Field(
@@ -344,7 +343,7 @@ def _surroundings(path: Path | None) -> Sources[Settings]:
     return sources
 
 
-def rows_of(found: InForce[Settings]) -> Iterator[Row]:
+def rows_to_show(found: InForce[Settings]) -> Iterator[Row]:
     """Every setting in force, for people and machines; also the key that stands in for one that is not set."""
     upstream = found.settings.upstream
     stands_in = upstream.api_key is None and upstream.api_key_file is None and upstream_key(upstream) is not None

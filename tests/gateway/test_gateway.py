@@ -344,7 +344,7 @@ async def test_limits_of_a_node_are_said_and_kept(tmp_path: Path) -> None:
         async with aiohttp.ClientSession() as session, session.get(url, headers=events) as first:
             await first.content.readany()
             async with session.get(url, headers=events) as second:  # rule 14
-                assert (second.status, await second.read()) == (200, b"retry: 5000\n\n")
+                assert (second.status, await second.read()) == (200, b"retry: 5000\n")
             body = {"model": "good", "messages": [{"role": "user", "content": "x"}]}
             async with session.post(f"{node.url}/v1/streams", json=body) as response:
                 assert response.status == 503

@@ -15,7 +15,7 @@ from lockgate.gate.gate import HaltGate
 from lockgate.gate.lines import LinesGate
 from lockgate.gate.recovery.gate import RecoveringGate
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import ChannelEnd, Problem, Record
+from lockgate.protocol.envelope import Action, ChannelEnd, Problem, Record
 from lockgate.protocol.lifecycle import Outcome
 from lockgate.streams.helper import Helper
 from lockgate.streams.plan import Plan
@@ -260,7 +260,7 @@ class Channel:
     def end(self, outcome: Outcome) -> ChannelEnd:
         """What the final record says of it."""
         return ChannelEnd(
-            outcome=str(outcome),
+            outcome=outcome,
             chunks=self._sequence,
             released_bytes=self._released_bytes,
             upstream_bytes=self.upstream_bytes,
@@ -313,7 +313,7 @@ class Channel:
 
     def _change(self, event: Patched | Skipped) -> Problem:
         """What was done about a violation; where one patch makes several changes, the others have an entry each."""
-        action = "patch" if isinstance(event, Patched) else "skip"
+        action: Action = "patch" if isinstance(event, Patched) else "skip"
         claim, self._claim = self._claim, None
         if claim is None:
             claim = Problem(self._last_code, self._sequence, True, action, "changed with the one before", event.path)

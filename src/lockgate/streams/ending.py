@@ -115,7 +115,7 @@ class Ending:
         finish = next((run.finish[choice] for choice in sorted(run.finish)), None)
         ends = {name: channel.end(self._outcomes[name]) for name, channel in self._channels.items()}
         end = StreamEnd(
-            state=str(found),
+            state=found,
             reason=self._reason(found, finish),
             authority=self._authority() if found is Outcome.COMPLETE else "none",
             finish_reason=finish,
@@ -171,7 +171,7 @@ class Ending:
 def owner_gone_record(sequence: int) -> Record:
     """The final record of a stream whose owner died, written by whoever finds it."""
     found = outcome("open", Finish.NONE, has_error=False, has_refusal=False, ended=Ended.ABORTED)
-    end = StreamEnd(state=str(found), reason=Code.OWNER_GONE, authority="none")
+    end = StreamEnd(state=found, reason=Code.OWNER_GONE, authority="none")
     return Record("final", "", "", sequence, errors=[problem_of(Code.OWNER_GONE, sequence)], final=end)
 
 

@@ -129,7 +129,7 @@ class Pump:
             StoreError: the log does not take any more.
         """
         self._task = asyncio.current_task()
-        deadline_s = self._plan.retry.policy.deadline_s
+        deadline_s = self._plan.retry.backoff.deadline_s
         deadline = asyncio.get_running_loop().call_later(deadline_s, self.interrupt, Code.DEADLINE_PASSED)
         try:
             await self._pump()
@@ -219,7 +219,7 @@ class Pump:
     async def _permission(self, asked: Next) -> Permit | None:
         """Leave of the breaker. A stream that has text to lose waits for it, a new one does not."""
         breaker = self._breakers.of(self._provider.name, asked.model)
-        patience_s = self._plan.retry.policy.cap_s if any(self._has_text()) else 0.0
+        patience_s = self._plan.retry.backoff.cap_s if any(self._has_text()) else 0.0
         until_s = time.monotonic() + patience_s
         while True:
             now_s = time.monotonic()
@@ -396,7 +396,7 @@ class Pump:
         run = self._run
         if RULES[failed].occasion is None and len(models_of(self._plan.body)) == 1:
             return Stop("final")
-        if self._climb.attempts >= self._plan.retry.policy.max_attempts:
+        if self._climb.attempts >= self._plan.retry.backoff.max_attempts:
             return Stop("attempts")  # before the log is read back for nothing
         self._reach = await self._reached()
         asked = self._climb.next(
