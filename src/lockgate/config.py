@@ -41,12 +41,22 @@ def _origin(name: str) -> str:
     return name
 
 
+def _base_path(path: str) -> str:
+    path = path.rstrip("/")
+    if not re.fullmatch(r"(/[\w.~-]*[\w~-][\w.~-]*)*", path, re.ASCII):
+        raise ValueError("should be a path like /lockgate, of letters, digits, dots and dashes")
+    return path
+
+
 class Server(_Section):
     """Where the gateway listens, and who may talk to it."""
 
     # Loopback by default: a gateway that spends a key must be opened to a network on purpose.
     host: str = Field("127.0.0.1", description="The gateway listens on this address.")
     port: int = Field(8700, ge=1, le=65535, description="The gateway listens on this TCP port.")
+    root_path: Annotated[str, AfterValidator(_base_path)] = Field(
+        "", description="A proxy serves the gateway under this base path, like /lockgate."
+    )
     # A page on another site can make a browser send requests here; the name it used to get here gives it away.
     allowed_hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = Field(
         ("127.0.0.1", "localhost", "[::1]"),
@@ -55,6 +65,10 @@ class Server(_Section):
     # "*" is safe for reading by unguessable id; credentials are only ever allowed to listed origins.
     cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
         ("*",), description="Pages of these origins may read; * is all. To post, an origin must be listed by name."
+    )
+    # Off: whoever runs a gateway at home does not expect that pages of the internet reach it through a browser.
+    private_network: bool = Field(
+        False, description="Preflights that ask for Private Network Access are allowed, for origins that may read."
     )
     # Generations take a minute or two; a deploy should rarely cut one.
     drain_s: float = Field(
