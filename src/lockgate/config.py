@@ -112,11 +112,14 @@ class UpstreamRetry(_Section):
         0.5, gt=0, le=60, description="The wait before the first new attempt is at most this long, in seconds."
     )
     cap_s: float = Field(
-        30.0, gt=0, le=600, description="No wait is longer, in seconds; a Retry-After beyond it ends the generation."
+        30.0,
+        gt=0,
+        le=600,
+        description="A wait is at most this long, in seconds; a longer Retry-After ends the generation.",
     )
     # An hour is beyond any generation that was recorded; it ends what hangs on for ever.
     deadline_s: float = Field(
-        3600.0, gt=0, le=86_400, description="A generation with all its attempts lives no longer, in seconds."
+        3600.0, gt=0, le=86_400, description="A generation may take this long with all its attempts, in seconds."
     )
     # A limit that was reached, and text that broke the schema, may be what the caller wants to know of.
     on: tuple[Literal["failure", "stall", "length", "violation"], ...] = Field(
@@ -144,7 +147,7 @@ class UpstreamBreaker(_Section):
     open_s: float = Field(
         10.0, gt=0, description="It stays open for this long the first time, then for twice as long, in seconds."
     )
-    max_open_s: float = Field(300.0, gt=0, description="It never stays open longer, in seconds.")
+    max_open_s: float = Field(300.0, gt=0, description="It stays open for at most this long, in seconds.")
 
 
 class UpstreamCapability(_Section):
@@ -237,7 +240,11 @@ class Retry(_Section):
     """What clients should do when they lose their connection; answered to them with every new stream."""
 
     max_attempts: int = Field(
-        8, alias="maxAttempts", ge=0, le=1000, description="A client gives up after this many fruitless reconnects."
+        8,
+        alias="maxAttempts",
+        ge=0,
+        le=1000,
+        description="A client gives up after this many reconnects without success.",
     )
     backoff_strategy: Literal["linear", "exponential"] = Field(
         "exponential", alias="backoffStrategy", description="The wait between reconnects grows like this."
