@@ -10,8 +10,8 @@ from typing import Any, Final
 from lockgate.protocol.envelope import Attempt
 from lockgate.protocol.lifecycle import Ended, Finish, fold_finish
 from lockgate.retry.breaker import Permit
-from lockgate.retry.climb import Next
 from lockgate.retry.failures import Failure, FailureClass, failure_class
+from lockgate.retry.ladder import NextAttempt
 from lockgate.upstream import base as up
 
 #: For estimates where upstream does not tell: what a token is worth in JSON, by the recorded streams.
@@ -19,7 +19,7 @@ BYTES_PER_TOKEN: Final = 4
 
 
 @dataclass(slots=True)
-class Run:
+class RunningAttempt:
     """The facts of one attempt, as they come in.
 
     Attributes:
@@ -35,7 +35,7 @@ class Run:
     """
 
     number: int
-    asked: Next
+    asked: NextAttempt
     at: int
     reason: str = ""
     permit: Permit | None = None
