@@ -278,6 +278,7 @@ async def test_cut_breaks_the_connection_off() -> None:
         assert (record.state, record.sent_bytes, record.has_client_left) == (State.CUT, 777, False)
 
 
+@pytest.mark.blocks_loop("the test itself reads an answer of many thousand events at one go")
 async def test_a_long_stream_is_cut_where_it_was_asked() -> None:
     """What lies in the buffer when the connection breaks must still arrive."""
     async with running() as (sim, client):
