@@ -23,13 +23,13 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError as SourceError
 
-from lockgate.errors import LockgateError
+from lockgate.errors import Code, LockgateError
 
 
 class SettingsError(LockgateError):
     """A setting that cannot be used. The message is one line that names the key and where it came from."""
 
-    code = "settings_error"
+    code = Code.SETTINGS_ERROR
 
 
 class _Section(BaseModel):
@@ -115,6 +115,7 @@ class UpstreamCapability(_Section):
 class Upstream(_Section):
     """The OpenAI-compatible API that generates."""
 
+    kind: str = Field("openai_chat", description="Dialect that the API speaks.")
     base_url: str = Field("https://openrouter.ai/api/v1", description="Everything before /chat/completions.")
     api_key: SecretStr | None = Field(None, description="Bearer key. Prefer api_key_file, or the environment.")
     api_key_file: Path | None = Field(None, description="File that holds the key, and nothing else.")
@@ -152,7 +153,7 @@ class Upstream(_Section):
 class Store(_Section):
     """Where the log lives."""
 
-    kind: Literal["sqlite", "memory"] = Field("sqlite", description="sqlite survives a restart; memory is for tests.")
+    kind: str = Field("sqlite", description="sqlite survives a restart; memory is for tests.")
     path: Path = Field(Path("lockgate.db"), description="SQLite file; made if missing, with its folder.")
     retain_s: float = Field(86_400, ge=0, description="How long a closed stream can be read, in seconds.")
     synchronous: Literal["NORMAL", "FULL"] = Field(

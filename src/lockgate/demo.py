@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockgate.config import SettingsError, load
-from lockgate.errors import LockgateError
 from lockgate.gateway.serve import check_address, serve
 from lockgate.llama import MODEL, ModelMissing, check, find_weights
 
@@ -21,10 +20,8 @@ _SIM: Final = {"name": "simulator", "capabilities": [{"pattern": "sim/*", "prefi
 _LLAMA: Final = {"name": "llama.cpp", "breaker": {"chunk_failures": 1_000_000}}
 
 
-class DemoFailed(LockgateError):
+class DemoFailed(Exception):
     """The demo cannot start. The message says why."""
-
-    code = "demo_failed"
 
 
 def run(host: str, port: int, *, with_model: bool = False, weights: Path | None = None) -> None:

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from lockgate.config import SettingsError, load
 from lockgate.gateway.wiring import provider_of, recording
-from lockgate.retry.options import Retry
+from lockgate.retry.policy import RetryPolicy
 from lockgate.upstream.replay import ReplayProvider
 from tests.streams.pumping import QUICK, Story, plan, told
 
@@ -67,7 +67,7 @@ async def story(*answers: Any) -> Story:
     async with lines_server(list(answers)) as url:
         provider = example()(url)
         try:
-            return await told(plan(SCHEMA, Retry(QUICK)), provider)
+            return await told(plan(SCHEMA, RetryPolicy(QUICK)), provider)
         finally:
             await provider.close()
 
@@ -94,7 +94,7 @@ async def test_its_failures_are_told_as_the_page_says() -> None:
 async def test_a_server_that_is_not_there() -> None:
     provider = example()("http://127.0.0.1:9/generate")
     try:
-        found = await told(plan(SCHEMA, Retry()), provider)
+        found = await told(plan(SCHEMA, RetryPolicy()), provider)
     finally:
         await provider.close()
     assert found.end.reason == "upstream_unreachable"

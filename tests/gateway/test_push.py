@@ -125,6 +125,9 @@ async def _put(node: Node, session: aiohttp.ClientSession) -> None:
     for headers, status, words in rows:
         async with session.put(f"{node.url}/v1/stream/other", headers=headers) as response:
             assert (response.status, words in await response.read()) == (status, True), headers
+    async with session.put(f"{node.url}/v1/stream/wrong", headers=options, data='"[1"') as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (422, "schema_violation")
+        assert (response.headers["stream-closed"], response.headers["content-type"]) == ("true", "application/json")
 
 
 async def _deleted(node: Node, session: aiohttp.ClientSession) -> None:

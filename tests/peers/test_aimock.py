@@ -15,9 +15,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from lockgate.retry.backoff import Policy
+from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers, Thresholds
-from lockgate.retry.options import Retry
+from lockgate.retry.policy import RetryPolicy
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from tests.gateway.nodes import free_port
 from tests.peers.node import HERE, node
@@ -62,8 +62,10 @@ async def aimock(folder: Path, fixtures: list[dict[str, Any]], *chaos: str) -> A
 
 async def one(url: str, words: str, seed: int, **retry: Any) -> Story:
     provider = OpenAIChatProvider(url, name="aimock", api_key="any", idle_bytes_s=5)
-    policy = Policy(max_attempts=12, base_s=0.01, cap_s=2.0, deadline_s=60)
-    made = plan(SCHEMA, Retry(policy, **retry), model="openai/gpt-4o", messages=[{"role": "user", "content": words}])
+    policy = BackoffPolicy(max_attempts=12, base_s=0.01, cap_s=2.0, deadline_s=60)
+    made = plan(
+        SCHEMA, RetryPolicy(policy, **retry), model="openai/gpt-4o", messages=[{"role": "user", "content": words}]
+    )
     try:
         patient = Breakers(Thresholds(consecutive=1000, rate=1.0, window=1000))
         return await told(made, provider, rng=random.Random(seed).random, breakers=patient)

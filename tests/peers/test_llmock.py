@@ -16,9 +16,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from lockgate.retry.backoff import Policy
+from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers, Thresholds
-from lockgate.retry.options import Retry
+from lockgate.retry.policy import RetryPolicy
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from tests.conftest import missing
 from tests.gateway.nodes import free_port
@@ -37,8 +37,8 @@ SCHEMA = {
     "required": ["city", "days", "tags"],
     "additionalProperties": False,
 }
-POLICY = Policy(max_attempts=8, base_s=0.1, cap_s=5.0, deadline_s=100)
-RETRY = Retry(POLICY, rungs=("regenerate",))
+POLICY = BackoffPolicy(max_attempts=8, base_s=0.1, cap_s=5.0, deadline_s=100)
+RETRY = RetryPolicy(POLICY, rungs=("regenerate",))
 
 
 @asynccontextmanager

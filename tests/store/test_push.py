@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from lockgate.errors import (
     BadRequest,
-    DeliveryError,
     LockgateError,
     Misuse,
     ProducerFenced,
@@ -537,7 +536,7 @@ PUSHES = st.lists(
 async def outcome(answer: Awaitable[Any]) -> Any:
     try:
         return await answer
-    except (StoreError, DeliveryError) as error:
+    except LockgateError as error:
         return type(error)
 
 

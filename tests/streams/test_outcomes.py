@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from lockgate import Limits
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Record, decode_record
 from lockgate.protocol.offsets import START
@@ -35,7 +34,7 @@ def plan_of(sidecar: dict[str, Any]) -> Plan:
         body["tools"] = [{"type": "function", "function": {"name": name, "parameters": schema}} for name in names]
         if "forced" in source:
             body["tool_choice"] = "required"
-    return read_plan(json.dumps(body).encode(), Limits())
+    return read_plan(json.dumps(body).encode())
 
 
 def expected_outcome(sidecar: dict[str, Any], text: str) -> str:

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 from lockgate.delivery.views import DeltaView
-from lockgate.errors import Abandoned, Cancelled, DeadlinePassed, LockgateError, OwnerGone
+from lockgate.errors import Code
 from lockgate.gate.events import Release
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import encode_record
 from lockgate.protocol.offsets import Offset
-from lockgate.retry.backoff import Policy
+from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers, State, Thresholds
-from lockgate.retry.options import Capability, Retry
+from lockgate.retry.capabilities import Capability
+from lockgate.retry.policy import RetryPolicy
 from lockgate.store.base import Entry
 from lockgate.streams.channels import Channel
 from lockgate.streams.pump import Pump
@@ -39,7 +40,7 @@ SCHEMA = {
 WHOLE = '{"name": "Ada Lovelace", "items": [1, 2, 3, 4], "total": 10}'
 HALF = WHOLE[:41]
 assert HALF.endswith("[1, 2, ")
-UNKNOWN = Retry(QUICK)
+UNKNOWN = RetryPolicy(QUICK)
 
 
 def first_then(first: Any, *others: Any) -> Scripted:
@@ -86,7 +87,7 @@ async def test_retry_after_is_kept_or_the_stream_ends() -> None:
 
 async def test_attempts_are_counted_and_end() -> None:
     provider = first_then(refused(503))
-    story = await told(plan(SCHEMA, Retry(replace(QUICK, max_attempts=3))), provider)
+    story = await told(plan(SCHEMA, RetryPolicy(replace(QUICK, max_attempts=3))), provider)
     assert len(provider.bodies) == 4
     assert story.end.reason == "upstream_refused"
     assert [one.step for one in story.end.attempts] == ["first", "retry", "retry", "retry"]
@@ -117,7 +118,7 @@ async def test_prefill_continues_in_each_dialect() -> None:
         ("plain", {}), ("prefix", {"prefix": True}), ("partial", {"partial": True}), ("continue_final_message", {}),
     ):  # fmt: skip
         provider = first_then(broken(HALF), clean(WHOLE[41:]))
-        retry = Retry(QUICK, capabilities=(Capability("m*", prefill=dialect),))  # type: ignore[arg-type]
+        retry = RetryPolicy(QUICK, capabilities=(Capability("m*", prefill=dialect),))  # type: ignore[arg-type]
         story = await told(plan(SCHEMA, retry), provider)
         assert (story.content, story.steps, story.end.state) == (WHOLE, ["prefill"], "complete")
         body = provider.bodies[1]
@@ -129,7 +130,7 @@ async def test_prefill_continues_in_each_dialect() -> None:
 
 async def test_a_tail_instruction_quotes_the_end() -> None:
     provider = first_then(broken(HALF), clean(HALF[-20:] + WHOLE[41:]))
-    retry = Retry(QUICK, capabilities=(Capability("m", tail="between"),))
+    retry = RetryPolicy(QUICK, capabilities=(Capability("m", tail="between"),))
     story = await told(plan(SCHEMA, retry), provider)
     assert (story.content, story.steps) == (WHOLE, ["tail"])
     assert story.end.attempts[1].skipped_bytes == 20
@@ -139,7 +140,7 @@ async def test_a_tail_instruction_quotes_the_end() -> None:
 
 
 async def test_inside_an_open_string_a_careful_tail_is_not_sent() -> None:
-    retry = Retry(QUICK, capabilities=(Capability("m", tail="between"),))
+    retry = RetryPolicy(QUICK, capabilities=(Capability("m", tail="between"),))
     provider = first_then(broken('{"name": "Ada Lov'), clean(json.dumps({"rest_0": json.loads(WHOLE)})))
     story = await told(plan(SCHEMA, retry), provider)
     assert story.steps == ["residual"]
@@ -160,7 +161,7 @@ async def test_a_residual_schema_asks_for_what_is_missing() -> None:
 
 async def test_a_new_answer_must_reproduce_what_was_released() -> None:
     again = json.dumps(json.loads(WHOLE), indent=1)
-    retry = Retry(QUICK, rungs=("regenerate",))
+    retry = RetryPolicy(QUICK, rungs=("regenerate",))
     story = await told(plan(SCHEMA, retry), first_then(broken(HALF), clean(again)))
     check_whole(story)
     assert story.content.startswith(HALF)
@@ -187,7 +188,7 @@ async def test_a_rung_that_the_provider_refuses_is_passed_over() -> None:
 
 async def test_remarks_inside_an_open_string_are_not_taken_for_text() -> None:
     """A model that ignores the prefill answers in prose: inside a string that would be valid for ever."""
-    retry = Retry(QUICK, rungs=("prefill",), capabilities=(Capability("m", prefill="plain"),))
+    retry = RetryPolicy(QUICK, rungs=("prefill",), capabilities=(Capability("m", prefill="plain"),))
     prose = "Of course! What would you like me to do with this text? " * 60
     story = await told(plan(SCHEMA, retry), first_then(broken('{"name": "Ada Lov'), clean(prose)))
     assert (story.end.state, story.content) == ("failed", '{"name": "Ada Lov')
@@ -195,7 +196,7 @@ async def test_remarks_inside_an_open_string_are_not_taken_for_text() -> None:
 
 async def test_a_restart_only_where_the_caller_allowed_it() -> None:
     other = WHOLE.replace("Ada", "Eda")
-    retry = Retry(QUICK, rungs=("regenerate",))
+    retry = RetryPolicy(QUICK, rungs=("regenerate",))
     story = await told(plan(SCHEMA, retry), first_then(broken(HALF), clean(other)))
     assert (story.end.state, story.content, story.taken_back) == ("failed", HALF, {})
     allowed = replace(retry, may_restart=True)
@@ -210,7 +211,7 @@ async def test_failure_after_failure_the_text_grows() -> None:
     """Ten connections of six bytes each."""
     pieces = [WHOLE[at : at + 6] for at in range(0, len(WHOLE), 6)]
     answers = [broken(piece) for piece in pieces[:-1]]
-    retry = Retry(replace(QUICK, max_attempts=20), capabilities=(Capability("m", prefill="plain"),))
+    retry = RetryPolicy(replace(QUICK, max_attempts=20), capabilities=(Capability("m", prefill="plain"),))
     patient = Breakers(Thresholds(consecutive=100))
     story = await told(plan(SCHEMA, retry), first_then(*answers, clean(pieces[-1])), breakers=patient)
     assert (story.content, story.end.state) == (WHOLE, "complete")
@@ -275,7 +276,7 @@ async def test_a_text_that_ends_early_is_continued_before_it_is_closed() -> None
 
 
 async def test_the_seed_changes_only_where_the_answer_itself_failed() -> None:
-    retry = Retry(QUICK, rungs=("regenerate",), on=frozenset({"failure", "violation"}))
+    retry = RetryPolicy(QUICK, rungs=("regenerate",), on=frozenset({"failure", "violation"}))
     bad = clean('{"name": "Ada Lovelace", "items": ["two"]')
     provider = first_then(broken(HALF), bad, clean(WHOLE))
     story = await told(plan(SCHEMA, retry, seed=7), provider)
@@ -287,8 +288,8 @@ def test_a_request_chooses_for_itself() -> None:
     body = {"retry": {"on": ["violation"], "maxAttempts": 1, "steps": ["regenerate"], "max_tokens": 1}}
     found = plan(SCHEMA, lockgate=body).retry
     assert found.on == frozenset({"violation"})
-    assert (found.policy.max_attempts, found.rungs, found.max_tokens) == (1, ("regenerate",), 1)
-    assert plan(SCHEMA, lockgate={"retry": False}).retry.policy.max_attempts == 0
+    assert (found.backoff.max_attempts, found.rungs, found.max_tokens) == (1, ("regenerate",), 1)
+    assert plan(SCHEMA, lockgate={"retry": False}).retry.backoff.max_attempts == 0
 
 
 async def test_tokens_are_a_budget_of_all_attempts() -> None:
@@ -344,7 +345,7 @@ async def test_arguments_of_a_call_go_on_by_residual_schema() -> None:
 
 
 async def test_arguments_of_a_call_go_on_by_regeneration() -> None:
-    retry = Retry(QUICK, rungs=("regenerate",))
+    retry = RetryPolicy(QUICK, rungs=("regenerate",))
     provider = first_then([CALL, *broken(HALF, "tool/0")], [CALL, *clean(WHOLE, "tool/0")])
     story = await told(plan(None, retry, **TOOLS), provider)
     assert (story.steps, story.end.state, story.texts["tool/0"]) == (["regenerate"], "complete", WHOLE.encode())
@@ -362,7 +363,7 @@ async def test_several_calls_come_again_all_of_them() -> None:
 
 async def test_another_tool_is_another_answer() -> None:
     other = up.ToolStarted("tool/0", "call_9", "delete")
-    retry = Retry(QUICK, rungs=("regenerate",))
+    retry = RetryPolicy(QUICK, rungs=("regenerate",))
     provider = first_then([CALL, *broken(HALF, "tool/0")], [other, *clean(WHOLE, "tool/0")])
     story = await told(plan(None, retry, **TOOLS), provider)
     assert (story.end.state, story.texts["tool/0"]) == ("failed", HALF.encode())
@@ -450,7 +451,7 @@ async def test_a_dead_model_costs_its_probes_and_no_more() -> None:
 async def test_a_stream_with_text_to_lose_waits_for_the_breaker() -> None:
     """It opened under it; the probe is this stream's own next attempt."""
     breakers = Breakers(Thresholds(consecutive=1, open_s=0.05))
-    retry = Retry(replace(QUICK, cap_s=5.0))
+    retry = RetryPolicy(replace(QUICK, cap_s=5.0))
     provider = first_then(broken(HALF), clean('{"rest_1": [3, 4], "rest_0": {"total": 10}}'))
     check_whole(await told(plan(SCHEMA, retry), provider, breakers=breakers))
 
@@ -490,15 +491,15 @@ async def test_attempts_are_counted_by_step_and_result() -> None:
 
 
 async def test_no_further_attempt_after_the_deadline() -> None:
-    policy = Policy(max_attempts=8, base_s=1.0, cap_s=10.0, deadline_s=0.05)
+    policy = BackoffPolicy(max_attempts=8, base_s=1.0, cap_s=10.0, deadline_s=0.05)
     provider = first_then(refused(503, retry_after_s=1.0), clean(WHOLE))
-    story = await told(plan(SCHEMA, Retry(policy)), provider)
+    story = await told(plan(SCHEMA, RetryPolicy(policy)), provider)
     assert (len(provider.bodies), story.end.reason) == (1, "upstream_refused")
 
 
-@pytest.mark.parametrize("why", [Cancelled, Abandoned, DeadlinePassed, OwnerGone])
+@pytest.mark.parametrize("why", [Code.CANCELLED, Code.ABANDONED, Code.DEADLINE_PASSED, Code.OWNER_GONE])
 @pytest.mark.parametrize("turns", [0, 50], ids=["while the note is written", "while it waits"])
-async def test_who_stops_a_stream_need_not_wait_for_its_back_off(why: type[LockgateError], turns: int) -> None:
+async def test_who_stops_a_stream_need_not_wait_for_its_back_off(why: Code, turns: int) -> None:
     """An hour of Retry-After, and somebody stops it: it ends at once, and the text stays."""
     busy: dict[str, Any] = {"code": "upstream_failed", "message": "busy", "retry_after_s": 3600.0}
     provider = first_then(broken(HALF, **busy), clean(WHOLE))
@@ -514,17 +515,17 @@ async def test_who_stops_a_stream_need_not_wait_for_its_back_off(why: type[Lockg
             await asyncio.sleep(0)
         pump.interrupt(why)
 
-    policy = Policy(max_attempts=3, base_s=1.0, cap_s=7200.0, deadline_s=7200.0)
-    story = await told(plan(SCHEMA, Retry(policy)), provider, during=stop, rng=dice)
-    assert (story.content, story.end.reason, len(provider.bodies)) == (HALF, why.code, 1)
+    policy = BackoffPolicy(max_attempts=3, base_s=1.0, cap_s=7200.0, deadline_s=7200.0)
+    story = await told(plan(SCHEMA, RetryPolicy(policy)), provider, during=stop, rng=dice)
+    assert (story.content, story.end.reason, len(provider.bodies)) == (HALF, why, 1)
     assert story.end.attempts[-1].result == "cancelled"
 
 
 async def test_the_deadline_ends_a_stream_that_would_go_on() -> None:
     """Whatever it is doing then: here it writes for ever."""
     provider = Scripted(lambda _body, _number: repeat(up.Reasoned(0, b"hm, ")))
-    policy = Policy(max_attempts=0, deadline_s=0.05)
-    story = await told(plan(SCHEMA, Retry(policy)), provider)
+    policy = BackoffPolicy(max_attempts=0, deadline_s=0.05)
+    story = await told(plan(SCHEMA, RetryPolicy(policy)), provider)
     assert (story.end.state, story.end.reason) == ("failed", "deadline_passed")
     assert provider.aborted == 1
 

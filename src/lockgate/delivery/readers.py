@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 from lockgate.observe.metrics import Meters
 from lockgate.store.base import StreamLog
@@ -13,6 +14,19 @@ from lockgate.store.base import StreamLog
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+
+#: Seconds that one write may block before the reader is given up; it resumes by offset.
+STUCK_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How readers are served; ``config.Delivery`` says what each number means."""
+
+    retry_ms: int
+    heartbeat_s: float
+    max_read_bytes: int
 
 
 def _nobody_asks(_stream_id: str) -> None:

@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from lockgate.errors import Code
+
 # From well under what a person notices to the limits that the project promises to stay below: 100 ms and 500 ms.
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -172,7 +174,7 @@ class Meters:
 
     def violated(self, code: str, schema_path: str) -> None:
         if self._groups.validation_errors:
-            keyword = schema_path.rpartition("/")[2] if code == "schema_violation" else ""
+            keyword = schema_path.rpartition("/")[2] if code == Code.SCHEMA_VIOLATION else ""
             self._violations.labels(code, _bounded(keyword)).inc()
             if code in _SYNTAX:
                 self._partial.labels(code).inc()
@@ -288,7 +290,10 @@ class Meters:
 
 #: Violations that say that the text is no JSON, whatever the schema.
 _SYNTAX: Final = frozenset(
-    ["invalid_json", "invalid_utf8", "lone_surrogate", "duplicate_member", "number_out_of_range", "trailing_text"]
+    [
+        *(Code.INVALID_JSON, Code.INVALID_UTF8, Code.LONE_SURROGATE, Code.DUPLICATE_MEMBER),
+        *(Code.NUMBER_OUT_OF_RANGE, Code.TRAILING_TEXT),
+    ]
 )
 
 # fmt: off

@@ -10,11 +10,12 @@ from typing import Any, Final
 
 import aiohttp
 import msgspec
-from fastapi import APIRouter, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
 
 from lockgate.delivery.readers import Readers
-from lockgate.errors import BadRequest, StreamUnknown
+from lockgate.errors import BadRequest, Code, StreamUnknown
 from lockgate.pages.prompts import prompts
 from lockgate.store.base import StreamLog
 from lockgate.streams.meta import StreamMeta, encode_meta
@@ -99,7 +100,7 @@ class UpstreamCopies:
 
 def playground_routes(
     readers: Readers, *, catalogue_url: str | None, model: str = "", keeps_upstream: bool = False, is_here: bool = False
-) -> APIRouter:
+) -> list[Route]:
     """Routes under ``/playground``, and ``/``, which leads there.
 
     Args:
@@ -108,40 +109,33 @@ def playground_routes(
         keeps_upstream: Whether a copy of what upstream sends may be asked for.
         is_here: Whether the model runs on this machine, so that asking it costs nothing.
     """
-    routes = APIRouter(include_in_schema=False)
 
-    @routes.get("/")
     async def root(request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(f"/playground/{query}", status_code=307)
 
-    @routes.get("/playground/")
-    async def page() -> Response:
+    async def page(_request: Request) -> Response:
         return FileResponse(STATIC / "index.html", headers=_PAGE_HEADERS)
 
-    @routes.get("/playground/{name}")
-    async def static(name: str) -> Response:
-        path = STATIC / name
+    async def static(request: Request) -> Response:
+        path = STATIC / request.path_params["name"]
         if path.parent != STATIC or not path.is_file():
-            return JSONResponse({"error": {"code": "bad_request", "message": "no such file"}}, status_code=404)
+            return JSONResponse({"error": {"code": Code.NOT_FOUND, "message": "no such file"}}, status_code=404)
         return FileResponse(path, headers=_PAGE_HEADERS)
 
-    @routes.get("/playground/api/catalogue")
-    async def catalogue() -> Response:
+    async def catalogue(_request: Request) -> Response:
         documents = await _documents(catalogue_url) if catalogue_url else None
         if documents is None:
             message = "upstream is not the simulator: there is no catalogue"
-            return JSONResponse({"error": {"code": "bad_request", "message": message}}, status_code=404)
+            return JSONResponse({"error": {"code": Code.NOT_FOUND, "message": message}}, status_code=404)
         faults = [{"name": name, "title": title, "description": text} for name, title, text in FAULTS]
         return JSONResponse({"documents": documents, "faults": faults})
 
-    @routes.get("/playground/api/prompts")
-    async def ready() -> Response:
+    async def ready(_request: Request) -> Response:
         return JSONResponse(
             {"model": model, "keeps_upstream": keeps_upstream, "is_here": is_here, "prompts": prompts()}
         )
 
-    @routes.post("/playground/api/drop")
     async def drop(request: Request) -> Response:
         try:
             stream_id = msgspec.json.decode(await request.body())["id"]
@@ -149,7 +143,14 @@ def playground_routes(
             raise BadRequest('the body must be {"id": "<stream>"}') from None
         return JSONResponse({"dropped": readers.drop(str(stream_id))})
 
-    return routes
+    return [
+        Route("/", root),
+        Route("/playground/", page),
+        Route("/playground/{name}", static),
+        Route("/playground/api/catalogue", catalogue),
+        Route("/playground/api/prompts", ready),
+        Route("/playground/api/drop", drop, methods=["POST"]),
+    ]
 
 
 async def _documents(url: str) -> Any:
