@@ -132,7 +132,7 @@ async def test_what_recovery_and_retries_did_is_drawn(tmp_path: Path) -> None:
         await state(page, "complete")
         await expect(page.locator("#reason")).to_contain_text("In 2 attempts.")
         at = await page.locator("#violations li").first.get_attribute("data-byte")
-        note = f"attempt 2 · prefill · from byte {at} · it broke the schema"
+        note = f"attempt 2 · prefill · from byte {at} · the text broke the schema"
         await expect(released.locator(".seam")).to_have_attribute("data-note", note)
         await expect(upstream.locator(".seam")).to_have_attribute("data-note", "attempt 2")
         await expect(upstream.locator(".offender")).to_have_text('"')

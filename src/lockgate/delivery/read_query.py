@@ -28,6 +28,7 @@ class ReadQuery:
         channel: The only channel wanted, or the one that ``sequence`` and ``at`` count in.
         sequence: Begin at this chunk (with ``view=elements``: this element) of ``channel``.
         at: Begin at this byte of the text; only for plain text.
+        accept: Media types that the client takes, as the request has them.
         live: Whether to wait for more.
         view: How the log is shown.
         is_plain_text: Answer the text itself instead of JSON.
@@ -43,6 +44,7 @@ class ReadQuery:
     channel: str | None = None
     sequence: int | None = None
     at: int | None = None
+    accept: str = ""
     live: Live = "no"
     view: ViewName = "delta"
     is_plain_text: bool = False
@@ -76,6 +78,7 @@ def read_query(pairs: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> 
         channel=_channel(given),
         sequence=_count(given, "sequence"),
         at=_count(given, "at"),
+        accept=accept,
         live=live,
         view=cast(ViewName, view),
         is_plain_text=is_plain_text,

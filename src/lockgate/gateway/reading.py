@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,6 +34,12 @@ _CONTENT: Final = "content"
 _MAY_KEEP: Final = "private, max-age=60, stale-while-revalidate=300"
 
 
+class Connection(Protocol):
+    """Serves one client of a live face until it leaves or has all."""
+
+    async def run(self, receive: Receive, send: Send) -> None: ...
+
+
 class Running(Response):
     """Hands the connection to a reader; Starlette's own streaming costs five times as much per event."""
 
@@ -46,7 +52,7 @@ class Running(Response):
 
 
 @dataclass(frozen=True, slots=True)
-class _ReadStart:
+class ReadStart:
     """What a read begins with: the stream, and where in it."""
 
     stream_id: str
@@ -84,36 +90,35 @@ class ReadRoutes:
         # An offset that is gone is said before the answer begins.
         page = await self._log.read(stream_id, start.after, max_bytes=1)
         self._count_resumption(start, page)
-        if query.is_plain_text:
-            return self._plain_text(start)
-        view = self._view(query, meta)
-        await Seeker(self._log, stream_id, head).prepare(view, start.after)
-        if query.live == "sse":
-            return self._events(start, view, page)
-        if query.live == "long-poll":
-            return self._long_poll(start, view)
-        return await self._catch_up(start, view, page)
+        face = next(face for face in FACES if face.is_wanted(query))
+        return await face.serve(self, start, page)
 
-    async def _start(self, stream_id: str, query: ReadQuery, head: Head, meta: StreamMeta) -> _ReadStart:
+    async def _start(self, stream_id: str, query: ReadQuery, head: Head, meta: StreamMeta) -> ReadStart:
         if meta.kind == "raw":
             if query.view != "delta" or query.notes or query.channel is not None:
                 raise BadRequest("view, channel, notes: this stream is raw; it holds what its producers pushed")
-            return _ReadStart(stream_id, query, head, meta, offset_of(query, head.tail))
+            return ReadStart(stream_id, query, head, meta, offset_of(query, head.tail))
         seeker = Seeker(self._log, stream_id, head)
         if query.is_plain_text:
             after, skip_bytes = await seeker.byte(query.channel or _CONTENT, query.at or 0)
-            return _ReadStart(stream_id, query, head, meta, after, skip_bytes)
+            return ReadStart(stream_id, query, head, meta, after, skip_bytes)
         if query.sequence is not None and query.last_event_id is None:
             seek = seeker.element if query.view == "elements" else seeker.chunk
-            return _ReadStart(stream_id, query, head, meta, await seek(query.channel or _CONTENT, query.sequence))
-        return _ReadStart(stream_id, query, head, meta, offset_of(query, head.tail))
+            return ReadStart(stream_id, query, head, meta, await seek(query.channel or _CONTENT, query.sequence))
+        return ReadStart(stream_id, query, head, meta, offset_of(query, head.tail))
 
-    def _count_resumption(self, start: _ReadStart, page: Page) -> None:
+    def _count_resumption(self, start: ReadStart, page: Page) -> None:
         """Coming back with a position that one was given is resuming."""
         query = start.query
         has_position = query.last_event_id or query.at or query.sequence or query.offset not in (None, "-1", "now")
         if has_position and query.live != "long-poll":
             self._meters.reader_resumed(page.tail.records - start.after.records)
+
+    async def _prepared_view(self, start: ReadStart) -> View:
+        """The view that was asked for, ready to show what comes after the start."""
+        view = self._view(start.query, start.meta)
+        await Seeker(self._log, start.stream_id, start.head).prepare(view, start.after)
+        return view
 
     def _view(self, query: ReadQuery, meta: StreamMeta) -> View:
         if meta.kind == "raw":
@@ -150,7 +155,7 @@ class ReadRoutes:
 
     # -- faces ---------------------------------------------------------------------------------------------------
 
-    def _plain_text(self, start: _ReadStart) -> Response:
+    async def plain_text(self, start: ReadStart, _page: Page) -> Response:
         self._refuse_if_full()
         reader = TextReader(
             self._log,
@@ -164,7 +169,7 @@ class ReadRoutes:
         )
         return Running(reader.run)
 
-    def _events(self, start: _ReadStart, view: View, page: Page) -> Response:
+    async def events(self, start: ReadStart, page: Page) -> Response:
         query = start.query
         if query.last_event_id and page.is_closed and start.after.records == page.tail.records:
             return Response(status_code=204)  # the one answer that stops an EventSource for good
@@ -174,24 +179,28 @@ class ReadRoutes:
             # EventSource gives up for good on 503; an answer that ends at once makes it come back.
             headers = {names.CACHE_CONTROL: "no-store"}
             return Response(encode_retry(LATER_MS), media_type="text/event-stream", headers=headers)
-        form = self._form(start.meta)
-        if query.plain_events and not isinstance(form, JsonForm):
+        if query.plain_events and not isinstance(self._form(start.meta), JsonForm):
             raise BadRequest("events=plain: is for streams of JSON")
-        reader = EventReader(
+        return await self.connect(EventReader, start, is_plain=query.plain_events, cursor=query.cursor)
+
+    async def connect(self, reader: Callable[..., Connection], start: ReadStart, **options: Any) -> Response:
+        """Serve a live face: a class whose objects are made like an ``EventReader``."""
+        self._refuse_if_full()
+        made = reader(
             self._log,
             start.stream_id,
             start.after,
-            view=view,
-            form=form,
+            view=await self._prepared_view(start),
+            form=self._form(start.meta),
             pacing=self._pacing,
             meters=self._meters,
             readers=self._readers,
-            is_plain=query.plain_events,
-            cursor=query.cursor,
+            **options,
         )
-        return Running(reader.run)
+        return Running(made.run)
 
-    def _long_poll(self, start: _ReadStart, view: View) -> Response:
+    async def long_poll(self, start: ReadStart, _page: Page) -> Response:
+        view = await self._prepared_view(start)
         self._refuse_if_full()
         poll = LongPoll(
             self._log,
@@ -207,8 +216,8 @@ class ReadRoutes:
         )
         return Running(poll.run)
 
-    async def _catch_up(self, start: _ReadStart, view: View, page: Page) -> Response:
-        query, meta = start.query, start.meta
+    async def catch_up(self, start: ReadStart, page: Page) -> Response:
+        query, meta, view = start.query, start.meta, await self._prepared_view(start)
         form = self._form(meta)
         if query.offset == "now":
             answer = Answer(200, progress_headers(start.after, page) | {names.CACHE_CONTROL: "no-store"}, form.body([]))
@@ -247,6 +256,28 @@ class ReadRoutes:
         head = await self._log.head(stream_id)
         meta = decode_meta(head.meta)
         return Response(status_code=200, headers=stream_headers(meta, head))
+
+
+class Face(NamedTuple):
+    """One way to serve a reader.
+
+    Attributes:
+        is_wanted: Whether a request asks for this face.
+        serve: Answers it: for a reader with its start, and the page that begins there.
+    """
+
+    is_wanted: Callable[[ReadQuery], bool]
+    serve: Callable[[ReadRoutes, ReadStart, Page], Awaitable[Response]]
+
+
+#: The first face that is wanted serves the request. A new live face is one line more:
+#: ``Face(lambda query: "its/type" in query.accept, lambda routes, start, page: routes.connect(ItsReader, start))``.
+FACES: Final[tuple[Face, ...]] = (
+    Face(lambda query: query.is_plain_text, ReadRoutes.plain_text),
+    Face(lambda query: query.live == "sse", ReadRoutes.events),
+    Face(lambda query: query.live == "long-poll", ReadRoutes.long_poll),
+    Face(lambda query: True, ReadRoutes.catch_up),
+)
 
 
 def _content_type(meta: StreamMeta) -> str:

@@ -1,12 +1,12 @@
 """The dialect of OpenAI-compatible chat completions: bytes of a streamed answer in, upstream events out. Sans-I/O.
 
-How it works: ``protocol.sse`` cuts the body into events, and the data of each is one chunk. Chunks are decoded into
-structs that name only what counts here, so that everything else is skipped at C speed. What those refuse (an odd type,
-half of a surrogate pair) goes through :func:`_lenient_chunk`, which keeps whatever it can use. The text of a channel
-is collected as long as no other channel speaks and becomes one event for each ``feed``.
+How it works: ``protocol.sse`` cuts the body into events, and the data of each event is one chunk. Chunks are decoded
+into structs that name only what counts here, so everything else is skipped at the speed of C. What the structs refuse
+(an odd type, half of a surrogate pair) goes through :func:`_lenient_chunk`, which keeps what it can use. The text of a
+channel is collected until another channel has text, and becomes one event for each ``feed``.
 
-Nothing that upstream sends raises: garbage becomes ``Failed``. After an error or ``[DONE]`` the content is over, and
-only facts (usage, finish reasons, a first error) are still read.
+Nothing that upstream sends raises an exception: garbage becomes ``Failed``. After an error or ``[DONE]`` no content
+follows; the decoder then reads only facts (usage, finish reasons, a first error).
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def _text(value: object) -> str | None:
 
 
 def _word(value: object) -> str | None:
-    """A name or an id. Unlike text it is never joined, so half a surrogate pair is damage: replaced."""
+    """A name or an id. Unlike text it is never joined, so half a surrogate pair is damage, and is replaced."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
@@ -209,7 +209,7 @@ def _objects(value: object) -> list[dict[str, Any]]:
 
 
 def _usage(value: object) -> dict[str, Any] | None:
-    """Usage as plain JSON: no NaN and no half surrogate pairs, since it is passed on as it came."""
+    """Usage as plain JSON, without NaN and half surrogate pairs, because it is passed on as it came."""
     if not isinstance(value, dict):
         return None
     text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
@@ -247,7 +247,7 @@ class _Text:
 
 
 class _Call:
-    """A tool call under assembly."""
+    """A tool call that is being put together."""
 
     __slots__ = ("call_id", "channel", "is_started", "name", "text")
 
@@ -287,7 +287,7 @@ class _ChoiceState:
         self._by_id: dict[tuple[int | None, str], _Call] = {}
 
     def call_of(self, fragment: _ToolCall) -> _Call:
-        """The call that a fragment belongs to; a new one if it begins one."""
+        """The call that a fragment belongs to, or a new call if the fragment begins one."""
         index = fragment.index
         call = self._by_index.get(index)
         if call is None and index is None and self.calls:
@@ -309,7 +309,7 @@ class ChatStreamDecoder:
 
     Args:
         max_event_bytes: Largest server-sent event; a larger one is ``upstream_garbled``.
-        secret: Text that must not appear in any message, that is, the key.
+        secret: Text that must not appear in any message: the key.
 
     Attributes:
         has_done: ``[DONE]`` came.
@@ -478,7 +478,7 @@ class ChatStreamDecoder:
             return
         call.name = call.name or fragment.function.name or ""
         arguments = fragment.function.arguments
-        # A call is announced once its name is known; a name that never comes does not hold the arguments up.
+        # A call is announced once its name is known. A name that never comes does not hold up the arguments.
         if call.name or arguments:
             self._start(call)
         if arguments:
@@ -497,10 +497,10 @@ class ChatStreamDecoder:
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def _take_unfinished_event(self) -> None:
-        """The last event of a whole body counts without its empty line (three recorded servers leave it out).
+        """The last event of a whole body counts even without its empty line (three recorded servers leave it out).
 
-        Only if it is whole itself; else a server died in it behind a proxy that ended the body properly, and what is
-        missing shows as missing.
+        It counts only if it is whole. Otherwise a server died in the middle of it, behind a proxy that ended the body
+        properly, and the rest must count as missing.
         """
         event = self._events.close()
         if event is None:
@@ -513,7 +513,7 @@ class ChatStreamDecoder:
         self._take(event)
 
     def _release_held(self) -> None:
-        """Halves of surrogate pairs that nothing follows any more. (In a broken stream they are just cut text.)"""
+        """Release halves of surrogate pairs that nothing follows. (In a broken stream they are cut text.)"""
         for choice in self._choices.values():
             for text in (choice.reasoning, choice.refusal, choice.content, *(call.text for call in choice.calls)):
                 if text.held:
@@ -539,7 +539,7 @@ class ChatStreamDecoder:
         self._fail_once(Failed("upstream_garbled", message, recoverable=True))
 
     def _fail_once(self, failed: Failed) -> None:
-        """Only the first failure is told: it is the cause, and the content ended there."""
+        """Only the first failure is reported: it is the cause, and the content ended there."""
         if not self.has_failed:
             self._emit(failed)
             self.has_failed = True
@@ -620,14 +620,14 @@ def failure(
     retry_after_s: float | None = None,
     secret: str | None = None,
 ) -> Failed:
-    """Make a ``Failed`` of an error object in whichever of its shapes.
+    """Make a ``Failed`` of an error object, in any of its shapes.
 
     Args:
         code: Code of ``lockgate.errors``.
         error: The value of ``error``: an object (``code`` a number, a string or missing), a text, or anything else.
         status: HTTP status of the answer; without it, the error object may name one.
-        retry_after_s: What a ``Retry-After`` header said.
-        secret: Text to take out of the message.
+        retry_after_s: What a ``Retry-After`` header said, in seconds.
+        secret: Text to remove from the message.
     """
     fields = _object(error)
     metadata = _object(fields.get("metadata"))
@@ -648,8 +648,8 @@ def failure(
 
 
 def _kind_of(fields: dict[str, Any], metadata: dict[str, Any]) -> str | None:
-    """The most exact word that the error has for itself."""
-    if "flagged_input" in metadata or "patterns" in metadata:  # moderation and guardrail say it by these alone
+    """The most exact word that the error uses for itself."""
+    if "flagged_input" in metadata or "patterns" in metadata:  # moderation and guardrail errors have no other sign
         return "content_policy_violation"
     names = (metadata.get("error_type"), fields.get("error_type"), fields.get("code"), fields.get("type"))
     words = [name for name in names if isinstance(name, str) and not name.isdecimal()]
@@ -664,7 +664,7 @@ def error_of(body: object) -> object:
 
 
 def _status_of(fields: dict[str, Any]) -> int | None:
-    """The HTTP status that an error object names: ``code`` as number or digits, or the availability shape's."""
+    """The HTTP status in an error object: ``code`` as a number or digits, or the status of the availability shape."""
     for name in ("code", "http_status", "status_code", "status"):
         number = _integer(fields.get(name))
         if number is not None and 400 <= number <= 599:
@@ -673,10 +673,10 @@ def _status_of(fields: dict[str, Any]) -> int | None:
 
 
 def _is_recoverable(status: int | None, kinds: list[object], retryable: object) -> bool:
-    """Whether trying again can help: what the provider says, else its words, else the status.
+    """Whether trying again can help: first what the provider says, then its words, then the status.
 
-    Every 5xx may pass: edges have their own (524, 529), and new ones ship without notice. With nothing to go by, yes:
-    the request was good enough to be started.
+    Every 5xx status may pass with time: proxies have their own (524, 529), and new ones come without notice. If nothing
+    says so, the answer is yes, because the request was good enough to be started.
     """
     if isinstance(retryable, bool):
         return retryable

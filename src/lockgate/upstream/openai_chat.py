@@ -1,8 +1,8 @@
 """The provider for every OpenAI-compatible API, OpenRouter first: one POST, one streamed answer.
 
-How one generation goes: the request is sent with the first ``anext``; from then on each ``anext`` is one read of the
-socket, decoded by ``chat_stream``. Whatever goes wrong becomes ``Failed`` and ``Ended``, and the connection is closed
-with it. Only time spent waiting for upstream counts as silence, never the time that the caller takes.
+How a generation works: the first ``anext`` sends the request. Each further ``anext`` is one read of the socket, decoded
+by ``chat_stream``. Whatever goes wrong becomes ``Failed`` and ``Ended``, and closes the connection. Only time spent
+waiting for upstream counts as silence, never the time that the caller takes.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from lockgate.upstream.chat_stream import ChatStreamDecoder, error_of, failure, 
 
 T = TypeVar("T")
 
-# Usage follows the finish, an error or even [DONE] at once if it follows at all; a server that just leaves the
-# connection open must not hold the end of the stream back for longer.
+# If usage comes, it comes right after the finish, the error or even [DONE]. A server that only leaves the connection
+# open must not delay the end of the stream for longer.
 _LINGER_S: Final = 2.0
-# The recorded error bodies have less than 2 kB; an HTML page of an edge may have more, and only its start is used.
+# Recorded error bodies have less than 2 kB. An HTML page of a proxy may have more; only its start is used.
 _MAX_ERROR_BYTES: Final = 64 * 1024
 
 
@@ -45,8 +45,8 @@ class OpenAIChatProvider:
         name: Name for metrics and records.
         api_key: Bearer key; it is sent to ``base_url`` only and never shown.
         connect_s: Longest wait for a connection (name, TCP, TLS), in seconds.
-        idle_bytes_s: Longest silence on the wire, in seconds. Comments break it.
-        idle_content_s: Longest time without content, reasoning or a tool call, in seconds. Comments do not break it.
+        idle_bytes_s: Longest silence on the wire, in seconds. A comment ends the silence.
+        idle_content_s: Longest time without content, reasoning or a tool call, in seconds. Comments do not count.
         max_event_bytes: Largest server-sent event, and largest answer that is not streamed, in bytes.
         headers: More request headers, for example ``HTTP-Referer`` and ``X-Title``.
 
@@ -73,7 +73,7 @@ class OpenAIChatProvider:
             raise ValueError("api_key holds a line end or another character that no key has")
         self.name = name
         self._url = f"{base_url.rstrip('/')}/chat/completions"
-        # OpenRouter always tells the usage and ignores the option; the others must be asked.
+        # OpenRouter always sends the usage and ignores this option. The others must be asked.
         is_openrouter = f".{parts.hostname}".endswith(".openrouter.ai")
         self._asks_usage = not is_openrouter
         self.routes_models = is_openrouter
@@ -101,10 +101,10 @@ class OpenAIChatProvider:
         return _Generation(self, msgspec.json.encode(request))
 
     async def close(self) -> None:
-        """Close all connections; open generations see theirs break."""
+        """Close all connections. Open generations see their connection break."""
         self._is_closed = True
         for generation in self._generations:
-            generation.wake()  # closing a session does not wake who reads from it
+            generation.wake()  # closing a session does not wake those who read from it
         if self._session is not None:
             await self._session.close()
 
@@ -143,7 +143,7 @@ class OpenAIChatProvider:
 
 @dataclass(slots=True)
 class _Attempt:
-    """One try to send a request: whether it went over a connection that was kept from before."""
+    """One try to send a request, and whether it used a connection that was kept from before."""
 
     is_reused: bool = False
 
@@ -182,7 +182,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         self._close_connection()
 
     def wake(self) -> None:
-        """Have the wait that is going on end now: the provider was closed."""
+        """End the present wait now, because the provider was closed."""
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(0)
 
@@ -197,7 +197,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         raise StopAsyncIteration
 
     async def _next(self, response: aiohttp.ClientResponse | None) -> list[UpstreamEvent]:
-        """One step: the head and what it decides, or one read. Every failure of upstream ends here."""
+        """One step: the head of the response, or one read. Every failure of upstream is handled here."""
         try:
             if self._provider._is_closed:
                 raise ConnectionAbortedError
@@ -254,7 +254,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         try:
             text = (await self._read_body(response, _MAX_ERROR_BYTES)).decode("utf-8", "replace")
         except (aiohttp.ClientError, TimeoutError, ConnectionError):
-            text = ""  # the status is told all the same
+            text = ""  # the status is reported all the same
         try:
             body = json.loads(text)
         except (ValueError, RecursionError):
@@ -269,7 +269,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         return self._end([failed, *self._decoder.close(How.BROKEN)])
 
     async def _read_answer(self, response: aiohttp.ClientResponse) -> list[UpstreamEvent]:
-        """A JSON body under a good status: an error after all, or a server that does not stream."""
+        """A JSON body with a good status: an error after all, or a server that does not stream."""
         max_bytes = self._provider._max_event_bytes
         body = await self._read_body(response, max_bytes + 1)
         if len(body) > max_bytes:
@@ -277,7 +277,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         return self._end(self._decoder.feed_answer(body) + self._decoder.close())
 
     async def _read_body(self, response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-        """A body that is not a stream, or its first ``max_bytes``; both times hold for it, too."""
+        """A body that is not a stream, or its first ``max_bytes``. Both timers apply here, too."""
         body, data = bytearray(), b"-"
         async with asyncio.timeout(self._provider._idle_content_s):
             while data and len(body) < max_bytes:
@@ -288,7 +288,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
     # -- the stream ------------------------------------------------------------------------------------------------
 
     async def _read(self, response: aiohttp.ClientResponse) -> list[UpstreamEvent]:
-        """One read of the socket, within whichever time is up first."""
+        """One read of the socket, limited by the timer that runs out first."""
         provider, loop = self._provider, asyncio.get_running_loop()
         start_s = loop.time()
         content_s = provider._idle_content_s - self._without_content_s
@@ -303,7 +303,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
             return self._end(self._decoder.close())
         events = self._decoder.feed(data)
         if any(type(event) is Failed and event.code == "upstream_garbled" for event in events):
-            # Not an error that upstream told of, after which usage may follow: it goes on writing what nobody can use.
+            # Upstream reported no error, after which usage might follow: it goes on writing what nobody can use.
             return self._end(events + self._decoder.close(How.BROKEN))
         if any(type(event) is not Told for event in events):
             self._without_content_s = 0.0
@@ -314,7 +314,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         return events
 
     def _give_up(self, *, is_content: bool) -> list[UpstreamEvent]:
-        if self._linger_until_s is not None:  # all that matters has come; the server just did not hang up
+        if self._linger_until_s is not None:  # all that matters has come; the server only left the connection open
             return self._end(self._decoder.close(How.CLEAN if self._decoder.has_done else How.BROKEN))
         what, limit_s = (
             ("content", self._provider._idle_content_s) if is_content else ("bytes", self._provider._idle_bytes_s)
@@ -324,7 +324,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
     # -- ends ------------------------------------------------------------------------------------------------------
 
     def _rescue(self, response: aiohttp.ClientResponse | None) -> list[UpstreamEvent]:
-        """What came before the connection broke: aiohttp raises as soon as it knows, also over unread bytes."""
+        """What came before the connection broke: aiohttp raises as soon as it knows, even if bytes are unread."""
         if response is None:
             return []
         content = response.content
@@ -332,7 +332,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         return self._decoder.feed(content.read_nowait())
 
     def _break(self, code: str, message: str, kind: str | None = None) -> list[UpstreamEvent]:
-        """End by a failure of the transport. After [DONE] or an error there is nothing left that could be lost."""
+        """End with a failure of the transport. After [DONE] or an error, nothing is left that could be lost."""
         if self._decoder.is_over:
             return self._end(self._decoder.close(How.CLEAN if self._decoder.has_done else How.BROKEN))
         failed = Failed(code, plain_message(message, self._provider._api_key), recoverable=True, kind=kind)
@@ -349,7 +349,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
 
 
 def _retry_after_s(value: str | None) -> float | None:
-    """Read ``Retry-After``: seconds, or a date (RFC 9110 section 10.2.3). What cannot be read was not said."""
+    """Read ``Retry-After``: seconds, or a date (RFC 9110 section 10.2.3). An unreadable value counts as none."""
     if value is None:
         return None
     try:
