@@ -111,7 +111,7 @@ def playground_routes(
 
     async def root(request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"/playground/{query}", status_code=307)
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/playground/{query}", status_code=307)
 
     async def page(_request: Request) -> Response:
         return FileResponse(STATIC / "index.html", headers=_PAGE_HEADERS)
