@@ -21,7 +21,8 @@ from lockgate.gate.recovery.gate import WINDOWS
 from lockgate.gate.recovery.rules import LOSSY
 from lockgate.gate.recovery.rules import RULES as PATCHES
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.lifecycle import Ended, Finish, outcome
+from lockgate.protocol.finish import Finish
+from lockgate.protocol.lifecycle import Ended, outcome
 from lockgate.retry.failures import RULES as FAILURES
 
 DOCS: Final = Path(__file__).parents[1] / "docs"

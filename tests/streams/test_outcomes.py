@@ -52,8 +52,8 @@ def expected_outcome(sidecar: dict[str, Any], text: str) -> str:
     is_judged = sidecar["schema"] is not None
     if is_judged and not sidecar["schema_satisfied"] and "never called" not in source:
         return "halted"  # a wrong value, or a valid document and then the same again
-    if not finishes and not sidecar["has_done"]:
-        return "incomplete"
+    if not finishes:
+        return "incomplete"  # [DONE] alone proves nothing
     if is_judged and not sidecar["schema_satisfied"]:
         return "incomplete"  # the forced tool was never called
     if not text and not sidecar["tool_calls"]:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
+from lockgate.protocol.finish import Finish
+
 
 class Outcome(StrEnum):
     """What became of a stream. Only ``complete`` promises a whole, valid document."""
@@ -33,29 +35,6 @@ class Ended(StrEnum):
     STOPPED = "stopped"  # we closed it because the gate halted
 
 
-class Finish(StrEnum):
-    """``finish_reason``, folded into what matters here."""
-
-    NONE = "none"
-    STOP = "stop"  # stop, tool_calls, function_call, eos and words we do not know
-    LENGTH = "length"
-    FILTERED = "content_filter"
-    ERROR = "error"
-
-
-_FINISH: Final[dict[str | None, Finish]] = {
-    None: Finish.NONE,
-    "length": Finish.LENGTH,
-    "content_filter": Finish.FILTERED,
-    "error": Finish.ERROR,
-}
-
-
-def fold_finish(reason: str | None) -> Finish:
-    """Fold a wire ``finish_reason``; unknown words count as ``stop``, since new ones ship without notice."""
-    return _FINISH.get(reason, Finish.STOP)
-
-
 # The first row whose conditions all hold decides; "*" holds always. The order is the rule: what a caller did goes
 # before what upstream did, a violation before a failure, and nothing that failed can be complete.
 #     gate state            finish             error or refusal   ended             -> outcome
@@ -65,10 +44,13 @@ _ROWS: Final[tuple[tuple[str, str, str, str, Outcome], ...]] = (
     ("*", "*", "error", "*", Outcome.FAILED),
     ("*", "*", "*", Ended.BROKEN, Outcome.FAILED),
     ("*", Finish.ERROR, "*", "*", Outcome.FAILED),
+    ("*", Finish.CANCELLED, "*", "*", Outcome.FAILED),
     ("*", "*", "refusal", "*", Outcome.REFUSED),
     ("*", Finish.FILTERED, "*", "*", Outcome.REFUSED),
     ("*", Finish.LENGTH, "*", "*", Outcome.INCOMPLETE),
     ("*", "*", "*", Ended.SILENT, Outcome.INCOMPLETE),
+    ("*", Finish.UNKNOWN, "*", "*", Outcome.INCOMPLETE),
+    ("*", Finish.NONE, "*", "*", Outcome.INCOMPLETE),
     ("complete", "*", "none", Ended.CLEAN, Outcome.COMPLETE),
     ("*", "*", "*", "*", Outcome.INCOMPLETE),
 )

@@ -30,7 +30,8 @@ from lockgate.errors import (
 )
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Problem, Record, decode_record, encode_record
-from lockgate.protocol.lifecycle import Ended, Finish, Outcome
+from lockgate.protocol.finish import Finish
+from lockgate.protocol.lifecycle import Ended, Outcome
 from lockgate.protocol.offsets import START
 from lockgate.retry.breaker import Breakers, Permit
 from lockgate.retry.climb import Climb, Next, Stop, models_of
