@@ -12,6 +12,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -110,19 +111,36 @@ class UpstreamCapability(_Section):
     patterns: Literal["written", "value"] = Field(
         "written", description="Whether patterns are matched with a string as JSON writes it, or with its value."
     )
+    first_token_s: float | None = Field(None, gt=0, description="Instead of upstream.first_token_s, in seconds.")
+    idle_bytes_s: float | None = Field(None, gt=0, description="Instead of upstream.idle_bytes_s, in seconds.")
+    idle_content_s: float | None = Field(None, gt=0, description="Instead of upstream.idle_content_s, in seconds.")
 
 
 class Upstream(_Section):
     """The OpenAI-compatible API that generates."""
 
     base_url: str = Field("https://openrouter.ai/api/v1", description="Everything before /chat/completions.")
-    api_key: SecretStr | None = Field(None, description="Bearer key. Prefer api_key_file, or the environment.")
+    api_key: SecretStr | None = Field(
+        None, description="Key; sent to base_url's host only. Prefer api_key_file, or the environment."
+    )
     api_key_file: Path | None = Field(None, description="File that holds the key, and nothing else.")
+    key_scheme: str = Field(
+        "bearer", min_length=1, description="How the key is sent: bearer, or the name of a header, like api-key."
+    )
+    headers: dict[str, SecretStr] = Field(default_factory=dict, description="More request headers, by name.")
+    query: dict[str, SecretStr] = Field(default_factory=dict, description="More members of the URL's query, by name.")
+    proxy: SecretStr | None = Field(None, description="URL of an HTTP proxy to reach base_url through.")
     name: str = Field("openrouter", description="Name of the provider in metrics and records.")
     connect_s: float = Field(10.0, gt=0, le=300, description="Longest wait for a connection, in seconds.")
+    # Models think for minutes without a byte, and asking again pays for all of it twice.
+    first_token_s: float = Field(
+        300.0, gt=0, description="Longest wait for the answer to begin, or for more reasoning before it, in seconds."
+    )
     # Comments count as life but not as progress, so there are two timers.
-    idle_bytes_s: float = Field(60.0, gt=0, description="Longest silence on the wire, in seconds.")
-    idle_content_s: float = Field(300.0, gt=0, description="Longest time without content or reasoning, in seconds.")
+    idle_bytes_s: float = Field(180.0, gt=0, description="After that, longest silence on the wire, in seconds.")
+    idle_content_s: float = Field(
+        300.0, gt=0, description="After that, longest time without content or reasoning, in seconds."
+    )
     # Recorded events reach 1.28 MB (Perplexity repeats the whole message in each chunk).
     max_event_bytes: int = Field(16 * 1024 * 1024, ge=4096, description="Largest server-sent event, in bytes.")
     # Off: a generation that nobody watches is often still wanted.
@@ -147,6 +165,13 @@ class Upstream(_Section):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value
 
 
 class Store(_Section):
@@ -338,8 +363,10 @@ def upstream_key(upstream: Upstream) -> str | None:
     if upstream.api_key is not None:
         return upstream.api_key.get_secret_value()
     if upstream.api_key_file is None:
-        # The name that OpenRouter's own documentation uses.
-        return os.environ.get("OPENROUTER_API_KEY") or None
+        # The name that OpenRouter's own documentation uses: that key is for no other host.
+        host = urlsplit(upstream.base_url).hostname or ""
+        is_openrouter = f".{host}".endswith(".openrouter.ai")
+        return os.environ.get("OPENROUTER_API_KEY") or None if is_openrouter else None
     try:
         key = upstream.api_key_file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

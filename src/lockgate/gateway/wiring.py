@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from lockgate import __version__
 from lockgate.config import Settings, SettingsError, upstream_key
 from lockgate.retry.backoff import Policy
 from lockgate.retry.breaker import Breakers, Thresholds
@@ -12,6 +13,7 @@ from lockgate.retry.options import Capability, Retry
 from lockgate.upstream.base import Provider
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.replay import ReplayProvider
+from lockgate.upstream.timers import Timers
 
 
 def provider_of(settings: Settings) -> Provider:
@@ -24,15 +26,33 @@ def provider_of(settings: Settings) -> Provider:
     if upstream.replay is not None:
         pieces = recording(upstream.replay)
         return ReplayProvider(pieces, chunks_per_s=upstream.replay_chunks_per_s)
-    return OpenAIChatProvider(
-        base_url=upstream.base_url,
-        name=upstream.name,
-        api_key=upstream_key(upstream),
-        connect_s=upstream.connect_s,
-        idle_bytes_s=upstream.idle_bytes_s,
-        idle_content_s=upstream.idle_content_s,
-        max_event_bytes=upstream.max_event_bytes,
-    )
+    try:
+        return OpenAIChatProvider(
+            base_url=upstream.base_url,
+            name=upstream.name,
+            api_key=upstream_key(upstream),
+            key_scheme=upstream.key_scheme,
+            connect_s=upstream.connect_s,
+            timers=Timers(upstream.first_token_s, upstream.idle_bytes_s, upstream.idle_content_s),
+            model_timers=[
+                (
+                    row.pattern,
+                    Timers(
+                        row.first_token_s or upstream.first_token_s,
+                        row.idle_bytes_s or upstream.idle_bytes_s,
+                        row.idle_content_s or upstream.idle_content_s,
+                    ),
+                )
+                for row in upstream.capabilities
+            ],
+            max_event_bytes=upstream.max_event_bytes,
+            headers={name: value.get_secret_value() for name, value in upstream.headers.items()},
+            query={name: value.get_secret_value() for name, value in upstream.query.items()},
+            proxy=upstream.proxy.get_secret_value() if upstream.proxy is not None else None,
+            user_agent=f"lockgate/{__version__}",
+        )
+    except ValueError as error:
+        raise SettingsError(f"upstream: {error}") from None
 
 
 def recording(path: Path) -> list[bytes]:

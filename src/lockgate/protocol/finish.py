@@ -62,7 +62,7 @@ _WORDS: Final[dict[Finish, str]] = {
         context_length_reached context_window_exceeded max_context max_predicted_tokens_reached
         error_limit time_limit incomplete truncated pause_turn compaction
         repetition too_many_tool_calls alternative_status_truncated_final alternative_status_partial
-    """,  # OpenAI; Anthropic, Gemini, Cohere; Responses; watsonx, llama.cpp; Mistral; Z.ai; LM Studio; xAI; vLLM; Yandex
+    """,  # OpenAI; Anthropic, Gemini, Cohere; Responses; watsonx, llama.cpp; Mistral; Z.ai; LM Studio; vLLM; Yandex
     Finish.FILTERED: """
         content_filter content_filtered content_filtering filtered filter content_policy content_policy_violation
         safety recitation blocklist blacklist prohibited_content spii image_safety image_prohibited_content
