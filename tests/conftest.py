@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """What runs the tests that are coroutines: a new event loop for each."""
+    return "asyncio", {}
 
 
 def missing(what: str, how: str) -> None:

@@ -43,27 +43,24 @@ async def get(session: aiohttp.ClientSession, url: str, **headers: str) -> tuple
 
 
 @pytest.mark.timeout(120)
-def test_the_faces_of_one_log(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with (
-            Upstream(scripted) as upstream,
-            running(Node(tmp_path, upstream.base_url, delivery__long_poll_s=0.3)) as node,
-            aiohttp.ClientSession() as session,
+async def test_the_faces_of_one_log(tmp_path: Path) -> None:
+    async with (
+        Upstream(scripted) as upstream,
+        running(Node(tmp_path, upstream.base_url, delivery__long_poll_s=0.3)) as node,
+        aiohttp.ClientSession() as session,
+    ):
+        for check in (
+            _views_of_a_finished_stream,
+            _plain_text,
+            _elements,
+            _long_poll,
+            _plain_events,
+            _conditional,
+            _notes,
+            _held_until_whole,
+            _bad_queries,
         ):
-            for check in (
-                _views_of_a_finished_stream,
-                _plain_text,
-                _elements,
-                _long_poll,
-                _plain_events,
-                _conditional,
-                _notes,
-                _held_until_whole,
-                _bad_queries,
-            ):
-                await asyncio.wait_for(check(node, session), 60)
-
-    asyncio.run(run())
+            await asyncio.wait_for(check(node, session), 60)
 
 
 async def _finished(node: Node, model: str, **lockgate: Any) -> str:
@@ -221,7 +218,7 @@ async def _bad_queries(node: Node, session: aiohttp.ClientSession) -> None:
     rows = {
         "?offset=": "offset: is empty",
         "?offset=a&offset=b": "offset: is given twice",
-        "?offset=-1&channel=content&sequence=1": "only once where to begin",
+        "?offset=-1&channel=content&sequence=1": "both say where to begin",
         "?sequence=1": "name it with channel=",
         "?at=5": "at: counts bytes of plain text",
         "?view=text&offset=-1": "plain text is resumed by at=",
@@ -230,7 +227,7 @@ async def _bad_queries(node: Node, session: aiohttp.ClientSession) -> None:
         "?live=sse": "offset: live=sse needs one",
         "?live=long-poll": "offset: live=long-poll needs one",
         "?notes=2": "notes='2'",
-        "?view=text&notes=1&live=sse&offset=-1": "notes=1: is for envelopes",
+        "?view=text&notes=1&live=sse&offset=-1": "notes=1: needs envelopes",
         "?channel=": "channel: must name one",
         "?channel=content&sequence=-1": "sequence='-1'",
     }
@@ -243,17 +240,17 @@ async def _bad_queries(node: Node, session: aiohttp.ClientSession) -> None:
 
 
 def test_the_document_of_the_api_names_every_route() -> None:
-    """What FastAPI routes and what /openapi.json says are the same."""
+    """What is routed and what /openapi.json says are the same; HEAD goes with GET."""
     from lockgate.config import Settings
     from lockgate.gateway.app import Gateway
     from lockgate.gateway.contract import openapi
 
     gateway = Gateway(Settings.model_validate({"store": {"kind": "memory"}}))
     routes = {
-        (path, method)
-        for path, methods in gateway.routes()
-        for method in methods
-        if not path.startswith("/playground") and path not in ("/", "/openapi.json")
+        (route.path, method)
+        for route in gateway.routes
+        for method in route.methods or ()
+        if not route.path.startswith("/playground") and route.path not in ("/", "/openapi.json")
     }
     said = {
         (path, method.upper())
@@ -261,11 +258,11 @@ def test_the_document_of_the_api_names_every_route() -> None:
         for method in operations
         if method != "parameters"
     }
-    assert said == routes
+    assert said | {(path, "HEAD") for path, method in said if method == "GET"} == routes
 
 
 @pytest.mark.timeout(60)
-def test_tool_calls_are_read_by_channel(tmp_path: Path) -> None:
+async def test_tool_calls_are_read_by_channel(tmp_path: Path) -> None:
     """A filter shows one document and what concerns the whole stream."""
     call = {"index": 0, "id": "c", "type": "function", "function": {"name": "save", "arguments": '{"a": 1}'}}
 
@@ -273,18 +270,15 @@ def test_tool_calls_are_read_by_channel(tmp_path: Path) -> None:
         body = {"id": "g", "choices": [{"index": 0, "delta": {"content": "hm", "tool_calls": [call]}}]}
         return [b"data: " + json.dumps(body).encode() + b"\n\n", chunk(finish="tool_calls"), DONE]
 
-    async def run() -> None:
-        async with (
-            Upstream(play) as upstream,
-            running(Node(tmp_path, upstream.base_url)) as node,
-            aiohttp.ClientSession() as session,
-        ):
-            made = await create(node.url)
-            url = f"{node.url}{made['urls']['stream']}"
-            await Reader(url).run()
-            _, _, body = await get(session, f"{url}?channel=tool/0")
-            assert [one["meta"]["channel"] for one in json.loads(body)] == ["tool/0", ""]
-            _, _, body = await get(session, f"{url}?channel=tool/0&view=snapshot")
-            assert json.loads(body)[0]["data"] == [{"a": 1}]
-
-    asyncio.run(run())
+    async with (
+        Upstream(play) as upstream,
+        running(Node(tmp_path, upstream.base_url)) as node,
+        aiohttp.ClientSession() as session,
+    ):
+        made = await create(node.url)
+        url = f"{node.url}{made['urls']['stream']}"
+        await Reader(url).run()
+        _, _, body = await get(session, f"{url}?channel=tool/0")
+        assert [one["meta"]["channel"] for one in json.loads(body)] == ["tool/0", ""]
+        _, _, body = await get(session, f"{url}?channel=tool/0&view=snapshot")
+        assert json.loads(body)[0]["data"] == [{"a": 1}]

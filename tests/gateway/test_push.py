@@ -40,13 +40,10 @@ async def push(
 
 
 @pytest.mark.timeout(120)
-def test_pushes_go_through_the_gate(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with running(Node(tmp_path, NOWHERE)) as node, aiohttp.ClientSession() as session:
-            for check in (_complete, _violation, _incomplete, _who_may_write, _put, _deleted):
-                await asyncio.wait_for(check(node, session), 60)
-
-    asyncio.run(run())
+async def test_pushes_go_through_the_gate(tmp_path: Path) -> None:
+    async with running(Node(tmp_path, NOWHERE)) as node, aiohttp.ClientSession() as session:
+        for check in (_complete, _violation, _incomplete, _who_may_write, _put, _deleted):
+            await asyncio.wait_for(check(node, session), 60)
 
 
 async def _complete(node: Node, session: aiohttp.ClientSession) -> None:
@@ -128,6 +125,9 @@ async def _put(node: Node, session: aiohttp.ClientSession) -> None:
     for headers, status, words in rows:
         async with session.put(f"{node.url}/v1/stream/other", headers=headers) as response:
             assert (response.status, words in await response.read()) == (status, True), headers
+    async with session.put(f"{node.url}/v1/stream/wrong", headers=options, data='"[1"') as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (422, "schema_violation")
+        assert (response.headers["stream-closed"], response.headers["content-type"]) == ("true", "application/json")
 
 
 async def _deleted(node: Node, session: aiohttp.ClientSession) -> None:
@@ -140,65 +140,58 @@ async def _deleted(node: Node, session: aiohttp.ClientSession) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_raw_streams_hold_what_is_pushed(tmp_path: Path) -> None:
+async def test_raw_streams_hold_what_is_pushed(tmp_path: Path) -> None:
     """Where they are switched on: JSON messages, text and bytes, without records of a gate."""
-
-    async def run() -> None:
-        settings = {"delivery__raw_streams": True, "store__kind": "memory"}
-        async with running(Node(tmp_path, NOWHERE, **settings)) as node, aiohttp.ClientSession() as session:
-            url = f"{node.url}/v1/stream/raw"
-            rows = [
-                ("application/json", b'[{"a": 1.0}, [2]]', b'[{"a":1.0},[2]]'),
-                ("text/plain", b"\xc3\xa9", b"\xc3\xa9"),
-            ]
-            for number, (kind, body, read) in enumerate(rows):
-                async with session.put(url + str(number), data=body, headers={"Content-Type": kind}) as response:
-                    assert response.status == 201
-                async with session.get(url + str(number)) as response:
-                    assert await response.read() == read
-                    assert response.headers["content-type"].startswith(kind)
-                async with session.get(f"{url}{number}?view=elements") as response:
-                    assert response.status == 400
-                async with session.get(f"{url}{number}/status") as response:
-                    assert (await response.json())["state"] == "open"
-                async with session.post(url + str(number), headers={"Stream-Closed": "true"}) as response:
-                    assert response.status == 204
-                async with session.get(f"{url}{number}/status") as response:
-                    assert (await response.json())["state"] == "closed"
-
-    asyncio.run(run())
+    settings = {"delivery__raw_streams": True, "store__kind": "memory"}
+    async with running(Node(tmp_path, NOWHERE, **settings)) as node, aiohttp.ClientSession() as session:
+        url = f"{node.url}/v1/stream/raw"
+        rows = [
+            ("application/json", b'[{"a": 1.0}, [2]]', b'[{"a":1.0},[2]]'),
+            ("text/plain", b"\xc3\xa9", b"\xc3\xa9"),
+        ]
+        for number, (kind, body, read) in enumerate(rows):
+            async with session.put(url + str(number), data=body, headers={"Content-Type": kind}) as response:
+                assert response.status == 201
+            async with session.get(url + str(number)) as response:
+                assert await response.read() == read
+                assert response.headers["content-type"].startswith(kind)
+            async with session.get(f"{url}{number}?view=elements") as response:
+                assert response.status == 400
+            async with session.get(f"{url}{number}/status") as response:
+                assert (await response.json())["state"] == "open"
+            async with session.post(url + str(number), headers={"Stream-Closed": "true"}) as response:
+                assert response.status == 204
+            async with session.get(f"{url}{number}/status") as response:
+                assert (await response.json())["state"] == "closed"
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("release", ["prefix", "document"])
-def test_two_nodes_and_an_idempotent_producer(tmp_path: Path, release: str) -> None:
+async def test_two_nodes_and_an_idempotent_producer(tmp_path: Path, release: str) -> None:
     """Each push to a random node, some of them twice: one document, every byte once; also what a gate still held."""
     name = "".join(random.Random(4).choice('ab\\"é😀\n') for _ in range(300))
     text = json.dumps({"name": name})
     rng = random.Random(release)
 
-    async def run() -> None:
-        first, second = Node(tmp_path, NOWHERE), Node(tmp_path, NOWHERE)
-        async with running(first), running(second), aiohttp.ClientSession() as session:
-            path, may = await opened(session, first, release=release)
-            at = seq = 0
-            while at < len(text):
-                end = at + rng.randrange(1, 9)
-                producer = {"Producer-Id": "p", "Producer-Epoch": "0", "Producer-Seq": str(seq)}
-                if end >= len(text):
-                    producer["Stream-Closed"] = "true"
-                for attempt in range(1 + (rng.random() < 0.3)):
-                    node = rng.choice([first, second])
-                    status, headers, _ = await push(session, node.url + path, text[at:end], **may, **producer)
-                    assert (status, headers["producer-seq"]) == (204 if attempt else 200, str(seq))
-                at, seq = end, seq + 1
-            gap = {"Producer-Id": "p", "Producer-Epoch": "0", "Producer-Seq": str(seq + 5)}
-            status, headers, _ = await push(session, first.url + path, "x", **may, **gap)
-            assert status == 409
-            for node in (first, second):
-                reader = await Reader(node.url + path).run()
-                assert reader.text() == text
-                assert reader.final["state"] == "complete"
-                assert reader.final["channels"]["content"]["released_bytes"] == len(text.encode())
-
-    asyncio.run(run())
+    first, second = Node(tmp_path, NOWHERE), Node(tmp_path, NOWHERE)
+    async with running(first), running(second), aiohttp.ClientSession() as session:
+        path, may = await opened(session, first, release=release)
+        at = seq = 0
+        while at < len(text):
+            end = at + rng.randrange(1, 9)
+            producer = {"Producer-Id": "p", "Producer-Epoch": "0", "Producer-Seq": str(seq)}
+            if end >= len(text):
+                producer["Stream-Closed"] = "true"
+            for attempt in range(1 + (rng.random() < 0.3)):
+                node = rng.choice([first, second])
+                status, headers, _ = await push(session, node.url + path, text[at:end], **may, **producer)
+                assert (status, headers["producer-seq"]) == (204 if attempt else 200, str(seq))
+            at, seq = end, seq + 1
+        gap = {"Producer-Id": "p", "Producer-Epoch": "0", "Producer-Seq": str(seq + 5)}
+        status, headers, _ = await push(session, first.url + path, "x", **may, **gap)
+        assert status == 409
+        for node in (first, second):
+            reader = await Reader(node.url + path).run()
+            assert reader.text() == text
+            assert reader.final["state"] == "complete"
+            assert reader.final["channels"]["content"]["released_bytes"] == len(text.encode())

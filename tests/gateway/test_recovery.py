@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -41,36 +40,33 @@ async def read(node: Node, model: str, **lockgate: Any) -> Reader:
 
 
 @pytest.mark.timeout(120)
-def test_recovery_through_the_gateway(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with Upstream(scripted) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
-            patched = await read(node, "broken", recovery="patch")
-            assert json.loads(patched.text()) == MENDED
-            assert (patched.final["state"], patched.final["authority"]) == ("complete", "document")
-            assert patched.errors
-            for error in patched.errors:
-                assert error["action"] == "patch"
-                assert error["rule"]
-                assert (error["removed"], error["inserted"]) != ("", "")
-            assert patched.final["channels"]["content"]["patches"] == len(patched.errors)
+async def test_recovery_through_the_gateway(tmp_path: Path) -> None:
+    async with Upstream(scripted) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
+        patched = await read(node, "broken", recovery="patch")
+        assert json.loads(patched.text()) == MENDED
+        assert (patched.final["state"], patched.final["authority"]) == ("complete", "document")
+        assert patched.errors
+        for error in patched.errors:
+            assert error["action"] == "patch"
+            assert error["rule"]
+            assert (error["removed"], error["inserted"]) != ("", "")
+        assert patched.final["channels"]["content"]["patches"] == len(patched.errors)
 
-            skipped = await read(node, "rows", recovery="skip", elements="/rows")
-            assert json.loads(skipped.text())["rows"] == [{"n": 1}, {"n": 3}]
-            (error,) = skipped.errors
-            assert (error["action"], error["code"]) == ("skip", "schema_violation")
-            assert ROWS.encode()[error["upstream_at"] : error["upstream_end"]].strip(b", ") == b'{"n": "x"}'
-            assert (skipped.final["state"], skipped.final["channels"]["content"]["skips"]) == ("complete", 1)
+        skipped = await read(node, "rows", recovery="skip", elements="/rows")
+        assert json.loads(skipped.text())["rows"] == [{"n": 1}, {"n": 3}]
+        (error,) = skipped.errors
+        assert (error["action"], error["code"]) == ("skip", "schema_violation")
+        assert ROWS.encode()[error["upstream_at"] : error["upstream_end"]].strip(b", ") == b'{"n": "x"}'
+        assert (skipped.final["state"], skipped.final["channels"]["content"]["skips"]) == ("complete", 1)
 
-            halted = await read(node, "broken")
-            assert (halted.final["state"], halted.text()) == ("halted", "")
-            few = await read(node, "broken", recovery="patch", max_patches=1)
-            assert few.final["state"] == "halted"
-            async with aiohttp.ClientSession() as session, session.get(f"{node.url}/metrics") as response:
-                metrics = await response.text()
-            assert 'lockgate_patches_total{rule="' in metrics
-            assert 'lockgate_skips_total{code="schema_violation"} 1.0' in metrics
-
-    asyncio.run(run())
+        halted = await read(node, "broken")
+        assert (halted.final["state"], halted.text()) == ("halted", "")
+        few = await read(node, "broken", recovery="patch", max_patches=1)
+        assert few.final["state"] == "halted"
+        async with aiohttp.ClientSession() as session, session.get(f"{node.url}/metrics") as response:
+            metrics = await response.text()
+        assert 'lockgate_patches_total{rule="' in metrics
+        assert 'lockgate_skips_total{code="schema_violation"} 1.0' in metrics
 
 
 @pytest.mark.parametrize("schema", [None, ORDER])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import Entry, StreamLog
@@ -41,11 +40,6 @@ async def opened(log: StreamLog) -> AsyncIterator[StreamLog]:
         yield log
     finally:
         await log.shut()
-
-
-def run(test: Coroutine[Any, Any, None]) -> None:
-    """Run a test, but not for ever."""
-    asyncio.run(asyncio.wait_for(test, PATIENCE_S))
 
 
 async def rest(log: StreamLog, stream_id: str, after: Offset = START, *, max_bytes: int = 1 << 20) -> list[Entry]:

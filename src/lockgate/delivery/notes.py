@@ -1,7 +1,7 @@
-"""Feedback: notes on how judging goes on, for readers that ask (``notes=1``).
+"""Feedback: notes about the progress of judging, for readers that ask for them (``notes=1``).
 
-They are worked out at read time from the records that everybody reads, so they cost nothing where nobody asks, and a
-reader that comes back is told what one that stayed would be.
+They are computed at read time from the records that everybody reads. So they cost nothing if nobody asks, and a reader
+that comes back gets the same notes as one that stayed.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from lockgate.delivery.views import Growing, Item, View
 from lockgate.protocol.envelope import Feedback, Health, Progress, Record, decode_record, feedback_envelope
 from lockgate.store.base import Entry
 
-#: Upstream counts as silent after this much without a byte; models think for a while before their first token.
+#: Seconds without a byte after which upstream counts as silent. Models think for a while before their first token.
 _SILENT_S: Final = 5.0
 
 
 class WithNotes:
-    """Another view, and after what each read brought a note on how judging goes on.
+    """Adds notes to another view: after the items of each read, a note about the progress of judging.
 
     Args:
-        grow: Makes what follows a text without keeping it.
+        grow: Makes an object that follows a text without keeping it.
         now: Seconds since 1970.
     """
 
@@ -64,7 +64,7 @@ class WithNotes:
         return [*items[:-1], *notes, *items[-1:]] if is_over and items else [*items, *notes]
 
     def while_silent(self) -> list[Item]:
-        """Notes for a reader to whom nothing was sent for a while."""
+        """Notes for a reader that got nothing for a while."""
         return [Item(None, watched.note(channel, self._now())) for channel, watched in self._watched.items()]
 
     def _follow(self, entries: Sequence[Entry]) -> list[str]:
@@ -86,7 +86,7 @@ class WithNotes:
 
 
 class _Watched:
-    """What the notes tell of one channel."""
+    """What the notes say about one channel."""
 
     def __init__(self, grow: Callable[[], Growing] | None) -> None:
         self._grow = grow

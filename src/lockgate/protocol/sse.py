@@ -17,7 +17,7 @@ import msgspec
 from lockgate.errors import Misuse
 
 # The line ends of 9.2.5, and no others: ``str.splitlines`` also cuts at VT, FF, FS, NEL and U+2028.
-_NEWLINE: Final = re.compile("\r\n|\r|\n")
+_NEWLINE: Final = re.compile(b"\r\n|\r|\n")
 _FORBIDDEN: Final = re.compile("[\r\n\x00]")
 _BOM: Final = b"\xef\xbb\xbf"
 # No clock counts further, and ``int`` refuses to read thousands of digits.
@@ -26,11 +26,11 @@ _MAX_RETRY_DIGITS: Final = 18
 DEFAULT_MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 
 
-def encode_event(data: str, *, event: str = "", event_id: str | None = None, retry_ms: int | None = None) -> bytes:
-    """Serialize one event of an event stream.
+def encode_event(data: bytes, *, event: str = "", event_id: str | None = None, retry_ms: int | None = None) -> bytes:
+    """Serialize one event of an event stream. Every event that lockgate sends is written here.
 
     Args:
-        data: Payload. CR, LF and CRLF inside it each start a new ``data`` line.
+        data: Payload in UTF-8. CR, LF and CRLF inside it each start a new ``data`` line.
         event: Event type; empty leaves the browser's default, ``message``.
         event_id: New last event ID; ``""`` resets it, ``None`` leaves it alone.
         retry_ms: Reconnection time the client should use, in milliseconds.
@@ -42,16 +42,26 @@ def encode_event(data: str, *, event: str = "", event_id: str | None = None, ret
     """
     if _FORBIDDEN.search(event) or _FORBIDDEN.search(event_id or ""):
         raise ValueError("event and event_id must not hold CR, LF or NUL")
-    if retry_ms is not None and retry_ms < 0:
-        raise ValueError(f"retry_ms is {retry_ms}; it must not be negative")
-    head = f"event: {event}\n" if event else ""
+    head = encode_retry(retry_ms) if retry_ms is not None else b""
     if event_id is not None:
-        head += f"id: {event_id}\n"
-    if retry_ms is not None:
-        head += f"retry: {retry_ms}\n"
-    # One space always: the decoder strips exactly one, so data that begins with a space keeps it.
-    lines = "".join(f"data: {line}\n" for line in _NEWLINE.split(data))
-    return f"{head}{lines}\n".encode()
+        head += b"id: %b\n" % event_id.encode()
+    if event:
+        head += b"event: %b\n" % event.encode()
+    # One space always: a reader strips exactly one, so data that begins with a space keeps it.
+    if b"\n" in data or b"\r" in data:
+        data = _NEWLINE.sub(b"\ndata: ", data)
+    return b"%bdata: %b\n\n" % (head, data)
+
+
+def encode_retry(retry_ms: int) -> bytes:
+    """Serialize the reconnection time; it belongs to the event that follows, or to the stream if there is none.
+
+    Raises:
+        ValueError: ``retry_ms`` is negative.
+    """
+    if retry_ms < 0:
+        raise ValueError(f"retry_ms is {retry_ms}; it must not be negative")
+    return b"retry: %d\n" % retry_ms
 
 
 def encode_comment(text: str) -> bytes:
@@ -62,7 +72,7 @@ def encode_comment(text: str) -> bytes:
 
     Spec: WHATWG HTML 9.2.5 (``comment``), 9.2.7 (comments as keep-alive).
     """
-    return "".join(f": {line}\n" for line in _NEWLINE.split(text)).encode()
+    return b": %b\n" % _NEWLINE.sub(b"\n: ", text.encode())
 
 
 class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):

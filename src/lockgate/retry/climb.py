@@ -15,8 +15,9 @@ from typing import Final, Literal
 
 from lockgate.retry.backoff import Backoff, GiveUp, Rng, Wait
 from lockgate.retry.breaker import Breakers, State
+from lockgate.retry.capabilities import Capability, capability_of
 from lockgate.retry.failures import RULES, FailureClass
-from lockgate.retry.options import Capability, Retry, Rung, capability_of
+from lockgate.retry.policy import RetryPolicy, Rung
 
 #: What an attempt is: the first one, the same request again with nothing to continue, a rung, or all anew.
 Step = Literal["first", "retry", "prefill", "tail", "residual", "regenerate", "restart"]
@@ -63,12 +64,14 @@ class Stop:
 class Climb:
     """The attempts of one stream, from the first on."""
 
-    def __init__(self, retry: Retry, provider: str, models: tuple[str, ...], breakers: Breakers, *, start_s: float):
+    def __init__(
+        self, retry: RetryPolicy, provider: str, models: tuple[str, ...], breakers: Breakers, *, start_s: float
+    ):
         self._retry = retry
         self._provider = provider
         self._models = models
         self._breakers = breakers
-        self._backoff = Backoff(retry.policy, start_s=start_s)
+        self._backoff = Backoff(retry.backoff, start_s=start_s)
         self._spent = Counter[tuple[str, Step]]()
         self._silent = Counter[str]()  # attempts of each model in a row that were not answered
         self._unsuited: set[str] = set()

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lockgate.retry.capabilities import Patterns
 from lockgate.retry.json_tokens import open_string
-from lockgate.retry.options import Patterns
 from lockgate.retry.outline import CONTAINER, Level, Outline
 
 #: A string that is open is asked for again as a whole, or, if it is longer than this, from an anchor on.

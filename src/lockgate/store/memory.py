@@ -1,4 +1,4 @@
-"""A log in memory: for tests, and for ``store.kind = "memory"``. Gone with the process."""
+"""A log in memory: for tests, and for ``store.kind = "memory"``. It ends with the process."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from lockgate.store.base import Head, Lifetime, Page, Producer, Pushed
 from lockgate.store.rules import FIRST_EPOCH, Push, Pushes, State, gone, unknown
 from lockgate.store.tail import Tail
 
-# What an append costs beside its payload: objects, pointers, the offset kept for repeats.
+# Bytes of an append besides its payload: objects, pointers, the offset that is kept for repeats.
 _APPEND_BYTES: Final = 256
-# What a producer costs at most.
+# Most bytes that a producer takes.
 _PRODUCER_BYTES: Final = 256 + rules.MAX_NAME_BYTES
 
 
@@ -43,7 +43,7 @@ class _Stream:
     closed_s: float = 0.0
     #: Offset after each append of the present epoch, for repeats.
     offsets: list[Offset] = field(default_factory=list)
-    #: What is remembered of pushes: see ``Pushes``.
+    #: State of the producers: see ``Pushes``.
     producers: dict[str, Producer] = field(default_factory=dict)
     stream_seq: bytes | None = None
     closed_by: Producer | None = None
@@ -77,7 +77,7 @@ class MemoryLog:
     """``StreamLog`` without a disk.
 
     Args:
-        max_bytes: Bound of everything kept; an append that would pass it is refused. Nothing is ever dropped.
+        max_bytes: Most bytes to keep. An append that would exceed it is refused. Nothing is ever dropped.
         now: Seconds since 1970.
     """
 

@@ -1,7 +1,7 @@
-"""The rules that every log keeps, without any I/O: who may write, what a repeat is, how long a stream lives.
+"""The rules that every log follows, without I/O: who may write, what a repeat is, how long a stream lives.
 
-One ``State`` is what decides about the next append of one stream, and with ``Pushes`` about the next push. Whatever
-stores them must read them, ask ``admits`` or ``judge``, write the records and store them again in one atomic step.
+A ``State`` decides about the next append of a stream, and together with ``Pushes`` about the next push. A store must
+read them, ask ``admits`` or ``judge``, write the records, and store them again, all in one atomic step.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from lockgate.errors import (
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import Lifetime, Producer, Pushed
 
-#: Epoch of a stream until somebody takes it over; so always, where nobody owns it.
+#: Epoch of a stream until a node takes it over. A stream without an owner always has this one.
 FIRST_EPOCH: Final = 1
-#: Offsets are written with four digits of epoch; one more digit and they would no longer sort as text.
+#: Offsets have four digits for the epoch; with five they would no longer sort as text.
 MAX_EPOCH: Final = 9999
 
-#: Producers that a stream remembers. Forgetting the oldest would let its repeats through as new.
+#: Most producers that a stream remembers. To forget the oldest would let its repeats pass as new.
 MAX_PRODUCERS: Final = 1000
-#: Bytes of a producer's name or a Stream-Seq, and the highest epoch and seq: what a double still counts exactly.
+#: Most bytes of a producer's name or a Stream-Seq, and the highest epoch and seq: a double still counts them exactly.
 MAX_NAME_BYTES: Final = 1024
 MAX_PRODUCER_NUMBER: Final = 2**53 - 1
 
-#: Part of a sliding lifetime that must have passed before it is worth renewing, where that costs a write of its own.
+#: Part of a sliding lifetime that must have passed before it is renewed, if renewing needs a separate write.
 RENEW_SHARE: Final = 0.1
 
-#: The lifetime of every stream that has no other, so that asking for it is cheap.
+#: The lifetime of all streams without a lifetime of their own; one object, so that comparing is cheap.
 FOREVER: Final = Lifetime()
 
 
@@ -49,15 +49,15 @@ FOREVER: Final = Lifetime()
 
 @dataclass(slots=True)
 class State:
-    """What decides about the next append of a stream.
+    """The facts that decide about the next append of a stream.
 
     Attributes:
-        owner: Node that writes it; empty if nobody owns it, and pushes write it.
+        owner: Node that writes it; empty if no node owns it and producers push to it.
         epoch: Fencing number of the present owner.
         next_seq: Number of appends that this epoch committed.
-        tail: Position after the last record; its epoch is the one that wrote that record.
-        is_closed: Whether nothing more may come.
-        lifetime: As things stand.
+        tail: Position after the last record; its epoch is that of the owner that wrote the record.
+        is_closed: Whether nothing more may be written.
+        lifetime: Its lifetime at present.
     """
 
     owner: str
@@ -68,7 +68,7 @@ class State:
     lifetime: Lifetime = FOREVER
 
     def admits(self, stream_id: str, *, epoch: int, seq: int) -> bool:
-        """Judge an append: True is a new one, False a repeat of one that is committed already.
+        """Judge an append: True if it is new, False if it repeats one that was committed before.
 
         Raises:
             FencedOut, StreamClosed, StoreError, Misuse: as ``StreamLog.append`` says.
@@ -91,14 +91,14 @@ class State:
         return True
 
     def advance(self, records: int, *, close: bool) -> None:
-        """Move on after an admitted append of that many records."""
+        """Move on after an admitted append of this many records."""
         if records:
             self.tail = Offset(self.epoch, self.tail.records + records)
         self.next_seq += 1
         self.is_closed = close
 
     def begin(self, records: int, *, close: bool) -> None:
-        """Begin with that many records, which are no append, and closed if asked."""
+        """Begin with this many records, which do not count as an append, and closed if asked."""
         self.advance(records, close=close)
         self.next_seq = 0
 
@@ -106,8 +106,8 @@ class State:
         """Begin the next epoch and return it.
 
         Raises:
-            StreamClosed: there is nothing left to write.
-            StoreError: nobody owns it, or epochs have run out.
+            StreamClosed: it is closed.
+            StoreError: it has no owner, or there are no more epochs.
         """
         if not self.owner:
             raise StoreError(f"stream {stream_id} has no owner to take it over from; push to it")
@@ -126,7 +126,7 @@ class State:
 
 
 class Push(NamedTuple):
-    """What a push asks for, without its payloads; as the arguments of ``StreamLog.push``."""
+    """A push without its payloads; the attributes are the arguments of ``StreamLog.push``."""
 
     has_payloads: bool
     producer: Producer | None = None
@@ -137,12 +137,12 @@ class Push(NamedTuple):
 
 @dataclass(slots=True)
 class Pushes:
-    """What a stream remembers of its pushes, as far as one push needs it.
+    """What a stream remembers about its pushes, as far as one push needs it.
 
     Attributes:
-        known: The highest push accepted from the producer that pushes now; None if it is new, or there is none.
-        producers: How many are remembered; counts only while ``known`` is None.
-        stream_seq: The last one, as bytes.
+        known: The highest accepted push of the producer that pushes now; None if it is new, or the push has none.
+        producers: Number of producers that the stream remembers; matters only while ``known`` is None.
+        stream_seq: The last Stream-Seq, as bytes.
         closed_by: The push that closed the stream; None if it is open, or was closed without a producer.
     """
 
@@ -153,10 +153,10 @@ class Pushes:
 
 
 def check(push: Push) -> None:
-    """Refuse what no stream could take.
+    """Refuse a push that no stream could take.
 
     Raises:
-        BadRequest: it writes nothing, or has numbers that no producer has.
+        BadRequest: it writes nothing, or has numbers that no producer can have.
     """
     if not push.has_payloads and not push.close:
         raise BadRequest("a push without payloads that does not close the stream: send one or the other")
@@ -173,7 +173,7 @@ def check(push: Push) -> None:
 
 
 def judge(stream_id: str, state: State, pushes: Pushes, push: Push) -> Pushed | None:
-    """Judge a push that ``check`` let pass: None if it is to be written, else the answer to a duplicate.
+    """Judge a push that passed ``check``: None if it must be written, otherwise the answer to a duplicate.
 
     Raises:
         StoreError, StreamClosed, ProducerFenced, ProducerGap, TooManyProducers, BadRequest, SequenceConflict,
@@ -232,7 +232,7 @@ def _is_duplicate(stream_id: str, producer: Producer, pushes: Pushes) -> bool:
 
 
 def _check_place(stream_id: str, state: State, pushes: Pushes, push: Push) -> None:
-    """Whether it comes after what it should come after."""
+    """Check that the push comes at the position and in the order that it expects."""
     last = pushes.stream_seq
     if push.stream_seq is not None and last is not None and sequence_bytes(push.stream_seq) <= last:
         was = last.decode("utf-8", "surrogateescape")
@@ -253,12 +253,12 @@ def _is_tail(offset: Offset, state: State) -> bool:
 
 
 def sequence_bytes(text: str) -> bytes:
-    """What came in a header, as bytes to compare: their order is that of the bytes on the wire.
+    """The value of a header as bytes, in the order in which they came on the wire.
 
-    Holds for text decoded as Latin-1, and as UTF-8 with what is none escaped.
+    Works for text decoded as Latin-1, and for UTF-8 whose invalid bytes were escaped.
 
     Raises:
-        BadRequest: it did not come in a header.
+        BadRequest: it cannot have come in a header.
     """
     try:
         return text.encode("utf-8", "surrogateescape")
@@ -270,7 +270,7 @@ def sequence_bytes(text: str) -> bytes:
 
 
 def begun(lifetime: Lifetime | None, now_s: float) -> Lifetime:
-    """The lifetime of a stream that is created now, as things stand.
+    """The lifetime of a stream that is created now.
 
     Raises:
         Misuse: both a sliding and an absolute one, or no numbers.
@@ -290,10 +290,10 @@ def is_over(lifetime: Lifetime, now_s: float) -> bool:
 
 
 def renewed(lifetime: Lifetime, now_s: float, *, unless: float = 0.0) -> Lifetime:
-    """A lifetime after somebody used the stream; the same object if it is not sliding, or renewed already.
+    """A lifetime after somebody used the stream; the same object if it is not sliding, or was just renewed.
 
     Args:
-        unless: It is left as it is if not more than this part of it has passed.
+        unless: Leave it unchanged if no more than this part of it has passed.
     """
     ttl_s, expires_s = lifetime
     if ttl_s is None or expires_s is None or now_s + ttl_s - expires_s <= unless * ttl_s:
@@ -307,10 +307,10 @@ def renewed(lifetime: Lifetime, now_s: float, *, unless: float = 0.0) -> Lifetim
 def is_position(after: Offset, written: Offset, epoch: int) -> bool:
     """Whether an offset is a position of the log.
 
-    It is not beyond the end of its own epoch exactly if the record it names was not written by a later one.
+    It is beyond the end of its own epoch exactly if a later epoch wrote the record that it names.
 
     Args:
-        after: The offset in question, whose count is not beyond the tail's.
+        after: The offset to check, whose count is not beyond the tail.
         written: The offset that the log gave to the record of that count.
         epoch: The newest epoch of the stream.
     """

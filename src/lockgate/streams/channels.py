@@ -10,11 +10,12 @@ from typing import Final, Literal, Protocol
 from msgspec.structs import replace
 
 from lockgate import Completed, Element, Patched, Released, Schema, Skipped, Violated
+from lockgate.errors import Code
 from lockgate.gate.gate import HaltGate
 from lockgate.gate.lines import LinesGate
 from lockgate.gate.recovery.gate import RecoveringGate
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import ChannelEnd, Problem, Record
+from lockgate.protocol.envelope import Action, ChannelEnd, Problem, Record
 from lockgate.protocol.lifecycle import Outcome
 from lockgate.streams.helper import Helper
 from lockgate.streams.plan import Plan
@@ -55,7 +56,6 @@ class Channel:
         self.choice = int(name.split("/")[1]) if name.startswith("choice/") else 0
         self.is_tool = tool is not None
         self.schema: Schema | None = plan.schema_of(name, tool)
-        self.outcome: Outcome | None = None
         self.upstream_bytes = 0
         #: Code of the violation that halted it.
         self.violation = ""
@@ -78,7 +78,7 @@ class Channel:
         self._is_told = False
         self._patches = self._skips = 0
         self._claim: Problem | None = None  # a violation that recovery gets past
-        self._last_code = "invalid_json"
+        self._last_code: str = Code.INVALID_JSON
         self._ends_line = False
         self._is_bare_number = False  # the document itself is a number, which only the end of the text can end
 
@@ -257,9 +257,10 @@ class Channel:
             elif isinstance(event, Element):
                 self._elements += 1
 
-    def end(self) -> ChannelEnd:
+    def end(self, outcome: Outcome) -> ChannelEnd:
+        """What the final record says of it."""
         return ChannelEnd(
-            outcome=str(self.outcome or Outcome.INCOMPLETE),
+            outcome=outcome,
             chunks=self._sequence,
             released_bytes=self._released_bytes,
             upstream_bytes=self.upstream_bytes,
@@ -312,7 +313,7 @@ class Channel:
 
     def _change(self, event: Patched | Skipped) -> Problem:
         """What was done about a violation; where one patch makes several changes, the others have an entry each."""
-        action = "patch" if isinstance(event, Patched) else "skip"
+        action: Action = "patch" if isinstance(event, Patched) else "skip"
         claim, self._claim = self._claim, None
         if claim is None:
             claim = Problem(self._last_code, self._sequence, True, action, "changed with the one before", event.path)

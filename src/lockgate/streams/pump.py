@@ -18,16 +18,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from lockgate.errors import (
-    CircuitOpen,
-    ContinuationRefused,
-    DeadlinePassed,
-    FencedOut,
-    InternalError,
-    LockgateError,
-    StoreError,
-    UpstreamTruncated,
-)
+from lockgate.errors import Code, FencedOut, StoreError
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Problem, Record, decode_record, encode_record
 from lockgate.protocol.finish import Finish
@@ -101,7 +92,7 @@ class Pump:
         self._reach: Reach | None = None
         self._halts: list[Record] = []  # notes of a halt, until it is known what is done about it
         self._generation: up.Generation | None = None
-        self._interruption: type[LockgateError] | None = None
+        self._interruption: Code | None = None
         self._has_closed_early = False
         self._is_waiting = False
         self._task: asyncio.Task[Any] | None = None
@@ -116,11 +107,11 @@ class Pump:
     def _run(self) -> Run:
         return self._runs[-1]
 
-    def interrupt(self, why: type[LockgateError]) -> None:
+    def interrupt(self, why: Code) -> None:
         """Close upstream now and end the stream honestly, as soon as no append is under way.
 
-        ``why`` is ``Cancelled`` (a caller asked), ``Abandoned`` (nobody reads any more), ``DeadlinePassed``, or
-        ``OwnerGone`` (this node is going down).
+        ``why`` is ``CANCELLED`` (a caller asked), ``ABANDONED`` (nobody reads any more), ``DEADLINE_PASSED``, or
+        ``OWNER_GONE`` (this node is going down).
         """
         if self._interruption is None and self.outcome is None:
             self._interruption = why
@@ -139,8 +130,8 @@ class Pump:
             StoreError: the log does not take any more.
         """
         self._task = asyncio.current_task()
-        deadline_s = self._plan.retry.policy.deadline_s
-        deadline = asyncio.get_running_loop().call_later(deadline_s, self.interrupt, DeadlinePassed)
+        deadline_s = self._plan.retry.backoff.deadline_s
+        deadline = asyncio.get_running_loop().call_later(deadline_s, self.interrupt, Code.DEADLINE_PASSED)
         try:
             await self._pump()
         except (FencedOut, StoreError):
@@ -150,7 +141,7 @@ class Pump:
             _log.exception("stream %s: the pump failed", self.stream_id)
             if not self._runs:
                 self._begin(Next("first", self._climb.model, 0.0), "", None)
-            self._run.failure = up.Failed(InternalError.code, "an internal error ended this stream; see the log")
+            self._run.failure = up.Failed(Code.INTERNAL_ERROR, "an internal error ended this stream; see the log")
             self._run.ended = Ended.BROKEN
         finally:
             deadline.cancel()
@@ -194,7 +185,7 @@ class Pump:
     def _refuse_by_breaker(self) -> None:
         seconds = self._breakers.of(self._provider.name, self._run.asked.model).retry_in_s(time.monotonic())
         message = f"{self._provider.name} failed repeatedly with {self._run.asked.model}: not asked for a while"
-        self._run.failure = up.Failed(CircuitOpen.code, message, recoverable=True, retry_after_s=seconds)
+        self._run.failure = up.Failed(Code.CIRCUIT_OPEN, message, recoverable=True, retry_after_s=seconds)
         self._run.ended = Ended.BROKEN
 
     async def _attempt(self, asked: Next, reason: str) -> None:
@@ -229,7 +220,7 @@ class Pump:
     async def _permission(self, asked: Next) -> Permit | None:
         """Leave of the breaker. A stream that has text to lose waits for it, a new one does not."""
         breaker = self._breakers.of(self._provider.name, asked.model)
-        patience_s = self._plan.retry.policy.cap_s if any(self._has_text()) else 0.0
+        patience_s = self._plan.retry.backoff.cap_s if any(self._has_text()) else 0.0
         until_s = time.monotonic() + patience_s
         while True:
             now_s = time.monotonic()
@@ -406,7 +397,7 @@ class Pump:
         run = self._run
         if RULES[failed].occasion is None and len(models_of(self._plan.body)) == 1:
             return Stop("final")
-        if self._climb.attempts >= self._plan.retry.policy.max_attempts:
+        if self._climb.attempts >= self._plan.retry.backoff.max_attempts:
             return Stop("attempts")  # before the log is read back for nothing
         self._reach = await self._reached()
         asked = self._climb.next(
@@ -449,11 +440,11 @@ class Pump:
     def _why(self, failed: FailureClass, sequence: int) -> Problem:
         run = self._run
         if run.unjoined:
-            return Problem(ContinuationRefused.code, sequence, True, "retry", run.unjoined)
+            return Problem(Code.CONTINUATION_REFUSED, sequence, True, "retry", run.unjoined)
         if run.failure is not None:
             return Problem(run.failure.code, sequence, run.failure.recoverable, "retry", run.failure.message)
         message = "the token limit was reached" if failed is FailureClass.TRUNCATED else "upstream ended too early"
-        return Problem(UpstreamTruncated.code, sequence, True, "retry", message)
+        return Problem(Code.UPSTREAM_TRUNCATED, sequence, True, "retry", message)
 
     async def _released(self) -> dict[str, bytes]:
         """The released text of each channel, as the log has it."""
@@ -479,7 +470,7 @@ class Pump:
             self._channel("content")
         records, found = ending.records(self._halts)
         if records[-1].final is not None and records[-1].final.stopped is not None:
-            self._meters.upstream_stopped(self._interruption.code if self._interruption is not None else "violation")
+            self._meters.upstream_stopped(self._interruption or "violation")
         await self._append(records, close=True)
         self.outcome = found
         return found

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
+from lockgate.retry.capabilities import Patterns, capability_of
 from lockgate.retry.climb import Position, Step
-from lockgate.retry.options import Patterns, Retry, capability_of
 from lockgate.retry.outline import Outline, outline_of
 from lockgate.retry.plain_join import PlainJoin
+from lockgate.retry.policy import RetryPolicy
 from lockgate.retry.regenerate import Regeneration, SameText
 from lockgate.retry.requests import prefill_body, residual_body, tail_body
 from lockgate.retry.residual import Residual, Unavailable, residual_of
@@ -57,7 +58,7 @@ class Reach:
             return self._channels["tool/0"] if is_alone and _choices(plan.body) == 1 else None
         return None
 
-    async def prepare(self, step: Step, body: dict[str, Any], retry: Retry) -> tuple[dict[str, Any], str | None]:
+    async def prepare(self, step: Step, body: dict[str, Any], retry: RetryPolicy) -> tuple[dict[str, Any], str | None]:
         """Rebuild the gates for a rung.
 
         Returns:

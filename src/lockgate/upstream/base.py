@@ -1,8 +1,8 @@
 """What a provider is: one upstream API dialect, turned into the events below.
 
-A provider opens one generation and yields lists of events: everything that one read of the socket brought comes as one
-list, so that the pump can take it through the gate, into one record and out in one send. A provider decides nothing
-about JSON documents; it never raises for what upstream did: the last event of every call is ``Ended``.
+A provider opens a generation and yields lists of events. Everything that one read of the socket brought is one list, so
+that the pump can pass it through the gate, into one record and out in one send. A provider decides nothing about JSON
+documents. It never raises for what upstream did; the last event of every generation is ``Ended``.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Side(msgspec.Struct, frozen=True, gc=False):
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
-    """A fragment of a refusal (``delta.refusal``): the model answered, but not with what was asked for."""
+    """A fragment of a refusal (``delta.refusal``): the model answered, but refused the request."""
 
     choice: int
     data: bytes
@@ -73,7 +73,7 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
-    """Facts about the generation, when they are new: who answers, and what it cost (``usage`` as it came)."""
+    """New facts about the generation: who answers, and what it costs (``usage`` as it came)."""
 
     upstream_id: str | None = None
     model: str | None = None
@@ -82,7 +82,7 @@ class Told(msgspec.Struct, frozen=True, gc=False):
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):
-    """The stream carried an error, the request was refused, or the connection failed. Terminal for the content.
+    """The stream carried an error, the request was refused, or the connection failed. No content follows.
 
     Attributes:
         code: A code of ``lockgate.errors`` (``upstream_refused``, ``upstream_failed``, ``upstream_timed_out`` ...).
@@ -122,8 +122,7 @@ UpstreamEvent: TypeAlias = Delta | ToolStarted | Reasoned | Refused | Side | Fin
 class Generation(Protocol):
     """One request and its answer: a context manager over the lists of events.
 
-    Leaving it closes the upstream connection, at once and whatever state it is in: that is how a generation is
-    cancelled.
+    Leaving it closes the upstream connection at once, in any state. That is how a generation is cancelled.
     """
 
     async def __aenter__(self) -> AsyncIterator[list[UpstreamEvent]]: ...
@@ -133,7 +132,7 @@ class Generation(Protocol):
     ) -> object: ...
 
     def abort(self) -> None:
-        """Close the upstream connection now, also while nobody reads; after that the iterator is at its end."""
+        """Close the upstream connection now, even while nobody reads. The iterator then ends."""
         ...
 
 
@@ -142,11 +141,11 @@ class Provider(Protocol):
 
     #: Name for metrics and records, for example ``openrouter``.
     name: str
-    #: Whether upstream itself falls back along ``models``; else the field is not sent.
+    #: Whether upstream itself tries the request's ``models`` in order; if not, the field is not sent.
     routes_models: bool
 
     def open(self, body: Mapping[str, Any]) -> Generation:
-        """Start one generation; nothing is sent before the iterator is first asked.
+        """Start a generation. Nothing is sent before the first list of events is asked for.
 
         Args:
             body: A chat-completions request body. The provider sets ``stream`` itself and passes the rest on.
@@ -154,5 +153,5 @@ class Provider(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give back what the provider holds (connection pools). Open generations are broken off."""
+        """Release what the provider holds (connection pools). This breaks off open generations."""
         ...

@@ -1,7 +1,7 @@
-"""What the file behind ``SqliteLog`` remembers of pushes, so that a repeat is known after any crash.
+"""What the file behind ``SqliteLog`` remembers about pushes, so that a repeat is recognised after any crash.
 
-Plain, blocking SQL on a connection that somebody else owns, like ``file``. Written in the transaction that
-writes the records.
+Plain, blocking SQL on a connection that the caller owns, like ``file``. It is written in the transaction that writes
+the records.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lockgate.store.sqlite.file import living, snapshot
 
 
 def load(database: sqlite3.Connection, key: int, producer: Producer | None) -> Pushes:
-    """What is remembered of a stream, as far as a push of that producer needs it."""
+    """What a stream remembers, as far as a push of this producer needs it."""
     row = database.execute("SELECT stream_seq, producer, epoch, seq FROM pushes WHERE key = ?", (key,)).fetchone()
     stream_seq, *closer = (None, None, None, None) if row is None else row
     pushes = Pushes(stream_seq=stream_seq, closed_by=None if closer[0] is None else Producer(*closer))
@@ -33,7 +33,7 @@ def _known(database: sqlite3.Connection, key: int, name: str) -> Producer | None
 
 
 def remember(database: sqlite3.Connection, key: int, push: Push) -> None:
-    """Store what the next pushes are judged by."""
+    """Store what the next pushes are judged with."""
     if push.producer is not None:
         database.execute("INSERT OR REPLACE INTO producers VALUES (?, ?, ?, ?)", (key, *push.producer))
     if push.stream_seq is not None:

@@ -1,4 +1,4 @@
-"""A stream that somebody watches: what its readers were told, and its newest entries in memory."""
+"""A stream that somebody watches: what its readers know, and its newest entries in memory."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Watched:
             event.set()
 
     def end(self) -> None:
-        """It is gone. Its readers wake up; another of the same id may come, of which nothing is known."""
+        """The stream is gone: wake its readers. A new stream of the same id may come, about which nothing is known."""
         self.created_s, self.seen, self.is_closed, self.lifetime = 0.0, -1, False, UNKNOWN
         self.tell(-1, is_closed=False)
 
     def read(self, after: Offset, max_bytes: int, now_s: float) -> Page | None:
-        """From memory, unless another process is known to have gone on, or the lifetime may have run out."""
+        """Read from memory, unless another process wrote the stream, or its lifetime may be over."""
         tail = self.tail
         if tail is None or tail.end.records < self.seen or tail.is_closed < self.is_closed:
             return None

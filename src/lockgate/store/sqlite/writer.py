@@ -1,14 +1,14 @@
-"""The one thread that writes: takes whatever waits, commits it in one transaction, and says so once.
+"""The one thread that writes. It takes all jobs that wait, commits them in one transaction, and reports once.
 
 There is no tick. While a transaction runs, jobs gather in the queue; the next transaction takes them all. So an idle
-log commits a single append at once, and a busy one shares the price of a commit among many.
+log commits a single append at once, and a busy log shares the cost of a commit among many.
 
-A job that is refused (fenced out, closed, a gap) is refused before it writes anything, so the others of its
-transaction do not notice. What SQLite itself refuses (disk full, locked too long) fails the whole transaction, and
-nothing of it is kept, in the file or here; the next one starts afresh.
+A job that is refused (fenced out, closed, a gap) is refused before it writes anything, so the other jobs of its
+transaction do not notice. An error of SQLite (disk full, locked too long) fails the whole transaction, and nothing of
+it is kept, in the file or here; the next transaction starts from the file.
 
-States of streams are remembered between transactions. Other processes may write the same file: every transaction
-holds the file's write lock when it looks at ``PRAGMA data_version``, and forgets all states if that has changed.
+The thread remembers states of streams between transactions. Other processes may write the same file. So each
+transaction takes the file's write lock, looks at ``PRAGMA data_version``, and forgets all states if it has changed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lockgate.store.base import Lifetime, Pushed
 from lockgate.store.rules import FIRST_EPOCH, Push, State
 from lockgate.store.sqlite import file, pushes, tables
 
-# States remembered; a forgotten one is read again. More than the gateway writes at once.
+# Most states to remember; a forgotten one is read again. More than the gateway writes at once.
 _MAX_STATES: Final = 4096
 
 
@@ -38,10 +38,10 @@ class Append:
     """One append on its way.
 
     Attributes:
-        size: What it counts in the queue, in bytes.
+        size: Its size in the queue, in bytes.
         closed_s: When it closes the stream, in seconds since 1970; None if it does not.
-        before: Position that its records come after; set when it is committed, None if it was a repeat.
-        lifetime: The stream's from then on, if that has changed.
+        before: Position before its records; set when it is committed, None if it was a repeat.
+        lifetime: The new lifetime of the stream, if it has changed.
     """
 
     stream_id: str
@@ -58,7 +58,7 @@ class Append:
 
 @dataclass(slots=True, eq=False)
 class PushJob:
-    """One push on its way; attributes as those of ``Append``."""
+    """One push on its way; its attributes are those of ``Append``."""
 
     epoch: ClassVar[int] = FIRST_EPOCH
 
@@ -79,7 +79,7 @@ class Call:
 
     Attributes:
         stream_id: Stream whose state it changes; None if none.
-        ends: Whether a stream of this id ends by it, whose readers must hear of it.
+        ends: Whether it ends a stream of this id, whose readers must learn it.
     """
 
     run: Callable[[sqlite3.Connection], Any]
@@ -94,13 +94,13 @@ Outcome = tuple[Job, Any]  # a value for the future, or an exception
 
 
 class Writer(threading.Thread):
-    """The thread. It owns the connection that writes; everything else talks to it through ``put``.
+    """The thread. It owns the connection that writes; others give it jobs by ``put``.
 
     Args:
         report: Called in this thread with the outcomes of one transaction.
         hear: Called in this thread after another connection has committed.
         now: Seconds since 1970; called in this thread.
-        end: Called in this thread, last, when nothing will be committed any more; with the exception if it is failing.
+        end: Called last in this thread, when it commits nothing more; with the exception, if there is one.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Writer(threading.Thread):
     # -- what others call ----------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open the file; blocks, and is called before ``start``, by any thread."""
+        """Open the file. Blocks; call it before ``start``, in any thread."""
         self._database = tables.prepare(self._path, self._synchronous, self._busy_s)
         self._version = file.data_version(self._database)
 
@@ -144,13 +144,13 @@ class Writer(threading.Thread):
         self._queue.put(job)
 
     def look_every(self, look_s: float | None) -> None:
-        """Look for other processes' commits that often while there is nothing to write; None: only when writing."""
+        """While there is nothing to write, look this often for commits of other processes; None: only when writing."""
         was_s, self._look_s = self._look_s, look_s
         if look_s is not None and (was_s is None or look_s < was_s):
             self._queue.put(None)
 
     def stop(self) -> None:
-        """End after committing what was put before."""
+        """End after committing all jobs that were put before."""
         self._is_stopping = True
         self._queue.put(None)
 
@@ -162,7 +162,7 @@ class Writer(threading.Thread):
         try:
             self._work()
         except BaseException as error:
-            # Broad, because whatever it is, those who wait for this thread must hear that it has ended.
+            # Broad, because those who wait for this thread must learn that it has ended, whatever the reason.
             failure = error
         try:
             self._database.close()
@@ -171,7 +171,7 @@ class Writer(threading.Thread):
 
     def _work(self) -> None:
         while True:
-            is_last = self._is_stopping  # read before the queue: what was put before ``stop`` is in there by now
+            is_last = self._is_stopping  # read before the queue, which then has all jobs put before ``stop``
             jobs = [] if is_last else self._wait()
             jobs += self._waiting()
             if jobs:
@@ -189,7 +189,7 @@ class Writer(threading.Thread):
         return [] if job is None else [job]
 
     def _waiting(self) -> list[Job]:
-        """Everything there is: the owner bounds what it puts."""
+        """All jobs that wait; the owner bounds what it puts."""
         jobs: list[Job] = []
         try:
             while True:
@@ -203,7 +203,7 @@ class Writer(threading.Thread):
         try:
             self._look()
         except sqlite3.Error:
-            pass  # locked for a moment, or a trouble that the next commit will report
+            pass  # locked for a moment, or an error that the next commit will report
 
     def _look(self) -> None:
         version = file.data_version(self._database)
@@ -233,7 +233,7 @@ class Writer(threading.Thread):
         except sqlite3.Error:
             raise
         except Exception as error:
-            # Broad, because whatever one job's arguments raise is that caller's alone and has written nothing yet.
+            # Broad, because an error in the arguments of one job concerns only its caller, and nothing is written yet.
             return (
                 error if isinstance(error, LockgateError | Misuse) else StoreError(f"{self._path}: refused: {error!r}")
             )
@@ -276,7 +276,7 @@ class Writer(threading.Thread):
     def _call(self, job: Call) -> Any:
         self._flush()
         if job.stream_id is not None:
-            self._states.pop(job.stream_id, None)  # whatever it changes is read again
+            self._states.pop(job.stream_id, None)  # what it changes is read again
         return job.run(self._database)
 
     def _check_life(self, stream_id: str, state: State) -> None:

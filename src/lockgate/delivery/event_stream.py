@@ -13,38 +13,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from lockgate.delivery.forms import Form
-from lockgate.delivery.readers import Reader, Readers, Receive, Send
+from lockgate.delivery.readers import STUCK_S, Pacing, Reader, Readers, Receive, Send
 from lockgate.delivery.views import Item, View
 from lockgate.errors import StreamUnknown
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.cursor import cursor_after
+from lockgate.protocol.header_names import CONTENT_TYPE, DATA_ENCODING, LIVE, encoded
 from lockgate.protocol.offsets import Offset
+from lockgate.protocol.sse import encode_comment, encode_event, encode_retry
 from lockgate.store.base import Page, StreamLog
 
-#: Seconds that one write may block before the reader is given up; it resumes by offset.
-STUCK_S: Final = 60.0
-
-_STREAM_HEADERS: Final = [
-    (b"content-type", b"text/event-stream"),
-    (b"cache-control", b"no-cache, no-transform"),
-    (b"x-accel-buffering", b"no"),  # nginx would collect the stream otherwise
-    (b"x-content-type-options", b"nosniff"),
-    (b"cross-origin-resource-policy", b"cross-origin"),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How a reader is served: see ``config.Delivery`` for the meaning of each."""
-
-    retry_ms: int
-    heartbeat_s: float
-    max_read_bytes: int
+_HEADERS: Final = {CONTENT_TYPE: "text/event-stream", **LIVE}
+#: Of a reader that is to come back later: EventSource gives up for good on 503, and not on an answer that just ends.
+LATER_MS: Final = 5000
 
 
 class EventReader(Reader):
@@ -64,7 +48,7 @@ class EventReader(Reader):
         *,
         view: View,
         form: Form,
-        pace: Pace,
+        pacing: Pacing,
         meters: Meters,
         readers: Readers,
         is_plain: bool = False,
@@ -74,7 +58,7 @@ class EventReader(Reader):
         self._after = after
         self._view = view
         self._form = form
-        self._pace = pace
+        self._pacing = pacing
         self._meters = meters
         self._is_plain = is_plain
         self._cursor = cursor_after(time.time(), cursor)
@@ -85,22 +69,23 @@ class EventReader(Reader):
         self._has_said_where = False  # in a control event
         self._has_said_end = False
 
-    async def run(self, receive: Receive, send: Send, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    async def run(self, receive: Receive, send: Send) -> None:
         """Serve it."""
         try:
             async with self.connected(receive):
-                await self._serve(send, headers)
+                await self._serve(send)
         except StreamUnknown:
             pass  # deleted meanwhile: breaking off makes the client ask again, and then it is told
 
-    async def _serve(self, send: Send, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [*_STREAM_HEADERS, *headers]})
+    async def _serve(self, send: Send) -> None:
+        headers = _HEADERS | ({DATA_ENCODING: self._form.encoding} if self._form.encoding is not None else {})
+        await send({"type": "http.response.start", "status": 200, "headers": encoded(headers)})
         # First bytes at once, so that the browser's `open` fires before the model's first token.
-        await self._write(send, f"retry: {self._pace.retry_ms}\n: lockgate\n\n".encode())
+        await self._write(send, encode_retry(self._pacing.retry_ms) + encode_comment("lockgate"))
         self._meters.shook_hands(time.monotonic() - self._begun_s)
         while not self.is_over:  # then without the end of the body: the server breaks the connection off
             self._news.clear()
-            page = await self._log.read(self.stream_id, self._after, max_bytes=self._pace.max_read_bytes)
+            page = await self._log.read(self.stream_id, self._after, max_bytes=self._pacing.max_read_bytes)
             if page.entries:
                 await self._deliver(send, page)
             if page.is_closed and self._after.records == page.tail.records:
@@ -111,7 +96,7 @@ class EventReader(Reader):
                 continue
             self._is_live = True
             await self._while_silent(send)
-            await self._wait(max(0.0, self._quiet_since_s + self._pace.heartbeat_s - time.monotonic()))
+            await self._wait(max(0.0, self._quiet_since_s + self._pacing.heartbeat_s - time.monotonic()))
 
     async def _pause(self) -> None:
         """Let some time pass before more is read, for views whose items are large; leaving ends it."""
@@ -151,10 +136,10 @@ class EventReader(Reader):
         """At the tail: say so if that was not said yet, and give a sign of life when it is due."""
         if not self._has_said_where and not self._is_plain:
             await self._write(send, self._control(up_to_date=True, is_closed=False))
-        elif time.monotonic() - self._quiet_since_s >= self._pace.heartbeat_s:
+        elif time.monotonic() - self._quiet_since_s >= self._pacing.heartbeat_s:
             items = self._view.while_silent()
             if not items:
-                await self._write(send, b": beat\n\n")
+                await self._write(send, encode_comment("beat"))
             elif self._is_plain:
                 await self._write(send, self._plain(items))
             else:
@@ -170,15 +155,13 @@ class EventReader(Reader):
     def _named(self, items: list[Item], *, up_to_date: bool, is_closed: bool) -> bytes:
         """One ``data`` event with all items, and the ``control`` event that follows it (Durable Streams 5.8)."""
         control = self._control(up_to_date=up_to_date, is_closed=is_closed)
-        return b"id: %b\nevent: data\n%b\n%b" % (str(self._after).encode(), self._form.data(items), control)
+        return encode_event(self._form.data(items), event="data", event_id=str(self._after)) + control
 
     def _plain(self, items: list[Item]) -> bytes:
         """One event for each item, for ``onmessage``. An event without an id leaves the client where it was."""
-        events = []
-        for item in items:
-            head = b"id: %b\n" % str(item.offset).encode() if item.offset is not None else b""
-            events.append(b"%bdata: %b\n\n" % (head, item.data))
-        return b"".join(events)
+        return b"".join(
+            [encode_event(item.data, event_id=str(item.offset) if item.offset is not None else None) for item in items]
+        )
 
     def _control(self, *, up_to_date: bool, is_closed: bool) -> bytes:
         self._has_said_where, self._has_said_end = True, is_closed
@@ -193,4 +176,4 @@ def encode_control(offset: Offset, *, cursor: str, up_to_date: bool, is_closed: 
     end = ',"streamClosed":true' if is_closed else f',"streamCursor":"{cursor}"'
     outcome = f',"state":"{state}"' if state else ""
     control = f'{{"streamNextOffset":"{written}"{up}{end}{outcome}}}'
-    return f"id: {written}\nevent: control\ndata:{control}\n\n".encode()
+    return encode_event(control.encode(), event="control", event_id=written)

@@ -18,16 +18,19 @@ from typing import Final
 import msgspec
 
 from lockgate import Limits
-from lockgate.errors import BadRequest, Busy, TailMoved
+from lockgate.errors import BadRequest, Busy, Code, TailMoved
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Problem, Record, StreamEnd, decode_record, encode_record
-from lockgate.protocol.lifecycle import Outcome
+from lockgate.protocol.finish import Finish
+from lockgate.protocol.lifecycle import Ended, Outcome, outcome
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import Producer, Pushed, StreamLog
 from lockgate.streams.channels import Channel
+from lockgate.streams.checking import check
 from lockgate.streams.helper import Helper
 from lockgate.streams.meta import StreamMeta
-from lockgate.streams.plan import Plan, read_plan
+from lockgate.streams.options import StreamOptions, StreamRequest
+from lockgate.streams.plan import Defaults, Plan, make_plan
 
 #: Gates kept between pushes; the gate of a stream that comes back later is rebuilt.
 _MAX_GATES: Final = 256
@@ -61,29 +64,33 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class PushVerdict:
     """The answer to a push: what the log says, and the violation that ended the stream, if one did."""
 
     pushed: Pushed
     problem: Problem | None = None
 
 
-class Pushes:
-    """All pushed streams, as this node sees them."""
+class PushedStreams:
+    """All streams with a gate that producers push to, as this node sees them."""
 
-    def __init__(self, log: StreamLog, meters: Meters, helper: Helper, limits: Limits) -> None:
+    def __init__(self, log: StreamLog, meters: Meters, helper: Helper) -> None:
         self._log = log
         self._meters = meters
         self._helper = helper
-        self._limits = limits
         self._gated: OrderedDict[str, _Gated] = OrderedDict()
 
-    def plan_of(self, meta: StreamMeta) -> Plan:
-        """The plan that a pushed stream was created with."""
-        body = {"lockgate": {**meta.options, "source": "push"}}
-        return read_plan(msgspec.json.encode(body), self._limits)
+    async def judge_first(self, plan: Plan, push: Push) -> list[Record]:
+        """The records of a stream's first push, which are to be committed together with the stream itself."""
+        if not push.text and not push.close:
+            return []
+        channel = Channel("content", plan, self._meters)
+        try:
+            return await self._judge(channel, push)
+        finally:
+            channel.abandon()
 
-    async def push(self, stream_id: str, meta: StreamMeta, push: Push) -> Judged:
+    async def push(self, stream_id: str, meta: StreamMeta, push: Push) -> PushVerdict:
         """Judge a push and commit what may be released of it.
 
         Raises:
@@ -112,7 +119,7 @@ class Pushes:
             self._gated.popitem(last=False)
         return gated
 
-    async def _try(self, stream_id: str, meta: StreamMeta, push: Push, gated: _Gated) -> Judged:
+    async def _try(self, stream_id: str, meta: StreamMeta, push: Push, gated: _Gated) -> PushVerdict:
         known = await self._log.check_push(
             stream_id,
             producer=push.producer,
@@ -121,7 +128,7 @@ class Pushes:
             has_payloads=bool(push.text),
         )
         if known is not None:
-            return Judged(known)
+            return PushVerdict(known)
         channel = await self._channel(stream_id, meta, gated)
         records = await self._judge(channel, push)
         pushed = await self._log.push(
@@ -136,8 +143,7 @@ class Pushes:
         if not pushed.is_new or pushed.is_closed:
             gated.channel = None
             channel.abandon()
-        problems = [problem for record in records for problem in record.errors] if pushed.is_new else []
-        return Judged(pushed, problems[0] if problems else None)
+        return PushVerdict(pushed, problem_of(records) if pushed.is_new else None)
 
     async def _judge(self, channel: Channel, push: Push) -> list[Record]:
         read_s = time.time()
@@ -159,7 +165,7 @@ class Pushes:
         if gated.channel is None or gated.tail != head.tail:
             if gated.channel is not None:
                 gated.channel.abandon()
-            gated.channel = Channel("content", self.plan_of(meta), self._meters)
+            gated.channel = Channel("content", plan_of(meta), self._meters)
             gated.tail = START
             while gated.tail.records < head.tail.records:
                 page = await self._log.read(stream_id, gated.tail, max_bytes=_PAGE_BYTES)
@@ -168,22 +174,46 @@ class Pushes:
         return gated.channel
 
 
+def plan_of(meta: StreamMeta) -> Plan:
+    """The plan that a pushed stream was opened with: all of it is kept with the stream, so it is the same anywhere."""
+    options = check(StreamOptions, {**meta.options, "source": "push"}, "lockgate")
+    return make_plan(StreamRequest(options, {}), Defaults(limits=meta.limits or Limits()))
+
+
+def problem_of(records: Sequence[Record]) -> Problem | None:
+    """The first thing that a push did wrong."""
+    return next((problem for record in records for problem in record.errors), None)
+
+
 def _final(channel: Channel) -> Record:
-    found = {"complete": Outcome.COMPLETE, "halted": Outcome.HALTED}.get(channel.state, Outcome.INCOMPLETE)
-    channel.outcome = found
-    end = channel.end()
-    reason = {Outcome.COMPLETE: "done", Outcome.HALTED: channel.violation}.get(found, "truncated")
-    authority = channel.authority if found is Outcome.COMPLETE else "none"
-    body = StreamEnd(state=str(found), reason=reason, authority=authority, channels={channel.name: end})
+    ended = Ended.STOPPED if channel.state == "halted" else Ended.CLEAN
+    found = outcome(
+        channel.state, Finish.STOP, has_error=False, has_refusal=False, ended=ended, is_blank=channel.is_blank
+    )
+    end = channel.end(found)
+    body = StreamEnd(
+        state=found,
+        reason=_reason(channel, found),
+        authority=channel.authority if found is Outcome.COMPLETE else "none",
+        channels={channel.name: end},
+    )
     return Record("final", "", "", end.chunks, final=body)
 
 
+def _reason(channel: Channel, found: Outcome) -> str:
+    if found is Outcome.COMPLETE:
+        return "done"
+    return channel.violation or ("empty" if channel.is_blank else Code.TRUNCATED)
+
+
 def texts_of(body: bytes) -> str:
-    """The text of a push: a JSON string, or an array of strings, which are texts in a row.
+    """The text of a push: a JSON string, or an array of strings, which are texts in a row; nothing of an empty body.
 
     Raises:
         BadRequest: anything else.
     """
+    if not body:
+        return ""
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -194,15 +224,30 @@ def texts_of(body: bytes) -> str:
     return "".join(texts)
 
 
-def messages_of(body: bytes) -> Sequence[bytes]:
-    """The messages of a push in JSON mode, each on one line: an array is flattened one level (Durable Streams 9.1).
+def is_json(content_type: str) -> bool:
+    """Whether it is ``application/json``, whatever its parameters."""
+    return plain_type(content_type) == "application/json"
+
+
+def plain_type(content_type: str) -> str:
+    """A content type without its parameters, to be compared."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def messages_of(body: bytes, content_type: str) -> Sequence[bytes]:
+    """The messages of a push to a raw stream: one, or in JSON mode each element of an array (Durable Streams 9.1).
 
     Raises:
-        BadRequest: not JSON.
+        BadRequest: the stream is one of JSON, and this is not JSON.
     """
+    if not body:
+        return ()
+    if not is_json(content_type):
+        return (body,)
     try:
         value = msgspec.json.decode(body)  # all of it is checked here; Raw alone would let some faults pass
         raws = msgspec.json.decode(body, type=list[msgspec.Raw]) if isinstance(value, list) else [body]
+        # Each on one line.
         return [msgspec.json.format(bytes(raw), indent=-1) for raw in raws]
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadRequest(f"the body is not JSON: {error}") from None

@@ -1,29 +1,23 @@
-"""All streams that this node generates: started, found, cancelled, drained, and the dead nodes' ones ended honestly."""
+"""The streams that this node owns: started, cancelled and drained; and those of dead nodes, ended honestly."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import logging
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
-from lockgate.errors import Abandoned, Busy, Cancelled, Forbidden, OwnerGone, StoreError, StreamClosed
+from lockgate.errors import Busy, Code, StoreError, StreamClosed
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import Record, StreamEnd, decode_record, encode_record
-from lockgate.protocol.offsets import START, Offset
+from lockgate.protocol.envelope import encode_record
 from lockgate.retry.breaker import Breakers, State
-from lockgate.store.base import Head, StreamLog
+from lockgate.store.base import StreamLog
 from lockgate.streams.ending import owner_gone_record
 from lockgate.streams.helper import Helper
-from lockgate.streams.meta import StreamMeta, decode_meta, encode_meta
+from lockgate.streams.meta import StreamMeta, encode_meta
 from lockgate.streams.plan import Plan
 from lockgate.streams.pump import Pump, Trace
 from lockgate.upstream.base import Provider
@@ -39,16 +33,19 @@ _ORPHANS_A_ROUND: Final = 200
 _END_S: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A new stream, as its creator sees it. ``token`` is known to nobody else and stored nowhere."""
+class StreamOwner:
+    """Owns the streams that one node generates.
 
-    stream_id: str
-    token: str
+    Args:
+        max_open: Most streams at once.
+        abandon_after_s: A stream is cancelled so long after its last reader left; None: never.
+        trace: Makes what is given every piece of text as upstream sent it, by stream; None keeps nothing.
+        ended: Called with the id of each stream that is over.
+        retain_s: How long a closed stream is kept.
 
-
-class Streams:
-    """The streams of one node."""
+    Attributes:
+        name: The owner's name in the log; another one for each process.
+    """
 
     def __init__(
         self,
@@ -63,7 +60,7 @@ class Streams:
         ended: Callable[[str], None] = lambda stream_id: None,
         retain_s: float = 86_400.0,
     ) -> None:
-        self.owner = secrets.token_hex(8)
+        self.name = secrets.token_hex(8)
         self._log = log
         self._provider = provider
         self._meters = meters
@@ -92,7 +89,7 @@ class Streams:
 
     async def start(self) -> None:
         await self._log.open()
-        await self._log.beat(self.owner, ttl_s=LEASE_S)
+        await self._log.beat(self.name, ttl_s=LEASE_S)
         self._keeper = asyncio.create_task(self._keep())
 
     async def drain(self, drain_s: float) -> None:
@@ -102,7 +99,7 @@ class Streams:
         if tasks:
             await asyncio.wait(tasks, timeout=drain_s)
         for pump, _ in self._pumps.values():
-            pump.interrupt(OwnerGone)
+            pump.interrupt(Code.OWNER_GONE)
         if self._pumps:
             await asyncio.wait([task for _, task in self._pumps.values()], timeout=10)
 
@@ -123,7 +120,7 @@ class Streams:
         """Say that this node lives, and end the streams of nodes that do not."""
         while True:
             try:
-                await self._log.beat(self.owner, ttl_s=LEASE_S)
+                await self._log.beat(self.name, ttl_s=LEASE_S)
                 for stream_id in await self._log.orphans(limit=_ORPHANS_A_ROUND):
                     await self._end_orphan(stream_id)
                 await self._log.expire(older_than_s=self._retain_s, limit=_ORPHANS_A_ROUND)
@@ -134,34 +131,33 @@ class Streams:
 
     async def _end_orphan(self, stream_id: str) -> None:
         with contextlib.suppress(StreamClosed):  # somebody else was quicker
-            epoch = await self._log.take_over(stream_id, owner=self.owner)
+            epoch = await self._log.take_over(stream_id, owner=self.name)
             record = owner_gone_record(0)
             await self._log.append(stream_id, [encode_record(record)], epoch=epoch, seq=0, close=True)
             _log.warning("stream %s: its owner is gone; closed as failed", stream_id)
 
     # -- streams -----------------------------------------------------------------------------------------------
 
-    async def create(self, plan: Plan) -> Opened:
+    def refuse_if_draining(self) -> None:
+        """Refuse what would begin a stream.
+
+        Raises:
+            Busy: this node is going down.
+        """
+        if self._is_draining:
+            raise Busy("this gateway is shutting down: send the request to another node, or again in a moment")
+
+    async def generate(self, stream_id: str, meta: StreamMeta, plan: Plan) -> None:
         """Start a generation.
 
         Raises:
             Busy: draining, or too many streams are open.
             StoreError: the log does not take it.
         """
-        if self._is_draining:
-            raise Busy("this gateway is shutting down: send the request to another node, or again in a moment")
+        self.refuse_if_draining()
         if len(self._pumps) >= self._max_open:
             raise Busy(f"{self._max_open} streams are open already (server.max_open_streams): try again in a moment")
-        stream_id, token = secrets.token_urlsafe(18), secrets.token_urlsafe(24)
-        schema = plan.content.id if plan.content is not None else ""
-        meta = StreamMeta(
-            model=str(plan.body["model"]),
-            token_sha256=hashlib.sha256(token.encode()).hexdigest(),
-            schema=schema,
-            framing=plan.judging.framing,
-            elements=plan.judging.elements,
-        )
-        epoch = await self._log.create(stream_id, encode_meta(meta), owner=self.owner)
+        epoch = await self._log.create(stream_id, encode_meta(meta), owner=self.name)
         trace = self._trace(stream_id, plan)
         pump = Pump(
             stream_id,
@@ -177,7 +173,6 @@ class Streams:
         self._meters.stream_opened()
         task = asyncio.create_task(self._run(pump), name=f"pump {stream_id}")
         self._pumps[stream_id] = (pump, task)
-        return Opened(stream_id, token)
 
     async def _run(self, pump: Pump) -> None:
         ended = "lost"
@@ -197,7 +192,7 @@ class Streams:
         """Ask a stream to stop; False if it is not running here."""
         found = self._pumps.get(stream_id)
         if found is not None:
-            found[0].interrupt(Cancelled)
+            found[0].interrupt(Code.CANCELLED)
         return found is not None
 
     async def end(self, stream_id: str) -> bool:
@@ -205,7 +200,7 @@ class Streams:
         found = self._pumps.get(stream_id)
         if found is None:
             return False
-        found[0].interrupt(Cancelled)
+        found[0].interrupt(Code.CANCELLED)
         done, _ = await asyncio.wait([found[1]], timeout=_END_S)
         return bool(done)
 
@@ -223,7 +218,7 @@ class Streams:
         if found is not None and self._abandon_after_s is not None:
             loop = asyncio.get_running_loop()
             self.reader_came(stream_id)
-            self._abandoning[stream_id] = loop.call_later(self._abandon_after_s, found[0].interrupt, Abandoned)
+            self._abandoning[stream_id] = loop.call_later(self._abandon_after_s, found[0].interrupt, Code.ABANDONED)
 
     # -- circuit breakers --------------------------------------------------------------------------------------
 
@@ -240,38 +235,3 @@ class Streams:
             if state is not State.CLOSED
         ]
         return found[:100]
-
-    async def check_token(self, stream_id: str, token: str) -> None:
-        """Raises ``Forbidden`` unless the token is the one that came with the stream's creation."""
-        meta = decode_meta((await self._log.head(stream_id)).meta)
-        given = hashlib.sha256(token.encode()).hexdigest()
-        if not hmac.compare_digest(given, meta.token_sha256):
-            raise Forbidden("the token is missing or wrong: send Authorization: Bearer <token of POST /v1/streams>")
-
-    async def status(self, stream_id: str) -> dict[str, Any]:
-        """What is known of a stream, as JSON values."""
-        head = await self._log.head(stream_id)
-        meta = decode_meta(head.meta)
-        end = await self._end_of(stream_id, head) if meta.kind != "raw" else None
-        without_end = "closed" if head.is_closed else "open"  # a raw stream has records of its own kind
-        return {
-            "id": stream_id,
-            "state": end.state if end is not None else without_end,
-            "model": meta.model,
-            "schema": meta.schema,
-            "records": head.tail.records,
-            "offset": str(head.tail),
-            "epoch": head.epoch,
-            "closed": head.is_closed,
-            "created": head.created_s,
-            "age_s": round(time.time() - head.created_s, 3),
-            "final": msgspec.to_builtins(end) if end is not None else None,
-        }
-
-    async def _end_of(self, stream_id: str, head: Head) -> StreamEnd | None:
-        if not head.is_closed or head.tail.records == 0:
-            return None
-        before = Offset(head.tail.epoch, head.tail.records - 1) if head.tail.records > 1 else START
-        page = await self._log.read(stream_id, before, max_bytes=1)
-        record: Record = decode_record(page.entries[-1].payload)
-        return record.final

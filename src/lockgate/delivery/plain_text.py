@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Final
 
-from lockgate.delivery.events import STUCK_S, Pace
-from lockgate.delivery.readers import Reader, Readers, Receive, Send
+from lockgate.delivery.readers import STUCK_S, Pacing, Reader, Readers, Receive, Send
 from lockgate.errors import StreamUnknown
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Record, decode_record
+from lockgate.protocol.header_names import CONTENT_TYPE, LIVE, encoded
 from lockgate.protocol.lifecycle import Outcome
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import StreamLog
+
+_HEADERS: Final = {CONTENT_TYPE: "text/plain; charset=utf-8", **LIVE}
 
 
 class TextReader(Reader):
@@ -35,7 +38,7 @@ class TextReader(Reader):
         *,
         channel: str,
         skip_bytes: int,
-        pace: Pace,
+        pacing: Pacing,
         meters: Meters,
         readers: Readers,
     ) -> None:
@@ -43,7 +46,7 @@ class TextReader(Reader):
         self._after = after
         self._channel = channel
         self._skip_bytes = skip_bytes
-        self._pace = pace
+        self._pacing = pacing
         self._meters = meters
         self._is_taken_back = False
         self._begun_s = time.monotonic()
@@ -57,19 +60,12 @@ class TextReader(Reader):
             pass  # deleted meanwhile; the client's next request is told
 
     async def _serve(self, send: Send) -> None:
-        headers = [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"cache-control", b"no-cache, no-transform"),
-            (b"x-accel-buffering", b"no"),
-            (b"x-content-type-options", b"nosniff"),
-            (b"cross-origin-resource-policy", b"cross-origin"),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.start", "status": 200, "headers": encoded(_HEADERS)})
         await self._write(send, b"")
         self._meters.shook_hands(time.monotonic() - self._begun_s)
         while not (self.is_over or self._is_taken_back):
             self._news.clear()
-            page = await self._log.read(self.stream_id, self._after, max_bytes=self._pace.max_read_bytes)
+            page = await self._log.read(self.stream_id, self._after, max_bytes=self._pacing.max_read_bytes)
             records = [decode_record(entry.payload) for entry in page.entries]
             if page.entries:
                 await self._deliver(send, records)
@@ -79,7 +75,7 @@ class TextReader(Reader):
                     await self._write(send, b"", more=False)
                 return  # else without the end of the body: the server breaks the connection off
             if not page.entries:
-                await self._wait(self._pace.heartbeat_s)  # plain text has no sign of life; just look again
+                await self._wait(self._pacing.heartbeat_s)  # plain text has no sign of life; just look again
 
     async def _deliver(self, send: Send, records: list[Record]) -> None:
         text = bytearray()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, cast, get_args
 
 from lockgate.errors import BadRequest
+from lockgate.protocol.header_names import IF_NONE_MATCH, LAST_EVENT_ID
 from lockgate.protocol.offsets import Offset, parse_offset
 
 ViewName: TypeAlias = Literal["delta", "elements", "snapshot", "text"]
@@ -19,7 +20,7 @@ _EVENTS: Final = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ReadQuery:
     """One read.
 
     Attributes:
@@ -27,6 +28,7 @@ class Ask:
         channel: The only channel wanted, or the one that ``sequence`` and ``at`` count in.
         sequence: Begin at this chunk (with ``view=elements``: this element) of ``channel``.
         at: Begin at this byte of the text; only for plain text.
+        accept: Media types that the client takes, as the request has them.
         live: Whether to wait for more.
         view: How the log is shown.
         is_plain_text: Answer the text itself instead of JSON.
@@ -42,6 +44,7 @@ class Ask:
     channel: str | None = None
     sequence: int | None = None
     at: int | None = None
+    accept: str = ""
     live: Live = "no"
     view: ViewName = "delta"
     is_plain_text: bool = False
@@ -53,28 +56,29 @@ class Ask:
     if_none_match: str | None = None
 
 
-def read_ask(query: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> Ask:
+def read_query(pairs: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> ReadQuery:
     """Check the query and headers of a GET.
 
     Args:
-        query: Decoded pairs, in order.
-        headers: By name in lower case, or of any mapping that ignores case.
+        pairs: Names and values of the query, decoded, in order.
+        headers: A mapping that ignores the case of names.
 
     Raises:
         BadRequest: says which parameter, and what to send instead.
     """
-    given = _once(query)
+    given = _once(pairs)
     accept = headers.get("accept", "")
-    last_event_id = headers.get("last-event-id") or None
+    last_event_id = headers.get(LAST_EVENT_ID) or None
     is_event_source = _EVENTS in accept or last_event_id is not None
     live = _live(given.get("live"), wants_events=is_event_source)
     view = _choice(given, "view", get_args(ViewName))
     is_plain_text = view == "text" and live == "no" and "application/json" not in accept
-    ask = Ask(
+    query = ReadQuery(
         offset=given.get("offset"),
         channel=_channel(given),
         sequence=_count(given, "sequence"),
         at=_count(given, "at"),
+        accept=accept,
         live=live,
         view=cast(ViewName, view),
         is_plain_text=is_plain_text,
@@ -83,15 +87,15 @@ def read_ask(query: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> As
         notes=_choice(given, "notes", ("0", "1")) == "1",
         cursor=given.get("cursor"),
         last_event_id=last_event_id if live == "sse" else None,
-        if_none_match=headers.get("if-none-match"),
+        if_none_match=headers.get(IF_NONE_MATCH),
     )
-    _check_place(ask)
-    return ask
+    _check_place(query)
+    return query
 
 
-def _once(query: Sequence[tuple[str, str]]) -> dict[str, str]:
+def _once(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     given: dict[str, str] = {}
-    for name, value in query:
+    for name, value in pairs:
         if name in _KNOWN:
             if name in given:
                 raise BadRequest(f"{name}: is given twice; send it once")
@@ -130,35 +134,35 @@ def _count(given: Mapping[str, str], name: str) -> int | None:
     return int(value)
 
 
-def _check_place(ask: Ask) -> None:
+def _check_place(query: ReadQuery) -> None:
     """A place is said once, and a live read says it."""
-    said = [name for name in ("offset", "sequence", "at") if getattr(ask, name) is not None]
+    said = [name for name in ("offset", "sequence", "at") if getattr(query, name) is not None]
     if len(said) > 1:
         raise BadRequest(f"{said[0]} and {said[1]}: say only once where to begin")
-    if ask.sequence is not None and ask.channel is None:
+    if query.sequence is not None and query.channel is None:
         raise BadRequest("sequence: counts the chunks of one channel; name it with channel=, like channel=content")
-    if ask.offset == "":
+    if query.offset == "":
         raise BadRequest("offset: is empty; leave it out, or send one as the server sent it")
-    if ask.is_plain_text and ask.offset is not None:
+    if query.is_plain_text and query.offset is not None:
         raise BadRequest("offset: plain text is resumed by at=, the bytes that you have; or ask for application/json")
-    if ask.at is not None and not ask.is_plain_text:
+    if query.at is not None and not query.is_plain_text:
         raise BadRequest("at: counts bytes of plain text (view=text); records are resumed by offset")
-    if ask.live != "no" and not said and not ask.is_event_source:
+    if query.live != "no" and not said and not query.is_event_source:
         # Durable Streams 5.7 and 5.8; only an EventSource, which cannot know any, begins without one.
-        raise BadRequest(f"offset: live={ask.live} needs one; -1 is the start, now the tail")
-    if ask.view == "text" and ask.notes:
+        raise BadRequest(f"offset: live={query.live} needs one; -1 is the start, now the tail")
+    if query.view == "text" and query.notes:
         raise BadRequest("notes=1: is for envelopes; view=text has none, use view=delta")
-    if ask.live == "long-poll" and ask.plain_events:
+    if query.live == "long-poll" and query.plain_events:
         raise BadRequest("events=plain: is for live=sse")
 
 
-def offset_of(ask: Ask, tail: Offset) -> Offset:
+def offset_of(query: ReadQuery, tail: Offset) -> Offset:
     """The offset that a read names: ``Last-Event-ID`` wins over ``offset``; ``now`` is the tail, nothing the start.
 
     Raises:
         BadRequest: a malformed one.
     """
-    written = ask.last_event_id or ask.offset or "-1"
+    written = query.last_event_id or query.offset or "-1"
     if written == "now":
         return tail
     try:
