@@ -21,7 +21,8 @@ from msgspec.structs import replace
 from lockgate.errors import Code, FencedOut, StoreError
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Problem, Record, decode_record, encode_record
-from lockgate.protocol.lifecycle import Ended, Finish, Outcome
+from lockgate.protocol.finish import Finish
+from lockgate.protocol.lifecycle import Ended, Outcome
 from lockgate.protocol.offsets import START
 from lockgate.retry.breaker import Breakers, Permit
 from lockgate.retry.failures import RULES, FailureClass
