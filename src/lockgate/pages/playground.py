@@ -30,7 +30,6 @@ _COPY: Final = encode_meta(StreamMeta("raw"))
 #: Allows only our own scripts, styles and connections: what the model writes is shown, never run.
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }

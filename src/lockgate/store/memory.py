@@ -43,7 +43,7 @@ class _Stream:
     closed_s: float = 0.0
     #: Offset after each append of the present epoch, for repeats.
     offsets: list[Offset] = field(default_factory=list)
-    #: StreamState of the producers: see ``PushHistory``.
+    #: State of the producers: see ``PushHistory``.
     producers: dict[str, Producer] = field(default_factory=dict)
     stream_seq: bytes | None = None
     closed_by: Producer | None = None
