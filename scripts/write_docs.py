@@ -17,9 +17,8 @@ from pydantic import BaseModel
 import lockgate
 from lockgate import errors
 from lockgate.config import Settings
-from lockgate.gate.recovery.gate import WINDOWS
-from lockgate.gate.recovery.rules import LOSSY
-from lockgate.gate.recovery.rules import RULES as PATCHES
+from lockgate.gate.recovery.patch import WINDOWS
+from lockgate.gate.recovery.patch_rules import LOSSY_RULES, PATCH_RULES
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.lifecycle import Ended, Finish, outcome
 from lockgate.retry.failures import RULES as FAILURES
@@ -188,7 +187,7 @@ def rules_page() -> str:
         "",
         "| rule | what it does | holds |",
         "|---|---|---|",
-        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in PATCHES),
+        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in PATCH_RULES),
         "",
         "## Rules that must be asked for",
         "",
@@ -196,7 +195,7 @@ def rules_page() -> str:
         "",
         "| rule | what it does | holds |",
         "|---|---|---|",
-        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in LOSSY),
+        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in LOSSY_RULES),
         "",
         "## Where it looks, and how far",
         "",

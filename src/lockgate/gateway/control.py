@@ -13,7 +13,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from lockgate import Limits
+from lockgate import Limits, satisfiable
 from lockgate.config import Settings
 from lockgate.errors import BadRequest, Forbidden
 from lockgate.gateway.wiring import retry_of
@@ -110,5 +110,5 @@ class Control:
 async def _refuse_unsatisfiable(plan: Plan) -> None:
     """A schema that no document can satisfy would cost a generation and halt it. Worked out once for each schema."""
     schema = plan.content
-    if schema is not None and await asyncio.to_thread(lambda: schema.satisfiable) == "no":
+    if schema is not None and await asyncio.to_thread(satisfiable, schema) == "no":
         raise BadRequest("response_format or lockgate.schema: no document can satisfy this schema")
