@@ -363,18 +363,18 @@ class Pump:
                 run.unjoined = run.unjoined or channel.unjoined
         if records:
             await self._append_all_but_halts(records)
-        failed = run.failed_as(self._gates(is_clean=is_clean), has_text=run.content_bytes > 0)
+        failed = run.failed_as(self._gates(), has_text=run.content_bytes > 0)
         run.result = failed or ("ok" if run.ended is not Ended.CANCELLED else "cancelled")
         self._report(run, failed)
         self._meters.attempt_ended(run.asked.step, run.result)
         return failed
 
-    def _gates(self, *, is_clean: bool) -> str:
+    def _gates(self) -> str:
         """The worst state that the gates of this attempt would have, were they closed now."""
         if any(channel.state == "halted" for channel in self._channels.values()):
             return "halted"
         written = [channel for channel in self._channels.values() if channel.is_tool or not channel.is_blank]
-        are_whole = all(channel.is_whole(is_clean=is_clean) for channel in written)
+        are_whole = all(channel.is_whole for channel in written)
         return "complete" if written and are_whole else "incomplete"
 
     def _report(self, run: RunningAttempt, failed: FailureClass | None) -> None:
