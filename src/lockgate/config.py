@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -164,6 +165,15 @@ class UpstreamCapability(_Section):
     patterns: Literal["written", "value"] = Field(
         "written", description="The provider matches patterns with a string as JSON writes it, or with its value."
     )
+    first_token_s: float | None = Field(
+        None, gt=0, description="This counts for these models instead of upstream.first_token_s, in seconds."
+    )
+    idle_bytes_s: float | None = Field(
+        None, gt=0, description="This counts for these models instead of upstream.idle_bytes_s, in seconds."
+    )
+    idle_content_s: float | None = Field(
+        None, gt=0, description="This counts for these models instead of upstream.idle_content_s, in seconds."
+    )
 
 
 class Upstream(_Section):
@@ -174,15 +184,35 @@ class Upstream(_Section):
         "https://openrouter.ai/api/v1", description="The API's address is everything before /chat/completions."
     )
     api_key: SecretStr | None = Field(
-        None, description="Requests carry this key. Prefer api_key_file, or the environment."
+        None, description="Requests to base_url carry this key. Prefer api_key_file, or the environment."
     )
     api_key_file: Path | None = Field(None, description="This file holds the key, and nothing else.")
+    key_scheme: str = Field(
+        "bearer", min_length=1, description="The key is sent so: bearer, or the name of a header, like api-key."
+    )
+    headers: dict[str, SecretStr] = Field(
+        default_factory=dict, description="Requests carry these headers, too, and they win over all others."
+    )
+    query: dict[str, SecretStr] = Field(
+        default_factory=dict, description="The URL's query has these members, like api-version."
+    )
+    proxy: SecretStr | None = Field(None, description="Requests go through the HTTP proxy at this URL.")
     name: str = Field("openrouter", description="Metrics and records call the provider by this name.")
     connect_s: float = Field(10.0, gt=0, le=300, description="A connection may take this long, in seconds.")
-    # Comments count as life but not as progress, so there are two timers.
-    idle_bytes_s: float = Field(60.0, gt=0, description="The wire may be silent for this long, in seconds.")
+    # Models think for minutes without a byte, and asking again pays for all of it twice.
+    first_token_s: float = Field(
+        300.0,
+        gt=0,
+        description="An answer may take this long to begin, or to go on with its reasoning before that, in seconds.",
+    )
+    # Comments count as life but not as progress, so there are two timers. Some models think again in the middle.
+    idle_bytes_s: float = Field(
+        180.0, gt=0, description="After that, the wire may be silent for this long, in seconds."
+    )
     idle_content_s: float = Field(
-        300.0, gt=0, description="An answer may go on for this long without content or reasoning, in seconds."
+        300.0,
+        gt=0,
+        description="After that, an answer may go on for this long without content or reasoning, in seconds.",
     )
     # Recorded events reach 1.28 MB (Perplexity repeats the whole message in each chunk).
     max_event_bytes: int = Field(
@@ -383,7 +413,10 @@ def upstream_key(upstream: Upstream) -> str | None:
     if upstream.api_key is not None:
         return upstream.api_key.get_secret_value()
     if upstream.api_key_file is None:
-        return os.environ.get(KEY_OF_OPENROUTER) or None
+        # A key is for the host that it was made for.
+        host = urlsplit(upstream.base_url).hostname or ""
+        is_openrouter = f".{host}".endswith(".openrouter.ai")
+        return (os.environ.get(KEY_OF_OPENROUTER) or None) if is_openrouter else None
     try:
         key = upstream.api_key_file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

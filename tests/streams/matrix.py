@@ -25,6 +25,7 @@ from lockgate.sim.documents import CATALOGUE
 from lockgate.sim.server import SimOptions, serve
 from lockgate.streams.plan import Defaults, Plan, read_plan
 from lockgate.upstream.openai_chat import OpenAIChatProvider
+from lockgate.upstream.timers import Timers
 from tests.retry.cases import schema
 from tests.streams.pumping import ABLE, QUICK, Story, told
 
@@ -163,9 +164,7 @@ async def run_all(chosen: list[Cell], size_bytes: int) -> list[Result]:
     """The runs, a few at a time, over one simulator."""
     slots = asyncio.Semaphore(AT_ONCE)
     async with serve(SimOptions(port=0)) as sim:
-        provider = OpenAIChatProvider(
-            sim.base_url, name="sim", idle_bytes_s=STALL_S, idle_content_s=STALL_S, connect_s=30
-        )
+        provider = OpenAIChatProvider(sim.base_url, name="sim", timers=Timers(STALL_S, STALL_S, STALL_S), connect_s=30)
 
         async def one(cell: Cell) -> Result:
             async with slots:

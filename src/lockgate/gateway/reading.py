@@ -20,7 +20,7 @@ from lockgate.delivery.readers import Pacing, Readers
 from lockgate.delivery.seek import Seeker
 from lockgate.delivery.views import DeltaView, ElementsView, RawView, SnapshotView, TextView, View
 from lockgate.errors import BadRequest, Busy
-from lockgate.gate.growth import Growth
+from lockgate.gate.partial import PartialValue
 from lockgate.gateway.access import Receive, Scope, Send
 from lockgate.gateway.headers import stream_headers
 from lockgate.observe.metrics import Meters
@@ -139,14 +139,14 @@ class ReadRoutes:
                     raise BadRequest("view=snapshot: the lines of NDJSON are no single value; use view=elements")
                 delivery = self._delivery
                 view = SnapshotView(
-                    only, grow=Growth, pause_s=delivery.snapshot_s, max_bytes=delivery.max_snapshot_bytes
+                    only, grow=PartialValue, pause_s=delivery.snapshot_s, max_bytes=delivery.max_snapshot_bytes
                 )
             case "text":
                 view = TextView(query.channel or _CONTENT)
             case _:
                 view = DeltaView(only)
         if query.notes:
-            grow = (lambda: Growth(keeps_text=False)) if meta.framing == "json" else None
+            grow = (lambda: PartialValue(keeps_text=False)) if meta.framing == "json" else None
             view = WithNotes(view, channel=only, grow=grow)
         return view
 

@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from lockgate.errors import Code, Lesson
-from lockgate.protocol.lifecycle import Ended, Finish
+from lockgate.protocol.finish import Finish, proves_end
+from lockgate.protocol.lifecycle import Ended
 
 
 class FailureClass(StrEnum):
@@ -25,6 +26,7 @@ class FailureClass(StrEnum):
     STALLED_CONTENT = "stalled_content"
     TRUNCATED = "truncated"
     POLICY = "policy"
+    UNPROVEN = "unproven"
     VIOLATION = "violation"
     UNJOINED = "unjoined"
 
@@ -83,6 +85,10 @@ RULES: Final[dict[FailureClass, FailureRule]] = {
     FailureClass.POLICY: FailureRule(
         None, False, "success",
         "The model refused, or a filter stopped it."),
+    FailureClass.UNPROVEN: FailureRule(
+        None, False, "success",
+        "The answer came to an end, but nothing proves that it is whole: no finish reason, or one that no table "
+        "knows."),
     FailureClass.VIOLATION: FailureRule(
         "violation", True, _lesson(Code.SCHEMA_VIOLATION),
         "The text broke the schema, and recovery did not get past it."),
@@ -157,9 +163,10 @@ def failure_class(
         return FailureClass.TRUNCATED
     if failure is not None:
         return _class_of_error(failure, has_text)
-    if finish is Finish.ERROR or ended is not Ended.CLEAN or gate_state != "complete":
+    if finish in (Finish.ERROR, Finish.CANCELLED) or ended is not Ended.CLEAN or gate_state != "complete":
         return FailureClass.BROKEN if has_text else FailureClass.UNAVAILABLE
-    return None
+    # An answer is an answer: asking again would buy it a second time.
+    return None if proves_end(finish, has_call=True) else FailureClass.UNPROVEN
 
 
 def _class_of_error(failure: Failure, has_text: bool) -> FailureClass:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lockgate.protocol.envelope import Attempt
-from lockgate.protocol.lifecycle import Ended, Finish, fold_finish
+from lockgate.protocol.finish import Finish, fold_finish, worst_finish
+from lockgate.protocol.lifecycle import Ended
 from lockgate.retry.breaker import Permit
 from lockgate.retry.failures import Failure, FailureClass, failure_class
 from lockgate.retry.ladder import NextAttempt
@@ -64,7 +65,7 @@ class RunningAttempt:
             case up.Refused(choice=choice):
                 self.refusals.add(choice)
             case up.Finished(choice=choice, reason=reason):
-                self.finish[choice] = reason
+                self.finish[choice] = _worse(self.finish.get(choice), reason)
             case up.Told():
                 self.told = merged(self.told, event)
             case up.Failed():
@@ -122,9 +123,7 @@ class RunningAttempt:
     @property
     def worst_finish(self) -> Finish:
         """Of all choices."""
-        found = {fold_finish(reason) for reason in self.finish.values()} or {Finish.NONE}
-        order = (Finish.FILTERED, Finish.ERROR, Finish.LENGTH, Finish.STOP, Finish.NONE)
-        return next(one for one in order if one in found)
+        return worst_finish(fold_finish(reason) for reason in self.finish.values())
 
     def told_of(self) -> Attempt:
         """What the log says of it: at its beginning, or with its result."""
@@ -145,6 +144,11 @@ class RunningAttempt:
 
     def _message(self) -> str:
         return self.unjoined or (self.failure.message if self.failure is not None else "")
+
+
+def _worse(old: str | None, new: str) -> str:
+    """Of two finish reasons of one choice the one that says less good; of equals the later."""
+    return old if old and worst_finish((fold_finish(old), fold_finish(new))) is not fold_finish(new) else new
 
 
 def merged(old: up.Told, new: up.Told) -> up.Told:

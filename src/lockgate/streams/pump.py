@@ -21,7 +21,8 @@ from msgspec.structs import replace
 from lockgate.errors import Code, FencedOut, StoreError
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Problem, Record, decode_record, encode_record
-from lockgate.protocol.lifecycle import Ended, Finish, Outcome
+from lockgate.protocol.finish import Finish
+from lockgate.protocol.lifecycle import Ended, Outcome
 from lockgate.protocol.offsets import START
 from lockgate.retry.breaker import Breakers, Permit
 from lockgate.retry.failures import RULES, FailureClass
@@ -362,18 +363,18 @@ class Pump:
                 run.unjoined = run.unjoined or channel.unjoined
         if records:
             await self._append_all_but_halts(records)
-        failed = run.failed_as(self._gates(is_clean=is_clean), has_text=run.content_bytes > 0)
+        failed = run.failed_as(self._gates(), has_text=run.content_bytes > 0)
         run.result = failed or ("ok" if run.ended is not Ended.CANCELLED else "cancelled")
         self._report(run, failed)
         self._meters.attempt_ended(run.asked.step, run.result)
         return failed
 
-    def _gates(self, *, is_clean: bool) -> str:
+    def _gates(self) -> str:
         """The worst state that the gates of this attempt would have, were they closed now."""
         if any(channel.state == "halted" for channel in self._channels.values()):
             return "halted"
         written = [channel for channel in self._channels.values() if channel.is_tool or not channel.is_blank]
-        are_whole = all(channel.is_whole(is_clean=is_clean) for channel in written)
+        are_whole = all(channel.is_whole for channel in written)
         return "complete" if written and are_whole else "incomplete"
 
     def _report(self, run: RunningAttempt, failed: FailureClass | None) -> None:

@@ -7,9 +7,9 @@ from typing import Final
 
 from lockgate.errors import Misuse
 from lockgate.gate.recovery import rules_around, rules_lossy, rules_schema, rules_strings, rules_text
-from lockgate.gate.recovery.rule import Rule
+from lockgate.gate.recovery.patch_rule import PatchRule
 
-RULES: Final[tuple[Rule, ...]] = (
+PATCH_RULES: Final[tuple[PatchRule, ...]] = (
     rules_around.ByteOrderMark(),
     rules_strings.Control(),
     rules_strings.Escape(),
@@ -48,7 +48,7 @@ RULES: Final[tuple[Rule, ...]] = (
     rules_around.Prose(),
     rules_schema.Truncated(),
 )
-LOSSY: Final[tuple[Rule, ...]] = (
+LOSSY_RULES: Final[tuple[PatchRule, ...]] = (
     rules_lossy.Clamp(),
     rules_lossy.Round(),
     rules_lossy.Cut(),
@@ -56,15 +56,15 @@ LOSSY: Final[tuple[Rule, ...]] = (
 )
 
 
-def rules_for(lossy: Iterable[str]) -> tuple[Rule, ...]:
+def rules_for(lossy: Iterable[str]) -> tuple[PatchRule, ...]:
     """The rules that act when these lossy ones are asked for.
 
     Raises:
         Misuse: a name that no lossy rule has.
     """
-    names = {rule.id: rule for rule in LOSSY}
+    names = {rule.id: rule for rule in LOSSY_RULES}
     asked = list(lossy)
     unknown = [name for name in asked if name not in names]
     if unknown:
         raise Misuse(f"lossy={unknown[0]!r} is no lossy rule; there are {', '.join(names)}")
-    return (*RULES, *(names[name] for name in names if name in asked))
+    return (*PATCH_RULES, *(names[name] for name in names if name in asked))
