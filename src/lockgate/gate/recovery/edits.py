@@ -33,7 +33,7 @@ class Rewriter(Protocol):
 
     @property
     def held(self) -> int:
-        """Bytes taken that no piece tells of yet."""
+        """Bytes taken that are in no piece yet."""
         ...
 
     @property

@@ -179,7 +179,7 @@ class InnerQuote(PatchRule):
         return replace(site.held.name_end - 1, 1, b'\\"')
 
 
-class Control(PatchRule):
+class ControlCharacter(PatchRule):
     """Escapes a control character, such as a line break, in a string."""
 
     id = "control_character"

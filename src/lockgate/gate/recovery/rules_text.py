@@ -231,7 +231,7 @@ class Tuple(PatchRule):
         return replace(site.at, 1, b"[")
 
 
-class Wrapper(PatchRule):
+class Call(PatchRule):
     """Removes a call around a value: ``ObjectId("…")``, ``callback(…)``."""
 
     id = "call"
