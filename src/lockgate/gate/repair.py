@@ -40,7 +40,7 @@ def repair(
     Args:
         text: The text, as a model wrote it: with prose, fences, single quotes, trailing commas and the like.
         schema: A compiled schema, or what :func:`compile` takes. None: any JSON.
-        lossy: Checks that lose something and are wanted all the same; see ``Schema.gate``.
+        lossy: Rules that lose something and are wanted all the same; see ``Schema.gate``.
         accept_truncated: Whether a text that ended early may be ``complete`` once it is closed.
 
     Raises:

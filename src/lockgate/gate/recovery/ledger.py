@@ -16,7 +16,7 @@ import msgspec
 from lockgate.gate.events import Patched, Skipped, Violated
 from lockgate.gate.recovery.edits import NOWHERE
 
-#: SchemaGraph where the two texts part that are kept, more or less.
+#: So many bytes at which the two texts part are kept, more or less.
 _MOST: Final = 256
 
 

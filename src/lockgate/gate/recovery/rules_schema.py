@@ -226,7 +226,7 @@ class UnknownMember(PatchRule):
         if site.awaits in ("name text", "name", "name or }") and site.byte != b"}":
             return drop_member(site)
         if site.awaits == "comma" and site.byte == b",":
-            # All members are there already: the comma is the fault, and the member follows it.
+            # All members are there already: the comma is wrong, and the member follows it.
             end = site.next_byte(site.at + 1)
             if site.window[end : end + 1] in (b"}", b""):
                 return replace(site.at, 1)

@@ -377,7 +377,7 @@ class Judge:
         return self._subschemas_in(depth - 1) if frame.key < 0 else frame.checks.element(frame.key)
 
     def rewind(self, position: JudgePosition) -> None:
-        """Be where the judge was: nothing after that was heard. A value that has ended since is taken out again."""
+        """Be where the judge was: as if nothing had come since. A value that has ended since is taken out again."""
         depth, frame, done, name, self._checks, self._next, self.element_at = position
         del self._stack[depth:]
         if isinstance(frame, _ObjectFrame):
@@ -392,7 +392,7 @@ class Judge:
                 del frame.value[done + 1 :]
 
     def resume_string(self, watcher: TextWatcher | None) -> None:
-        """Be inside the string again that this watcher followed: its end was not heard."""
+        """Be inside the string again that this watcher followed: as if it had not ended."""
         self._watcher = watcher
         frame = self._stack[-1] if self._stack else None
         if frame is None or frame.value is None:
