@@ -105,7 +105,7 @@ def rooms_of(paths: list[Path]) -> set[str]:
 
 def test_only_the_gate_refuses_a_byte() -> None:
     outside = [path for path in sources() if SOURCE / "gate" not in path.parents]
-    assert rooms_of([path for path in outside if "Fault" in raised(path)]) == set()
+    assert rooms_of([path for path in outside if "Violation" in raised(path)]) == set()
 
 
 def writes_events(path: Path) -> bool:
@@ -152,7 +152,7 @@ def test_outcomes_are_chosen_in_one_module() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        pytest.param("raise Fault('invalid_json', 'no')", id="a byte refused"),
+        pytest.param("raise Violation('invalid_json', 'no')", id="a byte refused"),
         pytest.param("text = f'data: {item}\\n'", id="an event written"),
         pytest.param("event = b'data: ' + item", id="an event put together"),
         pytest.param("found = Outcome.COMPLETE", id="an outcome chosen"),
@@ -161,7 +161,7 @@ def test_outcomes_are_chosen_in_one_module() -> None:
 def test_the_checks_see_a_breach(tmp_path: Path, source: str) -> None:
     path = tmp_path / "breach.py"
     path.write_text(source, encoding="utf-8")
-    assert "Fault" in raised(path) or writes_events(path) or chosen_outcomes(path)
+    assert "Violation" in raised(path) or writes_events(path) or chosen_outcomes(path)
 
 
 # -- the glossary ------------------------------------------------------------------------------------------------------
