@@ -117,7 +117,6 @@ class Bare(_Rewriter):
     def __init__(self, *, is_name: bool = False, is_root: bool = False, is_member: bool = False) -> None:
         super().__init__()
         self._has_begun = False
-        self._is_root = is_root
         self._is_member = is_member
         self._braces = 0  # opened in the words
         self._is_quoted = False  # a quote in the words waits for its partner

@@ -1,6 +1,6 @@
 """One subschema, read: which of its keywords are checked early, and for which kinds the finished value is needed.
 
-A subschema says nothing that its text does not: where a keyword is not checked here, the kinds that it is about are
+Nothing is refused here that the schema allows: where a keyword is not checked here, the kinds that it is about are
 among the *finished kinds*: for those, ``jsonschema-rs`` judges the finished value, at its closing byte.
 """
 
