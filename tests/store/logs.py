@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+from lockgate.errors import StreamUnknown
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import LogEntry, StreamLog
 from lockgate.store.memory import MemoryLog
@@ -40,6 +42,16 @@ async def opened(log: StreamLog) -> AsyncIterator[StreamLog]:
         yield log
     finally:
         await log.shut()
+
+
+async def those_of(log: StreamLog, *stream_ids: str) -> set[str]:
+    """The streams among these that exist."""
+    found = set()
+    for stream_id in stream_ids:
+        with contextlib.suppress(StreamUnknown):
+            await log.head(stream_id)
+            found.add(stream_id)
+    return found
 
 
 async def rest(log: StreamLog, stream_id: str, after: Offset = START, *, max_bytes: int = 1 << 20) -> list[LogEntry]:

@@ -32,7 +32,7 @@ from lockgate.store.sqlite import file as sqlite_file
 from lockgate.store.sqlite import log as sqlite
 from lockgate.store.sqlite import tables as sqlite_schema
 from lockgate.store.sqlite.log import SqliteLog
-from tests.store.logs import PATIENCE_S, Clock, follow, rest, turns
+from tests.store.logs import PATIENCE_S, Clock, follow, rest, those_of, turns
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ async def test_many_may_open_a_new_file_at_once(path: Path) -> None:
     await asyncio.gather(*(log.open() for log in logs))
     for number, log in enumerate(logs):
         await log.create(str(number), b"", owner="a")
-    assert len([one async for one in logs[0].streams(limit=99)]) == 8
+    assert len(await those_of(logs[0], *map(str, range(8)))) == 8
     for log in logs:
         await log.shut()
 
@@ -200,7 +200,7 @@ async def test_a_file_of_version_1_is_brought_up_to_date(path: Path, nodes: int)
     assert (await log.push("s", [b"1"], producer=first)).is_new
     assert not (await other.push("s", [b"1"], producer=first)).is_new
     assert await log.expire(older_than_s=9, limit=9) == 1
-    assert {one async for one, _ in log.streams(limit=9)} == {"open", "s"}
+    assert await those_of(log, "open", "closed", "s") == {"open", "s"}
     for one in logs:
         await one.shut()
     async with opened(SqliteLog(path)) as again:
