@@ -218,7 +218,7 @@ class Pump:
         await self._append_all_but_halts(last)
 
     async def _permission(self, asked: NextAttempt) -> Permit | None:
-        """Leave of the breaker. A stream that has text to lose waits for it, a new one does not."""
+        """Ask the breaker for a permit. A stream that has text to lose waits for it, a new one does not."""
         breaker = self._breakers.of(self._provider.name, asked.model)
         patience_s = self._plan.retry.backoff.cap_s if any(self._has_text()) else 0.0
         until_s = time.monotonic() + patience_s
