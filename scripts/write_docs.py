@@ -1,4 +1,4 @@
-"""Writes the reference pages that are made from the code: errors, settings, the public names, the table of outcomes.
+"""Writes the reference pages that are made from the code: errors, settings, options and others.
 
 Run by ``make docs``; a test fails when a page is not what this script would write.
 """
@@ -8,54 +8,63 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from itertools import product
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 import lockgate
-from lockgate import errors
 from lockgate.config import Settings
+from lockgate.errors import Code
 from lockgate.gate.recovery.patch import WINDOWS
 from lockgate.gate.recovery.patch_rules import LOSSY_RULES, PATCH_RULES
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.lifecycle import Ended, Finish, outcome
+from lockgate.protocol.lifecycle import OUTCOMES
 from lockgate.retry.failures import RULES as FAILURES
+from lockgate.sources import NO_SETTINGS, Key, keys_of
+from lockgate.streams import options
+from lockgate.streams.checking import rows_of
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 
 
+_ABOUT: Final[dict[str, tuple[str, str]]] = {
+    "document": ("The text of the model", "The gate says them of a document; they stand in `errors[].code`."),
+    "attempt": ("An attempt to generate", "What became of the request to the provider; they stand in `errors[].code`."),
+    "stream": ("A stream", "Why a stream ended; they stand in `errors[].code` and in the final record."),
+    "request": ("A request", "What a request is answered with; they stand in `error.code`."),
+    "library": ("The library and the command", "They come as exceptions alone."),
+}
+
+
 def errors_page() -> str:
-    """Every code of the wire."""
+    """Every code of the wire: the table of errors.py."""
     lines = [
         "# Error codes",
         "",
-        "Codes stand in `errors[].code` of an envelope, in `error.code` of an HTTP answer and in metrics.",
-        "They never change meaning. *Recoverable* says whether trying again, or going on, can help.",
+        "Codes stand in `errors[].code` of an envelope, in `error.code` of an HTTP answer and in metrics. They never",
+        "change meaning.",
         "",
-        "## Violations of a document",
-        "",
-        "| code | meaning |",
-        "|---|---|",
-        *(f"| `{code}` | {_cell(meaning)} |" for code, meaning in errors.VIOLATIONS.items()),
-        "",
-        "## Everything else",
-        "",
-        "| code | exception | recoverable | meaning |",
-        "|---|---|---|---|",
+        "- *Who acts*: who can do something about it. A caller sends requests and schemas, a client reads or pushes.",
+        "- *Recoverable*: whether trying again, or going on, can help.",
+        "- *HTTP*: the status of an answer with this code.",
+        "- *Breaker*: what the circuit breaker learns of the provider from an attempt that ends with it. `chunk`: the",
+        "  provider answers, but what it says is wrong.",
+        "- *Varies*: the provider's answer decides; see [failures](retries.md).",
     ]
-    for kind in sorted(_error_classes(), key=lambda kind: kind.code):
-        first = (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " ")
-        lines.append(f"| `{kind.code}` | `{kind.__name__}` | {'yes' if kind.recoverable else 'no'} | {_cell(first)} |")
+    for about, (title, text) in _ABOUT.items():
+        codes = [code for code in Code if code.about == about]
+        lines += ["", f"## {title}", "", text, ""]
+        lines += ["| code | who acts | recoverable | HTTP | breaker | meaning |", "|---|---|---|---|---|---|"]
+        lines += [_code_row(code) for code in codes]
     return "\n".join(lines) + "\n"
 
 
-def _error_classes() -> list[Any]:
-    found = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)]
-    from lockgate.config import SettingsError
-
-    return [*found, SettingsError]
+def _code_row(code: Code) -> str:
+    recoverable = {True: "yes", False: "no", None: "varies"}[code.recoverable]
+    breaker = code.breaker or ("varies" if code.about == "attempt" else "–")
+    return f"| `{code}` | {code.who} | {recoverable} | {code.status or '–'} | {breaker} | {_cell(code.means)} |"
 
 
 def settings_page() -> str:
@@ -67,11 +76,20 @@ def settings_page() -> str:
         "`lockgate.toml`, or what `lockgate serve --config` names (`.toml`, `.yaml`, `.json`). In the environment a",
         "key is written `LOCKGATE_` + section + `__` + name, in upper case: `LOCKGATE_SERVER__PORT=8701`. Any setting",
         "can be given as a flag: `lockgate serve --set server.port=8701`.",
+        "",
+        "In flags and in the environment a list has commas between its items, or is a JSON list:",
+        "`LOCKGATE_SERVER__CORS_ORIGINS=https://a.example,https://b.example`. An empty text is an empty list, and",
+        "unsets what may be unset (`–` below). Lists of rows, and whole sections, are given as JSON.",
+        "",
+        "A name that is no setting is refused, be it in the file, a flag or a `LOCKGATE_` variable. So is a value that",
+        "does not fit; the error names the file, the flag or the variable that it came from. `lockgate settings` takes",
+        "the flags of `lockgate serve`, shows what is in force and where each value comes from; secrets stay hidden.",
+        "Its `--json` is for machines.",
     ]
+    keys = list(keys_of(Settings))
     for name, field in Settings.model_fields.items():
         section = field.annotation
         assert isinstance(section, type)
-        assert issubclass(section, BaseModel)
         lines += [
             "",
             f"## {name}",
@@ -80,48 +98,94 @@ def settings_page() -> str:
             "",
             "| key | default | environment | meaning |",
             "|---|---|---|---|",
+            *(row for key in keys if key.path[0] == name for row in _setting_rows(key)),
         ]
-        lines += _setting_rows(name, section)
+    lines += [
+        "",
+        "## Variables that are no settings",
+        "",
+        "These begin with `LOCKGATE_` too, and are left alone.",
+        "",
+        "| variable | read by |",
+        "|---|---|",
+        *(f"| `{name}` | {_cell(reason)} |" for name, reason in NO_SETTINGS.items()),
+        "| `LOCKGATE_SERVICE_HOST`, `LOCKGATE_PORT_…` | Nobody: Kubernetes sets them for a service named `lockgate`. |",
+    ]
     return "\n".join(lines) + "\n"
 
 
-def _setting_rows(prefix: str, section: type[BaseModel]) -> Iterator[str]:
-    for name, field in section.model_fields.items():
-        kind = field.annotation
-        key = f"{prefix}.{field.alias or name}"
+def _setting_rows(key: Key) -> Iterator[str]:
+    """The row of a setting; if it is a list of rows, theirs follow."""
+    yield f"| `{key.name}` | {_default(key.field)} | `{key.variable}` | {_cell(key.field.description or '')} |"
+    for kind in get_args(key.field.annotation):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from _setting_rows(key, kind)
-            continue
-        variable = "LOCKGATE_" + "__".join([*prefix.split("."), name]).upper()
-        yield f"| `{key}` | `{_default(field.default)}` | `{variable}` | {_cell(field.description or '')} |"
+            for inner in keys_of(kind):
+                name, meaning = f"{key.name}[].{inner.name}", _cell(inner.field.description or "")
+                yield f"| `{name}` | {_default(inner.field)} | – | {meaning} |"
 
 
-def _default(value: Any) -> str:
+def options_page() -> str:
+    """All that a request may say: the structs of streams/options.py."""
+    lines = [
+        "# Options of a request",
+        "",
+        "`POST /v1/streams` takes a chat-completions body. What lockgate reads of it is checked, the rest is passed",
+        "on. What stands under `lockgate` is for lockgate alone: a name that does not exist there is refused. A `PUT`",
+        "has the same section in the header `Lockgate-Options`. `GET /openapi.json` says the same for machines.",
+    ]
+    for title, kind in (
+        ("## The body", options.CreateStream),
+        ("## `lockgate`", options.StreamOptions),
+        ("## `lockgate.retry`", options.RetryOptions),
+    ):
+        text = (inspect.getdoc(kind) or "").replace("``", "`")
+        lines += ["", title, "", text, "", "| option | value | default | meaning |", "|---|---|---|---|"]
+        lines += [f"| `{row.name}` | {_cell(row.words)} | {row.default} | {_cell(row.text)} |" for row in rows_of(kind)]
+    lines += ["", "## What JSON Schema cannot say", "", "These are refused, too, although the schema allows them:", ""]
+    lines += [f"- {rule}" for rule in options.BEYOND_SCHEMA]
+    return "\n".join(lines) + "\n"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
     if isinstance(value, tuple):
-        return ", ".join(value) or "–"
+        value = ", ".join(value)
     if isinstance(value, bool):
-        return str(value).lower()
-    return "–" if value is None else str(value)
+        return f"`{str(value).lower()}`"
+    return "–" if value in (None, "", {}) else f"`{value}`"
 
 
 def outcomes_page() -> str:
-    """How a stream ends: the table of protocol/lifecycle.py, drawn out."""
+    """How a stream ends: the table of protocol/lifecycle.py."""
     lines = [
         "# Outcomes",
         "",
-        "What becomes of a channel, from the state of its gate after `close`, the last `finish_reason`, whether an",
-        "error or a refusal came, and how the connection ended. A stream is as bad as its worst channel: complete",
-        "only when all its channels are. `[DONE]` alone proves nothing.",
+        "What becomes of a channel follows from the state of its gate after `close`, the last `finish_reason`, whether",
+        "an error or a refusal came, and how the connection ended. The first rule that holds decides; an empty cell",
+        "holds always. `[DONE]` alone proves nothing.",
         "",
-        "| gate | finish_reason | came | connection | outcome |",
-        "|---|---|---|---|---|",
+        "| | gate | finish_reason | came | connection | outcome | because |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for state, trouble, ended, finish in product(
-        ("complete", "incomplete", "halted"), ("none", "error", "refusal"), Ended, Finish
-    ):
-        found = outcome(state, finish, has_error=trouble == "error", has_refusal=trouble == "refusal", ended=ended)
-        lines.append(f"| {state} | {finish} | {trouble} | {ended} | **{found}** |")
-    return "\n".join(lines) + "\n"
+    for number, rule in enumerate(OUTCOMES, 1):
+        conditions = " | ".join(str(one or "") for one in (rule.gate, rule.finish, rule.came, rule.ended))
+        lines.append(f"| {number} | {conditions} | **{rule.outcome}** | {_cell(rule.why)} |")
+    return "\n".join(lines) + _AFTER_OUTCOMES
+
+
+_AFTER_OUTCOMES: Final = """
+
+- *gate*: `complete` (the document is closed and valid), `blank` (complete, but nothing came for it), `halted` (a
+  violation that ended it); else it is open or incomplete.
+- *connection*: `clean` (`[DONE]`, or a finish reason and the end of the body), `silent` (the end of the body with
+  neither), `broken` (lost, stalled or never made), `cancelled`, `aborted` (a deadline, a shutdown, or the node died),
+  `stopped` (closed by lockgate at a violation).
+- A producer that closes a pushed stream says that its text is over: `stop` and `clean`.
+- A stream is as bad as its worst channel, from good to bad: complete, incomplete, refused, failed, halted, cancelled.
+  Where the request required a tool call and none came, it is incomplete at best.
+"""
 
 
 def retries_page() -> str:
@@ -221,6 +285,7 @@ def _cell(text: str) -> str:
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/errors.md": errors_page,
     "reference/settings.md": settings_page,
+    "reference/options.md": options_page,
     "reference/outcomes.md": outcomes_page,
     "reference/retries.md": retries_page,
     "reference/library.md": api_page,

@@ -1,12 +1,240 @@
-"""Every exception and every code of the wire, grouped by who must act.
+"""Every code of the wire, in one table, and the exceptions that carry them.
 
-A code is a short name that stands in ``errors[].code`` of an envelope, in metrics and in the documentation; it
-never changes meaning. ``docs/reference/errors.md`` lists them all, and a test compares that page with this module.
+A code is a short name that stands in ``errors[].code`` of an envelope, in ``error.code`` of an HTTP answer, in metrics
+and in the documentation. It never changes meaning. :class:`Code` has one row for each; whatever follows from a code is
+read from its row: the HTTP status, whether trying again can help, ``docs/reference/errors.md``, ``/openapi.json``.
+
+An exception class exists only where something raises it. Its ``code`` leads to its row, which says what it means.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from enum import StrEnum
+from typing import ClassVar, Final, Literal, TypeAlias
+
+#: What a code speaks of: the text of the model (the gate says it), an attempt to generate (what became of the request
+#: to the provider), a stream (why it ended), a request (what it is answered with), or a use of the library.
+About: TypeAlias = Literal["document", "attempt", "stream", "request", "library"]
+#: Who can do something about it. ``caller``: who sent the request or its schema; ``client``: who reads or pushes;
+#: ``programmer``: who wrote the code that called; ``maintainer``: it is a bug in lockgate.
+Who: TypeAlias = Literal["caller", "model", "provider", "operator", "client", "programmer", "maintainer"]
+#: What the circuit breaker learns of the provider: ``failure``, ``chunk`` (it answers, but what it says is wrong),
+#: ``success`` (it works), or ``none``.
+Lesson: TypeAlias = Literal["failure", "chunk", "success", "none"]
+
+
+class Code(StrEnum):
+    """A code, which is its name as text, with the row of the table that belongs to it.
+
+    Attributes:
+        about: What it speaks of.
+        who: Who must act.
+        recoverable: Whether trying again, or going on, can help; None where the provider's answer decides.
+        status: HTTP status of an answer that has it as ``error.code``; None where it answers no request. A violation
+            answers the push that broke the schema.
+        breaker: What the circuit breaker learns from an attempt that ends with it; None where no attempt ends with it,
+            or where the class of the failure follows from more than the code (``retry/failures.py``).
+        means: One sentence for people.
+    """
+
+    about: About
+    who: Who
+    recoverable: bool | None
+    status: int | None
+    breaker: Lesson | None
+    means: str
+
+    def __new__(
+        cls,
+        name: str,
+        about: About,
+        who: Who,
+        recoverable: bool | None,
+        status: int | None,
+        breaker: Lesson | None,
+        means: str,
+    ) -> Code:
+        code = str.__new__(cls, name)
+        code._value_ = name
+        code.about = about
+        code.who = who
+        code.recoverable = recoverable
+        code.status = status
+        code.breaker = breaker
+        code.means = means
+        return code
+
+    def __repr__(self) -> str:
+        return str.__repr__(self)
+
+    # fmt: off
+    INVALID_JSON = (
+        "invalid_json", "document", "model", True, 422, "chunk",
+        "A byte that no JSON text can have here (RFC 8259).")
+    INVALID_UTF8 = (
+        "invalid_utf8", "document", "model", True, 422, "chunk",
+        "Bytes that are not UTF-8 (RFC 3629).")
+    LONE_SURROGATE = (
+        "lone_surrogate", "document", "model", True, 422, "chunk",
+        "A \\u escape of half a surrogate pair: not a Unicode character.")
+    DUPLICATE_MEMBER = (
+        "duplicate_member", "document", "model", True, 422, "chunk",
+        "A member name that this object already has.")
+    NUMBER_OUT_OF_RANGE = (
+        "number_out_of_range", "document", "model", True, 422, "chunk",
+        "A number that over- or underflows a double.")
+    TRAILING_TEXT = (
+        "trailing_text", "document", "model", True, 422, "chunk",
+        "Text after the end of the document, for example a second document.")
+    SCHEMA_VIOLATION = (
+        "schema_violation", "document", "model", True, 422, "chunk",
+        "The value cannot satisfy the JSON Schema; schema_path names the keyword.")
+    PATTERN_UNDECIDED = (
+        "pattern_undecided", "document", "caller", True, 422, "chunk",
+        "A pattern of the schema reached its backtrack limit, so nobody knows whether the value matches.")
+    AUTHORITY_DISAGREEMENT = (
+        "authority_disagreement", "document", "maintainer", True, 422, "chunk",
+        "Our checks let the value pass, the authoritative validator does not: a bug in lockgate.")
+    TRUNCATED = (
+        "truncated", "document", "model", True, 422, None,
+        "The text ended, or broke off, before a complete document was proven.")
+    DEPTH_LIMIT = (
+        "depth_limit", "document", "model", True, 422, "chunk",
+        "Nested deeper than max_depth.")
+    DOCUMENT_LIMIT = (
+        "document_limit", "document", "model", False, 422, "chunk",
+        "Longer than max_document_bytes.")
+    STRING_LIMIT = (
+        "string_limit", "document", "model", True, 422, "chunk",
+        "A string longer than max_string_bytes.")
+    NUMBER_LIMIT = (
+        "number_limit", "document", "model", True, 422, "chunk",
+        "A number with more digits than max_number_digits.")
+    MEMBERS_LIMIT = (
+        "members_limit", "document", "model", True, 422, "chunk",
+        "An object with more members than max_members.")
+    WHITESPACE_LIMIT = (
+        "whitespace_limit", "document", "model", True, 422, "chunk",
+        "A run of white space longer than max_whitespace_bytes: the model is looping.")
+
+    UPSTREAM_REFUSED = (
+        "upstream_refused", "attempt", "provider", None, None, None,
+        "The provider answered with an HTTP error, before or instead of a stream.")
+    UPSTREAM_FAILED = (
+        "upstream_failed", "attempt", "provider", None, None, None,
+        "The provider's stream carried an error object.")
+    UPSTREAM_UNREACHABLE = (
+        "upstream_unreachable", "attempt", "provider", True, None, "failure",
+        "No connection to the provider.")
+    UPSTREAM_TIMED_OUT = (
+        "upstream_timed_out", "attempt", "provider", True, None, "failure",
+        "No bytes, or no content, for longer than the settings allow.")
+    UPSTREAM_TRUNCATED = (
+        "upstream_truncated", "attempt", "provider", True, None, "failure",
+        "The connection broke off, or ended with neither a finish_reason nor [DONE].")
+    UPSTREAM_GARBLED = (
+        "upstream_garbled", "attempt", "provider", True, None, "failure",
+        "An event that is not a chat-completion chunk, or is larger than the limit.")
+    CONTINUATION_REFUSED = (
+        "continuation_refused", "attempt", "model", True, None, "none",
+        "An answer that was to continue released text does not fit it; nothing of it was released.")
+    CIRCUIT_OPEN = (
+        "circuit_open", "attempt", "provider", True, None, "none",
+        "The provider failed so often that it is not asked for a while.")
+
+    CANCELLED = (
+        "cancelled", "stream", "caller", False, None, None,
+        "A caller cancelled the stream.")
+    ABANDONED = (
+        "abandoned", "stream", "client", True, None, None,
+        "The last reader left and nobody came back in time; the generation was cancelled.")
+    DEADLINE_PASSED = (
+        "deadline_passed", "stream", "provider", True, None, None,
+        "The stream took longer than its deadline; what was running was cancelled.")
+    OWNER_GONE = (
+        "owner_gone", "stream", "operator", True, None, None,
+        "The node that wrote this stream died or was shut down before the stream was finished.")
+    INTERNAL_ERROR = (
+        "internal_error", "stream", "operator", False, 500, None,
+        "A bug in lockgate, or a machine that ran out of something. The log of the gateway has the details.")
+
+    BAD_REQUEST = (
+        "bad_request", "request", "caller", False, 400, None,
+        "The request breaks a rule of the wire; the message names the part and what to send instead.")
+    FORBIDDEN = (
+        "forbidden", "request", "caller", False, 403, None,
+        "The token is missing or wrong, the origin is not listed, or nobody may write to this stream.")
+    NOT_FOUND = (
+        "not_found", "request", "caller", False, 404, None,
+        "This gateway has no such path.")
+    METHOD_NOT_ALLOWED = (
+        "method_not_allowed", "request", "caller", False, 405, None,
+        "The path exists, but not with this method.")
+    TOO_LARGE = (
+        "too_large", "request", "caller", False, 413, None,
+        "The body is larger than this gateway takes.")
+    WRONG_HOST = (
+        "wrong_host", "request", "caller", False, 421, None,
+        "The request came under a host name that is not one of this gateway's (server.allowed_hosts).")
+    NOT_OFFERED = (
+        "not_offered", "request", "caller", False, 501, None,
+        "A part of a protocol that this gateway does not have.")
+    BUSY = (
+        "busy", "request", "caller", True, 503, None,
+        "A limit of this gateway is reached, or it is shutting down: try again later, or at another node.")
+    STREAM_UNKNOWN = (
+        "stream_unknown", "request", "client", False, 404, None,
+        "There is no stream of this id: it was never created, or is deleted.")
+    STREAM_EXISTS = (
+        "stream_exists", "request", "client", False, 409, None,
+        "A stream of this id exists already.")
+    STREAM_CLOSED = (
+        "stream_closed", "request", "client", False, 409, None,
+        "The stream is closed; nothing can be appended.")
+    CONFLICT = (
+        "conflict", "request", "client", False, 409, None,
+        "The stream is not as the request takes it to be: another content type, other settings, another writer.")
+    OFFSET_GONE = (
+        "offset_gone", "request", "client", False, 410, None,
+        "The log has no such position: it is before what is kept, or beyond the end.")
+    PRODUCER_FENCED = (
+        "producer_fenced", "request", "client", False, 403, None,
+        "Another process pushes under this producer's name with a higher epoch; this one must stop.")
+    PRODUCER_GAP = (
+        "producer_gap", "request", "client", True, 409, None,
+        "The push's number is not the producer's next one: push what is missing first, then this again.")
+    SEQUENCE_CONFLICT = (
+        "sequence_conflict", "request", "client", False, 409, None,
+        "The push's Stream-Seq is not greater, byte by byte, than the last one: it came late, or twice.")
+    TOO_MANY_PRODUCERS = (
+        "too_many_producers", "request", "client", False, 429, None,
+        "The stream remembers so many producers that it takes no new one; those it knows may go on.")
+    STORE_ERROR = (
+        "store_error", "request", "operator", False, 503, None,
+        "The log of streams cannot do what was asked.")
+    FENCED_OUT = (
+        "fenced_out", "request", "operator", False, 503, None,
+        "Another node took the stream over; this one must stop writing and cancel its upstream call.")
+    TAIL_MOVED = (
+        "tail_moved", "request", "client", True, 409, None,
+        "A push was meant to follow a certain offset, but others have written since: read on, then decide anew.")
+
+    SCHEMA_ERROR = (
+        "schema_error", "library", "caller", False, None, None,
+        "A JSON Schema that cannot be compiled.")
+    SETTINGS_ERROR = (
+        "settings_error", "library", "operator", False, None, None,
+        "A setting that cannot be used. The message is one line that names the key and where it came from.")
+    MISUSE = (
+        "misuse", "library", "programmer", False, None, None,
+        "A call that is a bug in the calling code, for example feed after close.")
+    # fmt: on
+
+
+#: Every code by its name.
+CODES: Final[dict[str, Code]] = {str(code): code for code in Code}
+#: The codes of ``Violated`` events. The gate uses no other.
+VIOLATIONS: Final = frozenset(code for code in Code if code.about == "document")
 
 
 class LockgateError(Exception):
@@ -15,12 +243,12 @@ class LockgateError(Exception):
     Data sits in attributes; the sentence is built from it by the raiser and says what, where and what to do.
     """
 
-    code: ClassVar[str] = "error"
-    #: Whether trying again, or going on, can help.
-    recoverable: ClassVar[bool] = False
+    code: ClassVar[Code]
 
-
-# -- whoever registered or sent the schema -----------------------------------------------------------------------
+    @property
+    def recoverable(self) -> bool:
+        """Whether trying again, or going on, can help."""
+        return bool(self.code.recoverable)
 
 
 class SchemaError(LockgateError):
@@ -30,144 +258,55 @@ class SchemaError(LockgateError):
         pointer: JSON pointer (RFC 6901) to the offending part of the schema, ``""`` for its root.
     """
 
-    code = "schema_error"
+    code = Code.SCHEMA_ERROR
 
     def __init__(self, message: str, *, pointer: str = "") -> None:
         super().__init__(message)
         self.pointer = pointer
 
 
-# -- the model ---------------------------------------------------------------------------------------------------
+# -- requests ------------------------------------------------------------------------------------------------------
 
 
-class DocumentError(LockgateError):
-    """The model's output is at fault. The gate returns these as ``Violated`` events; it does not raise them."""
-
-    code = "document_error"
-    recoverable = True
+class BadRequest(LockgateError):
+    code = Code.BAD_REQUEST
 
 
-#: Code of a ``Violated`` event -> what it means. The gate uses no other code.
-VIOLATIONS: Final[dict[str, str]] = {
-    "invalid_json": "A byte that no JSON text can have here (RFC 8259).",
-    "invalid_utf8": "Bytes that are not UTF-8 (RFC 3629).",
-    "lone_surrogate": "A \\u escape of half a surrogate pair: not a Unicode character.",
-    "duplicate_member": "A member name that this object already has.",
-    "number_out_of_range": "A number that over- or underflows a double.",
-    "trailing_text": "Text after the end of the document, for example a second document.",
-    "schema_violation": "The value cannot satisfy the JSON Schema; schema_path names the keyword.",
-    "pattern_undecided": "A pattern hit its backtrack limit, so nobody knows whether the value matches.",
-    "authority_disagreement": "Our checks let the value pass, the authoritative validator does not: a bug in lockgate.",
-    "truncated": "The text ended, or broke off, before a complete document was proven.",
-    "depth_limit": "Nested deeper than max_depth.",
-    "document_limit": "Longer than max_document_bytes.",
-    "string_limit": "A string longer than max_string_bytes.",
-    "number_limit": "A number with more digits than max_number_digits.",
-    "members_limit": "An object with more members than max_members.",
-    "whitespace_limit": "A run of white space longer than max_whitespace_bytes: the model is looping.",
-}
+class Forbidden(LockgateError):
+    code = Code.FORBIDDEN
 
 
-# -- the provider ------------------------------------------------------------------------------------------------
+class Conflict(LockgateError):
+    code = Code.CONFLICT
 
 
-class UpstreamError(LockgateError):
-    """The provider failed.
-
-    Attributes:
-        status: HTTP status of the answer, or the status that the error object in the stream names; None if neither.
-        retry_after_s: What the provider asked to wait, in seconds; None if it did not say.
-    """
-
-    code = "upstream_error"
-
-    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.retry_after_s = retry_after_s
+class TooLarge(LockgateError):
+    code = Code.TOO_LARGE
 
 
-class UpstreamRefused(UpstreamError):
-    """The provider answered with an HTTP error, before or instead of a stream."""
-
-    code = "upstream_refused"
+class NotOffered(LockgateError):
+    code = Code.NOT_OFFERED
 
 
-class UpstreamUnreachable(UpstreamError):
-    """No connection to the provider."""
-
-    code = "upstream_unreachable"
-    recoverable = True
+class Busy(LockgateError):
+    code = Code.BUSY
 
 
-class UpstreamTimedOut(UpstreamError):
-    """No bytes, or no content, for longer than the configured time."""
-
-    code = "upstream_timed_out"
-    recoverable = True
-
-
-class UpstreamTruncated(UpstreamError):
-    """The connection broke off, or ended without finish_reason and without ``[DONE]``."""
-
-    code = "upstream_truncated"
-    recoverable = True
-
-
-class UpstreamFailed(UpstreamError):
-    """The stream carried an error object."""
-
-    code = "upstream_failed"
-    recoverable = True
-
-
-class UpstreamGarbled(UpstreamError):
-    """An event that is not a chat-completion chunk, or larger than the limit."""
-
-    code = "upstream_garbled"
-    recoverable = True
-
-
-class ContinuationRefused(UpstreamError):
-    """An answer that was to continue released text does not fit it; nothing of it was released."""
-
-    code = "continuation_refused"
-    recoverable = True
-
-
-class CircuitOpen(UpstreamError):
-    """The provider failed so often that it is not asked for a while."""
-
-    code = "circuit_open"
-    recoverable = True
-
-
-class DeadlinePassed(UpstreamError):
-    """The stream took longer than its deadline; what was running was cancelled."""
-
-    code = "deadline_passed"
-    recoverable = True
-
-
-# -- the operator ------------------------------------------------------------------------------------------------
+# -- the log of streams --------------------------------------------------------------------------------------------
 
 
 class StoreError(LockgateError):
-    """The stream log cannot do what was asked."""
+    """The log of streams cannot do what was asked. Base of those below."""
 
-    code = "store_error"
+    code = Code.STORE_ERROR
 
 
 class StreamUnknown(StoreError):
-    """No stream of this id (never created, or deleted)."""
-
-    code = "stream_unknown"
+    code = Code.STREAM_UNKNOWN
 
 
 class StreamExists(StoreError):
-    """A stream of this id exists already."""
-
-    code = "stream_exists"
+    code = Code.STREAM_EXISTS
 
 
 class StreamClosed(StoreError):
@@ -177,7 +316,7 @@ class StreamClosed(StoreError):
         tail: Offset after the last record; None if the raiser does not know it.
     """
 
-    code = "stream_closed"
+    code = Code.STREAM_CLOSED
 
     # A protocol.offsets.Offset, named by what it is made of, since this module knows no room.
     def __init__(self, message: str, *, tail: tuple[int, int] | None = None) -> None:
@@ -186,9 +325,7 @@ class StreamClosed(StoreError):
 
 
 class FencedOut(StoreError):
-    """Another owner took the stream over; this one must stop writing and cancel its upstream call."""
-
-    code = "fenced_out"
+    code = Code.FENCED_OUT
 
 
 class OffsetGone(StoreError):
@@ -199,7 +336,7 @@ class OffsetGone(StoreError):
         tail: Offset of the tail, as written on the wire.
     """
 
-    code = "offset_gone"
+    code = Code.OFFSET_GONE
 
     def __init__(self, message: str, *, start: str, tail: str) -> None:
         super().__init__(message)
@@ -207,76 +344,29 @@ class OffsetGone(StoreError):
         self.tail = tail
 
 
-class OwnerGone(StoreError):
-    """The node that wrote this stream died or was shut down before the stream was finished."""
-
-    code = "owner_gone"
-    recoverable = True
-
-
-class InternalError(StoreError):
-    """A bug in lockgate, or a machine that is out of something. The log of the gateway has the details."""
-
-    code = "internal_error"
-
-
-# -- the client --------------------------------------------------------------------------------------------------
-
-
-class DeliveryError(LockgateError):
-    """A reader or caller asked for something that cannot be done."""
-
-    code = "delivery_error"
-
-
-class BadRequest(DeliveryError):
-    """A request that breaks the wire's rules: the message names the part and what to send instead."""
-
-    code = "bad_request"
-
-
-class Conflict(DeliveryError):
-    """The stream is not as the request takes it to be: another content type, other settings, another writer."""
-
-    code = "conflict"
-
-
-class TooLarge(DeliveryError):
-    """A body larger than this gateway takes."""
-
-    code = "too_large"
-
-
-class NotOffered(DeliveryError):
-    """A part of a protocol that this gateway does not have."""
-
-    code = "not_offered"
-
-
-class ProducerFenced(DeliveryError):
-    """Another process pushes under this producer's name with a higher epoch; this one must stop.
+class ProducerFenced(LockgateError):
+    """Another process pushes under this producer's name with a higher epoch.
 
     Attributes:
         epoch: The epoch that the producer has now.
     """
 
-    code = "producer_fenced"
+    code = Code.PRODUCER_FENCED
 
     def __init__(self, message: str, *, epoch: int) -> None:
         super().__init__(message)
         self.epoch = epoch
 
 
-class ProducerGap(DeliveryError):
-    """A push whose number is not the producer's next one: push what is missing first, then this again.
+class ProducerGap(LockgateError):
+    """A push whose number is not the producer's next one.
 
     Attributes:
         expected: Number of the next push.
         received: Number that came.
     """
 
-    code = "producer_gap"
-    recoverable = True
+    code = Code.PRODUCER_GAP
 
     def __init__(self, message: str, *, expected: int, received: int) -> None:
         super().__init__(message)
@@ -284,29 +374,29 @@ class ProducerGap(DeliveryError):
         self.received = received
 
 
-class TooManyProducers(DeliveryError):
-    """A stream remembers so many producers that it takes no new one; those it knows may go on.
+class TooManyProducers(LockgateError):
+    """A stream remembers so many producers that it takes no new one.
 
     Attributes:
         limit: How many a stream remembers.
     """
 
-    code = "too_many_producers"
+    code = Code.TOO_MANY_PRODUCERS
 
     def __init__(self, message: str, *, limit: int) -> None:
         super().__init__(message)
         self.limit = limit
 
 
-class SequenceConflict(DeliveryError):
-    """A push whose Stream-Seq is not greater, byte by byte, than the last one: it came late, or twice.
+class SequenceConflict(LockgateError):
+    """A push whose Stream-Seq is not greater, byte by byte, than the last one.
 
     Attributes:
         last: Stream-Seq of the last push that had one.
         received: Stream-Seq that came.
     """
 
-    code = "sequence_conflict"
+    code = Code.SEQUENCE_CONFLICT
 
     def __init__(self, message: str, *, last: str, received: str) -> None:
         super().__init__(message)
@@ -314,52 +404,24 @@ class SequenceConflict(DeliveryError):
         self.received = received
 
 
-class TailMoved(DeliveryError):
-    """A push that was meant to follow a certain offset, but others have written since: read on, then decide anew.
+class TailMoved(LockgateError):
+    """A push that was meant to follow a certain offset, but others have written since.
 
     Attributes:
         tail: Offset after the last record.
     """
 
-    code = "tail_moved"
-    recoverable = True
+    code = Code.TAIL_MOVED
 
     def __init__(self, message: str, *, tail: tuple[int, int]) -> None:
         super().__init__(message)
         self.tail = tail
 
 
-class Cancelled(DeliveryError):
-    """A caller cancelled the stream."""
-
-    code = "cancelled"
-
-
-class Abandoned(DeliveryError):
-    """The last reader left and nobody came back in time; the generation was cancelled."""
-
-    code = "abandoned"
-    recoverable = True
-
-
-class Busy(DeliveryError):
-    """A limit of this gateway is reached, or it is shutting down: try again later, or at another node."""
-
-    code = "busy"
-    recoverable = True
-
-
-class Forbidden(DeliveryError):
-    """The token is missing or wrong, or the request came under a host name that is not this gateway's."""
-
-    code = "forbidden"
-
-
-# -- the programmer ----------------------------------------------------------------------------------------------
+# -- the programmer ------------------------------------------------------------------------------------------------
 
 
 class Misuse(RuntimeError):
     """A call that is a bug in the calling code, for example ``feed`` after ``close``."""
 
-    code: ClassVar[str] = "misuse"
-    recoverable: ClassVar[bool] = False
+    code: ClassVar[Code] = Code.MISUSE

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from tests.streams.matrix import MATRIX, Result, cells, run_all, table
@@ -13,13 +11,13 @@ RESULTS: list[Result] = []
 
 @pytest.mark.acceptance
 @pytest.mark.parametrize("fault", MATRIX["faults"])
-def test_fault(fault: str) -> None:
+async def test_fault(fault: str) -> None:
     chosen = [
         cell
         for recovery, runs in MATRIX["runs_per_cell"].items()
         for cell in cells(runs, faults=[fault], recovery=(recovery,))
     ]
-    results = asyncio.run(run_all(chosen, MATRIX["size_bytes"]))
+    results = await run_all(chosen, MATRIX["size_bytes"])
     RESULTS.extend(results)
     print(f"\n{fault}\n{table(results)}")
     assert [result for result in results if result.wrong] == []

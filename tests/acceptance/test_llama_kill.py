@@ -17,13 +17,13 @@ import aiohttp
 import pytest
 
 from lockgate import compile
-from lockgate.errors import Cancelled
+from lockgate.errors import Code
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import decode_record
 from lockgate.protocol.offsets import START
-from lockgate.retry.backoff import Policy
+from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers
-from lockgate.retry.options import Retry
+from lockgate.retry.policy import RetryPolicy
 from lockgate.store.memory import MemoryLog
 from lockgate.streams.helper import Helper
 from lockgate.streams.pump import Pump
@@ -101,7 +101,7 @@ async def round_of(provider: OpenAIChatProvider, llama: Llama, number: int) -> l
     """Five streams at once; the server dies when each has something, and comes back."""
     logs, tasks = [], []
     breakers, meters, helper = Breakers(), Meters(), Helper()
-    retry = Retry(Policy())
+    retry = RetryPolicy(BackoffPolicy())
     for index in range(SLOTS):
         log = MemoryLog()
         await log.open()
@@ -159,7 +159,7 @@ async def freed(why: str) -> tuple[str, float]:
         long["properties"]["items"] |= {"minItems": 60, "maxItems": 80}
         # The provider may write more than the gate lets through: that is the violation.
         options = {"schema": SCHEMA} if why == "violation" else {}
-        made = plan(long, Retry(), model="smollm2", seed=1, lockgate=options)
+        made = plan(long, RetryPolicy(), model="smollm2", seed=1, lockgate=options)
         epoch = await log.create("s", b"", owner="test")
         pump = Pump("s", made, provider, log, Meters(), epoch=epoch, helper=Helper())
         task = asyncio.create_task(pump.run())
@@ -167,7 +167,7 @@ async def freed(why: str) -> tuple[str, float]:
         async with aiohttp.ClientSession() as session, asyncio.timeout(300):
             assert not await is_idle(session, url)
             if why == "cancel":
-                pump.interrupt(Cancelled)
+                pump.interrupt(Code.CANCELLED)
             state = str(await task)
             stopped_s = asyncio.get_running_loop().time()
             while True:
@@ -183,10 +183,10 @@ async def freed(why: str) -> tuple[str, float]:
 @pytest.mark.acceptance
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("why, state", [("cancel", "cancelled"), ("violation", "halted")])
-def test_a_stopped_generation_frees_its_slot(why: str, state: str) -> None:
+async def test_a_stopped_generation_frees_its_slot(why: str, state: str) -> None:
     """Seen from llama.cpp: it stops writing between two tokens, long before the sixtieth element."""
     need_model()
-    found, seconds = asyncio.run(freed(why))
+    found, seconds = await freed(why)
     print(f"\n{why}: {found}; the slot was free {seconds * 1000:.0f} ms after the end of the stream")
     assert found == state
     assert seconds < 5
@@ -199,9 +199,9 @@ def need_model() -> None:
 
 @pytest.mark.acceptance
 @pytest.mark.timeout(1500)
-def test_killed_in_mid_stream_and_started_again() -> None:
+async def test_killed_in_mid_stream_and_started_again() -> None:
     need_model()
-    stories = asyncio.run(run_rounds())
+    stories = await run_rounds()
     print()
     schema = compile(SCHEMA)
     for number, story in enumerate(stories):

@@ -22,7 +22,7 @@ PIECES = 1500
     [pytest.param(50, id="50"), pytest.param(1000, id="1000", marks=pytest.mark.acceptance)],
 )
 @pytest.mark.timeout(180)
-def test_all_readers_reconnect_at_once(tmp_path: Path, count: int) -> None:
+async def test_all_readers_reconnect_at_once(tmp_path: Path, count: int) -> None:
     """Each reads a stream of over 50 KB, is dropped in the middle with all others, and has every byte once."""
     middle, rest = asyncio.Event(), asyncio.Event()
     text = PIECE * PIECES
@@ -35,34 +35,31 @@ def test_all_readers_reconnect_at_once(tmp_path: Path, count: int) -> None:
             yield chunk(PIECE)
         yield chunk(finish="stop") + DONE
 
-    async def run() -> None:
-        async with (
-            Upstream(play) as upstream,
-            running(Node(tmp_path, upstream.base_url)) as node,
-            aiohttp.ClientSession() as session,
-        ):
-            made = await create(node.url)
-            url = node.url + made["urls"]["stream"]
-            readers = [Reader(url) for _ in range(count)]
-            reading = [asyncio.create_task(reader.run(deadline_s=120)) for reader in readers]
-            half = PIECES // 2 * len(PIECE.encode())
-            await asyncio.gather(*(reader.has(half) for reader in readers))
-            async with session.post(f"{node.url}/playground/api/drop", json={"id": made["id"]}) as response:
-                assert (await response.json())["dropped"] == count
-            dropped_s = time.monotonic()
-            rest.set()
-            done_s = []
-            for task in asyncio.as_completed(reading):
-                await task
-                done_s.append(time.monotonic() - dropped_s)
-            for reader in readers:
-                assert reader.connections >= 2
-                assert reader.text() == text
-                assert reader.final["state"] == "complete"
-        print(
-            f"\n{count} readers, {len(text.encode())} bytes each: all exact; from the drop to the whole text "
-            f"median {done_s[len(done_s) // 2]:.2f} s, last {done_s[-1]:.2f} s"
-        )
-        assert count < 1000 or done_s[-1] < 10
-
-    asyncio.run(run())
+    async with (
+        Upstream(play) as upstream,
+        running(Node(tmp_path, upstream.base_url)) as node,
+        aiohttp.ClientSession() as session,
+    ):
+        made = await create(node.url)
+        url = node.url + made["urls"]["stream"]
+        readers = [Reader(url) for _ in range(count)]
+        reading = [asyncio.create_task(reader.run(deadline_s=120)) for reader in readers]
+        half = PIECES // 2 * len(PIECE.encode())
+        await asyncio.gather(*(reader.has(half) for reader in readers))
+        async with session.post(f"{node.url}/playground/api/drop", json={"id": made["id"]}) as response:
+            assert (await response.json())["dropped"] == count
+        dropped_s = time.monotonic()
+        rest.set()
+        done_s = []
+        for task in asyncio.as_completed(reading):
+            await task
+            done_s.append(time.monotonic() - dropped_s)
+        for reader in readers:
+            assert reader.connections >= 2
+            assert reader.text() == text
+            assert reader.final["state"] == "complete"
+    print(
+        f"\n{count} readers, {len(text.encode())} bytes each: all exact; from the drop to the whole text "
+        f"median {done_s[len(done_s) // 2]:.2f} s, last {done_s[-1]:.2f} s"
+    )
+    assert count < 1000 or done_s[-1] < 10

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from tests.delivery.test_views import VIEWS, resume_everywhere
@@ -13,12 +11,8 @@ SEEDS = 250
 
 @pytest.mark.acceptance
 @pytest.mark.timeout(900)
-def test_a_thousand_runs() -> None:
+async def test_a_thousand_runs() -> None:
     """Stream × view × every offset × random drops: equal to uninterrupted."""
-
-    async def run() -> None:
-        for name in VIEWS:
-            readings = sum([await resume_everywhere(name, seed) for seed in range(100, 100 + SEEDS)])
-            print(f"\nview={name}: {SEEDS} streams, {readings} readings, all equal")
-
-    asyncio.run(run())
+    for name in VIEWS:
+        readings = sum([await resume_everywhere(name, seed) for seed in range(100, 100 + SEEDS)])
+        print(f"\nview={name}: {SEEDS} streams, {readings} readings, all equal")

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.browser.chromium import page_of
+from tests.browser.chromium import chromium, page_of
 from tests.gateway.nodes import DONE, Node, Upstream, apart, chunk, create, running
 
 DROPS = 5
@@ -41,7 +41,7 @@ OPEN_READERS = """
 
 @pytest.mark.browser
 @pytest.mark.timeout(120)
-def test_five_drops_three_readers(tmp_path: Path) -> None:
+async def test_five_drops_three_readers(tmp_path: Path) -> None:
     """A document over 50 KB while the server drops all connections five times, three readers coming back at once."""
     gates = [asyncio.Event() for _ in PHASES]
 
@@ -51,59 +51,54 @@ def test_five_drops_three_readers(tmp_path: Path) -> None:
             yield from (chunk(delta) for delta in phase)
         yield chunk(finish="stop") + DONE
 
-    async def run() -> None:
-        async with (
-            Upstream(play) as upstream,
-            running(Node(tmp_path, upstream.base_url)) as node,
-            page_of() as page,
-            aiohttp.ClientSession() as session,
-        ):
-            made = await create(node.url)
-            url = node.url + made["urls"]["stream"]
-            await page.goto(f"{node.url}/healthz")
-            await page.evaluate(OPEN_READERS, [url, READERS])
-            sent = 0
-            for number, (gate, phase) in enumerate(zip(gates, PHASES, strict=True)):
-                opened = f"readers.every((reader) => reader.opened > {number})"
-                await page.wait_for_function(opened)
-                gate.set()
-                sent += len("".join(phase).encode())
-                if number < DROPS:
-                    # In the middle of the phase where the timing allows: as soon as anything of it has arrived.
-                    await page.wait_for_function(f"readers.some((reader) => reader.bytes > {sent - 2000})")
-                    async with session.post(f"{node.url}/playground/api/drop", json={"id": made["id"]}) as response:
-                        assert (await response.json())["dropped"] > 0
-            await page.wait_for_function("readers.every((reader) => reader.closed)")
-            readers = await page.evaluate("readers")
-            async with session.get(url) as response:
-                log = apart(await response.json())
-        text = "".join("".join(phase) for phase in PHASES)
-        assert len(text.encode()) > 50_000
-        for reader in readers:
-            assert reader["opened"] == DROPS + 1
-            assert apart(reader["envelopes"]) == log
-            assert "".join(one["data"][0] for one in log if one["meta"]["kind"] == "delta") == text
-            assert log[-1]["data"][0]["state"] == "complete"
-
-    asyncio.run(run())
+    async with (
+        Upstream(play) as upstream,
+        running(Node(tmp_path, upstream.base_url)) as node,
+        chromium() as browser,
+        page_of(browser) as page,
+        aiohttp.ClientSession() as session,
+    ):
+        made = await create(node.url)
+        url = node.url + made["urls"]["stream"]
+        await page.goto(f"{node.url}/healthz")
+        await page.evaluate(OPEN_READERS, [url, READERS])
+        sent = 0
+        for number, (gate, phase) in enumerate(zip(gates, PHASES, strict=True)):
+            opened = f"readers.every((reader) => reader.opened > {number})"
+            await page.wait_for_function(opened)
+            gate.set()
+            sent += len("".join(phase).encode())
+            if number < DROPS:
+                # In the middle of the phase where the timing allows: as soon as anything of it has arrived.
+                await page.wait_for_function(f"readers.some((reader) => reader.bytes > {sent - 2000})")
+                async with session.post(f"{node.url}/playground/api/drop", json={"id": made["id"]}) as response:
+                    assert (await response.json())["dropped"] > 0
+        await page.wait_for_function("readers.every((reader) => reader.closed)")
+        readers = await page.evaluate("readers")
+        async with session.get(url) as response:
+            log = apart(await response.json())
+    text = "".join("".join(phase) for phase in PHASES)
+    assert len(text.encode()) > 50_000
+    for reader in readers:
+        assert reader["opened"] == DROPS + 1
+        assert apart(reader["envelopes"]) == log
+        assert "".join(one["data"][0] for one in log if one["meta"]["kind"] == "delta") == text
+        assert log[-1]["data"][0]["state"] == "complete"
 
 
 @pytest.mark.browser
 @pytest.mark.timeout(60)
-def test_another_origin_may_read(tmp_path: Path) -> None:
+async def test_another_origin_may_read(tmp_path: Path) -> None:
     """CORS as a browser sees it: a page of another origin reads with EventSource."""
-
-    async def run() -> None:
-        async with (
-            Upstream(lambda body: [chunk("x"), chunk(finish="stop"), DONE]) as upstream,
-            running(Node(tmp_path, upstream.base_url)) as node,
-            page_of() as page,
-        ):
-            made = await create(node.url)
-            await page.goto(f"http://localhost:{node.port}/healthz")  # localhost is not 127.0.0.1: another origin
-            await page.evaluate(OPEN_READERS, [node.url + made["urls"]["stream"], 1])
-            await page.wait_for_function("readers[0].closed")
-            kinds = await page.evaluate("readers[0].envelopes.map((envelope) => envelope.meta.kind)")
-        assert json.dumps(kinds) == '["delta", "final"]'
-
-    asyncio.run(run())
+    async with (
+        Upstream(lambda body: [chunk("x"), chunk(finish="stop"), DONE]) as upstream,
+        running(Node(tmp_path, upstream.base_url)) as node,
+        chromium() as browser,
+        page_of(browser) as page,
+    ):
+        made = await create(node.url)
+        await page.goto(f"http://localhost:{node.port}/healthz")  # localhost is not 127.0.0.1: another origin
+        await page.evaluate(OPEN_READERS, [node.url + made["urls"]["stream"], 1])
+        await page.wait_for_function("readers[0].closed")
+        kinds = await page.evaluate("readers[0].envelopes.map((envelope) => envelope.meta.kind)")
+    assert json.dumps(kinds) == '["delta", "final"]'

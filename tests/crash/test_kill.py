@@ -25,59 +25,52 @@ async def has_read(reader: Reader, count: int) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.timeout(90)
-def test_killed_in_the_middle(tmp_path: Path, seed: int) -> None:
+async def test_killed_in_the_middle(tmp_path: Path, seed: int) -> None:
     """Three readers, the gateway is killed at a seeded moment of a running stream, and started again."""
     rng = random.Random(seed)
 
-    async def run() -> None:
-        def play(body: dict[str, Any]) -> Any:
-            yield from (chunk(word) for word in WORDS)
-            yield ...
+    def play(body: dict[str, Any]) -> Any:
+        yield from (chunk(word) for word in WORDS)
+        yield ...
 
-        async with Upstream(play) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
-            made = await create(node.url)
-            readers = [Reader(node.url + made["urls"]["stream"]) for _ in range(3)]
-            reading = [asyncio.create_task(reader.run()) for reader in readers]
-            await asyncio.wait_for(has_read(readers[0], rng.randrange(1, len("".join(WORDS)))), 30)
-            node.kill()
-            before = [len(reader.envelopes) for reader in readers]
-            await node.start()
-            await asyncio.wait_for(asyncio.gather(*reading), 30)
-        for reader, had in zip(readers, before, strict=True):
-            assert reader.connections >= 2
-            assert len(reader.envelopes) >= had
-            assert "".join(WORDS).startswith(reader.text())  # and each record once, in order
-            assert (reader.final["state"], reader.final["reason"]) == ("failed", "owner_gone")
-            assert [error["code"] for error in reader.errors] == ["owner_gone"]
-        texts = {reader.text() for reader in readers}
-        assert len(texts) == 1, "all readers end with the same text"
-        assert readers[0].last_id is not None
-        assert readers[0].last_id.startswith("0002_"), "the end was written by another owner"
-
-    asyncio.run(run())
+    async with Upstream(play) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
+        made = await create(node.url)
+        readers = [Reader(node.url + made["urls"]["stream"]) for _ in range(3)]
+        reading = [asyncio.create_task(reader.run()) for reader in readers]
+        await asyncio.wait_for(has_read(readers[0], rng.randrange(1, len("".join(WORDS)))), 30)
+        node.kill()
+        before = [len(reader.envelopes) for reader in readers]
+        await node.start()
+        await asyncio.wait_for(asyncio.gather(*reading), 30)
+    for reader, had in zip(readers, before, strict=True):
+        assert reader.connections >= 2
+        assert len(reader.envelopes) >= had
+        assert "".join(WORDS).startswith(reader.text())  # and each record once, in order
+        assert (reader.final["state"], reader.final["reason"]) == ("failed", "owner_gone")
+        assert [error["code"] for error in reader.errors] == ["owner_gone"]
+    texts = {reader.text() for reader in readers}
+    assert len(texts) == 1, "all readers end with the same text"
+    assert readers[0].last_id is not None
+    assert readers[0].last_id.startswith("0002_"), "the end was written by another owner"
 
 
 @pytest.mark.timeout(60)
-def test_a_closed_stream_survives(tmp_path: Path) -> None:
+async def test_a_closed_stream_survives(tmp_path: Path) -> None:
     """What was complete before a kill is complete after it."""
-
-    async def run() -> None:
-        upstream_of = Upstream(lambda body: answer("hello world", [3, 7]))
-        async with upstream_of as upstream, running(Node(tmp_path, upstream.base_url)) as node:
-            made = await create(node.url)
-            url = node.url + made["urls"]["stream"]
-            first = await Reader(url).run()
-            node.kill()
-            await node.start()
-            second = await Reader(url).run()
-        assert first.final["state"] == "complete"
-        assert second.chunks == first.chunks
-
-    asyncio.run(run())
+    upstream_of = Upstream(lambda body: answer("hello world", [3, 7]))
+    async with upstream_of as upstream, running(Node(tmp_path, upstream.base_url)) as node:
+        made = await create(node.url)
+        url = node.url + made["urls"]["stream"]
+        first = await Reader(url).run()
+        node.kill()
+        await node.start()
+        second = await Reader(url).run()
+    assert first.final["state"] == "complete"
+    assert second.chunks == first.chunks
 
 
 @pytest.mark.timeout(60)
-def test_sigterm_lets_streams_finish_then_ends_the_rest(tmp_path: Path) -> None:
+async def test_sigterm_lets_streams_finish_then_ends_the_rest(tmp_path: Path) -> None:
     """Draining: no new streams, an open one may finish, what is open after ``drain_s`` ends as owner_gone."""
     go_on = asyncio.Event()
 
@@ -86,27 +79,23 @@ def test_sigterm_lets_streams_finish_then_ends_the_rest(tmp_path: Path) -> None:
             return [chunk("never "), ...]
         return [chunk("first "), go_on, *answer("second")]
 
-    async def run() -> None:
-        async with (
-            Upstream(play) as upstream,
-            running(Node(tmp_path, upstream.base_url, server__drain_s=2)) as node,
-        ):
-            finishing, hanging = [
-                Reader(node.url + (await create(node.url, model=model))["urls"]["stream"])
-                for model in ("ends", "hangs")
-            ]
-            reading = [asyncio.create_task(reader.run()) for reader in (finishing, hanging)]
-            await asyncio.wait_for(asyncio.gather(has_read(finishing, 1), has_read(hanging, 1)), 20)
-            node.terminate()
-            await asyncio.wait_for(_takes_nothing_new(node), 20)
-            go_on.set()
-            await asyncio.wait_for(asyncio.gather(*reading), 30)
-            assert await node.exited() == 0, node.output()
-        assert (finishing.text(), finishing.final["state"]) == ("first second", "complete")
-        assert (hanging.final["state"], hanging.final["reason"]) == ("failed", "owner_gone")
-        assert "Traceback" not in node.output()
-
-    asyncio.run(run())
+    async with (
+        Upstream(play) as upstream,
+        running(Node(tmp_path, upstream.base_url, server__drain_s=2)) as node,
+    ):
+        finishing, hanging = [
+            Reader(node.url + (await create(node.url, model=model))["urls"]["stream"]) for model in ("ends", "hangs")
+        ]
+        reading = [asyncio.create_task(reader.run()) for reader in (finishing, hanging)]
+        await asyncio.wait_for(asyncio.gather(has_read(finishing, 1), has_read(hanging, 1)), 20)
+        node.terminate()
+        await asyncio.wait_for(_takes_nothing_new(node), 20)
+        go_on.set()
+        await asyncio.wait_for(asyncio.gather(*reading), 30)
+        assert await node.exited() == 0, node.output()
+    assert (finishing.text(), finishing.final["state"]) == ("first second", "complete")
+    assert (hanging.final["state"], hanging.final["reason"]) == ("failed", "owner_gone")
+    assert "Traceback" not in node.output()
 
 
 async def _takes_nothing_new(node: Node) -> None:
@@ -127,24 +116,20 @@ async def _takes_nothing_new(node: Node) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_a_reader_that_leaves_is_noticed(tmp_path: Path) -> None:
+async def test_a_reader_that_leaves_is_noticed(tmp_path: Path) -> None:
     """The gauge of open readers goes down although nothing is being sent."""
-
-    async def run() -> None:
-        async with (
-            Upstream(lambda body: [chunk("x"), ...]) as upstream,
-            running(Node(tmp_path, upstream.base_url)) as node,
-        ):
-            made = await create(node.url)
-            reader = Reader(node.url + made["urls"]["stream"])
-            reading = asyncio.create_task(reader.run())
-            await asyncio.wait_for(has_read(reader, 1), 20)
-            await asyncio.wait_for(_readers(node, 1), 20)
-            reading.cancel()
-            await asyncio.wait([reading])
-            await asyncio.wait_for(_readers(node, 0), 20)
-
-    asyncio.run(run())
+    async with (
+        Upstream(lambda body: [chunk("x"), ...]) as upstream,
+        running(Node(tmp_path, upstream.base_url)) as node,
+    ):
+        made = await create(node.url)
+        reader = Reader(node.url + made["urls"]["stream"])
+        reading = asyncio.create_task(reader.run())
+        await asyncio.wait_for(has_read(reader, 1), 20)
+        await asyncio.wait_for(_readers(node, 1), 20)
+        reading.cancel()
+        await asyncio.wait([reading])
+        await asyncio.wait_for(_readers(node, 0), 20)
 
 
 async def _readers(node: Node, wanted: int) -> None:
@@ -156,24 +141,20 @@ async def _readers(node: Node, wanted: int) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_nothing_is_left_of_a_killed_gateway(tmp_path: Path) -> None:
+async def test_nothing_is_left_of_a_killed_gateway(tmp_path: Path) -> None:
     """kill -9 of the process that was started: its worker goes with it, drained, and the port is free again."""
-
-    async def run() -> None:
-        async with Upstream(lambda body: [chunk("x"), ...]) as upstream:
-            node = Node(tmp_path, upstream.base_url)
-            await node.start()
-            made = await create(node.url)
-            reader = Reader(node.url + made["urls"]["stream"])
-            reading = asyncio.create_task(reader.run())
-            await asyncio.wait_for(has_read(reader, 1), 20)
-            node.kill_main_only()
-            await asyncio.wait_for(_is_gone(node), 30)
-            async with running(node):
-                await asyncio.wait_for(reading, 30)
-        assert (reader.final["state"], reader.final["reason"]) == ("failed", "owner_gone")
-
-    asyncio.run(run())
+    async with Upstream(lambda body: [chunk("x"), ...]) as upstream:
+        node = Node(tmp_path, upstream.base_url)
+        await node.start()
+        made = await create(node.url)
+        reader = Reader(node.url + made["urls"]["stream"])
+        reading = asyncio.create_task(reader.run())
+        await asyncio.wait_for(has_read(reader, 1), 20)
+        node.kill_main_only()
+        await asyncio.wait_for(_is_gone(node), 30)
+        async with running(node):
+            await asyncio.wait_for(reading, 30)
+    assert (reader.final["state"], reader.final["reason"]) == ("failed", "owner_gone")
 
 
 async def _is_gone(node: Node) -> None:
@@ -188,16 +169,12 @@ async def _is_gone(node: Node) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
 @pytest.mark.timeout(60)
-def test_a_closed_terminal_and_ctrl_c_end_it(tmp_path: Path, number: signal.Signals) -> None:
+async def test_a_closed_terminal_and_ctrl_c_end_it(tmp_path: Path, number: signal.Signals) -> None:
     """Both go to every process of the terminal; an idle gateway ends at once and leaves nothing."""
-
-    async def run() -> None:
-        async with Upstream(lambda body: [chunk("x"), ...]) as upstream:
-            node = Node(tmp_path, upstream.base_url)
-            await node.start()
-            node.signal_all(number)
-            assert await asyncio.wait_for(node.exited(), 20) == 0, node.output()
-            await _is_gone(node)
-        assert "Traceback" not in node.output(), node.output()
-
-    asyncio.run(run())
+    async with Upstream(lambda body: [chunk("x"), ...]) as upstream:
+        node = Node(tmp_path, upstream.base_url)
+        await node.start()
+        node.signal_all(number)
+        assert await asyncio.wait_for(node.exited(), 20) == 0, node.output()
+        await _is_gone(node)
+    assert "Traceback" not in node.output(), node.output()

@@ -86,10 +86,8 @@ async def make(seed: int) -> Made:
             await log.append("s", [encode_record(record) for record in batch], epoch=epoch, seq=seq)
             seq += 1
     last = [record for channel in channels for record in channel.close(clean=True, read_s=0.0)]
-    for channel in channels:
-        channel.outcome = Outcome.COMPLETE
-    ends = {channel.name: channel.end() for channel in channels}
-    last.append(Record("final", "", "", 0, final=StreamEnd("complete", "stop", "document", channels=ends)))
+    ends = {channel.name: channel.end(Outcome.COMPLETE) for channel in channels}
+    last.append(Record("final", "", "", 0, final=StreamEnd(Outcome.COMPLETE, "stop", "document", channels=ends)))
     records += last
     await log.append("s", [encode_record(record) for record in last], epoch=epoch, seq=seq, close=True)
     return Made(log, records)

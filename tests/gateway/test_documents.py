@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 from collections.abc import Iterator
@@ -76,11 +75,11 @@ async def judge_documents(documents: list[Path], folder: Path) -> list[str]:
 
 
 @pytest.mark.timeout(300)
-def test_documents_under_200_kb(shared_data: Path, tmp_path: Path) -> None:
+async def test_documents_under_200_kb(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "corpus/documents"
     documents = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(".meta.json")]
     small = [path for path in documents if path.stat().st_size < 200_000]
     assert len(documents) == 29
     assert len(small) >= 8
-    lines = asyncio.run(judge_documents(small, tmp_path))
+    lines = await judge_documents(small, tmp_path)
     print("\n" + "\n".join(lines))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +14,7 @@ from aiohttp import web
 
 from lockgate.config import SettingsError, load
 from lockgate.gateway.wiring import provider_of, recording
-from lockgate.retry.options import Retry
+from lockgate.retry.policy import RetryPolicy
 from lockgate.upstream.replay import ReplayProvider
 from tests.streams.pumping import QUICK, Story, plan, told
 
@@ -64,46 +63,41 @@ async def lines_server(answers: list[Any]) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def story(*answers: Any) -> Story:
-    async def run() -> Story:
-        async with lines_server(list(answers)) as url:
-            provider = example()(url)
-            try:
-                return await told(plan(SCHEMA, Retry(QUICK)), provider)
-            finally:
-                await provider.close()
-
-    return asyncio.run(run())
+async def story(*answers: Any) -> Story:
+    async with lines_server(list(answers)) as url:
+        provider = example()(url)
+        try:
+            return await told(plan(SCHEMA, RetryPolicy(QUICK)), provider)
+        finally:
+            await provider.close()
 
 
 def lines(text: str, *, end: bool = True) -> list[Any]:
     return [{"text": text[at : at + 4]} for at in range(0, len(text), 4)] + [{"end": True}] * end
 
 
-def test_the_example_works() -> None:
-    found = story(lines(WHOLE))
+async def test_the_example_works() -> None:
+    found = await story(lines(WHOLE))
     assert (found.end.state, found.content) == ("complete", WHOLE)
 
 
-def test_its_failures_are_told_as_the_page_says() -> None:
+async def test_its_failures_are_told_as_the_page_says() -> None:
     """An HTTP error and a break are retried; a body without the end mark is never complete."""
-    found = story(503, [*lines(WHOLE[:12], end=False), None], lines("no"), lines(WHOLE))
+    found = await story(503, [*lines(WHOLE[:12], end=False), None], lines("no"), lines(WHOLE))
     assert (found.end.state, found.content) == ("complete", WHOLE)
     assert [one.result for one in found.end.attempts] == ["unavailable", "broken", "unjoined", "ok"]
     assert found.end.attempts[0].message == "HTTP 503"
-    found = story(404)
+    found = await story(404)
     assert (found.end.state, found.end.reason) == ("failed", "upstream_refused")
 
 
-def test_a_server_that_is_not_there() -> None:
-    async def run() -> Story:
-        provider = example()("http://127.0.0.1:9/generate")
-        try:
-            return await told(plan(SCHEMA, Retry()), provider)
-        finally:
-            await provider.close()
-
-    assert asyncio.run(run()).end.reason == "upstream_unreachable"
+async def test_a_server_that_is_not_there() -> None:
+    provider = example()("http://127.0.0.1:9/generate")
+    try:
+        found = await told(plan(SCHEMA, RetryPolicy()), provider)
+    finally:
+        await provider.close()
+    assert found.end.reason == "upstream_unreachable"
 
 
 # -- replay --------------------------------------------------------------------------------------------------------
@@ -114,7 +108,7 @@ def chunk(text: str, finish: str | None = None) -> bytes:
     return b"data: " + json.dumps({"id": "gen-1", "choices": [choice]}).encode() + b"\n\n"
 
 
-def test_a_recording_is_played_at_its_cuts(tmp_path: Path) -> None:
+async def test_a_recording_is_played_at_its_cuts(tmp_path: Path) -> None:
     body = chunk(WHOLE[:10]) + chunk(WHOLE[10:]) + chunk("", "stop") + b"data: [DONE]\n\n"
     path = tmp_path / "recorded.sse"
     path.write_bytes(body)
@@ -124,7 +118,7 @@ def test_a_recording_is_played_at_its_cuts(tmp_path: Path) -> None:
     assert [len(piece) for piece in recording(path)] == sizes
     provider = provider_of(load(flags={"upstream": {"replay": str(path)}}))
     assert isinstance(provider, ReplayProvider)
-    found = asyncio.run(told(plan(SCHEMA), provider))
+    found = await told(plan(SCHEMA), provider)
     assert (found.end.state, found.content) == ("complete", WHOLE)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from lockgate.pages.prompts import BIRDS, PERSON
-from tests.browser.chromium import page_of
+from tests.browser.chromium import chromium, page_of
 from tests.browser.test_playground import demo
 from tests.llm.llama import need_model
 
@@ -30,27 +29,23 @@ async def generated(page: Page) -> tuple[str, str]:
 @pytest.mark.llm
 @pytest.mark.browser
 @pytest.mark.timeout(300)
-def test_playground_on_a_real_model(tmp_path: Path) -> None:
+async def test_playground_on_a_real_model(tmp_path: Path) -> None:
     need_model()
+    async with demo(tmp_path, "--llm") as url, chromium() as browser, page_of(browser) as page:
+        await page.goto(url)
+        await expect(page.locator("#prompt")).to_have_value(PERSON.prompt)
+        state, released = await generated(page)
+        assert state in ("complete", "halted", "incomplete")
+        assert (await page.locator("#upstream").text_content() or "").startswith(released)
 
-    async def run() -> None:
-        async with demo(tmp_path, "--llm") as url, page_of() as page:
-            await page.goto(url)
-            await expect(page.locator("#prompt")).to_have_value(PERSON.prompt)
-            state, released = await generated(page)
-            assert state in ("complete", "halted", "incomplete")
-            assert (await page.locator("#upstream").text_content() or "").startswith(released)
+        await page.goto(url)
+        await page.locator("#example").select_option(label=BIRDS.title)
+        await expect(page.locator("#prompt")).to_have_value(BIRDS.prompt)
+        await page.locator("#bound").check()
+        state, released = await generated(page)
+        assert state == "complete", "a model that is bound to the schema keeps it"
+        assert jsonschema_rs.validator_for(BIRDS.schema).is_valid(json.loads(released))
 
-            await page.goto(url)
-            await page.locator("#example").select_option(label=BIRDS.title)
-            await expect(page.locator("#prompt")).to_have_value(BIRDS.prompt)
-            await page.locator("#bound").check()
-            state, released = await generated(page)
-            assert state == "complete", "a model that is bound to the schema keeps it"
-            assert jsonschema_rs.validator_for(BIRDS.schema).is_valid(json.loads(released))
-
-            await page.locator("#schema").fill("{")
-            await page.locator("#generate").click()
-            await expect(page.locator("#problem")).to_contain_text("The schema is not JSON")
-
-    asyncio.run(run())
+        await page.locator("#schema").fill("{")
+        await page.locator("#generate").click()
+        await expect(page.locator("#problem")).to_contain_text("The schema is not JSON")

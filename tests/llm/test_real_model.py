@@ -105,20 +105,16 @@ def check(run: Run) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_generations_that_nothing_constrains(tmp_path: Path) -> None:
+async def test_generations_that_nothing_constrains(tmp_path: Path) -> None:
     """20 seeded ones with one example each: final record, live prefix, honest state, a reader equal to the log."""
+    turn = asyncio.Semaphore(AT_ONCE)
+    async with llama(tmp_path) as model, running(Node(tmp_path, model.base_url, **SETTINGS)) as gateway:
 
-    async def run() -> list[Run]:
-        async with llama(tmp_path) as model, running(Node(tmp_path, model.base_url, **SETTINGS)) as gateway:
-            turn = asyncio.Semaphore(AT_ONCE)
+        async def in_turn(prompt: Prompt, seed: int) -> Run:
+            async with turn:
+                return await generated(gateway, prompt, seed)
 
-            async def one(prompt: Prompt, seed: int) -> Run:
-                async with turn:
-                    return await generated(gateway, prompt, seed)
-
-            return await asyncio.gather(*(one(prompt, seed) for prompt in PROMPTS for seed in SEEDS))
-
-    runs = asyncio.run(run())
+        runs = await asyncio.gather(*(in_turn(prompt, seed) for prompt in PROMPTS for seed in SEEDS))
     print(f"\n{'task':26} seed state      reason              out    in tokens  byte path")
     for one in runs:
         print(one.row())
@@ -130,29 +126,25 @@ def test_generations_that_nothing_constrains(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("why, state", [("cancel", "cancelled"), ("violation", "halted")])
-def test_stopping_frees_the_slot(tmp_path: Path, why: str, state: str) -> None:
+async def test_stopping_frees_the_slot(tmp_path: Path, why: str, state: str) -> None:
     """Seen from the model's side: its slot is free long before the last of the tokens that were asked for."""
     asked: dict[str, Any] = {"max_tokens": TOKENS, "ignore_eos": True, "temperature": 0.5, "seed": 1}
     asked["messages"] = [{"role": "user", "content": "Tell a long story about a lock keeper and a river."}]
-
-    async def run() -> None:
-        async with llama(tmp_path) as model, running(Node(tmp_path, model.base_url)) as gateway:
-            # Prose is no array, as its first byte shows.
-            body = {**asked, "lockgate": {"schema": {"type": "array"}}} if why == "violation" else asked
-            made = await create(gateway.url, **body)
-            reader = Reader(f"{gateway.url}{made['urls']['stream']}")
-            reading = asyncio.create_task(reader.run(deadline_s=200))
-            if why == "cancel":
-                await reader.has(40)
-                assert await model.decoded()
-                await cancelled(gateway, made)
-            await reading
-            seconds, decoded = await model.freed(FREED_S)
-            print(f"\n{why}: {reader.final['state']}; slot free {seconds * 1000:.0f} ms after the final record")
-            assert reader.final["state"] == state
-            assert decoded < TOKENS / 2
-
-    asyncio.run(run())
+    async with llama(tmp_path) as model, running(Node(tmp_path, model.base_url)) as gateway:
+        # Prose is no array, as its first byte shows.
+        body = {**asked, "lockgate": {"schema": {"type": "array"}}} if why == "violation" else asked
+        made = await create(gateway.url, **body)
+        reader = Reader(f"{gateway.url}{made['urls']['stream']}")
+        reading = asyncio.create_task(reader.run(deadline_s=200))
+        if why == "cancel":
+            await reader.has(40)
+            assert await model.decoded()
+            await cancelled(gateway, made)
+        await reading
+        seconds, decoded = await model.freed(FREED_S)
+        print(f"\n{why}: {reader.final['state']}; slot free {seconds * 1000:.0f} ms after the final record")
+        assert reader.final["state"] == state
+        assert decoded < TOKENS / 2
 
 
 async def cancelled(gateway: Node, made: dict[str, Any]) -> None:
@@ -163,14 +155,11 @@ async def cancelled(gateway: Node, made: dict[str, Any]) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_a_model_that_is_killed_comes_back_on_its_port(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with llama(tmp_path) as model:
-            for _ in range(2):
-                assert len(await model.slots()) == model.slots_count
-                model.kill()
-                with pytest.raises(aiohttp.ClientConnectionError):
-                    await model.slots()
-                await model.start()
-
-    asyncio.run(run())
+async def test_a_model_that_is_killed_comes_back_on_its_port(tmp_path: Path) -> None:
+    async with llama(tmp_path) as model:
+        for _ in range(2):
+            assert len(await model.slots()) == model.slots_count
+            model.kill()
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await model.slots()
+            await model.start()

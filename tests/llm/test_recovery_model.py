@@ -11,7 +11,6 @@ the answer that was judged before. How often it was is printed, not demanded.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -27,7 +26,8 @@ import lockgate
 from lockgate import Patched, Released, Violated
 from lockgate.gate.events import Recovery
 from lockgate.pages.prompts import PROMPTS, Prompt
-from lockgate.protocol.lifecycle import Ended, fold_finish, may_be_clean, outcome
+from lockgate.protocol.finish import fold_finish
+from lockgate.protocol.lifecycle import Ended, may_be_clean, outcome
 from tests.gateway.nodes import Node, Reader, create, running
 from tests.llm.llama import Llama, llama
 from tests.llm.test_real_model import MAX_TOKENS, SETTINGS
@@ -186,7 +186,7 @@ def told(what: str, found: Iterable[str]) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_share_of_complete_answers(tmp_path: Path) -> None:
+async def test_share_of_complete_answers(tmp_path: Path) -> None:
     """50 seeds, three ways: the promises hold, and neither patches nor retries make it worse."""
 
     async def one(session: aiohttp.ClientSession, model: Llama, gateway: Node, seed: int) -> Row:
@@ -194,15 +194,12 @@ def test_share_of_complete_answers(tmp_path: Path) -> None:
         answer = await answered(session, model, prompt, seed)
         return Row(answer, judged(answer, "halt"), judged(answer, "patch"), await streamed(gateway, prompt, seed))
 
-    async def run() -> list[Row]:
-        async with (
-            llama(tmp_path, slots=1) as model,
-            running(Node(tmp_path, model.base_url, **SETTINGS)) as gateway,
-            aiohttp.ClientSession() as session,
-        ):
-            return [await one(session, model, gateway, seed) for seed in SEEDS]
-
-    rows = asyncio.run(run())
+    async with (
+        llama(tmp_path, slots=1) as model,
+        running(Node(tmp_path, model.base_url, **SETTINGS)) as gateway,
+        aiohttp.ClientSession() as session,
+    ):
+        rows = [await one(session, model, gateway, seed) for seed in SEEDS]
     shares(rows)
     details(rows)
     for row in rows:

@@ -15,10 +15,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from lockgate.retry.backoff import Policy
+from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers, Thresholds
-from lockgate.retry.options import Retry
+from lockgate.retry.policy import RetryPolicy
 from lockgate.upstream.openai_chat import OpenAIChatProvider
+from lockgate.upstream.timers import Timers
 from tests.gateway.nodes import free_port
 from tests.peers.node import HERE, node
 from tests.streams.pumping import Story, plan, told
@@ -61,9 +62,11 @@ async def aimock(folder: Path, fixtures: list[dict[str, Any]], *chaos: str) -> A
 
 
 async def one(url: str, words: str, seed: int, **retry: Any) -> Story:
-    provider = OpenAIChatProvider(url, name="aimock", api_key="any", idle_bytes_s=5)
-    policy = Policy(max_attempts=12, base_s=0.01, cap_s=2.0, deadline_s=60)
-    made = plan(SCHEMA, Retry(policy, **retry), model="openai/gpt-4o", messages=[{"role": "user", "content": words}])
+    provider = OpenAIChatProvider(url, name="aimock", api_key="any", timers=Timers(5, 5, 5))
+    policy = BackoffPolicy(max_attempts=12, base_s=0.01, cap_s=2.0, deadline_s=60)
+    made = plan(
+        SCHEMA, RetryPolicy(policy, **retry), model="openai/gpt-4o", messages=[{"role": "user", "content": words}]
+    )
     try:
         patient = Breakers(Thresholds(consecutive=1000, rate=1.0, window=1000))
         return await told(made, provider, rng=random.Random(seed).random, breakers=patient)
@@ -75,7 +78,7 @@ def fixture(words: str, **more: Any) -> dict[str, Any]:
     return {"match": {"userMessage": words, **more.pop("match", {})}, "response": {"content": WHOLE}, **more}
 
 
-def test_truncated_streams_go_on(tmp_path: Path) -> None:
+async def test_truncated_streams_go_on(tmp_path: Path) -> None:
     """Cut after 5, 40 and 120 chunks, each time the first answer; the same answer comes again."""
     cuts = (5, 40, 120)
     fixtures = []
@@ -85,11 +88,9 @@ def test_truncated_streams_go_on(tmp_path: Path) -> None:
             fixture(f"cut {cut} please"),
         ]
 
-    async def run() -> list[Story]:
-        async with aimock(tmp_path, fixtures) as url:
-            return [await one(url, f"cut {cut} please", cut, rungs=("regenerate",)) for cut in cuts]
-
-    for story in asyncio.run(run()):
+    async with aimock(tmp_path, fixtures) as url:
+        stories = [await one(url, f"cut {cut} please", cut, rungs=("regenerate",)) for cut in cuts]
+    for story in stories:
         assert (story.end.state, story.content) == ("complete", WHOLE), story.errors
         first, second = story.end.attempts
         # It destroys the connection, so what it wrote last may never arrive.
@@ -97,14 +98,10 @@ def test_truncated_streams_go_on(tmp_path: Path) -> None:
         assert second.result == "ok"
 
 
-def test_chaos(tmp_path: Path) -> None:
+async def test_chaos(tmp_path: Path) -> None:
     """Half of all requests go wrong in one of four ways: every stream is complete, and byte for byte the document."""
-
-    async def run() -> list[Story]:
-        async with aimock(tmp_path, [fixture("go")], *CHAOS) as url:
-            return [await one(url, "go", seed, rungs=("regenerate",)) for seed in range(STREAMS)]
-
-    stories = asyncio.run(run())
+    async with aimock(tmp_path, [fixture("go")], *CHAOS) as url:
+        stories = [await one(url, "go", seed, rungs=("regenerate",)) for seed in range(STREAMS)]
     results = Counter(attempt.result for story in stories for attempt in story.end.attempts)
     at_once = sum(not story.end.attempts for story in stories)
     states = dict(Counter(story.end.state for story in stories))

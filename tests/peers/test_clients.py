@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.browser.chromium import page_of
+from tests.browser.chromium import chromium, page_of
 from tests.gateway.nodes import DONE, Node, Reader, Upstream, apart, chunk, create, running
 from tests.peers.node import HERE, PATIENCE_S, lines_of, node, started
 
@@ -105,7 +105,7 @@ def check(items: list[Any], log: list[Any]) -> None:
         pytest.param("read_eventsource.mjs", ["plain"], id="eventsource, onmessage"),
     ],
 )
-def test_clients_of_node(tmp_path: Path, script: str, arguments: list[str]) -> None:
+async def test_clients_of_node(tmp_path: Path, script: str, arguments: list[str]) -> None:
     """Live with drops by the server, and again when it is over; Durable Streams' also from every tenth offset."""
     node()
     is_durable = script == "read_durable.mjs"
@@ -114,26 +114,23 @@ def test_clients_of_node(tmp_path: Path, script: str, arguments: list[str]) -> N
     def items_of(lines: list[Any]) -> list[Any]:
         return lines if is_durable else lines[:-1]
 
-    async def run() -> None:
-        async with staged(tmp_path) as stage:
-            stream_id, url = await stage.open()
-            async with started(script, url + query, *arguments) as client:
-                reading = asyncio.create_task(lines_of(client))
-                await stage.play(stream_id)
-                lines = await reading
-            log = await stage.log(url)
-            check(items_of(lines), log)
-            if not is_durable:
-                assert lines[-1]["opened"] >= DROPS + 1
-            async with started(script, url + query, *arguments) as client:  # finished
-                check(items_of(await lines_of(client)), log)
-            if is_durable:
-                for after in range(0, len(log), len(log) // 10):
-                    offset = f"0001_{after:016d}" if after else "-1"
-                    async with started(script, url, *arguments, offset) as client:
-                        assert apart(await lines_of(client)) == log[after:]
-
-    asyncio.run(run())
+    async with staged(tmp_path) as stage:
+        stream_id, url = await stage.open()
+        async with started(script, url + query, *arguments) as client:
+            reading = asyncio.create_task(lines_of(client))
+            await stage.play(stream_id)
+            lines = await reading
+        log = await stage.log(url)
+        check(items_of(lines), log)
+        if not is_durable:
+            assert lines[-1]["opened"] >= DROPS + 1
+        async with started(script, url + query, *arguments) as client:  # finished
+            check(items_of(await lines_of(client)), log)
+        if is_durable:
+            for after in range(0, len(log), len(log) // 10):
+                offset = f"0001_{after:016d}" if after else "-1"
+                async with started(script, url, *arguments, offset) as client:
+                    assert apart(await lines_of(client)) == log[after:]
 
 
 FETCH_EVENT_SOURCE = """
@@ -179,53 +176,45 @@ EVENT_SOURCE = """
 @pytest.mark.browser
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("client", ["fetch-event-source", "EventSource", "EventSource, onmessage"])
-def test_clients_of_a_browser(tmp_path: Path, client: str) -> None:
+async def test_clients_of_a_browser(tmp_path: Path, client: str) -> None:
     """Chromium, live with drops by the server, and again when it is over."""
     if client == "fetch-event-source":
         node()
     modules = HERE / "node_modules" / "@microsoft" / "fetch-event-source" / "lib" / "esm"
     query = "?events=plain" if client.endswith("onmessage") else ""
     script = FETCH_EVENT_SOURCE if client == "fetch-event-source" else EVENT_SOURCE
+    async with staged(tmp_path) as stage, chromium() as browser, page_of(browser) as page:
 
-    async def run() -> None:
-        async with staged(tmp_path) as stage, page_of() as page:
+        async def serve(route: Any) -> None:
+            name = route.request.url.rpartition("/")[2]
+            path = modules / (name if name.endswith(".js") else f"{name}.js")  # it imports './parse'
+            await route.fulfill(body=path.read_text(encoding="utf-8"), content_type="text/javascript")
 
-            async def serve(route: Any) -> None:
-                name = route.request.url.rpartition("/")[2]
-                path = modules / (name if name.endswith(".js") else f"{name}.js")  # it imports './parse'
-                await route.fulfill(body=path.read_text(encoding="utf-8"), content_type="text/javascript")
-
-            await page.route("**/modules/*", serve)
-            await page.goto(f"{stage.gateway.url}/healthz")
-            stream_id, url = await stage.open()
-            arguments = [url + query, f"{stage.gateway.url}/modules", "plain" if query else "named"]
-            reading = asyncio.create_task(page.evaluate(script, arguments))
-            await stage.play(stream_id)
-            async with asyncio.timeout(PATIENCE_S):
-                found = await reading
-            log = await stage.log(url)
-            check(found["items"], log)
-            assert found["opened"] == DROPS + 1
-            found = await page.evaluate(script, arguments)
-            check(found["items"], log)
-            assert found["opened"] == 1
-
-    asyncio.run(run())
+        await page.route("**/modules/*", serve)
+        await page.goto(f"{stage.gateway.url}/healthz")
+        stream_id, url = await stage.open()
+        arguments = [url + query, f"{stage.gateway.url}/modules", "plain" if query else "named"]
+        reading = asyncio.create_task(page.evaluate(script, arguments))
+        await stage.play(stream_id)
+        async with asyncio.timeout(PATIENCE_S):
+            found = await reading
+        log = await stage.log(url)
+        check(found["items"], log)
+        assert found["opened"] == DROPS + 1
+        found = await page.evaluate(script, arguments)
+        check(found["items"], log)
+        assert found["opened"] == 1
 
 
 @pytest.mark.peers
 @pytest.mark.timeout(60)
-def test_the_stage_itself(tmp_path: Path) -> None:
+async def test_the_stage_itself(tmp_path: Path) -> None:
     """What the clients are compared with is what our own reader gets."""
-
-    async def run() -> None:
-        async with staged(tmp_path) as stage:
-            stream_id, url = await stage.open()
-            reader = Reader(url)
-            reading = asyncio.create_task(reader.run())
-            await stage.play(stream_id)
-            await reading
-            check(reader.envelopes, await stage.log(url))
-            assert reader.connections == DROPS + 1
-
-    asyncio.run(run())
+    async with staged(tmp_path) as stage:
+        stream_id, url = await stage.open()
+        reader = Reader(url)
+        reading = asyncio.create_task(reader.run())
+        await stage.play(stream_id)
+        await reading
+        check(reader.envelopes, await stage.log(url))
+        assert reader.connections == DROPS + 1

@@ -19,23 +19,19 @@ EXPECTED = 250
 @pytest.mark.peers
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("store", ["memory", "sqlite"])
-def test_the_server_suite(tmp_path: Path, store: str) -> None:
+async def test_the_server_suite(tmp_path: Path, store: str) -> None:
     node()
     report = tmp_path / "report.json"
-
-    async def run() -> None:
-        settings = {"delivery__raw_streams": True, "delivery__long_poll_s": 2, "store__kind": store}
-        async with running(Node(tmp_path, NOWHERE, **settings)) as gateway:
-            vitest = str(HERE / "node_modules" / "vitest" / "vitest.mjs")
-            arguments = ["run", "conformance.test.mjs", "-t", "^(?!.*Fork - )", "--reporter=json"]
-            variables = {"CONFORMANCE_TEST_URL": gateway.url, "LONG_POLL_MS": "2000"}
-            async with (
-                asyncio.timeout(PATIENCE_S),
-                started(vitest, *arguments, f"--outputFile={report}", **variables) as suite,
-            ):
-                await suite.communicate()
-
-    asyncio.run(run())
+    settings = {"delivery__raw_streams": True, "delivery__long_poll_s": 2, "store__kind": store}
+    async with running(Node(tmp_path, NOWHERE, **settings)) as gateway:
+        vitest = str(HERE / "node_modules" / "vitest" / "vitest.mjs")
+        arguments = ["run", "conformance.test.mjs", "-t", "^(?!.*Fork - )", "--reporter=json"]
+        variables = {"CONFORMANCE_TEST_URL": gateway.url, "LONG_POLL_MS": "2000"}
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            started(vitest, *arguments, f"--outputFile={report}", **variables) as suite,
+        ):
+            await suite.communicate()
     found = json.loads(report.read_text(encoding="utf-8"))
     results = [result for file in found["testResults"] for result in file["assertionResults"]]
     failed = [(result["fullName"], result["failureMessages"]) for result in results if result["status"] == "failed"]

@@ -16,10 +16,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from lockgate.retry.backoff import Policy
+from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers, Thresholds
-from lockgate.retry.options import Retry
+from lockgate.retry.policy import RetryPolicy
 from lockgate.upstream.openai_chat import OpenAIChatProvider
+from lockgate.upstream.timers import Timers
 from tests.conftest import missing
 from tests.gateway.nodes import free_port
 from tests.streams.pumping import Story, plan, told
@@ -37,8 +38,8 @@ SCHEMA = {
     "required": ["city", "days", "tags"],
     "additionalProperties": False,
 }
-POLICY = Policy(max_attempts=8, base_s=0.1, cap_s=5.0, deadline_s=100)
-RETRY = Retry(POLICY, rungs=("regenerate",))
+POLICY = BackoffPolicy(max_attempts=8, base_s=0.1, cap_s=5.0, deadline_s=100)
+RETRY = RetryPolicy(POLICY, rungs=("regenerate",))
 
 
 @asynccontextmanager
@@ -75,7 +76,7 @@ async def judged(url: str, behaviors: list[dict[str, Any]]) -> tuple[Story, dict
             assert answer.status < 300
         async with session.post(f"{url}/_llmock/scenario", json={"behaviors": behaviors}) as answer:
             assert answer.status < 300, await answer.text()
-        provider = OpenAIChatProvider(f"{url}/v1", name="llmock", api_key="any", idle_bytes_s=0.8)
+        provider = OpenAIChatProvider(f"{url}/v1", name="llmock", api_key="any", timers=Timers(0.8, 0.8, 0.8))
         patient = Breakers(Thresholds(consecutive=100))
         try:
             # Loaded dice: full jitter may well draw a shorter wait after a longer one, which looks like no back-off.
@@ -116,12 +117,9 @@ CASES: dict[str, tuple[list[dict[str, Any]], str, int, int]] = {
 }
 
 
-def test_every_verdict_is_clean() -> None:
-    async def run() -> dict[str, tuple[Story, dict[str, Any]]]:
-        async with llmock() as url:
-            return {name: await judged(url, case[0]) for name, case in CASES.items()}
-
-    found = asyncio.run(run())
+async def test_every_verdict_is_clean() -> None:
+    async with llmock() as url:
+        found = {name: await judged(url, case[0]) for name, case in CASES.items()}
     print()
     for name, (story, verdict) in found.items():
         findings = [(one["severity"], one["code"]) for one in verdict["findings"]]

@@ -53,17 +53,13 @@ async def schemathesis(url: str, folder: Path) -> tuple[dict[str, Any], str]:
 
 @pytest.mark.peers
 @pytest.mark.timeout(300)
-def test_the_gateway_answers_as_its_document_says(tmp_path: Path) -> None:
+async def test_the_gateway_answers_as_its_document_says(tmp_path: Path) -> None:
     """Every operation, examples, borders, 25 seeded requests each, and sequences along the links."""
-
-    async def run() -> tuple[dict[str, Any], str]:
-        async with (
-            serve(SimOptions(port=0, rate=0, size_bytes=2000)) as sim,
-            running(Node(tmp_path, f"{sim.url}/v1", **SETTINGS)) as gateway,
-        ):
-            return await schemathesis(gateway.url, tmp_path)
-
-    report, output = asyncio.run(run())
+    async with (
+        serve(SimOptions(port=0, rate=0, size_bytes=2000)) as sim,
+        running(Node(tmp_path, f"{sim.url}/v1", **SETTINGS)) as gateway,
+    ):
+        report, output = await schemathesis(gateway.url, tmp_path)
     rows = report["valid_rates"]
     print("\noperation: requests accepted, without that stream, in conflict, rejected")
     for operation, phases in sorted(rows.items()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -44,30 +43,23 @@ async def findings(session: aiohttp.ClientSession, url: str) -> list[tuple[str, 
         return [(one["severity"], one["code"]) for one in (await response.json())["findings"]]
 
 
-def test_a_whole_gateway_on_llmock(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with (
-            llmock() as url,
-            running(Node(tmp_path, f"{url}/v1")) as gateway,
-            aiohttp.ClientSession() as session,
-        ):
-            await scripted(session, url)
-            reader = await generated(gateway)
-            assert (reader.text(), reader.final["state"]) == (TEXT, "complete")
-            assert await findings(session, url) == []
-
-    asyncio.run(run())
+async def test_a_whole_gateway_on_llmock(tmp_path: Path) -> None:
+    async with (
+        llmock() as url,
+        running(Node(tmp_path, f"{url}/v1")) as gateway,
+        aiohttp.ClientSession() as session,
+    ):
+        await scripted(session, url)
+        reader = await generated(gateway)
+        assert (reader.text(), reader.final["state"]) == (TEXT, "complete")
+        assert await findings(session, url) == []
 
 
-def test_a_whole_gateway_on_aimock(tmp_path: Path) -> None:
+async def test_a_whole_gateway_on_aimock(tmp_path: Path) -> None:
     fixture = {"match": {"userMessage": "go"}, "response": {"content": TEXT}}
-
-    async def run() -> None:
-        async with aimock(tmp_path, [fixture]) as url, running(Node(tmp_path, url)) as gateway:
-            reader = await generated(gateway)
-            assert (reader.text(), reader.final["state"]) == (TEXT, "complete")
-
-    asyncio.run(run())
+    async with aimock(tmp_path, [fixture]) as url, running(Node(tmp_path, url)) as gateway:
+        reader = await generated(gateway)
+        assert (reader.text(), reader.final["state"]) == (TEXT, "complete")
 
 
 @pytest.mark.parametrize(
@@ -80,18 +72,14 @@ def test_a_whole_gateway_on_aimock(tmp_path: Path) -> None:
         pytest.param(fail(503), ("warning", "gave_up"), id="503"),
     ],
 )
-def test_the_judge_is_awake(fault: dict[str, Any], finding: tuple[str, str]) -> None:
+async def test_the_judge_is_awake(fault: dict[str, Any], finding: tuple[str, str]) -> None:
     """A client that takes whatever comes, and never asks again, is found out."""
-
-    async def run() -> None:
-        async with llmock() as url, aiohttp.ClientSession() as session:
-            await scripted(session, url, fault)
-            body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "go"}]}
-            async with session.post(f"{url}/v1/chat/completions", json=body) as response:
-                try:
-                    await response.read()
-                except aiohttp.ClientPayloadError:
-                    assert fault["kind"] == "disconnect"
-            assert await findings(session, url) == [finding]
-
-    asyncio.run(run())
+    async with llmock() as url, aiohttp.ClientSession() as session:
+        await scripted(session, url, fault)
+        body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "go"}]}
+        async with session.post(f"{url}/v1/chat/completions", json=body) as response:
+            try:
+                await response.read()
+            except aiohttp.ClientPayloadError:
+                assert fault["kind"] == "disconnect"
+        assert await findings(session, url) == [finding]

@@ -13,6 +13,7 @@ from lockgate.protocol.envelope import (
     encode_record,
     envelope,
 )
+from lockgate.protocol.lifecycle import Outcome
 
 
 def test_delta() -> None:
@@ -39,9 +40,9 @@ def test_an_envelope_is_one_line() -> None:
 
 
 def test_final_tells_everything() -> None:
-    end = ChannelEnd("complete", 4, 20, 20, "ab" * 32, schema="x@1")
+    end = ChannelEnd(Outcome.COMPLETE, 4, 20, 20, "ab" * 32, schema="x@1")
     final = StreamEnd(
-        "complete", "stop", "document", finish_reason="stop", usage={"cost": 1}, channels={"content": end}
+        Outcome.COMPLETE, "stop", "document", finish_reason="stop", usage={"cost": 1}, channels={"content": end}
     )
     shown = json.loads(envelope(Record("final", "", "", 4, final=final)))
     assert shown["meta"] == {"schema": "", "sequence": 4, "totalChunks": 4, "channel": "", "kind": "final"}

@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.retry.backoff import Backoff, GiveUp, Policy, Wait
+from lockgate.retry.backoff import Backoff, BackoffPolicy, GiveUp, Wait
 
 policies = st.builds(
-    Policy,
+    BackoffPolicy,
     max_attempts=st.integers(0, 12),
     strategy=st.sampled_from(["linear", "exponential"]),
     base_s=st.floats(0.001, 10),
@@ -24,7 +24,7 @@ asked = st.lists(st.none() | st.floats(0, 100), min_size=20, max_size=20)
 
 @given(policies, st.integers(), asked, st.lists(st.floats(0, 30), min_size=20, max_size=20))
 def test_every_wait_is_bounded_and_so_is_their_number(
-    policy: Policy, seed: int, retry_after: list[float | None], work_s: list[float]
+    policy: BackoffPolicy, seed: int, retry_after: list[float | None], work_s: list[float]
 ) -> None:
     """Whatever providers ask for and however long attempts take."""
     rng, now_s = random.Random(seed), 100.0
@@ -48,7 +48,7 @@ def test_the_longest_wait_grows_as_named_up_to_the_cap(base_s: float, cap_s: flo
     """Linear: by the base each time. Exponential: twice as long each time."""
     growths: list[tuple[Any, Callable[[int], int]]] = [("linear", lambda n: n + 1), ("exponential", lambda n: 2**n)]
     for strategy, factor in growths:
-        policy = Policy(max_attempts=10, strategy=strategy, base_s=base_s, cap_s=cap_s)
+        policy = BackoffPolicy(max_attempts=10, strategy=strategy, base_s=base_s, cap_s=cap_s)
         backoff = Backoff(policy, start_s=0)
         for n in range(10):
             assert backoff.next(0, lambda: 1.0) == Wait(min(cap_s, base_s * factor(n)))
@@ -58,7 +58,7 @@ def test_the_jitter_is_full() -> None:
     """The dice choose from the whole wait, so that clients that failed together come back apart."""
     waits = []
     for seed in range(500):
-        found = Backoff(Policy(base_s=1.0), start_s=0).next(0, random.Random(seed).random)
+        found = Backoff(BackoffPolicy(base_s=1.0), start_s=0).next(0, random.Random(seed).random)
         assert isinstance(found, Wait)
         waits.append(found.seconds)
     assert min(waits) < 0.05
@@ -67,14 +67,14 @@ def test_the_jitter_is_full() -> None:
 
 
 def test_each_reason_to_give_up() -> None:
-    assert Backoff(Policy(max_attempts=0), start_s=0).next(0, lambda: 0.5) == GiveUp("attempts")
-    assert Backoff(Policy(deadline_s=10), start_s=0).next(10, lambda: 0.0) == GiveUp("deadline")
-    assert Backoff(Policy(deadline_s=10, cap_s=60), start_s=0).next(1, lambda: 0.0, 9.5) == GiveUp("deadline")
-    assert Backoff(Policy(cap_s=30), start_s=0).next(0, lambda: 0.0, 31) == GiveUp("retry_after")
+    assert Backoff(BackoffPolicy(max_attempts=0), start_s=0).next(0, lambda: 0.5) == GiveUp("attempts")
+    assert Backoff(BackoffPolicy(deadline_s=10), start_s=0).next(10, lambda: 0.0) == GiveUp("deadline")
+    assert Backoff(BackoffPolicy(deadline_s=10, cap_s=60), start_s=0).next(1, lambda: 0.0, 9.5) == GiveUp("deadline")
+    assert Backoff(BackoffPolicy(cap_s=30), start_s=0).next(0, lambda: 0.0, 31) == GiveUp("retry_after")
 
 
 def test_progress_shortens_the_wait_but_gives_no_attempt_back() -> None:
-    backoff = Backoff(Policy(max_attempts=4, base_s=1), start_s=0)
+    backoff = Backoff(BackoffPolicy(max_attempts=4, base_s=1), start_s=0)
     for _ in range(3):
         backoff.next(0, lambda: 1.0)
     backoff.progressed()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from itertools import pairwise
 
@@ -56,17 +55,13 @@ class Clock:
         self.now_s += s + (self.late_s if s else 0.0)
 
 
-def test_pace_does_not_drift() -> None:
+async def test_pace_does_not_drift() -> None:
     """A thousand late wake-ups, and the last delta is still not later than one of them."""
     clock = Clock(late_s=0.004)
     pace = Pace(100, now=clock.now, sleep=clock.sleep)
-
-    async def main() -> None:
-        for index in range(1_001):
-            await pace.wait(index)
-            assert pace.due() >= index
-
-    asyncio.run(main())
+    for index in range(1_001):
+        await pace.wait(index)
+        assert pace.due() >= index
     assert 1_010.0 <= clock.now_s <= 1_010.0041
 
 
@@ -78,9 +73,9 @@ def test_pace_counts_what_is_overdue() -> None:
     assert pace.due() == 6
 
 
-def test_full_speed_waits_for_nothing_but_gives_way() -> None:
+async def test_full_speed_waits_for_nothing_but_gives_way() -> None:
     clock = Clock()
     pace = Pace(0, now=clock.now, sleep=clock.sleep)
-    asyncio.run(pace.wait(1_000_000))
+    await pace.wait(1_000_000)
     assert clock.naps == [0.0]
     assert pace.due() > 10**9

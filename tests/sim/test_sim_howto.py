@@ -15,9 +15,9 @@ import pytest
 from lockgate.sim.continuation import Manner
 from lockgate.sim.documents import MODELS
 from lockgate.sim.faults import PARAMETERS, Fault, takes_place
-from lockgate.sim.options import Choices
-from lockgate.sim.record import Record
-from lockgate.sim.server import SimOptions, Simulator, serve
+from lockgate.sim.record import RequestRecord
+from lockgate.sim.server import SimOptions, serve
+from lockgate.sim.sim_options import Choices
 from tests.sim.test_sim_server import PATIENCE_S, running
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "simulator.md").read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ def test_manners_are_those_of_the_code() -> None:
 
 
 def test_members_of_records_are_those_of_the_code() -> None:
-    told = Record(1, "gen", "m", True, None, 1, 1, 0.0).told(1.0)
+    told = RequestRecord(1, "gen", "m", True, None, 1, 1, 0.0).told(1.0)
     assert set(names("member")) <= set(told)
     assert set(told) - set(names("member")) <= {
         "number",
@@ -79,12 +79,11 @@ def test_all_curl_examples_are_found() -> None:
 
 
 @pytest.mark.parametrize(("path", "body"), BODIES, ids=range(len(BODIES)))
-def test_curl_examples_work(path: str, body: str) -> None:
+async def test_curl_examples_work(path: str, body: str) -> None:
     wanted = json.loads(body)
     wanted["sim"]["rate"] = 0
     is_refused = "http_error" in body
-
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+    async with running() as (sim, client):
         statuses, text = [], ""
         for _ in range(3):
             async with client.post(sim.url + path, json=wanted) as response:
@@ -95,8 +94,6 @@ def test_curl_examples_work(path: str, body: str) -> None:
         asked = wanted["sim"].get("faults") or [wanted["sim"].get("fault")]
         struck = {str(fault) for fault in sim.requests[0].struck}
         assert struck == {one["name"] if isinstance(one, dict) else one for one in asked if one}
-
-    running(test)
 
 
 def test_the_python_example_works(capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,20 +112,16 @@ def test_the_python_example_works(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.fullmatch(r"complete \[\] \d+\n", capsys.readouterr().out)
 
 
-def test_the_command_takes_the_faults_of_the_page() -> None:
+async def test_the_command_takes_the_faults_of_the_page() -> None:
     """What ``lockgate sim --fault cut --fault-attempts 1`` gives to requests that say nothing."""
-
-    async def main() -> None:
-        options = SimOptions(port=0, faults=["cut"], fault_attempts=1)  # type: ignore[arg-type]  # names will do
-        async with serve(options) as sim, aiohttp.ClientSession() as client, asyncio.timeout(PATIENCE_S):
-            body: Any = {"model": "sim/poll", "stream": True, "messages": [{"role": "user", "content": "a poll"}]}
-            ends = []
-            for _ in range(2):
-                try:
-                    async with client.post(f"{sim.base_url}/chat/completions", json=body) as response:
-                        ends.append(b"[DONE]" in await response.read())
-                except aiohttp.ClientError:
-                    ends.append(False)
-            assert ends == [False, True]
-
-    asyncio.run(main())
+    options = SimOptions(port=0, faults=["cut"], fault_attempts=1)  # type: ignore[arg-type]  # names will do
+    async with serve(options) as sim, aiohttp.ClientSession() as client, asyncio.timeout(PATIENCE_S):
+        body: Any = {"model": "sim/poll", "stream": True, "messages": [{"role": "user", "content": "a poll"}]}
+        ends = []
+        for _ in range(2):
+            try:
+                async with client.post(f"{sim.base_url}/chat/completions", json=body) as response:
+                    ends.append(b"[DONE]" in await response.read())
+            except aiohttp.ClientError:
+                ends.append(False)
+        assert ends == [False, True]

@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,24 +19,18 @@ import pytest
 
 from lockgate.sim.documents import CATALOGUE, MODELS
 from lockgate.sim.faults import Fault
-from lockgate.sim.server import Record, SimOptions, Simulator, State, serve
+from lockgate.sim.server import RequestRecord, RequestState, SimOptions, Simulator, serve
 
 COMMENT = ": OPENROUTER PROCESSING"
 USER = {"role": "user", "content": "Hello"}
 PATIENCE_S = 10
 
 
-def running(
-    test: Callable[[Simulator, aiohttp.ClientSession], Awaitable[None]], options: SimOptions | None = None
-) -> None:
-    """Run a test against a simulator of its own."""
-
-    async def main() -> None:
-        async with serve(options or SimOptions(port=0)) as sim, aiohttp.ClientSession() as client:
-            async with asyncio.timeout(PATIENCE_S):
-                await test(sim, client)
-
-    asyncio.run(main())
+@asynccontextmanager
+async def running(options: SimOptions | None = None) -> AsyncIterator[tuple[Simulator, aiohttp.ClientSession]]:
+    """A simulator and a client of it, for one test."""
+    async with serve(options or SimOptions(port=0)) as sim, aiohttp.ClientSession() as client:
+        yield sim, client
 
 
 def body(model: str = "sim/products", *, stream: bool = True, more: dict[str, Any] | None = None, **sim: Any) -> Any:
@@ -76,7 +71,7 @@ async def post(sim: Simulator, client: aiohttp.ClientSession, wanted: Any) -> Go
     return got
 
 
-async def ended(sim: Simulator) -> Record:
+async def ended(sim: Simulator) -> RequestRecord:
     """The newest request, once it has ended."""
     record = sim.requests[-1]
     await record.ended.wait()
@@ -87,21 +82,19 @@ async def ended(sim: Simulator) -> Record:
 
 
 @pytest.mark.parametrize("model", list(MODELS))
-def test_every_model_streams_its_document(model: str) -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_every_model_streams_its_document(model: str) -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body(model, seed=4))
         assert got.broken is None
         assert got.content == MODELS[model].document(4, 2_000)
         record = await ended(sim)
-        assert record.state is State.COMPLETE
+        assert record.state is RequestState.COMPLETE
         assert record.sent_bytes == record.total_bytes == len(got.content.encode())
         assert record.wire_bytes == len(got.raw)
 
-    running(test)
 
-
-def test_the_stream_looks_like_openrouters() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_events_and_headers_are_as_openrouter_sends_them() -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body())
         assert got.status == 200
         assert got.headers["Content-Type"] == "text/event-stream"
@@ -113,6 +106,10 @@ def test_the_stream_looks_like_openrouters() -> None:
         assert got.raw.endswith(b"\n\n")
         assert b"\r" not in got.raw
 
+
+async def test_every_chunk_has_openrouters_members() -> None:
+    async with running() as (sim, client):
+        got = await post(sim, client, body())
         members = ["id", "object", "created", "model", "provider", "choices", "system_fingerprint"]
         for chunk in got.chunks:
             assert list(chunk)[:7] == members
@@ -126,6 +123,11 @@ def test_the_stream_looks_like_openrouters() -> None:
         assert int(epoch) == first["created"]
         assert len(rest) == 20
 
+
+async def test_one_chunk_is_one_token_and_the_last_two_end_the_answer() -> None:
+    """The last but one says why, the last what it cost."""
+    async with running() as (sim, client):
+        got = await post(sim, client, body())
         *deltas, finish, usage = got.chunks
         assert {chunk["choices"][0]["finish_reason"] for chunk in deltas} == {None}
         assert all(1 <= len(chunk["choices"][0]["delta"]["content"]) <= 12 for chunk in deltas)
@@ -136,15 +138,12 @@ def test_the_stream_looks_like_openrouters() -> None:
         assert usage["usage"]["cost"] > 0
         assert "usage" not in finish
 
-    running(test)
 
-
-def test_the_members_are_those_of_recorded_streams(shared_data: Any) -> None:
+async def test_the_members_are_those_of_recorded_streams(shared_data: Any) -> None:
     """Compared with a stream that OpenRouter sent in April 2026 (the fingerprint is of other streams)."""
     path = next((shared_data / "corpus" / "streams").glob("text-openrouter-claude-4-5-haiku-20251001-00b7ba25.sse"))
     recorded = Got(path.read_bytes())
-
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body())
         assert got.lines[0] == recorded.lines[0]
         assert got.lines[-1] == recorded.lines[-1]
@@ -154,17 +153,13 @@ def test_the_members_are_those_of_recorded_streams(shared_data: Any) -> None:
             assert ours["choices"][0]["delta"].keys() == theirs["choices"][0]["delta"].keys()
         assert got.chunks[-1]["usage"].keys() == recorded.chunks[-1]["usage"].keys()
 
-    running(test)
 
-
-def test_the_same_request_gives_the_same_bytes() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_the_same_request_gives_the_same_bytes() -> None:
+    async with running() as (sim, client):
         first, again, other = [await post(sim, client, body(seed=seed)) for seed in (1, 1, 2)]
         assert first.raw == again.raw
         assert first.chunks[0]["id"] != other.chunks[0]["id"]
         assert first.content != other.content
-
-    running(test)
 
 
 FORCED = {"tools": [{"type": "function", "function": {"name": "save"}}], "tool_choice": "required"}
@@ -175,8 +170,8 @@ FORCED = {"tools": [{"type": "function", "function": {"name": "save"}}], "tool_c
     [(FORCED, {}, "save"), ({}, {"as_tool": True}, "products")],
     ids=["forced", "as_tool"],
 )
-def test_a_tool_call_is_sent_in_fragments(more: Any, sim_options: Any, name: str) -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_a_tool_call_is_sent_in_fragments(more: Any, sim_options: Any, name: str) -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body(more=more, **sim_options))
         *fragments, finish, usage = got.chunks
         calls = [chunk["choices"][0]["delta"]["tool_calls"][0] for chunk in fragments]
@@ -188,12 +183,10 @@ def test_a_tool_call_is_sent_in_fragments(more: Any, sim_options: Any, name: str
         assert all(chunk["choices"][0]["delta"]["content"] is None for chunk in fragments)
         assert [one["choices"][0]["finish_reason"] for one in (finish, usage)] == ["tool_calls", "tool_calls"]
 
-    running(test)
-
 
 @pytest.mark.parametrize("as_tool", [False, True])
-def test_without_stream_one_answer_comes(as_tool: bool) -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_without_stream_one_answer_comes(as_tool: bool) -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body(stream=False, as_tool=as_tool))
         answer = json.loads(got.raw)
         assert answer["object"] == "chat.completion"
@@ -203,23 +196,18 @@ def test_without_stream_one_answer_comes(as_tool: bool) -> None:
         assert text == CATALOGUE["products"].document(1, 2_000)
         assert answer["choices"][0]["finish_reason"] == ("tool_calls" if as_tool else "stop")
         assert answer["usage"]["completion_tokens"] > 100
-        assert (await ended(sim)).state is State.COMPLETE
-
-    running(test)
+        assert (await ended(sim)).state is RequestState.COMPLETE
 
 
-def test_a_schema_of_the_caller_does_not_change_the_document() -> None:
+async def test_a_schema_of_the_caller_does_not_change_the_document() -> None:
     schema = {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": {"type": "integer"}}}
-
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body("sim/poll", more={"response_format": schema}))
         assert got.content == CATALOGUE["poll"].document(1, 2_000)
 
-    running(test)
 
-
-def test_stamps_tell_when_a_chunk_was_sent() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_stamps_tell_when_a_chunk_was_sent() -> None:
+    async with running() as (sim, client):
         before = time.monotonic_ns()
         got = await post(sim, client, body(stamp=True))
         times = [before, *(chunk["sim"]["sent_ns"] for chunk in got.chunks), time.monotonic_ns()]
@@ -227,15 +215,13 @@ def test_stamps_tell_when_a_chunk_was_sent() -> None:
         assert got.content == CATALOGUE["products"].document(1, 2_000)
         assert all("sim" not in chunk for chunk in (await post(sim, client, body())).chunks)
 
-    running(test)
-
 
 # -- the other routes --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("prefix", ["/v1", "/api/v1"])
-def test_both_prefixes_lead_to_the_same(prefix: str) -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_both_prefixes_lead_to_the_same(prefix: str) -> None:
+    async with running() as (sim, client):
         async with client.get(f"{sim.url}{prefix}/models") as response:
             models = await response.json()
         assert [model["id"] for model in models["data"]] == list(MODELS)
@@ -248,19 +234,15 @@ def test_both_prefixes_lead_to_the_same(prefix: str) -> None:
             assert response.status == 200
             await response.read()
 
-    running(test)
 
-
-def test_health_and_preflight() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_health_and_preflight() -> None:
+    async with running() as (sim, client):
         async with client.get(f"{sim.url}/healthz") as response:
             assert await response.json() == {"status": "ok"}
         async with client.options(f"{sim.base_url}/chat/completions") as response:
             assert response.status == 204
             assert response.headers["Access-Control-Allow-Origin"] == "*"
             assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
-
-    running(test)
 
 
 @pytest.mark.parametrize(
@@ -273,8 +255,8 @@ def test_health_and_preflight() -> None:
         pytest.param([], 400, "must be a JSON object", id="not an object"),
     ],
 )
-def test_errors_come_in_openrouters_shape(wanted: Any, status: int, words: str) -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_errors_come_in_openrouters_shape(wanted: Any, status: int, words: str) -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, wanted)
         assert got.status == status
         assert got.headers["Content-Type"].startswith("application/json")
@@ -283,73 +265,61 @@ def test_errors_come_in_openrouters_shape(wanted: Any, status: int, words: str) 
         assert words in error["message"]
         assert error["metadata"]["error_type"] in ("invalid_request", "not_found")
 
-    running(test)
 
-
-def test_unknown_paths_are_json_too() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_unknown_paths_are_json_too() -> None:
+    async with running() as (sim, client):
         async with client.get(f"{sim.url}/nowhere") as response:
             assert (await response.json())["error"]["code"] == 404
         async with client.get(f"{sim.base_url}/chat/completions") as response:
             assert (await response.json())["error"]["code"] == 405
 
-    running(test)
-
 
 # -- faults ------------------------------------------------------------------------------------------------------
 
 
-def test_cut_breaks_the_connection_off() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_cut_breaks_the_connection_off() -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body(fault="cut", at_bytes=777))
         assert isinstance(got.broken, aiohttp.ClientPayloadError | aiohttp.ClientOSError)
         assert got.content.encode() == CATALOGUE["products"].document(1, 2_000).encode()[:777]
         assert "data: [DONE]" not in got.lines
         record = await ended(sim)
-        assert (record.state, record.sent_bytes, record.has_client_left) == (State.CUT, 777, False)
-
-    running(test)
+        assert (record.state, record.sent_bytes, record.has_client_left) == (RequestState.CUT, 777, False)
 
 
-def test_a_long_stream_is_cut_where_it_was_asked() -> None:
+@pytest.mark.blocks_loop("the test itself reads an answer of many thousand events at one go")
+async def test_a_long_stream_is_cut_where_it_was_asked() -> None:
     """What lies in the buffer when the connection breaks must still arrive."""
-
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body(fault="cut", at_bytes=60_000, size_bytes=80_000))
         assert got.broken is not None
         assert got.content.encode() == CATALOGUE["products"].document(1, 80_000).encode()[:60_000]
 
-    running(test)
 
-
-def test_stall_sends_nothing_more_until_the_client_leaves() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_stall_sends_nothing_more_until_the_client_leaves() -> None:
+    async with running() as (sim, client):
         raw = b""
         async with client.post(f"{sim.base_url}/chat/completions", json=body(fault="stall", at_bytes=500)) as response:
-            while sim.requests[-1].state is not State.STALLING or len(raw) < sim.requests[-1].wire_bytes:
+            while sim.requests[-1].state is not RequestState.STALLING or len(raw) < sim.requests[-1].wire_bytes:
                 raw += await response.content.readany()
             assert Got(raw).content.encode() == CATALOGUE["products"].document(1, 2_000).encode()[:500]
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(response.content.readany(), 0.05)
             assert sim.requests[-1].ended_s is None
             response.close()
-        assert (await ended(sim)).state is State.LEFT
-
-    running(test)
+        assert (await ended(sim)).state is RequestState.LEFT
 
 
-def test_a_stall_has_an_end() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_a_stall_has_an_end() -> None:
+    async with running(SimOptions(port=0, stall_s=0.05)) as (sim, client):
         got = await post(sim, client, body(fault="stall", at_bytes=500))
         assert got.broken is not None
         assert len(got.content.encode()) == 500
-        assert (await ended(sim)).state is State.CUT
-
-    running(test, SimOptions(port=0, stall_s=0.05))
+        assert (await ended(sim)).state is RequestState.CUT
 
 
-def test_error_is_a_chunk_and_then_the_end() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_error_is_a_chunk_and_then_the_end() -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body(fault="error", at_bytes=900))
         assert got.broken is None
         assert got.content.encode() == CATALOGUE["products"].document(1, 2_000).encode()[:900]
@@ -360,13 +330,11 @@ def test_error_is_a_chunk_and_then_the_end() -> None:
         assert last["choices"][0]["finish_reason"] == "error"
         assert last["choices"][0]["delta"]["content"] == ""
         assert "[DONE]" not in got.lines[-1]
-        assert (await ended(sim)).state is State.ERROR
-
-    running(test)
+        assert (await ended(sim)).state is RequestState.ERROR
 
 
-def test_wrong_type_is_one_wrong_member() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_wrong_type_is_one_wrong_member() -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body("sim/weather", fault="wrong_type", at_bytes=1_000))
         right, wrong = CATALOGUE["weather"].value(1, 2_000), json.loads(got.content)
         differing = [
@@ -378,21 +346,17 @@ def test_wrong_type_is_one_wrong_member() -> None:
         assert len(differing) == 1
         assert got.lines[-1] == "data: [DONE]"
 
-    running(test)
 
-
-def test_second_document_is_the_document_twice_with_a_clean_end() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_second_document_is_the_document_twice_with_a_clean_end() -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body(fault="second_document"))
         document = CATALOGUE["products"].document(1, 2_000)
         assert got.content == f"{document}\n{document}"
         assert got.lines[-1] == "data: [DONE]"
 
-    running(test)
 
-
-def test_comments_storm_before_and_between_the_data() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_comments_storm_before_and_between_the_data() -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body(fault="comment_storm", at_bytes=1_000))
         assert got.content == CATALOGUE["products"].document(1, 2_000)
         assert got.lines[:300] == [COMMENT] * 300
@@ -401,21 +365,21 @@ def test_comments_storm_before_and_between_the_data() -> None:
         between = len(got.lines) - len(got.chunks) - 1 - 600
         assert between >= 80
 
-    running(test)
-
 
 @pytest.mark.parametrize(
     ("fault", "state", "status"),
-    [(Fault.CUT, State.CUT, 0), (Fault.ERROR, State.ERROR, 502), (Fault.STALL, State.CUT, 0)],
+    [
+        (Fault.CUT, RequestState.CUT, 0),
+        (Fault.ERROR, RequestState.ERROR, 502),
+        (Fault.STALL, RequestState.CUT, 0),
+    ],
 )
-def test_faults_without_stream(fault: Fault, state: State, status: int) -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_faults_without_stream(fault: Fault, state: RequestState, status: int) -> None:
+    async with running(SimOptions(port=0, stall_s=0.05)) as (sim, client):
         got = await post(sim, client, body(stream=False, fault=fault))
         assert got.status == status
         assert (got.broken is None) == bool(status)
         assert (await ended(sim)).state is state
-
-    running(test, SimOptions(port=0, stall_s=0.05))
 
 
 # -- pace and cancellation ---------------------------------------------------------------------------------------
@@ -435,36 +399,32 @@ class Clock:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_stream_takes_as_long_as_its_deltas(stream: bool) -> None:
+async def test_a_stream_takes_as_long_as_its_deltas(stream: bool) -> None:
     clock = Clock()
-
-    async def main() -> None:
-        async with serve(SimOptions(port=0, rate=20), now=clock.now, sleep=clock.sleep) as sim:
-            async with aiohttp.ClientSession() as client:
-                got = await post(sim, client, body(stream=stream, size_bytes=1_000))
-            assert got.broken is None
-            (record,) = sim.requests
-            assert record.ended_s is not None
-            late_s = record.ended_s - record.started_s - record.total_deltas / 20
-            assert abs(late_s) <= 1 / 20 + 1e-6
-
-    asyncio.run(main())
+    async with serve(SimOptions(port=0, rate=20), now=clock.now, sleep=clock.sleep) as sim:
+        async with aiohttp.ClientSession() as client:
+            got = await post(sim, client, body(stream=stream, size_bytes=1_000))
+        assert got.broken is None
+        (record,) = sim.requests
+        assert record.ended_s is not None
+        late_s = record.ended_s - record.started_s - record.total_deltas / 20
+        assert abs(late_s) <= 1 / 20 + 1e-6
 
 
-def test_first_bytes_come_at_once_and_deltas_one_by_one() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
-        async with client.post(f"{sim.base_url}/chat/completions", json=body(rate=5)) as response:
-            assert (await response.content.readany()).startswith(COMMENT.encode())
-            while sim.requests[-1].sent_deltas < 2:
-                assert (await response.content.readany()).count(b"data: {") <= 2
-            assert sim.requests[-1].sent_deltas < sim.requests[-1].total_deltas
-            response.close()
+async def test_first_bytes_come_at_once_and_deltas_one_by_one() -> None:
+    async with (
+        running() as (sim, client),
+        client.post(f"{sim.base_url}/chat/completions", json=body(rate=5)) as response,
+    ):
+        assert (await response.content.readany()).startswith(COMMENT.encode())
+        while sim.requests[-1].sent_deltas < 2:
+            assert (await response.content.readany()).count(b"data: {") <= 2
+        assert sim.requests[-1].sent_deltas < sim.requests[-1].total_deltas
+        response.close()
 
-    running(test)
 
-
-def test_coalesced_deltas_share_a_write() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_coalesced_deltas_share_a_write() -> None:
+    async with running() as (sim, client):
         wanted = body(rate=1_000, coalesce=10, size_bytes=1_000)
         async with client.post(f"{sim.base_url}/chat/completions", json=wanted) as response:
             pieces: list[bytes] = []
@@ -478,16 +438,14 @@ def test_coalesced_deltas_share_a_write() -> None:
         assert all(count % 10 == 0 for count in counts[:-1])
         assert len(counts) > 3
 
-    running(test)
 
-
-def test_the_simulator_sees_a_client_leave() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_the_simulator_sees_a_client_leave() -> None:
+    async with running() as (sim, client):
         async with client.post(f"{sim.base_url}/chat/completions", json=body(rate=50, size_bytes=9_000)) as response:
             await response.content.readany()
             response.close()
         record = await ended(sim)
-        assert record.state is State.LEFT
+        assert record.state is RequestState.LEFT
         assert record.has_client_left
         assert record.sent_bytes < record.total_bytes
         async with client.get(f"{sim.base_url}/sim/requests") as response:
@@ -498,30 +456,25 @@ def test_the_simulator_sees_a_client_leave() -> None:
         assert told["model"] == "sim/products"
         assert told["sent_bytes"] == record.sent_bytes
 
-    running(test)
 
-
-def test_a_client_that_left_during_a_write_is_no_error(
+async def test_a_client_that_left_during_a_write_is_no_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def write(*_: object) -> None:
         raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
 
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+    async with running() as (sim, client):
         monkeypatch.setattr(aiohttp.web.StreamResponse, "write", write)
         with pytest.raises(aiohttp.ClientError):
             async with client.post(f"{sim.base_url}/chat/completions", json=body(rate=0)) as response:
                 await response.read()
-        assert (await ended(sim)).state is State.LEFT
+        assert (await ended(sim)).state is RequestState.LEFT
         assert caplog.records == []
 
-    running(test)
 
-
-def test_a_client_that_does_not_read_holds_the_sender_back() -> None:
+async def test_a_client_that_does_not_read_holds_the_sender_back() -> None:
     """At full speed the simulator waits for the connection instead of filling memory, and sees a reset."""
-
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+    async with running() as (sim, _):
         raw = json.dumps(body("sim/log-lines", size_bytes=1_000_000)).encode()
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: sim\r\nContent-Length: {len(raw)}\r\n\r\n".encode()
         host, _, port = sim.url.removeprefix("http://").partition(":")
@@ -532,53 +485,41 @@ def test_a_client_that_does_not_read_holds_the_sender_back() -> None:
                 seen = sim.requests[-1].wire_bytes if sim.requests else -1
                 await asyncio.sleep(0.05)
             assert 0 < sim.requests[-1].sent_bytes < sim.requests[-1].total_bytes
-        assert (await ended(sim)).state is State.LEFT
-
-    running(test)
+        assert (await ended(sim)).state is RequestState.LEFT
 
 
-def test_closing_ends_what_is_open_without_delay() -> None:
-    async def main() -> None:
-        async with aiohttp.ClientSession() as client:
-            async with serve(SimOptions(port=0)) as sim:
-                response = await client.post(f"{sim.base_url}/chat/completions", json=body(rate=1))
-                await response.content.readany()
-                began = time.monotonic()
-            assert time.monotonic() - began < 4  # less than the shutdown would wait for it
-            assert sim.requests[-1].state is State.STOPPED
-            response.close()
-
-    asyncio.run(main())
+async def test_closing_ends_what_is_open_without_delay() -> None:
+    async with aiohttp.ClientSession() as client:
+        async with serve(SimOptions(port=0)) as sim:
+            response = await client.post(f"{sim.base_url}/chat/completions", json=body(rate=1))
+            await response.content.readany()
+            began = time.monotonic()
+        assert time.monotonic() - began < 4  # less than the shutdown would wait for it
+        assert sim.requests[-1].state is RequestState.STOPPED
+        response.close()
 
 
-def test_only_recent_requests_are_kept() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_only_recent_requests_are_kept() -> None:
+    async with running(SimOptions(port=0, kept_requests=2)) as (sim, client):
         for _ in range(4):
             await post(sim, client, body(size_bytes=1_000))
         assert [record.number for record in sim.requests] == [3, 4]
 
-    running(test, SimOptions(port=0, kept_requests=2))
 
-
-def test_many_streams_at_once_each_get_their_own() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_many_streams_at_once_each_get_their_own() -> None:
+    async with running() as (sim, client):
         wanted = [body(model, seed=seed) for seed, model in enumerate(MODELS, start=1)]
         everything = await asyncio.gather(*(post(sim, client, one) for one in wanted))
         for one, got in zip(wanted, everything, strict=True):
             assert got.content == MODELS[one["model"]].document(one["sim"]["seed"], 2_000)
 
-    running(test)
 
-
-def test_a_taken_port_is_an_error() -> None:
-    async def main() -> None:
-        async with serve(SimOptions(port=0)) as sim:
-            port = int(sim.url.rpartition(":")[2])
-            with pytest.raises(OSError):
-                async with serve(SimOptions(port=port)):
-                    pass
-
-    asyncio.run(main())
+async def test_a_taken_port_is_an_error() -> None:
+    async with serve(SimOptions(port=0)) as sim:
+        port = int(sim.url.rpartition(":")[2])
+        with pytest.raises(OSError):
+            async with serve(SimOptions(port=port)):
+                pass
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
 import pytest
 
 from lockgate.sim.attempts import Attempts
 from lockgate.sim.chance import Dice
 from lockgate.sim.continuation import Kind, Manner
 from lockgate.sim.faults import Fault
-from lockgate.sim.server import SimOptions, Simulator, State
+from lockgate.sim.server import RequestState, SimOptions
 from tests.sim.asks import FORMAT, SCHEMA, USER, body, document
 from tests.sim.test_sim_server import COMMENT, Got, ended, post, running
 
@@ -220,14 +219,12 @@ JUDGES: dict[Fault, Callable[[Got, str], None]] = {
 
 @pytest.mark.parametrize("model", ["sim/products", "sim/schema"])
 @pytest.mark.parametrize("name", list(Fault))
-def test_every_fault_does_what_it_says(name: Fault, model: str) -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_every_fault_does_what_it_says(name: Fault, model: str) -> None:
+    async with running(SHORT) as (sim, client):
         for seed in SEEDS:
             got = await post(sim, client, body(model, faults=[fault(name)], seed=seed))
             JUDGES[name](got, document(model, seed=seed))
             assert (await ended(sim)).struck == [name]
-
-    running(test, SHORT)
 
 
 @pytest.mark.parametrize(
@@ -240,25 +237,27 @@ def test_every_fault_does_what_it_says(name: Fault, model: str) -> None:
         (Fault.GROQ_ERROR, "groq-gpt-oss-120b-4fbd290a"),
     ],
 )
-def test_errors_have_the_shape_of_recorded_ones(name: Fault, recorded: str, shared_data: Any) -> None:
+async def test_errors_have_the_shape_of_recorded_ones(name: Fault, recorded: str, shared_data: Any) -> None:
     """The same members in the chunk with the error, the same reasons in the last chunks, the same end."""
 
     def shape(got: Got) -> Any:
         telling = [one for one in events(got) if "error" in one or name is Fault.EMPTY]
         reasons = [one["choices"][0].get("native_finish_reason") for one in events(got) if one.get("choices")]
         members = sorted(telling[-1].keys() - {"system_fingerprint"}), sorted(telling[-1].get("error", {}))
-        return members, reasons[-2:] if name in (Fault.MALFORMED_CALL, Fault.TOKEN_LIMIT) else None, has_done(got)
+        return (
+            members,
+            reasons[-2:] if name in (Fault.MALFORMED_CALL, Fault.TOKEN_LIMIT) else None,
+            has_done(got),
+        )
 
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+    async with running() as (sim, client):
         ours = await post(sim, client, body(faults=[fault(name)]))
         theirs = Got((shared_data / "corpus" / "streams" / f"error-{recorded}.sse").read_bytes())
         assert shape(ours) == shape(theirs)
 
-    running(test)
-
 
 @pytest.mark.parametrize("seed", range(60))
-def test_combinations_never_break_the_simulator(seed: int) -> None:
+async def test_combinations_never_break_the_simulator(seed: int) -> None:
     """Up to six faults of any kind, streamed or not, as content or as a tool call, first or going on."""
     dice = Dice(f"combinations/{seed}")
     faults = [fault(name) for name in dice.several(list(Fault), dice.between(2, 6))]
@@ -268,11 +267,10 @@ def test_combinations_never_break_the_simulator(seed: int) -> None:
     more = {"stream": dice.happens(80)}
     manners = dice.several([*Manner], dice.below(4)) if len(talk) > 1 else []
     wanted = body(model, *talk, more=more, faults=faults, manners=manners, as_tool=dice.happens(30), seed=seed)
-
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+    async with running(SHORT) as (sim, client):
         got = await post(sim, client, wanted)
         record = await ended(sim)
-        assert record.state in (State.COMPLETE, State.ERROR, State.CUT)
+        assert record.state in (RequestState.COMPLETE, RequestState.ERROR, RequestState.CUT)
         is_http_error = any(one["name"] == "http_error" for one in faults)
         if "refuse_prefill" in manners and not is_http_error:
             assert got.status == 400
@@ -280,13 +278,11 @@ def test_combinations_never_break_the_simulator(seed: int) -> None:
         assert got.broken is not None or got.status in ((503,) if is_http_error else (200, 400, 502))
         if got.status == 400:
             assert "limit" in got.raw.decode() or "nothing to strike at" in got.raw.decode()
-        if record.state is not State.CUT and got.status == 200:
+        if record.state is not RequestState.CUT and got.status == 200:
             assert set(record.struck) == {name for name, _ in record.faults}
         if got.status == 200 and wanted["stream"]:
             assert got.raw.replace(b"\r\n", b"\n").startswith(COMMENT.encode())
             assert all(isinstance(one, dict) for one in events(got))
-
-    running(test, SHORT)
 
 
 @pytest.mark.parametrize("as_tool", [False, True])
@@ -301,8 +297,8 @@ def test_combinations_never_break_the_simulator(seed: int) -> None:
         (Fault.TOKEN_LIMIT, 400, None),
     ],
 )
-def test_endings_without_stream(name: Fault, status: int, finish: str | None, as_tool: bool) -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_endings_without_stream(name: Fault, status: int, finish: str | None, as_tool: bool) -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body(faults=[name], as_tool=as_tool, more={"stream": False}))
         answer = json.loads(got.raw)
         assert got.status == status
@@ -311,25 +307,19 @@ def test_endings_without_stream(name: Fault, status: int, finish: str | None, as
             assert ("sorry" in (answer["choices"][0]["message"]["refusal"] or "")) == (name is Fault.REFUSAL)
         assert (await ended(sim)).struck == [name]
 
-    running(test)
 
-
-def test_faults_of_events_do_not_strike_without_events() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_faults_of_events_do_not_strike_without_events() -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body(faults=["crlf", "no_done", "fence"], more={"stream": False}))
         assert json.loads(got.raw)["choices"][0]["message"]["content"] == f"```json\n{document()}\n```"
         assert (await ended(sim)).struck == [Fault.FENCE]
 
-    running(test)
 
-
-def test_a_tool_call_opens_after_a_slow_start() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_a_tool_call_opens_after_a_slow_start() -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body(faults=[fault(Fault.SLOW_START)], as_tool=True))
         assert got.lines[:2] == [COMMENT, COMMENT]
         assert "call_" in got.lines[2]
-
-    running(test)
 
 
 # -- HTTP errors, and what a second attempt gets -----------------------------------------------------------------
@@ -346,18 +336,17 @@ def test_a_tool_call_opens_after_a_slow_start() -> None:
         ({"status": 529, "retry_after_s": 2}, "2"),
     ],
 )
-def test_http_errors_come_as_they_are_asked_for(parameters: Any, retry_after: str | None) -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_http_errors_come_as_they_are_asked_for(parameters: Any, retry_after: str | None) -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body(faults=[fault(Fault.HTTP_ERROR, **parameters)]))
         assert got.status == parameters["status"]
         assert got.headers.get("Retry-After") == retry_after
         assert json.loads(got.raw)["error"]["code"] == parameters["status"]
 
-    running(test)
 
+async def test_a_later_attempt_of_the_same_key_succeeds() -> None:
+    async with running() as (sim, client):
 
-def test_a_later_attempt_of_the_same_key_succeeds() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
         async def status(key: str) -> int:
             return (await post(sim, client, body(faults=["http_error"], fault_attempts=2, key=key))).status
 
@@ -371,14 +360,11 @@ def test_a_later_attempt_of_the_same_key_succeeds() -> None:
             *(("a", 1, ["http_error"]), ("a", 2, ["http_error"]), ("a", 3, []))
         ]
 
-    running(test)
-
 
 @pytest.mark.parametrize("way", ["prefill", "tail", "regenerate"])
-def test_a_broken_answer_is_gone_on_with(way: str) -> None:
+async def test_a_broken_answer_is_gone_on_with(way: str) -> None:
     """Cut in the first attempt, whole with the second, without a key of the caller's."""
-
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+    async with running() as (sim, client):
         first = await post(sim, client, body(faults=["cut"], fault_attempts=1))
         talk: list[dict[str, Any]] = [USER]
         if way != "regenerate":
@@ -392,19 +378,19 @@ def test_a_broken_answer_is_gone_on_with(way: str) -> None:
         assert [record.attempt for record in sim.requests] == [1, 2]
         assert (events(first)[0]["id"] == events(second)[0]["id"]) == (way == "regenerate")
 
-    running(test)
 
-
-def test_a_refused_prefill_is_an_error_of_anthropics() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_a_refused_prefill_is_an_error_of_anthropics() -> None:
+    async with running() as (sim, client):
         talk = [USER, {"role": "assistant", "content": "{"}]
         got = await post(sim, client, body("sim/products", *talk, manners=["refuse_prefill"]))
         assert got.status == 400
         assert "must end with a user message" in json.loads(got.raw)["error"]["message"]
         record = await ended(sim)
-        assert (record.kind, record.state, record.manners) == (Kind.PREFILL, State.ERROR, (Manner.REFUSE_PREFILL,))
-
-    running(test)
+        assert (record.kind, record.state, record.manners) == (
+            Kind.PREFILL,
+            RequestState.ERROR,
+            (Manner.REFUSE_PREFILL,),
+        )
 
 
 # -- any schema --------------------------------------------------------------------------------------------------
@@ -418,37 +404,30 @@ def test_a_refused_prefill_is_an_error_of_anthropics() -> None:
         pytest.param({"response_format": {"type": "json_object", "schema": SCHEMA}}, id="llama"),
     ],
 )
-def test_any_schema_is_answered(more: dict[str, Any]) -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_any_schema_is_answered(more: dict[str, Any]) -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body("sim/schema", more=more))
         assert content(got) == document("sim/schema")
         assert json.loads(content(got)).keys() == {"title", "state", "rows"}
 
-    running(test)
 
-
-def test_without_a_schema_an_object_comes() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_without_a_schema_an_object_comes() -> None:
+    async with running() as (sim, client):
         for response_format in ({"type": "json_object"}, {"type": "text"}, None):
             got = await post(sim, client, body("sim/schema", more={"response_format": response_format}))
             assert isinstance(json.loads(content(got)), dict)
 
-    running(test)
-
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "save"}}, "auto"])
-def test_a_tool_gets_arguments_of_its_own_schema(choice: Any) -> None:
+async def test_a_tool_gets_arguments_of_its_own_schema(choice: Any) -> None:
     parameters = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     tools = [{"type": "function", "function": {"name": "save", "parameters": parameters}}]
     more = {"tools": tools, "tool_choice": choice, "response_format": None}
-
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body("sim/schema", more=more))
         calls = [one["choices"][0]["delta"]["tool_calls"][0] for one in events(got)[:-2]]
         assert isinstance(json.loads("".join(call["function"]["arguments"] for call in calls))["n"], int)
         assert finishes(got)[-1] == "tool_calls"
-
-    running(test)
 
 
 @pytest.mark.parametrize(
@@ -460,36 +439,30 @@ def test_a_tool_gets_arguments_of_its_own_schema(choice: Any) -> None:
         (3, "response_format must be an object"),
     ],
 )
-def test_a_schema_that_cannot_be_answered_is_a_clear_error(response_format: Any, words: str) -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_a_schema_that_cannot_be_answered_is_a_clear_error(response_format: Any, words: str) -> None:
+    async with running() as (sim, client):
         got = await post(sim, client, body("sim/schema", more={"response_format": response_format}))
         assert got.status == 400
         assert words in json.loads(got.raw)["error"]["message"]
 
-    running(test)
 
-
-def test_faults_and_manners_are_listed() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_faults_and_manners_are_listed() -> None:
+    async with running() as (sim, client):
         async with client.get(f"{sim.base_url}/sim/faults") as response:
             told = await response.json()
         assert [one["name"] for one in told["faults"]] == list(Fault)
         assert {"name": "slow_start", "parameters": ["delay_s"]} in told["faults"]
         assert told["manners"] == list(Manner)
 
-    running(test)
 
-
-def test_a_client_that_leaves_a_slow_start_is_seen() -> None:
-    async def test(sim: Simulator, client: aiohttp.ClientSession) -> None:
+async def test_a_client_that_leaves_a_slow_start_is_seen() -> None:
+    async with running() as (sim, client):
         wanted = body(faults=[{"name": "slow_start", "delay_s": 60}])
         async with client.post(f"{sim.base_url}/chat/completions", json=wanted) as response:
             await response.content.readany()
             response.close()
         record = await ended(sim)
-        assert (record.state, record.sent_bytes, record.struck) == (State.LEFT, 0, [Fault.SLOW_START])
-
-    running(test)
+        assert (record.state, record.sent_bytes, record.struck) == (RequestState.LEFT, 0, [Fault.SLOW_START])
 
 
 def test_attempts_are_forgotten_in_order() -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockgate.errors import FencedOut, Misuse, OffsetGone, StoreError, StreamClosed, StreamExists, StreamUnknown
 from lockgate.protocol.offsets import START, Offset, parse_offset
-from lockgate.store.base import Entry, Lifetime, StreamLog
-from tests.store.logs import KINDS, PATIENCE_S, Clock, follow, make, opened, rest, run, turns
+from lockgate.store.base import Lifetime, LogEntry, StreamLog
+from tests.store.logs import KINDS, Clock, follow, make, opened, rest, turns
 
 Test = Callable[[StreamLog], Awaitable[None]]
+NUMBERS = count(1)
 
 
 @pytest.fixture
@@ -34,215 +37,173 @@ def log(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> StreamL
 # -- appending ---------------------------------------------------------------------------------------------------
 
 
-def test_offsets_count_the_records(log: StreamLog) -> None:
+async def test_offsets_count_the_records(log: StreamLog) -> None:
     """The offset of an append is the position after its last record; payloads come back byte for byte."""
-
-    async def test() -> None:
-        async with opened(log):
-            assert await log.create("s", b"meta", owner="a") == 1
-            assert await log.append("s", [b"one"], epoch=1, seq=0) == Offset(1, 1)
-            assert await log.append("s", [b"", b"\x00\xff", b"two"], epoch=1, seq=1) == Offset(1, 4)
-            assert await rest(log, "s") == [
-                Entry(Offset(1, 1), b"one"),
-                Entry(Offset(1, 2), b""),
-                Entry(Offset(1, 3), b"\x00\xff"),
-                Entry(Offset(1, 4), b"two"),
-            ]
-
-    run(test())
+    async with opened(log):
+        assert await log.create("s", b"meta", owner="a") == 1
+        assert await log.append("s", [b"one"], epoch=1, seq=0) == Offset(1, 1)
+        assert await log.append("s", [b"", b"\x00\xff", b"two"], epoch=1, seq=1) == Offset(1, 4)
+        assert await rest(log, "s") == [
+            LogEntry(Offset(1, 1), b"one"),
+            LogEntry(Offset(1, 2), b""),
+            LogEntry(Offset(1, 3), b"\x00\xff"),
+            LogEntry(Offset(1, 4), b"two"),
+        ]
 
 
-def test_an_append_is_idempotent(log: StreamLog) -> None:
+async def test_an_append_is_idempotent(log: StreamLog) -> None:
     """The same (epoch, seq) again changes nothing and answers the same offset, also after the close."""
-
-    async def test() -> None:
-        async with opened(log):
-            await log.create("s", b"", owner="a")
-            offsets = [await log.append("s", [b"x"] * (seq + 1), epoch=1, seq=seq, close=seq == 4) for seq in range(5)]
-            again = [await log.append("s", [b"other"], epoch=1, seq=seq) for seq in range(5)]
-            assert again == offsets
-            assert len(await rest(log, "s")) == offsets[-1].records == 15
-            await log.create("long", b"", owner="a")
-            for seq in range(150):
-                await log.append("long", [b"x"], epoch=1, seq=seq)
-            assert await log.append("long", [b"x"], epoch=1, seq=148) == Offset(1, 149)
-
-    run(test())
+    async with opened(log):
+        await log.create("s", b"", owner="a")
+        offsets = [await log.append("s", [b"x"] * (seq + 1), epoch=1, seq=seq, close=seq == 4) for seq in range(5)]
+        again = [await log.append("s", [b"other"], epoch=1, seq=seq) for seq in range(5)]
+        assert again == offsets
+        assert len(await rest(log, "s")) == offsets[-1].records == 15
+        await log.create("long", b"", owner="a")
+        for seq in range(150):
+            await log.append("long", [b"x"], epoch=1, seq=seq)
+        assert await log.append("long", [b"x"], epoch=1, seq=148) == Offset(1, 149)
 
 
-def test_an_append_may_be_empty(log: StreamLog) -> None:
+async def test_an_append_may_be_empty(log: StreamLog) -> None:
     """It counts as an append, moves nothing, and can close the stream."""
-
-    async def test() -> None:
-        async with opened(log):
-            await log.create("s", b"", owner="a")
-            assert await log.append("s", [], epoch=1, seq=0) == START
-            assert await log.append("s", [b"x"], epoch=1, seq=1) == Offset(1, 1)
-            assert await log.take_over("s", owner="b") == 2
-            assert await log.append("s", [], epoch=2, seq=0) == Offset(1, 1)
-            assert await log.append("s", [], epoch=2, seq=1, close=True) == Offset(1, 1)
-            assert await log.append("s", [], epoch=2, seq=1, close=True) == Offset(1, 1)
-            assert (await log.read("s", Offset(1, 1), max_bytes=1)).is_closed
-
-    run(test())
+    async with opened(log):
+        await log.create("s", b"", owner="a")
+        assert await log.append("s", [], epoch=1, seq=0) == START
+        assert await log.append("s", [b"x"], epoch=1, seq=1) == Offset(1, 1)
+        assert await log.take_over("s", owner="b") == 2
+        assert await log.append("s", [], epoch=2, seq=0) == Offset(1, 1)
+        assert await log.append("s", [], epoch=2, seq=1, close=True) == Offset(1, 1)
+        assert await log.append("s", [], epoch=2, seq=1, close=True) == Offset(1, 1)
+        assert (await log.read("s", Offset(1, 1), max_bytes=1)).is_closed
 
 
-def test_what_is_refused_changes_nothing(log: StreamLog) -> None:
-    async def test() -> None:
-        async with opened(log):
-            await log.create("s", b"", owner="a")
-            await log.append("s", [b"x"], epoch=1, seq=0)
-            with pytest.raises(StoreError, match=r"append 2 came, but 1 is next"):
-                await log.append("s", [b"gap"], epoch=1, seq=2)
-            with pytest.raises(Misuse):
-                await log.append("s", [b"before"], epoch=1, seq=-1)
-            for epoch in (0, 2):
-                with pytest.raises(FencedOut):
-                    await log.append("s", [b"other epoch"], epoch=epoch, seq=1)
-            assert await log.append("s", [b"y"], epoch=1, seq=1, close=True) == Offset(1, 2)
-            with pytest.raises(StreamClosed):
-                await log.append("s", [b"late"], epoch=1, seq=2)
-            with pytest.raises(StreamClosed):
-                await log.take_over("s", owner="b")
-            assert [entry.payload for entry in await rest(log, "s")] == [b"x", b"y"]
-
-    run(test())
-
-
-def test_taking_over_fences_the_owner_out(log: StreamLog) -> None:
-    """The next epoch begins at seq 0, the count of records runs on, the old owner hears that it is out."""
-
-    async def test() -> None:
-        async with opened(log):
-            await log.create("s", b"", owner="a")
-            await log.append("s", [b"1", b"2"], epoch=1, seq=0)
-            assert await log.take_over("s", owner="b") == 2
-            for seq in (0, 1):  # a repeat, too: the zombie must stop
-                with pytest.raises(FencedOut):
-                    await log.append("s", [b"zombie"], epoch=1, seq=seq)
-            assert (await log.head("s")).tail == Offset(1, 2), "taking over writes no record"
-            assert await log.append("s", [b"3"], epoch=2, seq=0) == Offset(2, 3)
-            head = await log.head("s")
-            assert (head.owner, head.epoch, head.tail) == ("b", 2, Offset(2, 3))
-            assert [entry.payload for entry in await rest(log, "s")] == [b"1", b"2", b"3"]
-
-    run(test())
-
-
-def test_epochs_run_out_before_offsets_stop_sorting(log: StreamLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lockgate.store.rules.MAX_EPOCH", 2)
-
-    async def test() -> None:
-        async with opened(log):
-            await log.create("s", b"", owner="a")
+async def test_what_is_refused_changes_nothing(log: StreamLog) -> None:
+    async with opened(log):
+        await log.create("s", b"", owner="a")
+        await log.append("s", [b"x"], epoch=1, seq=0)
+        with pytest.raises(StoreError, match=r"append 2 came, but 1 is next"):
+            await log.append("s", [b"gap"], epoch=1, seq=2)
+        with pytest.raises(Misuse):
+            await log.append("s", [b"before"], epoch=1, seq=-1)
+        for epoch in (0, 2):
+            with pytest.raises(FencedOut):
+                await log.append("s", [b"other epoch"], epoch=epoch, seq=1)
+        assert await log.append("s", [b"y"], epoch=1, seq=1, close=True) == Offset(1, 2)
+        with pytest.raises(StreamClosed):
+            await log.append("s", [b"late"], epoch=1, seq=2)
+        with pytest.raises(StreamClosed):
             await log.take_over("s", owner="b")
-            with pytest.raises(StoreError, match="taken over"):
-                await log.take_over("s", owner="c")
+        assert [entry.payload for entry in await rest(log, "s")] == [b"x", b"y"]
 
-    run(test())
+
+async def test_taking_over_fences_the_owner_out(log: StreamLog) -> None:
+    """The next epoch begins at seq 0, the count of records runs on, the old owner hears that it is out."""
+    async with opened(log):
+        await log.create("s", b"", owner="a")
+        await log.append("s", [b"1", b"2"], epoch=1, seq=0)
+        assert await log.take_over("s", owner="b") == 2
+        for seq in (0, 1):  # a repeat, too: the zombie must stop
+            with pytest.raises(FencedOut):
+                await log.append("s", [b"zombie"], epoch=1, seq=seq)
+        assert (await log.head("s")).tail == Offset(1, 2), "taking over writes no record"
+        assert await log.append("s", [b"3"], epoch=2, seq=0) == Offset(2, 3)
+        head = await log.head("s")
+        assert (head.owner, head.epoch, head.tail) == ("b", 2, Offset(2, 3))
+        assert [entry.payload for entry in await rest(log, "s")] == [b"1", b"2", b"3"]
+
+
+async def test_epochs_run_out_before_offsets_stop_sorting(log: StreamLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lockgate.store.log_rules.MAX_EPOCH", 2)
+    async with opened(log):
+        await log.create("s", b"", owner="a")
+        await log.take_over("s", owner="b")
+        with pytest.raises(StoreError, match="taken over"):
+            await log.take_over("s", owner="c")
 
 
 # -- reading -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("max_bytes", [1, 7, 10_000])
-def test_reading_from_every_offset_gives_the_rest(log: StreamLog, max_bytes: int) -> None:
+async def test_reading_from_every_offset_gives_the_rest(log: StreamLog, max_bytes: int) -> None:
     """From the start, from every position between, inside an append of several, across epochs, and from the tail."""
-
-    async def test() -> None:
-        rng = random.Random(max_bytes)
-        async with opened(log):
-            await log.create("s", b"", owner="a")
-            for epoch in (1, 2, 3):
-                for seq in range(6):
-                    payloads = [rng.randbytes(rng.randrange(6)) for _ in range(rng.randrange(4))]
-                    await log.append("s", payloads, epoch=epoch, seq=seq)
-                await log.take_over("s", owner="b")
-            entries = await rest(log, "s")
-            offsets = [START, *(entry.offset for entry in entries)]
-            assert [str(offset) for offset in offsets] == sorted({str(offset) for offset in offsets})
-            assert [parse_offset(str(offset)) for offset in offsets] == offsets
-            for index, after in enumerate(offsets):
-                assert await rest(log, "s", after, max_bytes=max_bytes) == entries[index:]
-
-    run(test())
+    rng = random.Random(max_bytes)
+    async with opened(log):
+        await log.create("s", b"", owner="a")
+        for epoch in (1, 2, 3):
+            for seq in range(6):
+                payloads = [rng.randbytes(rng.randrange(6)) for _ in range(rng.randrange(4))]
+                await log.append("s", payloads, epoch=epoch, seq=seq)
+            await log.take_over("s", owner="b")
+        entries = await rest(log, "s")
+        offsets = [START, *(entry.offset for entry in entries)]
+        assert [str(offset) for offset in offsets] == sorted({str(offset) for offset in offsets})
+        assert [parse_offset(str(offset)) for offset in offsets] == offsets
+        for index, after in enumerate(offsets):
+            assert await rest(log, "s", after, max_bytes=max_bytes) == entries[index:]
 
 
-def test_a_page_is_bounded(log: StreamLog) -> None:
+async def test_a_page_is_bounded(log: StreamLog) -> None:
     """At most ``max_bytes``, but one entry in any case; and a bounded number of empty ones."""
-
-    async def test() -> None:
-        async with opened(log):
-            await log.create("s", b"", owner="a")
-            await log.append("s", [b"12345", b"6", b"7", b"89"], epoch=1, seq=0)
-            for max_bytes, count in ((0, 1), (1, 1), (5, 1), (6, 2), (8, 3), (9, 4)):
-                page = await log.read("s", START, max_bytes=max_bytes)
-                assert (len(page.entries), page.tail, page.is_closed) == (count, Offset(1, 4), False)
-            await log.append("s", [b""] * 10_000, epoch=1, seq=1)
-            assert len((await log.read("s", START, max_bytes=1 << 20)).entries) < 5000
-            assert len(await rest(log, "s")) == 10_004
-
-    run(test())
+    async with opened(log):
+        await log.create("s", b"", owner="a")
+        await log.append("s", [b"12345", b"6", b"7", b"89"], epoch=1, seq=0)
+        for max_bytes, count in ((0, 1), (1, 1), (5, 1), (6, 2), (8, 3), (9, 4)):
+            page = await log.read("s", START, max_bytes=max_bytes)
+            assert (len(page.entries), page.tail, page.is_closed) == (count, Offset(1, 4), False)
+        await log.append("s", [b""] * 10_000, epoch=1, seq=1)
+        assert len((await log.read("s", START, max_bytes=1 << 20)).entries) < 5000
+        assert len(await rest(log, "s")) == 10_004
 
 
-def test_offsets_outside_the_log_are_gone(log: StreamLog) -> None:
+async def test_offsets_outside_the_log_are_gone(log: StreamLog) -> None:
     """Beyond the tail, of an epoch that never was, or beyond the end of its own epoch: never "up to date"."""
     wrote = {1: 3, 2: 0, 3: 2}  # epoch -> records; epoch 4 has not written yet
-
-    async def test() -> None:
-        async with opened(log):
-            await log.create("s", b"", owner="a")
-            for epoch, records in wrote.items():
-                await log.append("s", [b"x"] * records, epoch=epoch, seq=0)
-                await log.take_over("s", owner="b")
-            entries = await rest(log, "s")
-            for after in (Offset(epoch, records) for epoch in range(7) for records in range(8)):
-                reached = sum(wrote.get(epoch, 0) for epoch in range(after.epoch + 1))
-                if after.records <= reached and after.epoch <= 4:
-                    assert await rest(log, "s", after) == entries[after.records :], after
-                else:
-                    with pytest.raises(OffsetGone) as gone:
-                        await log.read("s", after, max_bytes=1)
-                    assert (gone.value.start, gone.value.tail) == (str(START), str(Offset(3, 5)))
-
-    run(test())
+    async with opened(log):
+        await log.create("s", b"", owner="a")
+        for epoch, records in wrote.items():
+            await log.append("s", [b"x"] * records, epoch=epoch, seq=0)
+            await log.take_over("s", owner="b")
+        entries = await rest(log, "s")
+        for after in (Offset(epoch, records) for epoch in range(7) for records in range(8)):
+            reached = sum(wrote.get(epoch, 0) for epoch in range(after.epoch + 1))
+            if after.records <= reached and after.epoch <= 4:
+                assert await rest(log, "s", after) == entries[after.records :], after
+            else:
+                with pytest.raises(OffsetGone) as gone:
+                    await log.read("s", after, max_bytes=1)
+                assert (gone.value.start, gone.value.tail) == (str(START), str(Offset(3, 5)))
 
 
-def test_an_offset_that_is_gone_does_not_freeze_the_log(log: StreamLog) -> None:
+async def test_an_offset_that_is_gone_does_not_freeze_the_log(log: StreamLog) -> None:
     """What is asked after the refusal sees what is committed after it."""
-
-    async def test() -> None:
-        async with opened(log):
-            await log.create("s", b"", owner="a")
-            for epoch in (1, 2):
-                await log.append("s", [b"x", b"y"], epoch=epoch, seq=0)
-                await log.append("s", [b"z"], epoch=epoch, seq=1)
-                await log.take_over("s", owner="b")
-            for seq in range(4):
-                with pytest.raises(OffsetGone):
-                    await log.read("s", Offset(1, 4), max_bytes=99)
-                await log.append("s", [b"x"], epoch=3, seq=seq)
-                assert (await log.head("s")).tail == Offset(3, 7 + seq)
-
-    run(test())
+    async with opened(log):
+        await log.create("s", b"", owner="a")
+        for epoch in (1, 2):
+            await log.append("s", [b"x", b"y"], epoch=epoch, seq=0)
+            await log.append("s", [b"z"], epoch=epoch, seq=1)
+            await log.take_over("s", owner="b")
+        for seq in range(4):
+            with pytest.raises(OffsetGone):
+                await log.read("s", Offset(1, 4), max_bytes=99)
+            await log.append("s", [b"x"], epoch=3, seq=seq)
+            assert (await log.head("s")).tail == Offset(3, 7 + seq)
 
 
 # -- streams and owners ------------------------------------------------------------------------------------------
 
 
-def test_head_says_what_create_was_given(log: StreamLog, clock: Clock) -> None:
-    async def test() -> None:
-        async with opened(log):
-            await log.create("s", b"m\x00eta", owner="a")
-            head = await log.head("s")
-            assert head == (b"m\x00eta", START, 1, "a", False, clock.now_s, Lifetime())
-            with pytest.raises(StreamExists):
-                await log.create("s", b"", owner="b")
-            await log.append("s", [b"x"], epoch=1, seq=0, close=True)
-            head = await log.head("s")
-            assert (head.tail, head.is_closed, head.owner) == (Offset(1, 1), True, "a")
-
-    run(test())
+async def test_head_says_what_create_was_given(log: StreamLog, clock: Clock) -> None:
+    async with opened(log):
+        await log.create("s", b"m\x00eta", owner="a")
+        head = await log.head("s")
+        assert head == (b"m\x00eta", START, 1, "a", False, clock.now_s, Lifetime())
+        with pytest.raises(StreamExists):
+            await log.create("s", b"", owner="b")
+        await log.append("s", [b"x"], epoch=1, seq=0, close=True)
+        head = await log.head("s")
+        assert (head.tail, head.is_closed, head.owner) == (Offset(1, 1), True, "a")
 
 
 async def _watch(log: StreamLog) -> None:
@@ -262,132 +223,111 @@ async def _watch(log: StreamLog) -> None:
     ],
 )
 @pytest.mark.parametrize("was_there", [False, True], ids=["never", "deleted"])
-def test_a_stream_that_is_not_there(log: StreamLog, ask: Test, was_there: bool) -> None:
-    async def test() -> None:
-        async with opened(log):
-            if was_there:
-                await log.create("nobody", b"", owner="a")
-                await log.append("nobody", [b"x"], epoch=1, seq=0)
-                await log.delete("nobody")
-            with pytest.raises(StreamUnknown, match="nobody"):
-                await ask(log)
-            assert await log.create("nobody", b"", owner="a") == 1
-            assert await rest(log, "nobody") == []
-
-    run(test())
+async def test_a_stream_that_is_not_there(log: StreamLog, ask: Test, was_there: bool) -> None:
+    async with opened(log):
+        if was_there:
+            await log.create("nobody", b"", owner="a")
+            await log.append("nobody", [b"x"], epoch=1, seq=0)
+            await log.delete("nobody")
+        with pytest.raises(StreamUnknown, match="nobody"):
+            await ask(log)
+        assert await log.create("nobody", b"", owner="a") == 1
+        assert await rest(log, "nobody") == []
 
 
-def test_orphans_are_the_open_streams_of_silent_owners(log: StreamLog, clock: Clock) -> None:
+async def test_orphans_are_the_open_streams_of_silent_owners(log: StreamLog, clock: Clock) -> None:
     """Oldest first; a beat holds for its time; a closed stream needs no owner; so does one that somebody took."""
-
-    async def test() -> None:
-        async with opened(log):
-            await log.beat("a", ttl_s=3)
-            await log.beat("b", ttl_s=30)
-            for stream_id, owner in (("1", "a"), ("2", "b"), ("3", "a"), ("4", "a"), ("5", "silent")):
-                await log.create(stream_id, b"", owner=owner)
-            await log.append("3", [], epoch=1, seq=0, close=True)
-            assert await log.orphans(limit=9) == ["5"], "who never beat has not beaten in time"
-            clock.now_s += 2
-            await log.beat("a", ttl_s=3)
-            clock.now_s += 2.5
-            assert await log.orphans(limit=9) == ["5"]
-            clock.now_s += 0.5
-            assert await log.orphans(limit=9) == ["1", "4", "5"]
-            assert await log.orphans(limit=2) == ["1", "4"]
-            await log.take_over("1", owner="b")
-            await log.delete("5")
-            assert await log.orphans(limit=9) == ["4"]
-            await log.beat("b", ttl_s=0)  # good-bye
-            assert await log.orphans(limit=9) == ["1", "2", "4"]
-
-    run(test())
+    async with opened(log):
+        await log.beat("a", ttl_s=3)
+        await log.beat("b", ttl_s=30)
+        for stream_id, owner in (("1", "a"), ("2", "b"), ("3", "a"), ("4", "a"), ("5", "silent")):
+            await log.create(stream_id, b"", owner=owner)
+        await log.append("3", [], epoch=1, seq=0, close=True)
+        assert await log.orphans(limit=9) == ["5"], "who never beat has not beaten in time"
+        clock.now_s += 2
+        await log.beat("a", ttl_s=3)
+        clock.now_s += 2.5
+        assert await log.orphans(limit=9) == ["5"]
+        clock.now_s += 0.5
+        assert await log.orphans(limit=9) == ["1", "4", "5"]
+        assert await log.orphans(limit=2) == ["1", "4"]
+        await log.take_over("1", owner="b")
+        await log.delete("5")
+        assert await log.orphans(limit=9) == ["4"]
+        await log.beat("b", ttl_s=0)  # good-bye
+        assert await log.orphans(limit=9) == ["1", "2", "4"]
 
 
-def test_closed_streams_expire(log: StreamLog, clock: Clock) -> None:
+async def test_closed_streams_expire(log: StreamLog, clock: Clock) -> None:
     """Those that were closed first, first; an open stream never."""
-
-    async def test() -> None:
-        async with opened(log):
-            for stream_id in ("a", "b", "c", "open"):
-                await log.create(stream_id, b"", owner="x")
-            for stream_id in ("b", "a", "c"):
-                await log.append(stream_id, [b"end"], epoch=1, seq=0, close=True)
-                clock.now_s += 10
-            assert await log.expire(older_than_s=30.5, limit=9) == 0
-            assert await log.expire(older_than_s=20, limit=1) == 1
-            assert [stream_id async for stream_id, _ in log.streams(limit=9)] == ["open", "c", "a"]
-            clock.now_s += 1000
-            assert await log.expire(older_than_s=20, limit=9) == 2
-            assert [stream_id async for stream_id, _ in log.streams(limit=9)] == ["open"]
-
-    run(test())
+    async with opened(log):
+        for stream_id in ("a", "b", "c", "open"):
+            await log.create(stream_id, b"", owner="x")
+        for stream_id in ("b", "a", "c"):
+            await log.append(stream_id, [b"end"], epoch=1, seq=0, close=True)
+            clock.now_s += 10
+        assert await log.expire(older_than_s=30.5, limit=9) == 0
+        assert await log.expire(older_than_s=20, limit=1) == 1
+        assert [stream_id async for stream_id, _ in log.streams(limit=9)] == ["open", "c", "a"]
+        clock.now_s += 1000
+        assert await log.expire(older_than_s=20, limit=9) == 2
+        assert [stream_id async for stream_id, _ in log.streams(limit=9)] == ["open"]
 
 
-def test_streams_come_newest_first(log: StreamLog) -> None:
-    async def test() -> None:
-        async with opened(log):
-            ids = [str(number) for number in range(250)]
-            for stream_id in ids:
-                await log.create(stream_id, stream_id.encode(), owner="a")
-            for limit in (0, 1, 99, 100, 101, 250, 1000):
-                found = [(stream_id, head.meta) async for stream_id, head in log.streams(limit=limit)]
-                assert found == [(stream_id, stream_id.encode()) for stream_id in reversed(ids)][:limit]
-
-    run(test())
+async def test_streams_come_newest_first(log: StreamLog) -> None:
+    async with opened(log):
+        ids = [str(number) for number in range(250)]
+        for stream_id in ids:
+            await log.create(stream_id, stream_id.encode(), owner="a")
+        for limit in (0, 1, 99, 100, 101, 250, 1000):
+            found = [(stream_id, head.meta) async for stream_id, head in log.streams(limit=limit)]
+            assert found == [(stream_id, stream_id.encode()) for stream_id in reversed(ids)][:limit]
 
 
 # -- news --------------------------------------------------------------------------------------------------------
 
 
-def test_news_come_with_every_commit_and_stay(log: StreamLog) -> None:
-    async def test() -> None:
-        async with opened(log):
-            await log.create("s", b"", owner="a")
-            await log.create("other", b"", owner="a")
-            async with log.watch("s") as news, log.watch("s") as second:
-                for seq in range(3):
-                    news.clear()
-                    await log.append("other", [b"x"], epoch=1, seq=seq)
-                    await log.append("s", [b"x"], epoch=1, seq=seq, close=seq == 2)
-                    assert news.is_set(), "before the append returns"
-                assert second.is_set(), "and it stays set"
+async def test_news_come_with_every_commit_and_stay(log: StreamLog) -> None:
+    async with opened(log):
+        await log.create("s", b"", owner="a")
+        await log.create("other", b"", owner="a")
+        async with log.watch("s") as news, log.watch("s") as second:
+            for seq in range(3):
                 news.clear()
-                await log.delete("s")
-                assert news.is_set()
-                with pytest.raises(StreamUnknown):
-                    await log.read("s", Offset(1, 3), max_bytes=9)
+                await log.append("other", [b"x"], epoch=1, seq=seq)
+                await log.append("s", [b"x"], epoch=1, seq=seq, close=seq == 2)
+                assert news.is_set(), "before the append returns"
+            assert second.is_set(), "and it stays set"
+            news.clear()
+            await log.delete("s")
+            assert news.is_set()
+            with pytest.raises(StreamUnknown):
+                await log.read("s", Offset(1, 3), max_bytes=9)
 
-    run(test())
 
-
-def test_live_readers_get_every_record_once_and_in_order(log: StreamLog) -> None:
+async def test_live_readers_get_every_record_once_and_in_order(log: StreamLog) -> None:
     """Many readers that come at different times, one writer with appends of random sizes; no wake-up is missed."""
+    rng = random.Random(1)
+    async with opened(log):
+        await log.create("s", b"", owner="a")
+        written: list[bytes] = []
 
-    async def test() -> None:
-        rng = random.Random(1)
-        async with opened(log):
-            await log.create("s", b"", owner="a")
-            written: list[bytes] = []
+        async def write() -> None:
+            for seq in range(150):
+                payloads = [b"%d" % (len(written) + index) for index in range(rng.randrange(4))]
+                await log.append("s", payloads, epoch=1, seq=seq, close=seq == 149)
+                written.extend(payloads)
+                await turns(rng.randrange(3))
 
-            async def write() -> None:
-                for seq in range(150):
-                    payloads = [b"%d" % (len(written) + index) for index in range(rng.randrange(4))]
-                    await log.append("s", payloads, epoch=1, seq=seq, close=seq == 149)
-                    written.extend(payloads)
-                    await turns(rng.randrange(3))
+        async def read(delay: int) -> list[LogEntry]:
+            await turns(delay)
+            return await follow(log, "s")
 
-            async def read(delay: int) -> list[Entry]:
-                await turns(delay)
-                return await follow(log, "s")
-
-            reading = [asyncio.create_task(read(index * 20)) for index in range(20)]
-            await write()
-            for entries in await asyncio.gather(*reading):
-                assert [entry.payload for entry in entries] == written
-                assert [entry.offset.records for entry in entries] == list(range(1, len(written) + 1))
-
-    run(test())
+        reading = [asyncio.create_task(read(index * 20)) for index in range(20)]
+        await write()
+        for entries in await asyncio.gather(*reading):
+            assert [entry.payload for entry in entries] == written
+            assert [entry.offset.records for entry in entries] == list(range(1, len(written) + 1))
 
 
 # -- a model -----------------------------------------------------------------------------------------------------
@@ -398,7 +338,7 @@ class Model:
 
     def __init__(self) -> None:
         self.epoch, self.is_closed = 1, False
-        self.entries: list[Entry] = []
+        self.entries: list[LogEntry] = []
         self.answers: dict[tuple[int, int], Offset] = {}
 
     @property
@@ -419,12 +359,12 @@ class Model:
         if seq != self.next_seq:
             return StoreError
         for payload in payloads:
-            self.entries.append(Entry(Offset(epoch, len(self.entries) + 1), payload))
+            self.entries.append(LogEntry(Offset(epoch, len(self.entries) + 1), payload))
         self.is_closed = close
         self.answers[epoch, seq] = self.tail
         return self.tail
 
-    def read(self, after: Offset) -> list[Entry] | type[StoreError]:
+    def read(self, after: Offset) -> list[LogEntry] | type[StoreError]:
         offsets = {entry.offset.records: entry.offset for entry in self.entries} | {0: START}
         written = offsets.get(after.records)
         if written is None or not written.epoch <= after.epoch <= self.epoch:
@@ -484,40 +424,20 @@ async def play(log: StreamLog, stream_id: str, steps: list[tuple[Any, ...]]) -> 
     assert await rest(log, stream_id) == model.entries
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., None]]:
-    """Plays on one open log, always in a new stream, half of the time with somebody watching it."""
-    with asyncio.Runner() as runner:
-        log = make(request.param, tmp_path_factory.mktemp("played"))
-        runner.run(log.open())
-        count = 0
-
-        async def watched(stream_id: str, steps: list[tuple[Any, ...]]) -> None:
-            async with log.watch(stream_id):
-                await play(log, stream_id, steps)
-
-        def one(steps: list[tuple[Any, ...]], *, is_watched: bool) -> None:
-            nonlocal count
-            count += 1
-            stream_id = f"stream {count}"
-            runner.run(log.create(stream_id, b"", owner="a"))
-            test = watched(stream_id, steps) if is_watched else play(log, stream_id, steps)
-            runner.run(asyncio.wait_for(test, PATIENCE_S))
-
-        yield one
-        runner.run(log.shut())
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(steps=STEPS, is_watched=st.booleans())
-def test_it_does_what_the_model_does(
-    played: Callable[..., None], steps: list[tuple[Any, ...]], is_watched: bool
+async def test_it_does_what_the_model_does(
+    long_lived_log: StreamLog, steps: list[tuple[Any, ...]], is_watched: bool
 ) -> None:
-    played(steps, is_watched=is_watched)
+    """Always in a new stream of one open log, half of the time with somebody watching it."""
+    stream_id = f"stream {next(NUMBERS)}"
+    await long_lived_log.create(stream_id, b"", owner="a")
+    async with long_lived_log.watch(stream_id) if is_watched else nullcontext():
+        await play(long_lived_log, stream_id, steps)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_interleaved_streams_do_not_meet(log: StreamLog, seed: int) -> None:
+async def test_interleaved_streams_do_not_meet(log: StreamLog, seed: int) -> None:
     """Many writers at once, each repeating appends and being taken over; every stream is as if alone."""
 
     async def write(rng: random.Random, stream_id: str) -> list[bytes]:
@@ -536,14 +456,11 @@ def test_interleaved_streams_do_not_meet(log: StreamLog, seed: int) -> None:
         await log.append(stream_id, [], epoch=epoch, seq=seq, close=True)
         return expected
 
-    async def test() -> None:
-        async with opened(log):
-            ids = [f"s{number}" for number in range(12)]
-            wrote = await asyncio.gather(*(write(random.Random(f"{seed} {one}"), one) for one in ids))
-            for stream_id, expected in zip(ids, wrote, strict=True):
-                entries = await follow(log, stream_id)
-                assert [entry.payload for entry in entries] == expected
-                assert [entry.offset.records for entry in entries] == list(range(1, len(expected) + 1))
-                assert sorted(entry.offset for entry in entries) == [entry.offset for entry in entries]
-
-    run(test())
+    async with opened(log):
+        ids = [f"s{number}" for number in range(12)]
+        wrote = await asyncio.gather(*(write(random.Random(f"{seed} {one}"), one) for one in ids))
+        for stream_id, expected in zip(ids, wrote, strict=True):
+            entries = await follow(log, stream_id)
+            assert [entry.payload for entry in entries] == expected
+            assert [entry.offset.records for entry in entries] == list(range(1, len(expected) + 1))
+            assert sorted(entry.offset for entry in entries) == [entry.offset for entry in entries]

@@ -15,7 +15,7 @@ from lockgate.errors import FencedOut
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import Producer
 from lockgate.store.sqlite.log import SqliteLog
-from tests.store.logs import PATIENCE_S, opened, rest, run
+from tests.store.logs import PATIENCE_S, opened, rest
 
 STREAMS = 8
 
@@ -65,31 +65,27 @@ def acknowledged_until_killed(path: Path, seed: int) -> dict[str, tuple[int, int
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_what_was_answered_survives_a_kill(tmp_path: Path, seed: int) -> None:
+async def test_what_was_answered_survives_a_kill(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "log.db"
     acknowledged = acknowledged_until_killed(path, seed)
     assert acknowledged
-
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as log:
-            assert len(await log.orphans(limit=99)) >= len(acknowledged)
-            for stream_id, (seq, records) in acknowledged.items():
-                entries = await rest(log, stream_id)
-                assert [entry.offset for entry in entries] == [Offset(1, n + 1) for n in range(len(entries))]
-                for number, entry in enumerate(entries, 1):
-                    assert entry.payload.split(b" ")[:2] == [stream_id.encode(), b"%d" % number]
-                assert records <= len(entries) <= records + 5, "at most the append on its way more than answered"
-                head = await log.head(stream_id)
-                assert (head.tail.records, head.is_closed) == (len(entries), False)
-                assert await log.append(stream_id, [b"other"], epoch=1, seq=seq) == Offset(1, records)
-                # And another node goes on from there.
-                assert await log.take_over(stream_id, owner="next") == 2
-                with pytest.raises(FencedOut):
-                    await log.append(stream_id, [b"x"], epoch=1, seq=seq + 1)
-                end = await log.append(stream_id, [b"end"], epoch=2, seq=0, close=True)
-                assert await rest(log, stream_id, entries[-1].offset) == [(end, b"end")]
-
-    run(test())
+    async with opened(SqliteLog(path)) as log:
+        assert len(await log.orphans(limit=99)) >= len(acknowledged)
+        for stream_id, (seq, records) in acknowledged.items():
+            entries = await rest(log, stream_id)
+            assert [entry.offset for entry in entries] == [Offset(1, n + 1) for n in range(len(entries))]
+            for number, entry in enumerate(entries, 1):
+                assert entry.payload.split(b" ")[:2] == [stream_id.encode(), b"%d" % number]
+            assert records <= len(entries) <= records + 5, "at most the append on its way more than answered"
+            head = await log.head(stream_id)
+            assert (head.tail.records, head.is_closed) == (len(entries), False)
+            assert await log.append(stream_id, [b"other"], epoch=1, seq=seq) == Offset(1, records)
+            # And another node goes on from there.
+            assert await log.take_over(stream_id, owner="next") == 2
+            with pytest.raises(FencedOut):
+                await log.append(stream_id, [b"x"], epoch=1, seq=seq + 1)
+            end = await log.append(stream_id, [b"end"], epoch=2, seq=0, close=True)
+            assert await rest(log, stream_id, entries[-1].offset) == [(end, b"end")]
     with contextlib.closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
@@ -121,18 +117,14 @@ asyncio.run(main())
 """
 
 
-def test_a_push_that_is_repeated_after_a_kill_is_there_once(tmp_path: Path) -> None:
+async def test_a_push_that_is_repeated_after_a_kill_is_there_once(tmp_path: Path) -> None:
     """Twelve processes, one after the other, each killed at a seeded answer; each repeats what was not answered."""
     path = tmp_path / "log.db"
     rng = random.Random(12)
     following = [0] * STREAMS
-
-    async def create() -> None:
-        async with opened(SqliteLog(path)) as log:
-            for number in range(STREAMS):
-                await log.create(str(number), b"", owner="")
-
-    run(create())
+    async with opened(SqliteLog(path)) as log:
+        for number in range(STREAMS):
+            await log.create(str(number), b"", owner="")
     for kill in range(12):
         command = [sys.executable, "-c", PRODUCER, str(path), str(kill), *map(str, following)]
         answers = rng.choice([0, 10, 100, 400])
@@ -145,14 +137,10 @@ def test_a_push_that_is_repeated_after_a_kill_is_there_once(tmp_path: Path) -> N
                 if count == answers:
                     producer.kill()
             assert producer.wait(PATIENCE_S) == -9
-
-    async def check() -> None:
-        async with opened(SqliteLog(path)) as log:
-            for number, seq in enumerate(following):
-                last = Producer("p", 0, seq)
-                pushed = await log.push(str(number), [b"%d %d" % (seq, n) for n in range(3)], producer=last)
-                assert pushed.producer == last
-                got = [tuple(entry.payload.rstrip(b".").split()) for entry in await rest(log, str(number))]
-                assert got == [(b"%d" % one, b"%d" % n) for one in range(seq + 1) for n in range(3)]
-
-    run(check())
+    async with opened(SqliteLog(path)) as log:
+        for number, seq in enumerate(following):
+            last = Producer("p", 0, seq)
+            pushed = await log.push(str(number), [b"%d %d" % (seq, n) for n in range(3)], producer=last)
+            assert pushed.producer == last
+            got = [tuple(entry.payload.rstrip(b".").split()) for entry in await rest(log, str(number))]
+            assert got == [(b"%d" % one, b"%d" % n) for one in range(seq + 1) for n in range(3)]

@@ -32,7 +32,7 @@ from lockgate.store.sqlite import file as sqlite_file
 from lockgate.store.sqlite import log as sqlite
 from lockgate.store.sqlite import tables as sqlite_schema
 from lockgate.store.sqlite.log import SqliteLog
-from tests.store.logs import PATIENCE_S, Clock, follow, rest, run, turns
+from tests.store.logs import PATIENCE_S, Clock, follow, rest, turns
 
 
 @pytest.fixture
@@ -76,40 +76,29 @@ def payloads_of(entries: list[Any]) -> list[bytes]:
 # -- the file ----------------------------------------------------------------------------------------------------
 
 
-def test_the_log_outlives_the_process(path: Path) -> None:
+async def test_the_log_outlives_the_process(path: Path) -> None:
     """Records, epochs, owners, repeats: all there after a restart."""
-
-    async def before() -> None:
-        async with opened(SqliteLog(path)) as log:
-            await log.create("s", b"meta", owner="a")
-            await log.append("s", [b"1", b"2"], epoch=1, seq=0)
-            await log.take_over("s", owner="b")
-            await log.append("s", [b"3"], epoch=2, seq=0)
-
-    async def after() -> None:
-        async with opened(SqliteLog(path)) as log:
-            assert payloads_of(await rest(log, "s")) == [b"1", b"2", b"3"]
-            assert await log.append("s", [b"3"], epoch=2, seq=0) == Offset(2, 3)
-            assert await log.append("s", [b"4"], epoch=2, seq=1, close=True) == Offset(2, 4)
-            with pytest.raises(OffsetGone):
-                await log.read("s", Offset(1, 3), max_bytes=1)
-            assert (await log.head("s"))[:5] == (b"meta", Offset(2, 4), 2, "b", True)
-
-    run(before())
-    run(after())
+    async with opened(SqliteLog(path)) as log:
+        await log.create("s", b"meta", owner="a")
+        await log.append("s", [b"1", b"2"], epoch=1, seq=0)
+        await log.take_over("s", owner="b")
+        await log.append("s", [b"3"], epoch=2, seq=0)
+    async with opened(SqliteLog(path)) as log:
+        assert payloads_of(await rest(log, "s")) == [b"1", b"2", b"3"]
+        assert await log.append("s", [b"3"], epoch=2, seq=0) == Offset(2, 3)
+        assert await log.append("s", [b"4"], epoch=2, seq=1, close=True) == Offset(2, 4)
+        with pytest.raises(OffsetGone):
+            await log.read("s", Offset(1, 3), max_bytes=1)
+        assert (await log.head("s"))[:5] == (b"meta", Offset(2, 4), 2, "b", True)
 
 
-def test_the_file_is_made_with_its_folder_for_its_owner_only(tmp_path: Path) -> None:
+async def test_the_file_is_made_with_its_folder_for_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "log.db"
-
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as log:
-            await log.create("s", b"", owner="a")
-            for one in path.parent.iterdir():
-                assert stat.S_IMODE(one.stat().st_mode) == 0o600, one
-        assert [one.name for one in path.parent.iterdir()] == ["log.db"], "shutting leaves one file"
-
-    run(test())
+    async with opened(SqliteLog(path)) as log:
+        await log.create("s", b"", owner="a")
+        for one in path.parent.iterdir():
+            assert stat.S_IMODE(one.stat().st_mode) == 0o600, one
+    assert [one.name for one in path.parent.iterdir()] == ["log.db"], "shutting leaves one file"
 
 
 def other_program(path: Path) -> None:
@@ -139,7 +128,7 @@ def newer(path: Path) -> None:
         pytest.param(lambda path: path.parent.rmdir() or path.parent.write_bytes(b""), "File exists", id="no folder"),
     ],
 )
-def test_a_file_that_is_not_ours_is_refused_and_left_alone(
+async def test_a_file_that_is_not_ours_is_refused_and_left_alone(
     tmp_path: Path, spoil: Callable[[Path], object], sentence: str
 ) -> None:
     folder = tmp_path / "folder"
@@ -147,31 +136,24 @@ def test_a_file_that_is_not_ours_is_refused_and_left_alone(
     path = folder / "log.db"
     spoil(path)
     was = path.read_bytes() if path.is_file() else None
-
-    async def test() -> None:
-        log = SqliteLog(path)
-        with pytest.raises(StoreError, match=sentence) as refused:
-            await log.open()
-        assert str(path) in str(refused.value)
-        await log.shut()
-        with pytest.raises(StoreError, match="is not open"):
-            await log.head("s")
-
-    run(test())
+    log = SqliteLog(path)
+    with pytest.raises(StoreError, match=sentence) as refused:
+        await log.open()
+    assert str(path) in str(refused.value)
+    await log.shut()
+    with pytest.raises(StoreError, match="is not open"):
+        await log.head("s")
     assert was is None or path.read_bytes() == was
 
 
-def test_many_may_open_a_new_file_at_once(path: Path) -> None:
-    async def test() -> None:
-        logs = [SqliteLog(path) for _ in range(8)]
-        await asyncio.gather(*(log.open() for log in logs))
-        for number, log in enumerate(logs):
-            await log.create(str(number), b"", owner="a")
-        assert len([one async for one in logs[0].streams(limit=99)]) == 8
-        for log in logs:
-            await log.shut()
-
-    run(test())
+async def test_many_may_open_a_new_file_at_once(path: Path) -> None:
+    logs = [SqliteLog(path) for _ in range(8)]
+    await asyncio.gather(*(log.open() for log in logs))
+    for number, log in enumerate(logs):
+        await log.create(str(number), b"", owner="a")
+    assert len([one async for one in logs[0].streams(limit=99)]) == 8
+    for log in logs:
+        await log.shut()
 
 
 # The tables of version 1, as its lockgate made them.
@@ -200,56 +182,48 @@ PRAGMA journal_mode = WAL;
 
 
 @pytest.mark.parametrize("nodes", [1, 4])
-def test_a_file_of_version_1_is_brought_up_to_date(path: Path, nodes: int) -> None:
+async def test_a_file_of_version_1_is_brought_up_to_date(path: Path, nodes: int) -> None:
     """In place, once, whoever comes first; what was in it stays, and it takes pushes and lifetimes from then on."""
     with contextlib.closing(sqlite3.connect(path)) as old:
         old.executescript(VERSION_1)
-
-    async def test() -> None:
-        logs = [SqliteLog(path) for _ in range(nodes)]
-        await asyncio.gather(*(log.open() for log in logs))
-        log, other = logs[0], logs[-1]
-        head = await log.head("open")
-        assert head == (b"meta", Offset(2, 3), 2, "a", False, 7.5, Lifetime())
-        assert payloads_of(await rest(log, "open")) == [b"a", b"b", b"c"]
-        assert await log.orphans(limit=9) == ["open"]
-        assert await log.append("open", [b"c"], epoch=2, seq=0) == Offset(2, 3)
-        assert await other.append("open", [b"d"], epoch=2, seq=1) == Offset(2, 4)
-        await log.create("s", b"", owner="", lifetime=Lifetime(ttl_s=1e9))
-        first = Producer("p", 0, 0)
-        assert (await log.push("s", [b"1"], producer=first)).is_new
-        assert not (await other.push("s", [b"1"], producer=first)).is_new
-        assert await log.expire(older_than_s=9, limit=9) == 1
-        assert {one async for one, _ in log.streams(limit=9)} == {"open", "s"}
-        for one in logs:
-            await one.shut()
-        async with opened(SqliteLog(path)) as again:
-            assert not (await again.push("s", [b"1"], producer=first)).is_new
-            assert (await again.head("s")).lifetime.ttl_s == 1e9
-
-    run(test())
+    logs = [SqliteLog(path) for _ in range(nodes)]
+    await asyncio.gather(*(log.open() for log in logs))
+    log, other = logs[0], logs[-1]
+    head = await log.head("open")
+    assert head == (b"meta", Offset(2, 3), 2, "a", False, 7.5, Lifetime())
+    assert payloads_of(await rest(log, "open")) == [b"a", b"b", b"c"]
+    assert await log.orphans(limit=9) == ["open"]
+    assert await log.append("open", [b"c"], epoch=2, seq=0) == Offset(2, 3)
+    assert await other.append("open", [b"d"], epoch=2, seq=1) == Offset(2, 4)
+    await log.create("s", b"", owner="", lifetime=Lifetime(ttl_s=1e9))
+    first = Producer("p", 0, 0)
+    assert (await log.push("s", [b"1"], producer=first)).is_new
+    assert not (await other.push("s", [b"1"], producer=first)).is_new
+    assert await log.expire(older_than_s=9, limit=9) == 1
+    assert {one async for one, _ in log.streams(limit=9)} == {"open", "s"}
+    for one in logs:
+        await one.shut()
+    async with opened(SqliteLog(path)) as again:
+        assert not (await again.push("s", [b"1"], producer=first)).is_new
+        assert (await again.head("s")).lifetime.ttl_s == 1e9
     with contextlib.closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (2,)
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_a_stream_leaves_nothing_behind(path: Path) -> None:
+async def test_a_stream_leaves_nothing_behind(path: Path) -> None:
     """In any table: the next stream may get its key."""
-
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as log:
-            for owner in ("", "a"):
-                await log.create("s", b"", owner=owner, lifetime=Lifetime(ttl_s=9), payloads=[b"x"])
-                if not owner:
-                    await log.push("s", [b"y"], stream_seq="1", producer=Producer("p", 0, 0), close=True)
-                await log.delete("s")
-        with contextlib.closing(sqlite3.connect(path)) as database:
-            tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            assert {"producers", "pushes", "lifetimes", "appends"} <= set(tables)
-            for table in tables:
-                assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
-
-    run(test())
+    async with opened(SqliteLog(path)) as log:
+        for owner in ("", "a"):
+            await log.create("s", b"", owner=owner, lifetime=Lifetime(ttl_s=9), payloads=[b"x"])
+            if not owner:
+                await log.push("s", [b"y"], stream_seq="1", producer=Producer("p", 0, 0), close=True)
+            await log.delete("s")
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        assert {"producers", "pushes", "lifetimes", "appends"} <= set(tables)
+        for table in tables:
+            assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
 
 
 @pytest.mark.parametrize(
@@ -263,151 +237,131 @@ def test_a_stream_leaves_nothing_behind(path: Path) -> None:
         ("SELECT * FROM producers WHERE stream = 1 AND id = 'p'", "PRIMARY KEY"),
     ],
 )
-def test_questions_are_answered_by_an_index(path: Path, query: str, index: str) -> None:
+async def test_questions_are_answered_by_an_index(path: Path, query: str, index: str) -> None:
     """Without sorting, so that neither a long stream nor many old ones make them slow."""
-
-    async def test() -> None:
-        async with opened(SqliteLog(path)):
-            with contextlib.closing(sqlite_schema.connect(path)) as database:
-                plan = " ".join(row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {query}"))
-        assert index in plan
-        assert "B-TREE" not in plan
-
-    run(test())
+    async with opened(SqliteLog(path)):
+        with contextlib.closing(sqlite_schema.connect(path)) as database:
+            plan = " ".join(row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {query}"))
+    assert index in plan
+    assert "B-TREE" not in plan
 
 
 # -- one thread, many appends ------------------------------------------------------------------------------------
 
 
-def test_what_waits_is_committed_together(path: Path) -> None:
+async def test_what_waits_is_committed_together(path: Path) -> None:
     """While one transaction runs, everything else gathers for the next."""
-
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as log:
-            ids = [str(number) for number in range(200)]
-            await asyncio.gather(*(log.create(one, b"", owner="a") for one in ids))
-            with locked(path):
-                first = asyncio.create_task(log.append(ids[0], [b"x"], epoch=1, seq=0))
-                await turns(1)
-                await first_is_taken(log)
-                others = [asyncio.create_task(log.append(one, [b"x"], epoch=1, seq=0)) for one in ids[1:]]
-                await turns(1)
-                before = log.commits
-            await asyncio.gather(first, *others)
-            assert log.commits - before == 2
-
-    run(test())
+    async with opened(SqliteLog(path)) as log:
+        ids = [str(number) for number in range(200)]
+        await asyncio.gather(*(log.create(one, b"", owner="a") for one in ids))
+        with locked(path):
+            first = asyncio.create_task(log.append(ids[0], [b"x"], epoch=1, seq=0))
+            await turns(1)
+            await first_is_taken(log)
+            others = [asyncio.create_task(log.append(one, [b"x"], epoch=1, seq=0)) for one in ids[1:]]
+            await turns(1)
+            before = log.commits
+        await asyncio.gather(first, *others)
+        assert log.commits - before == 2
 
 
-def test_one_that_is_refused_does_not_fail_the_others(path: Path) -> None:
+async def test_one_that_is_refused_does_not_fail_the_others(path: Path) -> None:
     """A zombie, a gap, a closed stream and a stranger in one transaction with good ones and repeats."""
-
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as log:
-            for one in ("good", "stolen", "closed"):
-                await log.create(one, b"", owner="a")
-            await log.take_over("stolen", owner="b")
-            await log.append("closed", [], epoch=1, seq=0, close=True)
-            with locked(path):
-                before = log.commits
-                asked = [
-                    log.append("good", [b"0"], epoch=1, seq=0),
-                    log.append("stolen", [b"zombie"], epoch=1, seq=0),
-                    log.append("good", [b"gap"], epoch=1, seq=7),
-                    log.append("good", [b"1"], epoch=1, seq=1),
-                    log.append("closed", [b"late"], epoch=1, seq=1),
-                    log.append("nobody", [b"x"], epoch=1, seq=0),
-                    log.append("good", [b"other"], epoch=1, seq=0),
-                    log.append("\udcff", [b"not text"], epoch=1, seq=0),
-                    log.append("stolen", [b"fine"], epoch=2, seq=0),
-                    log.take_over("good", owner="b"),
-                    log.append("good", [b"too late"], epoch=1, seq=2),
-                    log.append("good", [b"2"], epoch=2, seq=0, close=True),
-                    log.take_over("good", owner="c"),
-                ]
-                tasks = [asyncio.create_task(one) for one in [log.head("good"), *asked]]
-                await turns(2)
-            _, *got = await asyncio.gather(*tasks, return_exceptions=True)
-            assert log.commits - before <= 2
-            assert [one if isinstance(one, Offset | int) else type(one) for one in got] == [
-                Offset(1, 1),
-                FencedOut,
-                StoreError,
-                Offset(1, 2),
-                StreamClosed,
-                StreamUnknown,
-                Offset(1, 1),
-                StoreError,
-                Offset(2, 1),
-                2,
-                FencedOut,
-                Offset(2, 3),
-                StreamClosed,
+    async with opened(SqliteLog(path)) as log:
+        for one in ("good", "stolen", "closed"):
+            await log.create(one, b"", owner="a")
+        await log.take_over("stolen", owner="b")
+        await log.append("closed", [], epoch=1, seq=0, close=True)
+        with locked(path):
+            before = log.commits
+            asked = [
+                log.append("good", [b"0"], epoch=1, seq=0),
+                log.append("stolen", [b"zombie"], epoch=1, seq=0),
+                log.append("good", [b"gap"], epoch=1, seq=7),
+                log.append("good", [b"1"], epoch=1, seq=1),
+                log.append("closed", [b"late"], epoch=1, seq=1),
+                log.append("nobody", [b"x"], epoch=1, seq=0),
+                log.append("good", [b"other"], epoch=1, seq=0),
+                log.append("\udcff", [b"not text"], epoch=1, seq=0),
+                log.append("stolen", [b"fine"], epoch=2, seq=0),
+                log.take_over("good", owner="b"),
+                log.append("good", [b"too late"], epoch=1, seq=2),
+                log.append("good", [b"2"], epoch=2, seq=0, close=True),
+                log.take_over("good", owner="c"),
             ]
-            assert payloads_of(await rest(log, "good")) == [b"0", b"1", b"2"]
-            assert payloads_of(await rest(log, "stolen")) == [b"fine"]
+            tasks = [asyncio.create_task(one) for one in [log.head("good"), *asked]]
+            await turns(2)
+        _, *got = await asyncio.gather(*tasks, return_exceptions=True)
+        assert log.commits - before <= 2
+        assert [one if isinstance(one, Offset | int) else type(one) for one in got] == [
+            Offset(1, 1),
+            FencedOut,
+            StoreError,
+            Offset(1, 2),
+            StreamClosed,
+            StreamUnknown,
+            Offset(1, 1),
+            StoreError,
+            Offset(2, 1),
+            2,
+            FencedOut,
+            Offset(2, 3),
+            StreamClosed,
+        ]
+        assert payloads_of(await rest(log, "good")) == [b"0", b"1", b"2"]
+        assert payloads_of(await rest(log, "stolen")) == [b"fine"]
 
-    run(test())
 
-
-def test_the_queue_is_bounded_and_keeps_the_order(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_queue_is_bounded_and_keeps_the_order(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than the queue holds: the rest waits at the door, in order, and nothing is lost."""
     monkeypatch.setattr(sqlite, "MAX_QUEUED_BYTES", 5000)
-
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as log:
-            await log.create("s", b"", owner="a")
-            with pytest.raises(StoreError, match="is the most"):
-                await log.append("s", [b"x" * 5000], epoch=1, seq=0)
-            with locked(path):
-                tasks = [asyncio.create_task(log.append("s", [b"%0500d" % n], epoch=1, seq=n)) for n in range(100)]
-                await turns(5)
-                assert log._queued_bytes < 5000 + 1012 + 1
-                assert log._at_door > 80
-            for n in range(100, 400):  # these come while those before them leave the door
-                await asyncio.wait([tasks[n - 90]])
-                tasks.append(asyncio.create_task(log.append("s", [b"%0500d" % n], epoch=1, seq=n)))
-            assert await asyncio.gather(*tasks) == [Offset(1, n + 1) for n in range(400)]
-            assert (log._queued_bytes, log._at_door) == (0, 0)
-
-    run(test())
+    async with opened(SqliteLog(path)) as log:
+        await log.create("s", b"", owner="a")
+        with pytest.raises(StoreError, match="is the most"):
+            await log.append("s", [b"x" * 5000], epoch=1, seq=0)
+        with locked(path):
+            tasks = [asyncio.create_task(log.append("s", [b"%0500d" % n], epoch=1, seq=n)) for n in range(100)]
+            await turns(5)
+            assert log._queued_bytes < 5000 + 1012 + 1
+            assert log._at_door > 80
+        for n in range(100, 400):  # these come while those before them leave the door
+            await asyncio.wait([tasks[n - 90]])
+            tasks.append(asyncio.create_task(log.append("s", [b"%0500d" % n], epoch=1, seq=n)))
+        assert await asyncio.gather(*tasks) == [Offset(1, n + 1) for n in range(400)]
+        assert (log._queued_bytes, log._at_door) == (0, 0)
 
 
 # -- giving up ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("is_taken", [True, False], ids=["being written", "still waiting"])
-def test_a_cancelled_append_commits_or_not(path: Path, is_taken: bool) -> None:
+async def test_a_cancelled_append_commits_or_not(path: Path, is_taken: bool) -> None:
     """Here it does, since it had been accepted; and appending it again answers its offset."""
-
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as log:
-            await log.create("s", b"", owner="a")
-            async with log.watch("s") as news:
-                with locked(path):
-                    if not is_taken:
-                        other = asyncio.create_task(log.create("other", b"", owner="a"))
-                        await turns(1)
-                        await first_is_taken(log)
-                    task = asyncio.create_task(log.append("s", [b"x"], epoch=1, seq=0))
+    async with opened(SqliteLog(path)) as log:
+        await log.create("s", b"", owner="a")
+        async with log.watch("s") as news:
+            with locked(path):
+                if not is_taken:
+                    other = asyncio.create_task(log.create("other", b"", owner="a"))
                     await turns(1)
-                    if is_taken:
-                        await first_is_taken(log)
-                    task.cancel()
-                    await asyncio.wait([task])
-                    assert task.cancelled()
-                await news.wait()
-            if not is_taken:
-                await other
-            assert await log.append("s", [b"x"], epoch=1, seq=0) == Offset(1, 1)
-            assert await log.append("s", [b"y"], epoch=1, seq=1) == Offset(1, 2)
-            assert payloads_of(await rest(log, "s")) == [b"x", b"y"]
-
-    run(test())
+                    await first_is_taken(log)
+                task = asyncio.create_task(log.append("s", [b"x"], epoch=1, seq=0))
+                await turns(1)
+                if is_taken:
+                    await first_is_taken(log)
+                task.cancel()
+                await asyncio.wait([task])
+                assert task.cancelled()
+            await news.wait()
+        if not is_taken:
+            await other
+        assert await log.append("s", [b"x"], epoch=1, seq=0) == Offset(1, 1)
+        assert await log.append("s", [b"y"], epoch=1, seq=1) == Offset(1, 2)
+        assert payloads_of(await rest(log, "s")) == [b"x", b"y"]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_cancelling_at_any_moment_loses_and_doubles_nothing(
+async def test_cancelling_at_any_moment_loses_and_doubles_nothing(
     path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each append is cancelled at random moments and tried again with the same seq until it is answered."""
@@ -428,170 +382,141 @@ def test_cancelling_at_any_moment_loses_and_doubles_nothing(
                 offset = None if task.cancelled() else task.result()
             assert offset == Offset(1, seq + 1)
 
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as log:
-            ids = [str(number) for number in range(10)]
-            await asyncio.gather(*(write(log, one) for one in ids))
-            for one in ids:
-                assert payloads_of(await follow(log, one)) == [b"%d" % seq for seq in range(50)]
-            assert (log._queued_bytes, log._at_door, log._under_way) == (0, 0, set())
-
-    run(test())
+    async with opened(SqliteLog(path)) as log:
+        ids = [str(number) for number in range(10)]
+        await asyncio.gather(*(write(log, one) for one in ids))
+        for one in ids:
+            assert payloads_of(await follow(log, one)) == [b"%d" % seq for seq in range(50)]
+        assert (log._queued_bytes, log._at_door, log._under_way) == (0, 0, set())
 
 
-def test_shutting_commits_what_was_accepted(path: Path) -> None:
+async def test_shutting_commits_what_was_accepted(path: Path) -> None:
     """Also while the file is locked for a moment; afterwards nothing hangs and everything is refused."""
-
-    async def test() -> None:
-        log = SqliteLog(path)
-        await log.open()
-        await log.create("s", b"", owner="a")
-        async with log.watch("s") as news:
-            with locked(path):
-                tasks = [asyncio.create_task(log.append("s", [b"0"], epoch=1, seq=0))]
-                await turns(1)
-                await first_is_taken(log)
-                tasks += [asyncio.create_task(log.append("s", [b"%d" % n], epoch=1, seq=n)) for n in range(1, 50)]
-                await turns(1)
-                shutting = asyncio.create_task(log.shut())
-                await turns(5)
-            await shutting
-            assert await asyncio.gather(*tasks) == [Offset(1, n + 1) for n in range(50)]
-            assert news.is_set(), "readers wake up and find out"
-        await log.shut()
-        for ask in (log.append("s", [b""], epoch=1, seq=50), log.read("s", START, max_bytes=1), log.beat("a", ttl_s=1)):
-            with pytest.raises(StoreError, match="is shut"):
-                await ask
-        async with opened(SqliteLog(path)) as again:
-            assert len(await rest(again, "s")) == 50
-
-    run(test())
+    log = SqliteLog(path)
+    await log.open()
+    await log.create("s", b"", owner="a")
+    async with log.watch("s") as news:
+        with locked(path):
+            tasks = [asyncio.create_task(log.append("s", [b"0"], epoch=1, seq=0))]
+            await turns(1)
+            await first_is_taken(log)
+            tasks += [asyncio.create_task(log.append("s", [b"%d" % n], epoch=1, seq=n)) for n in range(1, 50)]
+            await turns(1)
+            shutting = asyncio.create_task(log.shut())
+            await turns(5)
+        await shutting
+        assert await asyncio.gather(*tasks) == [Offset(1, n + 1) for n in range(50)]
+        assert news.is_set(), "readers wake up and find out"
+    await log.shut()
+    for ask in (log.append("s", [b""], epoch=1, seq=50), log.read("s", START, max_bytes=1), log.beat("a", ttl_s=1)):
+        with pytest.raises(StoreError, match="is shut"):
+            await ask
+    async with opened(SqliteLog(path)) as again:
+        assert len(await rest(again, "s")) == 50
 
 
 # -- troubles ----------------------------------------------------------------------------------------------------
 
 
-def test_a_lock_that_is_held_too_long_fails_and_passes(path: Path) -> None:
-    async def test() -> None:
-        async with opened(SqliteLog(path, busy_s=0.05)) as log:
-            await log.create("s", b"", owner="a")
-            with locked(path):
-                with pytest.raises(StoreError, match=r"log\.db: another process keeps it locked"):
+async def test_a_lock_that_is_held_too_long_fails_and_passes(path: Path) -> None:
+    async with opened(SqliteLog(path, busy_s=0.05)) as log:
+        await log.create("s", b"", owner="a")
+        with locked(path):
+            with pytest.raises(StoreError, match=r"log\.db: another process keeps it locked"):
+                await log.append("s", [b"x"], epoch=1, seq=0)
+            assert payloads_of(await rest(log, "s")) == [], "reading goes on"
+        assert await log.append("s", [b"x"], epoch=1, seq=0) == Offset(1, 1)
+
+
+async def test_no_answer_for_too_long_is_an_error_and_the_append_may_still_happen(path: Path) -> None:
+    async with opened(SqliteLog(path, patience_s=0.05)) as log:
+        await log.create("s", b"", owner="a")
+        with locked(path):
+            for _ in range(2):
+                with pytest.raises(StoreError, match=r"log\.db: no commit for 0\.05 s"):
                     await log.append("s", [b"x"], epoch=1, seq=0)
-                assert payloads_of(await rest(log, "s")) == [], "reading goes on"
-            assert await log.append("s", [b"x"], epoch=1, seq=0) == Offset(1, 1)
-
-    run(test())
-
-
-def test_no_answer_for_too_long_is_an_error_and_the_append_may_still_happen(path: Path) -> None:
-    async def test() -> None:
-        async with opened(SqliteLog(path, patience_s=0.05)) as log:
-            await log.create("s", b"", owner="a")
-            with locked(path):
-                for _ in range(2):
-                    with pytest.raises(StoreError, match=r"log\.db: no commit for 0\.05 s"):
-                        await log.append("s", [b"x"], epoch=1, seq=0)
-            assert await log.append("s", [b"x"], epoch=1, seq=0) == Offset(1, 1)
-            assert payloads_of(await rest(log, "s")) == [b"x"]
-            assert log._queued_bytes == 0
-
-    run(test())
+        assert await log.append("s", [b"x"], epoch=1, seq=0) == Offset(1, 1)
+        assert payloads_of(await rest(log, "s")) == [b"x"]
+        assert log._queued_bytes == 0
 
 
-def test_an_odd_error_fails_its_transaction_only(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as log:
-            await log.create("s", b"", owner="a")
-            with monkeypatch.context() as patch:
-                patch.setattr(sqlite_file, "insert_appends", lambda *_: bytearray(1 << 62))
-                with pytest.raises(StoreError, match=r"log\.db: MemoryError"):
-                    await log.append("s", [b"x"], epoch=1, seq=0)
-            assert await log.append("s", [b"y"], epoch=1, seq=0) == Offset(1, 1)
-            assert payloads_of(await rest(log, "s")) == [b"y"]
-
-    run(test())
+async def test_an_odd_error_fails_its_transaction_only(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(SqliteLog(path)) as log:
+        await log.create("s", b"", owner="a")
+        with monkeypatch.context() as patch:
+            patch.setattr(sqlite_file, "insert_appends", lambda *_: bytearray(1 << 62))
+            with pytest.raises(StoreError, match=r"log\.db: MemoryError"):
+                await log.append("s", [b"x"], epoch=1, seq=0)
+        assert await log.append("s", [b"y"], epoch=1, seq=0) == Offset(1, 1)
+        assert payloads_of(await rest(log, "s")) == [b"y"]
 
 
 class Killed(BaseException):
     """Something that no thread survives."""
 
 
-def test_a_dead_writer_leaves_nobody_waiting(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_dead_writer_leaves_nobody_waiting(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Appends fail with its cause, readers wake up and hear it, and shutting still works."""
 
     def kill(*_: object) -> None:
         raise Killed
 
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as log:
-            await log.create("s", b"", owner="a")
-            await log.append("s", [b"x"], epoch=1, seq=0)
-            async with log.watch("s") as news:
-                with locked(path):
-                    tasks = [asyncio.create_task(log.append("s", [b"y"], epoch=1, seq=n)) for n in (1, 2, 3)]
-                    await turns(1)
-                    monkeypatch.setattr(sqlite_file, "insert_appends", kill)
-                for result in await asyncio.gather(*tasks, return_exceptions=True):
-                    assert isinstance(result, StoreError)
-                    assert "stopped writing: Killed" in str(result)
-                await news.wait()
-                for ask in (log.append("s", [b"y"], epoch=1, seq=1), log.read("s", START, max_bytes=1)):
-                    with pytest.raises(StoreError, match=r"log\.db: the log stopped writing"):
-                        await ask
-        async with opened(SqliteLog(path)) as log:
-            assert payloads_of(await rest(log, "s")) == [b"x"]
-
-    run(test())
+    async with opened(SqliteLog(path)) as log:
+        await log.create("s", b"", owner="a")
+        await log.append("s", [b"x"], epoch=1, seq=0)
+        async with log.watch("s") as news:
+            with locked(path):
+                tasks = [asyncio.create_task(log.append("s", [b"y"], epoch=1, seq=n)) for n in (1, 2, 3)]
+                await turns(1)
+                monkeypatch.setattr(sqlite_file, "insert_appends", kill)
+            for result in await asyncio.gather(*tasks, return_exceptions=True):
+                assert isinstance(result, StoreError)
+                assert "stopped writing: Killed" in str(result)
+            await news.wait()
+            for ask in (log.append("s", [b"y"], epoch=1, seq=1), log.read("s", START, max_bytes=1)):
+                with pytest.raises(StoreError, match=r"log\.db: the log stopped writing"):
+                    await ask
+    async with opened(SqliteLog(path)) as log:
+        assert payloads_of(await rest(log, "s")) == [b"x"]
 
 
 @pytest.mark.parametrize("page", range(1, 12))
-def test_a_damaged_file_is_an_error_with_its_name(path: Path, page: int) -> None:
+async def test_a_damaged_file_is_an_error_with_its_name(path: Path, page: int) -> None:
     """No wrong records and no silence: every read is right or an error that names the file or the record."""
-
-    async def fill() -> None:
-        async with opened(SqliteLog(path)) as log:
-            await log.create("s", b"", owner="a")
-            for seq in range(30):
-                await log.append("s", [b"%0300d" % seq], epoch=1, seq=seq)
-
-    async def check() -> None:
-        log, sentence = SqliteLog(path), "damaged"
-        try:
-            await log.open()
-            assert payloads_of(await rest(log, "s")) == [b"%0300d" % seq for seq in range(30)]
-        except StoreError as error:
-            sentence = str(error)
-        finally:
-            await log.shut()
-        assert "damaged" in sentence or str(path) in sentence
-
-    run(fill())
+    async with opened(SqliteLog(path)) as log:
+        await log.create("s", b"", owner="a")
+        for seq in range(30):
+            await log.append("s", [b"%0300d" % seq], epoch=1, seq=seq)
     with path.open("r+b") as file:
         file.seek((page - 1) * sqlite_schema.PAGE_BYTES)
         file.write(b"\xa5" * sqlite_schema.PAGE_BYTES)
-    run(check())
+    log, sentence = SqliteLog(path), "damaged"
+    try:
+        await log.open()
+        assert payloads_of(await rest(log, "s")) == [b"%0300d" % seq for seq in range(30)]
+    except StoreError as error:
+        sentence = str(error)
+    finally:
+        await log.shut()
+    assert "damaged" in sentence or str(path) in sentence
 
 
-def test_a_record_that_is_missing_is_not_stepped_over(path: Path) -> None:
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as log:
-            await log.create("s", b"", owner="a")
-            for seq in range(9):
-                await log.append("s", [b"%d" % seq, b"x"], epoch=1, seq=seq)
-            for lost, after in ((10, START), (10, Offset(1, 9)), (10, Offset(1, 10)), (18, START), (18, Offset(1, 16))):
-                with contextlib.closing(sqlite3.connect(path)) as other:
-                    other.execute("BEGIN")
-                    row = other.execute("SELECT * FROM appends WHERE records = ?", (lost,)).fetchone()
-                    other.execute("DELETE FROM appends WHERE records = ?", (lost,))
-                    other.commit()
-                    with pytest.raises(StoreError, match=r"record \d+ of 18 is missing"):
-                        await rest(log, "s", after)
-                    other.execute("INSERT INTO appends VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-                    other.commit()
-            assert len(await rest(log, "s")) == 18
-
-    run(test())
+async def test_a_record_that_is_missing_is_not_stepped_over(path: Path) -> None:
+    async with opened(SqliteLog(path)) as log:
+        await log.create("s", b"", owner="a")
+        for seq in range(9):
+            await log.append("s", [b"%d" % seq, b"x"], epoch=1, seq=seq)
+        for lost, after in ((10, START), (10, Offset(1, 9)), (10, Offset(1, 10)), (18, START), (18, Offset(1, 16))):
+            with contextlib.closing(sqlite3.connect(path)) as other:
+                other.execute("BEGIN")
+                row = other.execute("SELECT * FROM appends WHERE records = ?", (lost,)).fetchone()
+                other.execute("DELETE FROM appends WHERE records = ?", (lost,))
+                other.commit()
+                with pytest.raises(StoreError, match=r"record \d+ of 18 is missing"):
+                    await rest(log, "s", after)
+                other.execute("INSERT INTO appends VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                other.commit()
+        assert len(await rest(log, "s")) == 18
 
 
 FULL_DISK = """
@@ -642,7 +567,7 @@ def test_a_full_disk_is_an_error_and_passes(path: Path) -> None:
 # -- memory ------------------------------------------------------------------------------------------------------
 
 
-def test_a_reader_who_keeps_up_does_not_touch_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_reader_who_keeps_up_does_not_touch_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From its registration on, and only as long as somebody watches."""
     reads = 0
     page = sqlite_file.page
@@ -653,33 +578,29 @@ def test_a_reader_who_keeps_up_does_not_touch_the_file(path: Path, monkeypatch: 
         return page(*args)
 
     monkeypatch.setattr(sqlite_file, "page", counted)
-
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as log:
-            await log.create("s", b"", owner="a")
-            await log.append("s", [b"early"], epoch=1, seq=0)
-            async with log.watch("s"):
-                assert len((await log.read("s", START, max_bytes=99)).entries) == 1
-                assert reads == 1
-                for seq in range(1, 500):
-                    await log.append("s", [b"x" * 100, b"y"], epoch=1, seq=seq, close=seq == 499)
-                    tail = await log.read("s", Offset(1, 2 * seq - 1), max_bytes=999)
-                    assert payloads_of(tail.entries) == [b"x" * 100, b"y"]
-                    half = await log.read("s", Offset(1, 2 * seq), max_bytes=999)
-                    assert payloads_of(half.entries) == [b"y"]
-                assert tail.is_closed
-                assert reads == 1
-                held = log._watched["s"].tail
-                assert held is not None
-                assert held._size <= sqlite.TAIL_BYTES
-                assert len(await rest(log, "s")) == 999, "older ones come from the file"
-                assert reads > 1
-            assert (log._watched, log._tails) == ({}, 0)
-
-    run(test())
+    async with opened(SqliteLog(path)) as log:
+        await log.create("s", b"", owner="a")
+        await log.append("s", [b"early"], epoch=1, seq=0)
+        async with log.watch("s"):
+            assert len((await log.read("s", START, max_bytes=99)).entries) == 1
+            assert reads == 1
+            for seq in range(1, 500):
+                await log.append("s", [b"x" * 100, b"y"], epoch=1, seq=seq, close=seq == 499)
+                tail = await log.read("s", Offset(1, 2 * seq - 1), max_bytes=999)
+                assert payloads_of(tail.entries) == [b"x" * 100, b"y"]
+                half = await log.read("s", Offset(1, 2 * seq), max_bytes=999)
+                assert payloads_of(half.entries) == [b"y"]
+            assert tail.is_closed
+            assert reads == 1
+            held = log._watched["s"].tail
+            assert held is not None
+            assert held._size <= sqlite.TAIL_BYTES
+            assert len(await rest(log, "s")) == 999, "older ones come from the file"
+            assert reads > 1
+        assert (log._watched, log._tails) == ({}, 0)
 
 
-def test_tails_in_memory_are_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tails_in_memory_are_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams beyond the bound are read from the file, and nobody notices."""
     monkeypatch.setattr(sqlite, "MAX_TAILS", 2)
     monkeypatch.setattr(sqlite, "TAIL_BYTES", 2000)
@@ -689,116 +610,98 @@ def test_tails_in_memory_are_bounded(path: Path, monkeypatch: pytest.MonkeyPatch
             await log.append(stream_id, [b"%d" % seq * 20], epoch=1, seq=seq, close=seq == 59)
             assert log._tails <= 2
 
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as log:
-            ids = [str(number) for number in range(6)]
-            for one in ids:
-                await log.create(one, b"", owner="a")
-            reading = [asyncio.create_task(follow(log, one)) for one in ids for _ in range(3)]
-            await asyncio.gather(*(write(log, one) for one in ids))
-            for entries in await asyncio.gather(*reading):
-                assert payloads_of(entries) == [b"%d" % seq * 20 for seq in range(60)]
-            assert (log._watched, log._tails) == ({}, 0)
-
-    run(test())
+    async with opened(SqliteLog(path)) as log:
+        ids = [str(number) for number in range(6)]
+        for one in ids:
+            await log.create(one, b"", owner="a")
+        reading = [asyncio.create_task(follow(log, one)) for one in ids for _ in range(3)]
+        await asyncio.gather(*(write(log, one) for one in ids))
+        for entries in await asyncio.gather(*reading):
+            assert payloads_of(entries) == [b"%d" % seq * 20 for seq in range(60)]
+        assert (log._watched, log._tails) == ({}, 0)
 
 
 # -- several nodes -----------------------------------------------------------------------------------------------
 
 
-def test_two_nodes_on_one_file_fence_each_other(path: Path) -> None:
+async def test_two_nodes_on_one_file_fence_each_other(path: Path) -> None:
     """Whoever took over last writes; the other is refused at once, whatever it remembers."""
-
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
-            epoch, written = await a.create("s", b"", owner="a"), list[bytes]()
-            reading = [asyncio.create_task(follow(log, "s")) for log in (a, b)]
-            for turn in range(20):
-                owner, zombie = (a, b) if turn % 2 else (b, a)
-                old, epoch = epoch, await owner.take_over("s", owner=str(turn))
-                for seq in range(3):
-                    written.append(b"%d %d" % (turn, seq))
-                    await owner.append("s", [written[-1]], epoch=epoch, seq=seq)
-                    with pytest.raises(FencedOut):
-                        await zombie.append("s", [b"zombie"], epoch=old, seq=seq + 3)
-            await owner.append("s", [], epoch=epoch, seq=3, close=True)
-            for entries in await asyncio.gather(*reading):
-                assert payloads_of(entries) == written
-            assert await rest(a, "s") == await rest(b, "s")
-
-    run(test())
+    async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
+        epoch, written = await a.create("s", b"", owner="a"), list[bytes]()
+        reading = [asyncio.create_task(follow(log, "s")) for log in (a, b)]
+        for turn in range(20):
+            owner, zombie = (a, b) if turn % 2 else (b, a)
+            old, epoch = epoch, await owner.take_over("s", owner=str(turn))
+            for seq in range(3):
+                written.append(b"%d %d" % (turn, seq))
+                await owner.append("s", [written[-1]], epoch=epoch, seq=seq)
+                with pytest.raises(FencedOut):
+                    await zombie.append("s", [b"zombie"], epoch=old, seq=seq + 3)
+        await owner.append("s", [], epoch=epoch, seq=3, close=True)
+        for entries in await asyncio.gather(*reading):
+            assert payloads_of(entries) == written
+        assert await rest(a, "s") == await rest(b, "s")
 
 
-def test_both_nodes_may_write_with_the_same_epoch(path: Path) -> None:
+async def test_both_nodes_may_write_with_the_same_epoch(path: Path) -> None:
     """Appends of one producer may arrive at any node; seq decides, and a repeat at the other node is known."""
-
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
-            await a.create("s", b"", owner="a")
-            reading = [asyncio.create_task(follow(log, "s")) for log in (a, b)]
-            for seq in range(60):
-                first, second = (a, b) if seq % 3 else (b, a)
-                payload = b"%d" % seq
-                assert await first.append("s", [payload], epoch=1, seq=seq, close=seq == 59) == Offset(1, seq + 1)
-                assert await second.append("s", [payload], epoch=1, seq=seq, close=seq == 59) == Offset(1, seq + 1)
-            for entries in await asyncio.gather(*reading):
-                assert payloads_of(entries) == [b"%d" % seq for seq in range(60)]
-
-    run(test())
+    async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
+        await a.create("s", b"", owner="a")
+        reading = [asyncio.create_task(follow(log, "s")) for log in (a, b)]
+        for seq in range(60):
+            first, second = (a, b) if seq % 3 else (b, a)
+            payload = b"%d" % seq
+            assert await first.append("s", [payload], epoch=1, seq=seq, close=seq == 59) == Offset(1, seq + 1)
+            assert await second.append("s", [payload], epoch=1, seq=seq, close=seq == 59) == Offset(1, seq + 1)
+        for entries in await asyncio.gather(*reading):
+            assert payloads_of(entries) == [b"%d" % seq for seq in range(60)]
 
 
 @pytest.mark.parametrize("is_ours", [True, False], ids=["ours", "theirs"])
-def test_a_reader_hears_what_another_node_did(path: Path, is_ours: bool) -> None:
+async def test_a_reader_hears_what_another_node_did(path: Path, is_ours: bool) -> None:
     """A record, a close without one, a deletion: each wakes a reader who had read everything, and is seen."""
-
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
-            await a.create("s", b"", owner="a")
-            async with a.watch("s") as news:
-                for seq in range(3):  # so that the pace of looking is that of a stream of ours, or of theirs
-                    await (a if is_ours else b).append("s", [b"x"], epoch=1, seq=seq)
-                    await until(partial(lambda records: a._watched["s"].seen == records, seq + 1))
-                assert a._foreign == (not is_ours)
-                news.clear()
-                await b.append("s", [b"y"], epoch=1, seq=3)
-                await news.wait()
-                assert payloads_of((await a.read("s", Offset(1, 3), max_bytes=9)).entries) == [b"y"]
-                assert a._foreign == 1
-                news.clear()
-                await b.append("s", [], epoch=1, seq=4, close=True)
-                await news.wait()
-                assert (await a.read("s", Offset(1, 4), max_bytes=9)).is_closed
-                assert a._foreign == 0
-                news.clear()
-                await b.delete("s")
-                await news.wait()
-                with pytest.raises(StreamUnknown):
-                    await a.read("s", START, max_bytes=1)
-
-    run(test())
+    async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
+        await a.create("s", b"", owner="a")
+        async with a.watch("s") as news:
+            for seq in range(3):  # so that the pace of looking is that of a stream of ours, or of theirs
+                await (a if is_ours else b).append("s", [b"x"], epoch=1, seq=seq)
+                await until(partial(lambda records: a._watched["s"].seen == records, seq + 1))
+            assert a._foreign == (not is_ours)
+            news.clear()
+            await b.append("s", [b"y"], epoch=1, seq=3)
+            await news.wait()
+            assert payloads_of((await a.read("s", Offset(1, 3), max_bytes=9)).entries) == [b"y"]
+            assert a._foreign == 1
+            news.clear()
+            await b.append("s", [], epoch=1, seq=4, close=True)
+            await news.wait()
+            assert (await a.read("s", Offset(1, 4), max_bytes=9)).is_closed
+            assert a._foreign == 0
+            news.clear()
+            await b.delete("s")
+            await news.wait()
+            with pytest.raises(StreamUnknown):
+                await a.read("s", START, max_bytes=1)
 
 
-def test_memory_serves_again_after_another_node_wrote(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memory_serves_again_after_another_node_wrote(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What we keep begins anew at our next commit, with the right positions."""
 
     def refuse(*_: object) -> None:
         raise AssertionError("reads the file")
 
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
-            await a.create("s", b"", owner="a")
-            async with a.watch("s"):
-                await a.append("s", [b"1"], epoch=1, seq=0)
-                await b.append("s", [b"2"], epoch=1, seq=1)
-                await a.append("s", [b"3"], epoch=1, seq=2)
-                monkeypatch.setattr(sqlite_file, "page", refuse)
-                page = await a.read("s", Offset(1, 2), max_bytes=9)
-                assert page == ([(Offset(1, 3), b"3")], Offset(1, 3), False)
-
-    run(test())
+    async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
+        await a.create("s", b"", owner="a")
+        async with a.watch("s"):
+            await a.append("s", [b"1"], epoch=1, seq=0)
+            await b.append("s", [b"2"], epoch=1, seq=1)
+            await a.append("s", [b"3"], epoch=1, seq=2)
+            monkeypatch.setattr(sqlite_file, "page", refuse)
+            page = await a.read("s", Offset(1, 2), max_bytes=9)
+            assert page == ([(Offset(1, 3), b"3")], Offset(1, 3), False)
 
 
-def test_own_commits_are_no_news(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_own_commits_are_no_news(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A single process never asks the file what others did: neither commits nor checkpoints look like others'.
 
     And the checkpoints come often enough for the WAL to begin at its front again.
@@ -820,21 +723,17 @@ def test_own_commits_are_no_news(path: Path, monkeypatch: pytest.MonkeyPatch) ->
         return wal_pages[-1]
 
     monkeypatch.setattr(sqlite_file, "checkpoint", recorded)
-
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as log:
-            await log.create("s", b"", owner="a")
-            async with log.watch("s"):
-                for seq in range(1500):
-                    await log.append("s", [b"x" * 5000], epoch=1, seq=seq)
-            assert heard == 0
-            assert wal_pages != sorted(wal_pages)
-
-    run(test())
+    async with opened(SqliteLog(path)) as log:
+        await log.create("s", b"", owner="a")
+        async with log.watch("s"):
+            for seq in range(1500):
+                await log.append("s", [b"x" * 5000], epoch=1, seq=seq)
+        assert heard == 0
+        assert wal_pages != sorted(wal_pages)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_pushes_through_two_nodes_lose_and_double_nothing(path: Path, seed: int) -> None:
+async def test_pushes_through_two_nodes_lose_and_double_nothing(path: Path, seed: int) -> None:
     """Producers that send every push to random nodes, several times and some of them early; cancelled at random.
 
     Each push is there once, those of a producer in their order, and of the pushes that expect one tail one is written.
@@ -876,76 +775,65 @@ def test_pushes_through_two_nodes_lose_and_double_nothing(path: Path, seed: int)
                 wins += won
         return wins
 
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
-            for stream_id in ("s", "count"):
-                await a.create(stream_id, b"", owner="")
-            reading = [asyncio.create_task(follow(log, "s")) for log in (a, b)]
-            names = [f"p{number}" for number in range(4)]
-            racing = [asyncio.create_task(race(logs)) for logs in ([a, b], [b, a])]
-            await asyncio.gather(*(produce([a, b], one) for one in names))
-            wins = sum(await asyncio.gather(*racing))
-            assert payloads_of(await rest(b, "count")) == [b"%d" % number for number in range(wins)]
-            closing = Producer("p0", 99, 0)
-            answers = await asyncio.gather(*(one.push("s", [], close=True, producer=closing) for one in (a, b)))
-            assert sorted(one.is_new for one in answers) == [False, True]
-            for entries in await asyncio.gather(*reading):
-                assert [entry.offset.records for entry in entries] == list(range(1, 101))
-                got = [payload.decode().split() for payload in payloads_of(entries)]
-                for name in names:
-                    assert [int(number) for who, number in got if who == name] == list(range(25))
-
-    run(test())
+    async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
+        for stream_id in ("s", "count"):
+            await a.create(stream_id, b"", owner="")
+        reading = [asyncio.create_task(follow(log, "s")) for log in (a, b)]
+        names = [f"p{number}" for number in range(4)]
+        racing = [asyncio.create_task(race(logs)) for logs in ([a, b], [b, a])]
+        await asyncio.gather(*(produce([a, b], one) for one in names))
+        wins = sum(await asyncio.gather(*racing))
+        assert payloads_of(await rest(b, "count")) == [b"%d" % number for number in range(wins)]
+        closing = Producer("p0", 99, 0)
+        answers = await asyncio.gather(*(one.push("s", [], close=True, producer=closing) for one in (a, b)))
+        assert sorted(one.is_new for one in answers) == [False, True]
+        for entries in await asyncio.gather(*reading):
+            assert [entry.offset.records for entry in entries] == list(range(1, 101))
+            got = [payload.decode().split() for payload in payloads_of(entries)]
+            for name in names:
+                assert [int(number) for who, number in got if who == name] == list(range(25))
 
 
-def test_a_reader_hears_of_another_stream_of_the_same_id(path: Path) -> None:
+async def test_a_reader_hears_of_another_stream_of_the_same_id(path: Path) -> None:
     """Another node deletes a stream that we keep in memory, and makes a new one, shorter or as long."""
-
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
-            await a.create("s", b"", owner="")
-            async with a.watch("s") as news:
-                for count in (3, 2, 1, 1, 0):
-                    await a.push("s", [b"ours"])
-                    assert a._watched["s"].tail is not None
-                    news.clear()
-                    await b.delete("s")
-                    await b.create("s", b"", owner="", payloads=[b"theirs"] * count)
-                    created_s = (await b.head("s")).created_s
-                    await until(partial(lambda at_s: sqlite_file.is_same(a._watched["s"].created_s, at_s), created_s))
-                    assert news.is_set()
-                    assert payloads_of(await rest(a, "s")) == [b"theirs"] * count
-
-    run(test())
+    async with opened(SqliteLog(path)) as a, opened(SqliteLog(path)) as b:
+        await a.create("s", b"", owner="")
+        async with a.watch("s") as news:
+            for count in (3, 2, 1, 1, 0):
+                await a.push("s", [b"ours"])
+                assert a._watched["s"].tail is not None
+                news.clear()
+                await b.delete("s")
+                await b.create("s", b"", owner="", payloads=[b"theirs"] * count)
+                created_s = (await b.head("s")).created_s
+                await until(partial(lambda at_s: sqlite_file.is_same(a._watched["s"].created_s, at_s), created_s))
+                assert news.is_set()
+                assert payloads_of(await rest(a, "s")) == [b"theirs"] * count
 
 
-def test_a_lifetime_that_another_node_renewed(path: Path) -> None:
+async def test_a_lifetime_that_another_node_renewed(path: Path) -> None:
     """What we remember of it may be over: then the file is asked, and not renewed for nothing."""
     clock = Clock()
-
-    async def test() -> None:
-        async with opened(SqliteLog(path, now=clock)) as a, opened(SqliteLog(path, now=clock)) as b:
-            await a.create("s", b"", owner="", lifetime=Lifetime(ttl_s=100))
-            async with a.watch("s"):
-                await a.push("s", [b"x"])
-                clock.now_s += 60
-                await b.touch("s")
-                clock.now_s += 60
-                assert payloads_of(await rest(a, "s")) == [b"x"]
-                assert (await a.push("s", [b"y"])).is_new
-                clock.now_s += 60
-                await b.touch("s")
-                clock.now_s += 45
-                before = a.commits
-                for _ in range(3):
-                    await a.touch("s")
-                assert a.commits == before + 1
-                assert (await b.head("s")).lifetime.expires_s == clock.now_s + 100
-                clock.now_s += 9
+    async with opened(SqliteLog(path, now=clock)) as a, opened(SqliteLog(path, now=clock)) as b:
+        await a.create("s", b"", owner="", lifetime=Lifetime(ttl_s=100))
+        async with a.watch("s"):
+            await a.push("s", [b"x"])
+            clock.now_s += 60
+            await b.touch("s")
+            clock.now_s += 60
+            assert payloads_of(await rest(a, "s")) == [b"x"]
+            assert (await a.push("s", [b"y"])).is_new
+            clock.now_s += 60
+            await b.touch("s")
+            clock.now_s += 45
+            before = a.commits
+            for _ in range(3):
                 await a.touch("s")
-                assert a.commits == before + 1, "less than a tenth has passed"
-
-    run(test())
+            assert a.commits == before + 1
+            assert (await b.head("s")).lifetime.expires_s == clock.now_s + 100
+            clock.now_s += 9
+            await a.touch("s")
+            assert a.commits == before + 1, "less than a tenth has passed"
 
 
 WRITER = """
@@ -966,33 +854,29 @@ asyncio.run(main())
 """
 
 
-def test_another_process_wakes_our_readers(path: Path) -> None:
+async def test_another_process_wakes_our_readers(path: Path) -> None:
     """A real one. Each record is written only after the reader got the one before, so a missed wake-up would hang."""
-
-    async def test() -> None:
-        async with opened(SqliteLog(path)) as log:
-            await log.create("s", b"", owner="a")
-            await log.append("s", [b"ours"], epoch=1, seq=0)
-            writer = await asyncio.create_subprocess_exec(
-                sys.executable, "-W", "error", "-c", WRITER, str(path), stdin=asyncio.subprocess.PIPE
-            )
-            assert writer.stdin is not None
-            got: list[bytes] = []
-            after, count = START, 0
-            async with log.watch("s") as news:
-                while got[-1:] != [b"end"]:
-                    news.clear()
-                    page = await log.read("s", after, max_bytes=99)
-                    if not page.entries:
-                        await news.wait()
-                        continue
-                    got += payloads_of(page.entries)
-                    after = page.entries[-1].offset
-                    count += 1
-                    if got[-1] != b"end":
-                        writer.stdin.write(b"%d\n" % count if count < 30 else b"end\n")
-            assert got == [b"ours", *(b"%d" % number for number in range(1, 30)), b"end"]
-            writer.stdin.close()
-            assert await writer.wait() == 0
-
-    run(test())
+    async with opened(SqliteLog(path)) as log:
+        await log.create("s", b"", owner="a")
+        await log.append("s", [b"ours"], epoch=1, seq=0)
+        writer = await asyncio.create_subprocess_exec(
+            sys.executable, "-W", "error", "-c", WRITER, str(path), stdin=asyncio.subprocess.PIPE
+        )
+        assert writer.stdin is not None
+        got: list[bytes] = []
+        after, count = START, 0
+        async with log.watch("s") as news:
+            while got[-1:] != [b"end"]:
+                news.clear()
+                page = await log.read("s", after, max_bytes=99)
+                if not page.entries:
+                    await news.wait()
+                    continue
+                got += payloads_of(page.entries)
+                after = page.entries[-1].offset
+                count += 1
+                if got[-1] != b"end":
+                    writer.stdin.write(b"%d\n" % count if count < 30 else b"end\n")
+        assert got == [b"ours", *(b"%d" % number for number in range(1, 30)), b"end"]
+        writer.stdin.close()
+        assert await writer.wait() == 0

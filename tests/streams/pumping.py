@@ -9,24 +9,24 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
-from lockgate import Limits
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Attempt, Record, StreamEnd, decode_record
 from lockgate.protocol.lifecycle import Ended as How
 from lockgate.protocol.offsets import START
-from lockgate.retry.backoff import Policy
+from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers
-from lockgate.retry.options import Capability, Retry
+from lockgate.retry.capabilities import Capability
+from lockgate.retry.policy import RetryPolicy
 from lockgate.store.memory import MemoryLog
 from lockgate.streams.helper import Helper
-from lockgate.streams.plan import Plan, read_plan
+from lockgate.streams.plan import Defaults, Plan, read_plan
 from lockgate.streams.pump import Pump, Trace
 from lockgate.upstream import base as up
 
 Answer = Iterable[up.UpstreamEvent]
 
 #: Waits that no test feels.
-QUICK = Policy(max_attempts=8, base_s=0.001, cap_s=0.01, deadline_s=60)
+QUICK = BackoffPolicy(max_attempts=8, base_s=0.001, cap_s=0.01, deadline_s=60)
 ABLE = Capability("*", prefill="plain", tail="always")
 
 
@@ -102,12 +102,12 @@ def refused(status: int, **more: Any) -> list[up.UpstreamEvent]:
     return [failed, up.Ended(How.BROKEN)]
 
 
-def plan(schema: Any = None, retry: Retry | None = None, **body: Any) -> Plan:
+def plan(schema: Any = None, retry: RetryPolicy | None = None, **body: Any) -> Plan:
     """A plan whose retries do not keep a test waiting."""
     body = {"model": "m", "messages": [{"role": "user", "content": "go"}], **body}
     if schema is not None:
         body["response_format"] = {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}
-    return read_plan(json.dumps(body).encode(), Limits(), retry=retry or Retry(QUICK, capabilities=(ABLE,)))
+    return read_plan(json.dumps(body).encode(), Defaults(retry=retry or RetryPolicy(QUICK, capabilities=(ABLE,))))
 
 
 class Story:
@@ -185,7 +185,3 @@ async def told(
         return Story([decode_record(entry.payload) for entry in page.entries])
     finally:
         await log.shut()
-
-
-def tell(*args: Any, **kwargs: Any) -> Story:
-    return asyncio.run(told(*args, **kwargs))

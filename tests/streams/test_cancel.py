@@ -12,19 +12,20 @@ from typing import Any
 
 import pytest
 
-from lockgate import Limits
-from lockgate.errors import DeadlinePassed
+from lockgate.errors import Code
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import StreamEnd, decode_record
 from lockgate.protocol.offsets import START
 from lockgate.sim.documents import CATALOGUE
-from lockgate.sim.record import Record as Request
-from lockgate.sim.record import State
+from lockgate.sim.record import RequestRecord as Request
+from lockgate.sim.record import RequestState
 from lockgate.sim.server import SimOptions, Simulator, serve
 from lockgate.store.base import Page
 from lockgate.store.memory import MemoryLog
+from lockgate.streams.meta import StreamMeta
+from lockgate.streams.owner import StreamOwner
 from lockgate.streams.plan import Plan, read_plan
-from lockgate.streams.streams import Streams
+from lockgate.streams.tokens import new_stream_id
 from lockgate.upstream.billing import billing_of
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 
@@ -35,7 +36,7 @@ ABANDON_S = 0.05
 class Site:
     """A node's streams, its log, and the simulated provider before it."""
 
-    streams: Streams
+    owner: StreamOwner
     log: MemoryLog
     sim: Simulator
     meters: Meters
@@ -63,6 +64,12 @@ class Site:
                     return final
         raise AssertionError("a closed log ends with its final record")
 
+    async def create(self, plan: Plan) -> str:
+        """Start a stream; its id."""
+        stream_id = new_stream_id()
+        await self.owner.generate(stream_id, StreamMeta(), plan)
+        return stream_id
+
     async def begun(self, stream_id: str) -> Request:
         """The provider's side of a stream, once something of it was released."""
         async with contextlib.aclosing(self.pages(stream_id)) as pages:
@@ -75,13 +82,13 @@ async def site(name: str = "openai") -> AsyncIterator[Site]:
     async with serve(SimOptions(port=0)) as sim:
         provider = OpenAIChatProvider(sim.base_url, name=name, api_key="sk-secret-of-this-test")
         meters, log = Meters(), MemoryLog()
-        streams = Streams(log, provider, meters, max_open=100, abandon_after_s=ABANDON_S)
-        await streams.start()
+        owner = StreamOwner(log, provider, meters, max_open=100, abandon_after_s=ABANDON_S)
+        await owner.start()
         try:
-            yield Site(streams, log, sim, meters)
+            yield Site(owner, log, sim, meters)
         finally:
-            await streams.drain(0)
-            await streams.stop()
+            await owner.drain(0)
+            await owner.stop()
 
 
 def asked(**sim: Any) -> Plan:
@@ -97,24 +104,24 @@ def asked(**sim: Any) -> Plan:
         },
         "sim": {"rate": 400, "size_bytes": 200_000, **sim},
     }
-    return read_plan(json.dumps(body).encode(), Limits())
+    return read_plan(json.dumps(body).encode())
 
 
 async def by_caller(place: Site, stream_id: str) -> None:
-    assert place.streams.cancel(stream_id)
+    assert place.owner.cancel(stream_id)
 
 
 async def by_leaving(place: Site, stream_id: str) -> None:
-    place.streams.reader_came(stream_id)
-    place.streams.readers_left(stream_id)
+    place.owner.reader_came(stream_id)
+    place.owner.readers_left(stream_id)
 
 
 async def by_shutdown(place: Site, _stream_id: str) -> None:
-    await place.streams.drain(0)
+    await place.owner.drain(0)
 
 
 async def by_deadline(place: Site, stream_id: str) -> None:
-    place.streams._pumps[stream_id][0].interrupt(DeadlinePassed)  # as the timer does, but only now
+    place.owner._pumps[stream_id][0].interrupt(Code.DEADLINE_PASSED)  # as the timer does, but only now
 
 
 async def by_itself(_place: Site, _stream_id: str) -> None:
@@ -135,20 +142,20 @@ async def stopped(case: str) -> tuple[StreamEnd, Request, str]:
     """One stream that is stopped: its final record, the provider's record, the metrics."""
     plan, stop, _, _ = CASES[case]
     async with site() as place, asyncio.timeout(60):
-        opened = await place.streams.create(plan)
-        request = await place.begun(opened.stream_id)
-        await stop(place, opened.stream_id)
-        end = await place.end_of(opened.stream_id)
+        stream_id = await place.create(plan)
+        request = await place.begun(stream_id)
+        await stop(place, stream_id)
+        end = await place.end_of(stream_id)
         await request.ended.wait()
         return end, request, place.meters.exposition().decode()
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_provider_sees_it_and_the_log_says_what_it_cost(case: str) -> None:
+async def test_the_provider_sees_it_and_the_log_says_what_it_cost(case: str) -> None:
     _, _, state, reason = CASES[case]
-    end, request, metrics = asyncio.run(stopped(case))
+    end, request, metrics = await stopped(case)
     assert (end.state, end.reason) == (state, reason)
-    assert request.state is State.LEFT
+    assert request.state is RequestState.LEFT
     assert request.sent_bytes < request.total_bytes / 2, "it was stopped, not read to its end"
     assert end.stopped is not None
     assert end.stopped.billing == "stops"
@@ -159,62 +166,53 @@ def test_the_provider_sees_it_and_the_log_says_what_it_cost(case: str) -> None:
     assert f'lockgate_upstream_stopped_total{{reason="{label}"}} 1.0' in metrics
 
 
-def test_a_reader_who_comes_back_in_time_keeps_it_alive() -> None:
-    async def run() -> None:
-        async with site() as place, asyncio.timeout(60):
-            opened = await place.streams.create(asked(size_bytes=3000, rate=4000))
-            place.streams.readers_left(opened.stream_id)
-            place.streams.reader_came(opened.stream_id)
-            assert (await place.end_of(opened.stream_id)).state == "complete"
-
-    asyncio.run(run())
+async def test_a_reader_who_comes_back_in_time_keeps_it_alive() -> None:
+    async with site() as place, asyncio.timeout(60):
+        stream_id = await place.create(asked(size_bytes=3000, rate=4000))
+        place.owner.readers_left(stream_id)
+        place.owner.reader_came(stream_id)
+        assert (await place.end_of(stream_id)).state == "complete"
 
 
-def test_where_the_bill_goes_on_that_is_said() -> None:
-    async def run(name: str) -> StreamEnd:
-        async with site(name) as place, asyncio.timeout(60):
-            opened = await place.streams.create(asked())
-            await place.begun(opened.stream_id)
-            place.streams.cancel(opened.stream_id)
-            return await place.end_of(opened.stream_id)
-
+async def test_where_the_bill_goes_on_that_is_said() -> None:
     for name, billing in (
         ("Google AI Studio", "continues"), ("Groq", "continues"), ("Mistral", "continues"), ("OpenAI", "stops"),
         ("Anthropic", "stops"), ("somebody", "unknown"), (None, "unknown"),
     ):  # fmt: skip
         assert billing_of(name) == billing
-    end = asyncio.run(run("groq"))
+    async with site("groq") as place, asyncio.timeout(60):
+        stream_id = await place.create(asked())
+        await place.begun(stream_id)
+        place.owner.cancel(stream_id)
+        end = await place.end_of(stream_id)
     assert end.stopped is not None
     # Who answered goes before the name in the settings.
     assert (end.provider, end.stopped.billing) == ("Simulator", "stops")
 
 
-def test_neither_key_nor_user_stand_in_the_log() -> None:
-    async def run() -> bytes:
-        async with site() as place, asyncio.timeout(60):
-            opened = await place.streams.create(asked(fault="error_event", at_bytes=500))
-            await place.end_of(opened.stream_id)
-            page = await place.log.read(opened.stream_id, START, max_bytes=10**7)
-            head = await place.log.head(opened.stream_id)
-            return head.meta + b"".join(entry.payload for entry in page.entries)
-
-    everything = asyncio.run(run())
+async def test_neither_key_nor_user_stand_in_the_log() -> None:
+    async with site() as place, asyncio.timeout(60):
+        stream_id = await place.create(asked(fault="error_event", at_bytes=500))
+        await place.end_of(stream_id)
+        page = await place.log.read(stream_id, START, max_bytes=10**7)
+        head = await place.log.head(stream_id)
+        everything = head.meta + b"".join(entry.payload for entry in page.entries)
     assert b"upstream_failed" in everything
     for secret in (b"sk-secret-of-this-test", b"user_0123456789ABCDEF", b"user_id"):
         assert secret not in everything
 
 
 @pytest.mark.acceptance
-def test_how_long_it_takes() -> None:
+async def test_how_long_it_takes() -> None:
     """From the decision to the provider's side of the connection: 50 ms at the most, by the simulator's clock."""
 
     async def one(case: str) -> float:
         plan, stop, _, _ = CASES[case]
         async with site() as place, asyncio.timeout(60):
-            opened = await place.streams.create(plan)
-            request = await place.begun(opened.stream_id)
+            stream_id = await place.create(plan)
+            request = await place.begun(stream_id)
             decided: list[float] = []
-            pump = place.streams._pumps[opened.stream_id][0]
+            pump = place.owner._pumps[stream_id][0]
             interrupt, give_end = pump.interrupt, pump._append_all_but_halts
 
             def noted(why: Any) -> None:
@@ -228,13 +226,13 @@ def test_how_long_it_takes() -> None:
             pump.interrupt = noted  # type: ignore[method-assign]
             if case == "violation":
                 pump._append_all_but_halts = noted_halt  # type: ignore[method-assign]
-            await stop(place, opened.stream_id)
+            await stop(place, stream_id)
             await request.ended.wait()
             assert request.ended_s is not None
             return request.ended_s - decided[0] if decided else 0.0
 
     print()
     for case in CASES:
-        took = sorted(asyncio.run(one(case)) * 1000 for _ in range(50))
+        took = sorted([await one(case) * 1000 for _ in range(50)])
         print(f"{case}: median {took[25]:.2f} ms, longest {took[-1]:.2f} ms of 50")
         assert took[-1] < 50

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from tests.streams.matrix import MATRIX, cells, run_all, table
 
 
-def test_a_part_of_the_fault_matrix() -> None:
+async def test_a_part_of_the_fault_matrix() -> None:
     """No byte lost, doubled or taken back; no false complete; all that must be complete is."""
     faults = [fault for fault in MATRIX["faults"] if fault != "stall"]
     chosen = [cell for index, cell in enumerate(cells(1, faults=faults)) if index % 4 == 0]
-    results = asyncio.run(run_all(chosen, 4000))
+    results = await run_all(chosen, 4000)
     print("\n" + table(results))
     assert len(results) == 110
     assert [result for result in results if result.wrong] == []

@@ -20,25 +20,22 @@ from tests.gateway.nodes import Node, Reader, Upstream, answer, create, running,
 SCHEMA = lockgate.compile({"type": "array", "items": {"type": "integer"}})
 
 
-def test_it_judges_and_is_replaced_when_it_dies() -> None:
-    async def run() -> None:
-        helper = Helper()
-        try:
-            assert await helper.complaint(SCHEMA, b"[1, 2]") is None
-            bad = await helper.complaint(SCHEMA, b'["x"]')
-            assert bad is not None
-            assert bad[0] == "schema_violation"
-            assert helper._pool is not None
-            (pid,) = helper._pool._processes
-            os.kill(pid, signal.SIGKILL)
-            assert await helper.complaint(SCHEMA, b"[3]") is None  # judged here
-            assert await helper.complaint(SCHEMA, b"[4]") is None  # judged by a new one
-            assert helper._pool is not None
-            assert pid not in helper._pool._processes
-        finally:
-            helper.close()
-
-    asyncio.run(asyncio.wait_for(run(), 60))
+async def test_it_judges_and_is_replaced_when_it_dies() -> None:
+    helper = Helper()
+    try:
+        assert await helper.complaint(SCHEMA, b"[1, 2]") is None
+        bad = await helper.complaint(SCHEMA, b'["x"]')
+        assert bad is not None
+        assert bad[0] == "schema_violation"
+        assert helper._pool is not None
+        (pid,) = helper._pool._processes
+        os.kill(pid, signal.SIGKILL)
+        assert await helper.complaint(SCHEMA, b"[3]") is None  # judged here
+        assert await helper.complaint(SCHEMA, b"[4]") is None  # judged by a new one
+        assert helper._pool is not None
+        assert pid not in helper._pool._processes
+    finally:
+        helper.close()
 
 
 PROGRAM = """
@@ -56,7 +53,7 @@ if __name__ == "__main__":
 """
 
 
-def test_it_does_not_outlive_a_killed_gateway(tmp_path: Path) -> None:
+async def test_it_does_not_outlive_a_killed_gateway(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     with subprocess.Popen([sys.executable, str(tmp_path / "program.py")], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
@@ -65,7 +62,7 @@ def test_it_does_not_outlive_a_killed_gateway(tmp_path: Path) -> None:
         try:
             parent.kill()
             # Readable when the process has ended.
-            asyncio.run(asyncio.wait_for(_ended(watched), 30))
+            await asyncio.wait_for(_ended(watched), 30)
         finally:
             os.close(watched)
 
@@ -78,7 +75,7 @@ async def _ended(pidfd: int) -> None:
 
 
 @pytest.mark.timeout(90)
-def test_a_long_document_goes_through_the_gateway(tmp_path: Path) -> None:
+async def test_a_long_document_goes_through_the_gateway(tmp_path: Path) -> None:
     """Over the size from which it is judged in the helper: whole and complete, or halted behind its end."""
     text = json.dumps(list(range(60_000)))
     assert len(text) > OVER_BYTES
@@ -87,18 +84,15 @@ def test_a_long_document_goes_through_the_gateway(tmp_path: Path) -> None:
         sent = text + ("[1]" if body["model"] == "twice" else "\n")
         return answer(sent, range(5000, len(sent), 5000))
 
-    async def run() -> None:
-        async with Upstream(play) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
-            schema = schema_format({"type": "array", "items": {"type": "integer"}})
-            for model, state, released in (("once", "complete", text + "\n"), ("twice", "halted", text)):
-                made = await create(node.url, model=model, response_format=schema)
-                reader = await Reader(node.url + made["urls"]["stream"]).run()
-                assert reader.final["state"] == state
-                assert reader.text() == released
-            assert reader.errors[0]["code"] == "trailing_text"
-            made = await create(node.url, model="twice", response_format=schema, lockgate={"recovery": "patch"})
+    async with Upstream(play) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
+        schema = schema_format({"type": "array", "items": {"type": "integer"}})
+        for model, state, released in (("once", "complete", text + "\n"), ("twice", "halted", text)):
+            made = await create(node.url, model=model, response_format=schema)
             reader = await Reader(node.url + made["urls"]["stream"]).run()
-            assert (reader.final["state"], reader.final["authority"], reader.text()) == ("complete", "document", text)
-        assert "Traceback" not in node.output(), node.output()
-
-    asyncio.run(run())
+            assert reader.final["state"] == state
+            assert reader.text() == released
+        assert reader.errors[0]["code"] == "trailing_text"
+        made = await create(node.url, model="twice", response_format=schema, lockgate={"recovery": "patch"})
+        reader = await Reader(node.url + made["urls"]["stream"]).run()
+        assert (reader.final["state"], reader.final["authority"], reader.text()) == ("complete", "document", text)
+    assert "Traceback" not in node.output(), node.output()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import json
@@ -13,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from lockgate import Limits
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Record, decode_record
 from lockgate.protocol.offsets import START
@@ -22,6 +20,7 @@ from lockgate.streams.helper import Helper
 from lockgate.streams.plan import Plan, read_plan
 from lockgate.streams.pump import Pump
 from lockgate.upstream.openai_chat import OpenAIChatProvider
+from lockgate.upstream.timers import Timers
 from tests.gateway.nodes import Upstream
 
 
@@ -36,24 +35,24 @@ def plan_of(sidecar: dict[str, Any]) -> Plan:
         body["tools"] = [{"type": "function", "function": {"name": name, "parameters": schema}} for name in names]
         if "forced" in source:
             body["tool_choice"] = "required"
-    return read_plan(json.dumps(body).encode(), Limits())
+    return read_plan(json.dumps(body).encode())
 
 
 def expected_outcome(sidecar: dict[str, Any], text: str) -> str:
     """What the table must say, from the facts of the sidecar alone."""
     source = sidecar["schema_source"] or ""
+    finishes = [finish[0] for finish in sidecar["finish_reasons"]]
+    if finishes and finishes[-1] == "length":
+        return "incomplete"  # also where an error follows: the limit was reached before it
     if sidecar["errors"]:
         return "failed"
     if sidecar["refusal_length"]:
         return "refused"
-    finishes = [finish[0] for finish in sidecar["finish_reasons"]]
-    if finishes and finishes[-1] == "length":
-        return "incomplete"
     is_judged = sidecar["schema"] is not None
     if is_judged and not sidecar["schema_satisfied"] and "never called" not in source:
         return "halted"  # a wrong value, or a valid document and then the same again
-    if not finishes and not sidecar["has_done"]:
-        return "incomplete"
+    if not finishes:
+        return "incomplete"  # [DONE] alone proves nothing
     if is_judged and not sidecar["schema_satisfied"]:
         return "incomplete"  # the forced tool was never called
     if not text and not sidecar["tool_calls"]:
@@ -79,7 +78,7 @@ async def providing(play: Any) -> AsyncIterator[OpenAIChatProvider]:
     async with Upstream(play) as upstream:
         provider = OpenAIChatProvider(
             base_url=upstream.base_url, name="test", api_key="sk-test",
-            connect_s=5, idle_bytes_s=10, idle_content_s=20, max_event_bytes=2**24,
+            connect_s=5, timers=Timers(20, 10, 20), max_event_bytes=2**24,
         )  # fmt: skip
         try:
             yield provider
@@ -98,7 +97,7 @@ def recorded_cuts(sidecar: dict[str, Any], body: bytes) -> list[bytes]:
 
 
 @pytest.mark.timeout(300)
-def test_every_recorded_stream_ends_as_the_table_says(shared_data: Path) -> None:
+async def test_every_recorded_stream_ends_as_the_table_says(shared_data: Path) -> None:
     """All openai-chat streams of the corpus over a real socket at their recorded transport cuts."""
     folder = shared_data / "corpus/streams"
     sidecars = [(path, json.loads(path.read_text("utf-8"))) for path in sorted(folder.glob("*.json"))]
@@ -107,25 +106,22 @@ def test_every_recorded_stream_ends_as_the_table_says(shared_data: Path) -> None
     bodies = {path.stem: path.with_suffix(".sse").read_bytes() for path, _ in chats}
     wrong, seen = [], Counter[str]()
 
-    async def run() -> None:
-        def play(body: dict[str, Any]) -> list[bytes]:
-            return recorded_cuts(by_name[body["model"]], bodies[body["model"]])
+    def play(body: dict[str, Any]) -> list[bytes]:
+        return recorded_cuts(by_name[body["model"]], bodies[body["model"]])
 
-        by_name = {path.stem: sidecar for path, sidecar in chats}
-        async with providing(play) as provider:
-            for path, sidecar in chats:
-                plan = plan_of(sidecar)
-                plan.body["model"] = path.stem
-                records, outcome = await pumped(plan, provider)
-                text = released(records)
-                expected = expected_outcome(sidecar, "x" * sidecar["content_length"])
-                seen[outcome] += 1
-                if outcome != expected:
-                    wrong.append((path.stem, expected, outcome, records[-1].final))
-                if outcome == "complete":
-                    check_hashes(path.stem, sidecar, text)
-
-    asyncio.run(run())
+    by_name = {path.stem: sidecar for path, sidecar in chats}
+    async with providing(play) as provider:
+        for path, sidecar in chats:
+            plan = plan_of(sidecar)
+            plan.body["model"] = path.stem
+            records, outcome = await pumped(plan, provider)
+            text = released(records)
+            expected = expected_outcome(sidecar, "x" * sidecar["content_length"])
+            seen[outcome] += 1
+            if outcome != expected:
+                wrong.append((path.stem, expected, outcome, records[-1].final))
+            if outcome == "complete":
+                check_hashes(path.stem, sidecar, text)
     for one in wrong:
         print(one)
     assert wrong == []

@@ -168,15 +168,12 @@ async def playing(played: dict[str, Recording]) -> AsyncIterator[Provider]:
         await runner.cleanup()
 
 
-def test_over_a_socket_at_the_recorded_cuts(shared_data: Path) -> None:
-    async def run() -> dict[str, Any]:
-        async with playing(recordings(shared_data)) as provider:
-            return {
-                name: differences(await assemble(provider, name), recording.sidecar)
-                for name, recording in recordings(shared_data).items()
-            }
-
-    found = asyncio.run(run())
+async def test_over_a_socket_at_the_recorded_cuts(shared_data: Path) -> None:
+    async with playing(recordings(shared_data)) as provider:
+        found = {
+            name: differences(await assemble(provider, name), recording.sidecar)
+            for name, recording in recordings(shared_data).items()
+        }
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
     assert len(found) == STREAMS
 
@@ -205,32 +202,26 @@ def test_into_the_decoder(shared_data: Path, cut: Callable[[Recording], list[byt
     assert len(found) == STREAMS
 
 
-def test_replayed(shared_data: Path) -> None:
+async def test_replayed(shared_data: Path) -> None:
     """The replaying provider keeps the same contract, at the pace that it is given and as often as asked."""
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    async def run(recording: Recording) -> list[Assembled]:
-        provider = ReplayProvider(recording.pieces(), chunks_per_s=50, sleep=sleep)
-        got = [await assemble(provider, "x"), await assemble(provider, "x")]
-        got.append(await assemble(ReplayProvider(recording.body), "x"))
-        await provider.close()
-        return got
-
     recording = recordings(shared_data)["error-openrouter-gemini-2-5-flash-lite-981f0fe0"]
-    got = asyncio.run(run(recording))
+    provider = ReplayProvider(recording.pieces(), chunks_per_s=50, sleep=sleep)
+    got = [await assemble(provider, "x"), await assemble(provider, "x")]
+    got.append(await assemble(ReplayProvider(recording.body), "x"))
+    await provider.close()
     assert got[0] == got[1] == got[2]
     assert differences(got[0], recording.sidecar) == {}
     assert waits == [0.02] * (2 * len(recording.pieces()))
 
 
-def test_a_replay_can_be_left_at_any_time(shared_data: Path) -> None:
-    async def run() -> list[list[UpstreamEvent]]:
-        recording = recordings(shared_data)["error-openrouter-gemini-2-5-flash-lite-981f0fe0"]
-        async with ReplayProvider(recording.pieces()).open({}) as batches:
-            first = await anext(batches)
-        return [first, *[batch async for batch in batches]]
-
-    assert len(asyncio.run(run())) == 1
+async def test_a_replay_can_be_left_at_any_time(shared_data: Path) -> None:
+    recording = recordings(shared_data)["error-openrouter-gemini-2-5-flash-lite-981f0fe0"]
+    async with ReplayProvider(recording.pieces()).open({}) as batches:
+        first = await anext(batches)
+    found = [first, *[batch async for batch in batches]]
+    assert len(found) == 1

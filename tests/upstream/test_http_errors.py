@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from lockgate.protocol.lifecycle import Finish
+from lockgate.protocol.finish import Finish
 from lockgate.retry.failures import RULES, Failure, FailureClass, failure_class
 from lockgate.upstream.base import Ended, Failed
 from lockgate.upstream.openai_chat import OpenAIChatProvider
@@ -50,12 +49,12 @@ async def ask_all(rows: list[dict[str, Any]]) -> list[tuple[Failed, Ended]]:
     return found
 
 
-def test_all_recorded_http_errors_are_classified_as_the_reference_says(shared_data: Path) -> None:
+async def test_all_recorded_http_errors_are_classified_as_the_reference_says(shared_data: Path) -> None:
     lines = (shared_data / "corpus/http_errors.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     assert len(rows) == 71
     seen = Counter[str]()
-    for row, (failed, ended) in zip(rows, asyncio.run(ask_all(rows)), strict=True):
+    for row, (failed, ended) in zip(rows, await ask_all(rows), strict=True):
         found = failure_class(
             gate_state="incomplete",
             finish=Finish.NONE,

@@ -11,7 +11,7 @@ ANSWER = b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
 
 
-def test_a_kept_connection_that_the_server_closed_is_not_a_failure() -> None:
+async def test_a_kept_connection_that_the_server_closed_is_not_a_failure() -> None:
     """Each connection serves one answer, then dies at the next request without a word; every generation is whole."""
     served = []
 
@@ -34,26 +34,23 @@ def test_a_kept_connection_that_the_server_closed_is_not_a_failure() -> None:
         async with provider.open({"model": "m", "messages": []}) as batches:
             return [event async for batch in batches for event in batch]
 
-    async def run() -> None:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        provider = OpenAIChatProvider(url, name="test", api_key=None)
-        try:
-            for _ in range(4):
-                events = await asyncio.wait_for(generate(provider), 10)
-                assert b"".join(event.data for event in events if isinstance(event, Delta)) == b"x"
-                assert isinstance(events[-1], Ended)
-                assert events[-1].has_done
-        finally:
-            await provider.close()
-            server.close()
-            await server.wait_closed()
-
-    asyncio.run(run())
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    provider = OpenAIChatProvider(url, name="test", api_key=None)
+    try:
+        for _ in range(4):
+            events = await asyncio.wait_for(generate(provider), 10)
+            assert b"".join(event.data for event in events if isinstance(event, Delta)) == b"x"
+            assert isinstance(events[-1], Ended)
+            assert events[-1].has_done
+    finally:
+        await provider.close()
+        server.close()
+        await server.wait_closed()
     assert len(served) == 4
 
 
-def test_a_fresh_connection_that_dies_is_a_failure() -> None:
+async def test_a_fresh_connection_that_dies_is_a_failure() -> None:
     """Asked once, not again and again: only a kept connection may be stale."""
     asked = 0
 
@@ -63,18 +60,15 @@ def test_a_fresh_connection_that_dies_is_a_failure() -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.close()
 
-    async def run() -> list[UpstreamEvent]:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        provider = OpenAIChatProvider(url, name="test", api_key=None)
-        try:
-            async with provider.open({"model": "m", "messages": []}) as batches:
-                return [event async for batch in batches for event in batch]
-        finally:
-            await provider.close()
-            server.close()
-            await server.wait_closed()
-
-    events = asyncio.run(run())
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    provider = OpenAIChatProvider(url, name="test", api_key=None)
+    try:
+        async with provider.open({"model": "m", "messages": []}) as batches:
+            events = [event async for batch in batches for event in batch]
+    finally:
+        await provider.close()
+        server.close()
+        await server.wait_closed()
     assert [type(event).__name__ for event in events] == ["Failed", "Ended"]
     assert asked == 1

@@ -1,4 +1,4 @@
-"""How items are packed: as JSON (streams of records, and JSON mode), as text, or as bytes.
+"""How items are encoded: as JSON (streams of records, and JSON mode), as text, or as bytes.
 
 Spec: Durable Streams 5.8 (server-sent events of each content type) and 9.1 (JSON mode).
 """
@@ -6,18 +6,16 @@ Spec: Durable Streams 5.8 (server-sent events of each content type) and 9.1 (JSO
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 from lockgate.delivery.views import Item
 
 JSON: Final = "application/json"
-_LINE_END: Final = re.compile(b"\r\n|\r|\n")
 
 
 class Form(Protocol):
-    """One way to pack items."""
+    """One way to encode items."""
 
     #: Value of ``Stream-SSE-Data-Encoding``, if it has one.
     encoding: str | None
@@ -27,7 +25,7 @@ class Form(Protocol):
         ...
 
     def data(self, items: Sequence[Item]) -> bytes:
-        """The ``data`` lines of an event, each with its line end."""
+        """The data of an event."""
         ...
 
 
@@ -40,11 +38,11 @@ class JsonForm:
         return b"[%b]" % b",".join([item.data for item in items])
 
     def data(self, items: Sequence[Item]) -> bytes:
-        return b"data:%b\n" % self.body(items)
+        return self.body(items)
 
 
 class TextForm:
-    """The items one after the other; an event has one ``data`` line for each of theirs."""
+    """The items one after the other."""
 
     encoding: str | None = None
 
@@ -52,18 +50,16 @@ class TextForm:
         return b"".join([item.data for item in items])
 
     def data(self, items: Sequence[Item]) -> bytes:
-        # A reader strips one leading space, so a line that begins with one gets another.
-        lines = _LINE_END.split(self.body(items))
-        return b"".join([b"data:%b%b\n" % (b" " if line.startswith(b" ") else b"", line) for line in lines])
+        return self.body(items)
 
 
 class BytesForm(TextForm):
-    """The items one after the other; base64 in events, which carry text only."""
+    """The items one after the other; in events, which can carry only text, as base64."""
 
     encoding: str | None = "base64"
 
     def data(self, items: Sequence[Item]) -> bytes:
-        return b"data:%b\n" % base64.b64encode(self.body(items))
+        return base64.b64encode(self.body(items))
 
 
 def form_of(content_type: str) -> Form:

@@ -1,6 +1,6 @@
-"""The judge: JSON bytes cut anywhere go in, released text and violations come out.
+"""The judge. In: a schema, and JSON bytes cut anywhere. Out: released text and violations. Uses: nothing of lockgate.
 
-May use: nothing of lockgate but ``errors``. Sans-I/O: no clock, socket, process, thread or chance.
+Sans-I/O: no clock, socket, process, thread or chance.
 
 From the bottom up: ``events``, ``limits``, ``grammar`` (words that all share), ``scan`` (bytes to tokens), ``schema/``
 (what may stand where), ``values`` and ``partial`` (the value so far), ``authority`` (the last word), ``base`` (what

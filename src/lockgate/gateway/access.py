@@ -1,36 +1,23 @@
-"""Who may talk to the gateway, checked before any route: the host name, and pages of other origins."""
+"""Who may talk to the gateway, and how much: the host name, pages of other origins, the size and type of bodies."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any, TypeAlias
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+
+from lockgate.errors import BadRequest, Code, Forbidden, TooLarge
+from lockgate.protocol.header_names import CONTENT_TYPE, REQUEST_HEADERS, RESPONSE_HEADERS, SAFETY, encoded
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-#: Headers that scripts of other origins may read.
-EXPOSED: Final = (
-    *("Stream-Next-Offset", "Stream-Up-To-Date", "Stream-Closed", "Stream-Cursor", "Stream-State", "Stream-TTL"),
-    *("Stream-Expires-At", "Stream-SSE-Data-Encoding", "Producer-Epoch", "Producer-Seq", "Producer-Expected-Seq"),
-    *("Producer-Received-Seq", "ETag", "Location", "Retry-After"),
-)
-#: Headers that scripts of other origins may send.
-ACCEPTED: Final = (
-    *("Authorization", "Content-Type", "Last-Event-ID", "Cache-Control", "If-None-Match"),
-    *("Stream-TTL", "Stream-Expires-At", "Stream-Closed", "Stream-Seq"),
-    *("Producer-Id", "Producer-Epoch", "Producer-Seq", "Lockgate-Options"),
-)
-_ON_EVERY_ANSWER: Final = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"cross-origin-resource-policy", b"cross-origin"),
-)
 
 
 class HostCheck:
@@ -62,22 +49,43 @@ def host_name(host: str) -> str:
 
 async def _refuse(host: str, send: Send) -> None:
     message = f"host {host[:100]!r} is not one of this gateway's names; add it to server.allowed_hosts"
-    body = json.dumps({"error": {"code": "forbidden", "message": message}}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 421, "headers": headers})
+    body = json.dumps({"error": {"code": Code.WRONG_HOST, "message": message}}).encode()
+    headers = encoded({CONTENT_TYPE: "application/json", "Content-Length": str(len(body))})
+    await send({"type": "http.response.start", "status": Code.WRONG_HOST.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-def with_cors(app: App, origins: Sequence[str]) -> App:
-    """Let pages of other origins read; credentials only where the origins are listed one by one."""
+def with_root_path(app: App, root_path: str) -> App:
+    """Answer under a base path, whether the proxy in front takes it off or passes it on."""
+    if not root_path:
+        return app
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            path = scope["path"]
+            has_it = path == root_path or path.startswith(f"{root_path}/")
+            scope = {**scope, "root_path": root_path, "path": path if has_it else root_path + path}
+        await app(scope, receive, send)
+
+    return wrapped
+
+
+def with_cors(app: App, origins: Sequence[str], *, private_network: bool = False) -> App:
+    """Let pages of other origins read; credentials only where the origins are listed one by one.
+
+    Args:
+        private_network: Whether browsers may be told that pages of the public internet may reach this address, when
+            it is a private one (Private Network Access: they ask for it in the preflight).
+    """
     return CORSMiddleware(
         app,
         allow_origins=list(origins),
         # Reading is for everybody who knows an id; what spends a key is for listed origins.
         allow_methods=["GET", "HEAD"] if "*" in origins else ["GET", "HEAD", "POST", "PUT", "DELETE"],
-        allow_headers=list(ACCEPTED),
+        allow_headers=list(REQUEST_HEADERS),
         allow_credentials="*" not in origins,
-        expose_headers=list(EXPOSED),
+        allow_private_network=private_network,
+        expose_headers=[name for name, header in RESPONSE_HEADERS.items() if header.is_exposed],
         max_age=600,
     )
 
@@ -90,9 +98,49 @@ def with_safety(app: App) -> App:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
                 said = {name.lower() for name, _ in headers}
-                message["headers"] = [*headers, *(pair for pair in _ON_EVERY_ANSWER if pair[0] not in said)]
+                message["headers"] = [*headers, *(pair for pair in encoded(SAFETY) if pair[0] not in said)]
             await send(message)
 
         await app(scope, receive, sending if scope["type"] == "http" else send)
 
     return wrapped
+
+
+def check_origin(headers: Mapping[str, str], origins: Sequence[str]) -> None:
+    """Pages of other origins may read; to write, or start what spends a key, they must be listed.
+
+    Raises:
+        Forbidden: the request comes from a page that is not.
+    """
+    origin = headers.get("origin")
+    if origin is None or origin in origins:
+        return
+    if origin.partition("://")[2] != headers.get("host", ""):
+        raise Forbidden(f"origin {origin[:100]!r} may not write here; list it in server.cors_origins")
+
+
+async def json_body(request: Request, max_bytes: int) -> bytes:
+    """The body of a control request. ``application/json`` cannot be sent by a form of another site.
+
+    Raises:
+        BadRequest: it says another type.
+        TooLarge: as ``read_body``.
+    """
+    kind = request.headers.get(CONTENT_TYPE, "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise BadRequest(f"content-type must be application/json, not {kind or 'absent'!r}")
+    return await read_body(request, max_bytes)
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        TooLarge: it is longer than that.
+    """
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > max_bytes:
+            raise TooLarge(f"the body is larger than {max_bytes} bytes")
+    return bytes(body)

@@ -6,70 +6,45 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import cached_property
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request
+import msgspec
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from lockgate import Limits, __version__
+from lockgate import __version__
 from lockgate.config import Settings
 from lockgate.delivery.readers import Readers
-from lockgate.errors import (
-    BadRequest,
-    Busy,
-    Conflict,
-    Forbidden,
-    LockgateError,
-    NotOffered,
-    OffsetGone,
-    ProducerFenced,
-    ProducerGap,
-    SequenceConflict,
-    StoreError,
-    StreamClosed,
-    StreamUnknown,
-    TooLarge,
-    TooManyProducers,
-)
-from lockgate.gateway.access import App, HostCheck, with_cors, with_safety
+from lockgate.errors import Code, LockgateError, OffsetGone
+from lockgate.gateway.access import App, HostCheck, check_origin, with_cors, with_root_path, with_safety
+from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, OpenBreaker, json_answer
 from lockgate.gateway.contract import openapi
-from lockgate.gateway.control import Control
-from lockgate.gateway.reading import Reading
-from lockgate.gateway.wiring import breakers_of, provider_of
-from lockgate.gateway.writing import Writing, conflict_headers
+from lockgate.gateway.control import ControlRoutes
+from lockgate.gateway.headers import error_headers
+from lockgate.gateway.reading import ReadRoutes
+from lockgate.gateway.wiring import breakers_of, defaults_of, log_of, provider_of
+from lockgate.gateway.writing import WriteRoutes
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
 from lockgate.pages.playground import UpstreamCopies, playground_routes
+from lockgate.protocol import header_names as names
 from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
-from lockgate.store.sqlite.log import SqliteLog
+from lockgate.streams.opening import Opening
+from lockgate.streams.owner import StreamOwner
 from lockgate.streams.plan import Plan
-from lockgate.streams.push import Pushes
-from lockgate.streams.streams import Streams
+from lockgate.streams.pushed_streams import PushedStreams
 from lockgate.upstream.base import Provider
 
-_log: Final = logging.getLogger("lockgate.app")
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
-_STATUS: Final[list[tuple[type[LockgateError], int]]] = [
-    (StreamUnknown, 404),
-    (OffsetGone, 410),
-    (StreamClosed, 409),
-    (BadRequest, 400),
-    (Forbidden, 403),
-    (ProducerFenced, 403),
-    (Conflict, 409),
-    (ProducerGap, 409),
-    (SequenceConflict, 409),
-    (TooLarge, 413),
-    (TooManyProducers, 429),
-    (NotOffered, 501),
-    (Busy, 503),
-    (StoreError, 503),
-]
+_log: Final = logging.getLogger("lockgate.app")
 
 
 class Gateway:
@@ -87,12 +62,12 @@ class Gateway:
         self.readers = Readers(
             self.meters,
             limit=settings.server.max_readers,
-            came=lambda stream_id: self.streams.reader_came(stream_id),
-            emptied=lambda stream_id: self.streams.readers_left(stream_id),
+            came=lambda stream_id: self.owner.reader_came(stream_id),
+            emptied=lambda stream_id: self.owner.readers_left(stream_id),
         )
         self.copies = UpstreamCopies(MemoryLog())
-        self.log = log or _make_log(settings)
-        self.streams = Streams(
+        self.log = log or log_of(settings)
+        self.owner = StreamOwner(
             self.log,
             provider or provider_of(settings),
             self.meters,
@@ -103,11 +78,9 @@ class Gateway:
             ended=self.copies.ended,
             retain_s=settings.store.retain_s,
         )
-        self._limits = Limits(
-            max_depth=settings.validation.max_depth, max_document_bytes=settings.validation.max_document_bytes
-        )
-        self._control = Control(settings, self.log, self.streams, self._limits)
-        self._pushes = Pushes(self.log, self.meters, self.streams.helper, self._limits)
+        self._pushed = PushedStreams(self.log, self.meters, self.owner.helper)
+        self._opening = Opening(self.log, self.owner, self._pushed, defaults_of(settings))
+        self._control = ControlRoutes(settings, self.log, self._opening, self.owner)
         self._drainer: asyncio.Task[None] | None = None
         self.app: App = self._make_app()
 
@@ -119,15 +92,15 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
-        await self.streams.start()
+        await self.owner.start()
         await self.copies.log.open()
         restore = self._drain_on_signals()
         try:
             yield
         finally:
-            await (self._drainer or self.streams.drain(0))
+            await (self._drainer or self.owner.drain(0))
             restore()
-            await self.streams.stop()
+            await self.owner.stop()
             await self.copies.log.shut()
 
     def _drain_on_signals(self) -> Callable[[], None]:
@@ -141,8 +114,8 @@ class Gateway:
         def begin() -> None:
             if self._drainer is None:
                 seconds = self.settings.server.drain_s
-                _log.info("draining %d open streams for at most %g s", self.streams.open_count, seconds)
-                self._drainer = asyncio.create_task(self.streams.drain(seconds))
+                _log.info("draining %d open streams for at most %g s", self.owner.open_count, seconds)
+                self._drainer = asyncio.create_task(self.owner.drain(seconds))
 
         def on_signal(_number: int, _frame: FrameType | None) -> None:
             loop.call_soon_threadsafe(begin)
@@ -161,133 +134,140 @@ class Gateway:
     # -- routes ------------------------------------------------------------------------------------------------
 
     def _make_app(self) -> App:
-        api = FastAPI(title="lockgate", version=__version__, lifespan=self.lifespan, docs_url=None, redoc_url=None)
-        self._api = api
-        # Said by hand: what matters here stands in headers and streams, which annotations do not say.
-        api.openapi = openapi  # type: ignore[method-assign]
-        api.add_exception_handler(LockgateError, _answer_error)
-        api.add_exception_handler(HTTPException, _answer_http_error)
-        self._add_control(api)
-        self._add_stream(api)
-        self._add_watch(api)
-        if self.settings.playground.enabled:
-            self._add_playground(api)
-        app = with_cors(with_safety(api), self.settings.server.cors_origins)
-        return with_safety(HostCheck(app, self.settings.server.allowed_hosts))
-
-    def routes(self) -> list[tuple[str, frozenset[str]]]:
-        """Path and methods of every route."""
-        return [(route.path, frozenset(route.methods or ())) for route in self._api.routes if isinstance(route, Route)]
-
-    def _add_control(self, api: FastAPI) -> None:
-        control = self._control
-
-        @api.post("/v1/streams")
-        async def create(request: Request) -> Response:
-            return await control.create(request)
-
-        @api.get("/v1/stream/{stream_id}/status")
-        async def status(stream_id: str) -> Response:
-            return await control.status(stream_id)
-
-        @api.post("/v1/stream/{stream_id}/cancel")
-        async def cancel(stream_id: str, request: Request) -> Response:
-            return await control.cancel(stream_id, request)
-
-    def _add_stream(self, api: FastAPI) -> None:
-        reading = Reading(self.log, self.settings.delivery, self.readers, self.meters)
-        writing = Writing(
-            self.log, self.settings.delivery, self._pushes, self.streams, retain_s=self.settings.store.retain_s
+        api = Starlette(
+            routes=self.routes,
+            lifespan=self.lifespan,
+            exception_handlers={
+                LockgateError: _answer_error,
+                HTTPException: _answer_http_error,
+                Exception: _answer_internal_error,
+            },
         )
-        check_origin = self._control.check_origin
+        server = self.settings.server
+        app = with_cors(with_safety(api), server.cors_origins, private_network=server.private_network)
+        return with_root_path(with_safety(HostCheck(app, server.allowed_hosts)), server.root_path)
 
-        @api.get("/v1/stream/{stream_id}")
-        async def read(stream_id: str, request: Request) -> Response:
-            return await reading.get(stream_id, request)
+    @cached_property
+    def routes(self) -> list[Route]:
+        """Every path, with its methods. What ``/openapi.json`` says of them stands in ``gateway.contract``."""
+        pages = self._page_routes() if self.settings.playground.enabled else []
+        return [*self._control_routes(), self._stream_route(), *self._watch_routes(), *pages]
 
-        @api.head("/v1/stream/{stream_id}")
-        async def head(stream_id: str) -> Response:
-            return await reading.head(stream_id)
+    def _control_routes(self) -> list[Route]:
+        control = self._control
+        return [
+            route("/v1/streams", POST=control.create),
+            route("/v1/stream/{stream_id}/status", GET=lambda request: control.status(stream_of(request))),
+            route("/v1/stream/{stream_id}/cancel", POST=lambda request: control.cancel(stream_of(request), request)),
+        ]
 
-        @api.put("/v1/stream/{stream_id}")
-        async def put(stream_id: str, request: Request) -> Response:
-            check_origin(request.headers)
-            return await writing.put(stream_id, request)
+    def _stream_route(self) -> Route:
+        reading = ReadRoutes(self.log, self.settings.delivery, self.readers, self.meters)
+        writing = WriteRoutes(
+            self.log,
+            self._opening,
+            self._pushed,
+            self.owner,
+            max_push_bytes=self.settings.delivery.max_push_bytes,
+        )
+        origins = self.settings.server.cors_origins
 
-        @api.post("/v1/stream/{stream_id}")
-        async def post(stream_id: str, request: Request) -> Response:
-            check_origin(request.headers)
-            return await writing.post(stream_id, request)
+        def checked(write: Callable[[str, Request], Awaitable[Response]]) -> Handler:
+            async def handler(request: Request) -> Response:
+                check_origin(request.headers, origins)
+                return await write(stream_of(request), request)
 
-        @api.delete("/v1/stream/{stream_id}")
-        async def delete(stream_id: str, request: Request) -> Response:
-            check_origin(request.headers)
-            return await writing.delete(stream_id, request)
+            return handler
 
-    def _add_playground(self, api: FastAPI) -> None:
+        return route(
+            "/v1/stream/{stream_id}",
+            GET=lambda request: reading.get(stream_of(request), request),
+            HEAD=lambda request: reading.head(stream_of(request)),
+            PUT=checked(writing.put),
+            POST=checked(writing.post),
+            DELETE=checked(lambda stream_id, request: writing.delete(stream_id, request.headers)),
+        )
+
+    def _watch_routes(self) -> list[Route]:
+        contract = openapi()
+
+        async def document(_request: Request) -> Response:
+            return JSONResponse(contract)
+
+        async def health(_request: Request) -> Response:
+            health = NodeHealth(
+                "draining" if self.owner.is_draining else "ok",
+                __version__,
+                self.owner.open_count,
+                self.readers.count,
+                msgspec.convert(self.owner.breakers_told(), list[OpenBreaker]),
+            )
+            return json_answer(health, 200 if health.status == "ok" else 503)
+
+        async def metrics(_request: Request) -> Response:
+            return Response(self.meters.exposition(), headers={names.CONTENT_TYPE: CONTENT_TYPE})
+
+        return [route("/healthz", GET=health), route("/metrics", GET=metrics), route("/openapi.json", GET=document)]
+
+    def _page_routes(self) -> list[Route]:
         base, page = self.settings.upstream.base_url, self.settings.playground
-        catalogue = f"{base}/sim/documents" if page.keep_upstream and not page.model else None
-        copies = Reading(self.copies.log, self.settings.delivery, self.readers, self.meters)
-
-        @api.get("/playground/api/upstream/{stream_id}", include_in_schema=False)
-        async def upstream(stream_id: str, request: Request) -> Response:
-            return await copies.get(stream_id, request)
-
-        api.include_router(
-            playground_routes(
+        copies = ReadRoutes(self.copies.log, self.settings.delivery, self.readers, self.meters)
+        return [
+            route("/playground/api/upstream/{stream_id}", GET=lambda request: copies.get(stream_of(request), request)),
+            *playground_routes(
                 self.readers,
-                catalogue_url=catalogue,
+                catalogue_url=f"{base}/sim/documents" if page.keep_upstream and not page.model else None,
                 model=page.model,
                 keeps_upstream=page.keep_upstream,
                 is_here=urlsplit(base).hostname in ("127.0.0.1", "::1", "localhost"),
-            )
-        )
+            ),
+        ]
 
-    def _add_watch(self, api: FastAPI) -> None:
-        @api.get("/healthz")
-        async def healthz() -> Response:
-            state = "draining" if self.streams.is_draining else "ok"
-            body = {
-                "status": state,
-                "version": __version__,
-                "open_streams": self.streams.open_count,
-                "open_readers": self.readers.count,
-                "breakers": self.streams.breakers_told(),
-            }
-            return JSONResponse(body, status_code=200 if state == "ok" else 503)
 
-        @api.get("/metrics")
-        async def metrics() -> Response:
-            return Response(self.meters.exposition(), headers={"Content-Type": CONTENT_TYPE})
+def route(path: str, **handlers: Handler) -> Route:
+    """One path, with what answers each method. HEAD without a handler of its own is answered as GET is."""
+
+    async def endpoint(request: Request) -> Response:
+        return await (handlers.get(request.method) or handlers["GET"])(request)
+
+    return Route(path, endpoint, methods=list(handlers))
+
+
+def stream_of(request: Request) -> str:
+    """The id of the stream that a path names."""
+    return str(request.path_params["stream_id"])
+
+
+def _refuse(status: int, error: ErrorDetail, headers: Mapping[str, str]) -> Response:
+    return json_answer(ErrorAnswer(error), status, headers)
 
 
 async def _answer_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, LockgateError)
-    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
-    body: dict[str, Any] = {"code": error.code, "message": str(error)}
-    headers = {"Cache-Control": "no-store", **conflict_headers(error)}
+    status = error.code.status or 500
+    detail = ErrorDetail(error.code, str(error))
     if isinstance(error, OffsetGone):
-        body |= {"start": error.start, "tail": error.tail}
-        headers["Stream-Next-Offset"] = error.tail
+        detail = msgspec.structs.replace(detail, start=error.start, tail=error.tail)
+    headers = error_headers(error)
     if status == 503:
-        headers["Retry-After"] = "1"
-    return JSONResponse({"error": body}, status_code=status, headers=headers)
+        headers[names.RETRY_AFTER] = "1"
+    return _refuse(status, detail, headers)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     """No such route, or not with this method."""
     assert isinstance(error, HTTPException)
+    code = Code.METHOD_NOT_ALLOWED if error.status_code == Code.METHOD_NOT_ALLOWED.status else Code.NOT_FOUND
     message = f"{request.method} {request.url.path[:200]}: {error.detail}"
     if request.url.path.endswith("/chat/completions"):
         message += "; send the same body to POST /v1/streams, and read the stream that it names"
-    body = {"error": {"code": BadRequest.code, "message": message}}
-    return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+    return _refuse(error.status_code, ErrorDetail(code, message), error.headers or {})
 
 
-def _make_log(settings: Settings) -> StreamLog:
-    if settings.store.kind == "memory":
-        return MemoryLog()
-    return SqliteLog(settings.store.path, synchronous=settings.store.synchronous)
+async def _answer_internal_error(_request: Request, _: Exception) -> Response:
+    """A bug here: the server writes down what it was, and the caller learns that it was not the request."""
+    detail = ErrorDetail(Code.INTERNAL_ERROR, Code.INTERNAL_ERROR.means)
+    return _refuse(500, detail, {names.CACHE_CONTROL: "no-store"})
 
 
 def make_app(settings: Settings) -> App:

@@ -1,6 +1,8 @@
 """The OpenAPI document: every route, parameter, status and shape. A test compares its paths with the routes.
 
-Written by hand, because what matters here stands in headers and streams, which no type annotation says.
+Shapes come from where they are defined: records from ``protocol.envelope``, other answers from ``gateway.answers``,
+headers from ``protocol.header_names``, codes and their statuses from ``errors``. What each route makes of them stands
+here, because no type annotation says it.
 """
 
 from __future__ import annotations
@@ -8,6 +10,14 @@ from __future__ import annotations
 from typing import Any, Final, TypeAlias
 
 from lockgate import __version__
+from lockgate.errors import VIOLATIONS, Code
+from lockgate.gateway.answers import CancelledStream, CreatedStream, ErrorAnswer, NodeHealth
+from lockgate.gateway.shapes import shapes_of
+from lockgate.protocol import header_names as names
+from lockgate.protocol.envelope import Attempt, Feedback, Problem, StreamEnd, StreamResponse
+from lockgate.protocol.header_names import RESPONSE_HEADERS
+from lockgate.streams.options import request_schema
+from lockgate.streams.status import StreamStatus
 
 _Json: TypeAlias = dict[str, Any]
 
@@ -27,34 +37,64 @@ def _query(name: str, schema: _Json, description: str) -> _Json:
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
 
 
-def _header(name: str, schema: _Json, description: str, *, required: bool = False) -> _Json:
-    return {"name": name, "in": "header", "required": required, "schema": schema, "description": description}
+def _header(name: str, schema: _Json, description: str) -> _Json:
+    return {"name": name, "in": "header", "required": False, "schema": schema, "description": description}
 
 
-def _said(*names: str) -> _Json:
-    """Headers of an answer, by name."""
-    return {name: {"schema": _RESPONSE_HEADERS[name][0], "description": _RESPONSE_HEADERS[name][1]} for name in names}
+#: Any answer may have them.
+_EVERYWHERE: Final = (*names.SAFETY, names.CACHE_CONTROL, names.VARY)
 
 
-def _error(description: str, *headers: str) -> _Json:
-    return {"description": description, "content": _json(_ref("Error")), "headers": _said(*headers)}
+def _answer(description: str, *headers: str, content: _Json | None = None) -> _Json:
+    """An answer with these headers, beside those of every answer."""
+    said = {name: {"$ref": f"#/components/headers/{name}"} for name in (*headers, *_EVERYWHERE)}
+    answer: _Json = {"description": description, "headers": said}
+    return answer if content is None else answer | {"content": content}
 
 
-_TRUE: Final[_Json] = {"type": "string", "const": "true"}
-_RESPONSE_HEADERS: Final[dict[str, tuple[_Json, str]]] = {
-    "Stream-Next-Offset": (_OFFSET, "Position after what was answered, or the tail."),
-    "Stream-Up-To-Date": (_TRUE, "There is nothing after it, for now."),
-    "Stream-Closed": (_TRUE, "Nothing will ever come after it."),
-    "Stream-State": ({"type": "string"}, "What became of the stream, where this answer has its final record."),
-    "Stream-Cursor": ({"type": "string"}, "Send it back as cursor."),
-    "ETag": ({"type": "string"}, "Of this answer."),
-    "Location": ({"type": "string"}, "Where the stream is."),
-    "Producer-Epoch": ({"type": "string"}, "Epoch of the producer as the log knows it."),
-    "Producer-Seq": ({"type": "string"}, "Highest push of that producer that was accepted."),
-    "Producer-Expected-Seq": ({"type": "string"}, "The push that is next."),
-    "Producer-Received-Seq": ({"type": "string"}, "The push that came."),
-    "Retry-After": ({"type": "string"}, "Seconds to wait."),
+#: What the answer to a push says of the stream, and what one about a stream says.
+_PUSHED: Final = (names.NEXT_OFFSET, names.CLOSED, names.PRODUCER_EPOCH, names.PRODUCER_SEQ)
+_ABOUT_STREAM: Final = (names.NEXT_OFFSET, names.CLOSED, names.TTL, names.EXPIRES_AT)
+#: Headers that an error has beside its status.
+_ERROR_HEADERS: Final[dict[Code, tuple[str, ...]]] = {
+    Code.OFFSET_GONE: (names.NEXT_OFFSET,),
+    Code.STREAM_CLOSED: (names.NEXT_OFFSET, names.CLOSED),
+    Code.TAIL_MOVED: (names.NEXT_OFFSET,),
+    Code.PRODUCER_FENCED: (names.PRODUCER_EPOCH,),
+    Code.PRODUCER_GAP: (names.EXPECTED_SEQ, names.RECEIVED_SEQ),
+    Code.BUSY: (names.RETRY_AFTER,),
+    Code.STORE_ERROR: (names.RETRY_AFTER,),
 }
+#: What any request may be answered with, whatever it asks for.
+_ALWAYS: Final = (Code.WRONG_HOST, Code.INTERNAL_ERROR)
+#: The same, where it needs the log of streams.
+_OF_THE_LOG: Final = (*_ALWAYS, Code.BUSY, Code.STORE_ERROR)
+#: What a push may be answered with for what it says.
+_VIOLATION: Final = tuple(code for code in Code if code in VIOLATIONS)
+
+
+def _errors(*codes: Code, has_body: bool = True) -> _Json:
+    """The answers that have these codes, by status."""
+    by_status: dict[int, list[Code]] = {}
+    for code in codes:
+        assert code.status is not None
+        by_status.setdefault(code.status, []).append(code)
+    return {str(status): _error(found, has_body=has_body) for status, found in sorted(by_status.items())}
+
+
+def _error(codes: list[Code], *, has_body: bool) -> _Json:
+    headers = dict.fromkeys(name for code in codes for name in _ERROR_HEADERS.get(code, ()))
+    if VIOLATIONS.issuperset(codes):
+        text = "The text that is pushed breaks the schema, or is not JSON: the stream is halted and closed."
+        headers = dict.fromkeys((*_PUSHED, *_ABOUT_STREAM, names.LOCATION))
+        body: _Json = {"type": "object", "properties": {"error": _ref("Problem")}, "required": ["error"]}
+    else:
+        text = "\n".join(f"- `{code}`: {code.means}" for code in codes)
+        body = _ref("ErrorAnswer")
+    is_one_of = {"properties": {"error": {"properties": {"code": {"enum": [str(code) for code in codes]}}}}}
+    content = _json({"allOf": [body, is_one_of]}) if has_body else None
+    return _answer(text, *headers, content=content)
+
 
 _STREAM_ID: Final[_Json] = {
     "name": "stream_id",
@@ -63,15 +103,6 @@ _STREAM_ID: Final[_Json] = {
     "schema": _ID,
     "description": "Id of the stream.",
 }
-
-# What any request may be answered with, whatever it asks for.
-_ALWAYS: Final[_Json] = {
-    "421": _error("The Host header is not one of server.allowed_hosts."),
-    "503": _error("Shutting down, a limit is reached, or the log cannot be used now.", "Retry-After"),
-}
-_BAD: Final[_Json] = {"400": _error("The request breaks a rule; the message says which, and what to send.")}
-_UNKNOWN: Final[_Json] = {"404": _error("There is no such stream.")}
-
 _READ_PARAMETERS: Final[list[_Json]] = [
     _query("offset", _OFFSET, "Where to begin: after this position. -1 is the start, now the tail."),
     _query("channel", {"type": "string"}, "Show only this channel; with sequence: the channel it counts in."),
@@ -82,387 +113,202 @@ _READ_PARAMETERS: Final[list[_Json]] = [
     _query("events", {"enum": ["named", "plain"]}, "plain: events without a name, one envelope each, for onmessage."),
     _query("notes", {"enum": ["0", "1"]}, "1: add notes on how judging goes on."),
     _query("cursor", {"type": "string"}, "The Stream-Cursor of the answer before."),
-    _header("Last-Event-ID", _OFFSET, "What an EventSource resumes from; wins over offset."),
-    _header("If-None-Match", {"type": "string"}, "An ETag that the client has."),
+    _header(names.LAST_EVENT_ID, _OFFSET, "What an EventSource resumes from; wins over offset."),
+    _header(names.IF_NONE_MATCH, {"type": "string"}, "An ETag that the client has."),
 ]
-_WRITE_HEADERS: Final[list[_Json]] = [
-    _header("Stream-Closed", {"enum": ["true", "false"]}, "true: close the stream in the same step."),
-    _header("Authorization", {"type": "string"}, "Bearer and the token of the stream, where it has one."),
+_CLOSE: Final = _header(names.CLOSED, {"enum": ["true", "false"]}, "true: close the stream in the same step.")
+_PUSH_PARAMETERS: Final[list[_Json]] = [
+    _CLOSE,
+    _header(names.STREAM_SEQ, {"type": "string"}, "Must be greater, byte by byte, than the last one."),
+    _header(names.PRODUCER_ID, {"type": "string"}, "Name of an idempotent producer; then epoch and seq, too."),
+    _header(names.PRODUCER_EPOCH, {"type": "integer", "minimum": 0}, "Which process of that name."),
+    _header(names.PRODUCER_SEQ, {"type": "integer", "minimum": 0}, "Number of this push, from 0 without gaps."),
 ]
-_PRODUCER: Final[list[_Json]] = [
-    _header("Stream-Seq", {"type": "string"}, "Must be greater, byte by byte, than the last one."),
-    _header("Producer-Id", {"type": "string"}, "Name of an idempotent producer; then epoch and seq, too."),
-    _header("Producer-Epoch", {"type": "integer", "minimum": 0}, "Which process of that name."),
-    _header("Producer-Seq", {"type": "integer", "minimum": 0}, "Number of this push, from 0 without gaps."),
-]
-_ANY_BODY: Final[_Json] = {
-    "application/json": {
-        "schema": {"type": ["string", "array"], "items": {"type": "string"}},
-        "example": ['{"name": "A', 'da"}'],
+_OPEN_PARAMETERS: Final[list[_Json]] = [
+    {
+        "name": names.OPTIONS,
+        "in": "header",
+        "required": False,
+        "description": "The lockgate section of a request, with a schema; without it the stream is raw.",
+        "content": _json(_ref("PushOptions")),
     },
-    "text/plain": {"schema": {"type": "string"}},
-    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+    _header(names.TTL, {"type": "integer", "minimum": 1}, "Seconds it lives after it was last used."),
+    _header(names.EXPIRES_AT, {"type": "string", "format": "date-time"}, f"When it ends; or {names.TTL}."),
+    _CLOSE,
+]
+_PUSH_BODY: Final[_Json] = {
+    "required": False,
+    "content": {
+        "application/json": {
+            "schema": {"type": ["string", "array"], "items": {"type": "string"}},
+            "example": ['{"name": "A', 'da"}'],
+        },
+        "text/plain": {"schema": {"type": "string"}},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+    },
 }
+_MUST_HAVE_TOKEN: Final[list[_Json]] = [{"token": []}]
+#: A stream that was made by PUT has no token.
+_MAY_HAVE_TOKEN: Final[list[_Json]] = [{"token": []}, {}]
 
-_STREAM: Final[_Json] = {
-    "parameters": [_STREAM_ID],
-    "get": {
-        "operationId": "readStream",
-        "summary": "Read a stream: what is there, or what comes.",
-        "description": "A JSON array of envelopes; with live=sse, or Accept: text/event-stream, server-sent events; "
-        "with view=text the released text itself. Everything is resumed by offset.",
-        "parameters": _READ_PARAMETERS,
-        "responses": {
-            "200": {
-                "description": "Envelopes, events or text.",
-                "headers": _said("Stream-Next-Offset", "Stream-Up-To-Date", "Stream-Closed", "Stream-State", "ETag"),
-                "content": {
-                    "application/json": {"schema": {"type": "array", "items": True}},
-                    "text/event-stream": {"itemSchema": _ref("Event")},
-                    "text/plain": {"schema": {"type": "string"}},
-                    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-                },
+_READ: Final[_Json] = {
+    "operationId": "readStream",
+    "summary": "Read a stream: what is there, or what comes.",
+    "description": "A JSON array of envelopes (`StreamResponse`); with live=sse, or Accept: text/event-stream, "
+    "server-sent events; with view=text the released text itself. Everything is resumed by offset. A raw stream holds "
+    "what its producers pushed.",
+    "parameters": _READ_PARAMETERS,
+    "responses": {
+        "200": _answer(
+            "Envelopes, events or text.",
+            *(names.NEXT_OFFSET, names.UP_TO_DATE, names.CLOSED, names.STATE, names.CURSOR, names.ETAG),
+            *(names.ACCEL_BUFFERING, names.DATA_ENCODING),
+            content={
+                "application/json": {"schema": {"type": "array", "items": True}},
+                "text/event-stream": {"itemSchema": _ref("Event")},
+                "text/plain": {"schema": {"type": "string"}},
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
             },
-            "204": {
-                "description": "Nothing came in time, or nothing will ever come.",
-                "headers": _said("Stream-Next-Offset", "Stream-Up-To-Date", "Stream-Closed", "Stream-Cursor"),
-            },
-            "304": {"description": "The client has it already (If-None-Match).", "headers": _said("ETag")},
-            **_BAD,
-            **_UNKNOWN,
-            "410": _error("The log has no such position; the error names its bounds.", "Stream-Next-Offset"),
-            **_ALWAYS,
-        },
+        ),
+        "204": _answer(
+            "Nothing came in time, or nothing will ever come.",
+            *(names.NEXT_OFFSET, names.UP_TO_DATE, names.CLOSED, names.STATE, names.CURSOR),
+        ),
+        "304": _answer("The client has it already (If-None-Match).", names.ETAG, names.NEXT_OFFSET),
+        **_errors(Code.BAD_REQUEST, Code.STREAM_UNKNOWN, Code.OFFSET_GONE, *_OF_THE_LOG),
     },
-    "head": {
-        "operationId": "headStream",
-        "summary": "A stream without its records.",
-        "responses": {
-            "200": {"description": "It exists.", "headers": _said("Stream-Next-Offset", "Stream-Closed")},
-            "404": {"description": "There is no such stream."},
-            "421": {"description": "The Host header is not one of server.allowed_hosts."},
-            "503": {"description": "The log cannot be used now."},
-        },
+}
+_HEAD: Final[_Json] = {
+    "operationId": "headStream",
+    "summary": "A stream without its records.",
+    "responses": {
+        "200": _answer("It exists.", *_ABOUT_STREAM),
+        **_errors(Code.STREAM_UNKNOWN, *_OF_THE_LOG, has_body=False),
     },
-    "put": {
-        "operationId": "createPushedStream",
-        "summary": "Create a stream that producers push to.",
-        "parameters": [
-            _header("Lockgate-Options", {"type": "string"}, "JSON: the lockgate section of a request, with a schema."),
-            _header("Stream-TTL", {"type": "integer", "minimum": 1}, "Seconds it lives after it was last used."),
-            _header("Stream-Expires-At", {"type": "string", "format": "date-time"}, "When it ends; or Stream-TTL."),
-            _WRITE_HEADERS[0],
-        ],
-        "requestBody": {"required": False, "content": _ANY_BODY},
-        "responses": {
-            "200": {"description": "It is there, as asked for.", "headers": _said("Stream-Next-Offset")},
-            "201": {"description": "Created.", "headers": _said("Location", "Stream-Next-Offset", "Stream-Closed")},
-            **_BAD,
-            "403": _error("Streams without a schema are not taken (delivery.raw_streams), or not from that origin."),
-            "404": _error("It was over as soon as it was made: its lifetime is that short."),
-            "409": _error("It exists, and not as asked for."),
-            "413": _error("The body is larger than delivery.max_push_bytes."),
-            "422": _error("The first text cannot become a document of the schema."),
-            "501": _error("Forks and subscriptions are not offered."),
-            **_ALWAYS,
-        },
+}
+_PUT: Final[_Json] = {
+    "operationId": "createPushedStream",
+    "summary": "Create a stream that producers push to.",
+    "parameters": _OPEN_PARAMETERS,
+    "requestBody": _PUSH_BODY,
+    "responses": {
+        "200": _answer("It is there, as asked for.", *_ABOUT_STREAM),
+        "201": _answer("Created.", names.LOCATION, *_ABOUT_STREAM),
+        **_errors(
+            *(Code.BAD_REQUEST, Code.FORBIDDEN, Code.STREAM_UNKNOWN, Code.CONFLICT, Code.STREAM_CLOSED),
+            *(Code.TOO_LARGE, *_VIOLATION, Code.NOT_OFFERED, *_OF_THE_LOG),
+        ),
     },
-    "post": {
-        "operationId": "push",
-        "summary": "Push text through the gate of a stream, close it, or both.",
-        "parameters": [*_WRITE_HEADERS, *_PRODUCER],
-        "requestBody": {"required": False, "content": _ANY_BODY},
-        "responses": {
-            "200": {
-                "description": "Committed; of an idempotent producer.",
-                "headers": _said("Stream-Next-Offset", "Stream-Closed", "Producer-Epoch", "Producer-Seq"),
-            },
-            "204": {
-                "description": "Committed, or a duplicate that changed nothing.",
-                "headers": _said("Stream-Next-Offset", "Stream-Closed", "Producer-Epoch", "Producer-Seq"),
-            },
-            **_BAD,
-            "403": _error("Wrong token or origin, fenced producer, or not a pushed stream.", "Producer-Epoch"),
-            **_UNKNOWN,
-            "409": _error(
-                "Closed, another content type, or not the next push.",
-                *("Stream-Closed", "Stream-Next-Offset", "Producer-Expected-Seq", "Producer-Received-Seq"),
-            ),
-            "413": _error("The body is larger than delivery.max_push_bytes."),
-            "422": _error("A violation: the stream is halted and closed.", "Stream-Closed", "Stream-Next-Offset"),
-            "429": _error("The stream remembers as many producers as it can."),
-            **_ALWAYS,
-        },
+}
+_POST: Final[_Json] = {
+    "operationId": "push",
+    "summary": "Push text through the gate of a stream, close it, or both.",
+    "security": _MAY_HAVE_TOKEN,
+    "parameters": _PUSH_PARAMETERS,
+    "requestBody": _PUSH_BODY,
+    "responses": {
+        "200": _answer("Committed; of an idempotent producer.", *_PUSHED),
+        "204": _answer("Committed, or a duplicate that changed nothing.", *_PUSHED),
+        **_errors(
+            *(Code.BAD_REQUEST, Code.FORBIDDEN, Code.PRODUCER_FENCED, Code.STREAM_UNKNOWN, Code.CONFLICT),
+            *(Code.STREAM_CLOSED, Code.PRODUCER_GAP, Code.SEQUENCE_CONFLICT, Code.TOO_LARGE, *_VIOLATION),
+            *(Code.TOO_MANY_PRODUCERS, *_OF_THE_LOG),
+        ),
     },
-    "delete": {
-        "operationId": "deleteStream",
-        "summary": "Delete a stream and all that it holds.",
-        "parameters": [_WRITE_HEADERS[1]],
-        "responses": {
-            "204": {"description": "It is gone."},
-            "403": _error("The token is missing or wrong, or the origin is not listed."),
-            **_UNKNOWN,
-            "409": _error("Another node writes it."),
-            **_ALWAYS,
-        },
+}
+_DELETE: Final[_Json] = {
+    "operationId": "deleteStream",
+    "summary": "Delete a stream and all that it holds.",
+    "security": _MAY_HAVE_TOKEN,
+    "responses": {
+        "204": _answer("It is gone."),
+        **_errors(Code.FORBIDDEN, Code.STREAM_UNKNOWN, Code.CONFLICT, *_OF_THE_LOG),
     },
 }
 
-_BEARER: Final = "Bearer {$response.body#/token}"
 #: What can be done with a stream that was just created.
 _LINKS: Final[_Json] = {
-    operation: {"operationId": operation, "parameters": {"stream_id": "$response.body#/id"} | more}
-    for operation, more in {
-        "readStream": {},
-        "headStream": {},
-        "streamStatus": {},
-        "push": {"header.Authorization": _BEARER},
-        "cancelStream": {"header.Authorization": _BEARER},
-        "deleteStream": {"header.Authorization": _BEARER},
-    }.items()
+    operation: {"operationId": operation, "parameters": {"stream_id": "$response.body#/id"}}
+    for operation in ("readStream", "headStream", "streamStatus", "push", "cancelStream", "deleteStream")
 }
-
 _CREATE: Final[_Json] = {
-    "post": {
-        "operationId": "createStream",
-        "summary": "Start a generation, or open a stream that producers push to.",
-        "requestBody": {"required": True, "content": _json(_ref("CreateStream"))},
-        "responses": {
-            "201": {
-                "description": "The stream, and where everything about it is.",
-                "headers": _said("Location"),
-                "content": _json(_ref("CreatedStream")),
-                "links": _LINKS,
-            },
-            **_BAD,
-            "403": _error("The page's origin is not listed in server.cors_origins."),
-            "413": _error("The body is larger than server.max_request_bytes."),
-            **_ALWAYS,
-        },
-    }
+    "operationId": "createStream",
+    "summary": "Start a generation, or open a stream that producers push to.",
+    "requestBody": {"required": True, "content": _json(_ref("CreateStream"))},
+    "responses": {
+        "201": _answer(
+            "The stream, and where everything about it is.", names.LOCATION, content=_json(_ref("CreatedStream"))
+        )
+        | {"links": _LINKS},
+        **_errors(Code.BAD_REQUEST, Code.FORBIDDEN, Code.TOO_LARGE, *_OF_THE_LOG),
+    },
 }
 _STATUS: Final[_Json] = {
-    "parameters": [_STREAM_ID],
-    "get": {
-        "operationId": "streamStatus",
-        "summary": "State, offset and, once it is over, the final record.",
-        "responses": {
-            "200": {"description": "What is known.", "content": _json(_ref("StreamStatus"))},
-            **_UNKNOWN,
-            **_ALWAYS,
-        },
+    "operationId": "streamStatus",
+    "summary": "State, offset and, once it is over, the final record.",
+    "responses": {
+        "200": _answer("What is known.", content=_json(_ref("StreamStatus"))),
+        **_errors(Code.STREAM_UNKNOWN, *_OF_THE_LOG),
     },
 }
 _CANCEL: Final[_Json] = {
-    "parameters": [_STREAM_ID],
-    "post": {
-        "operationId": "cancelStream",
-        "summary": "Cancel a generation: upstream is closed, readers get the final record.",
-        "parameters": [_WRITE_HEADERS[1]],
-        "requestBody": {"required": True, "content": _json({"type": "object"})},
-        "responses": {
-            "202": {
-                "description": "It ends, or was not running here.",
-                "content": _json(
-                    {
-                        "type": "object",
-                        "properties": {"id": {"type": "string"}, "cancelled": {"type": "boolean"}},
-                        "required": ["id", "cancelled"],
-                    }
-                ),
-            },
-            **_BAD,
-            "403": _error("The token is missing or wrong, or the origin is not listed."),
-            **_UNKNOWN,
-            "413": _error("The body is larger than server.max_request_bytes."),
-            **_ALWAYS,
-        },
+    "operationId": "cancelStream",
+    "summary": "Cancel a generation: upstream is closed, readers get the final record.",
+    "security": _MUST_HAVE_TOKEN,
+    "requestBody": {"required": True, "content": _json({"type": "object"})},
+    "responses": {
+        "202": _answer("It ends, or was not running here.", content=_json(_ref("CancelledStream"))),
+        **_errors(Code.BAD_REQUEST, Code.FORBIDDEN, Code.STREAM_UNKNOWN, Code.TOO_LARGE, *_OF_THE_LOG),
     },
 }
 _HEALTH: Final[_Json] = {
-    "get": {
-        "operationId": "health",
-        "summary": "Whether this node takes work.",
-        "responses": {
-            "200": {"description": "It does.", "content": _json(_ref("Health"))},
-            "421": _ALWAYS["421"],
-            "503": {"description": "It drains.", "content": _json(_ref("Health"))},
-        },
-    }
+    "operationId": "health",
+    "summary": "Whether this node takes work.",
+    "responses": {
+        "200": _answer("It does.", content=_json(_ref("NodeHealth"))),
+        **_errors(*_ALWAYS),
+        "503": _answer("It drains.", content=_json(_ref("NodeHealth"))),
+    },
 }
 _METRICS: Final[_Json] = {
-    "get": {
-        "operationId": "metrics",
-        "summary": "Metrics in Prometheus' text format.",
-        "responses": {
-            "200": {"description": "All of them.", "content": {"text/plain": {"schema": {"type": "string"}}}},
-            "421": _ALWAYS["421"],
-        },
-    }
+    "operationId": "metrics",
+    "summary": "Metrics in Prometheus' text format.",
+    "responses": {
+        "200": _answer("All of them.", content={"text/plain": {"schema": {"type": "string"}}}),
+        **_errors(*_ALWAYS),
+    },
 }
 
-_RETRY: Final[_Json] = {
-    "description": "How a generation that failed goes on; false: not at all. See docs/concepts/continuation.md.",
-    "type": ["object", "boolean"],
-    "properties": {
-        "maxAttempts": {"type": "integer", "minimum": 0, "maximum": 100},
-        "backoffStrategy": {"enum": ["linear", "exponential"]},
-        "on": {"type": "array", "items": {"enum": ["failure", "stall", "length", "violation"]}},
-        "steps": {"type": "array", "items": {"enum": ["prefill", "tail", "residual", "regenerate"]}},
-        "restart": {"type": "boolean"},
-        "deadline_s": {"type": "number", "exclusiveMinimum": 0},
-        "max_tokens": {"type": "integer", "minimum": 1},
-    },
-    "additionalProperties": False,
-}
-_PROBLEM: Final[_Json] = {
+_EVENT: Final[_Json] = {
     "type": "object",
-    "description": "What went wrong, where, and what was done about it; see docs/reference/errors.md for the codes.",
+    "description": "One server-sent event. data: envelopes; control: where one is, and whether the stream is over; "
+    "without a name (events=plain): one envelope.",
     "properties": {
-        "code": {"type": "string"},
-        "chunk": {"type": "integer"},
-        "recoverable": {"type": "boolean"},
-        "action": {"enum": ["halt", "skip", "patch", "retry", "none"]},
-        "message": {"type": "string"},
-        "path": {"type": ["string", "null"]},
-        "schema_path": {"type": ["string", "null"]},
-        "at": {"type": ["integer", "null"]},
-        "upstream_at": {"type": ["integer", "null"]},
-        "rule": {"type": "string"},
-        "removed": {"type": "string"},
-        "inserted": {"type": "string"},
-        "upstream_end": {"type": "integer"},
+        "event": {"enum": ["data", "control"]},
+        "id": {**_OFFSET, "description": "Send it back as Last-Event-ID, or as offset."},
+        "data": {"type": "string", "contentMediaType": "application/json"},
     },
-    "required": ["code", "message"],
+    "required": ["id", "data"],
 }
-_SCHEMAS: Final[_Json] = {
-    "Error": {
-        "type": "object",
-        "properties": {
-            "error": {
-                "type": "object",
-                "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
-                "required": ["code", "message"],
-            }
-        },
-        "required": ["error"],
-    },
-    "Problem": _PROBLEM,
-    "StreamResponse": {
-        "type": "object",
-        "description": "The envelope: every record that a reader sees, whatever the face.",
-        "properties": {
-            "meta": {
-                "type": "object",
-                "properties": {
-                    "schema": {"type": "string"},
-                    "sequence": {"type": "integer", "minimum": 0},
-                    "totalChunks": {"type": "integer", "minimum": 0},
-                    "channel": {"type": "string"},
-                    "kind": {"enum": ["delta", "element", "snapshot", "note", "restart", "final"]},
-                    "at": {"type": "integer", "minimum": 0},
-                },
-                "required": ["schema", "sequence", "totalChunks", "channel", "kind"],
-            },
-            "data": {"type": "array", "items": True},
-            "errors": {"type": "array", "items": _ref("Problem")},
-        },
-        "required": ["meta", "data"],
-    },
-    "Event": {
-        "type": "object",
-        "description": "One server-sent event. data: envelopes; control: where one is, and whether the stream is over; "
-        "without a name (events=plain): one envelope.",
-        "properties": {
-            "event": {"enum": ["data", "control"]},
-            "id": {**_OFFSET, "description": "Send it back as Last-Event-ID, or as offset."},
-            "data": {"type": "string", "contentMediaType": "application/json"},
-        },
-        "required": ["id", "data"],
-    },
-    "CreateStream": {
-        "type": "object",
-        "description": "A chat-completions request; everything but lockgate is passed to the provider.",
-        "properties": {
-            "model": {"type": "string", "minLength": 1},
-            "messages": {"type": "array", "minItems": 1, "items": {"type": "object"}},
-            "response_format": {
-                "type": "object",
-                "properties": {
-                    "type": {"const": "json_schema"},
-                    "json_schema": {
-                        "type": "object",
-                        "properties": {"name": {"type": "string"}, "schema": {"type": "object"}},
-                        "required": ["name", "schema"],
-                    },
-                },
-                "required": ["type", "json_schema"],
-            },
-            "lockgate": {
-                "type": "object",
-                "properties": {
-                    "schema": {"type": ["object", "boolean"]},
-                    "draft": {"enum": [4, 6, 7, "2019-09", "2020-12"]},
-                    "formats": {"type": "boolean"},
-                    "recovery": {"enum": ["halt", "skip", "patch"]},
-                    "max_patches": {"type": "integer", "minimum": 0},
-                    "lossy": {"type": "array", "items": {"type": "string"}},
-                    "accept_truncated": {"type": "boolean"},
-                    "elements": {"type": "string"},
-                    "framing": {"enum": ["json", "ndjson"]},
-                    "release": {"enum": ["prefix", "element", "document"]},
-                    "partialValidation": {"type": "boolean"},
-                    "source": {"enum": ["upstream", "push"]},
-                    "keep_upstream": {"type": "boolean"},
-                    "retry": _RETRY,
-                },
-                "additionalProperties": False,
-            },
-        },
-        "required": ["model", "messages"],
-    },
-    "CreatedStream": {
-        "type": "object",
-        "properties": {
-            "id": {"type": "string"},
-            "urls": {"type": "object", "additionalProperties": {"type": "string"}},
-            "schema": {"type": "string"},
-            "token": {"type": "string"},
-            "expires": {"type": "number"},
-            "protocol": {"type": "string"},
-            "retry": {"type": "object"},
-        },
-        "required": ["id", "urls", "schema", "token", "expires", "protocol", "retry"],
-    },
-    "StreamStatus": {
-        "type": "object",
-        "properties": {
-            "id": {"type": "string"},
-            "state": {"enum": ["open", "complete", "incomplete", "halted", "failed", "refused", "cancelled", "closed"]},
-            "model": {"type": "string"},
-            "schema": {"type": "string"},
-            "records": {"type": "integer"},
-            "offset": _OFFSET,
-            "epoch": {"type": "integer"},
-            "closed": {"type": "boolean"},
-            "created": {"type": "number"},
-            "age_s": {"type": "number"},
-            "final": {"type": ["object", "null"]},
-        },
-        "required": ["id", "state", "records", "offset", "closed"],
-    },
-    "Health": {
-        "type": "object",
-        "properties": {
-            "status": {"enum": ["ok", "draining"]},
-            "version": {"type": "string"},
-            "open_streams": {"type": "integer"},
-            "open_readers": {"type": "integer"},
-            "breakers": {"type": "array", "items": {"type": "object"}},
-        },
-        "required": ["status", "version", "open_streams", "open_readers"],
-    },
-}
+#: What ``data`` of an envelope is, by its kind. Elements and snapshots are whatever the caller's schema says.
+_DATA_BY_KIND: Final[list[_Json]] = [
+    {
+        "if": {"properties": {"meta": {"properties": {"kind": {"const": kind}}}}},
+        "then": {"properties": {"data": {"items": items}}},
+    }
+    for kind, items in (
+        ("delta", {"type": "string"}),
+        ("note", {"anyOf": [_ref("Attempt"), _ref("Feedback")]}),
+        ("final", _ref("StreamEnd")),
+    )
+]
+
+
+def _shapes() -> _Json:
+    records = shapes_of(StreamResponse, Problem, StreamEnd, Attempt, Feedback)
+    records["StreamResponse"]["allOf"] = _DATA_BY_KIND
+    answers = shapes_of(ErrorAnswer, CreatedStream, CancelledStream, StreamStatus, NodeHealth)
+    return {**request_schema(), **records, **answers, "Event": _EVENT}
 
 
 def openapi() -> _Json:
@@ -475,12 +321,31 @@ def openapi() -> _Json:
             "description": "Structured LLM output, judged byte by byte while it streams.",
         },
         "paths": {
-            "/v1/streams": _CREATE,
-            "/v1/stream/{stream_id}": _STREAM,
-            "/v1/stream/{stream_id}/status": _STATUS,
-            "/v1/stream/{stream_id}/cancel": _CANCEL,
-            "/healthz": _HEALTH,
-            "/metrics": _METRICS,
+            "/v1/streams": {"post": _CREATE},
+            "/v1/stream/{stream_id}": {
+                "parameters": [_STREAM_ID],
+                "get": _READ,
+                "head": _HEAD,
+                "put": _PUT,
+                "post": _POST,
+                "delete": _DELETE,
+            },
+            "/v1/stream/{stream_id}/status": {"parameters": [_STREAM_ID], "get": _STATUS},
+            "/v1/stream/{stream_id}/cancel": {"parameters": [_STREAM_ID], "post": _CANCEL},
+            "/healthz": {"get": _HEALTH},
+            "/metrics": {"get": _METRICS},
         },
-        "components": {"schemas": _SCHEMAS},
+        "components": {
+            "schemas": _shapes(),
+            "headers": {
+                name: {"schema": header.schema, "description": header.text} for name, header in RESPONSE_HEADERS.items()
+            },
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The token of one stream. Only who opened it by POST /v1/streams has it.",
+                }
+            },
+        },
     }

@@ -1,38 +1,103 @@
-"""What the settings say about upstream: the provider, its circuit breakers, and how retries go."""
+"""Makes the parts of a node from its settings: provider, stream log, circuit breakers, defaults of streams.
+
+A provider dialect or a store is a line in its table here.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final, TypeVar
 
-from lockgate.config import Settings, SettingsError, upstream_key
-from lockgate.retry.backoff import Policy
+from lockgate import Limits, __version__
+from lockgate.config import Settings, SettingsError, Store, Upstream, UpstreamCapability, upstream_key
+from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers, Thresholds
-from lockgate.retry.options import Capability, Retry
+from lockgate.retry.capabilities import Capability
+from lockgate.retry.policy import RetryPolicy
+from lockgate.store.base import StreamLog
+from lockgate.store.memory import MemoryLog
+from lockgate.store.sqlite.log import SqliteLog
+from lockgate.streams.plan import Defaults
 from lockgate.upstream.base import Provider
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.replay import ReplayProvider
+from lockgate.upstream.timers import Timers
+
+T = TypeVar("T")
+
+
+def _replay(upstream: Upstream) -> Provider:
+    assert upstream.replay is not None
+    return ReplayProvider(recording(upstream.replay), chunks_per_s=upstream.replay_chunks_per_s)
+
+
+def _openai_chat(upstream: Upstream) -> Provider:
+    timers = Timers(upstream.first_token_s, upstream.idle_bytes_s, upstream.idle_content_s)
+    try:
+        return OpenAIChatProvider(
+            base_url=upstream.base_url,
+            name=upstream.name,
+            api_key=upstream_key(upstream),
+            key_scheme=upstream.key_scheme,
+            connect_s=upstream.connect_s,
+            timers=timers,
+            model_timers=[(row.pattern, _timers(row, timers)) for row in upstream.capabilities],
+            max_event_bytes=upstream.max_event_bytes,
+            headers={name: value.get_secret_value() for name, value in upstream.headers.items()},
+            query={name: value.get_secret_value() for name, value in upstream.query.items()},
+            proxy=upstream.proxy.get_secret_value() if upstream.proxy is not None else None,
+            user_agent=f"lockgate/{__version__}",
+        )
+    except ValueError as error:
+        raise SettingsError(f"upstream: {error}") from None
+
+
+def _timers(row: UpstreamCapability, other: Timers) -> Timers:
+    return Timers(
+        row.first_token_s or other.first_token_s,
+        row.idle_bytes_s or other.idle_bytes_s,
+        row.idle_content_s or other.idle_content_s,
+    )
+
+
+#: By ``upstream.kind``: the dialect that the provider's API speaks.
+PROVIDERS: Final[dict[str, Callable[[Upstream], Provider]]] = {
+    "openai_chat": _openai_chat,
+}
+#: By ``store.kind``.
+STORES: Final[dict[str, Callable[[Store], StreamLog]]] = {
+    "sqlite": lambda store: SqliteLog(store.path, synchronous=store.synchronous),
+    "memory": lambda store: MemoryLog(),
+}
 
 
 def provider_of(settings: Settings) -> Provider:
     """The provider that generates.
 
     Raises:
-        SettingsError: the key or the recording cannot be read.
+        SettingsError: its kind is unknown, or the key or the recording cannot be read.
     """
     upstream = settings.upstream
     if upstream.replay is not None:
-        pieces = recording(upstream.replay)
-        return ReplayProvider(pieces, chunks_per_s=upstream.replay_chunks_per_s)
-    return OpenAIChatProvider(
-        base_url=upstream.base_url,
-        name=upstream.name,
-        api_key=upstream_key(upstream),
-        connect_s=upstream.connect_s,
-        idle_bytes_s=upstream.idle_bytes_s,
-        idle_content_s=upstream.idle_content_s,
-        max_event_bytes=upstream.max_event_bytes,
-    )
+        return _replay(upstream)
+    return _by_kind(PROVIDERS, "upstream.kind", upstream.kind)(upstream)
+
+
+def log_of(settings: Settings) -> StreamLog:
+    """The stream log.
+
+    Raises:
+        SettingsError: its kind is unknown.
+    """
+    return _by_kind(STORES, "store.kind", settings.store.kind)(settings.store)
+
+
+def _by_kind(table: Mapping[str, T], key: str, kind: str) -> T:
+    if kind not in table:
+        raise SettingsError(f"{key}: there is no {kind[:60]!r}; use {' or '.join(table)}")
+    return table[kind]
 
 
 def recording(path: Path) -> list[bytes]:
@@ -72,11 +137,11 @@ def breakers_of(settings: Settings) -> Breakers:
     )
 
 
-def retry_of(settings: Settings) -> Retry:
+def retry_of(settings: Settings) -> RetryPolicy:
     """What requests get that do not say; ``upstream.retry`` where it says something, else ``delivery.retry``."""
     retry, clients = settings.upstream.retry, settings.delivery.retry
-    return Retry(
-        policy=Policy(
+    return RetryPolicy(
+        backoff=BackoffPolicy(
             max_attempts=min(100, clients.max_attempts) if retry.max_attempts is None else retry.max_attempts,
             strategy=retry.backoff_strategy or clients.backoff_strategy,
             base_s=retry.base_s,
@@ -91,4 +156,18 @@ def retry_of(settings: Settings) -> Retry:
             Capability(row.pattern, row.prefill, row.tail, row.residual, row.patterns)
             for row in settings.upstream.capabilities
         ),
+    )
+
+
+def defaults_of(settings: Settings) -> Defaults:
+    """What streams get that do not say."""
+    validation = settings.validation
+    return Defaults(
+        limits=Limits(max_depth=validation.max_depth, max_document_bytes=validation.max_document_bytes),
+        is_partial=validation.partial_validation,
+        recovery=validation.error_recovery,
+        retry=retry_of(settings),
+        keeps_upstream=settings.playground.keep_upstream,
+        takes_raw=settings.delivery.raw_streams,
+        retain_s=settings.store.retain_s,
     )

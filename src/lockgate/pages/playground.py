@@ -1,4 +1,4 @@
-"""The page for people: static files, and the few routes that only it uses."""
+"""The playground: its static files, and the few routes that only the playground uses."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any, Final
 
 import aiohttp
 import msgspec
-from fastapi import APIRouter, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
 
 from lockgate.delivery.readers import Readers
-from lockgate.errors import BadRequest, StreamUnknown
+from lockgate.errors import BadRequest, Code, StreamUnknown
 from lockgate.pages.prompts import prompts
 from lockgate.store.base import StreamLog
 from lockgate.streams.meta import StreamMeta, encode_meta
 
 STATIC: Final = Path(__file__).parent / "static"
-#: Streams whose upstream text is kept, and how much of each: a demo looks at the newest.
+#: Number of streams whose upstream text is kept, and bytes of each: a demo shows the newest.
 _KEPT_STREAMS: Final = 20
 _KEPT_BYTES: Final = 1024 * 1024
-# A copy is what upstream sent, as it came: no records of a gate.
+# A copy holds what upstream sent, unchanged: no records of a gate.
 _COPY: Final = encode_meta(StreamMeta("raw"))
 
-#: No script, style or connection but our own: what the model writes is shown, never run.
+#: Allows only our own scripts, styles and connections: what the model writes is shown, never run.
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
@@ -49,7 +49,7 @@ FAULTS: Final = [
 
 
 class UpstreamCopies:
-    """What upstream sent, before any gate, for the newest streams that asked for it. Kept in a log of their own."""
+    """What upstream sent, before any gate, for the newest streams that asked for it. Kept in a separate log."""
 
     def __init__(self, log: StreamLog) -> None:
         self.log = log
@@ -57,7 +57,7 @@ class UpstreamCopies:
         self._open: dict[str, tuple[asyncio.Queue[bytes | None], asyncio.Task[None]]] = {}
 
     def trace(self, stream_id: str) -> Callable[[str, int, bytes], None]:
-        """A listener for one stream's text. It never waits and never fails: a copy must not disturb the original."""
+        """A listener for the text of one stream. It never waits and never fails: a copy must not disturb the stream."""
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()  # bounded by the bytes kept
         started_s, kept_bytes = time.monotonic(), 0
 
@@ -92,56 +92,49 @@ class UpstreamCopies:
             try:
                 await self.log.append(stream_id, batch, epoch=epoch, seq=seq, close=is_over)
             except StreamUnknown:
-                break  # pushed out by newer ones meanwhile
+                break  # newer copies pushed this one out
             seq += 1
         del self._open[stream_id]
 
 
 def playground_routes(
     readers: Readers, *, catalogue_url: str | None, model: str = "", keeps_upstream: bool = False, is_here: bool = False
-) -> APIRouter:
+) -> list[Route]:
     """Routes under ``/playground``, and ``/``, which leads there.
 
     Args:
-        catalogue_url: Where the simulator lists its documents; None when upstream is not the simulator.
-        model: What the form begins with, where there is no simulator.
-        keeps_upstream: Whether a copy of what upstream sends may be asked for.
-        is_here: Whether the model runs on this machine, so that asking it costs nothing.
+        catalogue_url: Where the simulator lists its documents; None if upstream is not the simulator.
+        model: Model that the form begins with, if upstream is not the simulator.
+        keeps_upstream: Whether a request may ask for a copy of what upstream sends.
+        is_here: Whether the model runs on this machine, so that a request costs nothing.
     """
-    routes = APIRouter(include_in_schema=False)
 
-    @routes.get("/")
     async def root(request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"/playground/{query}", status_code=307)
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/playground/{query}", status_code=307)
 
-    @routes.get("/playground/")
-    async def page() -> Response:
+    async def page(_request: Request) -> Response:
         return FileResponse(STATIC / "index.html", headers=_PAGE_HEADERS)
 
-    @routes.get("/playground/{name}")
-    async def static(name: str) -> Response:
-        path = STATIC / name
+    async def static(request: Request) -> Response:
+        path = STATIC / request.path_params["name"]
         if path.parent != STATIC or not path.is_file():
-            return JSONResponse({"error": {"code": "bad_request", "message": "no such file"}}, status_code=404)
+            return JSONResponse({"error": {"code": Code.NOT_FOUND, "message": "no such file"}}, status_code=404)
         return FileResponse(path, headers=_PAGE_HEADERS)
 
-    @routes.get("/playground/api/catalogue")
-    async def catalogue() -> Response:
+    async def catalogue(_request: Request) -> Response:
         documents = await _documents(catalogue_url) if catalogue_url else None
         if documents is None:
             message = "upstream is not the simulator: there is no catalogue"
-            return JSONResponse({"error": {"code": "bad_request", "message": message}}, status_code=404)
+            return JSONResponse({"error": {"code": Code.NOT_FOUND, "message": message}}, status_code=404)
         faults = [{"name": name, "title": title, "description": text} for name, title, text in FAULTS]
         return JSONResponse({"documents": documents, "faults": faults})
 
-    @routes.get("/playground/api/prompts")
-    async def ready() -> Response:
+    async def ready(_request: Request) -> Response:
         return JSONResponse(
             {"model": model, "keeps_upstream": keeps_upstream, "is_here": is_here, "prompts": prompts()}
         )
 
-    @routes.post("/playground/api/drop")
     async def drop(request: Request) -> Response:
         try:
             stream_id = msgspec.json.decode(await request.body())["id"]
@@ -149,7 +142,14 @@ def playground_routes(
             raise BadRequest('the body must be {"id": "<stream>"}') from None
         return JSONResponse({"dropped": readers.drop(str(stream_id))})
 
-    return routes
+    return [
+        Route("/", root),
+        Route("/playground/", page),
+        Route("/playground/{name}", static),
+        Route("/playground/api/catalogue", catalogue),
+        Route("/playground/api/prompts", ready),
+        Route("/playground/api/drop", drop, methods=["POST"]),
+    ]
 
 
 async def _documents(url: str) -> Any:

@@ -10,12 +10,14 @@ else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
-#: Channel of a record that speaks for the whole stream.
-STREAM_CHANNEL: Final = ""
+from lockgate.protocol.lifecycle import Outcome
+
+#: What lockgate did about a problem.
+Action: TypeAlias = Literal["halt", "skip", "patch", "retry", "none"]
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -25,7 +27,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
         code: A code of ``lockgate.errors``.
         chunk: Sequence of the chunk that it concerns: the next one of its channel when nothing was released for it.
         recoverable: Whether trying again can help.
-        action: What lockgate did about it: ``halt``, ``skip``, ``patch``, ``retry`` or ``none``.
+        action: What lockgate did about it.
         path: JSON pointer to the value at fault; absent where there is none.
         schema_path: JSON pointer into the schema; absent where no keyword is to blame.
         at: Byte of the released text.
@@ -40,7 +42,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     code: str
     chunk: int
     recoverable: bool
-    action: str
+    action: Action
     message: str
     path: str | None = None
     schema_path: str | None = None
@@ -53,9 +55,22 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ChannelEnd(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How one channel ended, inside :class:`StreamEnd`. ``patches`` and ``skips``: changes made, values left out."""
+    """How one channel ended.
 
-    outcome: str
+    Attributes:
+        outcome: What became of it.
+        chunks: How many chunks it has.
+        released_bytes: Bytes of its released text (UTF-8).
+        upstream_bytes: Bytes of text that came for it.
+        sha256: Of the released text, in hexadecimal.
+        schema: ``name@version`` or ``inline@sha256:...``; absent where the text is not judged.
+        tool: Name of the function that is called; absent for content.
+        tool_call_id: Upstream's id of the call.
+        patches: Changes made.
+        skips: Values left out.
+    """
+
+    outcome: Outcome
     chunks: int
     released_bytes: int
     upstream_bytes: int
@@ -120,20 +135,22 @@ class StreamEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     """Body of the ``final`` record: what became of the stream.
 
     Attributes:
-        state: An ``Outcome`` of ``protocol.lifecycle``.
+        state: What became of the stream.
         reason: The code of what ended it when it is not complete, else the finish reason.
         authority: Who proved it: ``document`` (the authoritative validator saw the whole document), ``elements`` (it
             saw each element), ``checks`` (the document was too long for it; lockgate's own checks saw all of it),
             ``none`` (nothing was proven), ``passthrough`` (there is no schema).
         finish_reason: Upstream's word, the last that came.
-        model, provider, upstream_id: Who answered, as upstream says.
+        model: The model that answered, as upstream says.
+        provider: The provider that answered, as upstream says.
+        upstream_id: Upstream's id of the generation.
         usage: Upstream's usage object, as it came; of several attempts, with its numbers summed.
         channels: Outcome and sizes by channel.
         attempts: All attempts, where there was more than one.
         stopped: Where the upstream connection was closed before its end.
     """
 
-    state: str
+    state: Outcome
     reason: str
     authority: Literal["document", "elements", "checks", "none", "passthrough"]
     finish_reason: str | None = None
@@ -188,18 +205,34 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``meta`` of an envelope. The first five always stand there; ``at`` is the byte before ``data`` of a delta."""
+    """``meta`` of an envelope.
+
+    Attributes:
+        schema: ``name@version`` or ``inline@sha256:...``; ``""`` where there is no schema.
+        sequence: Number of the first chunk of ``data`` in its channel, from 0 without gaps; of an element, its index.
+        totalChunks: 0 until the final record, which has the sum over all channels.
+        channel: Whose text; ``""`` for the whole stream.
+        kind: What ``data`` is.
+        at: Released bytes of the channel before ``data`` of a delta, or of which a snapshot was made.
+    """
 
     schema: str
     sequence: int
     totalChunks: int  # the wire's own spelling
     channel: str
-    kind: str
+    kind: Literal["delta", "element", "snapshot", "note", "restart", "final"]
     at: int | None = None
 
 
 class StreamResponse(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What every reader sees, whatever the face. ``errors`` is left out where there are none."""
+    """The envelope: what every reader sees, whatever the face.
+
+    Attributes:
+        meta: Where it belongs.
+        data: By kind: the released texts of a delta, finished elements, the value so far of a snapshot, how the stream
+            ended (final), or what a note tells: the attempt that begins, or how judging goes on.
+        errors: What went wrong at this point; absent where nothing did.
+    """
 
     meta: Meta
     data: list[Any]
@@ -274,7 +307,7 @@ class Feedback(msgspec.Struct, frozen=True, omit_defaults=True):
         health: What is known of upstream.
     """
 
-    state: str
+    state: Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["open", *Outcome]})]
     progress: Progress
     health: Health
     path: str | None = None
@@ -285,14 +318,24 @@ class Feedback(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How much was released."""
+    """How much was released.
+
+    Attributes:
+        chunks: Chunks of the channel so far.
+        released_bytes: Bytes of its text so far (UTF-8).
+    """
 
     chunks: int
     released_bytes: int
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Whether upstream still speaks. ``silent_s``: since it was last read from, as far as the log shows."""
+    """Whether upstream still speaks.
+
+    Attributes:
+        upstream: ``silent``: nothing came for a while; ``ended``: nothing will come.
+        silent_s: Seconds since it was last read from, as far as the log shows.
+    """
 
     upstream: Literal["flowing", "silent", "ended"]
     silent_s: float

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 #: Draws a number from 0 to 1, like ``random.random``.
 Rng = Callable[[], float]
+#: How the wait grows from one attempt to the next.
+Strategy: TypeAlias = Literal["linear", "exponential"]
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class BackoffPolicy:
     """How often and how long.
 
     Attributes:
@@ -28,7 +30,7 @@ class Policy:
     """
 
     max_attempts: int = 8
-    strategy: Literal["linear", "exponential"] = "exponential"
+    strategy: Strategy = "exponential"
     base_s: float = 0.5
     cap_s: float = 30.0
     deadline_s: float = 3600.0
@@ -55,7 +57,7 @@ class Backoff:
         start_s: When the work began; ``deadline_s`` counts from here.
     """
 
-    def __init__(self, policy: Policy, *, start_s: float) -> None:
+    def __init__(self, policy: BackoffPolicy, *, start_s: float) -> None:
         self.policy = policy
         self.deadline_at_s = start_s + policy.deadline_s
         self.attempts = 0  # made after the first

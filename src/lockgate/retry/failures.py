@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from lockgate.protocol.lifecycle import Ended, Finish
+from lockgate.errors import Code, Lesson
+from lockgate.protocol.finish import Finish, proves_end
+from lockgate.protocol.lifecycle import Ended
 
 
 class FailureClass(StrEnum):
@@ -24,6 +26,7 @@ class FailureClass(StrEnum):
     STALLED_CONTENT = "stalled_content"
     TRUNCATED = "truncated"
     POLICY = "policy"
+    UNPROVEN = "unproven"
     VIOLATION = "violation"
     UNJOINED = "unjoined"
 
@@ -33,58 +36,67 @@ Occasion = Literal["failure", "stall", "length", "violation"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FailureRule:
     """What follows from a class of failure.
 
     Attributes:
         occasion: The group that ``retry.on`` must name; None: never retried.
         may_change_model: Whether the next model of the request's list may be asked instead.
-        breaker: What the circuit breaker learns: ``failure``, ``chunk`` (the provider answers, but what it says is
-            wrong), ``success`` (it works), or ``none``.
+        breaker: What the circuit breaker learns. Where a class is that of certain codes, it is what their rows say.
         means: For people.
     """
 
     occasion: Occasion | None
     may_change_model: bool
-    breaker: Literal["failure", "chunk", "success", "none"]
+    breaker: Lesson
     means: str
 
 
-RULES: Final[dict[FailureClass, Rule]] = {
-    FailureClass.REFUSED: Rule(
-        None, False, "none", "The request, its key or its credit is at fault (400, 401, 402, 403, 413, 422): asking "
-        "again cannot help."
-    ),
-    FailureClass.UNSUITED: Rule(
-        None, True, "none", "This model cannot do it (404, context too long): never asked again, but another model of "
-        "the request's list may be."
-    ),
-    FailureClass.UNAVAILABLE: Rule(
-        "failure", True, "failure", "Nothing came: no connection, 408, 425, 429, 5xx, an overloaded provider, an error "
-        "object or an end before the first byte."
-    ),
-    FailureClass.BROKEN: Rule(
-        "failure", True, "failure", "It failed, or ended, in the middle of the text."
-    ),
-    FailureClass.STALLED_BYTES: Rule(
-        "stall", True, "failure", "No byte for upstream.idle_bytes_s."
-    ),
-    FailureClass.STALLED_CONTENT: Rule(
-        "stall", True, "failure", "Bytes (comments), but no content or reasoning for upstream.idle_content_s."
-    ),
-    FailureClass.TRUNCATED: Rule(
-        "length", False, "success", "The model reached its token limit (finish_reason length)."
-    ),
-    FailureClass.POLICY: Rule(
-        None, False, "success", "The model refused, or a filter stopped it."
-    ),
-    FailureClass.VIOLATION: Rule(
-        "violation", True, "chunk", "The text broke the schema, and recovery did not get past it."
-    ),
-    FailureClass.UNJOINED: Rule(
-        "failure", True, "none", "An answer that was to continue released text does not fit it: the next rung."
-    ),
-}  # fmt: skip
+def _lesson(code: Code) -> Lesson:
+    assert code.breaker is not None
+    return code.breaker
+
+
+# fmt: off
+RULES: Final[dict[FailureClass, FailureRule]] = {
+    FailureClass.REFUSED: FailureRule(
+        None, False, "none",
+        "The request, its key or its credit is at fault (400, 401, 402, 403, 413, 422): asking again cannot help."),
+    FailureClass.UNSUITED: FailureRule(
+        None, True, "none",
+        "This model cannot do it (404, context too long): never asked again, but another model of the request's list "
+        "may be."),
+    FailureClass.UNAVAILABLE: FailureRule(
+        "failure", True, _lesson(Code.UPSTREAM_UNREACHABLE),
+        "Nothing came: no connection, 408, 425, 429, 5xx, an overloaded provider, an error object or an end before the "
+        "first byte."),
+    FailureClass.BROKEN: FailureRule(
+        "failure", True, _lesson(Code.UPSTREAM_TRUNCATED),
+        "It failed, or ended, in the middle of the text."),
+    FailureClass.STALLED_BYTES: FailureRule(
+        "stall", True, _lesson(Code.UPSTREAM_TIMED_OUT),
+        "No byte for upstream.idle_bytes_s."),
+    FailureClass.STALLED_CONTENT: FailureRule(
+        "stall", True, _lesson(Code.UPSTREAM_TIMED_OUT),
+        "Bytes (comments), but no content or reasoning for upstream.idle_content_s."),
+    FailureClass.TRUNCATED: FailureRule(
+        "length", False, "success",
+        "The model reached its token limit (finish_reason length)."),
+    FailureClass.POLICY: FailureRule(
+        None, False, "success",
+        "The model refused, or a filter stopped it."),
+    FailureClass.UNPROVEN: FailureRule(
+        None, False, "success",
+        "The answer came to an end, but nothing proves that it is whole: no finish reason, or one that no table "
+        "knows."),
+    FailureClass.VIOLATION: FailureRule(
+        "violation", True, _lesson(Code.SCHEMA_VIOLATION),
+        "The text broke the schema, and recovery did not get past it."),
+    FailureClass.UNJOINED: FailureRule(
+        "failure", True, _lesson(Code.CONTINUATION_REFUSED),
+        "An answer that was to continue released text does not fit it: the next rung."),
+}
+# fmt: on
 
 #: Words of ``error_type`` and of other providers' ``type`` and ``code`` that say: this was about what was asked for.
 _POLICY_KINDS: Final = frozenset({"content_policy_violation", "refusal", "content_filter", "content_policy"})
@@ -141,7 +153,7 @@ def failure_class(
         ended: How the connection ended.
         has_text: Whether any text came in this attempt.
     """
-    if ended is Ended.CANCELLED:
+    if ended in (Ended.CANCELLED, Ended.ABORTED):
         return None
     if has_refusal or finish is Finish.FILTERED or (failure is not None and failure.kind in _POLICY_KINDS):
         return FailureClass.POLICY
@@ -151,15 +163,16 @@ def failure_class(
         return FailureClass.TRUNCATED
     if failure is not None:
         return _class_of_error(failure, has_text)
-    if finish is Finish.ERROR or ended is not Ended.CLEAN or gate_state != "complete":
+    if finish in (Finish.ERROR, Finish.CANCELLED) or ended is not Ended.CLEAN or gate_state != "complete":
         return FailureClass.BROKEN if has_text else FailureClass.UNAVAILABLE
-    return None
+    # An answer is an answer: asking again would buy it a second time.
+    return None if proves_end(finish, has_call=True) else FailureClass.UNPROVEN
 
 
 def _class_of_error(failure: Failure, has_text: bool) -> FailureClass:
-    if failure.code == "upstream_timed_out":
+    if failure.code == Code.UPSTREAM_TIMED_OUT:
         return FailureClass.STALLED_CONTENT if failure.kind == "content" else FailureClass.STALLED_BYTES
-    if has_text and failure.code == "upstream_failed" and failure.status not in _REFUSALS:
+    if has_text and failure.code == Code.UPSTREAM_FAILED and failure.status not in _REFUSALS:
         return FailureClass.BROKEN  # the request was good enough for the text that came
     if not failure.recoverable:
         is_about_model = failure.status == 404 or failure.kind in _MODEL_KINDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from lockgate.retry.options import Prefill
+from lockgate.retry.capabilities import Prefill
 from lockgate.retry.residual import Residual
 
 #: Characters at the end of the released text that a tail instruction quotes.

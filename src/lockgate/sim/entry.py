@@ -1,8 +1,8 @@
 """One entry of the catalogue, and how a document grows to the size asked for.
 
-A kind of document is a row of parts (products, days, people) in a frame, with some remarks. As many parts are taken as
-fit into the size; the remarks then fill what is left. So every size from about a kilobyte up comes out nearly exact,
-and a longer document of the same seed begins with the same parts.
+A kind of document is a row of parts (products, days, people) in a frame, with some remarks. It takes as many parts as
+fit into the size; the remarks fill the rest. So every size from about a kilobyte on comes out nearly exact, and a
+longer document of the same seed begins with the same parts.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from itertools import islice
 from typing import Final
 
 from lockgate.sim.chance import Dice
-from lockgate.sim.render import Place, Style, places, render
-from lockgate.sim.shapes import Json
+from lockgate.sim.render import Style, ValuePlace, places, render
+from lockgate.sim.schema_words import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
-    """A document that can grow: an endless row of parts, and what puts some of them together with the remarks.
+class GrowableDocument:
+    """A document that can grow: an endless row of parts, and a function that joins some of them with the remarks.
 
-    ``whole`` draws nothing and changes no part, so that it can be called again.
+    ``whole`` draws nothing and changes no part, so it can be called again.
     """
 
     parts: Iterator[Json]
@@ -30,7 +30,7 @@ class Growth:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogueEntry:
     """One kind of document.
 
     Attributes:
@@ -38,7 +38,7 @@ class Entry:
         title: For people.
         description: One line.
         schema: JSON Schema 2020-12 that every document of this kind satisfies.
-        default_bytes: Size when none is asked for.
+        default_bytes: Size if the request has none.
         style: How the text is written.
         grow: Makes a document from seeded dice.
         remarks: Sentences for the free text at the end, long and short ones.
@@ -50,7 +50,7 @@ class Entry:
     default_bytes: int
     schema: Json = field(repr=False, hash=False, compare=False)
     style: Style = field(repr=False)
-    grow: Callable[[Dice], Growth] = field(repr=False)
+    grow: Callable[[Dice], GrowableDocument] = field(repr=False)
     remarks: tuple[str, ...] = field(repr=False)
 
     def document(self, seed: int, size_bytes: int) -> str:
@@ -65,7 +65,7 @@ class Entry:
         parts, left = _fitting(growth, remarks.first, self.style, size_bytes)
         return growth.whole(parts, remarks.filling(left))
 
-    def places(self, seed: int, size_bytes: int) -> list[Place]:
+    def places(self, seed: int, size_bytes: int) -> list[ValuePlace]:
         """Where the scalars of the document stand, in the order of the text."""
         return places(self.value(seed, size_bytes), self.style)
 
@@ -74,20 +74,20 @@ class Entry:
         return self.style
 
 
-# Benches ask for the same document hundreds of times; a document is 4 MiB at most.
+# Benchmarks ask for the same document hundreds of times. A document has at most 4 MiB.
 @lru_cache(maxsize=16)
-def _document(entry: Entry, seed: int, size_bytes: int) -> str:
+def _document(entry: CatalogueEntry, seed: int, size_bytes: int) -> str:
     return render(entry.value(seed, size_bytes), entry.style)
 
 
 _MAX_GUESSES: Final = 12
 
 
-def _fitting(growth: Growth, remarks: str, style: Style, size_bytes: int) -> tuple[list[Json], int]:
-    """As many parts as fit, at least one, and the bytes that are left.
+def _fitting(growth: GrowableDocument, remarks: str, style: Style, size_bytes: int) -> tuple[list[Json], int]:
+    """As many parts as fit, at least one, and the number of bytes left.
 
-    Sizes are nearly linear in the count of parts, so the count is guessed from the mean size of a part; three or four
-    guesses are enough.
+    The size grows nearly linearly with the number of parts, so the number is estimated from the mean size of a part.
+    Three or four estimates are enough.
     """
     parts = list(islice(growth.parts, 1))
 
@@ -111,7 +111,7 @@ def _fitting(growth: Growth, remarks: str, style: Style, size_bytes: int) -> tup
 
 
 class _Remarks:
-    """Sentences in a seeded order, as many as fill a number of bytes."""
+    """Sentences in a seeded order, enough to fill a number of bytes."""
 
     def __init__(self, dice: Dice, sentences: tuple[str, ...], style: Style) -> None:
         self._sentences = dice.several(sentences, len(sentences))
@@ -119,7 +119,7 @@ class _Remarks:
         self.first = self._sentences[0]
 
     def filling(self, left: int) -> str:
-        """The first sentence, and further ones as long as they fit, or miss by less than a half."""
+        """The first sentence, and more while they fit or miss by less than half."""
         taken = [self.first]
         for sentence in self._sentences[1:]:
             cost = len(render(f" {sentence}", self._style).encode()) - len('""')

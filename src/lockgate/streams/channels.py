@@ -10,9 +10,10 @@ from typing import Final, Literal, Protocol
 from msgspec.structs import replace
 
 from lockgate import Completed, Element, Patched, Released, Schema, Skipped, Violated
+from lockgate.errors import Code
 from lockgate.gate.events import Complaint
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import ChannelEnd, Problem, Record
+from lockgate.protocol.envelope import Action, ChannelEnd, Problem, Record
 from lockgate.protocol.lifecycle import Outcome
 from lockgate.streams.helper import Helper
 from lockgate.streams.plan import Plan
@@ -51,7 +52,6 @@ class Channel:
         self.choice = int(name.split("/")[1]) if name.startswith("choice/") else 0
         self.is_tool = tool is not None
         self.schema: Schema | None = plan.schema_of(name, tool)
-        self.outcome: Outcome | None = None
         self.upstream_bytes = 0
         #: Code of the violation that halted it.
         self.violation = ""
@@ -74,7 +74,7 @@ class Channel:
         self._is_told = False
         self._patches = self._skips = 0
         self._claim: Problem | None = None  # a violation that recovery gets past
-        self._last_code = "invalid_json"
+        self._last_code: str = Code.INVALID_JSON
 
     @property
     def state(self) -> str:
@@ -228,9 +228,10 @@ class Channel:
             elif isinstance(event, Element):
                 self._elements += 1
 
-    def end(self) -> ChannelEnd:
+    def end(self, outcome: Outcome) -> ChannelEnd:
+        """What the final record says of it."""
         return ChannelEnd(
-            outcome=str(self.outcome or Outcome.INCOMPLETE),
+            outcome=outcome,
             chunks=self._sequence,
             released_bytes=self._released_bytes,
             upstream_bytes=self.upstream_bytes,
@@ -283,7 +284,7 @@ class Channel:
 
     def _change(self, event: Patched | Skipped) -> Problem:
         """What was done about a violation; where one patch makes several changes, the others have an entry each."""
-        action = "patch" if isinstance(event, Patched) else "skip"
+        action: Action = "patch" if isinstance(event, Patched) else "skip"
         claim, self._claim = self._claim, None
         if claim is None:
             claim = Problem(self._last_code, self._sequence, True, action, "changed with the one before", event.path)

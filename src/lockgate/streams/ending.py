@@ -6,22 +6,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lockgate.errors import ContinuationRefused, DeadlinePassed, LockgateError, OwnerGone, UpstreamTruncated
+from lockgate.errors import Code
 from lockgate.protocol.envelope import Problem, Record, Stopped, StreamEnd
-from lockgate.protocol.lifecycle import Ended, Finish, Outcome, fold_finish, may_be_clean, outcome, stream_outcome
-from lockgate.streams.attempt import Run, summed
+from lockgate.protocol.finish import Finish, fold_finish
+from lockgate.protocol.lifecycle import Ended, Outcome, may_be_clean, outcome, stream_outcome
+from lockgate.streams.attempt import RunningAttempt, summed
 from lockgate.streams.channels import Channel
 from lockgate.streams.plan import Plan
 from lockgate.upstream.billing import billing_of
 
-#: Why a stream was stopped that is not the caller's wish: it failed.
-_FAILED_BY: Final = (OwnerGone, DeadlinePassed)
-_INTERRUPTIONS: Final = {
-    "cancelled": "cancelled by a caller",
-    "abandoned": "the last reader left, and nobody came back in time",
-    "deadline_passed": "the stream took longer than its deadline",
-    "owner_gone": "the gateway that wrote this stream shut down",
-}
+#: Why a stream is stopped though nobody wished for its end.
+_ABORTS: Final = (Code.OWNER_GONE, Code.DEADLINE_PASSED)
 
 
 class Ending:
@@ -37,8 +32,8 @@ class Ending:
         self,
         plan: Plan,
         channels: Mapping[str, Channel],
-        runs: Sequence[Run],
-        interruption: type[LockgateError] | None,
+        runs: Sequence[RunningAttempt],
+        interruption: Code | None,
         provider_name: str,
         has_closed_early: bool,
     ) -> None:
@@ -49,6 +44,7 @@ class Ending:
         self._interruption = interruption
         self._provider_name = provider_name
         self._has_closed_early = has_closed_early
+        self._outcomes: dict[str, Outcome] = {}
 
     @property
     def lacks_content(self) -> bool:
@@ -66,35 +62,38 @@ class Ending:
         records = [*halts] if self._run.ended is not Ended.CANCELLED else []
         records += self._close_channels()
         records += self._failures()
-        found = stream_outcome(one.outcome for one in self._channels.values() if one.outcome is not None)
-        if self._interruption in _FAILED_BY:
-            found = Outcome.FAILED
-        elif found is Outcome.COMPLETE and self._plan.must_call and not any(c.is_tool for c in self._channels.values()):
-            found = Outcome.INCOMPLETE
+        found = stream_outcome(self._outcomes.values(), lacks_call=self._lacks_call)
         return [*records, self._final(found)], found
+
+    @property
+    def _lacks_call(self) -> bool:
+        return self._plan.must_call and not any(channel.is_tool for channel in self._channels.values())
 
     def _close_channels(self) -> list[Record]:
         records: list[Record] = []
         run, ended = self._run, self._run.ended
         assert ended is not None
+        has_error = run.failure is not None or bool(run.unjoined)
+        # An answer that did not fit was closed by us, but it is no halt: the text so far is valid.
+        how = Ended.ABORTED if self._interruption in _ABORTS else Ended.BROKEN if run.unjoined else ended
         for channel in self._channels.values():
-            facts = {
-                "finish": fold_finish(run.finish.get(channel.choice)),
-                "has_error": run.failure is not None or bool(run.unjoined),
-                "has_refusal": channel.choice in run.refusals,
-                # An answer that did not fit was closed by us, but it is no halt: the text so far is valid.
-                "ended": Ended.BROKEN if run.unjoined else ended,
-            }
-            clean = may_be_clean(**facts)  # type: ignore[arg-type]
+            finish = fold_finish(run.finish.get(channel.choice))
+            has_refusal = channel.choice in run.refusals
+            clean = may_be_clean(finish, has_error=has_error, has_refusal=has_refusal, ended=how)
             if clean and channel.is_tool and channel.is_blank:
                 records += channel.feed(b"{}", time.time())  # a call without arguments is a call with none
             closed = channel.close(clean=clean, read_s=time.time())
             # Where the connection broke, or a caller cancelled, that is the reason; the text just ends where it ended.
-            if not facts["has_error"] and ended is not Ended.CANCELLED:
+            if not has_error and ended is not Ended.CANCELLED:
                 records += closed
-            channel.outcome = outcome(channel.state, **facts)  # type: ignore[arg-type]
-            if channel.outcome is Outcome.COMPLETE and channel.is_blank:
-                channel.outcome = Outcome.INCOMPLETE  # an empty answer is no answer
+            self._outcomes[channel.name] = outcome(
+                channel.state,
+                finish,
+                has_error=has_error,
+                has_refusal=has_refusal,
+                ended=how,
+                is_blank=channel.is_blank,
+            )
         return records
 
     def _failures(self) -> list[Record]:
@@ -104,21 +103,20 @@ class Ending:
         if failed is not None:
             problems.append(Problem(failed.code, sequence, failed.recoverable, "none", failed.message))
         elif self._run.unjoined:
-            problems.append(Problem(ContinuationRefused.code, sequence, True, "none", self._run.unjoined))
+            problems.append(Problem(Code.CONTINUATION_REFUSED, sequence, True, "none", self._run.unjoined))
         elif self._run.ended is Ended.SILENT:
             message = "upstream ended with neither a finish_reason nor [DONE]"
-            problems.append(Problem(UpstreamTruncated.code, sequence, True, "none", message))
+            problems.append(Problem(Code.UPSTREAM_TRUNCATED, sequence, True, "none", message))
         if self._interruption is not None:
-            why = self._interruption
-            problems.append(Problem(why.code, sequence, why.recoverable, "none", _INTERRUPTIONS[why.code]))
+            problems.append(problem_of(self._interruption, sequence))
         return [Record("note", "", "", sequence, errors=problems)] if problems else []
 
     def _final(self, found: Outcome) -> Record:
         run = self._run
         finish = next((run.finish[choice] for choice in sorted(run.finish)), None)
-        ends = {name: channel.end() for name, channel in self._channels.items()}
+        ends = {name: channel.end(self._outcomes[name]) for name, channel in self._channels.items()}
         end = StreamEnd(
-            state=str(found),
+            state=found,
             reason=self._reason(found, finish),
             authority=self._authority() if found is Outcome.COMPLETE else "none",
             finish_reason=finish,
@@ -148,13 +146,13 @@ class Ending:
 
     def _reason(self, found: Outcome, finish: str | None) -> str:
         if self._interruption is not None:
-            return self._interruption.code
+            return self._interruption
         if found is Outcome.HALTED:
-            return next((one.violation for one in self._channels.values() if one.violation), "schema_violation")
+            return next((one.violation for one in self._channels.values() if one.violation), Code.SCHEMA_VIOLATION)
         if found is Outcome.FAILED and self._run.failure is not None:
             return self._run.failure.code
         if found is Outcome.FAILED and self._run.unjoined:
-            return ContinuationRefused.code
+            return Code.CONTINUATION_REFUSED
         if found is Outcome.REFUSED:
             return "refusal" if self._run.refusals else "content_filter"
         if found is Outcome.INCOMPLETE:
@@ -166,14 +164,18 @@ class Ending:
             return "length"
         if all(channel.is_blank for channel in self._channels.values()):
             return "empty"
-        if self._plan.must_call and not any(channel.is_tool for channel in self._channels.values()):
+        if self._lacks_call:
             return "no_tool_call"
-        return "truncated"
+        return Code.TRUNCATED
 
 
 def owner_gone_record(sequence: int) -> Record:
     """The final record of a stream whose owner died, written by whoever finds it."""
-    message = "the gateway that wrote this stream died before it was finished"
-    problem = Problem(OwnerGone.code, sequence, OwnerGone.recoverable, "none", message)
-    end = StreamEnd(state=str(Outcome.FAILED), reason=OwnerGone.code, authority="none")
-    return Record("final", "", "", sequence, errors=[problem], final=end)
+    found = outcome("open", Finish.NONE, has_error=False, has_refusal=False, ended=Ended.ABORTED)
+    end = StreamEnd(state=found, reason=Code.OWNER_GONE, authority="none")
+    return Record("final", "", "", sequence, errors=[problem_of(Code.OWNER_GONE, sequence)], final=end)
+
+
+def problem_of(code: Code, sequence: int) -> Problem:
+    """The entry of ``errors`` that says what its code says, and nothing more."""
+    return Problem(code, sequence, bool(code.recoverable), "none", code.means)

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from lockgate import Limits
 from lockgate.gate.events import Framing
 
 
@@ -21,7 +22,9 @@ class StreamMeta(msgspec.Struct, frozen=True, omit_defaults=True):
         framing, elements: How its content is framed, and the array whose elements are handed out.
         content_type: Of what is read.
         config: What a second PUT must repeat to be the same.
-        options: Of a pushed stream: the ``lockgate`` section that its gate is made from, at any node.
+        options: Of a pushed stream: the options that its gate is made from, at any node, with all that was decided when
+            it was opened; see ``streams.options.StreamOptions``.
+        limits: Of a pushed stream: the bounds of its document; see ``lockgate.Limits``.
     """
 
     kind: Literal["pulled", "pushed", "raw"] = "pulled"
@@ -33,6 +36,7 @@ class StreamMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     content_type: str = "application/json"
     config: dict[str, str] = {}
     options: dict[str, Any] = {}
+    limits: Limits | None = None
 
     @property
     def has_elements(self) -> bool:

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, cast, get_args
+from typing import Any
 
 import msgspec
 
 from lockgate import Gate, Limits, Schema, compile, passthrough
 from lockgate.errors import BadRequest, Misuse, SchemaError
 from lockgate.gate.events import Framing, Recovery, Release
-from lockgate.retry.options import NO_RETRY, Retry, read_retry
+from lockgate.retry.policy import NO_RETRY, RetryPolicy
 from lockgate.streams.helper import OVER_BYTES
-
-_OPTIONS: Final = frozenset(
-    {
-        *("schema", "draft", "formats", "recovery", "elements", "framing", "release", "partialValidation"),
-        *("keep_upstream", "source", "retry"),
-        *("max_patches", "lossy", "accept_truncated"),
-    }
+from lockgate.streams.options import (
+    StreamOptions,
+    StreamRequest,
+    is_function,
+    read_request,
+    retry_policy,
+    said,
 )
 
 
-#: Violations of one document that are patched, where the request does not say; more is not that document any more.
-_MAX_PATCHES: Final = 10_000
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What the gateway's settings say about streams; requests may say otherwise, as far as they can.
+
+    Attributes:
+        limits: Bounds of documents.
+        is_partial: What ``partialValidation`` is where a request does not say.
+        recovery: What ``recovery`` is where a request does not say.
+        retry: How generations go on, and how far requests may go.
+        keeps_upstream: Whether requests may ask for a copy of what upstream sent.
+        takes_raw: Whether streams without a schema may be opened.
+        retain_s: How long a stream lives that is pushed to no more, in seconds.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    is_partial: bool = True
+    recovery: Recovery = "halt"
+    retry: RetryPolicy = NO_RETRY
+    keeps_upstream: bool = False
+    takes_raw: bool = False
+    retain_s: float = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +66,7 @@ class Judging:
     is_partial: bool = True
     release: Release | None = None
     recovery: Recovery = "halt"
-    max_patches: int = _MAX_PATCHES
+    max_patches: int = 10_000
     lossy: tuple[str, ...] = ()
     accepts_truncated: bool = False
 
@@ -83,9 +103,7 @@ class Plan:
     keep_upstream: bool = False
     any_json: Schema | None = None
     judging: Judging = field(default_factory=Judging)
-    #: Whether producers push the text, instead of a provider being asked for it.
-    is_pushed: bool = False
-    retry: Retry = NO_RETRY
+    retry: RetryPolicy = NO_RETRY
 
     @property
     def source(self) -> Any:
@@ -122,82 +140,60 @@ class Plan:
         return replace(self, judging=judging).gate_of(schema, is_tool=is_tool)
 
 
-def read_plan(
-    text: bytes,
-    limits: Limits,
-    *,
-    is_partial: bool = True,
-    recovery: Recovery = "halt",
-    retry: Retry = NO_RETRY,
-) -> Plan:
-    """Check and compile a request body.
-
-    Args:
-        is_partial: What ``partialValidation`` is where the request does not say.
-        recovery: What ``errorRecovery`` is where the request does not say.
-        retry: What the gateway's settings say about retries.
+def read_plan(text: bytes, defaults: Defaults | None = None) -> Plan:
+    """Check and compile the body of a request.
 
     Raises:
         BadRequest: says what is wrong, where, and what to send instead.
     """
-    try:
-        body = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise BadRequest("the body must be a JSON object, like a chat-completions request")
-    options = body.pop("lockgate", {})
-    _check_options(options)
-    is_pushed = options.get("source", "upstream") == "push"
-    if not is_pushed:
-        _check_chat(body)
-    draft, formats = options.get("draft"), options.get("formats", True)
+    return make_plan(read_request(text), defaults or Defaults())
+
+
+def make_plan(request: StreamRequest, defaults: Defaults) -> Plan:
+    """Compile what a request asks for.
+
+    Raises:
+        BadRequest: a schema that cannot be compiled, or options that exclude each other.
+    """
+    options, body = request
+    draft = said(options.draft, None)
 
     def compiled(schema: Any, where: str) -> Schema:
         try:
-            return compile(schema, draft=draft, formats=formats, limits=limits)
+            return compile(schema, draft=draft, formats=options.formats, limits=defaults.limits)
         except SchemaError as error:
             raise BadRequest(f"{where}: {error}") from None
 
-    content = options.get("schema")
-    if content is not None:
-        content_schema: Schema | None = compiled(content, "lockgate.schema")
+    if options.schema is not None:
+        content: Schema | None = compiled(options.schema, "lockgate.schema")
     else:
-        content_schema = _response_schema(body.get("response_format"), compiled)
-    if is_pushed and content_schema is None:
+        content = _response_schema(body.get("response_format"), compiled)
+    if options.source == "push" and content is None:
         raise BadRequest("lockgate.schema: what is pushed goes through a gate; give the schema that it must satisfy")
     plan = Plan(
         body,
-        content=content_schema,
+        content=content,
         tools=_tools(body.get("tools"), compiled),
         must_call=_forces_call(body.get("tool_choice")),
-        keep_upstream=bool(options.get("keep_upstream", False)),
+        keep_upstream=options.keep_upstream,
         any_json=compiled(True, "lockgate.draft"),
-        judging=_judging(options, is_partial=is_partial, recovery=recovery),
-        is_pushed=is_pushed,
-        retry=read_retry(options.get("retry"), retry),
+        judging=_judging(options, defaults),
+        retry=retry_policy(options.retry, defaults.retry),
     )
     _try_gate(plan)
     return plan
 
 
-def _check_chat(body: dict[str, Any]) -> None:
-    if not isinstance(body.get("model"), str) or not body["model"]:
-        raise BadRequest("model: must be a string that names the model")
-    if not isinstance(body.get("messages"), list) or not body["messages"]:
-        raise BadRequest("messages: must be a non-empty array of chat messages")
-
-
-def _judging(options: dict[str, Any], *, is_partial: bool, recovery: Recovery) -> Judging:
+def _judging(options: StreamOptions, defaults: Defaults) -> Judging:
     return Judging(
-        framing=cast(Framing, options.get("framing", "json")),
-        elements=options.get("elements"),
-        is_partial=options.get("partialValidation", is_partial),
-        release=options.get("release"),
-        recovery=options.get("recovery", recovery),
-        max_patches=options.get("max_patches", _MAX_PATCHES),
-        lossy=tuple(options.get("lossy", ())),
-        accepts_truncated=options.get("accept_truncated", False),
+        framing=options.framing,
+        elements=said(options.elements, None),
+        is_partial=said(options.partial_validation, defaults.is_partial),
+        release=said(options.release, None),
+        recovery=said(options.recovery, defaults.recovery),
+        max_patches=options.max_patches,
+        lossy=options.lossy,
+        accepts_truncated=options.accept_truncated,
     )
 
 
@@ -212,65 +208,25 @@ def _try_gate(plan: Plan) -> None:
         raise BadRequest(f"lockgate: {error}") from None
 
 
-def _check_options(options: Any) -> None:
-    if not isinstance(options, dict):
-        raise BadRequest("lockgate: must be an object")
-    unknown = sorted(options.keys() - _OPTIONS)
-    if unknown:
-        raise BadRequest(f"lockgate.{unknown[0]}: there is no such option; use {', '.join(sorted(_OPTIONS))}")
-    for name in ("formats", "keep_upstream", "partialValidation", "accept_truncated"):
-        if not isinstance(options.get(name, True), bool):
-            raise BadRequest(f"lockgate.{name}: must be true or false")
-    if not isinstance(options.get("elements", ""), str):
-        raise BadRequest("lockgate.elements: must be a JSON pointer to an array, like /items, or empty")
-    patches, lossy = options.get("max_patches", 1), options.get("lossy", [])
-    if not isinstance(patches, int) or isinstance(patches, bool) or patches < 0:
-        raise BadRequest("lockgate.max_patches: must be a whole number from 0")
-    if not isinstance(lossy, list) or not all(isinstance(rule, str) for rule in lossy):
-        raise BadRequest("lockgate.lossy: must be an array of names of patch rules")
-    choices = {
-        "framing": get_args(Framing),
-        "release": get_args(Release),
-        "recovery": get_args(Recovery),
-        "source": ("upstream", "push"),
-    }
-    for name, allowed in choices.items():
-        if options.get(name, allowed[0]) not in allowed:
-            raise BadRequest(f"lockgate.{name}: must be one of {', '.join(allowed)}")
-    if not isinstance(options.get("draft", 7), int | str):
-        raise BadRequest("lockgate.draft: must be 4, 6, 7, 2019-09 or 2020-12")
+def _response_schema(given: Any, compiled: Callable[[Any, str], Schema]) -> Schema | None:
+    """The schema of a response format that was checked."""
+    kind = given["type"] if given is not None else "text"
+    if kind == "json_object":
+        return compiled({"type": "object"}, "response_format")
+    if kind != "json_schema":
+        return None  # text, grammar, python: no JSON to judge
+    # OpenAI nests the schema, llama.cpp also takes it beside the type.
+    if "json_schema" in given:
+        return compiled(given["json_schema"]["schema"], "response_format.json_schema.schema")
+    return compiled(given["schema"], "response_format.schema")
 
 
-def _response_schema(response_format: Any, compiled: Any) -> Schema | None:
-    if response_format is None:
-        return None
-    kind = response_format.get("type") if isinstance(response_format, dict) else None
-    match kind:
-        case "json_schema":
-            # OpenAI nests the schema, llama.cpp also takes it beside the type.
-            holder = response_format.get("json_schema", response_format)
-            schema = holder.get("schema") if isinstance(holder, dict) else None
-            if schema is None:
-                raise BadRequest("response_format.json_schema.schema: is missing")
-            return compiled(schema, "response_format.json_schema.schema")  # type: ignore[no-any-return]
-        case "json_object":
-            return compiled({"type": "object"}, "response_format")  # type: ignore[no-any-return]
-        case str():
-            return None  # text, grammar, python: no JSON to judge
-    raise BadRequest("response_format: must be an object with a type, like json_schema")
-
-
-def _tools(tools: Any, compiled: Any) -> dict[str, Schema]:
-    if tools is None:
-        return {}
-    if not isinstance(tools, list):
-        raise BadRequest("tools: must be an array")
+def _tools(given: Any, compiled: Callable[[Any, str], Schema]) -> dict[str, Schema]:
     found: dict[str, Schema] = {}
-    for at, tool in enumerate(tools):
-        function = tool.get("function") if isinstance(tool, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-            continue  # a server tool of the provider's; its calls do not come to us
-        found[function["name"]] = compiled(function.get("parameters", {}), f"tools[{at}].function.parameters")
+    for at, tool in enumerate(given or ()):
+        if is_function(tool):
+            function = tool["function"]
+            found[function["name"]] = compiled(function.get("parameters", {}), f"tools[{at}].function.parameters")
     return found
 
 

@@ -1,0 +1,120 @@
+"""What the routes answer that is not a record of the log: one shape each, in ``/openapi.json`` too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+from starlette.responses import Response
+
+
+class ErrorDetail(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is wrong with a request.
+
+    Attributes:
+        code: A code of docs/reference/errors.md.
+        message: One sentence for people: what, where, and what to do.
+        start: Of ``offset_gone``: the first offset that can be read from.
+        tail: Of ``offset_gone``: the offset of the tail.
+    """
+
+    code: str
+    message: str
+    start: str | None = None
+    tail: str | None = None
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """The answer to a request that cannot be served.
+
+    Attributes:
+        error: What is wrong with it.
+    """
+
+    error: ErrorDetail
+
+
+class DeliveryRetry(msgspec.Struct, frozen=True):
+    """How clients should come back when a connection fails (``delivery.retry``).
+
+    Attributes:
+        maxAttempts: How often.
+        backoffStrategy: How the wait between two attempts grows.
+    """
+
+    maxAttempts: int  # the wire's own spelling
+    backoffStrategy: Literal["linear", "exponential"]
+
+
+class CreatedStream(msgspec.Struct, frozen=True):
+    """A new stream.
+
+    Attributes:
+        id: Its id.
+        urls: Where it is read (``stream``), where its state is (``status``), and where it is cancelled (``cancel``).
+        schema: ``inline@sha256:...``; ``""`` where the content is not judged.
+        token: Allows to cancel it, to delete it and to push to it. It is stored nowhere.
+        expires: When it is deleted at the earliest, in seconds since 1970.
+        protocol: How readers should read it first (``delivery.protocol``).
+        retry: How they should come back.
+    """
+
+    id: str
+    urls: dict[str, str]
+    schema: str
+    token: str
+    expires: float
+    protocol: str
+    retry: DeliveryRetry
+
+
+class CancelledStream(msgspec.Struct, frozen=True):
+    """The answer to a cancellation.
+
+    Attributes:
+        id: Id of the stream.
+        cancelled: Whether it was running on this node.
+    """
+
+    id: str
+    cancelled: bool
+
+
+class OpenBreaker(msgspec.Struct, frozen=True):
+    """A circuit breaker that is not closed.
+
+    Attributes:
+        provider: Name of the provider.
+        model: The model that it stands before.
+        state: ``open``: the model is not asked; ``half_open``: one request probes it.
+        retry_in_s: Seconds until the next probe.
+    """
+
+    provider: str
+    model: str
+    state: Literal["open", "half_open"]
+    retry_in_s: float
+
+
+class NodeHealth(msgspec.Struct, frozen=True):
+    """Whether this node takes work.
+
+    Attributes:
+        status: ``draining``: it shuts down and takes nothing new.
+        version: Of lockgate.
+        open_streams: Streams that it generates now.
+        open_readers: Readers that are connected to it now.
+        breakers: Circuit breakers that are not closed; a hundred at most.
+    """
+
+    status: Literal["ok", "draining"]
+    version: str
+    open_streams: int
+    open_readers: int
+    breakers: list[OpenBreaker]
+
+
+def json_answer(body: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A shape as an answer."""
+    return Response(msgspec.json.encode(body), status, headers, "application/json")

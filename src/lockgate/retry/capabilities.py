@@ -1,0 +1,43 @@
+"""What is known of models: which rungs of the ladder they can take, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final, Literal, TypeAlias
+
+#: How a provider wants a text to be continued that ends the messages.
+Prefill: TypeAlias = Literal["no", "plain", "prefix", "partial", "continue_final_message"]
+#: Whether a tail instruction may be sent: never, where the text ends between two values or names, or anywhere.
+Tail: TypeAlias = Literal["never", "between", "always"]
+#: What a provider matches a schema's pattern with: the string as JSON writes it, with its escapes, or its value.
+Patterns: TypeAlias = Literal["written", "value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What the models of a pattern can do. Off unless somebody knows better.
+
+    Attributes:
+        pattern: Shell pattern over the model's name.
+        prefill: ``plain``: a last message of the assistant is enough; the others name the mark that goes with it.
+        tail: Inside an open string nothing can tell the model's remarks from its text: ``between`` keeps out of there.
+        residual: Whether the provider keeps to a schema; the answer is checked in any case.
+        patterns: By ``written`` the rest of an open string is asked for, which holds everywhere; but who matches values
+            then writes it without quotes and line breaks.
+    """
+
+    pattern: str
+    prefill: Prefill = "no"
+    tail: Tail = "never"
+    residual: bool = True
+    patterns: Patterns = "written"
+
+
+#: Of a model that no row names: the two rungs whose answers are checked value by value.
+UNKNOWN: Final = Capability("*")
+
+
+def capability_of(model: str, table: tuple[Capability, ...]) -> Capability:
+    """The first row whose pattern fits."""
+    return next((row for row in table if fnmatchcase(model.lower(), row.pattern.lower())), UNKNOWN)

@@ -1,0 +1,238 @@
+"""Opens streams. Every new stream is made here, whoever asks for it and however.
+
+A request is checked in the same way, with the same defaults, whether a provider or producers will write the text. What
+was decided is kept with the stream: the settings of another node, or those after a restart, do not change it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from lockgate import Schema, satisfiable
+from lockgate.errors import BadRequest, Conflict, Forbidden, StreamExists, StreamUnknown
+from lockgate.protocol.envelope import Problem, encode_record
+from lockgate.store.base import Head, Lifetime, StreamLog
+from lockgate.streams.meta import StreamMeta, decode_meta, encode_meta
+from lockgate.streams.options import StreamOptions, StreamRequest, read_push_options, read_request
+from lockgate.streams.owner import StreamOwner
+from lockgate.streams.plan import Defaults, Plan, make_plan
+from lockgate.streams.pushed_streams import (
+    Push,
+    PushedStreams,
+    is_json,
+    messages_of,
+    plain_type,
+    problem_of,
+    texts_of,
+)
+from lockgate.streams.tokens import hash_of, new_stream_id, new_token
+
+_DEFAULT_TYPE: Final = "application/octet-stream"
+_FOREVER: Final = Lifetime()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A new stream, as its creator sees it.
+
+    Attributes:
+        token: Whoever has it may write, cancel and delete the stream.
+        keeps_upstream: Whether a copy of what upstream sends is kept.
+    """
+
+    stream_id: str
+    meta: StreamMeta
+    token: str
+    keeps_upstream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A stream under a name of the caller's own (Durable Streams 5.1).
+
+    Attributes:
+        options: What lockgate is told, as JSON; None for a stream without a gate.
+        content_type: Of what is pushed; ``""`` if the caller does not say.
+        lifetime: How long it lives.
+        said: How the caller put that: a second request must say the same.
+        body: The first push; may be empty.
+        close: Whether that was all.
+    """
+
+    stream_id: str
+    options: str | None = None
+    content_type: str = ""
+    lifetime: Lifetime = _FOREVER
+    said: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    close: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The stream under that name.
+
+    Attributes:
+        is_new: Whether it was opened now.
+        problem: What its first push did wrong.
+    """
+
+    head: Head
+    meta: StreamMeta
+    is_new: bool
+    problem: Problem | None = None
+
+
+class Opening:
+    """Opens the streams that one node is asked for."""
+
+    def __init__(self, log: StreamLog, owner: StreamOwner, pushed: PushedStreams, defaults: Defaults) -> None:
+        self._log = log
+        self._owner = owner
+        self._pushed = pushed
+        self._defaults = defaults
+
+    async def open(self, body: bytes) -> Opened:
+        """Open a stream as a chat-completions body asks for it: from a provider, or for producers to push to.
+
+        Raises:
+            BadRequest: says what is wrong, where, and what to send instead.
+            Busy: this node is going down, or has as many streams as it may.
+        """
+        self._owner.refuse_if_draining()
+        request = read_request(body)
+        plan = await self._plan(request)
+        stream_id, token = new_stream_id(), new_token()
+        if request.options.source == "push":
+            meta = self._pushed_meta(request.options, plan, token=token)
+            lifetime = Lifetime(ttl_s=self._defaults.retain_s)
+            await self._log.create(stream_id, encode_meta(meta), owner="", lifetime=lifetime)
+            return Opened(stream_id, meta, token)
+        meta = StreamMeta(
+            model=str(plan.body["model"]),
+            token_sha256=hash_of(token),
+            schema=_schema_id(plan),
+            framing=plan.judging.framing,
+            elements=plan.judging.elements,
+        )
+        await self._owner.generate(stream_id, meta, plan)
+        return Opened(stream_id, meta, token, plan.keep_upstream)
+
+    async def open_named(self, wanted: Wanted) -> Found:
+        """Open a stream that producers push to, or find that it is there as wanted. Whoever knows its name may write.
+
+        Raises:
+            BadRequest, Busy: as ``open``.
+            Forbidden: streams without a gate are not taken.
+            Conflict: it is there, and not as wanted.
+            StreamUnknown: its lifetime was over at once.
+        """
+        if wanted.options is None:
+            return await self._open_raw(wanted)
+        if not is_json(wanted.content_type):
+            raise BadRequest(
+                "content-type must be application/json: a gated stream takes JSON strings, its text in pieces"
+            )
+        options = read_push_options(wanted.options)
+        plan = await self._plan(StreamRequest(options, {}))
+        said = wanted.said | {"options": json.dumps(json.loads(wanted.options), sort_keys=True)}
+        meta = msgspec.structs.replace(self._pushed_meta(options, plan), config=said)
+        push = Push(texts_of(wanted.body), wanted.close)
+        if (found := await self._find(wanted, meta)) is not None:
+            return found
+        records = await self._pushed.judge_first(plan, push)
+        # Without a lifetime of its own, one that is pushed to no more would stay for ever.
+        lifetime = wanted.lifetime if any(wanted.lifetime) else Lifetime(ttl_s=self._defaults.retain_s)
+        is_over = bool(records) and records[-1].final is not None
+        payloads = [encode_record(record) for record in records]
+        return await self._create(wanted, meta, payloads, lifetime, close=is_over, problem=problem_of(records))
+
+    async def _open_raw(self, wanted: Wanted) -> Found:
+        if not self._defaults.takes_raw:
+            raise Forbidden(
+                "a stream without a schema goes through no gate: send the header Lockgate-Options with a schema, "
+                'like {"schema": {...}}, or set delivery.raw_streams'
+            )
+        content_type = wanted.content_type or _DEFAULT_TYPE
+        said = wanted.said | {"content_type": plain_type(content_type)}
+        meta = StreamMeta("raw", content_type=content_type, config=said)
+        payloads = messages_of(wanted.body, content_type)
+        if (found := await self._find(wanted, meta)) is not None:
+            return found
+        return await self._create(wanted, meta, payloads, wanted.lifetime, close=wanted.close)
+
+    async def _find(self, wanted: Wanted, meta: StreamMeta) -> Found | None:
+        """The stream of that name, if there is one."""
+        try:
+            head = await self._log.head(wanted.stream_id)
+        except StreamUnknown:
+            return None
+        found = decode_meta(head.meta)
+        if found.kind != meta.kind or found.config != meta.config or head.is_closed != wanted.close:
+            raise Conflict(f"stream {wanted.stream_id} exists, and not as this request wants it; choose another id")
+        return Found(head, found, is_new=False)
+
+    async def _create(
+        self,
+        wanted: Wanted,
+        meta: StreamMeta,
+        payloads: Sequence[bytes],
+        lifetime: Lifetime,
+        *,
+        close: bool,
+        problem: Problem | None = None,
+    ) -> Found:
+        """With its first push, in one step."""
+        self._owner.refuse_if_draining()
+        stream_id = wanted.stream_id
+        try:
+            await self._log.create(
+                stream_id, encode_meta(meta), owner="", lifetime=lifetime, payloads=payloads, close=close
+            )
+        except StreamExists:  # somebody else was quicker
+            if (found := await self._find(wanted, meta)) is not None:
+                return found
+            raise
+        return Found(await self._log.head(stream_id), meta, is_new=True, problem=problem)
+
+    # -- checks --------------------------------------------------------------------------------------------------
+
+    async def _plan(self, request: StreamRequest) -> Plan:
+        plan = make_plan(request, self._defaults)
+        if plan.keep_upstream and not self._defaults.keeps_upstream:
+            raise BadRequest("lockgate.keep_upstream: this gateway keeps no copies; set playground.keep_upstream")
+        if plan.content is not None:
+            await _refuse_unsatisfiable(plan.content)
+        return plan
+
+    def _pushed_meta(self, options: StreamOptions, plan: Plan, *, token: str = "") -> StreamMeta:
+        """All that was decided: the schema may stand where a chat request has it, and the settings may have spoken."""
+        judging = plan.judging
+        decided = msgspec.structs.replace(
+            options, schema=plan.source, partial_validation=judging.is_partial, recovery=judging.recovery, retry=None
+        )
+        return StreamMeta(
+            "pushed",
+            token_sha256=hash_of(token),
+            schema=_schema_id(plan),
+            framing=judging.framing,
+            elements=judging.elements,
+            options=msgspec.to_builtins(decided),
+            limits=self._defaults.limits,
+        )
+
+
+def _schema_id(plan: Plan) -> str:
+    return plan.content.id if plan.content is not None else ""
+
+
+async def _refuse_unsatisfiable(schema: Schema) -> None:
+    """A schema that no document can satisfy would cost a generation and halt it. Worked out once for each schema."""
+    if await asyncio.to_thread(satisfiable, schema) == "no":
+        raise BadRequest("response_format or lockgate.schema: no document can satisfy this schema")

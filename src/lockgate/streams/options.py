@@ -1,0 +1,421 @@
+"""All that a request may say. One list: it checks requests, and ``/openapi.json`` and the docs are made from it.
+
+What stands under ``lockgate`` is ours, so a name that does not exist there is refused. The rest of the body is the
+provider's: only what is read here is checked, and everything is passed on. :data:`BEYOND_SCHEMA` names the rules that
+JSON Schema has no words for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from inspect import cleandoc
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType, field
+
+from lockgate.errors import BadRequest
+from lockgate.gate.events import Framing, Recovery, Release
+from lockgate.gate.recovery.patch_rules import LOSSY_RULES
+from lockgate.retry.backoff import Strategy
+from lockgate.retry.failures import Occasion
+from lockgate.retry.policy import RUNGS, RetryPolicy, Rung
+from lockgate.streams.checking import check
+
+T = TypeVar("T")
+_Object: TypeAlias = dict[str, Any]
+#: A JSON Schema, as JSON has it.
+_Schema: TypeAlias = _Object | bool
+
+#: What is refused although the JSON Schema of a request allows it.
+BEYOND_SCHEMA: Final = (
+    "A schema, also one of a tool's parameters, that cannot be compiled, or that no document can satisfy.",
+    "`lossy` or `accept_truncated` without recovery `patch`.",
+    "`elements` with a schema whose elements cannot be judged one by one, or beside `framing` `ndjson`; `elements` or "
+    "`framing` `ndjson` without a schema; `release` `element` without elements.",
+    "`keep_upstream` where the gateway keeps no copies (`playground.keep_upstream`).",
+)
+
+_SCHEMA_WORDS: Final = "a JSON Schema: an object, true or false"
+
+
+def _says(text: str, *, default: str = "", words: str = "") -> Meta:
+    """What is said of an option beside its type.
+
+    Args:
+        default: What holds where a request does not say, if that is no value of the option's own.
+        words: What to send, where the type does not say it well.
+    """
+    return Meta(description=text, extra={"default": default, "words": words})
+
+
+class RetryOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a generation that failed goes on; see docs/concepts/continuation.md."""
+
+    max_attempts: Annotated[
+        Annotated[int, Meta(ge=0, le=100)] | UnsetType,
+        _says("Attempts after the first.", default="`upstream.retry.maxAttempts`, else `delivery.retry.maxAttempts`"),
+    ] = field(default=UNSET, name="maxAttempts")
+    backoff_strategy: Annotated[
+        Strategy | UnsetType,
+        _says(
+            "How the wait between attempts grows. The jitter is full, and `Retry-After` is never undercut.",
+            default="`upstream.retry.backoffStrategy`, else `delivery.retry.backoffStrategy`",
+        ),
+    ] = field(default=UNSET, name="backoffStrategy")
+    on: Annotated[
+        tuple[Occasion, ...] | UnsetType,
+        _says(
+            "Occasions: a failure, a stall, the token limit (`length`), text that breaks the schema (`violation`).",
+            default="`upstream.retry.on`",
+        ),
+    ] = UNSET
+    steps: Annotated[
+        tuple[Rung, ...] | UnsetType,
+        _says("Rungs of the ladder that may be tried, of those that the settings allow.", default="all of those"),
+    ] = UNSET
+    restart: Annotated[
+        bool | UnsetType,
+        _says("Whether released text may be taken back, by a `restart` record.", default="`upstream.retry.restart`"),
+    ] = UNSET
+    deadline_s: Annotated[
+        Annotated[float, Meta(gt=0, lt=1e9)] | UnsetType,
+        _says(
+            "Longest life of the stream, whatever it is doing then. The settings may say less.",
+            default="`upstream.retry.deadline_s`",
+            words="seconds, more than 0",
+        ),
+    ] = UNSET
+    max_tokens: Annotated[
+        Annotated[int, Meta(ge=1, le=10**9)] | UnsetType,
+        _says(
+            "Most completion tokens of all attempts together. The settings may say less.",
+            default="`upstream.retry.max_tokens`",
+        ),
+    ] = UNSET
+
+
+class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What lockgate itself is told: the ``lockgate`` section of a request, or the header ``Lockgate-Options``."""
+
+    schema: Annotated[
+        _Schema | None,
+        _says(
+            "Schema of the text, if `response_format` does not have it.",
+            default="that of `response_format`",
+            words=_SCHEMA_WORDS,
+        ),
+    ] = None
+    draft: Annotated[
+        Literal[4, 6, 7, "2019-09", "2020-12"] | UnsetType,
+        _says("Draft of JSON Schema that the schemas are written in.", default="what `$schema` says, else 2020-12"),
+    ] = UNSET
+    formats: Annotated[bool, _says("Whether `format` is asserted; `false` only annotates.")] = True
+    framing: Annotated[Framing, _says("One JSON document, or one a line (NDJSON).")] = "json"
+    elements: Annotated[
+        Annotated[str, Meta(pattern="^(/|$)")] | UnsetType,
+        _says(
+            "The array whose elements are handed out one by one.",
+            default="none",
+            words="a JSON pointer to an array, like /items, or empty for a root array",
+        ),
+    ] = UNSET
+    partial_validation: Annotated[
+        bool | UnsetType,
+        _says(
+            "Release text while it is prefix-valid; `false` holds it until its element or document is whole.",
+            default="`validation.partialValidation`",
+        ),
+    ] = field(default=UNSET, name="partialValidation")
+    release: Annotated[
+        Release | UnsetType,
+        _says(
+            "When text of the content is released: at once while it is prefix-valid, or when its element or the "
+            "document is whole.",
+            default="what `partialValidation` says",
+        ),
+    ] = UNSET
+    recovery: Annotated[
+        Recovery | UnsetType,
+        _says(
+            "At a violation: halt the stream, skip the value that holds it, or patch the text.",
+            default="`validation.errorRecovery`",
+        ),
+    ] = UNSET
+    max_patches: Annotated[
+        Annotated[int, Meta(ge=0)],
+        _says("Violations of one document that are patched at most; more is not that document any more."),
+    ] = 10_000
+    lossy: Annotated[
+        tuple[Annotated[str, Meta(extra_json_schema={"enum": [rule.id for rule in LOSSY_RULES]})], ...],
+        _says(
+            "Patch rules that lose something and are wanted all the same; with recovery `patch`.",
+            words=f"an array of names of patch rules: {', '.join(rule.id for rule in LOSSY_RULES)}",
+        ),
+    ] = ()
+    accept_truncated: Annotated[
+        bool, _says("Whether text that ended early and was closed by a patch may be complete; with recovery `patch`.")
+    ] = False
+    source: Annotated[
+        Literal["upstream", "push"], _says("Who writes the text: the provider, or producers that push it.")
+    ] = "upstream"
+    keep_upstream: Annotated[
+        bool, _says("Keep what upstream sent, before the gate, for people to look at; for demonstrations.")
+    ] = False
+    retry: Annotated[
+        RetryOptions | bool | None,
+        _says(
+            "How a generation that failed goes on; `false`: not at all.",
+            default="the settings under `upstream.retry`",
+            words='an object like {"maxAttempts": 3}, or false',
+        ),
+    ] = None
+
+
+class JsonSchemaFormat(msgspec.Struct, frozen=True):
+    """The ``json_schema`` of a response format; ``name``, ``strict`` and others are for the provider."""
+
+    schema: Annotated[_Schema, _says("What the answer must satisfy.", words=_SCHEMA_WORDS)]
+
+
+class NestedFormat(msgspec.Struct, frozen=True):
+    """A response format with a schema as OpenAI has it."""
+
+    json_schema: JsonSchemaFormat
+
+
+class FlatFormat(msgspec.Struct, frozen=True):
+    """A response format with the schema beside its type, as llama.cpp takes it, too."""
+
+    schema: Annotated[_Schema, _says("What the answer must satisfy.", words=_SCHEMA_WORDS)]
+
+
+class ResponseFormat(msgspec.Struct, frozen=True):
+    """What the answer looks like. Types that are not known here go to the provider, and the text is not judged."""
+
+    type: Annotated[str, _says("`json_schema`, `json_object`, `text` or another.")]
+
+
+class ToolFunction(msgspec.Struct, frozen=True):
+    """A function that the model may call."""
+
+    name: str
+    parameters: Annotated[
+        _Schema, _says("What the arguments must satisfy; without it, any JSON.", words=_SCHEMA_WORDS)
+    ] = field(default_factory=dict)
+
+
+class FunctionTool(msgspec.Struct, frozen=True):
+    """A tool whose calls come to the caller. Other tools are the provider's own, and passed on unread."""
+
+    function: ToolFunction
+
+
+def _ref(kind: type[msgspec.Struct]) -> _Object:
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
+#: A response format of type ``json_schema`` has a schema, in one of two places.
+_FORMAT_RULE: Final[_Object] = {
+    "if": {"type": "object", "properties": {"type": {"const": "json_schema"}}, "required": ["type"]},
+    "then": {
+        "if": {"required": ["schema"], "not": {"required": ["json_schema"]}},
+        "then": _ref(FlatFormat),
+        "else": _ref(NestedFormat),
+    },
+}
+#: A tool with a function that has a name is one that we read.
+_TOOL_RULE: Final[_Object] = {
+    "if": {
+        "type": "object",
+        "properties": {
+            "function": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+        },
+        "required": ["function"],
+    },
+    "then": _ref(FunctionTool),
+}
+
+
+class CreateStream(msgspec.Struct, frozen=True):
+    """A chat-completions request; everything but ``lockgate`` is passed to the provider, also what is not named here.
+
+    With ``lockgate.source`` ``push`` nothing is asked of a provider: a schema is all that is needed.
+    """
+
+    model: Annotated[
+        Annotated[str, Meta(min_length=1)] | UnsetType, _says("The model.", words="a string that names the model")
+    ] = UNSET
+    messages: Annotated[
+        Annotated[list[_Object], Meta(min_length=1)] | UnsetType,
+        _says("The chat so far.", words="a non-empty array of chat messages"),
+    ] = UNSET
+    response_format: Annotated[
+        ResponseFormat | None,
+        Meta(extra_json_schema=_FORMAT_RULE),
+        _says("What the answer looks like.", words="an object with a type, like json_schema"),
+    ] = None
+    tools: Annotated[
+        list[Annotated[Any, Meta(extra_json_schema=_TOOL_RULE)]] | None, _says("Tools that the model may call.")
+    ] = None
+    lockgate: Annotated[StreamOptions, _says("What lockgate itself is told.")] = field(default_factory=StreamOptions)
+
+
+class StreamRequest(NamedTuple):
+    """A request that was checked.
+
+    Attributes:
+        options: What stands under ``lockgate``.
+        body: The rest, as the provider is sent it.
+    """
+
+    options: StreamOptions
+    body: _Object
+
+
+def read_request(text: bytes) -> StreamRequest:
+    """Check the body of ``POST /v1/streams``.
+
+    Raises:
+        BadRequest: says what is wrong, where, and what to send instead.
+    """
+    body = _decode(text, "the body")
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object, like a chat-completions request")
+    if "lockgate" in body:
+        body["lockgate"] = _whole_numbers(body["lockgate"])
+    given = check(CreateStream, body)
+    body.pop("lockgate", None)
+    if given.lockgate.source == "upstream":
+        if given.model is UNSET:
+            raise BadRequest("model: is missing; must be a string that names the model")
+        if given.messages is UNSET:
+            raise BadRequest("messages: is missing; must be a non-empty array of chat messages")
+    _check_format(body.get("response_format"))
+    for at, tool in enumerate(given.tools or ()):
+        if is_function(tool):
+            check(FunctionTool, tool, f"tools[{at}]")
+    return StreamRequest(given.lockgate, body)
+
+
+def read_push_options(text: str) -> StreamOptions:
+    """Check the header ``Lockgate-Options``: the section of a stream that producers push to.
+
+    Raises:
+        BadRequest: as ``read_request``.
+    """
+    section = _decode(text.encode(errors="replace"), "Lockgate-Options:")
+    if not isinstance(section, dict):
+        raise BadRequest('Lockgate-Options: must be an object, like {"schema": {...}}')
+    options = check(StreamOptions, _whole_numbers({"source": "push", **section}), "lockgate")
+    if options.source != "push":
+        raise BadRequest(f"lockgate.source: must be push for a stream that is opened by PUT, not {options.source!r}")
+    return options
+
+
+def is_function(tool: Any) -> bool:
+    """Whether the calls of a tool come to the caller."""
+    function = tool.get("function") if isinstance(tool, dict) else None
+    return isinstance(function, dict) and isinstance(function.get("name"), str)
+
+
+def _decode(text: bytes, name: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest(f"{name} is not JSON: {error}") from None
+
+
+def _check_format(given: Any) -> None:
+    if given is not None and given["type"] == "json_schema":
+        is_flat = "schema" in given and "json_schema" not in given
+        check(FlatFormat if is_flat else NestedFormat, given, "response_format")
+
+
+def _whole_numbers(value: Any) -> Any:
+    """JSON has one kind of number: 3.0 is 3, here as in JSON Schema. What a schema says stays as it was written."""
+    if isinstance(value, dict):
+        return {name: one if name == "schema" else _whole_numbers(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def retry_policy(given: RetryOptions | bool | None, default: RetryPolicy) -> RetryPolicy:
+    """What a request wants, on top of what the settings say; ``false`` is the same as ``maxAttempts: 0``."""
+    if given is None or given is True:
+        return default
+    backoff = default.backoff
+    if given is False:
+        return replace(default, backoff=replace(backoff, max_attempts=0))
+    backoff = replace(
+        backoff,
+        max_attempts=said(given.max_attempts, backoff.max_attempts),
+        strategy=said(given.backoff_strategy, backoff.strategy),
+        # A caller may be stricter than the operator, never more patient.
+        deadline_s=min(backoff.deadline_s, said(given.deadline_s, backoff.deadline_s)),
+    )
+    limits = [limit for limit in (default.max_tokens, said(given.max_tokens, None)) if limit is not None]
+    return replace(
+        default,
+        backoff=backoff,
+        on=frozenset(said(given.on, default.on)),
+        rungs=tuple(rung for rung in default.rungs if rung in said(given.steps, RUNGS)),
+        may_restart=said(given.restart, default.may_restart),
+        max_tokens=min(limits) if limits else None,
+    )
+
+
+def said(value: T | UnsetType, default: T) -> T:
+    """What a request says, or what holds where it does not."""
+    return default if isinstance(value, UnsetType) else value
+
+
+# -- for machines --------------------------------------------------------------------------------------------------
+
+_HAS_SCHEMA: Final[_Object] = {"properties": {"schema": {"not": {"type": "null"}}}, "required": ["schema"]}
+#: Who asks a provider names a model and messages; who opens a stream to push to gives a schema.
+_SOURCE_RULE: Final[_Object] = {
+    "if": {
+        "properties": {"lockgate": {"properties": {"source": {"const": "push"}}, "required": ["source"]}},
+        "required": ["lockgate"],
+    },
+    "then": {
+        "anyOf": [
+            {
+                "properties": {"lockgate": _HAS_SCHEMA},
+                "required": ["lockgate"],
+            },
+            {
+                "properties": {
+                    "response_format": {
+                        "type": "object", "properties": {"type": {"enum": ["json_schema", "json_object"]}}
+                    }
+                },
+                "required": ["response_format"],
+            },
+        ]
+    },
+    "else": {"required": ["model", "messages"]},
+}  # fmt: skip
+
+
+def request_schema() -> dict[str, _Object]:
+    """JSON Schemas of all that a request may say, as OpenAPI components.
+
+    ``CreateStream`` is the body of ``POST /v1/streams``, ``PushOptions`` the header ``Lockgate-Options``.
+    """
+    roots = [CreateStream, NestedFormat, FlatFormat, FunctionTool]
+    _, components = msgspec.json.schema_components(roots, ref_template="#/components/schemas/{name}")
+    for component in components.values():
+        del component["title"]  # says the name again
+        component["description"] = cleandoc(component["description"]).replace("``", "`")
+    components["CreateStream"] |= _SOURCE_RULE
+    components["PushOptions"] = {
+        "description": "The lockgate section of a stream that producers push to.",
+        "allOf": [
+            _ref(StreamOptions),
+            {**_HAS_SCHEMA, "properties": {**_HAS_SCHEMA["properties"], "source": {"const": "push"}}},
+        ],
+    }
+    return components
