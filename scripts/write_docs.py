@@ -9,19 +9,20 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 import lockgate
 from lockgate.config import Settings
 from lockgate.errors import Code
-from lockgate.gate.recovery.gate import WINDOWS
-from lockgate.gate.recovery.rules import LOSSY
-from lockgate.gate.recovery.rules import RULES as PATCHES
+from lockgate.gate.recovery.patch import WINDOWS
+from lockgate.gate.recovery.patch_rules import LOSSY_RULES, PATCH_RULES
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.lifecycle import OUTCOMES
 from lockgate.retry.failures import RULES as FAILURES
+from lockgate.sources import NO_SETTINGS, Key, keys_of
 from lockgate.streams import options
 from lockgate.streams.checking import rows_of
 
@@ -75,11 +76,20 @@ def settings_page() -> str:
         "`lockgate.toml`, or what `lockgate serve --config` names (`.toml`, `.yaml`, `.json`). In the environment a",
         "key is written `LOCKGATE_` + section + `__` + name, in upper case: `LOCKGATE_SERVER__PORT=8701`. Any setting",
         "can be given as a flag: `lockgate serve --set server.port=8701`.",
+        "",
+        "In flags and in the environment a list has commas between its items, or is a JSON list:",
+        "`LOCKGATE_SERVER__CORS_ORIGINS=https://a.example,https://b.example`. An empty text is an empty list, and",
+        "unsets what may be unset (`–` below). Lists of rows, and whole sections, are given as JSON.",
+        "",
+        "A name that is no setting is refused, be it in the file, a flag or a `LOCKGATE_` variable. So is a value that",
+        "does not fit; the error names the file, the flag or the variable that it came from. `lockgate settings` takes",
+        "the flags of `lockgate serve`, shows what is in force and where each value comes from; secrets stay hidden.",
+        "Its `--json` is for machines.",
     ]
+    keys = list(keys_of(Settings))
     for name, field in Settings.model_fields.items():
         section = field.annotation
         assert isinstance(section, type)
-        assert issubclass(section, BaseModel)
         lines += [
             "",
             f"## {name}",
@@ -88,20 +98,30 @@ def settings_page() -> str:
             "",
             "| key | default | environment | meaning |",
             "|---|---|---|---|",
+            *(row for key in keys if key.path[0] == name for row in _setting_rows(key)),
         ]
-        lines += _setting_rows(name, section)
+    lines += [
+        "",
+        "## Variables that are no settings",
+        "",
+        "These begin with `LOCKGATE_` too, and are left alone.",
+        "",
+        "| variable | read by |",
+        "|---|---|",
+        *(f"| `{name}` | {_cell(reason)} |" for name, reason in NO_SETTINGS.items()),
+        "| `LOCKGATE_SERVICE_HOST`, `LOCKGATE_PORT_…` | Nobody: Kubernetes sets them for a service named `lockgate`. |",
+    ]
     return "\n".join(lines) + "\n"
 
 
-def _setting_rows(prefix: str, section: type[BaseModel]) -> Iterator[str]:
-    for name, field in section.model_fields.items():
-        kind = field.annotation
-        key = f"{prefix}.{field.alias or name}"
+def _setting_rows(key: Key) -> Iterator[str]:
+    """The row of a setting; if it is a list of rows, theirs follow."""
+    yield f"| `{key.name}` | {_default(key.field)} | `{key.variable}` | {_cell(key.field.description or '')} |"
+    for kind in get_args(key.field.annotation):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from _setting_rows(key, kind)
-            continue
-        variable = "LOCKGATE_" + "__".join([*prefix.split("."), name]).upper()
-        yield f"| `{key}` | `{_default(field.default)}` | `{variable}` | {_cell(field.description or '')} |"
+            for inner in keys_of(kind):
+                name, meaning = f"{key.name}[].{inner.name}", _cell(inner.field.description or "")
+                yield f"| `{name}` | {_default(inner.field)} | – | {meaning} |"
 
 
 def options_page() -> str:
@@ -126,12 +146,15 @@ def options_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _default(value: Any) -> str:
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
     if isinstance(value, tuple):
-        return ", ".join(value) or "–"
+        value = ", ".join(value)
     if isinstance(value, bool):
-        return str(value).lower()
-    return "–" if value is None else str(value)
+        return f"`{str(value).lower()}`"
+    return "–" if value in (None, "", {}) else f"`{value}`"
 
 
 def outcomes_page() -> str:
@@ -228,7 +251,7 @@ def rules_page() -> str:
         "",
         "| rule | what it does | holds |",
         "|---|---|---|",
-        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in PATCHES),
+        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in PATCH_RULES),
         "",
         "## Rules that must be asked for",
         "",
@@ -236,7 +259,7 @@ def rules_page() -> str:
         "",
         "| rule | what it does | holds |",
         "|---|---|---|",
-        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in LOSSY),
+        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in LOSSY_RULES),
         "",
         "## Where it looks, and how far",
         "",

@@ -94,14 +94,22 @@ def test_feedback_is_live(schema: str) -> None:
             ["serve", "--set", "server.porrt=1"], "server.porrt: there is no such setting", id="unknown setting"
         ),
         pytest.param(["serve", "--set", "nonsense"], "KEY=VALUE", id="flag malformed"),
+        pytest.param(["settings", "--port", "0"], "not '0' (from --port)", id="settings that cannot be in force"),
         pytest.param(
             ["serve", "--set", "upstream.api_key_file=nokey"], "api_key_file: nokey cannot be read", id="no key file"
         ),
         pytest.param(["serve", "--store", "good.json"], "store.path: ", id="store is another file"),
+        pytest.param(["serve", "--store", "good.json"], "(from --store)", id="where the path comes from"),
+        pytest.param(
+            ["serve", "--set", "upstream.kind=morse"], "upstream.kind: there is no 'morse'; use", id="unknown dialect"
+        ),
+        pytest.param(
+            ["serve", "--set", "store.kind=paper"], "sqlite or memory (from --set)", id="unknown kind of store"
+        ),
         pytest.param(["sim", "--rate", "-1"], "rate", id="sim option out of range"),
         pytest.param(["sim", "--fault", "fire"], "--fault[0] must name a fault, not 'fire'", id="sim fault"),
         pytest.param(["sim", "--manner", "rude"], "--manner must be a list of echo", id="sim manner"),
-        pytest.param(["demo", "--weights", "a.gguf"], "--weights goes with --llm", id="weights without a model"),
+        pytest.param(["demo", "--weights", "a.gguf"], "--weights needs --llm", id="weights without a model"),
         pytest.param(["serve", "--config", "absent.toml"], "absent.toml: cannot be read", id="config absent"),
     ],
 )
@@ -151,7 +159,7 @@ def test_repair_for_machines(schema: str) -> None:
 def test_repair_says_that_it_may_patch_no_more() -> None:
     done = lockgate("repair", "--max-patches", "1", stdin=b"[1,, 2,, 3]")
     assert (done.returncode, done.stdout) == (1, "[1, 2,")
-    assert "lockgate: no more is patched: --max-patches is 1\nlockgate: halted\n" in done.stderr
+    assert "lockgate: no more patches: --max-patches is 1\nlockgate: halted\n" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["check", "repair"])
@@ -198,6 +206,20 @@ def test_on_a_terminal_patches_do_not_tear_the_text_apart() -> None:
                 shown += piece
     os.close(ours)
     assert shown.startswith(b'{"n": 1}\r\nlockgate: / at 1: quotes: ')
+
+
+def test_settings_are_shown_as_serve_would_take_them(tmp_path: Path) -> None:
+    """The file of the working folder, the environment, flags; for people and for machines."""
+    (tmp_path / "lockgate.toml").write_text("[store]\nretain_s = 60\n")
+    arguments = ["settings", "--host", "::1", "--set", "upstream.api_key=hunter2"]
+    shown = lockgate(*arguments, cwd=tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    lines = {" ".join(line.split()) for line in shown.stdout.splitlines()}
+    assert {"host ::1 --host", "api_key *** --set", "retain_s 60 lockgate.toml", "port 8700 default"} <= lines
+    told = json.loads(lockgate(*arguments, "--json", cwd=tmp_path).stdout)
+    assert told["server.host"] == {"value": "::1", "source": "flag", "name": "--host"}
+    assert told["store.retain_s"] == {"value": 60.0, "source": "file", "name": "lockgate.toml"}
+    assert told["server.port"] == {"value": 8700, "source": "default", "name": None}
 
 
 def test_version() -> None:

@@ -2,17 +2,142 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
+from pydantic import BaseModel, SecretStr, ValidationError
+from typer.testing import CliRunner
 
-from lockgate.config import SettingsError, load, upstream_key
+from lockgate.cli import app
+from lockgate.config import Settings, SettingsError, load, upstream_key
+from lockgate.sources import NO_SETTINGS, Key, keys_of
+
+KEYS = list(keys_of(Settings))
+EVERY_KEY = pytest.mark.parametrize("key", KEYS, ids=lambda key: key.name)
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
 def _empty_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OPENROUTER_API_KEY", raising=False)
+
+
+# -- every setting ---------------------------------------------------------------------------------------------------
+
+
+def samples(annotation: Any) -> Iterator[Any]:
+    """Values of a type, as a file has them."""
+    if get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    elif get_origin(annotation) is tuple:
+        yield from ([sample] for sample in samples(get_args(annotation)[0]))
+    elif get_origin(annotation) is dict:
+        yield from ({"some": sample} for sample in samples(get_args(annotation)[1]))
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield {name: next(samples(field.annotation)) for name, field in annotation.model_fields.items()}
+    elif annotation is bool:
+        yield from (True, False)
+    elif annotation in (int, float):
+        yield from (3, 5000) if annotation is int else (3.5, 0.25)
+    elif annotation in (str, Path, SecretStr):
+        yield from ("some", "https://some.example", "/some")
+    else:
+        yield from (sample for kind in get_args(annotation) if kind is not NoneType for sample in samples(kind))
+
+
+def nested(key: Key, value: Any) -> dict[str, Any]:
+    for name in reversed(key.name.split(".")):
+        value = {name: value}
+    return dict(value)
+
+
+def sample(key: Key) -> Any:
+    """A value that the setting takes; another than its default where there is one."""
+    found = None
+    for value in samples(key.field.annotation):
+        try:
+            Settings.model_validate(nested(key, value))
+        except ValidationError:
+            continue
+        found = value
+        if value != key.field.get_default(call_default_factory=True):
+            break
+    assert found is not None, f"no sample fits {key.name}: add one"
+    return found
+
+
+def text_of(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ",".join(value)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def shown(*arguments: str) -> dict[str, Any]:
+    """What ``lockgate settings --json`` says."""
+    done = CliRunner().invoke(app, ["settings", "--json", *arguments])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+@EVERY_KEY
+@pytest.mark.parametrize("source", ["file", "environment", "flag"])
+def test_every_setting_can_be_set_and_says_where_from(
+    key: Key, source: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By each source, with the sources behind it set as well; the others stay at their defaults."""
+    value = sample(key)
+    (tmp_path / "some.json").write_text(json.dumps(nested(key, value)))
+    arguments = ["--config", "some.json"]
+    if source != "file":
+        monkeypatch.setenv(key.variable, text_of(value))
+    if source == "flag":
+        arguments += ["--set", f"{key.name}={text_of(value)}"]
+    found = shown(*arguments)
+    name = {"file": "some.json", "environment": key.variable, "flag": "--set"}[source]
+    hidden = key.field.annotation is not None and SecretStr in (key.field.annotation, *get_args(key.field.annotation))
+    for entry, inner in value.items() if isinstance(value, dict) else [("", value)]:
+        row = found.pop(f"{key.name}.{entry}" if entry else key.name)
+        assert (row["source"], row["name"]) == (source, name)
+        assert row["value"] == ("***" if hidden else inner) or isinstance(value, dict)
+    assert {row["source"] for row in found.values()} == {"default"}
+
+
+def test_all_settings_are_shown_once() -> None:
+    assert list(shown()) == [key.name for key in KEYS]
+
+
+@EVERY_KEY
+def test_every_description_is_a_short_sentence(key: Key) -> None:
+    kinds = [kind for kind in get_args(key.field.annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    for one in (key, *(inner for kind in kinds for inner in keys_of(kind))):
+        said = one.field.description or ""
+        assert re.fullmatch(r"[A-Za-z].{15,118}\.", said), f"{one.name}: {said!r}"
+
+
+def test_names_of_the_project_that_are_no_settings_are_known() -> None:
+    """A variable of ours that somebody has exported must not keep the gateway from starting."""
+    files = [*ROOT.glob("src/**/*.py"), *ROOT.glob("tests/**/*.py"), *ROOT.glob("bench/**/*.py")]
+    read = {
+        name
+        for file in files
+        for name in re.findall(r'environ(?:\.get\(|\[)"(LOCKGATE_\w+)"', file.read_text(encoding="utf-8"))
+    }
+    read |= set(re.findall(r"LOCKGATE_\w+", (ROOT / "Makefile").read_text(encoding="utf-8")))
+    settings = {key.variable for key in KEYS}
+    assert {"LOCKGATE_TEST_DATA", "LOCKGATE_ACCEPTANCE_BYTES"} <= read
+    assert read - settings <= set(NO_SETTINGS)
+    assert not settings & set(NO_SETTINGS)
+
+
+# -- sources ---------------------------------------------------------------------------------------------------------
 
 
 def test_flags_before_environment_before_file_before_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +177,15 @@ def test_a_file_of_the_working_folder_is_found(tmp_path: Path) -> None:
         pytest.param({"delivery": {"protocol": "HTTP2"}}, "delivery.protocol", "should be 'SSE'", id="not available"),
         pytest.param({"validation": {"errorRecovery": "mend"}}, "validation.errorRecovery", "'halt'", id="camelCase"),
         pytest.param({"upstream": {"base_url": "ftp://x"}}, "upstream.base_url", "http", id="not http"),
+        pytest.param({"upstream": {"idle_bytes_s": float("inf")}}, "upstream.idle_bytes_s", "finite", id="no limit"),
+        pytest.param({"server": {"allowed_hosts": []}}, "server.allowed_hosts", "at least 1", id="nobody may talk"),
+        pytest.param({"server": {"allowed_hosts": ["a:1"]}}, "server.allowed_hosts[0]", "without port", id="port"),
+        pytest.param({"server": {"allowed_hosts": ["::1"]}}, "server.allowed_hosts[0]", "[::1]", id="bare IPv6"),
+        pytest.param({"server": {"root_path": "lockgate"}}, "server.root_path", "like /lockgate", id="no slash"),
+        pytest.param({"server": {"root_path": "/a/../b"}}, "server.root_path", "path", id="upward"),
+        pytest.param({"server": {"root_path": "//a"}}, "server.root_path", "path", id="another host"),
+        pytest.param({"server": {"cors_origins": ["*", "https://a/"]}}, "server.cors_origins[1]", "path", id="slash"),
+        pytest.param({"server": {"cors_origins": ["https://*.a"]}}, "server.cors_origins[0]", "like", id="wildcard"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(flags: dict[str, object], key: str, words: str) -> None:
@@ -82,3 +216,57 @@ def test_the_key_is_read_and_never_shown(tmp_path: Path, monkeypatch: pytest.Mon
     assert "sk-other" not in str(caught.value)
     with pytest.raises(SettingsError, match=r"upstream\.api_key_file"):
         upstream_key(load(None, {"upstream": {"api_key": None, "api_key_file": str(tmp_path / "no")}}).upstream)
+
+
+def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCKGATE_SERVER__CORS_ORIGINS", "https://a.example,http://b.example:8080")
+    monkeypatch.setenv("LOCKGATE_SERVER__ALLOWED_HOSTS", "[::1],gate.example")
+    monkeypatch.setenv("LOCKGATE_UPSTREAM__RETRY__ON", "")
+    found = load()
+    assert found.server.cors_origins == ("https://a.example", "http://b.example:8080")
+    assert found.server.allowed_hosts == ("[::1]", "gate.example")
+    assert found.upstream.retry.on == ()
+
+
+def test_the_source_that_won_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def said(*arguments: str) -> str:
+        done = CliRunner().invoke(app, ["settings", "--config", "some.toml", *arguments])
+        assert done.exit_code == 2
+        return done.stderr
+
+    (tmp_path / "some.toml").write_text("[server]\nport = 0\n")
+    assert "server.port: should be greater than or equal to 1, not 0 (from some.toml)\n" in said()
+    monkeypatch.setenv("LOCKGATE_SERVER__PORT", "-1")
+    assert "not '-1' (from LOCKGATE_SERVER__PORT)\n" in said()
+    assert "not '-2' (from --set)\n" in said("--set", "server.port=-2")
+    assert "not '-3' (from --port)\n" in said("--port", "-3", "--set", "server.port=-2")
+
+
+def test_a_variable_that_is_no_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCKGATE_PORT", "8701")
+    with pytest.raises(
+        SettingsError, match=r"^LOCKGATE_PORT: there is no such setting; did you mean LOCKGATE_SERVER__"
+    ):
+        load()
+
+
+def test_the_key_that_stands_in_is_shown_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-secret")
+    stands_in = {"value": "***", "source": "environment", "name": "OPENROUTER_API_KEY"}
+    assert shown()["upstream.api_key"] == stands_in
+    own = {"value": "***", "source": "flag", "name": "--set"}
+    assert shown("--set", "upstream.api_key=sk-other")["upstream.api_key"] == own
+    assert shown("--set", "upstream.api_key_file=key")["upstream.api_key"]["value"] is None
+
+
+def test_two_keys_are_told_with_their_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCKGATE_UPSTREAM__API_KEY", "sk-other")
+    with pytest.raises(SettingsError, match=r"keep one \(from LOCKGATE_UPSTREAM__API_KEY and flags\)$"):
+        load(None, {"upstream": {"api_key_file": "key"}})
+
+
+@pytest.mark.parametrize(
+    ("given", "path"), [("", ""), ("/", ""), ("/lockgate", "/lockgate"), ("/a/b-1.x/", "/a/b-1.x")]
+)
+def test_a_base_path_has_no_slash_at_its_end(given: str, path: str) -> None:
+    assert load(None, {"server": {"root_path": given}}).server.root_path == path

@@ -37,13 +37,44 @@ def test_pages_are_what_the_code_says(name: str) -> None:
     assert written == writer().PAGES[name](), f"docs/{name} is out of date: run make docs"
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", *(f"docs/{p.relative_to(ROOT / 'docs')}" for p in (ROOT / "docs").rglob("*.md"))]
+#: Pages that people read, by their path in the repository.
+WRITTEN = sorted(
+    str(path.relative_to(ROOT))
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github").rglob("*.md")]
 )
+_LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+def text_of(path: Path) -> str:
+    """A page without its code, in which brackets mean something else."""
+    return re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def anchors(path: Path) -> set[str]:
+    """What headings are called in a link, by GitHub's rule."""
+    heads = re.findall(r"^#+ (.+)$", text_of(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", WRITTEN)
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page
-    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text(encoding="utf-8")):
-        assert (path.parent / target).exists(), f"{page} links to {target}"
+    for target, anchor in _LINK.findall(text_of(path)):
+        file = (path.parent / target).resolve() if target else path
+        assert file.exists(), f"{page} links to {target}"
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors(file), f"{page} links to {target}#{anchor}"
+
+
+def links_of(page: Path) -> set[Path]:
+    return {(page.parent / target).resolve() for target, _ in _LINK.findall(text_of(page)) if target}
+
+
+def test_the_index_leads_to_every_page() -> None:
+    """Directly; the pages of the decisions by their own index."""
+    reached = links_of(ROOT / "docs" / "index.md") | links_of(ROOT / "docs" / "decisions" / "index.md")
+    pages = {path for path in (ROOT / "docs").rglob("*.md") if path != ROOT / "docs" / "index.md"}
+    assert pages - reached == set()
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/concepts/recovery.md"])

@@ -14,7 +14,8 @@ import lockgate
 from lockgate import errors
 from lockgate.config import SettingsError
 from lockgate.errors import CODES, Code, LockgateError, Misuse
-from lockgate.protocol.lifecycle import Ended, Finish
+from lockgate.protocol.finish import Finish
+from lockgate.protocol.lifecycle import Ended
 from lockgate.retry.failures import RULES, Failure, failure_class
 
 SOURCE = Path(lockgate.__file__).parent

@@ -1,4 +1,4 @@
-"""The command ``lockgate``. Every subcommand imports what it needs when it runs, so that ``check`` starts at once."""
+"""The command ``lockgate``. Each subcommand imports what it needs when it runs, so that ``check`` starts quickly."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lockgate import Limits, LockgateError, Misuse, SchemaError, __version__, compile
+
+if TYPE_CHECKING:
+    from lockgate.config import Flag
 
 app = typer.Typer(
     name="lockgate",
@@ -28,7 +31,7 @@ BAD_USAGE = 2
 
 
 def fail(message: str) -> typer.Exit:
-    """One clear line (or one per problem) on standard error, and the exit code for bad usage."""
+    """Print one clear line for each problem on standard error; returns the exit code for bad usage."""
     for line in message.splitlines():
         print(f"lockgate: {line}", file=sys.stderr)
     return typer.Exit(BAD_USAGE)
@@ -50,10 +53,12 @@ def options(
 @app.command()
 def check(
     schema: Annotated[Path, typer.Option("--schema", "-s", help="JSON Schema file.", show_default=False)],
-    file: Annotated[str, typer.Argument(help="Document to check; - reads standard input as it arrives.")] = "-",
+    file: Annotated[str, typer.Argument(help="Document to check; - reads standard input while it arrives.")] = "-",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")] = False,
-    draft: Annotated[str | None, typer.Option(help="4, 6, 7, 2019-09 or 2020-12, if $schema does not say.")] = None,
-    formats: Annotated[bool, typer.Option(help="Assert format.")] = True,
+    draft: Annotated[
+        str | None, typer.Option(help="Draft 4, 6, 7, 2019-09 or 2020-12, if $schema does not name one.")
+    ] = None,
+    formats: Annotated[bool, typer.Option(help="Check the keyword format.")] = True,
     duplicate_members: Annotated[bool, typer.Option(help="Accept a member name twice in one object.")] = False,
 ) -> None:
     """Judge a document while it arrives. Exit 0: complete. 1: violated or incomplete. 2: bad usage or schema."""
@@ -71,7 +76,7 @@ def check(
 
 
 def _judge(file: str, gate: Any, reported: Callable[[], Any]) -> typer.Exit:
-    """Feed a gate what arrives and report what it says, until it halts or the text is over."""
+    """Feed a gate with what arrives and report its events, until it halts or the text ends."""
     if sys.stdout is None:
         return fail("standard output is closed")
     report = reported()
@@ -84,7 +89,7 @@ def _judge(file: str, gate: Any, reported: Callable[[], Any]) -> typer.Exit:
             report.take(gate.close(clean=True), gate)
             report.close(gate)
         except OSError as error:
-            # Whoever reads has seen enough (`| head`), or the disk is full: nothing can be written any more.
+            # The reader closed its end (`| head`), or the disk is full: nothing more can be written.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return typer.Exit(1) if isinstance(error, BrokenPipeError) else fail(f"standard output: {error.strerror}")
     return typer.Exit(0 if gate.state == "complete" else 1)
@@ -92,7 +97,7 @@ def _judge(file: str, gate: Any, reported: Callable[[], Any]) -> typer.Exit:
 
 @contextlib.contextmanager
 def _source(file: str) -> Iterator[Iterator[bytes]]:
-    """The bytes as they arrive: a read returns what is there and does not wait for a full buffer."""
+    """The bytes as they arrive: a read returns what is there, and does not wait for a full buffer."""
     if file == "-":
         if sys.stdin is None:
             raise fail("standard input is closed")
@@ -118,19 +123,21 @@ def _pieces(name: str, read: Callable[[], bytes]) -> Iterator[bytes]:
 
 @app.command()
 def repair(
-    file: Annotated[str, typer.Argument(help="Text to repair; - reads standard input as it arrives.")] = "-",
+    file: Annotated[str, typer.Argument(help="Text to repair; - reads standard input while it arrives.")] = "-",
     schema: Annotated[
-        Path | None, typer.Option("--schema", "-s", help="JSON Schema file; without one, any JSON.")
+        Path | None, typer.Option("--schema", "-s", help="JSON Schema file; without one, any JSON is valid.")
     ] = None,
     lossy: Annotated[
-        list[str] | None, typer.Option(help="A rule that loses something: clamp, round, cut, empty_object.")
+        list[str] | None, typer.Option(help="Allow a rule that loses something: clamp, round, cut, empty_object.")
     ] = None,
-    accept_truncated: Annotated[bool, typer.Option(help="A text that ended early, once closed, is complete.")] = False,
-    max_patches: Annotated[int, typer.Option(min=0, help="Violations that are patched at most.")] = 10_000,
+    accept_truncated: Annotated[
+        bool, typer.Option(help="Count a text that ended early as complete once it is closed.")
+    ] = False,
+    max_patches: Annotated[int, typer.Option(min=0, help="Most violations to patch.")] = 10_000,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing on standard error.")] = False,
 ) -> None:
-    """Repair JSON while it arrives: the text goes out as soon as it is final, patches are told on standard error.
+    """Repair JSON while it arrives. Prints text as soon as it is final, and lists patches on standard error.
 
     Exit 0: complete. 1: halted or incomplete. 2: bad usage or schema.
     """
@@ -150,74 +157,97 @@ def repair(
     raise _judge(file, gate, lambda: JSONReport() if as_json else RepairReport(max_patches, is_quiet=quiet))
 
 
-# -- serve -----------------------------------------------------------------------------------------------------------
+# -- serve and settings ----------------------------------------------------------------------------------------------
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="TOML, YAML or JSON file.")]
+HostOption = Annotated[str | None, typer.Option("--host", help="server.host")]
+PortOption = Annotated[int | None, typer.Option("--port", help="server.port")]
+BaseURLOption = Annotated[str | None, typer.Option("--base-url", help="upstream.base_url")]
+StoreOption = Annotated[Path | None, typer.Option("--store", help="store.path")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Any setting: --set delivery.heartbeat_s=5", metavar="KEY=VALUE")
+]
 
 
 @app.command()
 def serve(
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML, YAML or JSON file.")] = None,
-    host: Annotated[str | None, typer.Option(help="server.host")] = None,
-    port: Annotated[int | None, typer.Option(help="server.port")] = None,
-    base_url: Annotated[str | None, typer.Option(help="upstream.base_url")] = None,
-    store: Annotated[Path | None, typer.Option(help="store.path")] = None,
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="Any setting: --set delivery.heartbeat_s=5", metavar="KEY=VALUE")
-    ] = None,
+    config: ConfigOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    base_url: BaseURLOption = None,
+    store: StoreOption = None,
+    setting: SetOption = None,
 ) -> None:
     """Run the gateway. Settings come from flags, then LOCKGATE_* variables, then the file."""
-    from lockgate.config import SettingsError, load, upstream_key
+    from lockgate.config import SettingsError, in_force, upstream_key
 
-    flags = _flags(setting or [])
-    for key, value in (
-        ("server.host", host),
-        ("server.port", port),
-        ("upstream.base_url", base_url),
-        ("store.path", store),
-    ):
-        if value is not None:
-            _put(flags, key, value)
     try:
-        settings = load(config, flags)
-        from lockgate.gateway.serve import check as check_settings
-        from lockgate.gateway.serve import serve as run
+        found = in_force(config, _flags(host, port, base_url, store, setting or []))
+    except SettingsError as error:
+        raise fail(str(error)) from None
+    from lockgate.gateway.serve import check as check_settings
+    from lockgate.gateway.serve import serve as run
 
+    settings = found.settings
+    try:
         check_settings(settings)
         if upstream_key(settings.upstream) is None:
             print(
-                "no key: requests go out without one; set OPENROUTER_API_KEY or upstream.api_key_file", file=sys.stderr
+                "there is no key: requests go out without one; set OPENROUTER_API_KEY or upstream.api_key_file",
+                file=sys.stderr,
             )
         print(f"lockgate {__version__} on http://{settings.server.host}:{settings.server.port}", flush=True)
         run(settings)
     except SettingsError as error:
-        raise fail(str(error)) from None
+        raise fail(found.located(str(error))) from None
 
 
-def _flags(assignments: list[str]) -> dict[str, Any]:
-    flags: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key:
-            raise fail(f"--set {assignment}: write KEY=VALUE, like --set server.port=8701")
-        _put(flags, key, _value(value))
-    return flags
+@app.command("settings")
+def show(
+    config: ConfigOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    base_url: BaseURLOption = None,
+    store: StoreOption = None,
+    setting: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+) -> None:
+    """Show what `serve` with the same flags would go by, and where each value comes from. Secrets stay hidden."""
+    from lockgate.config import SettingsError, in_force, rows_to_show
+    from lockgate.terminal import show_settings
 
-
-def _value(text: str) -> Any:
-    """JSON where it is JSON (numbers, booleans, lists), else the text itself."""
     try:
-        return json.loads(text)
-    except ValueError:
-        return text
+        rows = list(rows_to_show(in_force(config, _flags(host, port, base_url, store, setting or []))))
+    except SettingsError as error:
+        raise fail(str(error)) from None
+    if as_json:
+        said = {
+            row.key: {"value": row.value, "source": row.origin.kind, "name": row.origin.name or None} for row in rows
+        }
+        print(json.dumps(said, indent=2, ensure_ascii=False))
+    else:
+        show_settings([(row.key, row.value, str(row.origin)) for row in rows])
 
 
-def _put(flags: dict[str, Any], key: str, value: Any) -> None:
-    *sections, name = key.split(".")
-    for section in sections:
-        inner = flags.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise fail(f"--set {key}: {section} is a setting, not a section")
-        flags = inner
-    flags[name] = value
+def _flags(
+    host: str | None, port: int | None, base_url: str | None, store: Path | None, assignments: list[str]
+) -> list[Flag]:
+    """The settings on the command line, in the order in which they win."""
+    from lockgate.config import Flag
+
+    flags = []
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise fail(f"--set {key}: write KEY=VALUE, like --set server.port=8701")
+        flags.append(Flag("--set", key, text))
+    own = (
+        ("--host", "server.host", host),
+        ("--port", "server.port", port),
+        ("--base-url", "upstream.base_url", base_url),
+        ("--store", "store.path", store),
+    )
+    return [*flags, *(Flag(name, key, str(value)) for name, key, value in own if value is not None)]
 
 
 # -- sim and demo ----------------------------------------------------------------------------------------------------
@@ -227,20 +257,27 @@ def _put(flags: dict[str, Any], key: str, value: Any) -> None:
 def sim(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8701,
-    seed: Annotated[int, typer.Option(help="Seed of documents and cuts, if a request has none.")] = 1,
-    rate: Annotated[float, typer.Option(help="Deltas per second, if a request has none; 0 is full speed.")] = 60,
-    size_bytes: Annotated[int | None, typer.Option(help="Size of documents, if a request has none.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of documents and deltas, for requests without a seed.")] = 1,
+    rate: Annotated[float, typer.Option(help="Deltas per second, for requests without a rate; 0 is full speed.")] = 60,
+    size_bytes: Annotated[
+        int | None, typer.Option(help="Size of documents in bytes, for requests without a size.")
+    ] = None,
     fault: Annotated[
-        list[str] | None, typer.Option(help="What goes wrong, if a request names no faults; repeat.")
+        list[str] | None, typer.Option(help="Fault for requests that name none; may be given several times.")
     ] = None,
     at_bytes: Annotated[
-        int | None, typer.Option(help="Byte of the text where the faults strike; else by seed.")
+        int | None, typer.Option(help="Byte of the text where the faults strike; without it, the seed decides.")
     ] = None,
-    fault_attempts: Annotated[int | None, typer.Option(help="Faults strike in so many attempts at one answer.")] = None,
-    manner: Annotated[list[str] | None, typer.Option(help="How it behaves when it is to go on; repeat.")] = None,
+    fault_attempts: Annotated[
+        int | None, typer.Option(help="Number of attempts at one answer that the faults strike.")
+    ] = None,
+    manner: Annotated[
+        list[str] | None,
+        typer.Option(help="How the model behaves when it continues a text; may be given several times."),
+    ] = None,
     with_parent: Annotated[bool, typer.Option(hidden=True, help="End when standard input ends.")] = False,
 ) -> None:
-    """Run the simulated upstream: an OpenRouter-compatible server with documents and faults of our own."""
+    """Run the simulated provider: a server like OpenRouter, with its own documents and with faults on demand."""
     from lockgate.sim.continuation import read_manners
     from lockgate.sim.faults import read_strikes
     from lockgate.sim.server import SimOptions, run
@@ -272,14 +309,14 @@ def llama(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8702,
     weights: Annotated[Path | None, typer.Option(help="GGUF file; without one, SmolLM2 135M.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Processor threads that compute.")] = 2,
-    slots: Annotated[int, typer.Option(min=1, help="Generations at a time.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads to use.")] = 2,
+    slots: Annotated[int, typer.Option(min=1, help="Generations at the same time.")] = 2,
     with_parent: Annotated[bool, typer.Option(hidden=True, help="End when standard input ends.")] = False,
 ) -> None:
-    """Run a small real model on this machine, with llama.cpp: an OpenAI-compatible API."""
+    """Run a small real model on this machine: llama.cpp with an OpenAI-compatible API."""
     from lockgate.llama import LlamaOptions, ModelMissing, run
 
-    # llama.cpp waits for open generations where it is asked to end; nobody does here.
+    # llama.cpp would wait for open generations before it ends; here nobody needs them.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     if with_parent:
@@ -294,14 +331,16 @@ def llama(
 def demo(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="TCP port of the gateway and the playground.")] = 8700,
-    llm: Annotated[bool, typer.Option("--llm", help="A small real model instead of the simulator.")] = False,
-    weights: Annotated[Path | None, typer.Option(help="With --llm: another GGUF file than SmolLM2 135M.")] = None,
+    llm: Annotated[bool, typer.Option("--llm", help="Use a small real model instead of the simulator.")] = False,
+    weights: Annotated[
+        Path | None, typer.Option(help="With --llm: the GGUF file of another model than SmolLM2 135M.")
+    ] = None,
 ) -> None:
-    """Gateway, simulator and playground in one go: no key, no network."""
+    """Run gateway, simulator and playground together. Needs no key and no network."""
     from lockgate.demo import DemoFailed, run
 
     if weights is not None and not llm:
-        raise fail("--weights goes with --llm")
+        raise fail("--weights needs --llm")
     try:
         run(host, port, with_model=llm, weights=weights)
     except DemoFailed as error:
@@ -309,7 +348,7 @@ def demo(
 
 
 def _end_with_stdin() -> None:
-    """Whoever started us holds the other end; it closes with him, also when he is killed."""
+    """End when the starting process ends: it holds the other end of standard input, which closes with it."""
     while os.read(sys.stdin.fileno(), 1024):
         pass
     os._exit(0)

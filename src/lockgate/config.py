@@ -1,145 +1,241 @@
 """Every setting of the gateway: file, environment ``LOCKGATE_*`` and flags fill the same model.
 
-Order of precedence: flags, environment, file, defaults. A nested key is written with two underscores in the
-environment: ``LOCKGATE_SERVER__PORT=8701``. ``delivery``, ``validation`` and ``monitoring`` spell their keys as they
-stand on the wire (camelCase). Only this module reads the environment, and only in :func:`load`.
+Order of precedence: flags, environment, file, defaults (``sources.py`` lays them over each other). A nested key is
+written with two underscores in the environment: ``LOCKGATE_SERVER__PORT=8701``. ``delivery``, ``validation`` and
+``monitoring`` spell their keys as they stand on the wire (camelCase). Only this module reads the environment.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import tomllib
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
-from pydantic_settings.exceptions import SettingsError as SourceError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from lockgate.errors import Code, LockgateError
+from lockgate.sources import HIDDEN, Flag, InForce, Origin, Row, SettingsError, Sources
 
+__all__ = ["Flag", "Settings", "SettingsError", "in_force", "load", "rows_to_show", "upstream_key"]
 
-class SettingsError(LockgateError):
-    """A setting that cannot be used. The message is one line that names the key and where it came from."""
-
-    code = Code.SETTINGS_ERROR
+#: The name that OpenRouter's own documentation uses.
+KEY_OF_OPENROUTER: Final = "OPENROUTER_API_KEY"
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    # A limit that is infinite is none.
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+
+
+# What looks right and never matches is refused: a port or a path in it, a pattern.
+def _host(name: str) -> str:
+    if not re.fullmatch(r"\*|\[[0-9a-fA-F:.]+\]|[^\s:/@*\[\]]+", name):
+        raise ValueError("should be a host name without port, like example.org or [::1], or *")
+    return name
+
+
+def _origin(name: str) -> str:
+    if not re.fullmatch(r"\*|null|[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/?#@*]+", name):
+        raise ValueError("should be an origin without path, like https://example.org, or *")
+    return name
+
+
+def _base_path(path: str) -> str:
+    path = path.rstrip("/")
+    if not re.fullmatch(r"(/[\w.~-]*[\w~-][\w.~-]*)*", path, re.ASCII):
+        raise ValueError("should be a path like /lockgate, of letters, digits, dots and dashes")
+    return path
 
 
 class Server(_Section):
     """Where the gateway listens, and who may talk to it."""
 
     # Loopback by default: a gateway that spends a key must be opened to a network on purpose.
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8700, ge=1, le=65535, description="TCP port to listen on.")
+    host: str = Field("127.0.0.1", description="The gateway listens on this address.")
+    port: int = Field(8700, ge=1, le=65535, description="The gateway listens on this TCP port.")
+    root_path: Annotated[str, AfterValidator(_base_path)] = Field(
+        "", description="A proxy serves the gateway under this base path, like /lockgate."
+    )
     # A page on another site can make a browser send requests here; the name it used to get here gives it away.
-    allowed_hosts: tuple[str, ...] = Field(
+    allowed_hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = Field(
         ("127.0.0.1", "localhost", "[::1]"),
-        description="Host names (without port) that requests may use; * allows all.",
+        description="Requests may use these host names (without port); * allows all.",
     )
     # "*" is safe for reading by unguessable id; credentials are only ever allowed to listed origins.
-    cors_origins: tuple[str, ...] = Field(
-        ("*",), description="Origins whose pages may read; * is all. To post, an origin must be listed by name."
+    cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
+        ("*",), description="Pages of these origins may read; * is all. To post, an origin must be listed by name."
+    )
+    # Off: whoever runs a gateway at home does not expect that pages of the internet reach it through a browser.
+    private_network: bool = Field(
+        False, description="Preflights that ask for Private Network Access are allowed, for origins that may read."
     )
     # Generations take a minute or two; a deploy should rarely cut one.
     drain_s: float = Field(
-        30.0, ge=0, le=3600, description="After SIGTERM, how long open streams may go on, in seconds."
+        30.0, ge=0, le=3600, description="After SIGTERM, open streams may go on for this long, in seconds."
     )
-    max_request_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest request body, in bytes.")
-    max_open_streams: int = Field(1000, ge=1, description="Streams generated at once; one more is answered with 503.")
-    max_readers: int = Field(10_000, ge=1, description="Open readers at once; one more is asked to come back later.")
+    max_request_bytes: int = Field(
+        4 * 1024 * 1024, ge=1024, description="A request body may have at most this many bytes."
+    )
+    max_open_streams: int = Field(
+        1000, ge=1, description="At most this many streams are generated at once; one more is answered with 503."
+    )
+    max_readers: int = Field(
+        10_000, ge=1, description="At most this many readers are served at once; one more is asked to come back later."
+    )
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _lets_somebody_in(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("should name at least 1 host; with none, every request is refused")
+        return value
 
 
 class UpstreamRetry(_Section):
     """How a generation that failed goes on; a request's ``lockgate.retry`` may say otherwise."""
 
     max_attempts: int | None = Field(
-        None, alias="maxAttempts", ge=0, le=100, description="Attempts after the first; unset: delivery.retry's."
+        None,
+        alias="maxAttempts",
+        ge=0,
+        le=100,
+        description="A generation gets at most this many attempts after the first; unset: as delivery.retry says.",
     )
     backoff_strategy: Literal["linear", "exponential"] | None = Field(
-        None, alias="backoffStrategy", description="How the wait between attempts grows; unset: delivery.retry's."
+        None,
+        alias="backoffStrategy",
+        description="The wait between attempts grows like this; unset: as delivery.retry says.",
     )
     # Half of what clients of providers commonly begin with, since the jitter is full.
-    base_s: float = Field(0.5, gt=0, le=60, description="Longest wait before the first new attempt, in seconds.")
-    cap_s: float = Field(30.0, gt=0, le=600, description="Longest wait of all; a Retry-After beyond it ends it, in s.")
+    base_s: float = Field(
+        0.5, gt=0, le=60, description="The wait before the first new attempt is at most this long, in seconds."
+    )
+    cap_s: float = Field(
+        30.0,
+        gt=0,
+        le=600,
+        description="A wait is at most this long, in seconds; a longer Retry-After ends the generation.",
+    )
     # An hour is beyond any generation that was recorded; it ends what hangs on for ever.
-    deadline_s: float = Field(3600.0, gt=0, le=86_400, description="Longest life of a generation, in seconds.")
+    deadline_s: float = Field(
+        3600.0, gt=0, le=86_400, description="A generation may take this long with all its attempts, in seconds."
+    )
     # A limit that was reached, and text that broke the schema, may be what the caller wants to know of.
     on: tuple[Literal["failure", "stall", "length", "violation"], ...] = Field(
-        ("failure", "stall"), description="Occasions: failure, stall, length (the token limit), violation."
+        ("failure", "stall"), description="These are tried again: failure, stall, length (the token limit), violation."
     )
     steps: tuple[Literal["prefill", "tail", "residual", "regenerate"], ...] = Field(
-        ("prefill", "tail", "residual", "regenerate"), description="Rungs of the ladder that may be tried."
+        ("prefill", "tail", "residual", "regenerate"),
+        description="These ways to go on may be tried, in the order of the ladder.",
     )
-    restart: bool = Field(False, description="Let released text be taken back, by a restart record.")
-    max_tokens: int | None = Field(None, ge=1, description="Most completion tokens of all attempts of a stream.")
+    restart: bool = Field(False, description="Released text may be taken back, by a restart record.")
+    max_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="All attempts of a stream may take this many completion tokens together; unset: no limit.",
+    )
 
 
 class UpstreamBreaker(_Section):
     """When a model that fails is not asked for a while."""
 
-    consecutive: int = Field(5, ge=1, description="Failures in a row that open it.")
-    rate: float = Field(0.5, gt=0, le=1, description="Share of failures among the last attempts that opens it.")
-    window: int = Field(20, ge=1, le=1000, description="Attempts that the rate looks back on.")
-    chunk_failures: int = Field(10, ge=1, description="Answers in a row that broke their schema, and open it.")
-    open_s: float = Field(10.0, gt=0, description="How long it stays open the first time; then twice as long, in s.")
-    max_open_s: float = Field(300.0, gt=0, description="Longest time it stays open, in seconds.")
+    consecutive: int = Field(5, ge=1, description="This many failures in a row open it.")
+    rate: float = Field(0.5, gt=0, le=1, description="This share of failures among the last attempts opens it.")
+    window: int = Field(20, ge=1, le=1000, description="The rate looks back on this many attempts.")
+    chunk_failures: int = Field(10, ge=1, description="This many answers in a row that broke their schema open it.")
+    open_s: float = Field(
+        10.0, gt=0, description="It stays open for this long the first time, then for twice as long, in seconds."
+    )
+    max_open_s: float = Field(300.0, gt=0, description="It stays open for at most this long, in seconds.")
 
 
 class UpstreamCapability(_Section):
     """What the models of a pattern can do, as far as somebody knows; unknown models count as able to do nothing."""
 
-    pattern: str = Field(description="Shell pattern over the model's name, like mistralai/*.")
+    pattern: str = Field(description="The row counts for models whose names fit this shell pattern, like mistralai/*.")
     prefill: Literal["no", "plain", "prefix", "partial", "continue_final_message"] = Field(
-        "no", description="How the provider continues a last message of the assistant."
+        "no", description="The provider continues a last message of the assistant in this way."
     )
     tail: Literal["never", "between", "always"] = Field(
-        "never", description="Where the end may be quoted to be continued: never, outside open strings, anywhere."
+        "never", description="The end may be quoted to be continued: never, outside open strings, or anywhere."
     )
-    residual: bool = Field(True, description="Whether asking for what is missing, by a schema, is worth trying.")
+    residual: bool = Field(True, description="The model may be asked for just what is missing, by a schema.")
     patterns: Literal["written", "value"] = Field(
-        "written", description="Whether patterns are matched with a string as JSON writes it, or with its value."
+        "written", description="The provider matches patterns with a string as JSON writes it, or with its value."
+    )
+    first_token_s: float | None = Field(
+        None, gt=0, description="This counts for these models instead of upstream.first_token_s, in seconds."
+    )
+    idle_bytes_s: float | None = Field(
+        None, gt=0, description="This counts for these models instead of upstream.idle_bytes_s, in seconds."
+    )
+    idle_content_s: float | None = Field(
+        None, gt=0, description="This counts for these models instead of upstream.idle_content_s, in seconds."
     )
 
 
 class Upstream(_Section):
     """The OpenAI-compatible API that generates."""
 
-    kind: str = Field("openai_chat", description="Dialect that the API speaks.")
-    base_url: str = Field("https://openrouter.ai/api/v1", description="Everything before /chat/completions.")
-    api_key: SecretStr | None = Field(None, description="Bearer key. Prefer api_key_file, or the environment.")
-    api_key_file: Path | None = Field(None, description="File that holds the key, and nothing else.")
-    name: str = Field("openrouter", description="Name of the provider in metrics and records.")
-    connect_s: float = Field(10.0, gt=0, le=300, description="Longest wait for a connection, in seconds.")
-    # Comments count as life but not as progress, so there are two timers.
-    idle_bytes_s: float = Field(60.0, gt=0, description="Longest silence on the wire, in seconds.")
-    idle_content_s: float = Field(300.0, gt=0, description="Longest time without content or reasoning, in seconds.")
+    kind: str = Field("openai_chat", description="The API speaks this dialect.")
+    base_url: str = Field(
+        "https://openrouter.ai/api/v1", description="The API's address is everything before /chat/completions."
+    )
+    api_key: SecretStr | None = Field(
+        None, description="Requests to base_url carry this key. Prefer api_key_file, or the environment."
+    )
+    api_key_file: Path | None = Field(None, description="This file holds the key, and nothing else.")
+    key_scheme: str = Field(
+        "bearer", min_length=1, description="The key is sent so: bearer, or the name of a header, like api-key."
+    )
+    headers: dict[str, SecretStr] = Field(
+        default_factory=dict, description="Requests carry these headers, too, and they win over all others."
+    )
+    query: dict[str, SecretStr] = Field(
+        default_factory=dict, description="The URL's query has these members, like api-version."
+    )
+    proxy: SecretStr | None = Field(None, description="Requests go through the HTTP proxy at this URL.")
+    name: str = Field("openrouter", description="Metrics and records call the provider by this name.")
+    connect_s: float = Field(10.0, gt=0, le=300, description="A connection may take this long, in seconds.")
+    # Models think for minutes without a byte, and asking again pays for all of it twice.
+    first_token_s: float = Field(
+        300.0,
+        gt=0,
+        description="An answer may take this long to begin, or to go on with its reasoning before that, in seconds.",
+    )
+    # Comments count as life but not as progress, so there are two timers. Some models think again in the middle.
+    idle_bytes_s: float = Field(
+        180.0, gt=0, description="After that, the wire may be silent for this long, in seconds."
+    )
+    idle_content_s: float = Field(
+        300.0,
+        gt=0,
+        description="After that, an answer may go on for this long without content or reasoning, in seconds.",
+    )
     # Recorded events reach 1.28 MB (Perplexity repeats the whole message in each chunk).
-    max_event_bytes: int = Field(16 * 1024 * 1024, ge=4096, description="Largest server-sent event, in bytes.")
+    max_event_bytes: int = Field(
+        16 * 1024 * 1024, ge=4096, description="A server-sent event may have at most this many bytes."
+    )
     # Off: a generation that nobody watches is often still wanted.
     abandon_after_s: float | None = Field(
-        None, gt=0, description="Cancel a generation so long after its last reader left, in seconds; unset: never."
+        None,
+        gt=0,
+        description="A generation is cancelled this long after its last reader left, in seconds; unset: never.",
     )
-    retry: UpstreamRetry = Field(default_factory=UpstreamRetry, description="Attempts after a failure.")
-    breaker: UpstreamBreaker = Field(default_factory=UpstreamBreaker, description="Circuit breaker of each model.")
+    retry: UpstreamRetry = Field(
+        default_factory=UpstreamRetry, description="These settings are for attempts after a failure."
+    )
+    breaker: UpstreamBreaker = Field(default_factory=UpstreamBreaker, description="Each model has a circuit breaker.")
     capabilities: tuple[UpstreamCapability, ...] = Field(
         (),
-        description="Rows of what models can do; the first whose pattern fits a model counts.",
+        description="Rows say what models can do; the first whose pattern fits a model counts.",
     )
     # For demonstrations: no provider is asked, whatever the request says.
-    replay: Path | None = Field(None, description="Play this recorded stream (.sse) instead of asking a provider.")
+    replay: Path | None = Field(None, description="This recorded stream (.sse) is played, and no provider is asked.")
     replay_chunks_per_s: float | None = Field(
-        None, gt=0, description="Pace of the recording; unset: as fast as it is taken."
+        None, gt=0, description="The recording is played at this pace; unset: as fast as it is read."
     )
 
     @field_validator("base_url")
@@ -153,9 +249,9 @@ class Upstream(_Section):
 class Store(_Section):
     """Where the log lives."""
 
-    kind: str = Field("sqlite", description="sqlite survives a restart; memory is for tests.")
-    path: Path = Field(Path("lockgate.db"), description="SQLite file; made if missing, with its folder.")
-    retain_s: float = Field(86_400, ge=0, description="How long a closed stream can be read, in seconds.")
+    kind: str = Field("sqlite", description="The log of sqlite survives a restart; memory is for tests.")
+    path: Path = Field(Path("lockgate.db"), description="The SQLite file is made if it is missing, with its folder.")
+    retain_s: float = Field(86_400, ge=0, description="A closed stream can be read for this long, in seconds.")
     synchronous: Literal["NORMAL", "FULL"] = Field(
         "NORMAL", description="NORMAL survives kill -9 of the gateway, FULL also a power cut (and waits for the disk)."
     )
@@ -164,43 +260,53 @@ class Store(_Section):
 class Playground(_Section):
     """The page for people."""
 
-    enabled: bool = Field(True, description="Serve the playground at /.")
+    enabled: bool = Field(True, description="The gateway serves the playground at /.")
     # What upstream sent is shown beside what was released; that copy is not judged, so it is for demos only.
-    keep_upstream: bool = Field(False, description="Let callers keep a copy of what upstream sent, in memory.")
-    model: str = Field("", description="Model that the page's form begins with, where upstream is not the simulator.")
+    keep_upstream: bool = Field(False, description="Callers may have a copy of what upstream sent kept in memory.")
+    model: str = Field("", description="The page's form begins with this model, where upstream is not the simulator.")
 
 
 class Retry(_Section):
     """What clients should do when they lose their connection; answered to them with every new stream."""
 
     max_attempts: int = Field(
-        8, alias="maxAttempts", ge=0, le=1000, description="Fruitless reconnects before giving up."
+        8,
+        alias="maxAttempts",
+        ge=0,
+        le=1000,
+        description="A client gives up after this many reconnects without success.",
     )
     backoff_strategy: Literal["linear", "exponential"] = Field(
-        "exponential", alias="backoffStrategy", description="How the wait between reconnects grows."
+        "exponential", alias="backoffStrategy", description="The wait between reconnects grows like this."
     )
 
 
 class Delivery(_Section):
     """How records reach readers."""
 
-    protocol: Literal["SSE"] = Field("SSE", description="Face that clients are told to use.")
-    retry: Retry = Field(default_factory=Retry, description="Reconnection, as told to clients.")
+    protocol: Literal["SSE"] = Field("SSE", description="Clients are told to read in this way.")
+    retry: Retry = Field(default_factory=Retry, description="Clients are told to reconnect like this.")
     # Under 100 ms the gap of a reconnect stays below what a reader notices; jitter is the browser's.
-    retry_ms: int = Field(250, ge=0, le=60_000, description="EventSource reconnection time, in milliseconds.")
+    retry_ms: int = Field(
+        250, ge=0, le=60_000, description="An EventSource waits this long before it reconnects, in milliseconds."
+    )
     # Proxies commonly cut a silent connection after 30 to 60 s.
     heartbeat_s: float = Field(10.0, gt=0, le=300, description="A comment is sent after this much silence, in seconds.")
-    max_read_bytes: int = Field(256 * 1024, ge=1024, description="Most text that one event carries, in bytes.")
+    max_read_bytes: int = Field(256 * 1024, ge=1024, description="One event carries at most this much text, in bytes.")
     # Under the minute after which proxies cut a silent request.
-    long_poll_s: float = Field(20.0, gt=0, le=300, description="Longest wait of live=long-poll, in seconds.")
+    long_poll_s: float = Field(
+        20.0, gt=0, le=300, description="A request with live=long-poll waits at most this long, in seconds."
+    )
     # Each snapshot is the whole value: ten a second look alive, and cost a bounded multiple of the text.
-    snapshot_s: float = Field(0.1, ge=0, le=60, description="Least time between two snapshots, in seconds.")
+    snapshot_s: float = Field(0.1, ge=0, le=60, description="Two snapshots are at least this far apart, in seconds.")
     max_snapshot_bytes: int = Field(
-        4 * 1024 * 1024, ge=1024, description="Longest text that snapshots are made of, in bytes."
+        4 * 1024 * 1024, ge=1024, description="Snapshots are made only of a text up to this length, in bytes."
     )
     # They take what anybody writes, without a gate: for tests of the protocol, not for a gateway that people use.
-    raw_streams: bool = Field(False, description="Let producers create streams without a schema (PUT).")
-    max_push_bytes: int = Field(1024 * 1024, ge=1024, description="Largest body of one push, in bytes.")
+    raw_streams: bool = Field(False, description="Producers may create streams without a schema (PUT).")
+    max_push_bytes: int = Field(
+        1024 * 1024, ge=1024, description="The body of one push may have at most this many bytes."
+    )
 
 
 class Validation(_Section):
@@ -209,29 +315,33 @@ class Validation(_Section):
     partial_validation: bool = Field(
         True,
         alias="partialValidation",
-        description="Release text while it is prefix-valid; false holds it until its element or document is whole.",
+        description="Text is released while it is prefix-valid; false holds it until its element or document is whole.",
     )
     error_recovery: Literal["halt", "skip", "patch"] = Field(
         "halt",
         alias="errorRecovery",
-        description="At a violation: halt the stream, skip the value that holds it, or patch the text.",
+        description="A violation halts the stream, skips the value that holds it, or patches the text.",
     )
-    max_depth: int = Field(256, ge=1, le=500, description="Deepest nesting of a document.")
-    max_document_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Longest document, in bytes.")
+    max_depth: int = Field(256, ge=1, le=500, description="A document may be nested at most this deep.")
+    max_document_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024, description="A document may have at most this many bytes."
+    )
 
 
 class Monitoring(_Section):
     """Which groups of metrics are kept."""
 
-    chunk_metrics: bool = Field(True, alias="chunkMetrics", description="Chunks, gaps and latency.")
-    validation_errors: bool = Field(True, alias="validationErrors", description="Violations by code.")
-    connection_health: bool = Field(True, alias="connectionHealth", description="Open readers and streams.")
+    chunk_metrics: bool = Field(True, alias="chunkMetrics", description="The gateway counts chunks, gaps and latency.")
+    validation_errors: bool = Field(
+        True, alias="validationErrors", description="The gateway counts violations, by code."
+    )
+    connection_health: bool = Field(
+        True, alias="connectionHealth", description="The gateway counts open readers and streams."
+    )
 
 
-class Settings(BaseSettings):
+class Settings(_Section):
     """All of it. Frozen; rooms below get plain values from it, never the whole."""
-
-    model_config = SettingsConfigDict(env_prefix="LOCKGATE_", env_nested_delimiter="__", frozen=True, extra="forbid")
 
     server: Server = Field(default_factory=Server)
     upstream: Upstream = Field(default_factory=Upstream)
@@ -248,43 +358,7 @@ class Settings(BaseSettings):
         return self
 
 
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}") from None
-    try:
-        match path.suffix:
-            case ".toml":
-                found: Any = tomllib.loads(text)
-            case ".yaml" | ".yml":
-                found = yaml.safe_load(text) or {}
-            case ".json":
-                found = json.loads(text)
-            case _:
-                raise SettingsError(f"{path}: unknown kind of file: use .toml, .yaml or .json")
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, json.JSONDecodeError) as error:
-        raise SettingsError(f"{path}: {' '.join(str(error).split())}") from None
-    if not isinstance(found, dict):
-        raise SettingsError(f"{path}: must hold sections like server and upstream")
-    return found
-
-
-_NAMES: Final[dict[str, str]] = {
-    field.alias: name
-    for section in (Delivery, Retry, UpstreamRetry, Validation, Monitoring)
-    for name, field in section.model_fields.items()
-    if field.alias
-}
-_ALIASES: Final = {name: alias for alias, name in _NAMES.items()}
-
-
-def _by_name(given: dict[str, Any]) -> dict[str, Any]:
-    """Spell the keys of sections as the environment does, so that one key never comes under two names."""
-    return {_NAMES.get(key, key): _by_name(value) if isinstance(value, dict) else value for key, value in given.items()}
-
-
-def load(path: Path | None = None, flags: dict[str, Any] | None = None) -> Settings:
+def load(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
     """Settings from file, environment and flags.
 
     Args:
@@ -292,42 +366,42 @@ def load(path: Path | None = None, flags: dict[str, Any] | None = None) -> Setti
         flags: Nested values that win over all others.
 
     Raises:
-        SettingsError: one line per bad key, each naming the key.
+        SettingsError: one line per bad key, each naming the key and where its value came from.
     """
+    sources = _surroundings(path)
+    sources.add_values(flags or {}, Origin("flag", "flags"))
+    return sources.resolve().settings
+
+
+def in_force(path: Path | None, flags: Sequence[Flag]) -> InForce[Settings]:
+    """Like :func:`load`, for flags as they were typed; knows where each value came from.
+
+    Raises:
+        SettingsError: one line per bad key, each naming the key and where its value came from.
+    """
+    sources = _surroundings(path)
+    sources.add_flags(flags)
+    return sources.resolve()
+
+
+def _surroundings(path: Path | None) -> Sources[Settings]:
+    sources = Sources(Settings)
     if path is None and Path("lockgate.toml").is_file():
         path = Path("lockgate.toml")
-    from_file = _by_name(_read_file(path)) if path is not None else {}
-
-    class Sourced(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            """First wins: flags, environment, file."""
-            return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=from_file)
-
-    try:
-        return Sourced(**_by_name(flags or {}))
-    except ValidationError as error:
-        raise SettingsError("\n".join(_line(one, path) for one in error.errors())) from None
-    except SourceError as error:
-        raise SettingsError(f"LOCKGATE_*: {error}") from None
+    if path is not None:
+        sources.add_file(path)
+    sources.add_environment(os.environ)
+    return sources
 
 
-def _line(error: Any, path: Path | None) -> str:
-    key = ".".join(_ALIASES.get(part, str(part)) for part in error["loc"]) or "settings"
-    came_from = f" (from {path}, LOCKGATE_* or flags)" if path else " (from LOCKGATE_* or flags)"
-    given = "" if isinstance(error.get("input"), dict) else f", not {str(error.get('input'))[:60]!r}"
-    if "key" in key.rsplit(".", 1)[-1]:
-        given = ""  # never print what may be a secret
-    if error["type"] == "extra_forbidden":
-        return f"{key}: there is no such setting{came_from}"
-    return f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}{given}{came_from}"
+def rows_to_show(found: InForce[Settings]) -> Iterator[Row]:
+    """Every setting in force, for people and machines; also the key that stands in for one that is not set."""
+    upstream = found.settings.upstream
+    stands_in = upstream.api_key is None and upstream.api_key_file is None and upstream_key(upstream) is not None
+    for row in found.rows():
+        if stands_in and row.key == "upstream.api_key":
+            row = Row(row.key, HIDDEN, Origin("environment", KEY_OF_OPENROUTER))
+        yield row
 
 
 def upstream_key(upstream: Upstream) -> str | None:
@@ -339,8 +413,10 @@ def upstream_key(upstream: Upstream) -> str | None:
     if upstream.api_key is not None:
         return upstream.api_key.get_secret_value()
     if upstream.api_key_file is None:
-        # The name that OpenRouter's own documentation uses.
-        return os.environ.get("OPENROUTER_API_KEY") or None
+        # A key is for the host that it was made for.
+        host = urlsplit(upstream.base_url).hostname or ""
+        is_openrouter = f".{host}".endswith(".openrouter.ai")
+        return (os.environ.get(KEY_OF_OPENROUTER) or None) if is_openrouter else None
     try:
         key = upstream.api_key_file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

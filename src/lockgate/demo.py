@@ -1,4 +1,4 @@
-"""Gateway, upstream and playground in one go: an upstream as a process of its own, and the gateway in front of it."""
+"""Gateway, upstream and playground together: an upstream in its own process, and the gateway in front of it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from lockgate.config import SettingsError, load
 from lockgate.gateway.serve import check_address, serve
 from lockgate.llama import MODEL, ModelMissing, check, find_weights
 
-#: What a demo knows of its upstream. A small model breaks its schema again and again, which is what it is there for.
+#: Settings for each upstream. A small model breaks its schema again and again; that is why it is there, so the breaker
+#: must not open.
 _SIM: Final = {"name": "simulator", "capabilities": [{"pattern": "sim/*", "prefill": "plain", "tail": "between"}]}
 _LLAMA: Final = {"name": "llama.cpp", "breaker": {"chunk_failures": 1_000_000}}
 
 
 class DemoFailed(Exception):
-    """The demo cannot start. The message says why."""
+    """The demo cannot start; the message says why."""
 
 
 def run(host: str, port: int, *, with_model: bool = False, weights: Path | None = None) -> None:
@@ -54,7 +55,7 @@ def run(host: str, port: int, *, with_model: bool = False, weights: Path | None 
 
 
 def _llama(weights: Path | None) -> contextlib.AbstractContextManager[str]:
-    """llama.cpp as a process of its own; what is missing is said before anything starts."""
+    """llama.cpp in its own process. Checks first whether anything is missing."""
     try:
         check()
         return _child("llama", "--weights", str(weights or find_weights()))
@@ -64,7 +65,7 @@ def _llama(weights: Path | None) -> contextlib.AbstractContextManager[str]:
 
 @contextlib.contextmanager
 def _child(command: str, *arguments: str) -> Iterator[str]:
-    """An upstream as a process of its own, which is ended with the block; its base URL."""
+    """An upstream in its own process, which ends with the block. Gives its base URL."""
     child = subprocess.Popen(  # noqa: S603  (ourselves)
         [sys.executable, "-m", "lockgate", command, "--port", "0", "--with-parent", *arguments],
         stdin=subprocess.PIPE,

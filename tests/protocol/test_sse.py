@@ -21,6 +21,7 @@ from lockgate.protocol.sse import (
     ServerSentEvent,
     encode_comment,
     encode_event,
+    encode_retry,
 )
 
 
@@ -301,28 +302,28 @@ def test_byte_by_byte_costs_linear_time(form: bytes) -> None:
 
 
 def test_the_encoded_form() -> None:
-    assert encode_event("x") == b"data: x\n\n"
-    assert encode_event("") == b"data: \n\n"
-    assert encode_event("a\nb\r\nc\rd") == b"data: a\ndata: b\ndata: c\ndata: d\n\n"
-    assert (
-        encode_event("é", event="e", event_id="1", retry_ms=250) == "event: e\nid: 1\nretry: 250\ndata: é\n\n".encode()
-    )
-    assert encode_event("x", event_id="") == b"id: \ndata: x\n\n"
+    assert encode_event(b"x") == b"data: x\n\n"
+    assert encode_event(b"") == b"data: \n\n"
+    assert encode_event(b"a\nb\r\nc\rd") == b"data: a\ndata: b\ndata: c\ndata: d\n\n"
+    whole = encode_event("é".encode(), event="e", event_id="1", retry_ms=250)
+    assert whole == "retry: 250\nid: 1\nevent: e\ndata: é\n\n".encode()
+    assert encode_event(b"x", event_id="") == b"id: \ndata: x\n\n"
     assert encode_comment("a\nb") == b": a\n: b\n"
     assert encode_comment("") == b": \n"
+    assert encode_retry(250) == b"retry: 250\n"
 
 
 @pytest.mark.parametrize("bad", ["\r", "\n", "\x00", "a\nb"])
 def test_what_would_break_out_of_its_line_is_refused(bad: str) -> None:
     with pytest.raises(ValueError, match="CR, LF or NUL"):
-        encode_event("x", event=bad)
+        encode_event(b"x", event=bad)
     with pytest.raises(ValueError, match="CR, LF or NUL"):
-        encode_event("x", event_id=bad)
+        encode_event(b"x", event_id=bad)
 
 
 def test_a_negative_reconnection_time_is_refused() -> None:
     with pytest.raises(ValueError, match="negative"):
-        encode_event("x", retry_ms=-1)
+        encode_event(b"x", retry_ms=-1)
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -342,7 +343,7 @@ def test_the_decoder_reads_what_the_encoder_wrote(
     data: str, event: str, event_id: str | None, retry_ms: int | None, comment: str, at: list[int]
 ) -> None:
     """Of the data only the kind of line end is lost (9.2.6 joins lines by LF)."""
-    written = encode_comment(comment) + encode_event(data, event=event, event_id=event_id, retry_ms=retry_ms)
+    written = encode_comment(comment) + encode_event(data.encode(), event=event, event_id=event_id, retry_ms=retry_ms)
     lines = data.replace("\r\n", "\n").replace("\r", "\n")
     events, comments, got_retry_ms, last_event_id = decode(cut(written, at))
     assert events == [ServerSentEvent(lines, event or "message", event_id or "")]

@@ -2,5 +2,5 @@
 
 Uses: ``protocol``, ``store``, ``observe``.
 
-Faces only re-encode what the log holds; none has state of its own beyond a stream and an offset.
+Faces only re-encode what the log holds. A face has no state but a stream and an offset.
 """

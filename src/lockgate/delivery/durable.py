@@ -16,14 +16,16 @@ from lockgate.delivery.forms import Form
 from lockgate.delivery.readers import Reader, Readers, Receive, Send
 from lockgate.delivery.views import Item, View
 from lockgate.errors import Code, StreamUnknown
+from lockgate.protocol import header_names as names
 from lockgate.protocol.cursor import cursor_after
+from lockgate.protocol.header_names import encoded
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import Page, StreamLog
 
 
 @dataclass(slots=True)
 class Answer:
-    """What is sent: status, headers in lower case, body."""
+    """What is sent: status, headers, body."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -32,13 +34,13 @@ class Answer:
 
 def progress_headers(after: Offset, page: Page, *, outcome: str = "") -> dict[str, str]:
     """Where the reader is after an answer, and whether anything can still come."""
-    headers = {"stream-next-offset": str(after)}
+    headers = {names.NEXT_OFFSET: str(after)}
     if after.records == page.tail.records:
-        headers["stream-up-to-date"] = "true"
+        headers[names.UP_TO_DATE] = names.TRUE
         if page.is_closed:
-            headers["stream-closed"] = "true"
+            headers[names.CLOSED] = names.TRUE
             if outcome:
-                headers["stream-state"] = outcome
+                headers[names.STATE] = outcome
     return headers
 
 
@@ -58,8 +60,8 @@ async def catch_up(
     last = page.entries[-1].offset if page.entries else after
     headers = progress_headers(last, page, outcome=view.outcome)
     # The end of a page moves while the stream grows, and a closed tail is another answer than an open one.
-    parts = [*tag, str(after), str(last), headers.get("stream-closed", ""), headers.get("stream-up-to-date", "")]
-    headers["etag"] = f'"{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:24]}"'
+    parts = [*tag, str(after), str(last), headers.get(names.CLOSED, ""), headers.get(names.UP_TO_DATE, "")]
+    headers[names.ETAG] = f'"{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:24]}"'
     return Answer(200, headers, form.body(items))
 
 
@@ -100,7 +102,7 @@ class LongPoll(Reader):
             async with self.connected(receive):
                 answer = await self._until(time.monotonic() + self._timeout_s)
         except StreamUnknown:
-            answer = Answer(404, {**self._headers, "content-type": "application/json"}, _GONE)
+            answer = Answer(404, {**self._headers, names.CONTENT_TYPE: "application/json"}, _GONE)
         if answer is not None:
             await send_answer(send, answer)
 
@@ -122,10 +124,10 @@ class LongPoll(Reader):
 
     def _answer(self, page: Page, items: list[Item]) -> Answer:
         headers = {**self._headers, **progress_headers(self._after, page, outcome=self._view.outcome)}
-        headers["stream-cursor"] = cursor_after(time.time(), self._cursor)
-        headers["cache-control"] = "no-store"
+        headers[names.CURSOR] = cursor_after(time.time(), self._cursor)
+        headers[names.CACHE_CONTROL] = "no-store"
         if not items:
-            headers.pop("content-type", None)
+            headers.pop(names.CONTENT_TYPE, None)
             return Answer(204, headers)
         return Answer(200, headers, self._form.body(items))
 
@@ -137,8 +139,8 @@ _GONE: Final = json.dumps(
 
 async def send_answer(send: Send, answer: Answer) -> None:
     """Write a whole answer."""
-    headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+    headers = dict(answer.headers)
     if answer.status not in (204, 304):
-        headers.append((b"content-length", str(len(answer.body)).encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        headers["Content-Length"] = str(len(answer.body))
+    await send({"type": "http.response.start", "status": answer.status, "headers": encoded(headers)})
     await send({"type": "http.response.body", "body": answer.body, "more_body": False})

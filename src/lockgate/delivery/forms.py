@@ -6,14 +6,12 @@ Spec: Durable Streams 5.8 (server-sent events of each content type) and 9.1 (JSO
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 from lockgate.delivery.views import Item
 
 JSON: Final = "application/json"
-_LINE_END: Final = re.compile(b"\r\n|\r|\n")
 
 
 class Form(Protocol):
@@ -27,7 +25,7 @@ class Form(Protocol):
         ...
 
     def data(self, items: Sequence[Item]) -> bytes:
-        """The ``data`` lines of an event, each with its line end."""
+        """The data of an event."""
         ...
 
 
@@ -40,11 +38,11 @@ class JsonForm:
         return b"[%b]" % b",".join([item.data for item in items])
 
     def data(self, items: Sequence[Item]) -> bytes:
-        return b"data:%b\n" % self.body(items)
+        return self.body(items)
 
 
 class TextForm:
-    """The items one after the other; an event has one ``data`` line for each of theirs."""
+    """The items one after the other."""
 
     encoding: str | None = None
 
@@ -52,9 +50,7 @@ class TextForm:
         return b"".join([item.data for item in items])
 
     def data(self, items: Sequence[Item]) -> bytes:
-        # A reader strips one leading space, so a line that begins with one gets another.
-        lines = _LINE_END.split(self.body(items))
-        return b"".join([b"data:%b%b\n" % (b" " if line.startswith(b" ") else b"", line) for line in lines])
+        return self.body(items)
 
 
 class BytesForm(TextForm):
@@ -63,7 +59,7 @@ class BytesForm(TextForm):
     encoding: str | None = "base64"
 
     def data(self, items: Sequence[Item]) -> bytes:
-        return b"data:%b\n" % base64.b64encode(self.body(items))
+        return base64.b64encode(self.body(items))
 
 
 def form_of(content_type: str) -> Form:

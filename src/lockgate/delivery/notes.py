@@ -1,7 +1,7 @@
-"""Feedback: notes on how judging goes on, for readers that ask (``notes=1``).
+"""Feedback: notes about the progress of judging, for readers that ask for them (``notes=1``).
 
-They are worked out at read time from the records that everybody reads, so they cost nothing where nobody asks, and a
-reader that comes back is told what one that stayed would be.
+They are computed at read time from the records that everybody reads. So they cost nothing if nobody asks, and a reader
+that comes back gets the same notes as one that stayed.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Final, Literal
 
 from lockgate.delivery.views import Growing, Item, View
 from lockgate.protocol.envelope import Feedback, Health, Progress, Record, decode_record, feedback_envelope
-from lockgate.store.base import Entry
+from lockgate.store.base import LogEntry
 
-#: Upstream counts as silent after this much without a byte; models think for a while before their first token.
+#: Seconds without a byte after which upstream counts as silent. Models think for a while before their first token.
 _SILENT_S: Final = 5.0
 
 
 class WithNotes:
-    """Another view, and after what each read brought a note on how judging goes on.
+    """Adds notes to another view: after the items of each read, a note about the progress of judging.
 
     Args:
-        grow: Makes what follows a text without keeping it.
+        grow: Makes an object that follows a text without keeping it.
         now: Seconds since 1970.
     """
 
@@ -41,7 +41,7 @@ class WithNotes:
         self._channel = channel
         self._grow = grow
         self._now = now
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, _ChannelNotes] = {}
 
     @property
     def read_s(self) -> float:
@@ -51,11 +51,11 @@ class WithNotes:
     def outcome(self) -> str:
         return self._view.outcome
 
-    def remember(self, entries: Sequence[Entry]) -> None:
+    def remember(self, entries: Sequence[LogEntry]) -> None:
         self._view.remember(entries)
         self._follow(entries)
 
-    def show(self, entries: Sequence[Entry]) -> list[Item]:
+    def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         items = self._view.show(entries)
         changed = self._follow(entries)
         notes = [Item(None, self._watched[channel].note(channel, self._now())) for channel in changed]
@@ -64,17 +64,17 @@ class WithNotes:
         return [*items[:-1], *notes, *items[-1:]] if is_over and items else [*items, *notes]
 
     def while_silent(self) -> list[Item]:
-        """Notes for a reader to whom nothing was sent for a while."""
+        """Notes for a reader that got nothing for a while."""
         return [Item(None, watched.note(channel, self._now())) for channel, watched in self._watched.items()]
 
-    def _follow(self, entries: Sequence[Entry]) -> list[str]:
+    def _follow(self, entries: Sequence[LogEntry]) -> list[str]:
         changed: dict[str, None] = {}
         for _, payload in entries:
             record = decode_record(payload)
             if record.channel and self._channel in (None, record.channel):
                 if record.channel not in self._watched:
                     has_value = self._grow is not None and record.schema
-                    self._watched[record.channel] = _Watched(self._grow if has_value else None)
+                    self._watched[record.channel] = _ChannelNotes(self._grow if has_value else None)
                 self._watched[record.channel].take(record)
                 changed[record.channel] = None
             if record.final is not None:
@@ -85,8 +85,8 @@ class WithNotes:
         return list(changed)
 
 
-class _Watched:
-    """What the notes tell of one channel."""
+class _ChannelNotes:
+    """What the notes say about one channel."""
 
     def __init__(self, grow: Callable[[], Growing] | None) -> None:
         self._grow = grow

@@ -1,11 +1,12 @@
-"""All readers of one process: counted, bounded, and within reach of whoever must drop them."""
+"""All readers of one process: they are counted and bounded, and can be disconnected."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 from lockgate.observe.metrics import Meters
 from lockgate.store.base import StreamLog
@@ -13,6 +14,19 @@ from lockgate.store.base import StreamLog
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+
+#: Seconds that one write may block before the reader is given up; it resumes by offset.
+STUCK_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How readers are served; ``config.Delivery`` says what each number means."""
+
+    retry_ms: int
+    heartbeat_s: float
+    max_read_bytes: int
 
 
 def _nobody_asks(_stream_id: str) -> None:
@@ -23,8 +37,8 @@ class Readers:
     """The readers of one process.
 
     Args:
-        came: Told of a stream that has a reader more.
-        emptied: Told of a stream whose last reader left.
+        came: Called with a stream that got another reader.
+        emptied: Called with a stream whose last reader left.
     """
 
     def __init__(
@@ -67,7 +81,7 @@ class Readers:
             self._emptied(reader.stream_id)
 
     def drop(self, stream_id: str) -> int:
-        """Break off every reader of a stream, as a network would; answers how many there were."""
+        """Break the connection of every reader of a stream, as a network would; returns their number."""
         readers = list(self._open.get(stream_id, ()))
         for reader in readers:
             reader.drop()
@@ -75,9 +89,9 @@ class Readers:
 
 
 class Reader:
-    """One client at one stream: counted, woken by news, by its leaving, and by whoever drops it.
+    """One client that reads one stream. News, the leaving of the client, and ``drop`` wake it.
 
-    ASGI servers do not tell ``send`` that a client has left, so each response that waits runs a watcher of its own.
+    ASGI servers do not tell ``send`` that a client has left, so each response that waits runs its own watcher.
     """
 
     def __init__(self, log: StreamLog, stream_id: str, readers: Readers) -> None:
@@ -90,20 +104,20 @@ class Reader:
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody is to be served any more."""
+        """Whether there is nobody left to serve."""
         return self._is_gone or self._is_dropped
 
     def drop(self) -> None:
-        """Break the connection off without a word."""
+        """Break the connection without sending anything more."""
         self._is_dropped = True
         self._news.set()
 
     @asynccontextmanager
     async def connected(self, receive: Receive) -> AsyncIterator[None]:
-        """Count as a reader, and hear of news, for as long as the block lasts.
+        """Count as a reader and listen for news while the block runs.
 
         Raises:
-            StreamUnknown: there is no such stream, or it was deleted meanwhile.
+            StreamUnknown: there is no such stream, or it was deleted.
         """
         self._readers.add(self)
         try:
@@ -125,9 +139,9 @@ class Reader:
         self._news.set()
 
     async def _wait(self, seconds: float) -> None:
-        """Until there is news, or for so long. Clear the news before reading, or one is missed."""
+        """Wait for news, at most this long. Clear the event before reading, or you miss news."""
         try:
             async with asyncio.timeout(seconds):
                 await self._news.wait()
         except TimeoutError:
-            pass  # the caller looks at what has become due
+            pass  # the caller checks what is due

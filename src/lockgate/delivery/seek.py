@@ -1,7 +1,7 @@
-"""Finding places in a log: a chunk by its number, a byte by its count, what a view must have seen before it begins.
+"""Finds positions in a log: of a chunk, of a byte, and of the records that a view must see before it begins.
 
-A log is read by offset, and any count of records up to the tail is an offset of its newest epoch. So a place is found
-by bisection, and what stands before an offset is read backwards in growing steps: neither costs the whole log.
+A log is read by offset, and every count of records up to the tail is an offset of its newest epoch. So a position is
+found by bisection, and records before an offset are read backwards in growing steps. Neither reads the whole log.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from lockgate.delivery.views import View
 from lockgate.errors import OffsetGone
 from lockgate.protocol.envelope import Record, decode_record
 from lockgate.protocol.offsets import START, Offset
-from lockgate.store.base import Entry, Head, StreamLog
+from lockgate.store.base import Head, LogEntry, StreamLog
 
 _PAGE_BYTES: Final = 256 * 1024
 # Records of the first step backwards; each further step is twice as long.
@@ -21,7 +21,7 @@ _STEP_RECORDS: Final = 64
 
 
 class Seeker:
-    """Looks around in one stream, as it was when ``head`` was asked for."""
+    """Searches one stream, as it was when ``head`` was read."""
 
     def __init__(self, log: StreamLog, stream_id: str, head: Head) -> None:
         self._log = log
@@ -32,10 +32,10 @@ class Seeker:
         return Offset(self._head.epoch, records) if records else START
 
     async def first(self, key: Callable[[Record], int | None], wanted: int) -> tuple[int, Record | None]:
-        """Bisect: how many records stand before the first whose key is at least ``wanted``, and that record.
+        """Find the first record whose key is at least ``wanted``, and the number of records before it, by bisection.
 
         Args:
-            key: Grows along the log; None for a record that has none.
+            key: Grows along the log; None for a record without a key.
         """
         low, high = 0, self._head.tail.records
         found: Record | None = None
@@ -51,7 +51,7 @@ class Seeker:
         return low, found
 
     async def _next(self, records: int, key: Callable[[Record], int | None]) -> tuple[int, Record | None]:
-        """The first record with a key after so many, and how many stand before it."""
+        """The first record with a key after this many records, and the number of records before it."""
         after, max_bytes = records, 1
         while after < self._head.tail.records:
             page = await self._log.read(self._stream_id, self._at(after), max_bytes=max_bytes)
@@ -94,10 +94,10 @@ class Seeker:
         return self._at(records)
 
     async def byte(self, channel: str, at: int) -> tuple[Offset, int]:
-        """The position before the record that holds a byte of a channel's text, and how many bytes of it to skip.
+        """The position before the record that holds a byte of a channel's text, and the number of its bytes to skip.
 
         Raises:
-            OffsetGone: so many bytes were not released.
+            OffsetGone: that byte was not released.
         """
 
         def end(record: Record) -> int | None:
@@ -133,13 +133,13 @@ class Seeker:
     # -- what a view must have seen ------------------------------------------------------------------------------
 
     async def prepare(self, view: View, after: Offset) -> None:
-        """Show a view what it needs of the entries up to ``after``."""
+        """Show a view the entries up to ``after`` that it needs."""
         if view.needs == "nothing" or after.records == 0:
             return
         if view.needs == "all":
             await self._replay(view, after)
             return
-        seen: list[list[Entry]] = []
+        seen: list[list[LogEntry]] = []
         async for entries in self._backwards(after):
             seen.append(entries)
             if any(decode_record(entry.payload).ends for entry in entries):
@@ -154,7 +154,7 @@ class Seeker:
             view.remember([entry for entry in page.entries if entry.offset.records <= after.records])
             position = page.entries[-1].offset
 
-    async def _backwards(self, before: Offset) -> AsyncIterator[list[Entry]]:
+    async def _backwards(self, before: Offset) -> AsyncIterator[list[LogEntry]]:
         """Entries before a position, in blocks, the last block first."""
         end, step = before.records, _STEP_RECORDS
         while end > 0:
@@ -162,8 +162,8 @@ class Seeker:
             yield await self._between(begin, end)
             end, step = begin, step * 2
 
-    async def _between(self, begin: int, end: int) -> list[Entry]:
-        entries: list[Entry] = []
+    async def _between(self, begin: int, end: int) -> list[LogEntry]:
+        entries: list[LogEntry] = []
         while begin < end:
             page = await self._log.read(self._stream_id, self._at(begin), max_bytes=_PAGE_BYTES)
             entries += [entry for entry in page.entries if entry.offset.records <= end]

@@ -1,9 +1,9 @@
-"""How a reader wants the log shown. A view turns stored records into what stands in ``data`` of a face.
+"""How a reader wants the log shown. A view turns stored records into the items of a face.
 
-How it works: a view takes the entries of one read and answers items, each with the offset after the last entry that it
-shows. Faces only pack them. Whatever a view knows beside the entries of the read comes from earlier entries of the same
-log; a reader that begins in the middle has it ``remember`` those first (``delivery.seek``). So a resumed view equals an
-uninterrupted one.
+How it works: a view takes the entries of one read and returns items, each with the offset after the last entry that it
+shows. Faces only encode them. What a view knows besides the entries of this read comes from earlier entries of the same
+log; for a reader that begins in the middle, the view first gets to ``remember`` those (``delivery.seek``). So a resumed
+view equals an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from lockgate.protocol.envelope import (
     snapshot_envelope,
 )
 from lockgate.protocol.offsets import Offset
-from lockgate.store.base import Entry
+from lockgate.store.base import LogEntry
 
 
 class Item(NamedTuple):
-    """One thing to show: a JSON text without line ends, or the bytes of a raw stream.
+    """One item to show: a JSON text without line ends, or the bytes of a raw stream.
 
-    ``offset`` is the position that a reader who has it may go on from; None where only a later item brings one.
+    ``offset`` is the position from which a reader that has the item may go on; None if only a later item has one.
     """
 
     offset: Offset | None
@@ -51,47 +51,47 @@ class Growing(Protocol):
 class View(Protocol):
     """One way to show a log."""
 
-    #: What it must have seen of the entries before the first that it shows: none of them, those back to the last
-    #: finished element of its channel, or all.
+    #: Which entries before the first shown one the view must see: none, those back to the last finished element of its
+    #: channel, or all.
     needs: Literal["nothing", "element", "all"]
-    #: Least time between two reads of a live stream, in seconds, so that large items do not come too often.
+    #: Shortest time between two reads of a live stream, in seconds, so that large items do not come too often.
     pause_s: float
 
     @property
     def read_s(self) -> float:
-        """When the last byte of what was shown last was read from upstream, in seconds since 1970; 0 if unknown."""
+        """When the last byte of the last item was read from upstream, in seconds since 1970; 0 if unknown."""
         ...
 
     @property
     def outcome(self) -> str:
-        """What became of the stream, once its final record was shown."""
+        """How the stream ended, once its final record was shown."""
         ...
 
-    def remember(self, entries: Sequence[Entry]) -> None:
+    def remember(self, entries: Sequence[LogEntry]) -> None:
         """Learn from entries before the first one to be shown."""
         ...
 
-    def show(self, entries: Sequence[Entry]) -> list[Item]:
-        """What is to be shown of the entries of one read."""
+    def show(self, entries: Sequence[LogEntry]) -> list[Item]:
+        """The items to show for the entries of one read."""
         ...
 
     def while_silent(self) -> list[Item]:
-        """What is to be shown to a reader to whom nothing was sent for a while."""
+        """The items to show to a reader that got nothing for a while."""
         ...
 
 
 class RawView:
-    """The payload as it is, for streams that hold something else than records."""
+    """The payload as it is, for streams that do not hold records."""
 
     needs: Literal["nothing", "element", "all"] = "nothing"
     pause_s = 0.0
     read_s = 0.0
     outcome = ""
 
-    def remember(self, entries: Sequence[Entry]) -> None:
+    def remember(self, entries: Sequence[LogEntry]) -> None:
         """Nothing to learn."""
 
-    def show(self, entries: Sequence[Entry]) -> list[Item]:
+    def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         return [Item(*entry) for entry in entries]
 
     def while_silent(self) -> list[Item]:
@@ -99,10 +99,10 @@ class RawView:
 
 
 class _RecordView:
-    """What the views of records share.
+    """What all views of records have in common.
 
     Args:
-        channel: Show only this channel, and what concerns the whole stream; None shows all.
+        channel: Show only this channel and the records of the whole stream; None shows all.
     """
 
     needs: Literal["nothing", "element", "all"] = "nothing"
@@ -113,13 +113,13 @@ class _RecordView:
         self.outcome = ""
         self._channel = channel
 
-    def remember(self, entries: Sequence[Entry]) -> None:
-        """Nothing to learn, unless a view says so."""
+    def remember(self, entries: Sequence[LogEntry]) -> None:
+        """Nothing to learn, unless a subclass overrides this."""
 
     def while_silent(self) -> list[Item]:
         return []
 
-    def _records(self, entries: Sequence[Entry]) -> Iterator[tuple[Offset, Record]]:
+    def _records(self, entries: Sequence[LogEntry]) -> Iterator[tuple[Offset, Record]]:
         for offset, payload in entries:
             record = decode_record(payload)
             if record.read_s:
@@ -131,14 +131,14 @@ class _RecordView:
 
 
 def says_nothing(record: Record) -> bool:
-    """Whether a record only keeps something for the gateway itself."""
+    """Whether a record has something only for the gateway itself."""
     return record.kind == "note" and not record.errors and record.attempt is None
 
 
 class DeltaView(_RecordView):
     """Released texts, errors and the final record. Deltas of a channel that one read brought share an envelope."""
 
-    def show(self, entries: Sequence[Entry]) -> list[Item]:
+    def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         items: list[Item] = []
         first: Record | None = None  # of the deltas that wait for one envelope
         texts: list[str] = []
@@ -179,12 +179,12 @@ class ElementsView(_RecordView):
         self._text = bytearray()  # from the end of the last finished element
         self._text_at = 0
 
-    def remember(self, entries: Sequence[Entry]) -> None:
+    def remember(self, entries: Sequence[LogEntry]) -> None:
         for _, record in self._records(entries):
             if record.channel:
                 self._take(record)
 
-    def show(self, entries: Sequence[Entry]) -> list[Item]:
+    def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         items: list[Item] = []
         waiting: list[bytes] = []
         index, schema, last = 0, "", Offset(0, 0)
@@ -209,7 +209,7 @@ class ElementsView(_RecordView):
         return items
 
     def _take(self, record: Record) -> list[bytes]:
-        """Add a record's text; answers the elements that it finished."""
+        """Add the text of a record; returns the elements that it finished."""
         if record.kind == "restart":
             self._text.clear()
         if not self._text:
@@ -227,7 +227,7 @@ class ElementsView(_RecordView):
 class TextView(_RecordView):
     """The released text of one channel and nothing else: each piece a JSON string."""
 
-    def show(self, entries: Sequence[Entry]) -> list[Item]:
+    def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         items = []
         for offset, record in self._records(entries):
             if record.kind == "delta" and record.text:
@@ -239,9 +239,9 @@ class SnapshotView(_RecordView):
     """The value so far, at the start and after each read that changed it, errors and the final record.
 
     Args:
-        grow: Makes what keeps a text and tells its value.
-        pause_s: Least time between two snapshots of a live stream.
-        max_bytes: Text of a channel beyond which no more snapshots are made of it.
+        grow: Makes an object that keeps a text and gives its value.
+        pause_s: Shortest time between two snapshots of a live stream, in seconds.
+        max_bytes: Longest text of a channel that snapshots are made of.
     """
 
     needs: Literal["nothing", "element", "all"] = "all"
@@ -253,11 +253,11 @@ class SnapshotView(_RecordView):
         self._max_bytes = max_bytes
         self._channels: dict[str, _Grown] = {}
 
-    def remember(self, entries: Sequence[Entry]) -> None:
+    def remember(self, entries: Sequence[LogEntry]) -> None:
         for _, record in self._records(entries):
-            self._take(record)  # and not told apart from what is new: a reader that comes back gets the value at once
+            self._take(record)  # not marked as old: a reader that comes back gets the value at once
 
-    def show(self, entries: Sequence[Entry]) -> list[Item]:
+    def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         items: list[Item] = []
         last: Offset | None = None  # before the first delta of a read, a reader stays where it was
         for offset, record in self._records(entries):
@@ -281,7 +281,7 @@ class SnapshotView(_RecordView):
         grown.take(record, self._max_bytes)
 
     def _snapshots(self, offset: Offset | None) -> list[Item]:
-        """Of every channel that changed. What is lost with a connection is shown again when its reader is back."""
+        """One for each channel that changed. A snapshot that is lost with a connection is shown again afterwards."""
         found = []
         for channel, grown in self._channels.items():
             if grown.shown < grown.bytes and grown.text is not None:

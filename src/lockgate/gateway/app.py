@@ -23,12 +23,12 @@ from lockgate import __version__
 from lockgate.config import Settings
 from lockgate.delivery.readers import Readers
 from lockgate.errors import Code, LockgateError, OffsetGone
-from lockgate.gateway.access import App, HostCheck, check_origin, with_cors, with_safety
-from lockgate.gateway.answers import BreakerState, ErrorAnswer, ErrorDetail, NodeHealth, json_answer
+from lockgate.gateway.access import App, HostCheck, check_origin, with_cors, with_root_path, with_safety
+from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, OpenBreaker, json_answer
 from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import ControlRoutes
 from lockgate.gateway.headers import error_headers
-from lockgate.gateway.reading import Reading
+from lockgate.gateway.reading import ReadRoutes
 from lockgate.gateway.wiring import breakers_of, defaults_of, log_of, provider_of
 from lockgate.gateway.writing import WriteRoutes
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
@@ -143,8 +143,9 @@ class Gateway:
                 Exception: _answer_internal_error,
             },
         )
-        app = with_cors(with_safety(api), self.settings.server.cors_origins)
-        return with_safety(HostCheck(app, self.settings.server.allowed_hosts))
+        server = self.settings.server
+        app = with_cors(with_safety(api), server.cors_origins, private_network=server.private_network)
+        return with_root_path(with_safety(HostCheck(app, server.allowed_hosts)), server.root_path)
 
     @cached_property
     def routes(self) -> list[Route]:
@@ -161,7 +162,7 @@ class Gateway:
         ]
 
     def _stream_route(self) -> Route:
-        reading = Reading(self.log, self.settings.delivery, self.readers, self.meters)
+        reading = ReadRoutes(self.log, self.settings.delivery, self.readers, self.meters)
         writing = WriteRoutes(
             self.log,
             self._opening,
@@ -199,18 +200,18 @@ class Gateway:
                 __version__,
                 self.owner.open_count,
                 self.readers.count,
-                msgspec.convert(self.owner.breakers_told(), list[BreakerState]),
+                msgspec.convert(self.owner.breakers_told(), list[OpenBreaker]),
             )
             return json_answer(health, 200 if health.status == "ok" else 503)
 
         async def metrics(_request: Request) -> Response:
-            return Response(self.meters.exposition(), headers={"Content-Type": CONTENT_TYPE})
+            return Response(self.meters.exposition(), headers={names.CONTENT_TYPE: CONTENT_TYPE})
 
         return [route("/healthz", GET=health), route("/metrics", GET=metrics), route("/openapi.json", GET=document)]
 
     def _page_routes(self) -> list[Route]:
         base, page = self.settings.upstream.base_url, self.settings.playground
-        copies = Reading(self.copies.log, self.settings.delivery, self.readers, self.meters)
+        copies = ReadRoutes(self.copies.log, self.settings.delivery, self.readers, self.meters)
         return [
             route("/playground/api/upstream/{stream_id}", GET=lambda request: copies.get(stream_of(request), request)),
             *playground_routes(

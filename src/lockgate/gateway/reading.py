@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from lockgate.config import Delivery
-from lockgate.delivery.ask import Ask, offset_of, read_ask
 from lockgate.delivery.durable import Answer, LongPoll, catch_up, progress_headers
-from lockgate.delivery.events import EventReader, Pace
+from lockgate.delivery.event_stream import LATER_MS, EventReader
 from lockgate.delivery.forms import JSON, Form, JsonForm, form_of
 from lockgate.delivery.notes import WithNotes
-from lockgate.delivery.plain import TextReader
-from lockgate.delivery.readers import Readers
+from lockgate.delivery.plain_text import TextReader
+from lockgate.delivery.read_query import ReadQuery, offset_of, read_query
+from lockgate.delivery.readers import Pacing, Readers
 from lockgate.delivery.seek import Seeker
 from lockgate.delivery.views import DeltaView, ElementsView, RawView, SnapshotView, TextView, View
 from lockgate.errors import BadRequest, Busy
-from lockgate.gate.growth import Growth
+from lockgate.gate.partial import PartialValue
 from lockgate.gateway.access import Receive, Scope, Send
 from lockgate.gateway.headers import stream_headers
 from lockgate.observe.metrics import Meters
+from lockgate.protocol import header_names as names
 from lockgate.protocol.offsets import Offset
+from lockgate.protocol.sse import encode_retry
 from lockgate.store.base import Head, Page, StreamLog
 from lockgate.streams.meta import StreamMeta, decode_meta
 
@@ -32,7 +34,13 @@ _CONTENT: Final = "content"
 _MAY_KEEP: Final = "private, max-age=60, stale-while-revalidate=300"
 
 
-class Running(Response):
+class Connection(Protocol):
+    """Serves one client of a live face until it leaves or has all."""
+
+    async def run(self, receive: Receive, send: Send) -> None: ...
+
+
+class ReaderResponse(Response):
     """Hands the connection to a reader; Starlette's own streaming costs five times as much per event."""
 
     def __init__(self, run: Callable[[Receive, Send], Any]) -> None:
@@ -44,18 +52,18 @@ class Running(Response):
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class ReadStart:
     """What a read begins with: the stream, and where in it."""
 
     stream_id: str
-    ask: Ask
+    query: ReadQuery
     head: Head
     meta: StreamMeta
     after: Offset
     skip_bytes: int = 0
 
 
-class Reading:
+class ReadRoutes:
     """Serves readers of one log."""
 
     def __init__(self, log: StreamLog, delivery: Delivery, readers: Readers, meters: Meters) -> None:
@@ -63,7 +71,7 @@ class Reading:
         self._delivery = delivery
         self._readers = readers
         self._meters = meters
-        self._pace = Pace(delivery.retry_ms, delivery.heartbeat_s, delivery.max_read_bytes)
+        self._pacing = Pacing(delivery.retry_ms, delivery.heartbeat_s, delivery.max_read_bytes)
 
     # -- GET -----------------------------------------------------------------------------------------------------
 
@@ -73,73 +81,72 @@ class Reading:
         Raises:
             BadRequest, StreamUnknown, OffsetGone, Busy: see ``gateway.app`` for what each becomes.
         """
-        ask = read_ask(request.query_params.multi_items(), request.headers)
+        query = read_query(request.query_params.multi_items(), request.headers)
         head = await self._log.head(stream_id)
         meta = decode_meta(head.meta)
         if head.lifetime.ttl_s is not None:
             await self._log.touch(stream_id)
-        place = await self._place(stream_id, ask, head, meta)
+        start = await self._start(stream_id, query, head, meta)
         # An offset that is gone is said before the answer begins.
-        page = await self._log.read(stream_id, place.after, max_bytes=1)
-        self._count_resumption(place, page)
-        if ask.is_plain_text:
-            return self._plain_text(place)
-        view = self._view(ask, meta)
-        await Seeker(self._log, stream_id, head).prepare(view, place.after)
-        if ask.live == "sse":
-            return self._events(place, view, page)
-        if ask.live == "long-poll":
-            return self._long_poll(place, view)
-        return await self._catch_up(place, view, page)
+        page = await self._log.read(stream_id, start.after, max_bytes=1)
+        self._count_resumption(start, page)
+        face = next(face for face in FACES if face.is_wanted(query))
+        return await face.serve(self, start, page)
 
-    async def _place(self, stream_id: str, ask: Ask, head: Head, meta: StreamMeta) -> _Place:
+    async def _start(self, stream_id: str, query: ReadQuery, head: Head, meta: StreamMeta) -> ReadStart:
         if meta.kind == "raw":
-            if ask.view != "delta" or ask.notes or ask.channel is not None:
+            if query.view != "delta" or query.notes or query.channel is not None:
                 raise BadRequest("view, channel, notes: this stream is raw; it holds what its producers pushed")
-            return _Place(stream_id, ask, head, meta, offset_of(ask, head.tail))
+            return ReadStart(stream_id, query, head, meta, offset_of(query, head.tail))
         seeker = Seeker(self._log, stream_id, head)
-        if ask.is_plain_text:
-            after, skip_bytes = await seeker.byte(ask.channel or _CONTENT, ask.at or 0)
-            return _Place(stream_id, ask, head, meta, after, skip_bytes)
-        if ask.sequence is not None and ask.last_event_id is None:
-            seek = seeker.element if ask.view == "elements" else seeker.chunk
-            return _Place(stream_id, ask, head, meta, await seek(ask.channel or _CONTENT, ask.sequence))
-        return _Place(stream_id, ask, head, meta, offset_of(ask, head.tail))
+        if query.is_plain_text:
+            after, skip_bytes = await seeker.byte(query.channel or _CONTENT, query.at or 0)
+            return ReadStart(stream_id, query, head, meta, after, skip_bytes)
+        if query.sequence is not None and query.last_event_id is None:
+            seek = seeker.element if query.view == "elements" else seeker.chunk
+            return ReadStart(stream_id, query, head, meta, await seek(query.channel or _CONTENT, query.sequence))
+        return ReadStart(stream_id, query, head, meta, offset_of(query, head.tail))
 
-    def _count_resumption(self, place: _Place, page: Page) -> None:
+    def _count_resumption(self, start: ReadStart, page: Page) -> None:
         """Coming back with a position that one was given is resuming."""
-        ask = place.ask
-        has_position = ask.last_event_id or ask.at or ask.sequence or ask.offset not in (None, "-1", "now")
-        if has_position and ask.live != "long-poll":
-            self._meters.reader_resumed(page.tail.records - place.after.records)
+        query = start.query
+        has_position = query.last_event_id or query.at or query.sequence or query.offset not in (None, "-1", "now")
+        if has_position and query.live != "long-poll":
+            self._meters.reader_resumed(page.tail.records - start.after.records)
 
-    def _view(self, ask: Ask, meta: StreamMeta) -> View:
+    async def _prepared_view(self, start: ReadStart) -> View:
+        """The view that was asked for, ready to show what comes after the start."""
+        view = self._view(start.query, start.meta)
+        await Seeker(self._log, start.stream_id, start.head).prepare(view, start.after)
+        return view
+
+    def _view(self, query: ReadQuery, meta: StreamMeta) -> View:
         if meta.kind == "raw":
             return RawView()
         # With a sequence, the channel says where to begin, not what to show.
-        only = ask.channel if ask.sequence is None else None
+        only = query.channel if query.sequence is None else None
         view: View
-        match ask.view:
+        match query.view:
             case "elements":
                 if not meta.has_elements:
                     raise BadRequest(
                         "view=elements: this stream hands out no elements; create it with lockgate.elements, the JSON "
                         "pointer to their array, or lockgate.framing=ndjson"
                     )
-                view = ElementsView(ask.channel or _CONTENT, first=ask.sequence or 0)
+                view = ElementsView(query.channel or _CONTENT, first=query.sequence or 0)
             case "snapshot":
                 if meta.framing == "ndjson":
                     raise BadRequest("view=snapshot: the lines of NDJSON are no single value; use view=elements")
                 delivery = self._delivery
                 view = SnapshotView(
-                    only, grow=Growth, pause_s=delivery.snapshot_s, max_bytes=delivery.max_snapshot_bytes
+                    only, grow=PartialValue, pause_s=delivery.snapshot_s, max_bytes=delivery.max_snapshot_bytes
                 )
             case "text":
-                view = TextView(ask.channel or _CONTENT)
+                view = TextView(query.channel or _CONTENT)
             case _:
                 view = DeltaView(only)
-        if ask.notes:
-            grow = (lambda: Growth(keeps_text=False)) if meta.framing == "json" else None
+        if query.notes:
+            grow = (lambda: PartialValue(keeps_text=False)) if meta.framing == "json" else None
             view = WithNotes(view, channel=only, grow=grow)
         return view
 
@@ -148,88 +155,93 @@ class Reading:
 
     # -- faces ---------------------------------------------------------------------------------------------------
 
-    def _plain_text(self, place: _Place) -> Response:
+    async def plain_text(self, start: ReadStart, _page: Page) -> Response:
         self._refuse_if_full()
         reader = TextReader(
             self._log,
-            place.stream_id,
-            place.after,
-            channel=place.ask.channel or _CONTENT,
-            skip_bytes=place.skip_bytes,
-            pace=self._pace,
+            start.stream_id,
+            start.after,
+            channel=start.query.channel or _CONTENT,
+            skip_bytes=start.skip_bytes,
+            pacing=self._pacing,
             meters=self._meters,
             readers=self._readers,
         )
-        return Running(reader.run)
+        return ReaderResponse(reader.run)
 
-    def _events(self, place: _Place, view: View, page: Page) -> Response:
-        ask = place.ask
-        if ask.last_event_id and page.is_closed and place.after.records == page.tail.records:
+    async def events(self, start: ReadStart, page: Page) -> Response:
+        query = start.query
+        if query.last_event_id and page.is_closed and start.after.records == page.tail.records:
             return Response(status_code=204)  # the one answer that stops an EventSource for good
         if self._readers.is_full:
-            if not ask.is_event_source:
+            if not query.is_event_source:
                 self._refuse_if_full()
             # EventSource gives up for good on 503; an answer that ends at once makes it come back.
-            return Response(b"retry: 5000\n\n", media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-        form = self._form(place.meta)
-        if ask.plain_events and not isinstance(form, JsonForm):
+            headers = {names.CACHE_CONTROL: "no-store"}
+            return Response(encode_retry(LATER_MS), media_type="text/event-stream", headers=headers)
+        if query.plain_events and not isinstance(self._form(start.meta), JsonForm):
             raise BadRequest("events=plain: is for streams of JSON")
-        reader = EventReader(
+        return await self.connect(EventReader, start, is_plain=query.plain_events, cursor=query.cursor)
+
+    async def connect(self, reader: Callable[..., Connection], start: ReadStart, **options: Any) -> Response:
+        """Serve a live face: a class whose objects are made like an ``EventReader``."""
+        self._refuse_if_full()
+        made = reader(
             self._log,
-            place.stream_id,
-            place.after,
-            view=view,
-            form=form,
-            pace=self._pace,
+            start.stream_id,
+            start.after,
+            view=await self._prepared_view(start),
+            form=self._form(start.meta),
+            pacing=self._pacing,
             meters=self._meters,
             readers=self._readers,
-            is_plain=ask.plain_events,
-            cursor=ask.cursor,
+            **options,
         )
-        headers = [(b"stream-sse-data-encoding", form.encoding.encode())] if form.encoding else []
-        return Running(lambda receive, send: reader.run(receive, send, headers))
+        return ReaderResponse(made.run)
 
-    def _long_poll(self, place: _Place, view: View) -> Response:
+    async def long_poll(self, start: ReadStart, _page: Page) -> Response:
+        view = await self._prepared_view(start)
         self._refuse_if_full()
         poll = LongPoll(
             self._log,
-            place.stream_id,
-            place.after,
+            start.stream_id,
+            start.after,
             view=view,
-            form=self._form(place.meta),
+            form=self._form(start.meta),
             max_bytes=self._delivery.max_read_bytes,
             timeout_s=self._delivery.long_poll_s,
             readers=self._readers,
-            cursor=place.ask.cursor,
-            headers={"content-type": _content_type(place.meta)},
+            cursor=start.query.cursor,
+            headers={names.CONTENT_TYPE: _content_type(start.meta)},
         )
-        return Running(poll.run)
+        return ReaderResponse(poll.run)
 
-    async def _catch_up(self, place: _Place, view: View, page: Page) -> Response:
-        ask, meta = place.ask, place.meta
+    async def catch_up(self, start: ReadStart, page: Page) -> Response:
+        query, meta, view = start.query, start.meta, await self._prepared_view(start)
         form = self._form(meta)
-        if ask.offset == "now":
-            answer = Answer(200, progress_headers(place.after, page) | {"cache-control": "no-store"}, form.body([]))
+        if query.offset == "now":
+            answer = Answer(200, progress_headers(start.after, page) | {names.CACHE_CONTROL: "no-store"}, form.body([]))
             return _response(answer, meta)
         tag = (
-            *(place.stream_id, repr(place.head.created_s), ask.view, ask.channel or "", str(ask.notes)),
-            str(ask.sequence if ask.view == "elements" else ""),
+            *(start.stream_id, repr(start.head.created_s), query.view, query.channel or "", str(query.notes)),
+            str(query.sequence if query.view == "elements" else ""),
         )
         answer = await catch_up(
             self._log,
-            place.stream_id,
-            place.after,
+            start.stream_id,
+            start.after,
             view=view,
             form=form,
             max_bytes=self._delivery.max_read_bytes,
             tag=tag,
         )
         # What was released never changes. But it is one user's, and a raw stream may be deleted and made anew.
-        may_keep = meta.kind != "raw" and not ask.notes
-        answer.headers["cache-control"] = _MAY_KEEP if may_keep else "private, no-cache"
-        answer.headers["vary"] = "Accept"
-        if not ask.notes and _matches(ask.if_none_match, answer.headers["etag"]):
-            headers = {name: answer.headers[name] for name in ("etag", "cache-control", "vary", "stream-next-offset")}
+        may_keep = meta.kind != "raw" and not query.notes
+        answer.headers[names.CACHE_CONTROL] = _MAY_KEEP if may_keep else "private, no-cache"
+        answer.headers[names.VARY] = "Accept"
+        if not query.notes and _matches(query.if_none_match, answer.headers[names.ETAG]):
+            kept = (names.ETAG, names.CACHE_CONTROL, names.VARY, names.NEXT_OFFSET)
+            headers = {name: answer.headers[name] for name in kept}
             return Response(status_code=304, headers=headers)
         return _response(answer, meta)
 
@@ -246,6 +258,28 @@ class Reading:
         return Response(status_code=200, headers=stream_headers(meta, head))
 
 
+class Face(NamedTuple):
+    """One way to serve a reader.
+
+    Attributes:
+        is_wanted: Whether a request asks for this face.
+        serve: Answers it: for a reader with its start, and the page that begins there.
+    """
+
+    is_wanted: Callable[[ReadQuery], bool]
+    serve: Callable[[ReadRoutes, ReadStart, Page], Awaitable[Response]]
+
+
+#: The first face that is wanted serves the request. A new live face is one line more:
+#: ``Face(lambda query: "its/type" in query.accept, lambda routes, start, page: routes.connect(ItsReader, start))``.
+FACES: Final[tuple[Face, ...]] = (
+    Face(lambda query: query.is_plain_text, ReadRoutes.plain_text),
+    Face(lambda query: query.live == "sse", ReadRoutes.events),
+    Face(lambda query: query.live == "long-poll", ReadRoutes.long_poll),
+    Face(lambda query: True, ReadRoutes.catch_up),
+)
+
+
 def _content_type(meta: StreamMeta) -> str:
     return meta.content_type if meta.kind == "raw" else JSON
 
@@ -259,5 +293,5 @@ def _matches(given: str | None, etag: str) -> bool:
 
 
 def _response(answer: Answer, meta: StreamMeta) -> Response:
-    headers = {**answer.headers, "content-type": _content_type(meta)}
+    headers = {**answer.headers, names.CONTENT_TYPE: _content_type(meta)}
     return Response(answer.body, status_code=answer.status, headers=headers)

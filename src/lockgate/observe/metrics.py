@@ -1,6 +1,6 @@
-"""The numbers that operators watch, in Prometheus' words. One object per process, made once, passed down.
+"""The metrics of one gateway process, in the terms of Prometheus. The process makes one object and passes it down.
 
-A group that is switched off costs one test per call and leaves its metrics at zero.
+A group that is off costs one comparison per call, and its metrics stay at zero.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from lockgate.errors import Code
 
-# From well under what a person notices to the limits that the project promises to stay below: 100 ms and 500 ms.
+# From far below what a person notices to the limits that the project promises to keep: 100 ms and 500 ms.
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
-# Records: from caught up to a whole long document in single deltas.
+# Records: from a reader that has all of them to a long document in single deltas.
 _RECORDS: Final = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0, 100_000.0)
 # Bytes per second: models write some hundreds, replays some millions.
 _RATES: Final = (30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 1e6, 1e7)
@@ -27,7 +27,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True)
 class Groups:
-    """The user's switches ``monitoring.*``."""
+    """Which groups of metrics are on: the settings ``monitoring.*``."""
 
     chunk_metrics: bool = True
     validation_errors: bool = True
@@ -35,7 +35,7 @@ class Groups:
 
 
 class Metric(NamedTuple):
-    """One metric, as the documentation shows it."""
+    """One metric, as the documentation lists it."""
 
     name: str
     kind: str
@@ -79,7 +79,7 @@ class Meters:
 
     def _make_chunk_metrics(self) -> None:
         self._received = self._counter(
-            "chunkMetrics", "chunks_received", "Pieces of text that came from upstream or were pushed."
+            "chunkMetrics", "chunks_received", "Pieces of text that upstream sent or producers pushed."
         )
         self._received_bytes = self._counter(
             "chunkMetrics", "received_bytes", "Bytes of text received; rate() is the ingestion rate."
@@ -90,18 +90,18 @@ class Meters:
             "chunkMetrics", "chunks_delivered", "Envelopes, elements, snapshots or texts sent to readers."
         )
         self._held = self._gauge(
-            "chunkMetrics", "held_bytes", "Bytes received and not released, of the streams that are open now."
+            "chunkMetrics", "held_bytes", "Bytes that open streams have received and not released."
         )
         self._rate = self._histogram(
             "chunkMetrics",
             "stream_ingestion_bytes_per_second",
-            "Text received per second, by stream, told at its end.",
+            "Text received per second; each stream counts once, at its end.",
             _RATES,
         )
         self._gap = self._histogram(
             "chunkMetrics",
             "chunk_gap_seconds",
-            "Time between two chunks of one stream: as they came from upstream, and as they left for a reader.",
+            "Time between two chunks of one stream: arriving from upstream, and leaving for a reader.",
             labels=("side",),
         )
         self._upstream_gap = self._gap.labels("upstream")
@@ -109,7 +109,7 @@ class Meters:
         self._latency = self._histogram(
             "chunkMetrics",
             "chunk_latency_seconds",
-            "From reading a chunk's last byte from upstream to writing it to a reader that is at the tail.",
+            "From reading the last byte of a chunk to writing the chunk to a reader that has all before it.",
         )
 
     def chunk_received(self, length: int) -> None:
@@ -127,22 +127,22 @@ class Meters:
                 self._upstream_gap.observe(upstream_gap_s)
 
     def held(self, change: int) -> None:
-        """So many bytes more are held; fewer, if negative."""
+        """The number of held bytes changed by this much."""
         if self._groups.chunk_metrics and change:
             self._held.inc(change)
 
     def ingested(self, length: int, seconds: float) -> None:
-        """A stream is over: what it brought, and the time from its first piece of text to its last."""
+        """A stream ended: its bytes, and the time from its first piece of text to its last."""
         if self._groups.chunk_metrics and seconds > 0:
             self._rate.observe(length / seconds)
 
     def delivered_chunks(self, count: int) -> None:
-        """So many items were written to a reader."""
+        """This many items were written to a reader."""
         if self._groups.chunk_metrics:
             self._delivered.inc(count)
 
     def delivered(self, *, latency_s: float | None, gap_s: float | None) -> None:
-        """A chunk was written to a reader at the tail; None where there is nothing to compare with."""
+        """A chunk was written to a reader that has all before it; None where nothing is known."""
         if self._groups.chunk_metrics:
             if latency_s is not None:
                 self._latency.observe(max(latency_s, 0.0))
@@ -158,18 +158,18 @@ class Meters:
         self._validations = self._counter(
             "validationErrors",
             "validations",
-            "Documents judged to their end: ok, or failed, and by which code.",
+            "Documents judged to their end: ok, or failed with a code.",
             ("result", "code"),
         )
         self._partial = self._counter(
             "validationErrors",
             "partial_parse_errors",
-            "Documents that stopped being JSON before their end, by code.",
+            "Documents that were not JSON, by code.",
             ("code",),
         )
         self._patches = self._counter("validationErrors", "patches", "Changes of the text, by patch rule.", ("rule",))
         self._skips = self._counter(
-            "validationErrors", "skips", "Values left out, by the code of the fault.", ("code",)
+            "validationErrors", "skips", "Values left out, by the code of the violation.", ("code",)
         )
 
     def violated(self, code: str, schema_path: str) -> None:
@@ -190,7 +190,7 @@ class Meters:
             self._skips.labels(code).inc()
 
     def validated(self, code: str) -> None:
-        """A document was judged to its end: ``""`` for a proven one, else the code of what failed."""
+        """A document was judged to its end: ``""`` if it is proven complete, else the code of its violation."""
         if self._groups.validation_errors:
             self._validations.labels("failed" if code else "ok", code).inc()
 
@@ -201,11 +201,9 @@ class Meters:
         self._streams = self._gauge("connectionHealth", "open_streams", "Streams being generated now.")
         self._ended = self._counter("connectionHealth", "streams_ended", "Streams by outcome.", ("outcome",))
         self._handshake = self._histogram(
-            "connectionHealth", "handshake_seconds", "From a reader's request to its answer's first byte."
+            "connectionHealth", "handshake_seconds", "From a reader's request to the first byte of the answer."
         )
-        self._reconnects = self._counter(
-            "connectionHealth", "reconnects", "Readers that came back with an offset, to go on."
-        )
+        self._reconnects = self._counter("connectionHealth", "reconnects", "Readers that came back with an offset.")
         self._attempts = self._counter(
             "connectionHealth",
             "attempts",
@@ -215,7 +213,7 @@ class Meters:
         self._stopped = self._counter(
             "connectionHealth",
             "upstream_stopped",
-            "Connections to upstream that were closed before their end, by reason.",
+            "Upstream connections that lockgate closed before their end, by reason.",
             ("reason",),
         )
         self._breakers = self._gauge(
@@ -224,13 +222,13 @@ class Meters:
         self._distance = self._histogram(
             "connectionHealth",
             "resume_distance_records",
-            "Records between a reader's offset and the tail, when it came back.",
+            "Records between the offset of a reader that came back and the tail.",
             _RECORDS,
         )
         self._lag = self._histogram(
             "connectionHealth",
             "reader_lag_records",
-            "Records that a reader still has before it, at each read.",
+            "Records between a reader and the tail, after each read.",
             _RECORDS,
         )
 
@@ -243,18 +241,18 @@ class Meters:
             self._readers.dec()
 
     def reader_resumed(self, distance_records: int) -> None:
-        """A reader came back, so many records behind the tail."""
+        """A reader came back, this many records behind the tail."""
         if self._groups.connection_health:
             self._reconnects.inc()
             self._distance.observe(distance_records)
 
     def reader_lag(self, records: int) -> None:
-        """A reader read, and so many records are still before it."""
+        """A reader has read, and is now this many records behind the tail."""
         if self._groups.connection_health:
             self._lag.observe(records)
 
     def shook_hands(self, seconds: float) -> None:
-        """A reader got the first byte of its answer, so long after its request."""
+        """A reader got the first byte of its answer, this long after its request."""
         if self._groups.connection_health:
             self._handshake.observe(seconds)
 
@@ -268,27 +266,27 @@ class Meters:
             self._ended.labels(outcome).inc()
 
     def attempt_ended(self, step: str, result: str) -> None:
-        """An attempt to generate is over: which step of the ladder it was, and ``ok`` or the class of its failure."""
+        """An attempt ended: its step of the ladder, and ``ok`` or the class of its failure."""
         if self._groups.connection_health:
             self._attempts.labels(step, result).inc()
 
     def upstream_stopped(self, reason: str) -> None:
-        """The connection to upstream was closed before its end."""
+        """lockgate closed the upstream connection before its end."""
         if self._groups.connection_health:
             self._stopped.labels(reason).inc()
 
     def watch_breakers(self, count: Callable[[str], int]) -> None:
-        """Ask ``count`` for the number of circuit breakers in a state, whenever somebody looks."""
+        """Ask ``count`` for the number of circuit breakers in a state, each time the metrics are read."""
         if self._groups.connection_health:
             for state in ("open", "half_open"):
                 self._breakers.labels(state).set_function(partial(count, state))
 
     def exposition(self) -> bytes:
-        """Everything, as ``/metrics`` shows it."""
+        """All metrics as text, for ``/metrics``."""
         return generate_latest(self._registry)
 
 
-#: Violations that say that the text is no JSON, whatever the schema.
+#: Violations of JSON itself, whatever the schema says.
 _SYNTAX: Final = frozenset(
     [
         *(Code.INVALID_JSON, Code.INVALID_UTF8, Code.LONE_SURROGATE, Code.DUPLICATE_MEMBER),
@@ -297,8 +295,8 @@ _SYNTAX: Final = frozenset(
 )
 
 # fmt: off
-#: Keywords of all drafts that can be the last part of a schema path. A property name can stand there too, and names
-#: come from users: as label values they would grow without bound.
+#: Keywords of all drafts that can end a schema location. A property name can end it, too; names come from users, and as
+#: label values they would grow without limit.
 _KEYWORDS: Final = frozenset([
     "additionalItems", "additionalProperties", "allOf", "anyOf", "const", "contains", "dependencies",
     "dependentRequired", "dependentSchemas", "else", "enum", "exclusiveMaximum", "exclusiveMinimum", "format",

@@ -1,4 +1,4 @@
-"""The page for people: static files, and the few routes that only it uses."""
+"""The playground: its static files, and the few routes that only the playground uses."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ from lockgate.store.base import StreamLog
 from lockgate.streams.meta import StreamMeta, encode_meta
 
 STATIC: Final = Path(__file__).parent / "static"
-#: Streams whose upstream text is kept, and how much of each: a demo looks at the newest.
+#: Number of streams whose upstream text is kept, and bytes of each: a demo shows the newest.
 _KEPT_STREAMS: Final = 20
 _KEPT_BYTES: Final = 1024 * 1024
-# A copy is what upstream sent, as it came: no records of a gate.
+# A copy holds what upstream sent, unchanged: no records of a gate.
 _COPY: Final = encode_meta(StreamMeta("raw"))
 
-#: No script, style or connection but our own: what the model writes is shown, never run.
+#: Allows only our own scripts, styles and connections: what the model writes is shown, never run.
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
@@ -50,7 +49,7 @@ FAULTS: Final = [
 
 
 class UpstreamCopies:
-    """What upstream sent, before any gate, for the newest streams that asked for it. Kept in a log of their own."""
+    """What upstream sent, before any gate, for the newest streams that asked for it. Kept in a separate log."""
 
     def __init__(self, log: StreamLog) -> None:
         self.log = log
@@ -58,7 +57,7 @@ class UpstreamCopies:
         self._open: dict[str, tuple[asyncio.Queue[bytes | None], asyncio.Task[None]]] = {}
 
     def trace(self, stream_id: str) -> Callable[[str, int, bytes], None]:
-        """A listener for one stream's text. It never waits and never fails: a copy must not disturb the original."""
+        """A listener for the text of one stream. It never waits and never fails: a copy must not disturb the stream."""
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()  # bounded by the bytes kept
         started_s, kept_bytes = time.monotonic(), 0
 
@@ -93,7 +92,7 @@ class UpstreamCopies:
             try:
                 await self.log.append(stream_id, batch, epoch=epoch, seq=seq, close=is_over)
             except StreamUnknown:
-                break  # pushed out by newer ones meanwhile
+                break  # newer copies pushed this one out
             seq += 1
         del self._open[stream_id]
 
@@ -104,15 +103,15 @@ def playground_routes(
     """Routes under ``/playground``, and ``/``, which leads there.
 
     Args:
-        catalogue_url: Where the simulator lists its documents; None when upstream is not the simulator.
-        model: What the form begins with, where there is no simulator.
-        keeps_upstream: Whether a copy of what upstream sends may be asked for.
-        is_here: Whether the model runs on this machine, so that asking it costs nothing.
+        catalogue_url: Where the simulator lists its documents; None if upstream is not the simulator.
+        model: Model that the form begins with, if upstream is not the simulator.
+        keeps_upstream: Whether a request may ask for a copy of what upstream sends.
+        is_here: Whether the model runs on this machine, so that a request costs nothing.
     """
 
     async def root(request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"/playground/{query}", status_code=307)
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/playground/{query}", status_code=307)
 
     async def page(_request: Request) -> Response:
         return FileResponse(STATIC / "index.html", headers=_PAGE_HEADERS)

@@ -1,4 +1,4 @@
-"""What the playground offers to ask a real model for: prompts with one example each, and the schema of the answer."""
+"""Tasks for a real model, as the playground offers them: a prompt with one example, and the schema of the answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One thing to ask for, after one like it was asked and answered: small models need the example.
+    """One task, with an example of a question and its answer first: small models need the example.
 
     Attributes:
         asked: What the user of the example asks.

@@ -1,4 +1,4 @@
-"""The schema that a request wants its answer to satisfy, in the forms that servers understand."""
+"""The schema for the answer, in each form in which a request can give it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def format_schema(body: dict[str, Any]) -> Json | None:
     """The schema of ``response_format``: nested as OpenAI has it, or flat as llama.cpp has it; None if there is none.
 
     Raises:
-        BadRequest: it says that there is one, and there is none.
+        BadRequest: it names a schema but has none.
     """
     wanted = body.get("response_format")
     if wanted is None:

@@ -1,4 +1,4 @@
-"""What a request asks for: a chat-completions body, read and checked."""
+"""Reads and checks the body of a request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lockgate.sim.schema_writer.entry import SchemaEntry
 
 
 class UnknownModel(BadRequest):
-    """A model that the simulator does not have."""
+    """The simulator has no such model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class Ask:
     """One request.
 
     Attributes:
-        model: Name as asked for.
+        model: Name in the request.
         entry: What the model writes.
         choices: The simulator's defaults with the request's ``sim`` object on top.
         is_stream: Whether events are wanted, or one answer.
         tool: Name of the tool whose arguments the document becomes; None for content.
-        prompt_tokens: A guess, for the usage.
-        conversation: What kind of request it is, and the text so far.
+        prompt_tokens: An estimate, for the usage.
+        conversation: The kind of request, and the text so far.
     """
 
     model: str
@@ -44,12 +44,12 @@ class Ask:
 
     @property
     def size_bytes(self) -> int:
-        """Size of the document, the entry's own if none was chosen."""
+        """Size of the document; without a choice, the usual size of its kind."""
         return self.choices.size_bytes or self.entry.default_bytes
 
     @property
     def key(self) -> str:
-        """What the attempts at this answer are counted by."""
+        """Key under which the attempts at this answer are counted."""
         if self.choices.key is not None:
             return f"key {self.choices.key}"
         opening = msgspec.json.encode([self.model, self.choices.seed, self.conversation.opening])
@@ -92,7 +92,7 @@ def read_ask(raw: bytes, defaults: Choices) -> Ask:
 
 
 def _schema_if_any(body: dict[str, Any]) -> Any:
-    """The schema of ``response_format``. Models that write their own documents do not mind what else it says."""
+    """The schema of ``response_format``. Models that write their own documents ignore a bad one."""
     try:
         return format_schema(body)
     except BadRequest:

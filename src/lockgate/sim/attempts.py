@@ -9,10 +9,10 @@ _MAX_KEYS: Final = 10_000
 
 
 class Attempts:
-    """How many requests each key has had. The keys not used for longest are forgotten.
+    """Counts the requests of each key. Forgets the keys that were not used for longest.
 
     Args:
-        max_keys: So many are remembered.
+        max_keys: Most keys to remember.
     """
 
     def __init__(self, max_keys: int = _MAX_KEYS) -> None:

@@ -1,7 +1,8 @@
-"""Chance that comes out the same on every machine.
+"""Random choices that are the same on every machine.
 
-Everything is drawn from ``random.Random.random`` seeded with a text: the one sequence that Python promises to keep
-between its versions. ``choice``, ``shuffle`` and their like carry no such promise, and ``hash`` differs per process.
+Everything is drawn from ``random.Random.random`` seeded with a text: the only sequence that Python promises to keep
+between its versions. ``choice``, ``shuffle`` and similar functions have no such promise, and ``hash`` differs between
+processes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ T = TypeVar("T")
 
 
 class Dice:
-    """Seeded draws. Two dice with the same seed text fall the same way."""
+    """Seeded draws. Two objects with the same seed text draw the same values."""
 
     def __init__(self, seed: str) -> None:
         self._draw = random.Random(seed).random
@@ -36,7 +37,7 @@ class Dice:
         return self.between(low * 100, high * 100) / 100
 
     def happens(self, percent: int) -> bool:
-        """True in this many cases of a hundred."""
+        """True in this many of a hundred cases."""
         return self.below(100) < percent
 
     def pick(self, choices: Sequence[T]) -> T:

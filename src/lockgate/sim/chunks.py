@@ -1,7 +1,7 @@
 """The wire of one generation: chunks, comments and whole answers, byte for byte in the shape OpenRouter sends.
 
-The order of the members, the empty deltas and the repeated ``finish_reason`` beside ``usage`` are those of recorded
-streams of April 2026 and later. Everything is made from the seed, so the same request gives the same bytes.
+The order of the members, the empty deltas and the repeated ``finish_reason`` beside ``usage`` are as in streams that
+were recorded since April 2026. Everything is made from the seed, so the same request gives the same bytes.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 _HEX: Final = "0123456789abcdef"
 _EPOCH: Final = 1_767_225_600  # 2026-01-01: ids and times come from the seed, not from the clock
 _YEAR_S: Final = 31_536_000
-# Credits per token: made up, but of the order that small models cost.
+# Credits per token: invented, but about what small models cost.
 _PROMPT_PRICE: Final = 0.000_000_25
 _COMPLETION_PRICE: Final = 0.000_001
-# Stands where the text of a delta goes; no name or id can contain it.
+# Placeholder for the text of a delta; no name or id can contain it.
 _MARK: Final = "\x00"
 
 _encode = msgspec.json.encode
@@ -35,11 +35,11 @@ class Chunks:
     """Makes the events of one generation.
 
     Args:
-        model: Name of the model as asked for.
+        model: Name of the model in the request.
         seed: Decides id, time and fingerprint.
         prompt_tokens: For the usage.
         tool: Name of the tool whose arguments are sent; None sends content.
-        stamp: Tells the time in nanoseconds, to be put into each chunk; None leaves it out.
+        stamp: Gives the time in nanoseconds for each chunk; None leaves it out.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Chunks:
         self._prompt_tokens = prompt_tokens
         self._tool = tool
         self._stamp = stamp
-        # A delta is made thousands of times per second: all but its text is ready beforehand.
+        # A delta is made thousands of times per second, so everything but its text is made once.
         delta: dict[str, Any] = {"content": _MARK, "role": "assistant"}
         if tool is not None:
             delta = {"content": None, "role": "assistant"}
@@ -68,7 +68,7 @@ class Chunks:
         self._before, _, self._after = _encode(self.chunk(delta))[:-1].partition(_encode(_MARK))
 
     def opening(self) -> bytes:
-        """What comes before the first delta: nothing, or the one fragment that has the id and name of the tool call."""
+        """What comes before the first delta: nothing, or the fragment with the id and the name of the tool call."""
         if self._tool is None:
             return b""
         function = {"name": self._tool, "arguments": ""}
@@ -86,13 +86,13 @@ class Chunks:
         return "stop" if self._tool is None else "tool_calls"
 
     def delta(self, text: str, pad_bytes: int = 0) -> bytes:
-        """One delta, with so many bytes of padding in a member of its own."""
+        """One delta, with this many bytes of padding in a separate member."""
         stamp = b"" if self._stamp is None else b',"sim":{"sent_ns":%d}' % self._stamp()
         padding = b',"padding":"%b"' % (b"x" * pad_bytes) if pad_bytes else b""
         return b"data: %b%b%b%b%b}\n\n" % (self._before, _encode(text), self._after, padding, stamp)
 
     def closing(self, n_deltas: int, finish: str | None = None) -> bytes:
-        """What comes after the last delta and before ``[DONE]``: the finish and the usage."""
+        """What comes between the last delta and ``[DONE]``: the finish reason and the usage."""
         chunk = self.chunk(EMPTY, finish or self.finish)
         return self.event(chunk) + self.event(chunk | {"usage": self.usage(n_deltas)})
 
@@ -110,7 +110,7 @@ class Chunks:
         return _encode({**answer, "system_fingerprint": self._fingerprint, "usage": self.usage(n_deltas)})
 
     def chunk(self, delta: dict[str, Any], finish: str | None = None, native: str | None = None) -> dict[str, Any]:
-        """A chunk with any delta. The provider's own word for the finish is the same unless given."""
+        """A chunk with any delta. The native finish reason is the same unless it is given."""
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "native_finish_reason": native or finish}
         choices = [{**choice, "logprobs": None}]
         return {**self._head, "provider": PROVIDER, "choices": choices, "system_fingerprint": self._fingerprint}
@@ -121,7 +121,7 @@ class Chunks:
         return b"data: %b\n\n" % _encode(chunk | stamp)
 
     def usage(self, n_deltas: int) -> dict[str, Any]:
-        """What so many deltas cost; one counts as a token."""
+        """The usage of this many deltas; each counts as a token."""
         prompt_cost = round(self._prompt_tokens * _PROMPT_PRICE, 10)
         completion_cost = round(n_deltas * _COMPLETION_PRICE, 10)
         cost = round(prompt_cost + completion_cost, 10)
@@ -147,5 +147,5 @@ class Chunks:
 
 
 def failure(message: str, code: int = 502, error_type: str = "provider_unavailable") -> dict[str, Any]:
-    """An error object as OpenRouter words it, in a chunk or as the body of an answer."""
+    """An error object in OpenRouter's words, for a chunk or as the body of an answer."""
     return {"error": {"code": code, "message": message, "metadata": {"error_type": error_type}}}

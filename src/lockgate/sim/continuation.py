@@ -1,10 +1,10 @@
-"""Going on with a text that broke off: what kind of request it is, where the rest begins, and bad manners.
+"""Continues a text that broke off: recognises the kind of request, finds where the rest begins, and behaves badly.
 
 A gateway whose stream broke asks for the rest in one of these ways:
 
 - *prefill*: the last message is the assistant's, with the text so far;
 - *tail*: the user's last message shows the end of the text between ``<tail>`` and ``</tail>``, after the assistant's;
-- *residual*: the user's last message has ``<missing>``, and ``response_format`` a schema of what is missing alone.
+- *residual*: the user's last message has ``<missing>``, and ``response_format`` a schema of only what is missing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final
 from lockgate.errors import BadRequest
 from lockgate.sim.chance import Dice
 
-#: Shorter matches than this are accidents.
+#: Shorter matches are coincidence.
 _LEAST_MATCH: Final = 8
 _ECHO: Final = (5, 60)
 _PREFACES: Final = (
@@ -37,7 +37,7 @@ class Kind(StrEnum):
 
 
 class Manner(StrEnum):
-    """How a model can behave when it is to go on, in the order of the documentation."""
+    """How a model can behave when it continues a text, in the order of the documentation."""
 
     ECHO = "echo"
     RESTART = "restart"
@@ -70,13 +70,13 @@ class PrefillRefused(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The messages, understood.
+    """What the messages ask for.
 
     Attributes:
-        kind: What is wanted.
-        so_far: The text that the rest is to follow; empty for a first request and a residual one.
-        tail: The end of it as the instruction shows it.
-        opening: The messages before the text so far: the same for all attempts at one answer.
+        kind: The kind of request.
+        so_far: The text that the rest must follow; empty for a first request and a residual one.
+        tail: The end of that text, as the instruction shows it.
+        opening: The messages before that text: the same for all attempts at one answer.
     """
 
     kind: Kind
@@ -86,7 +86,7 @@ class Conversation:
 
 
 def read_conversation(body: dict[str, Any], messages: Sequence[dict[str, Any]], *, has_schema: bool) -> Conversation:
-    """Tell what kind of request it is.
+    """Recognise the kind of request.
 
     Raises:
         BadRequest: ``continue_final_message`` without a message to continue.
@@ -100,7 +100,7 @@ def read_conversation(body: dict[str, Any], messages: Sequence[dict[str, Any]], 
     has_text = before.get("role") == "assistant"
     start, end = said.find("<tail>"), said.rfind("</tail>")
     has_tail = has_text and 0 <= start < end
-    around = said[:start] + said[end:] if has_tail else said  # the text shown may hold anything
+    around = said[:start] + said[end:] if has_tail else said  # the quoted text may contain anything
     if "<missing>" in around and has_schema:
         return Conversation(Kind.RESIDUAL, opening=tuple(messages[: -2 if has_text else -1]))
     if has_tail:
@@ -118,9 +118,9 @@ def text_of(message: dict[str, Any]) -> str:
 
 
 def start_of_rest(document: str, so_far: str, tail: str = "") -> int:
-    """Character of the document at which to go on: after the text so far, or after the longest end of it that is there.
+    """Index of the character at which to go on: after the text so far, or after the longest end of it in the document.
 
-    0 where nothing of it is found. Of several places the one nearest to the length of the text so far is taken.
+    0 if nothing of it is found. Of several places, takes the one nearest to the length of the text so far.
     """
     if document.startswith(so_far):
         return len(so_far)
@@ -132,7 +132,7 @@ def start_of_rest(document: str, so_far: str, tail: str = "") -> int:
 
 
 def _longest_end(document: str, text: str) -> int:
-    """Length of the longest end of a text that the document contains. Any shorter end is contained, too."""
+    """Length of the longest end of a text that the document contains. It then contains all shorter ends, too."""
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
@@ -141,7 +141,7 @@ def _longest_end(document: str, text: str) -> int:
 
 
 def _nearest(document: str, part: str, at: int) -> int:
-    """Start of the occurrence of a part that ends nearest to a place."""
+    """Start of the occurrence that ends nearest to a place."""
     before = document.rfind(part, 0, at)
     after = document.find(part, max(0, at - len(part)))
     found = [one for one in (before, after) if one >= 0]
@@ -151,13 +151,13 @@ def _nearest(document: str, part: str, at: int) -> int:
 def with_manners(
     rest: str, manners: Sequence[Manner], dice: Dice, *, document: str = "", so_far: str = "", is_rest: bool = True
 ) -> str:
-    """What a model of such manners answers instead of the bare rest.
+    """What a model with these manners answers instead of the bare rest.
 
     Args:
-        rest: What would be right.
-        document: What it would be the rest of.
+        rest: The right answer.
+        document: The document that it is the rest of.
         so_far: The text that it follows.
-        is_rest: False for a residual answer, which nothing can be echoed before.
+        is_rest: False for a residual answer, which has nothing to echo.
     """
     text = rest
     if is_rest and Manner.RESTART in manners:

@@ -1,4 +1,4 @@
-"""Faults of the document: a wrong value, a wrong character, something around it."""
+"""Faults in the document: a wrong value, a wrong character, something around it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lockgate.sim.shapes import Json
 
 JsonWriter: TypeAlias = Entry | SchemaEntry
 
-#: So many places are tried for a fault of the value: the schema must object to what is done there.
+#: Most places to try for a fault of a value: the schema must object to the change.
 _MAX_TRIES: Final = 64
 _MAX_OBJECTIONS: Final = 200
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+')
@@ -40,7 +40,7 @@ _AFTER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A text, and what was done to it: the fault and the byte where it shows."""
+    """A text with its faults, and the byte where each shows."""
 
     text: str
     struck: tuple[tuple[Fault, int], ...] = ()
@@ -61,11 +61,11 @@ def damage(
     """The document with faults of the value and of the text.
 
     Args:
-        floor: So many bytes have been sent before and cannot be changed; places count from there.
-        is_strict: A fault that finds no place is an error; otherwise it does not strike.
+        floor: Number of bytes that were sent before and cannot change; places count from there.
+        is_strict: Whether a fault that finds no place is an error; otherwise it does not strike.
 
     Raises:
-        BadRequest: the document offers nothing for a fault to strike at.
+        BadRequest: the document has no place for a fault.
     """
     original = writer.document(seed, size_bytes)
     damaged = Damaged(original)
@@ -117,13 +117,13 @@ def _enum_words(schema: Json) -> frozenset[str]:
 
 
 class _Victim:
-    """A document that faults of the value strike, one after the other.
+    """A document that faults of values change, one after the other.
 
     Args:
-        floor: So many bytes of its text do not change.
+        floor: Number of bytes at its start that do not change.
 
     Attributes:
-        text: As it is now.
+        text: The text at present.
     """
 
     def __init__(self, writer: JsonWriter, seed: int, size_bytes: int, floor: int) -> None:
@@ -136,7 +136,7 @@ class _Victim:
         self._known: set[Any] = set()
 
     def strike(self, fault: Fault, at: int) -> bool:
-        """Break something at a byte or as near as possible, so that the schema has one more objection."""
+        """Break something at a byte, or as near as possible, so that the schema has one more objection."""
         found = places(self._box[0], self._style, containers=True)
         first = bisect_left(found, at, key=lambda place: place.at)
         low = bisect_left(found, self._floor, key=lambda place: place.at)
@@ -144,7 +144,7 @@ class _Victim:
         return any(self._try(parent, after) for parent, after in islice(self._changes(fault, candidates), _MAX_TRIES))
 
     def _try(self, parent: Any, after: Any) -> bool:
-        """Change a container; change it back if that breaks nothing, mends something, or touches what is fixed."""
+        """Change a container; undo it if that breaks nothing, repairs something, or changes what is fixed."""
         before = parent.copy()
         _put(parent, after)
         objections = self._objections()
@@ -164,7 +164,7 @@ class _Victim:
         return {(*map(tuple, (one.instance_path, one.schema_path)), _missing_name(one)) for one in errors}
 
     def _changes(self, fault: Fault, candidates: list[Place]) -> Iterator[tuple[Any, Any]]:
-        """What could be done, nearest first: a container, and what it would hold then."""
+        """Possible changes, nearest first: a container, and its new content."""
         for place in candidates:
             parent, step = _parent(self._box, place.path)
             value = parent[step]
@@ -183,7 +183,7 @@ class _Victim:
 
 
 def _missing_name(error: Any) -> str:
-    """Several members can be missing at one place; the message tells which."""
+    """The name of the missing member: several can be missing at one place, and the message says which."""
     return str(error.message) if error.schema_path and error.schema_path[-1] == "required" else ""
 
 
@@ -225,7 +225,7 @@ def _with_before(parent: dict[str, Json], step: str, name: str, value: Json) -> 
 
 
 def _other_types(scalar: Json) -> list[Json]:
-    """What models really confuse comes first: a number or a boolean in quotes, a number for a string."""
+    """Values of other types, common mistakes first: a number or boolean in quotes, a number for a string."""
     match scalar:
         case bool():
             return ["true" if scalar else "false", int(scalar), None]
@@ -257,7 +257,7 @@ def _with_wrong_text(damaged: Damaged, seed: int, strikes: list[Strike], floor: 
 def _edits(
     tokens: list[re.Match[str]], fault: Fault, at: int, start: int, taken: dict[int, Any]
 ) -> Iterator[tuple[int, int, int, str]]:
-    """Index of the token, and the span and the new text: the first from a character on, then those before it."""
+    """Index of the token, its span, and the new text: first the tokens from a character on, then those before it."""
     first = bisect_left(tokens, at, key=lambda token: token.start())
     low = bisect_left(tokens, start, key=lambda token: token.start())
     for index in (*range(first, len(tokens)), *range(first - 1, low - 1, -1)):
@@ -274,7 +274,7 @@ def _edits(
 
 
 def _can_follow(token: re.Match[str], start: int) -> bool:
-    """Whether a comma after a token would be one too many, and not before the start."""
+    """Whether a comma after a token would be one too many, and would not come before the start."""
     return token[0] not in "{[" and token.end() >= start
 
 
@@ -292,7 +292,7 @@ def _edited(damaged: Damaged, edits: list[tuple[int, int, str, Fault]]) -> Damag
 
 
 def wrap(text: str, document: str, seed: int, strikes: tuple[Strike, ...]) -> Damaged:
-    """A text with what models put around it. From the inside out: a second document, a fence, prose."""
+    """Adds what models put around a text. From the inside out: a second document, a fence, prose."""
     faults, dice = {strike.fault for strike in strikes}, Dice(f"wrap/{seed}")
     before, after = dice.pick(_BEFORE), dice.pick(_AFTER)
     struck: list[tuple[Fault, int]] = []
@@ -319,7 +319,7 @@ def first_bytes(text: str, n: int) -> str:
 
 
 def first_difference(one: str, other: str) -> int:
-    """Byte at which two texts differ; the length of the shorter one if they do not before."""
+    """First byte at which two texts differ; the length of the shorter one if they do not."""
     a, b = one.encode(), other.encode()
     low, high = 0, min(len(a), len(b))
     while low < high:

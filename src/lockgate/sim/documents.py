@@ -25,10 +25,9 @@ CATALOGUE: Final = MappingProxyType(
     }
 )
 
-#: What can write a document, or prose.
+#: Anything that writes a document, or prose.
 Writer: TypeAlias = Entry | Prose | SchemaEntry
 
 _WRITERS: Final[tuple[Writer, ...]] = (*CATALOGUE.values(), Prose(), SchemaEntry(ANY_OBJECT))
-#: What can be asked for, by the name of the model. ``sim/text`` writes prose, ``sim/schema`` what the request's own
-#: schema asks for.
+#: All models, by name. ``sim/text`` writes prose, and ``sim/schema`` writes a document for the schema in the request.
 MODELS: Final = MappingProxyType({f"sim/{writer.name}": writer for writer in _WRITERS})

@@ -1,4 +1,4 @@
-"""How answers end: the clean end, and every way recorded of ending otherwise.
+"""How answers end: the clean end, and every other end that was recorded.
 
 The shapes are those of recorded OpenRouter streams (a failure before the first token, a malformed call, a token limit,
 an empty answer, a refusal), of OpenRouter's documentation (``error``), of Groq, and of vLLM's server.
@@ -14,7 +14,7 @@ import msgspec
 from lockgate.sim.chunks import DONE, EMPTY, PROVIDER, Chunks, failure
 from lockgate.sim.faults import Fault, Strike
 
-#: HTTP status -> how OpenRouter calls it; the rest is a matter of the hundred.
+#: HTTP status -> OpenRouter's word for it. Other statuses take the word of their class.
 _ERROR_TYPES: Final = {
     401: "authentication",
     402: "payment_required",
@@ -28,7 +28,7 @@ _ERROR_TYPES: Final = {
     524: "timeout",
     529: "provider_overloaded",
 }
-#: These come with ``Retry-After`` unless the request says otherwise.
+#: Statuses that come with ``Retry-After``, unless the request says otherwise.
 _WAITING: Final = (429, 503)
 
 REFUSAL: Final = "I'm sorry, but I can't help with that request."
@@ -42,18 +42,18 @@ class End(NamedTuple):
 
 
 def message(sent_bytes: int) -> str:
-    """What an error says."""
+    """The text of an error."""
     return f"The simulated provider failed after {sent_bytes} bytes, as it was asked to"
 
 
 def last_events(ending: Fault | None, chunks: Chunks, end: End, *, has_done: bool = True) -> bytes:
-    """What comes on the wire after the last delta. Nothing for endings that break off."""
+    """The events after the last delta. None for endings that break off."""
     events, is_followed_by_done = _ENDINGS[ending](chunks, end)
     return events + (DONE if is_followed_by_done and has_done else b"")
 
 
 def whole_answer(ending: Fault | None, chunks: Chunks, text: str, n_deltas: int) -> tuple[int, bytes]:
-    """Status and body where nothing is streamed."""
+    """Status and body of an answer that is not streamed."""
     match ending:
         case Fault.LENGTH | Fault.CONTENT_FILTER:
             return 200, chunks.whole(text, n_deltas, finish=str(ending))

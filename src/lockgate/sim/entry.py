@@ -1,8 +1,8 @@
 """One entry of the catalogue, and how a document grows to the size asked for.
 
-A kind of document is a row of parts (products, days, people) in a frame, with some remarks. As many parts are taken as
-fit into the size; the remarks then fill what is left. So every size from about a kilobyte up comes out nearly exact,
-and a longer document of the same seed begins with the same parts.
+A kind of document is a row of parts (products, days, people) in a frame, with some remarks. It takes as many parts as
+fit into the size; the remarks fill the rest. So every size from about a kilobyte on comes out nearly exact, and a
+longer document of the same seed begins with the same parts.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from lockgate.sim.shapes import Json
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A document that can grow: an endless row of parts, and what puts some of them together with the remarks.
+    """A document that can grow: an endless row of parts, and a function that joins some of them with the remarks.
 
-    ``whole`` draws nothing and changes no part, so that it can be called again.
+    ``whole`` draws nothing and changes no part, so it can be called again.
     """
 
     parts: Iterator[Json]
@@ -38,7 +38,7 @@ class Entry:
         title: For people.
         description: One line.
         schema: JSON Schema 2020-12 that every document of this kind satisfies.
-        default_bytes: Size when none is asked for.
+        default_bytes: Size if the request has none.
         style: How the text is written.
         grow: Makes a document from seeded dice.
         remarks: Sentences for the free text at the end, long and short ones.
@@ -74,7 +74,7 @@ class Entry:
         return self.style
 
 
-# Benches ask for the same document hundreds of times; a document is 4 MiB at most.
+# Benchmarks ask for the same document hundreds of times. A document has at most 4 MiB.
 @lru_cache(maxsize=16)
 def _document(entry: Entry, seed: int, size_bytes: int) -> str:
     return render(entry.value(seed, size_bytes), entry.style)
@@ -84,10 +84,10 @@ _MAX_GUESSES: Final = 12
 
 
 def _fitting(growth: Growth, remarks: str, style: Style, size_bytes: int) -> tuple[list[Json], int]:
-    """As many parts as fit, at least one, and the bytes that are left.
+    """As many parts as fit, at least one, and the number of bytes left.
 
-    Sizes are nearly linear in the count of parts, so the count is guessed from the mean size of a part; three or four
-    guesses are enough.
+    The size grows nearly linearly with the number of parts, so the number is estimated from the mean size of a part.
+    Three or four estimates are enough.
     """
     parts = list(islice(growth.parts, 1))
 
@@ -111,7 +111,7 @@ def _fitting(growth: Growth, remarks: str, style: Style, size_bytes: int) -> tup
 
 
 class _Remarks:
-    """Sentences in a seeded order, as many as fill a number of bytes."""
+    """Sentences in a seeded order, enough to fill a number of bytes."""
 
     def __init__(self, dice: Dice, sentences: tuple[str, ...], style: Style) -> None:
         self._sentences = dice.several(sentences, len(sentences))
@@ -119,7 +119,7 @@ class _Remarks:
         self.first = self._sentences[0]
 
     def filling(self, left: int) -> str:
-        """The first sentence, and further ones as long as they fit, or miss by less than a half."""
+        """The first sentence, and more while they fit or miss by less than half."""
         taken = [self.first]
         for sentence in self._sentences[1:]:
             cost = len(render(f" {sentence}", self._style).encode()) - len('""')

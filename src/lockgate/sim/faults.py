@@ -1,7 +1,7 @@
-"""The faults: what can go wrong with an answer, where it can strike, and what can be said about it.
+"""The faults: what can go wrong with an answer, where it can strike, and its parameters.
 
 A fault belongs to a stage. Faults of the value and of the text change the document, wrapping puts something around it,
-an ending decides how the stream ends, and the rest is done by the wire. So they can be combined at will; of several
+an ending decides how the stream ends, and the rest happens on the wire. So faults can be combined freely; of several
 endings the earliest wins.
 """
 
@@ -60,7 +60,7 @@ class Fault(StrEnum):
 
 
 class Stage(Enum):
-    """At which point of the making of an answer a fault comes in."""
+    """The step of making an answer at which a fault acts."""
 
     VALUE = "value"
     TEXT = "text"
@@ -83,13 +83,13 @@ _OF_STAGE: Final = {
     ),
 }
 STAGES: Final = MappingProxyType({fault: stage for stage, faults in _OF_STAGE.items() for fault in faults})
-#: Endings that are the provider's failure; the others end the stream as an answer ends.
+#: Endings that are failures of the provider; the others end the stream like an answer.
 ERRORS: Final = frozenset(
     (Fault.ERROR, Fault.ERROR_EVENT, Fault.MALFORMED_CALL, Fault.TOKEN_LIMIT, Fault.GROQ_ERROR, Fault.VLLM_ERROR)
 )
-#: These need a stream of events, and do not strike where there is none.
+#: Faults that need a stream of events, and do not strike without one.
 EVENTS_ONLY: Final = frozenset((Fault.COMMENT_STORM, Fault.NO_DONE, Fault.CRLF, Fault.HUGE_EVENT, Fault.HUGE_DELTA))
-#: These have their place by nature.
+#: Faults whose place is fixed.
 _PLACED: Final = frozenset(
     {*_OF_STAGE[Stage.WRAP], Fault.EMPTY, Fault.NO_DONE, Fault.CRLF}
     | {Fault.SLOW_START, Fault.SLOW_HEADERS, Fault.HTTP_ERROR}
@@ -97,7 +97,7 @@ _PLACED: Final = frozenset(
 
 
 class Parameter(NamedTuple):
-    """What can be said about a fault beside its place."""
+    """A parameter of a fault, besides its place."""
 
     allows: Callable[[Any], bool]
     words: str
@@ -108,7 +108,7 @@ def _is_number(low: float, high: float, *, is_whole: bool) -> Callable[[Any], bo
     return lambda value: isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
 
 
-#: Fault -> its parameters. ``at_bytes`` comes in addition where the place is free.
+#: Fault -> its parameters. If the place is free, there is also ``at_bytes``.
 PARAMETERS: Final[MappingProxyType[Fault, dict[str, Parameter]]] = MappingProxyType(
     {
         Fault.COMMENT_STORM: {"comments": Parameter(_is_number(1, 10_000, is_whole=True), "from 1 to 10000")},
@@ -135,8 +135,8 @@ class Strike:
 
     Attributes:
         fault: What goes wrong.
-        at_bytes: Byte of the answer's text where; None leaves it to the seed.
-        parameters: Name and value of what else was said.
+        at_bytes: Byte of the answer's text; None leaves it to the seed.
+        parameters: Names and values of the other parameters.
     """
 
     fault: Fault
@@ -145,15 +145,15 @@ class Strike:
 
     @property
     def stage(self) -> Stage:
-        """At which point it comes in."""
+        """The step at which it acts."""
         return STAGES[self.fault]
 
     def says(self, name: str, otherwise: Any) -> Any:
-        """A parameter, or what holds where it was not given."""
+        """The value of a parameter, or its default."""
         return dict(self.parameters).get(name, otherwise)
 
     def place(self, seed: int, n_bytes: int) -> int:
-        """Where in a text of so many bytes it strikes: as asked, or in the middle, neither too early nor too late."""
+        """Where it strikes in a text of this many bytes: as requested, or somewhere in the middle."""
         if self.fault in (Fault.EMPTY, *(() if self.at_bytes is not None else (Fault.REFUSAL,))):
             return 0  # a refusal comes instead of the text, unless it is asked for later
         if self.at_bytes is not None and takes_place(self.fault):
@@ -162,7 +162,7 @@ class Strike:
 
 
 def takes_place(fault: Fault) -> bool:
-    """Whether ``at_bytes`` has a say."""
+    """Whether the fault has the parameter ``at_bytes``."""
     return fault not in _PLACED
 
 

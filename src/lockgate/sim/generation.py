@@ -1,4 +1,4 @@
-"""From a request to what is sent for it: the text, how it ends, and what the wire does to it."""
+"""From a request to the answer: its text, how it ends, and what the wire does to it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from lockgate.sim.faults import EVENTS_ONLY, Fault, Stage, Strike
 from lockgate.sim.prose import Prose
 from lockgate.sim.record import Record
 
-#: Comments before the data, and again at the place of the fault; between deltas one per so many.
+#: Comments before the data, and again at the place of the fault; and one for this many deltas.
 STORM: Final = 300
 _STORM_EVERY: Final = 4
 _PAD_BYTES: Final = 1024 * 1024
 _DELAY_S: Final = 3.0
 _NEW_TURN_BYTES: Final = 400
-#: Far from the seeds that people choose.
+#: Far away from seeds that people choose.
 _OTHER_SEED: Final = 1_000_003
-#: A fault of the wire that is there from the first byte on.
+#: Place of a fault of the wire that acts from the first byte on.
 _AT_ONCE: Final = -1
 
 
@@ -34,15 +34,15 @@ class Wire:
     """What the wire does.
 
     Attributes:
-        storm_at: Byte of the text before which a storm of comments breaks loose; None for none.
-        comments: So many of them.
+        storm_at: Byte of the text before which many comments are sent; None for none.
+        comments: Number of these comments.
         pad_at: Byte whose delta is padded; None for none.
-        pad_bytes: So much.
-        huge_from: Byte from which on all the text comes in one delta; None for none.
+        pad_bytes: Number of bytes of padding.
+        huge_from: Byte after which all the text comes in one delta; None for none.
         is_crlf: Lines end with CR LF.
         has_done: ``[DONE]`` is sent where it belongs.
-        start_delay_s: Comments only, for so long, before the first delta.
-        headers_delay_s: Nothing at all for so long.
+        start_delay_s: Time with only comments before the first delta, in seconds.
+        headers_delay_s: Time without any byte, in seconds.
         refused: The HTTP error that is sent instead; None for none.
     """
 
@@ -66,7 +66,7 @@ class Script:
         text: The text, up to where it ends.
         ending: The fault that ends it; None for a clean end.
         wire: What the wire does.
-        faults: Each fault and the byte of the text where it shows; one at the end of the text shows with the end.
+        faults: Each fault, and the byte of the text where it shows; a fault at the end of the text shows with the end.
     """
 
     text: str
@@ -79,10 +79,10 @@ def compose(ask: Ask, attempt: int = 1) -> Script:
     """The script for a request.
 
     Args:
-        attempt: How many requests there have been for this answer, this one included.
+        attempt: Number of requests for this answer, including this one.
 
     Raises:
-        PrefillRefused: as the manners have it.
+        PrefillRefused: the manners demand it.
         BadRequest: a fault does not fit the document, or no document can be written for the schema.
     """
     choices, kind = ask.choices, ask.conversation.kind
@@ -101,7 +101,7 @@ def compose(ask: Ask, attempt: int = 1) -> Script:
 
 
 def _text(ask: Ask, seed: int, strikes: tuple[Strike, ...]) -> Damaged:
-    """The text of the answer, with the faults that are in it."""
+    """The text of the answer, with its faults."""
     choices, kind, entry = ask.choices, ask.conversation.kind, ask.entry
     if kind is Kind.PREFILL and Manner.IGNORE_PREFILL in choices.manners:
         text = Prose().document(seed, _NEW_TURN_BYTES)
@@ -200,7 +200,7 @@ def deltas_of(script: Script, seed: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """All that one request needs: what was asked, what is sent, how it looks on the wire, what is remembered of it."""
+    """Everything for one request: what was asked, what is sent, how it looks on the wire, and its record."""
 
     ask: Ask
     script: Script
@@ -209,11 +209,11 @@ class Generation:
     record: Record
 
     def opening(self) -> bytes:
-        """What is sent at once: a comment, as OpenRouter does, or a storm of them."""
+        """What is sent first: one comment, as OpenRouter does, or many."""
         return COMMENT * (1 if self.script.wire.storm_at is None else self.script.wire.comments)
 
     def events(self) -> Iterator[tuple[bytes, int]]:
-        """Each delta as it goes on the wire, made when it is taken, and the bytes of text in it."""
+        """Each delta as it goes on the wire, made when it is needed, and the number of bytes of text in it."""
         at, wire = 0, self.script.wire
         for index, text in enumerate(self.deltas):
             n_bytes = len(text.encode())

@@ -1,4 +1,4 @@
-"""What can be chosen: for the whole simulator, and by each request in its ``sim`` object."""
+"""The options: of the whole simulator, and of each request in its ``sim`` object."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lockgate.errors import BadRequest
 from lockgate.sim.continuation import Manner, read_manners
 from lockgate.sim.faults import Fault, Strike, read_strikes, takes_place
 
-#: Longest document; what benches of long documents need, and no request can fill the memory.
+#: Longest document: enough for benchmarks of long documents, and too short to fill the memory.
 MAX_SIZE_BYTES: Final = 4 * 1024 * 1024
 _MAX_RATE: Final = 1_000_000
 _MAX_COALESCE: Final = 100
@@ -24,16 +24,16 @@ class Choices:
 
     Attributes:
         seed: Same seed, same bytes.
-        size_bytes: About how long the document is; None takes what suits its kind.
+        size_bytes: About how long the document is; None takes the usual size of its kind.
         rate: Deltas per second; 0 is full speed.
         fault: What goes wrong; None for nothing.
         faults: What else goes wrong.
-        at_bytes: Byte of the answer's text where faults strike that name no place; None leaves it to the seed.
-        fault_attempts: Faults strike in so many requests of a key only; None for in all of them.
-        key: The requests for one answer have the same; None takes the model and the first messages for it.
-        manners: How it behaves when it is to go on with a text.
+        at_bytes: Byte of the answer's text for faults without a place of their own; None leaves it to the seed.
+        fault_attempts: Number of requests of a key that the faults strike; None for all.
+        key: Requests with the same key are attempts at the same answer; None uses the model and the first messages.
+        manners: How the model behaves when it continues a text.
         as_tool: Send the document as the arguments of a tool call.
-        coalesce: So many deltas go out in one write.
+        coalesce: Number of deltas in one write.
         stamp: Put the time of sending into each chunk, for measurements on one machine.
     """
 
@@ -51,10 +51,10 @@ class Choices:
     stamp: bool = False
 
     def __post_init__(self) -> None:
-        """Checks each value, whoever gave it.
+        """Check each value.
 
         Raises:
-            BadRequest: names the option and what it may be.
+            BadRequest: names the option and its possible values.
         """
         for name, rule in _RULES.items():
             value = getattr(self, name)
@@ -65,7 +65,7 @@ class Choices:
         object.__setattr__(self, "manners", read_manners(self.manners))
 
     def strikes(self) -> tuple[Strike, ...]:
-        """All the faults, each with its place as far as one was asked for."""
+        """All faults, each with its place if the request gave one."""
         single = () if self.fault is None else (Strike(self.fault),)
         return tuple(
             replace(one, at_bytes=self.at_bytes) if one.at_bytes is None and takes_place(one.fault) else one
@@ -73,10 +73,10 @@ class Choices:
         )
 
     def asked(self, wishes: Mapping[str, Any]) -> Choices:
-        """These choices with a request's own wishes on top.
+        """These options, overridden by those of a request.
 
         Raises:
-            BadRequest: an unknown option, or a value that it cannot have.
+            BadRequest: there is no such option, or it cannot have that value.
         """
         unknown = [name for name in wishes if name not in _RULES]
         if unknown:
@@ -95,7 +95,7 @@ def _is_whole(low: int, high: int) -> Callable[[Any], bool]:
 
 def _is_rate(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and 0 <= value <= _MAX_RATE  # which leaves out NaN and Infinity, too
+    return is_number and 0 <= value <= _MAX_RATE  # this also excludes NaN and Infinity
 
 
 def _or_none(allows: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -119,7 +119,7 @@ _RULES: Final[dict[str, _Rule]] = {
     "size_bytes": _Rule(_or_none(_is_whole(1, MAX_SIZE_BYTES)), f"a whole number from 1 to {MAX_SIZE_BYTES}, or null"),
     "rate": _Rule(_is_rate, f"deltas per second from 0 (full speed) to {_MAX_RATE}"),
     "fault": _Rule(_or_none(_is_fault), f"{', '.join(Fault)}, or null"),
-    # Faults and manners are read by their own modules, which can say more than yes or no.
+    # Faults and manners are checked by their own modules, which can explain what is wrong.
     "faults": _Rule(lambda _: True, "a list of faults"),
     "at_bytes": _Rule(_or_none(_is_whole(0, _MAX_WHOLE)), "a whole number from 0 on, or null"),
     "fault_attempts": _Rule(_or_none(_is_whole(0, _MAX_WHOLE)), "a whole number from 0 on, or null"),
@@ -133,13 +133,13 @@ _RULES: Final[dict[str, _Rule]] = {
 
 @dataclass(frozen=True, slots=True)
 class SimOptions(Choices):
-    """The whole simulator. The choices inherited are the defaults of requests that do not choose.
+    """Options of the whole simulator. The inherited options are the defaults of requests.
 
     Attributes:
         host: Address to listen on.
         port: TCP port; 0 takes any free one.
-        stall_s: A stalled request is broken off after so many seconds at most.
-        kept_requests: So many recent requests are remembered.
+        stall_s: Longest time before a stalled request is broken off, in seconds.
+        kept_requests: Number of recent requests to remember.
     """
 
     host: str = "127.0.0.1"
@@ -148,5 +148,5 @@ class SimOptions(Choices):
     kept_requests: int = 256
 
     def choices(self) -> Choices:
-        """The part that requests can choose."""
+        """The options that requests can override."""
         return Choices(**{one.name: getattr(self, one.name) for one in fields(Choices)})

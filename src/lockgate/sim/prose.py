@@ -40,7 +40,7 @@ class Prose:
     schema: None = None
 
     def document(self, seed: int, size_bytes: int) -> str:
-        """Prose of about so many bytes. The same arguments give the same text."""
+        """Prose of about this many bytes. The same arguments give the same text."""
         dice = Dice(f"{self.name}/{seed}")
         pieces: list[str] = []
         size = 0

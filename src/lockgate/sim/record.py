@@ -1,4 +1,4 @@
-"""What the simulator remembers of a request, so that a test can see a cancellation from upstream's side."""
+"""What the simulator remembers about a request, so that a test can see a cancellation from the provider's side."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ class Record:
 
     Attributes:
         number: Counts the requests from 1.
-        generation: The ``gen-`` id that the client was told.
+        generation: The ``gen-`` id that the client got.
         model: Name of the model.
         is_stream: Whether events were asked for.
         fault: The fault chosen as ``sim.fault``.
         kind: What kind of request it is.
-        key: What its attempts are counted by; None where that was the messages.
-        attempt: Which request for this answer it is, from 1.
+        key: Key under which its attempts are counted; None if the messages are the key.
+        attempt: Number of this request for the answer, from 1.
         manners: How it was asked to behave.
-        faults: What goes wrong, each with the byte of the text where it shows.
-        total_bytes: Bytes of text that this request is to send, with the fault taken into account.
+        faults: Each fault, with the byte of the text where it shows.
+        total_bytes: Bytes of text that this request will send, including the effect of faults.
         total_deltas: The same text in deltas.
         started_s: When it began, on the simulator's monotonic clock.
-        sent_bytes: Bytes of text handed to the connection; some of them may still be in a buffer.
+        sent_bytes: Bytes of text given to the connection; some of them may still be in a buffer.
         sent_deltas: The same in deltas.
-        is_text_over: Whether all the text was sent and its end, too, began.
-        wire_bytes: Bytes of the response body, comments and all.
+        is_text_over: Whether all the text was sent, and its end began.
+        wire_bytes: Bytes of the response body, including comments.
         ended_s: When it ended, on the same clock; None while it is open.
         ended: Set at the end, for tests to wait on.
     """
@@ -72,7 +72,7 @@ class Record:
 
     @property
     def has_client_left(self) -> bool:
-        """Whether the client went away before the end. ``ended_s`` tells when."""
+        """Whether the client left before the end. ``ended_s`` says when."""
         return self.state is State.LEFT
 
     @property
@@ -81,7 +81,7 @@ class Record:
         return [fault for fault, at in self.faults if at < self.sent_bytes or self.is_text_over]
 
     def end(self, state: State, now_s: float) -> None:
-        """Note how it ended. Only the first end counts: breaking off looks like a lost client afterwards."""
+        """Note how it ended. Only the first end counts, because a broken connection also looks like a lost client."""
         if self.ended_s is None:
             self.state, self.ended_s = state, now_s
             self.ended.set()

@@ -1,6 +1,6 @@
-"""Values to JSON text, in the ways models write it, with the place of every scalar.
+"""Writes values as JSON text, in the styles of models, and finds the place of every scalar.
 
-The text is the same, byte for byte, as ``json.dumps`` would give; only that one does not tell where a value stands.
+The text is byte for byte that of ``json.dumps``, which does not say where a value is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Style:
 COMPACT = Style()
 SPACED = Style(comma=", ", colon=": ")
 PRETTY = Style(indent=2, colon=": ")
-#: Spaced, and every character beyond ASCII as an escape, as ``json.dumps`` writes by default.
+#: The default of ``json.dumps``: with spaces, and every character beyond ASCII as an escape.
 ESCAPED = Style(comma=", ", colon=": ", is_ascii=True)
 
 
@@ -39,7 +39,7 @@ _ASCII: Final = json.JSONEncoder(ensure_ascii=True).encode
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands: its first byte in the UTF-8 text, and the path to it."""
+    """Where a value is: its first byte in the UTF-8 text, and the path to it."""
 
     at: int
     path: Path
@@ -53,9 +53,9 @@ def render(value: Json, style: Style) -> str:
 
 
 def places(value: Json, style: Style, *, containers: bool = False) -> list[Place]:
-    """Where the scalars stand in the rendered text, in the order of the text. Member names are no scalars.
+    """Where the scalars are in the rendered text, in the order of the text. Member names do not count as scalars.
 
-    With ``containers``, objects and arrays are told, too, each before what is in it.
+    With ``containers``, also where objects and arrays are, each before its content.
     """
     pieces: list[str] = []
     marks: list[tuple[int, Path]] = []
@@ -79,7 +79,7 @@ def _at(value: Json, path: Path) -> Json:
 def _write(
     value: Json, style: Style, line: str, pieces: list[str], marks: list[tuple[int, Path]] | None, path: Path
 ) -> None:
-    """Append the text of a value. ``line`` is the line feed and indentation of the value's own level."""
+    """Append the text of a value. ``line`` is the line feed and the indentation of the value's level."""
     if marks is not None:
         marks.append((len(pieces), path))
     if isinstance(value, dict | list) and value:

@@ -1,6 +1,6 @@
 """What a stream log is: append-only, fenced, and the only thing that readers read.
 
-A log holds opaque payloads; what is in them is the business of ``protocol.envelope``. Positions are
+A log holds payloads and does not look into them; ``protocol.envelope`` knows what they are. Positions are
 ``protocol.offsets.Offset``. All methods are coroutines of one event loop.
 """
 
@@ -14,33 +14,33 @@ from typing import NamedTuple, Protocol
 from lockgate.protocol.offsets import Offset
 
 
-class Entry(NamedTuple):
-    """One record with the position after it."""
+class LogEntry(NamedTuple):
+    """One record, and the position after it."""
 
     offset: Offset
     payload: bytes
 
 
 class Page(NamedTuple):
-    """What one read brought.
+    """The result of one read.
 
     Attributes:
         entries: In order, without gaps; at least one if there is any after the offset asked for.
         tail: Position after the last record of the log, at the time of reading.
-        is_closed: Whether the stream is closed; then nothing ever comes after ``tail``.
+        is_closed: Whether the stream is closed. If so, nothing comes after ``tail``.
     """
 
-    entries: list[Entry]
+    entries: list[LogEntry]
     tail: Offset
     is_closed: bool
 
 
 class Lifetime(NamedTuple):
-    """How long a stream lives; without either, until somebody deletes it.
+    """How long a stream lives. Without either value, it lives until somebody deletes it.
 
     Attributes:
-        ttl_s: Sliding: so long after the last push, append or ``touch``, in seconds.
-        expires_s: Absolute: until then, in seconds since 1970. In a ``Head``, when it expires as things stand.
+        ttl_s: Sliding: this many seconds after the last push, append or ``touch``.
+        expires_s: Absolute: until this time, in seconds since 1970. In a ``Head``: when it expires if nobody uses it.
     """
 
     ttl_s: float | None = None
@@ -52,7 +52,7 @@ class Producer(NamedTuple):
 
     Attributes:
         id: Name that the producer gave itself.
-        epoch: Which process of that name; a higher one fences the lower ones out.
+        epoch: Number of the process that uses the name. A higher one fences out all lower ones.
         seq: Number of the push in this epoch, from 0 without gaps.
     """
 
@@ -65,10 +65,10 @@ class Pushed(NamedTuple):
     """The answer to a push.
 
     Attributes:
-        is_new: False for a duplicate: it was committed before, and nothing has changed now.
+        is_new: False for a duplicate: it was committed before, and nothing changed.
         tail: Position after the last record.
         is_closed: Whether the stream is closed.
-        producer: Of a push with a producer: the highest push of that name that was accepted.
+        producer: For a push with a producer: the highest push of that name that was accepted.
     """
 
     is_new: bool
@@ -81,13 +81,13 @@ class Head(NamedTuple):
     """A stream without its records.
 
     Attributes:
-        meta: What ``create`` was given.
+        meta: The ``meta`` that ``create`` got.
         tail: Position after the last record.
         epoch: Fencing number of the present owner.
-        owner: Node that writes it; ``""`` if nobody owns it, and pushes write it.
+        owner: Node that writes it; ``""`` if no node owns it and producers push to it.
         is_closed: Whether it is closed.
-        created_s: Seconds since 1970.
-        lifetime: Its sliding lifetime, if it has one, and when it will expire as things stand.
+        created_s: When it was created, in seconds since 1970.
+        lifetime: Its sliding lifetime, if it has one, and when it expires if nobody uses it.
     """
 
     meta: bytes
@@ -100,18 +100,18 @@ class Head(NamedTuple):
 
 
 class StreamLog(Protocol):
-    """One append-only log per stream. Append before deliver: what is read is committed.
+    """One append-only log per stream. Append before deliver: only committed records can be read.
 
-    Every method but ``open`` and ``shut`` raises ``StreamUnknown`` for a stream that does not exist. One whose
-    lifetime has run out does not exist for any of them, although it takes room until ``expire``.
+    Every method but ``open`` and ``shut`` raises ``StreamUnknown`` for a stream that does not exist. A stream whose
+    lifetime is over does not exist for any of them, although it takes space until ``expire``.
     """
 
     async def open(self) -> None:
-        """Make ready. Call once, inside the event loop that will use the log."""
+        """Prepare the log. Call this once, inside the event loop that will use it."""
         ...
 
     async def shut(self) -> None:
-        """Finish what was accepted and release everything. The log on disk stays."""
+        """Finish what was accepted, and release all resources. The log on disk stays."""
         ...
 
     async def create(
@@ -124,12 +124,12 @@ class StreamLog(Protocol):
         payloads: Sequence[bytes] = (),
         close: bool = False,
     ) -> int:
-        """Create a stream, with its first payloads and closed if asked, as one atomic step.
+        """Create a stream as one atomic step, with its first payloads, and closed if asked.
 
         Args:
             owner: Node that appends to it; ``""`` for a stream that anybody pushes to.
             lifetime: Sliding or absolute, not both; None for no end.
-            payloads: First records. They are no append: ``seq`` starts from 0 in any case.
+            payloads: First records. They do not count as an append: ``seq`` starts at 0 in any case.
 
         Returns:
             Its first epoch, to append with.
@@ -144,8 +144,8 @@ class StreamLog(Protocol):
     ) -> Offset:
         """Append payloads as one atomic step, and close the stream in the same step if asked.
 
-        Returns only when it is committed. Idempotent by (epoch, seq): a ``seq`` that was committed already changes
-        nothing and answers the offset that it got then, or the tail if that is no longer known.
+        Returns only after the commit. Idempotent by (epoch, seq): a ``seq`` that was committed before changes nothing
+        and returns the offset that it got then, or the tail if that offset is no longer known.
 
         Args:
             epoch: The caller's fencing number.
@@ -169,23 +169,23 @@ class StreamLog(Protocol):
         close: bool = False,
         expect: Offset | None = None,
     ) -> Pushed:
-        """Append payloads to a stream that nobody owns, as one atomic step with all that is remembered of it.
+        """Append payloads to a stream without an owner, in one atomic step with the state of its producers.
 
-        Returns only when it is committed. With a producer it is idempotent: the same push again, after whatever went
-        wrong, is there once. Renews a sliding lifetime, unless it is a duplicate. The order of the checks is that of
-        ``Raises``; a duplicate is found after the fencing, and answers before all that comes below it.
+        Returns only after the commit. With a producer it is idempotent: a push that is repeated after any failure is
+        stored once. Renews a sliding lifetime, unless the push is a duplicate. The checks are made in the order of
+        ``Raises``; a duplicate is recognised after the fencing, and before the checks below it.
 
         Args:
             payloads: May be empty for a push that only closes.
-            producer: Whose push this is, and which; None for one that is not idempotent.
-            stream_seq: Must be greater, byte by byte, than the last one given.
-            close: Close the stream in the same step. Closing a closed one alone is a duplicate.
-            expect: Position that the first payload must come after.
+            producer: The producer and the number of this push; None for a push that is not idempotent.
+            stream_seq: Must be greater than the last one, compared byte by byte.
+            close: Close the stream in the same step. Only closing a closed stream is a duplicate.
+            expect: Position that the first payload must follow.
 
         Raises:
             BadRequest: numbers that no producer has; nothing to write; a new epoch that does not start at 0.
-            StoreError: the stream has an owner, who alone writes it.
-            StreamClosed: it is closed, and not by this very push; ``tail`` says where.
+            StoreError: the stream has an owner, and only the owner writes it.
+            StreamClosed: another push closed it; ``tail`` says where.
             ProducerFenced: a higher epoch of this producer has pushed.
             ProducerGap: a push of this producer is missing before this one.
             TooManyProducers: the stream remembers as many producers as it can.
@@ -206,7 +206,7 @@ class StreamLog(Protocol):
         """What ``push`` would answer now, without writing anything.
 
         Args:
-            has_payloads: Whether the push would bring any; matters for closing a closed stream.
+            has_payloads: Whether the push would have payloads; this matters for closing a closed stream.
 
         Returns:
             None if it would append; the answer to a duplicate.
@@ -217,7 +217,7 @@ class StreamLog(Protocol):
         ...
 
     async def touch(self, stream_id: str) -> None:
-        """Renew a sliding lifetime, if more than a tenth of it has passed since the last time; cheap otherwise."""
+        """Renew a sliding lifetime, if more than a tenth of it has passed since the last time; otherwise do nothing."""
         ...
 
     async def read(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page:
@@ -229,39 +229,39 @@ class StreamLog(Protocol):
         ...
 
     def watch(self, stream_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
-        """Register for news of a stream: the event is set after every commit and at the close.
+        """Register for news of a stream: the event is set after every commit, and when the stream is closed.
 
-        A reader registers first, then clears, then reads, then sleeps on the event; so no news is missed. The event
-        stays set until the reader clears it. Needs no ``await`` between a commit and the event.
+        A reader registers first, then clears the event, reads, and waits for the event. So it misses nothing. The event
+        stays set until the reader clears it. There is no ``await`` between a commit and the event.
         """
         ...
 
     async def head(self, stream_id: str) -> Head: ...
 
     async def take_over(self, stream_id: str, *, owner: str) -> int:
-        """Fence the present owner out and own the stream.
+        """Fence out the present owner, and own the stream.
 
         Returns:
             The new epoch (one more than before), whose ``seq`` starts at 0.
 
         Raises:
-            StreamClosed: there is nothing left to write.
-            StoreError: nobody owns it; there is nobody to fence out.
+            StreamClosed: it is closed.
+            StoreError: it has no owner.
         """
         ...
 
     async def beat(self, owner: str, *, ttl_s: float) -> None:
-        """Say that ``owner`` lives; the word holds for ``ttl_s`` seconds."""
+        """Record that ``owner`` is alive; this holds for ``ttl_s`` seconds."""
         ...
 
     async def orphans(self, *, limit: int) -> list[str]:
-        """Ids of open streams whose owner has not beaten in time, oldest first; never one that nobody owns."""
+        """Ids of open streams whose owner sent no beat in time, oldest first; never of a stream without an owner."""
         ...
 
     async def expire(self, *, older_than_s: float, limit: int) -> int:
-        """Delete streams that were closed longer ago than this, and all whose lifetime has run out.
+        """Delete streams that were closed longer ago than this, and all whose lifetime is over.
 
-        Those that should have gone first, first; answers how many.
+        Deletes those that expired first, first; returns their number.
         """
         ...
 

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from lockgate.protocol.offsets import Offset
-from lockgate.store.base import Entry, Page
-from lockgate.store.rules import is_position
+from lockgate.store.base import LogEntry, Page
+from lockgate.store.log_rules import is_position
 
-#: Payloads may be empty, so a page is bounded in entries, too.
+#: Most entries of a page. Payloads may be empty, so bytes alone do not bound it.
 MAX_PAGE_ENTRIES: Final = 4096
-# What an entry costs beside its payload: two tuples, an integer, a pointer.
+# Bytes of an entry besides its payload: two tuples, an integer, a pointer.
 _ENTRY_BYTES: Final = 192
 
 
-def cut(entries: Iterable[Entry], max_bytes: int) -> list[Entry]:
+def cut(entries: Iterable[LogEntry], max_bytes: int) -> list[LogEntry]:
     """Take entries up to ``max_bytes`` of payload, and one in any case."""
-    taken: list[Entry] = []
+    taken: list[LogEntry] = []
     size = 0
     for entry in entries:
         size += len(entry.payload)
@@ -28,13 +28,13 @@ def cut(entries: Iterable[Entry], max_bytes: int) -> list[Entry]:
 
 
 class Tail:
-    """Entries from ``before`` to ``end``. The oldest go when they take more than ``max_bytes``.
+    """Entries from ``before`` to ``end``. The oldest are dropped when they take more than ``max_bytes``.
 
     Attributes:
         epoch: Newest epoch that may have positions here.
-        before: Position that the first entry comes after.
+        before: Position before the first entry.
         end: Position after the last entry.
-        is_closed: Whether nothing ever comes after ``end``.
+        is_closed: Whether the stream ends at ``end``.
     """
 
     __slots__ = ("_entries", "_max_bytes", "_size", "before", "end", "epoch", "is_closed")
@@ -44,14 +44,16 @@ class Tail:
         self.before = before
         self.end = before
         self.is_closed = False
-        self._entries: list[Entry] = []
+        self._entries: list[LogEntry] = []
         self._size = 0
         self._max_bytes = max_bytes
 
     def extend(self, payloads: Sequence[bytes], *, epoch: int, close: bool) -> None:
-        """Add the payloads of one append of that epoch."""
+        """Add the payloads of one append of this epoch."""
         records = self.end.records
-        self._entries += [Entry(Offset(epoch, number), payload) for number, payload in enumerate(payloads, records + 1)]
+        self._entries += [
+            LogEntry(Offset(epoch, number), payload) for number, payload in enumerate(payloads, records + 1)
+        ]
         if payloads:
             self.end = self._entries[-1].offset
         self.epoch = epoch
@@ -61,7 +63,7 @@ class Tail:
             self._trim(self._max_bytes // 2)
 
     def _trim(self, max_bytes: int) -> None:
-        """Down to a half at once, so that moving the rest up is paid for by many appends."""
+        """Drop half at once, so that many appends share the cost of moving the rest."""
         dropped = 0
         while self._size > max_bytes:
             self._size -= len(self._entries[dropped].payload) + _ENTRY_BYTES
@@ -70,7 +72,7 @@ class Tail:
         del self._entries[:dropped]
 
     def read(self, after: Offset, max_bytes: int) -> Page | None:
-        """What comes after a position; None if that is not a position of this tail."""
+        """The entries after a position; None if it is not a position of this tail."""
         passed = after.records - self.before.records
         if not 0 <= passed <= len(self._entries):
             return None

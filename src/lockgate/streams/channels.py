@@ -11,9 +11,7 @@ from msgspec.structs import replace
 
 from lockgate import Completed, Element, Patched, Released, Schema, Skipped, Violated
 from lockgate.errors import Code
-from lockgate.gate.gate import HaltGate
-from lockgate.gate.lines import LinesGate
-from lockgate.gate.recovery.gate import RecoveringGate
+from lockgate.gate.events import Complaint
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Action, ChannelEnd, Problem, Record
 from lockgate.protocol.lifecycle import Outcome
@@ -25,8 +23,6 @@ _SLICE_BYTES: Final = 32 * 1024
 #: Above this, the first bytes of a continuation are tried on rebuilt gates in a thread.
 _THREAD_OVER_BYTES: Final = 64 * 1024
 
-
-_CanDefer = HaltGate | RecoveringGate
 
 #: Characters of a change that its entry shows.
 _SHOWN: Final = 200
@@ -79,8 +75,6 @@ class Channel:
         self._patches = self._skips = 0
         self._claim: Problem | None = None  # a violation that recovery gets past
         self._last_code: str = Code.INVALID_JSON
-        self._ends_line = False
-        self._is_bare_number = False  # the document itself is a number, which only the end of the text can end
 
     @property
     def state(self) -> str:
@@ -117,24 +111,10 @@ class Channel:
     def released_bytes(self) -> int:
         return self._released_bytes
 
-    def is_whole(self, *, is_clean: bool) -> bool:
-        """Whether the text could end here, as far as its gate can tell before it is closed.
-
-        Args:
-            is_clean: Whether upstream ended it by itself.
-        """
-        if self._gate.state != "open":
-            return self._gate.state != "halted"
-        if self.schema is None:
-            return self._gate.held_bytes == 0
-        if self.is_tool and self.is_blank:
-            return True  # a call without arguments is a call with none
-        if self._plan.judging.framing == "ndjson" and not self.is_tool and self._ends_line:
-            return self._gate.held_bytes == 0
-        if isinstance(self._gate, LinesGate) and self._plan.judging.recovery != "halt" and self._gate.held_bytes:
-            return is_clean  # it waits to see more before it decides: nothing more comes, or another attempt
-        awaits = self._gate.expected().awaits
-        return awaits == "end" or (awaits == "number" and self._is_bare_number)
+    @property
+    def is_whole(self) -> bool:
+        """Whether the text could end here, as far as its gate can tell before it is closed."""
+        return (self.is_tool and self.is_blank) or self._gate.could_end()  # a call without arguments has none
 
     @property
     def unjoined(self) -> str:
@@ -153,13 +133,8 @@ class Channel:
         gate = self._plan.gate_of(self.schema, is_tool=self.is_tool)
         for start in range(0, len(released), _SLICE_BYTES):
             piece = released[start : start + _SLICE_BYTES]
-            if isinstance(gate, RecoveringGate):
-                gate.restore(piece)  # it is final, and was changed already
-            else:
-                gate.feed(piece)
+            gate.restore(piece)
             await asyncio.sleep(0)
-        if isinstance(gate, _CanDefer) and gate.deferred is not None:
-            gate.settle(None)  # it was released, so the authority had nothing against it
         self._gate, self._join = gate, join
         # What a gate that recovers holds back until it has seen more; it was released already.
         self._again, self._is_torn = released[gate.released_bytes :], False
@@ -168,11 +143,9 @@ class Channel:
 
     def is_live(self, released: bytes, data: bytes) -> bool:
         """Whether a gate, rebuilt from the released text, takes these bytes without a violation."""
-        # One that recovers would hesitate to speak.
+        # One that recovers would wait to see more.
         gate = self._plan.plain_gate_of(self.schema, is_tool=self.is_tool)
-        gate.feed(released)
-        if isinstance(gate, _CanDefer) and gate.deferred is not None:
-            gate.settle(None)
+        gate.restore(released)
         return not any(isinstance(event, Violated) for event in gate.feed(data))
 
     async def restart(self) -> Record:
@@ -193,7 +166,7 @@ class Channel:
 
         A violation that only this brings to light is one that another attempt may follow.
         """
-        return self._records(self._gate.decide(), read_s) if isinstance(self._gate, RecoveringGate) else []
+        return self._records(self._gate.decide(), read_s)
 
     async def judge(self, data: bytes, read_s: float, helper: Helper) -> list[Record]:
         """``feed``, and where the whole document must be shown to the authority, that too, in the helper process."""
@@ -217,11 +190,10 @@ class Channel:
     @property
     def deferred(self) -> bytes | None:
         """A whole document that must be shown to the authority, and ``settle`` called, before anything else."""
-        return self._gate.deferred if isinstance(self._gate, _CanDefer) else None
+        return self._gate.deferred
 
-    def settle(self, complaint: tuple[str, str, str] | None, read_s: float) -> list[Record]:
-        """The authority has spoken about ``deferred``."""
-        assert isinstance(self._gate, _CanDefer)
+    def settle(self, complaint: Complaint | None, read_s: float) -> list[Record]:
+        """The authority has judged ``deferred``."""
         return self._records(self._gate.settle(complaint), read_s)
 
     def close(self, *, clean: bool, read_s: float) -> list[Record]:
@@ -241,7 +213,6 @@ class Channel:
                 self.upstream_bytes += len(text.encode())
                 events = list[object](self._gate.feed(text.encode()))
                 if self.deferred is not None:
-                    assert isinstance(self._gate, _CanDefer)
                     assert self.schema is not None
                     events += self._gate.settle(self.schema.complaint(self.deferred))
                 self._recall(events)
@@ -370,9 +341,6 @@ class Channel:
             held_bytes=self._held_bytes,
             read_s=read_s,
         )
-        if self._released_bytes == 0:
-            self._is_bare_number = data.lstrip()[:1] in b"-0123456789"
-        self._ends_line = data.endswith(b"\n")
         self._sequence += 1
         self._elements += len(elements)
         self._released_bytes += len(data)

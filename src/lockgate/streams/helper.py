@@ -17,6 +17,8 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Final
 
 from lockgate import Schema, compile
+from lockgate.gate.compiled import SchemaSource
+from lockgate.gate.events import Complaint
 
 _log: Final = logging.getLogger("lockgate.helper")
 
@@ -24,8 +26,6 @@ _log: Final = logging.getLogger("lockgate.helper")
 OVER_BYTES: Final = 256 * 1024
 #: Longer than any document may take; then something is wrong with the helper, and this process judges by itself.
 _PATIENCE_S: Final = 30.0
-
-Complaint = tuple[str, str, str]
 
 
 class Helper:
@@ -55,9 +55,10 @@ class Helper:
             self._pool = None
 
 
-def _judge(source: tuple[str, int, bool], text: bytes) -> Complaint | None:
-    schema, draft, formats = source
-    return compile(schema, draft=draft, formats=formats).complaint(text)  # compiled once: compile remembers
+def _judge(source: SchemaSource, text: bytes) -> Complaint | None:
+    return compile(source.schema, draft=source.draft, formats=source.formats).complaint(
+        text
+    )  # compiled once: compile remembers
 
 
 def _start() -> None:

@@ -123,16 +123,16 @@ class Plan:
         release: Release = "prefix" if judging.is_partial else "document"
         if not is_tool:
             release = judging.content_release
-        has_elements = judging.has_elements and not is_tool
-        options: dict[str, Any] = {
-            "release": release,
-            "max_patches": judging.max_patches,
-            "lossy": judging.lossy,
-            "accept_truncated": judging.accepts_truncated,
-        }
-        if not has_elements:
-            return schema.deferring_gate(OVER_BYTES, judging.recovery, **options)
-        return schema.gate(judging.recovery, framing=judging.framing, elements=judging.elements, **options)
+        return schema.gate(
+            judging.recovery,
+            framing="json" if is_tool else judging.framing,
+            elements=None if is_tool else judging.elements,
+            release=release,
+            max_patches=judging.max_patches,
+            lossy=judging.lossy,
+            accept_truncated=judging.accepts_truncated,
+            defer_over_bytes=OVER_BYTES,
+        )
 
     def plain_gate_of(self, schema: Schema | None, *, is_tool: bool) -> Gate:
         """A gate that judges as ``gate_of`` does, and recovers from nothing."""

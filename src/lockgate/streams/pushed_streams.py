@@ -21,7 +21,8 @@ from lockgate import Limits
 from lockgate.errors import BadRequest, Busy, Code, TailMoved
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Problem, Record, StreamEnd, decode_record, encode_record
-from lockgate.protocol.lifecycle import Ended, Finish, Outcome, outcome
+from lockgate.protocol.finish import Finish
+from lockgate.protocol.lifecycle import Ended, Outcome, outcome
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import Producer, Pushed, StreamLog
 from lockgate.streams.channels import Channel

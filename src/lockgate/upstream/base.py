@@ -1,8 +1,8 @@
 """What a provider is: one upstream API dialect, turned into the events below.
 
-A provider opens one generation and yields lists of events: everything that one read of the socket brought comes as one
-list, so that the pump can take it through the gate, into one record and out in one send. A provider decides nothing
-about JSON documents; it never raises for what upstream did: the last event of every call is ``Ended``.
+A provider opens a generation and yields lists of events. Everything that one read of the socket brought is one list, so
+that the pump can pass it through the gate, into one record and out in one send. A provider decides nothing about JSON
+documents. It never raises for what upstream did; the last event of every generation is ``Ended``.
 """
 
 from __future__ import annotations
@@ -28,29 +28,44 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
 
 
 class ToolStarted(msgspec.Struct, frozen=True, gc=False):
-    """A tool call begins on ``channel`` (``tool/N``). Comes before its first ``Delta``, also when none follows."""
+    """A tool call begins on ``channel`` (``tool/N``). Comes before its first ``Delta``, also when none follows.
+
+    ``index`` says which call of its choice it is, from 0.
+    """
 
     channel: str
     call_id: str
     name: str
+    index: int = 0
 
 
 class Reasoned(msgspec.Struct, frozen=True, gc=False):
-    """A fragment of reasoning text. Progress, not content."""
+    """A fragment of reasoning text. Progress, not content. ``member`` is the name that upstream gave it."""
 
     choice: int
     data: bytes
+    member: str = "reasoning"
+
+
+class Side(msgspec.Struct, frozen=True, gc=False):
+    """Members beside a channel's text, as upstream wrote them: signatures, annotations, images, log probabilities.
+
+    What came in one read may be one event: lists and texts of the same name are joined.
+    """
+
+    channel: str
+    members: dict[str, Any]
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
-    """A fragment of a refusal (``delta.refusal``): the model answered, but not with what was asked for."""
+    """A fragment of a refusal (``delta.refusal``): the model answered, but refused the request."""
 
     choice: int
     data: bytes
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):
-    """A ``finish_reason``. It may come more than once and before the last content: the last one counts."""
+    """A ``finish_reason``. It may come more than once and before the last content: the worst one counts."""
 
     choice: int
     reason: str
@@ -58,7 +73,7 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
-    """Facts about the generation, when they are new: who answers, and what it cost (``usage`` as it came)."""
+    """New facts about the generation: who answers, and what it costs (``usage`` as it came)."""
 
     upstream_id: str | None = None
     model: str | None = None
@@ -67,7 +82,7 @@ class Told(msgspec.Struct, frozen=True, gc=False):
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):
-    """The stream carried an error, the request was refused, or the connection failed. Terminal for the content.
+    """The stream carried an error, the request was refused, or the connection failed. No content follows.
 
     Attributes:
         code: A code of ``lockgate.errors`` (``upstream_refused``, ``upstream_failed``, ``upstream_timed_out`` ...).
@@ -76,7 +91,7 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
         recoverable: Whether trying again can help.
         retry_after_s: What the provider asked to wait.
         kind: The provider's own word for it (``error_type``, ``type`` or a ``code`` that is a word); for
-            ``upstream_timed_out`` which timer ran out: ``bytes`` or ``content``.
+            ``upstream_timed_out`` which timer ran out: ``first_token``, ``bytes`` or ``content``.
     """
 
     code: str
@@ -88,20 +103,26 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
-    """Always the last event, exactly once. ``has_done`` tells whether ``[DONE]`` came."""
+    """Always the last event, exactly once.
+
+    Attributes:
+        how: How the connection ended.
+        has_done: Whether ``[DONE]`` came.
+        skipped: Events that were no chunk, and were passed over.
+    """
 
     how: How
     has_done: bool = False
+    skipped: int = 0
 
 
-UpstreamEvent: TypeAlias = Delta | ToolStarted | Reasoned | Refused | Finished | Told | Failed | Ended
+UpstreamEvent: TypeAlias = Delta | ToolStarted | Reasoned | Refused | Side | Finished | Told | Failed | Ended
 
 
 class Generation(Protocol):
     """One request and its answer: a context manager over the lists of events.
 
-    Leaving it closes the upstream connection, at once and whatever state it is in: that is how a generation is
-    cancelled.
+    Leaving it closes the upstream connection at once, in any state. That is how a generation is cancelled.
     """
 
     async def __aenter__(self) -> AsyncIterator[list[UpstreamEvent]]: ...
@@ -111,7 +132,7 @@ class Generation(Protocol):
     ) -> object: ...
 
     def abort(self) -> None:
-        """Close the upstream connection now, also while nobody reads; after that the iterator is at its end."""
+        """Close the upstream connection now, even while nobody reads. The iterator then ends."""
         ...
 
 
@@ -120,11 +141,11 @@ class Provider(Protocol):
 
     #: Name for metrics and records, for example ``openrouter``.
     name: str
-    #: Whether upstream itself falls back along ``models``; else the field is not sent.
+    #: Whether upstream itself tries the request's ``models`` in order; if not, the field is not sent.
     routes_models: bool
 
     def open(self, body: Mapping[str, Any]) -> Generation:
-        """Start one generation; nothing is sent before the iterator is first asked.
+        """Start a generation. Nothing is sent before the first list of events is asked for.
 
         Args:
             body: A chat-completions request body. The provider sets ``stream`` itself and passes the rest on.
@@ -132,5 +153,5 @@ class Provider(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give back what the provider holds (connection pools). Open generations are broken off."""
+        """Release what the provider holds (connection pools). This breaks off open generations."""
         ...

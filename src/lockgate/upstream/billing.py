@@ -1,7 +1,7 @@
 """Which providers stop a generation, and its bill, when the connection is closed.
 
-From OpenRouter's documentation of stream cancellation (August 2026), where names are as it shows them in ``provider``;
-a direct connection goes by the name of the provider in the settings.
+Source: OpenRouter's documentation of stream cancellation (August 2026). Names are those that OpenRouter shows in
+``provider``; a direct connection uses the provider's name from the settings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CONTINUES: Final = (
 
 
 def billing_of(provider: str | None) -> Literal["stops", "continues", "unknown"]:
-    """What closing the connection does to the bill, by the name of who answered."""
+    """What closing the connection does to the bill, by the name of the provider that answered."""
     name = (provider or "").strip().lower()
     if any(name.startswith(one) for one in _CONTINUES):
         return "continues"

@@ -1,4 +1,4 @@
-"""A provider that plays a recorded body: for tests, demonstrations, and looking at one stream again and again."""
+"""A provider that plays a recorded body: for tests, for demonstrations, and to look at one stream many times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ReplayProvider:
     """Plays the same recorded body for each request.
 
     Args:
-        recording: The body, whole or in the pieces in which it came. Each piece is one read.
+        recording: The body, whole or in the pieces in which it arrived. Each piece is one read.
         name: Name for metrics and records.
         chunks_per_s: Pace of the pieces; None plays them as fast as they are taken.
         sleep: Waits a number of seconds; a test hands in one that does not.
@@ -80,5 +80,5 @@ class _Playing:
         return await anext(self._events)
 
     def abort(self) -> None:
-        """There is no connection; just play no more."""
+        """Stop playing. There is no connection to close."""
         self._is_aborted = True

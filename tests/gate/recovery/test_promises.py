@@ -14,7 +14,7 @@ import pytest
 import lockgate
 from lockgate import Completed, Misuse, Released, SchemaError
 from lockgate.gate.events import Recovery
-from lockgate.gate.recovery.gate import RecoveringGate
+from lockgate.gate.recovery.recovering import RecoveringGate
 from tests.gate.recovery import faults, texts
 from tests.gate.recovery.made import made
 

@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from lockgate.gate.events import Patched, Skipped, Violated
-from lockgate.gate.recovery.tracked import NOWHERE
+from lockgate.gate.recovery.edits import NOWHERE
 
-#: Places where the two texts part that are kept, more or less.
+#: SchemaGraph where the two texts part that are kept, more or less.
 _MOST: Final = 256
 
 
@@ -45,6 +45,11 @@ class Ledger:
     def restart(self, at: int) -> None:
         """Both texts are the same up to this byte."""
         self._shifts = [(at, at)]
+
+    @property
+    def is_told(self) -> bool:
+        """Whether no event is still to come."""
+        return not self._notes
 
     def upstream_of(self, at: int) -> int:
         """Byte of upstream for a byte of the text."""

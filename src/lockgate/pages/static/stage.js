@@ -110,7 +110,7 @@ export class Stage {
     this.#timeline.dropped();
     this.#lock.position = "away";
     this.#connect("dropped", "reconnecting");
-    this.#say("open", "Your connection dropped. The gateway goes on writing the log; the browser reconnects by itself.");
+    this.#say("open", "Your connection dropped. The gateway goes on writing the log, and the browser reconnects by itself.");
   }
 
   /**
@@ -132,7 +132,7 @@ export class Stage {
   /** The reader gave up, or the log ended without an end record. */
   lost() {
     this.#connect("lost", "gave up");
-    if (this.end === null) this.#say("open", "This reader gave up: the gateway does not answer for this stream any more.");
+    if (this.end === null) this.#say("open", "This reader gave up: the gateway no longer answers for this stream.");
     this.#rest();
   }
 
@@ -337,7 +337,7 @@ export class Stage {
     if (this.end !== null) return;
     if (this.#order.records === 0) this.#say("open", "Waiting for the first byte.");
     else if (this.#hasSchema) this.#say("open", "Every byte so far can still become a valid document.");
-    else this.#say("open", "Text flows as it comes: there is no schema to check it against.");
+    else this.#say("open", "There is no schema, so the text passes as it comes.");
   }
 
   /**

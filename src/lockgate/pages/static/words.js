@@ -12,8 +12,8 @@ const CAUSES = new Map([
   ["truncated", "the text ended before the document was closed"],
   ["content_filter", "the provider's content filter stopped the model"],
   ["refusal", "the model declined to answer"],
-  ["upstream_truncated", "the connection to upstream broke off in the middle"],
-  ["upstream_timed_out", "upstream fell silent for too long"],
+  ["upstream_truncated", "the connection to upstream broke in the middle"],
+  ["upstream_timed_out", "upstream was silent for too long"],
   ["upstream_failed", "upstream sent an error in the middle of the stream"],
   ["upstream_refused", "upstream answered with an error instead of a stream"],
   ["upstream_unreachable", "there was no connection to upstream"],
@@ -24,12 +24,12 @@ const CAUSES = new Map([
 /** Why there was another attempt, by the class of the failure. */
 const REASONS = new Map([
   ["unavailable", "no answer came"],
-  ["broken", "it broke off"],
-  ["stalled_bytes", "it fell silent"],
-  ["stalled_content", "it fell silent"],
+  ["broken", "the connection broke"],
+  ["stalled_bytes", "upstream was silent"],
+  ["stalled_content", "upstream was silent"],
   ["truncated", "the token limit was reached"],
-  ["violation", "it broke the schema"],
-  ["unjoined", "it did not fit"],
+  ["violation", "the text broke the schema"],
+  ["unjoined", "the answer did not fit the text so far"],
   ["unsuited", "the model cannot do it"],
 ]);
 
@@ -47,7 +47,7 @@ export const attemptWords = (reason = "") => REASONS.get(reason) ?? reason.repla
  */
 export function announce({ number, step, at = 0, reason, wait_s }) {
   const wait = wait_s ? ` in ${duration(wait_s * 1000)}` : "";
-  const how = step === "restart" ? "writes the text anew" : at === 0 ? "asks again" : `goes on after byte ${grouped(at)} (${step})`;
+  const how = step === "restart" ? "starts the text again" : at === 0 ? "asks again" : `goes on after byte ${grouped(at)} (${step})`;
   return `Attempt ${number}${wait} ${how}: ${attemptWords(reason)}.`;
 }
 
@@ -63,23 +63,23 @@ export function explain(end, problems) {
     case "complete":
       return end.authority === "passthrough"
         ? "Upstream ended cleanly. There was no schema, so nothing was checked."
-        : `Document closed, valid, upstream ended cleanly.${effort(end)}`;
+        : `The document is closed and valid, and upstream ended cleanly.${effort(end)}`;
     case "halted":
       return explainHalt(problems, cause);
     case "incomplete":
     case "failed":
-      return `Not a whole document: ${cause}. What was released is a valid beginning.`;
+      return `The document is not whole: ${cause}. The released text is a valid beginning.`;
     case "refused":
       return `No document: ${cause}.`;
     case "cancelled":
-      return "Cancelled on request. What was released is a valid beginning.";
+      return "Somebody cancelled the stream. The released text is a valid beginning.";
     default:
       return cause;
   }
 }
 
 /**
- * What it took, where it took more than one clean answer: ` With 2 patches, in 3 attempts.`
+ * What was needed besides one clean answer: ` With 2 patches, in 3 attempts.`
  *
  * @param {StreamEnd} end
  */
@@ -110,7 +110,7 @@ function explainHalt(problems, cause) {
   const problem = problems.find(({ action, upstream_at }) => action === "halt" && upstream_at !== undefined);
   if (problem === undefined) return `Stopped: ${cause}. Nothing after it was released.`;
   const where = problem.path ? ` at ${problem.path}` : "";
-  return `Byte ${grouped(/** @type {number} */ (problem.upstream_at))}${where} fits no valid document. Nothing from there on was released.`;
+  return `Byte ${grouped(/** @type {number} */ (problem.upstream_at))}${where} fits no valid document. It was not released, nor anything after it.`;
 }
 
 /**

@@ -1,4 +1,4 @@
-"""The threads that read the file: a small pool, since the event loop should not wait for the disk."""
+"""The threads that read the file: a small pool, so that the event loop does not wait for the disk."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _P = ParamSpec("_P")
 _THREADS: Final = 2
 
 
-class Readers:
-    """The pool. Every question gets a connection that no other thread has meanwhile.
+class ReadPool:
+    """The pool. Each question gets a connection that no other thread uses at the same time.
 
     Args:
         busy_s: How long to wait while another process has the file locked.
@@ -37,7 +37,7 @@ class Readers:
         self._pool = ThreadPoolExecutor(_THREADS, f"lockgate-read {self._path.name}")
 
     def stop(self) -> None:
-        """Wait for what was asked, and close the connections; blocks."""
+        """Wait for open questions, and close the connections. Blocks."""
         self._pool.shutdown()
         while self._idle:
             self._idle.pop().close()
@@ -45,10 +45,10 @@ class Readers:
     async def ask(
         self, read: Callable[Concatenate[sqlite3.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
-        """Answer of a function that reads.
+        """The result of a function that reads.
 
         Raises:
-            StoreError: the file cannot be read, or not in time.
+            StoreError: the file cannot be read in time, or at all.
         """
         work = self.begin(lambda database: read(database, *args, **kwargs))
         try:
@@ -58,7 +58,7 @@ class Readers:
             raise StoreError(f"{self._path}: no answer for {self._patience_s} s; does the disk hang?") from None
 
     def begin(self, read: Callable[[sqlite3.Connection], _T]) -> asyncio.Future[_T]:
-        """Have it answered by a thread, without waiting."""
+        """Let a thread run the function, without waiting for it."""
         return asyncio.get_running_loop().run_in_executor(self._pool, self._answer, read)
 
     def _answer(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
@@ -71,7 +71,7 @@ class Readers:
         except LockgateError:
             raise
         except Exception as error:
-            # Broad, because what is read from a damaged file can break anywhere.
+            # Broad, because reading a damaged file can fail anywhere.
             raise tables.explain(self._path, error) from error
         finally:
             self._idle.append(database)

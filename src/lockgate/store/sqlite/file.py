@@ -1,9 +1,9 @@
-"""What is written to the file behind ``SqliteLog``, and read from it; ``tables`` has its tables.
+"""Reads and writes the file behind ``SqliteLog``; ``tables`` describes its tables.
 
-Everything here is plain, blocking SQL on a connection that somebody else owns.
+Everything here is plain, blocking SQL on a connection that the caller owns.
 
-The epoch of a record stands in its row, so the rows are the history of epochs: an offset is a position of the log
-as long as the record it names was not written by a later epoch than the one it names.
+The row of a record has its epoch, so the rows are the history of epochs: an offset is a position of the log unless a
+later epoch than the one in the offset wrote the record that it names.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Final, NamedTuple
 
 from lockgate.errors import StoreError, StreamExists
 from lockgate.protocol.offsets import Offset
-from lockgate.store.base import Entry, Head, Lifetime, Page
-from lockgate.store.rules import FOREVER, RENEW_SHARE, State, gone, is_over, is_position, renewed, unknown
+from lockgate.store.base import Head, Lifetime, LogEntry, Page
+from lockgate.store.log_rules import FOREVER, RENEW_SHARE, StreamState, gone, is_over, is_position, renewed, unknown
 from lockgate.store.tail import cut
 
-# Appends looked at to find the offset of a repeat; more than any caller has on the way.
+# Number of appends to search for the offset of a repeat; more than any caller has on the way.
 _REPEATS: Final = 64
 
 
@@ -29,7 +29,7 @@ _REPEATS: Final = 64
 
 
 class Row(NamedTuple):
-    """One append as it is stored."""
+    """One append, as the file has it."""
 
     stream: int
     records: int
@@ -39,7 +39,7 @@ class Row(NamedTuple):
     body: bytes
 
 
-#: Number of the append that a stream is created with; the owner's begin with 0.
+#: Number of the append that a stream is created with; those of the owner begin with 0.
 FIRST_SEQ: Final = -1
 
 
@@ -47,8 +47,8 @@ def pack_sizes(payloads: Sequence[bytes]) -> bytes | None:
     return None if len(payloads) == 1 else struct.pack(f"<{len(payloads)}I", *map(len, payloads))
 
 
-def load(database: sqlite3.Connection, stream_id: str) -> tuple[int, State]:
-    """Key and state of a stream, whether its lifetime has run out or not.
+def load(database: sqlite3.Connection, stream_id: str) -> tuple[int, StreamState]:
+    """Key and state of a stream, even if its lifetime is over.
 
     Raises:
         StreamUnknown: there is none.
@@ -62,14 +62,14 @@ def load(database: sqlite3.Connection, stream_id: str) -> tuple[int, State]:
         raise unknown(stream_id)
     key, owner, epoch, next_seq, tail_epoch, records, closed_s, ttl_s, expires_s = row
     tail, lifetime = Offset(tail_epoch, records), _lifetime(ttl_s, expires_s)
-    return key, State(owner, epoch, next_seq, tail, closed_s is not None, lifetime)
+    return key, StreamState(owner, epoch, next_seq, tail, closed_s is not None, lifetime)
 
 
-def living(database: sqlite3.Connection, stream_id: str, now_s: float) -> tuple[int, State]:
+def living(database: sqlite3.Connection, stream_id: str, now_s: float) -> tuple[int, StreamState]:
     """Key and state of a stream.
 
     Raises:
-        StreamUnknown: there is none, or its lifetime has run out.
+        StreamUnknown: there is none, or its lifetime is over.
     """
     key, state = load(database, stream_id)
     if is_over(state.lifetime, now_s):
@@ -87,7 +87,7 @@ def insert_appends(database: sqlite3.Connection, rows: Iterable[Row]) -> None:
     )
 
 
-def update_heads(database: sqlite3.Connection, states: dict[int, State]) -> None:
+def update_heads(database: sqlite3.Connection, states: dict[int, StreamState]) -> None:
     database.executemany(
         "UPDATE heads SET next_seq = ?, tail_epoch = ?, records = ? WHERE key = ?",
         [(state.next_seq, *state.tail, key) for key, state in states.items()],
@@ -95,7 +95,7 @@ def update_heads(database: sqlite3.Connection, states: dict[int, State]) -> None
 
 
 def close_heads(database: sqlite3.Connection, closed: Sequence[tuple[float, int]]) -> None:
-    """Time and key of each. Apart from the rest, since naming closed_s makes SQLite rewrite two indexes."""
+    """Time and key of each. Separate from the rest, because writing closed_s makes SQLite rewrite two indexes."""
     database.executemany("UPDATE heads SET closed_s = ? WHERE key = ?", closed)
 
 
@@ -106,7 +106,7 @@ def renew_lifetimes(database: sqlite3.Connection, lifetimes: dict[int, Lifetime]
 
 
 def offset_of(database: sqlite3.Connection, key: int, epoch: int, seq: int) -> Offset | None:
-    """Offset that an append got; None if it was long ago or had no payloads."""
+    """Offset that an append got; None if it is too old or had no payloads."""
     row = database.execute(
         "SELECT records FROM (SELECT * FROM appends WHERE stream = ? ORDER BY records DESC LIMIT ?)"
         " WHERE epoch = ? AND seq = ?",
@@ -119,11 +119,11 @@ def create(
     database: sqlite3.Connection,
     stream_id: str,
     meta: bytes,
-    state: State,
+    state: StreamState,
     payloads: Sequence[bytes],
     now_s: float,
 ) -> int:
-    """As ``StreamLog.create``, of a stream that begins in that state, with those payloads written."""
+    """As ``StreamLog.create``: the stream begins in this state, with these payloads."""
     new = "INSERT INTO streams (id, meta, owner, created_s) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
     made = database.execute(new, (stream_id, meta, state.owner, now_s))
     if not made.rowcount:
@@ -154,7 +154,7 @@ def take_over(database: sqlite3.Connection, stream_id: str, owner: str, now_s: f
 
 
 def touch(database: sqlite3.Connection, stream_id: str, now_s: float) -> Lifetime:
-    """As ``StreamLog.touch``; answers the lifetime as things stand then."""
+    """As ``StreamLog.touch``; returns the lifetime afterwards."""
     key, state = living(database, stream_id, now_s)
     lifetime = renewed(state.lifetime, now_s, unless=RENEW_SHARE)
     if lifetime is not state.lifetime:
@@ -169,10 +169,10 @@ def delete(database: sqlite3.Connection, stream_id: str, now_s: float) -> None:
 
 
 def expire(database: sqlite3.Connection, stream_id: str, until_s: float, now_s: float) -> None:
-    """Delete a stream if it was closed then, or its lifetime has run out; another process may have been quicker.
+    """Delete a stream if it was closed by then, or its lifetime is over. Another process may have been quicker.
 
     Raises:
-        StreamUnknown: it was deleted, or is another one of the same id, or was used in time.
+        StreamUnknown: it was deleted or used meanwhile, or a new stream has its id.
     """
     key, state = load(database, stream_id)
     was_closed = database.execute("SELECT 1 FROM heads WHERE key = ? AND closed_s <= ?", (key, until_s)).fetchone()
@@ -191,7 +191,7 @@ def _delete(database: sqlite3.Connection, key: int) -> None:
 
 
 def beat(database: sqlite3.Connection, owner: str, expires_s: float, now_s: float) -> None:
-    """As ``StreamLog.beat``; an owner whose word has run out is the same as one that never gave it."""
+    """As ``StreamLog.beat``. An owner whose last beat is too old is like one that never sent any."""
     database.execute("DELETE FROM owners WHERE expires_s <= ?", (now_s,))
     database.execute("INSERT OR REPLACE INTO owners VALUES (?, ?)", (owner, expires_s))
 
@@ -201,12 +201,12 @@ def beat(database: sqlite3.Connection, owner: str, expires_s: float, now_s: floa
 
 @contextmanager
 def snapshot(database: sqlite3.Connection) -> Iterator[None]:
-    """Several questions about one moment."""
+    """Several reads of the same moment."""
     database.execute("BEGIN")
     try:
         yield
     finally:
-        if database.in_transaction:  # some errors end it by themselves
+        if database.in_transaction:  # some errors end the transaction
             database.execute("ROLLBACK")
 
 
@@ -219,14 +219,14 @@ def page(database: sqlite3.Connection, stream_id: str, after: Offset, max_bytes:
         if after.records == state.tail.records:
             _check_position(stream_id, after, state.tail, state)
             return Page([], state.tail, state.is_closed)
-        # The row of the record that ``after`` names comes along: its epoch says whether there was such a position.
+        # The first row has the record that ``after`` names: its epoch says whether there is such a position.
         query = "SELECT records, epoch, sizes, body FROM appends WHERE stream = ? AND records >= ? ORDER BY records"
-        # Closed in any case: a statement that is not at its end holds the snapshot, and the next read would get it.
+        # Close it in any case: an unfinished statement keeps the snapshot, and the next read would get old data.
         with closing(database.execute(query, (key, after.records))) as rows:
             return Page(cut(_newer(rows, stream_id, after, state), max_bytes), state.tail, state.is_closed)
 
 
-def _newer(rows: sqlite3.Cursor, stream_id: str, after: Offset, state: State) -> Iterator[Entry]:
+def _newer(rows: sqlite3.Cursor, stream_id: str, after: Offset, state: StreamState) -> Iterator[LogEntry]:
     """Entries after a position, from rows that begin with the one that holds the record before it."""
     needed = max(after.records, 1)  # the record that the next row must hold
     for records, epoch, sizes, body in rows:
@@ -239,14 +239,14 @@ def _newer(rows: sqlite3.Cursor, stream_id: str, after: Offset, state: State) ->
         start = 0
         for number, length in enumerate(lengths, first):
             if number > after.records:
-                yield Entry(Offset(epoch, number), body[start : start + length])
+                yield LogEntry(Offset(epoch, number), body[start : start + length])
             start += length
         needed = records + 1
     if needed <= state.tail.records:
         raise StoreError(f"stream {stream_id}: record {needed} of {state.tail.records} is missing; the file is damaged")
 
 
-def _check_position(stream_id: str, after: Offset, written: Offset, state: State) -> None:
+def _check_position(stream_id: str, after: Offset, written: Offset, state: StreamState) -> None:
     if not is_position(after, written, state.epoch):
         raise gone(stream_id, after, state.tail)
 
@@ -275,7 +275,7 @@ def head(database: sqlite3.Connection, stream_id: str, now_s: float) -> Head:
 
 
 def heads(database: sqlite3.Connection, before: int, limit: int, now_s: float) -> tuple[list[tuple[str, Head]], int]:
-    """Up to ``limit`` streams with a key under ``before``, newest first, and the key to go on before."""
+    """Up to ``limit`` streams with a key below ``before``, newest first, and the key for the next call."""
     rows = database.execute(f"{_HEAD} key < ? ORDER BY key DESC LIMIT ?", (now_s, before, limit)).fetchall()
     return [_head(row) for row in rows], rows[-1][-1] if rows else 0
 
@@ -292,9 +292,9 @@ def orphans(database: sqlite3.Connection, now_s: float, limit: int) -> list[str]
 
 
 def expired(database: sqlite3.Connection, until_s: float, now_s: float, limit: int) -> list[str]:
-    """Streams that were closed by ``until_s`` or whose lifetime has run out; those that should have gone first, first.
+    """Streams that were closed by ``until_s``, or whose lifetime is over; those that expired first, first.
 
-    ``limit`` of each kind by its index, then the first of both.
+    Takes ``limit`` of each kind by its index, then the first of both.
     """
     rows = database.execute(
         """WITH due AS (
@@ -310,7 +310,7 @@ def expired(database: sqlite3.Connection, until_s: float, now_s: float, limit: i
 
 
 class Seen(NamedTuple):
-    """How far somebody knows a stream: the one created then, 0 if nothing is known."""
+    """How far a reader knows a stream; ``created_s`` is 0 if nothing is known."""
 
     stream_id: str
     created_s: float
@@ -319,12 +319,12 @@ class Seen(NamedTuple):
 
 
 def is_same(created_s: float, other_s: float) -> bool:
-    """Whether two streams of one id are one: JSON may cost a time its last bit."""
+    """Whether two streams with one id are the same: JSON may lose the last bit of a time."""
     return abs(created_s - other_s) < 1e-6
 
 
 def news(database: sqlite3.Connection, known: Sequence[Seen]) -> list[Seen]:
-    """Those of the known streams that went on, were closed, or are gone (then 0, with -1 records) or others by now."""
+    """The known streams that grew, were closed, were replaced, or are gone (then 0, with -1 records)."""
     rows = database.execute(
         """WITH known AS (
                SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS created_s,
@@ -341,12 +341,12 @@ def news(database: sqlite3.Connection, known: Sequence[Seen]) -> list[Seen]:
 
 
 def data_version(database: sqlite3.Connection) -> int:
-    """A number that changes when any other connection commits, in this process or another, and never by our own."""
+    """A number that changes when another connection commits, in this process or another, and never by our own."""
     version: int = database.execute("PRAGMA data_version").fetchone()[0]
     return version
 
 
 def checkpoint(database: sqlite3.Connection) -> int:
-    """Copy the WAL into the file as far as that goes without waiting for anybody; answers its length in pages."""
+    """Copy the WAL into the file as far as possible without waiting; returns its length in pages."""
     _, pages, _ = database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     return int(pages)

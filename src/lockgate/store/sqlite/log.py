@@ -4,8 +4,8 @@ Who does the work:
 
 - Appends and all other writes go to one writer thread (``writer``), which commits whatever waits in one
   transaction and wakes the event loop once for all of it. The event loop never waits for the disk.
-- A reader who keeps up is served from memory: while somebody watches a stream, what this process commits to it is
-  kept in a short ``Tail``. Nobody watching, nothing kept.
+- A reader that keeps up is served from memory: while somebody watches a stream, a short ``Tail`` keeps what this
+  process commits to it. If nobody watches, nothing is kept.
 - Anything older is read from the file by a small pool of threads. Measured for 10 and 400 entries: 104 us and 1.1 ms,
   against 32 us and 1.0 ms in the event loop itself; but with the file out of the page cache 23 ms, which no other
   stream should wait for. (While the loop is busy for 300 us at a time, 400 entries take 32 ms: a thread gives way.)
@@ -30,21 +30,21 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from lockgate.errors import StoreError, StreamUnknown
 from lockgate.protocol.offsets import Offset
-from lockgate.store import rules
+from lockgate.store import log_rules
 from lockgate.store.base import Head, Lifetime, Page, Producer, Pushed
-from lockgate.store.rules import Push, State
-from lockgate.store.sqlite import file, pushes, tables
-from lockgate.store.sqlite.connections import Readers
-from lockgate.store.sqlite.watched import Watched
-from lockgate.store.sqlite.writer import Append, Call, Job, Outcome, PushJob, Writer
+from lockgate.store.log_rules import PushRequest, StreamState
+from lockgate.store.sqlite import file, push_history, tables
+from lockgate.store.sqlite.connections import ReadPool
+from lockgate.store.sqlite.watched_streams import WatchedStream
+from lockgate.store.sqlite.writer_thread import Append, Job, Outcome, PushJob, WriteCall, WriterThread
 from lockgate.store.tail import Tail
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
 
-#: Bytes that may wait for the writer, in all streams; further appends wait for room. A larger append is refused.
+#: Most bytes that may wait for the writer, in all streams. Further appends wait; a larger append is refused.
 MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
-# What a write counts beside its payloads, so that empty ones are bounded, too.
+# Bytes that a write counts besides its payloads, so that empty writes are bounded, too.
 _JOB_BYTES: Final = 256
 
 #: Freshly committed entries kept in memory per watched stream, and for how many streams at most (64 MiB in all).
@@ -65,7 +65,7 @@ _HEADS: Final = 100
 
 
 def _size(stream_id: str, length: int, payloads: int) -> int:
-    """What a write of that many bytes in that many payloads counts in the queue.
+    """The size in the queue of a write with this many bytes in this many payloads.
 
     Raises:
         StoreError: more than the queue can ever hold.
@@ -80,7 +80,7 @@ class SqliteLog:
     """``StreamLog`` in a file.
 
     Args:
-        path: The file; made if missing, with its folder.
+        path: The file; created if it is missing, with its folder.
         synchronous: ``NORMAL`` survives kill -9 of this process, ``FULL`` also a power cut.
         busy_s: How long to wait while another process has the file locked.
         patience_s: How long to wait for the disk before giving up on an answer. What was asked may still happen;
@@ -101,9 +101,9 @@ class SqliteLog:
         self._patience_s = patience_s
         self._now = now
         self._is_open = False
-        #: Why nothing can be asked; None while all is well.
+        #: Why the log cannot be used; None while it can.
         self._trouble: str | None = "is not open"
-        self._writer = Writer(
+        self._writer = WriterThread(
             path,
             synchronous,
             busy_s=busy_s,
@@ -116,10 +116,10 @@ class SqliteLog:
         self._alarm: asyncio.TimerHandle | None = None
         self._queued_bytes = 0
         self._at_door = 0
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, WatchedStream] = {}
         self._tails = 0
         self._foreign = 0
-        self._readers = Readers(path, busy_s=busy_s, patience_s=patience_s)
+        self._readers = ReadPool(path, busy_s=busy_s, patience_s=patience_s)
         self._pages = 0
         self._is_checkpointing = False
         #: Transactions so far.
@@ -131,7 +131,7 @@ class SqliteLog:
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._door, self._room, self._elsewhere = asyncio.Lock(), asyncio.Event(), asyncio.Event()
-        await asyncio.to_thread(self._writer.open)  # waits for locks busy_s at most
+        await asyncio.to_thread(self._writer.open)  # waits at most busy_s for locks
         self._readers.start()
         self._writer.start()
         self._is_open, self._trouble = True, None
@@ -150,7 +150,7 @@ class SqliteLog:
         await asyncio.to_thread(self._readers.stop)
 
     def _wake_all(self) -> None:
-        """So that readers find out that the log is of no more use."""
+        """Wake all readers, so that they learn that the log has ended."""
         for watched in self._watched.values():
             watched.tell(-1, is_closed=False)
 
@@ -162,10 +162,10 @@ class SqliteLog:
         try:
             self._loop.call_soon_threadsafe(function, *args)
         except RuntimeError:
-            self._writer.stop()  # the loop was closed without ``shut``; then nobody waits for an answer, either
+            self._writer.stop()  # the loop was closed without ``shut``; so nobody waits for an answer
 
     def _end(self, failure: BaseException | None) -> None:
-        """The writer thread has ended."""
+        """Note that the writer thread has ended."""
         if failure is not None:
             self._trouble = f"stopped writing: {failure!r}; restart to go on, what was answered is safe"
             self._fail_all(f"{self._path}: the log {self._trouble}")
@@ -186,10 +186,10 @@ class SqliteLog:
     ) -> int:
         now_s = self._now()
         payloads = tuple(payloads)
-        state = State(owner, lifetime=rules.begun(lifetime, now_s))
+        state = StreamState(owner, lifetime=log_rules.begun(lifetime, now_s))
         state.begin(len(payloads), close=close)
         size = _size(stream_id, len(meta) + sum(map(len, payloads)), len(payloads))
-        # It may end another one of this id, whose lifetime has run out.
+        # It may end an older stream of this id whose lifetime is over.
         epoch = await self._call(
             file.create, stream_id, meta, state, payloads, now_s, size=size, about=stream_id, ends=True
         )
@@ -200,7 +200,7 @@ class SqliteLog:
     async def append(
         self, stream_id: str, payloads: Sequence[bytes], *, epoch: int, seq: int, close: bool = False
     ) -> Offset:
-        payloads = tuple(payloads)  # the caller may go on with its list when it is cancelled
+        payloads = tuple(payloads)  # the caller may change its list after it was cancelled
         body = b"".join(payloads)
         size = _size(stream_id, len(body), len(payloads))
         closed_s = self._now() if close else None
@@ -219,10 +219,10 @@ class SqliteLog:
         expect: Offset | None = None,
     ) -> Pushed:
         payloads = tuple(payloads)
-        push = Push(bool(payloads), producer, stream_seq, close, expect)
-        rules.check(push)
+        push = PushRequest(bool(payloads), producer, stream_seq, close, expect)
+        log_rules.check(push)
         body = b"".join(payloads)
-        size = _size(stream_id, len(body) + rules.MAX_NAME_BYTES, len(payloads))
+        size = _size(stream_id, len(body) + log_rules.MAX_NAME_BYTES, len(payloads))
         closed_s = self._now() if close else None
         job = PushJob(stream_id, payloads, body, size, push, closed_s, self._future())
         await self._put(job)
@@ -237,18 +237,18 @@ class SqliteLog:
         close: bool = False,
         has_payloads: bool = True,
     ) -> Pushed | None:
-        push = Push(has_payloads, producer, stream_seq, close)
-        rules.check(push)
-        return await self._fetch(pushes.check_push, stream_id, push, self._now())
+        push = PushRequest(has_payloads, producer, stream_seq, close)
+        log_rules.check(push)
+        return await self._fetch(push_history.check_push, stream_id, push, self._now())
 
     async def touch(self, stream_id: str) -> None:
         now_s = self._now()
         watched = self._watched.get(stream_id)
-        if watched is None or rules.is_over(watched.lifetime, now_s):
+        if watched is None or log_rules.is_over(watched.lifetime, now_s):
             lifetime = (await self._fetch(file.head, stream_id, now_s)).lifetime
         else:
             lifetime = watched.lifetime
-        if rules.renewed(lifetime, now_s, unless=rules.RENEW_SHARE) is not lifetime:
+        if log_rules.renewed(lifetime, now_s, unless=log_rules.RENEW_SHARE) is not lifetime:
             lifetime = await self._call(file.touch, stream_id, now_s, about=stream_id)
         if watched is not None:
             watched.lifetime = lifetime
@@ -267,7 +267,7 @@ class SqliteLog:
         now_s = self._now()
         until_s = now_s - older_than_s
         count = 0
-        # Asked of the file first, because it is asked all the time and there is seldom anything to write.
+        # Look in the file first: this is called all the time, and there is seldom anything to write.
         for stream_id in await self._fetch(file.expired, until_s, now_s, limit):
             try:
                 await self._call(file.expire, stream_id, until_s, now_s, about=stream_id, ends=True)
@@ -288,13 +288,13 @@ class SqliteLog:
         about: str | None = None,
         ends: bool = False,
     ) -> _T:
-        job = Call(lambda database: write(database, *args), self._future(), size, about, ends)
+        job = WriteCall(lambda database: write(database, *args), self._future(), size, about, ends)
         await self._put(job)
         result: _T = await job.done
         return result
 
     async def _put(self, job: Job) -> None:
-        """Hand a job to the writer, in the order of calls. Once it is there, cancelling only stops the waiting."""
+        """Give a job to the writer, in the order of calls. After that, cancelling ends only the waiting."""
         if self._at_door or self._queued_bytes >= MAX_QUEUED_BYTES:
             await self._wait_for_room()
             self._check()
@@ -337,8 +337,8 @@ class SqliteLog:
             self._checkpoint()
 
     def _publish(self, job: Job) -> None:
-        """Let readers have what was committed."""
-        if isinstance(job, Call):
+        """Make committed entries visible to readers."""
+        if isinstance(job, WriteCall):
             if job.ends and (watched := self._watched.get(job.stream_id or "")) is not None:
                 self._drop_tail(watched)
                 self._set_ours(watched, True)
@@ -371,7 +371,7 @@ class SqliteLog:
     def _checkpointed(self, work: asyncio.Future[int]) -> None:
         # Counted from its end, so that the writer's own, which starts the WAL from the front again, finds a gap.
         self._pages, self._is_checkpointing = 0, False
-        work.exception()  # whatever it is, the writer's own checkpoint will meet it and report it
+        work.exception()  # the writer's own checkpoint will meet the same error and report it
 
     def _set_alarm(self) -> None:
         if self._alarm is not None:
@@ -394,7 +394,7 @@ class SqliteLog:
     async def read(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page:
         watched = self._watched.get(stream_id)
         page = watched.read(after, max_bytes, self._now()) if watched is not None else None
-        # What memory does not have, only the file can judge: another process may be further.
+        # If memory does not have it, only the file can answer: another process may be further.
         return page if page is not None else await self._fetch(file.page, stream_id, after, max_bytes, self._now())
 
     async def head(self, stream_id: str) -> Head:
@@ -425,12 +425,12 @@ class SqliteLog:
         event = asyncio.Event()
         watched = self._watched.get(stream_id)
         if watched is None:
-            watched = self._watched[stream_id] = Watched()
+            watched = self._watched[stream_id] = WatchedStream()
             self._foreign += 1
             self._look()
         watched.events.add(event)
         try:
-            if rules.is_over(watched.lifetime, self._now()):
+            if log_rules.is_over(watched.lifetime, self._now()):
                 head = await self._fetch(file.head, stream_id, self._now())
                 watched.created_s, watched.lifetime = head.created_s, head.lifetime
             yield event
@@ -442,12 +442,12 @@ class SqliteLog:
                 self._set_ours(watched, True)
                 self._look()
 
-    def _drop_tail(self, watched: Watched) -> None:
+    def _drop_tail(self, watched: WatchedStream) -> None:
         if watched.tail is not None:
             watched.tail = None
             self._tails -= 1
 
-    def _set_ours(self, watched: Watched, is_ours: bool) -> None:
+    def _set_ours(self, watched: WatchedStream, is_ours: bool) -> None:
         if watched.is_ours != is_ours:
             watched.is_ours = is_ours
             self._foreign += -1 if is_ours else 1
@@ -457,11 +457,11 @@ class SqliteLog:
         self._writer.look_every(LOOK_S if self._foreign else LOOK_SELDOM_S if self._watched else None)
 
     def _hear(self) -> None:
-        """Another process, or another connection of this one, has committed something."""
+        """Another process, or another connection of this process, has committed."""
         self._elsewhere.set()
 
     async def _relay(self) -> None:
-        """Wake the readers of what others wrote; not more often than the writer looks when it is idle."""
+        """Wake the readers of streams that others wrote; not more often than the idle writer looks."""
         while True:
             await self._elsewhere.wait()
             self._elsewhere.clear()
@@ -478,7 +478,7 @@ class SqliteLog:
                     self._heard(watched, seen)
             await asyncio.sleep(LOOK_S)
 
-    def _heard(self, watched: Watched, seen: file.Seen) -> None:
+    def _heard(self, watched: WatchedStream, seen: file.Seen) -> None:
         if not file.is_same(watched.created_s, seen.created_s):
             self._drop_tail(watched)
             watched.end()

@@ -1,4 +1,4 @@
-"""The tables of the file behind ``SqliteLog``, how it is opened, and its troubles in words.
+"""The tables of the file behind ``SqliteLog``, how it is opened, and its errors as sentences.
 
 ``appends`` holds one row per append, in arrival order, with all its payloads in one body; ``appends_by_stream`` finds
 one stream's rows. Measured with 200 interleaved streams, 300 bytes each, WAL, NORMAL, in microseconds per append and
@@ -31,7 +31,7 @@ Synchronous = Literal["NORMAL", "FULL"]
 
 _T = TypeVar("_T")
 
-#: "lgat": tells our files from those of other programs (``PRAGMA application_id``).
+#: "lgat": distinguishes our files from those of other programs (``PRAGMA application_id``).
 APPLICATION_ID: Final = int.from_bytes(b"lgat")
 VERSION: Final = 2
 
@@ -73,7 +73,7 @@ _VERSION_2: Final = (
         epoch INTEGER NOT NULL,
         seq INTEGER NOT NULL,
         PRIMARY KEY (stream, id)) WITHOUT ROWID""",
-    # Of a stream that nobody owns: the last Stream-Seq as bytes, and the producer's push that closed it.
+    # For a stream without an owner: the last Stream-Seq as bytes, and the push that closed it.
     """CREATE TABLE pushes (
         key INTEGER PRIMARY KEY,
         stream_seq BLOB,
@@ -81,7 +81,7 @@ _VERSION_2: Final = (
         epoch INTEGER,
         seq INTEGER)""",
 )
-#: What each version has more than the one before it.
+#: What each version adds to the one before it.
 _VERSIONS: Final = (_VERSION_1, _VERSION_2)
 
 #: Twice SQLite's own choice. Measured through the log with 200 streams, medians of 3: 13 us per append of 300 bytes,
@@ -111,16 +111,16 @@ _REASONS: Final = {
 
 
 def explain(path: Path, error: Exception) -> StoreError:
-    """Say what went wrong, mostly what SQLite said, with the file's name and what to do."""
+    """Say what went wrong: mostly SQLite's own words, with the name of the file and what to do."""
     code = getattr(error, "sqlite_errorcode", 0)
-    reason = _REASONS.get(code & 0xFF)  # the low byte is the primary code, the rest only says more exactly
+    reason = _REASONS.get(code & 0xFF)  # the low byte is the primary code; the rest only makes it more exact
     if reason is None:
         return StoreError(f"{path}: {error!r}")
     return StoreError(f"{path}: {reason} ({getattr(error, 'sqlite_errorname', '')}: {error})")
 
 
 def patiently(attempt: Callable[[], _T], busy_s: float) -> _T:
-    """Run something that may find the file locked, and try again for ``busy_s`` seconds."""
+    """Run a function that may find the file locked; try again for ``busy_s`` seconds."""
     until = time.monotonic() + busy_s
     while True:
         try:
@@ -135,25 +135,25 @@ def patiently(attempt: Callable[[], _T], busy_s: float) -> _T:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection that begins its transactions itself and may move between threads, one at a time."""
+    """A connection whose user begins transactions. It may move between threads, one at a time."""
     return sqlite3.connect(path.absolute(), timeout=0, isolation_level=None, check_same_thread=False)
 
 
 def prepare(path: Path, synchronous: Synchronous, busy_s: float) -> sqlite3.Connection:
-    """Open the file for writing; make it, and its folder, if it is missing.
+    """Open the file for writing; create it and its folder if they are missing.
 
     Raises:
         StoreError: it is not ours, cannot be used, or stays locked.
     """
     try:
         path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        # Before SQLite does it with everybody's permission: the log holds what people asked and were answered.
+        # Before SQLite does it with permissions for everybody: the log holds what people asked and got.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}; choose another store.path, or check owner and mode") from None
     database = connect(path)
     try:
-        _pragma(database, f"page_size = {PAGE_BYTES}")  # counts for a new file only
+        _pragma(database, f"page_size = {PAGE_BYTES}")  # matters only for a new file
         patiently(lambda: _make_ours(database, path), busy_s)
         mode = patiently(lambda: _pragma(database, "journal_mode = WAL"), busy_s)
         if mode != "wal":
@@ -176,7 +176,7 @@ def _pragma(database: sqlite3.Connection, pragma: str) -> object:
 
 
 def _make_ours(database: sqlite3.Connection, path: Path) -> None:
-    """Check whose file it is, in a transaction: of two processes that find it empty, one makes the tables."""
+    """Check whose file it is, in a transaction: if two processes find it empty, one of them makes the tables."""
     if _version(database, path) == VERSION:
         return
     database.execute("BEGIN IMMEDIATE")

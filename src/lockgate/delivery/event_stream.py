@@ -1,0 +1,179 @@
+"""The face of server-sent events: Durable Streams' ``live=sse``, and what a native EventSource needs beside it.
+
+How it works: the reader registers with the log, reads what is there, writes it in one send, and only then sleeps; it is
+woken by a commit, by the heartbeat timer, or by its client's leaving. A slow reader waits in ``send`` and costs an
+offset; what it missed meanwhile comes as one larger event.
+
+Every event has an ``id``, which is an offset; that is all a reader needs to go on, here or at another node.
+
+Spec: Durable Streams 5.8; WHATWG HTML 9.2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from lockgate.delivery.forms import Form
+from lockgate.delivery.readers import STUCK_S, Pacing, Reader, Readers, Receive, Send
+from lockgate.delivery.views import Item, View
+from lockgate.errors import StreamUnknown
+from lockgate.observe.metrics import Meters
+from lockgate.protocol.cursor import cursor_after
+from lockgate.protocol.header_names import CONTENT_TYPE, DATA_ENCODING, LIVE, encoded
+from lockgate.protocol.offsets import Offset
+from lockgate.protocol.sse import encode_comment, encode_event, encode_retry
+from lockgate.store.base import Page, StreamLog
+
+_HEADERS: Final = {CONTENT_TYPE: "text/event-stream", **LIVE}
+#: Of a reader that is to come back later: EventSource gives up for good on 503, and not on an answer that just ends.
+LATER_MS: Final = 5000
+
+
+class EventReader(Reader):
+    """One connection: ``run`` serves it until its client leaves or the stream is closed and read.
+
+    Args:
+        after: Where to begin.
+        is_plain: Events without a name, one item each, and no control events; the stream's final record is its end.
+        cursor: The client's cursor.
+    """
+
+    def __init__(
+        self,
+        log: StreamLog,
+        stream_id: str,
+        after: Offset,
+        *,
+        view: View,
+        form: Form,
+        pacing: Pacing,
+        meters: Meters,
+        readers: Readers,
+        is_plain: bool = False,
+        cursor: str | None = None,
+    ) -> None:
+        super().__init__(log, stream_id, readers)
+        self._after = after
+        self._view = view
+        self._form = form
+        self._pacing = pacing
+        self._meters = meters
+        self._is_plain = is_plain
+        self._cursor = cursor_after(time.time(), cursor)
+        self._quiet_since_s = 0.0
+        self._last_data_s = 0.0
+        self._begun_s = time.monotonic()
+        self._is_live = False  # whether everything before the next record was read
+        self._has_said_where = False  # in a control event
+        self._has_said_end = False
+
+    async def run(self, receive: Receive, send: Send) -> None:
+        """Serve it."""
+        try:
+            async with self.connected(receive):
+                await self._serve(send)
+        except StreamUnknown:
+            pass  # deleted meanwhile: breaking off makes the client ask again, and then it is told
+
+    async def _serve(self, send: Send) -> None:
+        headers = _HEADERS | ({DATA_ENCODING: self._form.encoding} if self._form.encoding is not None else {})
+        await send({"type": "http.response.start", "status": 200, "headers": encoded(headers)})
+        # First bytes at once, so that the browser's `open` fires before the model's first token.
+        await self._write(send, encode_retry(self._pacing.retry_ms) + encode_comment("lockgate"))
+        self._meters.shook_hands(time.monotonic() - self._begun_s)
+        while not self.is_over:  # then without the end of the body: the server breaks the connection off
+            self._news.clear()
+            page = await self._log.read(self.stream_id, self._after, max_bytes=self._pacing.max_read_bytes)
+            if page.entries:
+                await self._deliver(send, page)
+            if page.is_closed and self._after.records == page.tail.records:
+                await self._finish(send)
+                return
+            if page.entries:
+                await self._pause()
+                continue
+            self._is_live = True
+            await self._while_silent(send)
+            await self._wait(max(0.0, self._quiet_since_s + self._pacing.heartbeat_s - time.monotonic()))
+
+    async def _pause(self) -> None:
+        """Let some time pass before more is read, for views whose items are large; leaving ends it."""
+        until_s = self._quiet_since_s + self._view.pause_s
+        while not self.is_over and (left_s := until_s - time.monotonic()) > 0:
+            self._news.clear()
+            await self._wait(left_s)
+
+    async def _write(self, send: Send, data: bytes, *, more: bool = True) -> None:
+        async with asyncio.timeout(STUCK_S):
+            await send({"type": "http.response.body", "body": data, "more_body": more})
+        self._quiet_since_s = time.monotonic()
+
+    async def _deliver(self, send: Send, page: Page) -> None:
+        last = page.entries[-1].offset
+        self._meters.reader_lag(page.tail.records - last.records)
+        items = self._view.show(page.entries)
+        self._after = last
+        is_tail = last == page.tail
+        if items:
+            is_closed = page.is_closed and is_tail
+            data = self._plain(items) if self._is_plain else self._named(items, up_to_date=is_tail, is_closed=is_closed)
+            await self._write(send, data)
+            self._meters.delivered_chunks(len(items))
+            if self._is_live:
+                self._measure(self._view.read_s)
+        self._is_live = is_tail
+
+    def _measure(self, read_s: float) -> None:
+        """Latency and gap, for a reader that had read everything before: replays say nothing about either."""
+        now_s = self._quiet_since_s
+        gap_s = now_s - self._last_data_s if self._last_data_s else None
+        self._meters.delivered(latency_s=time.time() - read_s if read_s else None, gap_s=gap_s)
+        self._last_data_s = now_s
+
+    async def _while_silent(self, send: Send) -> None:
+        """At the tail: say so if that was not said yet, and give a sign of life when it is due."""
+        if not self._has_said_where and not self._is_plain:
+            await self._write(send, self._control(up_to_date=True, is_closed=False))
+        elif time.monotonic() - self._quiet_since_s >= self._pacing.heartbeat_s:
+            items = self._view.while_silent()
+            if not items:
+                await self._write(send, encode_comment("beat"))
+            elif self._is_plain:
+                await self._write(send, self._plain(items))
+            else:
+                await self._write(send, self._named(items, up_to_date=True, is_closed=False))
+
+    async def _finish(self, send: Send) -> None:
+        if not self._has_said_end and not self._is_plain:  # else that went out with the last records
+            await self._write(send, self._control(up_to_date=True, is_closed=True))
+        await self._write(send, b"", more=False)
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    def _named(self, items: list[Item], *, up_to_date: bool, is_closed: bool) -> bytes:
+        """One ``data`` event with all items, and the ``control`` event that follows it (Durable Streams 5.8)."""
+        control = self._control(up_to_date=up_to_date, is_closed=is_closed)
+        return encode_event(self._form.data(items), event="data", event_id=str(self._after)) + control
+
+    def _plain(self, items: list[Item]) -> bytes:
+        """One event for each item, for ``onmessage``. An event without an id leaves the client where it was."""
+        return b"".join(
+            [encode_event(item.data, event_id=str(item.offset) if item.offset is not None else None) for item in items]
+        )
+
+    def _control(self, *, up_to_date: bool, is_closed: bool) -> bytes:
+        self._has_said_where, self._has_said_end = True, is_closed
+        state = self._view.outcome if is_closed else ""
+        return encode_control(self._after, cursor=self._cursor, up_to_date=up_to_date, is_closed=is_closed, state=state)
+
+
+def encode_control(offset: Offset, *, cursor: str, up_to_date: bool, is_closed: bool, state: str = "") -> bytes:
+    """Where the reader is, and whether anything can still come; with the outcome, where that is known."""
+    written = str(offset)
+    up = ',"upToDate":true' if up_to_date else ""
+    end = ',"streamClosed":true' if is_closed else f',"streamCursor":"{cursor}"'
+    outcome = f',"state":"{state}"' if state else ""
+    control = f'{{"streamNextOffset":"{written}"{up}{end}{outcome}}}'
+    return encode_event(control.encode(), event="control", event_id=written)

@@ -1,0 +1,101 @@
+"""The face of plain text: the released bytes of one channel, as they are, while they come.
+
+A clean end says that the document is complete; whatever else becomes of the stream, the connection is broken off, since
+plain text has no other way to say so. It is resumed by the bytes that a reader has (``at``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from lockgate.delivery.readers import STUCK_S, Pacing, Reader, Readers, Receive, Send
+from lockgate.errors import StreamUnknown
+from lockgate.observe.metrics import Meters
+from lockgate.protocol.envelope import Record, decode_record
+from lockgate.protocol.header_names import CONTENT_TYPE, LIVE, encoded
+from lockgate.protocol.lifecycle import Outcome
+from lockgate.protocol.offsets import Offset
+from lockgate.store.base import StreamLog
+
+_HEADERS: Final = {CONTENT_TYPE: "text/plain; charset=utf-8", **LIVE}
+
+
+class TextReader(Reader):
+    """One connection.
+
+    Args:
+        after: The record before the one that holds the first byte wanted.
+        skip_bytes: Bytes of that record's text to leave out.
+    """
+
+    def __init__(
+        self,
+        log: StreamLog,
+        stream_id: str,
+        after: Offset,
+        *,
+        channel: str,
+        skip_bytes: int,
+        pacing: Pacing,
+        meters: Meters,
+        readers: Readers,
+    ) -> None:
+        super().__init__(log, stream_id, readers)
+        self._after = after
+        self._channel = channel
+        self._skip_bytes = skip_bytes
+        self._pacing = pacing
+        self._meters = meters
+        self._is_taken_back = False
+        self._begun_s = time.monotonic()
+
+    async def run(self, receive: Receive, send: Send) -> None:
+        """Serve it."""
+        try:
+            async with self.connected(receive):
+                await self._serve(send)
+        except StreamUnknown:
+            pass  # deleted meanwhile; the client's next request is told
+
+    async def _serve(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": encoded(_HEADERS)})
+        await self._write(send, b"")
+        self._meters.shook_hands(time.monotonic() - self._begun_s)
+        while not (self.is_over or self._is_taken_back):
+            self._news.clear()
+            page = await self._log.read(self.stream_id, self._after, max_bytes=self._pacing.max_read_bytes)
+            records = [decode_record(entry.payload) for entry in page.entries]
+            if page.entries:
+                await self._deliver(send, records)
+                self._after = page.entries[-1].offset
+            if page.is_closed and self._after.records == page.tail.records:
+                if records and _is_complete(records[-1]):
+                    await self._write(send, b"", more=False)
+                return  # else without the end of the body: the server breaks the connection off
+            if not page.entries:
+                await self._wait(self._pacing.heartbeat_s)  # plain text has no sign of life; just look again
+
+    async def _deliver(self, send: Send, records: list[Record]) -> None:
+        text = bytearray()
+        for record in records:
+            if record.channel == self._channel:
+                if record.kind == "restart":
+                    self._is_taken_back = True  # what this reader has no longer counts, and text cannot say so
+                    break
+                text += record.text.encode()
+        data = bytes(text[self._skip_bytes :])
+        if text:
+            self._skip_bytes = 0
+        if data:
+            await self._write(send, data)
+            self._meters.delivered_chunks(1)
+
+    async def _write(self, send: Send, data: bytes, *, more: bool = True) -> None:
+        async with asyncio.timeout(STUCK_S):
+            await send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+def _is_complete(record: Record) -> bool:
+    return record.final is not None and record.final.state == Outcome.COMPLETE

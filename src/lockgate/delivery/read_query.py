@@ -1,0 +1,171 @@
+"""What a reader asks for: the query and headers of a GET, checked and put into words of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, cast, get_args
+
+from lockgate.errors import BadRequest
+from lockgate.protocol.header_names import IF_NONE_MATCH, LAST_EVENT_ID
+from lockgate.protocol.offsets import Offset, parse_offset
+
+ViewName: TypeAlias = Literal["delta", "elements", "snapshot", "text"]
+Live: TypeAlias = Literal["no", "long-poll", "sse"]
+
+#: Parameters that change what is answered; others are ignored, as Durable Streams wants it.
+_KNOWN: Final = ("offset", "channel", "sequence", "at", "live", "view", "events", "notes", "cursor")
+_MAX_CHANNEL: Final = 200
+_EVENTS: Final = "text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadQuery:
+    """One read.
+
+    Attributes:
+        offset: As it stands in the request; None where the place is said otherwise, or not at all.
+        channel: The only channel wanted, or the one that ``sequence`` and ``at`` count in.
+        sequence: Begin at this chunk (with ``view=elements``: this element) of ``channel``.
+        at: Begin at this byte of the text; only for plain text.
+        accept: Media types that the client takes, as the request has them.
+        live: Whether to wait for more.
+        view: How the log is shown.
+        is_plain_text: Answer the text itself instead of JSON.
+        is_event_source: Whether a native EventSource could have sent this.
+        plain_events: Events without a name, one envelope each, for ``onmessage``.
+        notes: Add notes on how judging goes on.
+        cursor: The client's cursor.
+        last_event_id: What an EventSource resumes from.
+        if_none_match: ETag that the client has.
+    """
+
+    offset: str | None = None
+    channel: str | None = None
+    sequence: int | None = None
+    at: int | None = None
+    accept: str = ""
+    live: Live = "no"
+    view: ViewName = "delta"
+    is_plain_text: bool = False
+    is_event_source: bool = False
+    plain_events: bool = False
+    notes: bool = False
+    cursor: str | None = None
+    last_event_id: str | None = None
+    if_none_match: str | None = None
+
+
+def read_query(pairs: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> ReadQuery:
+    """Check the query and headers of a GET.
+
+    Args:
+        pairs: Names and values of the query, decoded, in order.
+        headers: A mapping that ignores the case of names.
+
+    Raises:
+        BadRequest: says which parameter, and what to send instead.
+    """
+    given = _once(pairs)
+    accept = headers.get("accept", "")
+    last_event_id = headers.get(LAST_EVENT_ID) or None
+    is_event_source = _EVENTS in accept or last_event_id is not None
+    live = _live(given.get("live"), wants_events=is_event_source)
+    view = _choice(given, "view", get_args(ViewName))
+    is_plain_text = view == "text" and live == "no" and "application/json" not in accept
+    query = ReadQuery(
+        offset=given.get("offset"),
+        channel=_channel(given),
+        sequence=_count(given, "sequence"),
+        at=_count(given, "at"),
+        accept=accept,
+        live=live,
+        view=cast(ViewName, view),
+        is_plain_text=is_plain_text,
+        is_event_source=is_event_source,
+        plain_events=_choice(given, "events", ("named", "plain")) == "plain",
+        notes=_choice(given, "notes", ("0", "1")) == "1",
+        cursor=given.get("cursor"),
+        last_event_id=last_event_id if live == "sse" else None,
+        if_none_match=headers.get(IF_NONE_MATCH),
+    )
+    _check_place(query)
+    return query
+
+
+def _once(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name in _KNOWN:
+            if name in given:
+                raise BadRequest(f"{name}: is given twice; send it once")
+            given[name] = value
+    return given
+
+
+def _live(given: str | None, *, wants_events: bool) -> Live:
+    if given not in (None, "sse", "long-poll"):
+        raise BadRequest(f"live={given[:20]!r}: use live=sse or live=long-poll, or leave it out to catch up")
+    if given == "long-poll":
+        return "long-poll"
+    return "sse" if given == "sse" or wants_events else "no"
+
+
+def _choice(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    value = given.get(name, choices[0])
+    if value not in choices:
+        raise BadRequest(f"{name}={value[:20]!r}: use one of {', '.join(choices)}")
+    return value
+
+
+def _channel(given: Mapping[str, str]) -> str | None:
+    channel = given.get("channel")
+    if channel is not None and not 0 < len(channel) <= _MAX_CHANNEL:
+        raise BadRequest("channel: must name one, like content, tool/0 or choice/1/content")
+    return channel
+
+
+def _count(given: Mapping[str, str], name: str) -> int | None:
+    value = given.get(name)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) <= 16):
+        raise BadRequest(f"{name}={value[:20]!r}: must be a whole number from 0")
+    return int(value)
+
+
+def _check_place(query: ReadQuery) -> None:
+    """A place is said once, and a live read says it."""
+    said = [name for name in ("offset", "sequence", "at") if getattr(query, name) is not None]
+    if len(said) > 1:
+        raise BadRequest(f"{said[0]} and {said[1]}: say only once where to begin")
+    if query.sequence is not None and query.channel is None:
+        raise BadRequest("sequence: counts the chunks of one channel; name it with channel=, like channel=content")
+    if query.offset == "":
+        raise BadRequest("offset: is empty; leave it out, or send one as the server sent it")
+    if query.is_plain_text and query.offset is not None:
+        raise BadRequest("offset: plain text is resumed by at=, the bytes that you have; or ask for application/json")
+    if query.at is not None and not query.is_plain_text:
+        raise BadRequest("at: counts bytes of plain text (view=text); records are resumed by offset")
+    if query.live != "no" and not said and not query.is_event_source:
+        # Durable Streams 5.7 and 5.8; only an EventSource, which cannot know any, begins without one.
+        raise BadRequest(f"offset: live={query.live} needs one; -1 is the start, now the tail")
+    if query.view == "text" and query.notes:
+        raise BadRequest("notes=1: is for envelopes; view=text has none, use view=delta")
+    if query.live == "long-poll" and query.plain_events:
+        raise BadRequest("events=plain: is for live=sse")
+
+
+def offset_of(query: ReadQuery, tail: Offset) -> Offset:
+    """The offset that a read names: ``Last-Event-ID`` wins over ``offset``; ``now`` is the tail, nothing the start.
+
+    Raises:
+        BadRequest: a malformed one.
+    """
+    written = query.last_event_id or query.offset or "-1"
+    if written == "now":
+        return tail
+    try:
+        return parse_offset(written)
+    except ValueError as error:
+        raise BadRequest(str(error)) from None

@@ -1,0 +1,166 @@
+"""docs/architecture.md and the glossary name what exists, and what is decided in one place is decided nowhere else."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lockgate.protocol.header_names import REQUEST_HEADERS, RESPONSE_HEADERS
+from lockgate.protocol.lifecycle import Outcome
+from tests.source_names import ROOT, SOURCE, classes_in, names_in, sources, tree_of
+
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+GLOSSARY = (ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
+#: A file, below the package or below the repository, and perhaps a name in it.
+_PLACE = re.compile(r"`([\w./]+\.(?:py|md))(?::(\w+))?`")
+_FOLDER = re.compile(r"`([\w/]+/)`")
+
+
+def path_of(written: str) -> Path:
+    inside = SOURCE / written
+    return inside if inside.exists() else ROOT / written
+
+
+def section(head: str) -> str:
+    found = re.search(rf"^## {head}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"no section {head!r}"
+    return found[1]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of a table's rows, without its head."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+PLACES = sorted(set(_PLACE.findall(PAGE)))
+
+
+@pytest.mark.parametrize(("file", "name"), PLACES, ids=[f"{file}:{name}" for file, name in PLACES])
+def test_a_place_on_the_page_exists(file: str, name: str) -> None:
+    assert path_of(file).is_file(), f"docs/architecture.md names {file}"
+    if name:
+        assert name in names_in(path_of(file)), f"docs/architecture.md names {name} in {file}"
+
+
+def test_folders_on_the_page_exist() -> None:
+    for folder in _FOLDER.findall(PAGE):
+        if folder != "src/lockgate/":
+            assert (SOURCE / folder).is_dir() or (ROOT / folder).is_dir(), folder
+
+
+def test_every_room_is_on_the_page() -> None:
+    rooms = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
+    assert rooms <= set(re.findall(r"(\w+)/", section("The rooms")))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["provider dialect", "store", "face", "patch rule", "metric", "option", "error code", "page for people", "setting"],
+)
+def test_the_page_says_where_to_go_to_add(kind: str) -> None:
+    kinds = [row[0] for row in rows(section("To add something"))]
+    assert any(one.startswith(kind) for one in kinds), kinds
+
+
+DECIDED = [(row[0], *_PLACE.findall(row[1])[0]) for row in rows(section("Decided in one place"))]
+
+
+@pytest.mark.parametrize(("what", "file", "name"), DECIDED, ids=[row[0].replace(" ", "-") for row in DECIDED])
+def test_what_decides_is_defined_once(what: str, file: str, name: str) -> None:
+    assert [path for path in sources() if name in names_in(path)] == [SOURCE / file], what
+
+
+# -- and nothing else decides it ---------------------------------------------------------------------------------------
+
+
+def raised(path: Path) -> Iterator[str]:
+    """Names of the exceptions that a module raises by calling them."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
+            yield node.exc.func.id
+
+
+def literals(path: Path) -> Iterator[str | bytes]:
+    """Texts in the code of a module, without its docstrings."""
+    tree = tree_of(path)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and id(node) not in docstrings:
+            yield node.value
+
+
+def rooms_of(paths: list[Path]) -> set[str]:
+    return {str(path.relative_to(SOURCE)) for path in paths}
+
+
+def test_only_the_gate_refuses_a_byte() -> None:
+    outside = [path for path in sources() if SOURCE / "gate" not in path.parents]
+    assert rooms_of([path for path in outside if "Fault" in raised(path)]) == set()
+
+
+def test_data_lines_are_written_in_one_module() -> None:
+    """``sim`` writes them as providers do, wrong line ends and all: it must not share what we write."""
+    ours = [path for path in sources() if SOURCE / "sim" not in path.parents]
+    line = re.compile(r"^(id|event|retry|data): ?(?=[%{\w]|$)", re.MULTILINE)
+
+    def writes(path: Path) -> bool:
+        texts = (text.decode("latin-1") if isinstance(text, bytes) else text for text in literals(path))
+        return any((line.search(text) and "\n" in text) or text in ("data:", "data: ") for text in texts)
+
+    assert rooms_of([path for path in ours if writes(path)]) == {"protocol/sse.py"}
+
+
+def test_headers_are_named_in_one_module() -> None:
+    """``sim`` and ``upstream`` speak to others, in the words of those; ``pages`` are no part of the API."""
+    ours = {name.lower() for name in (*RESPONSE_HEADERS, *REQUEST_HEADERS)}
+
+    def names_one(path: Path) -> bool:
+        texts = (text.decode("latin-1") if isinstance(text, bytes) else text for text in literals(path))
+        return any(text.lower() in ours for text in texts)
+
+    rooms = [path for path in sources() if path.relative_to(SOURCE).parts[0] in ("gateway", "delivery", "streams")]
+    assert rooms_of([path for path in rooms if names_one(path)]) == set()
+
+
+def chosen_outcomes(path: Path) -> list[int]:
+    """Lines that name an outcome other than to compare with it."""
+    tree = tree_of(path)
+    compared = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Compare) for part in ast.walk(node)}
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "Outcome"
+        and node.attr in Outcome.__members__
+        and id(node) not in compared
+    ]
+
+
+def test_outcomes_are_chosen_in_one_module() -> None:
+    assert rooms_of([path for path in sources() if chosen_outcomes(path)]) == {"protocol/lifecycle.py"}
+
+
+# -- the glossary ------------------------------------------------------------------------------------------------------
+
+
+def test_classes_in_the_glossary_exist() -> None:
+    defined = {name for path in sources() for name in classes_in(path)}
+    named = set(re.findall(r"`([A-Z][A-Za-z]+)(?:\.\w+)?`", GLOSSARY))
+    assert len(named) > 15
+    assert named <= defined
+
+
+def test_a_word_stands_once_in_the_glossary() -> None:
+    words = re.findall(r"^\| \*\*(.+?)\*\* \|", GLOSSARY, re.MULTILINE)
+    assert len(words) == len(set(words)) > 50
