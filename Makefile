@@ -1,11 +1,12 @@
 # Two commands do everything on a fresh Debian machine: `make demo` and `make test`.
 SHELL := /bin/bash
 PYTHON ?= python3
+N ?= 20
 export LOCKGATE_TEST_DATA ?= $(abspath $(CURDIR)/../shared)
 
 BIN := .venv/bin
 
-.PHONY: demo demo-llm test check peers llm acceptance bench docs lock clean
+.PHONY: demo demo-llm test test-repeat check peers llm acceptance bench docs lock clean
 
 demo: .venv/.server  ## gateway, simulator and playground: no key, no network
 	$(BIN)/lockgate demo
@@ -17,11 +18,15 @@ test: .venv/.dev  ## everything that must hold at every commit; under 6 minutes 
 	@scripts/system-packages chromium
 	$(BIN)/pytest -n 2 --dist worksteal
 
-check: .venv/.dev  ## style, types, rooms
+test-repeat: .venv/.dev  ## make test N times in a row on a machine kept busy; stops at the first red one
+	@scripts/test-repeat $(N)
+
+check: .venv/.dev  ## style, types, rooms, ids of the tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pytest tests/test_rooms.py
+	$(BIN)/python scripts/check_test_ids.py
 
 peers: .venv/.peers tests/peers/node_modules/.done  ## foreign clients and suites
 	@scripts/system-packages chromium

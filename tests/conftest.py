@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.loop_watch import watching
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """What runs the tests that are coroutines: a new event loop for each."""
     return "asyncio", {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """A test that keeps its event loop busy for too long fails, unless it says why it must."""
+    with watching() as blocked:
+        yield
+    if blocked and item.get_closest_marker("blocks_loop") is None:
+        pytest.fail("the event loop was blocked:\n" + "\n".join(map(str, blocked)), pytrace=False)
 
 
 def missing(what: str, how: str) -> None:

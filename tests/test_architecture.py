@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lockgate.protocol.header_names import REQUEST_HEADERS, RESPONSE_HEADERS
 from lockgate.protocol.lifecycle import Outcome
 from tests.source_names import ROOT, SOURCE, classes_in, names_in, sources, tree_of
 
@@ -117,6 +118,18 @@ def test_data_lines_are_written_in_one_module() -> None:
         return any((line.search(text) and "\n" in text) or text in ("data:", "data: ") for text in texts)
 
     assert rooms_of([path for path in ours if writes(path)]) == {"protocol/sse.py"}
+
+
+def test_headers_are_named_in_one_module() -> None:
+    """``sim`` and ``upstream`` speak to others, in the words of those; ``pages`` are no part of the API."""
+    ours = {name.lower() for name in (*RESPONSE_HEADERS, *REQUEST_HEADERS)}
+
+    def names_one(path: Path) -> bool:
+        texts = (text.decode("latin-1") if isinstance(text, bytes) else text for text in literals(path))
+        return any(text.lower() in ours for text in texts)
+
+    rooms = [path for path in sources() if path.relative_to(SOURCE).parts[0] in ("gateway", "delivery", "streams")]
+    assert rooms_of([path for path in rooms if names_one(path)]) == set()
 
 
 def chosen_outcomes(path: Path) -> list[int]:

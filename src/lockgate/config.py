@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, fi
 
 from lockgate.sources import HIDDEN, Flag, InForce, Origin, Row, SettingsError, Sources
 
-__all__ = ["Flag", "Settings", "SettingsError", "in_force", "load", "rows_of", "upstream_key"]
+__all__ = ["Flag", "Settings", "SettingsError", "in_force", "load", "rows_to_show", "upstream_key"]
 
 #: The name that OpenRouter's own documentation uses.
 KEY_OF_OPENROUTER: Final = "OPENROUTER_API_KEY"
@@ -42,12 +42,22 @@ def _origin(name: str) -> str:
     return name
 
 
+def _base_path(path: str) -> str:
+    path = path.rstrip("/")
+    if not re.fullmatch(r"(/[\w.~-]*[\w~-][\w.~-]*)*", path, re.ASCII):
+        raise ValueError("should be a path like /lockgate, of letters, digits, dots and dashes")
+    return path
+
+
 class Server(_Section):
     """Where the gateway listens, and who may talk to it."""
 
     # Loopback by default: a gateway that spends a key must be opened to a network on purpose.
     host: str = Field("127.0.0.1", description="The gateway listens on this address.")
     port: int = Field(8700, ge=1, le=65535, description="The gateway listens on this TCP port.")
+    root_path: Annotated[str, AfterValidator(_base_path)] = Field(
+        "", description="A proxy serves the gateway under this base path, like /lockgate."
+    )
     # A page on another site can make a browser send requests here; the name it used to get here gives it away.
     allowed_hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = Field(
         ("127.0.0.1", "localhost", "[::1]"),
@@ -56,6 +66,10 @@ class Server(_Section):
     # "*" is safe for reading by unguessable id; credentials are only ever allowed to listed origins.
     cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
         ("*",), description="Pages of these origins may read; * is all. To post, an origin must be listed by name."
+    )
+    # Off: whoever runs a gateway at home does not expect that pages of the internet reach it through a browser.
+    private_network: bool = Field(
+        False, description="Preflights that ask for Private Network Access are allowed, for origins that may read."
     )
     # Generations take a minute or two; a deploy should rarely cut one.
     drain_s: float = Field(
@@ -99,11 +113,14 @@ class UpstreamRetry(_Section):
         0.5, gt=0, le=60, description="The wait before the first new attempt is at most this long, in seconds."
     )
     cap_s: float = Field(
-        30.0, gt=0, le=600, description="No wait is longer, in seconds; a Retry-After beyond it ends the generation."
+        30.0,
+        gt=0,
+        le=600,
+        description="A wait is at most this long, in seconds; a longer Retry-After ends the generation.",
     )
     # An hour is beyond any generation that was recorded; it ends what hangs on for ever.
     deadline_s: float = Field(
-        3600.0, gt=0, le=86_400, description="A generation with all its attempts lives no longer, in seconds."
+        3600.0, gt=0, le=86_400, description="A generation may take this long with all its attempts, in seconds."
     )
     # A limit that was reached, and text that broke the schema, may be what the caller wants to know of.
     on: tuple[Literal["failure", "stall", "length", "violation"], ...] = Field(
@@ -131,7 +148,7 @@ class UpstreamBreaker(_Section):
     open_s: float = Field(
         10.0, gt=0, description="It stays open for this long the first time, then for twice as long, in seconds."
     )
-    max_open_s: float = Field(300.0, gt=0, description="It never stays open longer, in seconds.")
+    max_open_s: float = Field(300.0, gt=0, description="It stays open for at most this long, in seconds.")
 
 
 class UpstreamCapability(_Section):
@@ -253,7 +270,11 @@ class Retry(_Section):
     """What clients should do when they lose their connection; answered to them with every new stream."""
 
     max_attempts: int = Field(
-        8, alias="maxAttempts", ge=0, le=1000, description="A client gives up after this many fruitless reconnects."
+        8,
+        alias="maxAttempts",
+        ge=0,
+        le=1000,
+        description="A client gives up after this many reconnects without success.",
     )
     backoff_strategy: Literal["linear", "exponential"] = Field(
         "exponential", alias="backoffStrategy", description="The wait between reconnects grows like this."
@@ -373,7 +394,7 @@ def _surroundings(path: Path | None) -> Sources[Settings]:
     return sources
 
 
-def rows_of(found: InForce[Settings]) -> Iterator[Row]:
+def rows_to_show(found: InForce[Settings]) -> Iterator[Row]:
     """Every setting in force, for people and machines; also the key that stands in for one that is not set."""
     upstream = found.settings.upstream
     stands_in = upstream.api_key is None and upstream.api_key_file is None and upstream_key(upstream) is not None

@@ -1,4 +1,4 @@
-"""A real Chromium, started by the test, with a profile of its own."""
+"""A real Chromium, started by the tests, with profiles of their own."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import contextlib
 import shutil
 from collections.abc import AsyncIterator
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 from tests.conftest import missing
 
 
 @contextlib.asynccontextmanager
-async def page_of(*, width: int = 1440, height: int = 900) -> AsyncIterator[Page]:
-    """An empty page. Skips where there is no Chromium; on CI that is a failure."""
+async def chromium() -> AsyncIterator[Browser]:
+    """Skips where there is no Chromium; on CI that is a failure."""
     path = shutil.which("chromium")
     if path is None:
         missing("Chromium", "apt-get install chromium")
@@ -21,8 +21,17 @@ async def page_of(*, width: int = 1440, height: int = 900) -> AsyncIterator[Page
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
         browser = await playwright.chromium.launch(executable_path=path, args=arguments)
         try:
-            page = await browser.new_page(viewport={"width": width, "height": height})
-            page.set_default_timeout(30_000)
-            yield page
+            yield browser
         finally:
             await browser.close()
+
+
+@contextlib.asynccontextmanager
+async def page_of(browser: Browser) -> AsyncIterator[Page]:
+    """An empty page that shares nothing with the others."""
+    page = await browser.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(30_000)
+    try:
+        yield page
+    finally:
+        await page.close()

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.browser.chromium import page_of
+from tests.browser.chromium import chromium, page_of
 from tests.gateway.nodes import DONE, Node, Upstream, apart, chunk, create, running
 
 DROPS = 5
@@ -54,7 +54,8 @@ async def test_five_drops_three_readers(tmp_path: Path) -> None:
     async with (
         Upstream(play) as upstream,
         running(Node(tmp_path, upstream.base_url)) as node,
-        page_of() as page,
+        chromium() as browser,
+        page_of(browser) as page,
         aiohttp.ClientSession() as session,
     ):
         made = await create(node.url)
@@ -92,7 +93,8 @@ async def test_another_origin_may_read(tmp_path: Path) -> None:
     async with (
         Upstream(lambda body: [chunk("x"), chunk(finish="stop"), DONE]) as upstream,
         running(Node(tmp_path, upstream.base_url)) as node,
-        page_of() as page,
+        chromium() as browser,
+        page_of(browser) as page,
     ):
         made = await create(node.url)
         await page.goto(f"http://localhost:{node.port}/healthz")  # localhost is not 127.0.0.1: another origin

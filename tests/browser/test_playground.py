@@ -11,9 +11,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
-from tests.browser.chromium import page_of
+from tests.browser.chromium import chromium, page_of
 from tests.gateway.nodes import DEADLINE_S, free_port
 
 
@@ -58,113 +58,154 @@ async def state(page: Page, wanted: str) -> None:
     await expect(page.locator("#state")).to_have_attribute("data-state", wanted, timeout=30_000)
 
 
-@pytest.mark.browser
-@pytest.mark.timeout(120)
-async def test_playground(tmp_path: Path) -> None:
-    async with demo(tmp_path) as url, page_of() as page:
+@pytest.fixture(scope="module")
+async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    async with demo(tmp_path_factory.mktemp("demo")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as process:
+        yield process
+
+
+@pytest.fixture
+async def page(url: str, browser: Browser) -> AsyncIterator[Page]:
+    """The playground, which must run without an error."""
+    async with page_of(browser) as page:
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
         await page.goto(url)
-
-        await generate(page, "invoice", size=3000, rate=1000)
-        await page.locator("#generate").click()
-        await state(page, "complete")
-        await expect(page.locator("#order")).to_have_attribute("data-ok", "true")
-        released = await page.locator("#released").text_content()
-        assert released is not None
-        assert released == await page.locator("#upstream").text_content()
-        assert len(released) > 2500
-
-        await page.locator("[data-fault=wrong_type]").click()
-        await state(page, "halted")
-        await expect(page.locator("#violations")).to_contain_text("schema_violation")
-        shorter = await page.locator("#released").text_content()
-        assert shorter is not None
-        assert len(shorter) < len(released)
-
-        await generate(page, "invoice", size=3000, rate=400)
-        await page.locator("#generate").click()
-        await expect(page.locator("#records")).not_to_have_text("0")
-        await page.locator("#drop").click()
-        await state(page, "complete")
-        await expect(page.locator("#order")).to_have_attribute("data-ok", "true")
-        assert await page.locator("#released").text_content() == released
-
-        await generate(page, "log-lines", size=200_000, rate=20)
-        await page.locator("#generate").click()
-        await expect(page.locator("#records")).not_to_have_text("0")
-        await page.locator("#cancel").click()
-        await state(page, "cancelled")
-
+        yield page
         # A dropped connection is an error that the browser itself reports; nothing else may be.
         assert [one for one in problems if "ERR_INCOMPLETE_CHUNKED_ENCODING" not in one] == []
 
 
+# -- one generation --------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.browser
-@pytest.mark.timeout(120)
-async def test_what_recovery_and_retries_did_is_drawn(tmp_path: Path) -> None:
-    """A patch, a skip, further attempts and a restart stand where they happened, and the list leads there."""
-    async with demo(tmp_path) as url, page_of() as page:
-        problems: list[str] = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        await page.goto(url)
-        await generate(page, "products", size=3000, rate=2000, at=900)
-        released, upstream = page.locator("#released"), page.locator("#upstream")
+async def test_a_generation_is_shown_as_it_was_released(page: Page) -> None:
+    await generate(page, "invoice", size=3000, rate=1000)
+    await page.locator("#generate").click()
+    await state(page, "complete")
+    await expect(page.locator("#order")).to_have_attribute("data-ok", "true")
+    released = await page.locator("#released").text_content()
+    assert released is not None
+    assert released == await page.locator("#upstream").text_content()
+    assert len(released) > 2500
 
-        await choose(page, "patch", "failure", "wrong_type")
-        await state(page, "complete")
-        await expect(page.locator("#reason")).to_contain_text("With 1 patch.")
-        await page.locator("#violations button").click()
-        inserted = released.locator("ins.patch")
-        await expect(inserted).to_be_focused()
-        await expect(inserted).to_be_in_viewport()
-        assert await inserted.get_attribute("data-rule") == "scalar_in_string"
 
-        await choose(page, "skip", "failure", "wrong_type")
-        await state(page, "complete")
-        await expect(upstream.locator(".skipped")).to_have_text('"discount_percent":"20"')
-        await page.locator("#violations button").click()
-        await expect(upstream.locator(".skipped")).to_be_focused()
-        await expect(released.locator(".stop")).to_be_in_viewport()
+@pytest.mark.browser
+async def test_a_fault_is_shown_where_it_stopped_the_text(page: Page) -> None:
+    await generate(page, "invoice", size=3000, rate=1000)
+    await page.locator("[data-fault=wrong_type]").click()
+    await state(page, "halted")
+    await expect(page.locator("#violations")).to_contain_text("schema_violation")
+    released, upstream = [await page.locator(name).text_content() for name in ("#released", "#upstream")]
+    assert released is not None
+    assert upstream is not None
+    assert upstream.startswith(released)
+    assert released != upstream
 
-        await choose(page, "halt", "always", "wrong_type")
-        await state(page, "complete")
-        await expect(page.locator("#reason")).to_contain_text("In 2 attempts.")
-        at = await page.locator("#violations li").first.get_attribute("data-byte")
-        note = f"attempt 2 · prefill · from byte {at} · the text broke the schema"
-        await expect(released.locator(".seam")).to_have_attribute("data-note", note)
-        await expect(upstream.locator(".seam")).to_have_attribute("data-note", "attempt 2")
-        await expect(upstream.locator(".offender")).to_have_text('"')
-        await page.locator("#violations button").click()
-        await expect(upstream.locator(".offender")).to_be_focused()
-        await expect(released.locator(".stop")).to_be_in_viewport()
-        once = await released.text_content()
 
-        await choose(page, "halt", "anew", "cut")
-        await state(page, "complete")
-        await expect(page.locator("#order")).to_have_attribute("data-proven", "true")
-        await expect(page.locator("#digest")).to_have_attribute("data-ok", "true")
-        taken_back = "900 bytes taken back · the text begins anew"
-        await expect(released.locator(".restart")).to_have_attribute("data-note", taken_back)
-        assert once is not None
-        withdrawn = await released.locator(".withdrawn").text_content()
-        assert withdrawn is not None
-        assert once.startswith(withdrawn)
-        assert await released.locator(".withdrawn ~ :not(.seam)").text_content() == once
-        await expect(page.locator("#value")).to_contain_text("note")
-        await page.locator("#violations button").click()
-        await expect(released.locator(".withdrawn .seam")).to_be_focused()
+@pytest.mark.browser
+async def test_a_dropped_connection_loses_nothing(page: Page) -> None:
+    await generate(page, "invoice", size=3000, rate=400)
+    await page.locator("#generate").click()
+    await expect(page.locator("#records")).not_to_have_text("0")
+    await page.locator("#drop").click()
+    await state(page, "complete")
+    await expect(page.locator("#order")).to_have_attribute("data-ok", "true")
+    released = await page.locator("#released").text_content()
+    assert released == await page.locator("#upstream").text_content()
+    assert released
 
-        await choose(page, "halt", "never", "cut")
-        await state(page, "failed")
-        await expect(page.locator(".seam")).to_have_count(0)
-        assert problems == []
+
+@pytest.mark.browser
+async def test_a_generation_can_be_cancelled(page: Page) -> None:
+    await generate(page, "log-lines", size=200_000, rate=20)
+    await page.locator("#generate").click()
+    await expect(page.locator("#records")).not_to_have_text("0")
+    await page.locator("#cancel").click()
+    await state(page, "cancelled")
+
+
+# -- what recovery and retries did stands where it happened, and the list leads there ---------------------------------
+
+
+@pytest.mark.browser
+async def test_a_patch_is_drawn(page: Page) -> None:
+    await choose(page, "patch", "failure", "wrong_type")
+    await state(page, "complete")
+    await expect(page.locator("#reason")).to_contain_text("With 1 patch.")
+    await page.locator("#violations button").click()
+    inserted = page.locator("#released ins.patch")
+    await expect(inserted).to_be_focused()
+    await expect(inserted).to_be_in_viewport()
+    assert await inserted.get_attribute("data-rule") == "scalar_in_string"
+
+
+@pytest.mark.browser
+async def test_a_skip_is_drawn(page: Page) -> None:
+    await choose(page, "skip", "failure", "wrong_type")
+    await state(page, "complete")
+    skipped = page.locator("#upstream .skipped")
+    await expect(skipped).to_have_text('"discount_percent":"20"')
+    await page.locator("#violations button").click()
+    await expect(skipped).to_be_focused()
+    await expect(page.locator("#released .stop")).to_be_in_viewport()
+
+
+@pytest.mark.browser
+async def test_a_further_attempt_is_drawn(page: Page) -> None:
+    released, upstream = page.locator("#released"), page.locator("#upstream")
+    await choose(page, "halt", "always", "wrong_type")
+    await state(page, "complete")
+    await expect(page.locator("#reason")).to_contain_text("In 2 attempts.")
+    at = await page.locator("#violations li").first.get_attribute("data-byte")
+    note = f"attempt 2 · prefill · from byte {at} · the text broke the schema"
+    await expect(released.locator(".seam")).to_have_attribute("data-note", note)
+    await expect(upstream.locator(".seam")).to_have_attribute("data-note", "attempt 2")
+    await expect(upstream.locator(".offender")).to_have_text('"')
+    await page.locator("#violations button").click()
+    await expect(upstream.locator(".offender")).to_be_focused()
+    await expect(released.locator(".stop")).to_be_in_viewport()
+
+
+@pytest.mark.browser
+async def test_a_restart_is_drawn(page: Page) -> None:
+    """What was taken back stays readable, and the whole text stands behind it."""
+    released = page.locator("#released")
+    await choose(page, "halt", "anew", "cut")
+    await state(page, "complete")
+    await expect(page.locator("#order")).to_have_attribute("data-proven", "true")
+    await expect(page.locator("#digest")).to_have_attribute("data-ok", "true")
+    taken_back = "900 bytes taken back · the text begins anew"
+    await expect(released.locator(".restart")).to_have_attribute("data-note", taken_back)
+    withdrawn = await released.locator(".withdrawn").text_content()
+    anew = await released.locator(".withdrawn ~ :not(.seam)").text_content()
+    assert withdrawn
+    assert anew is not None
+    assert anew.startswith(withdrawn)
+    assert len(anew) > len(withdrawn)
+    await expect(page.locator("#value")).to_contain_text("note")
+    await page.locator("#violations button").click()
+    await expect(released.locator(".withdrawn .seam")).to_be_focused()
+
+
+@pytest.mark.browser
+async def test_where_nothing_was_tried_again_nothing_is_drawn(page: Page) -> None:
+    await choose(page, "halt", "never", "cut")
+    await state(page, "failed")
+    await expect(page.locator(".seam")).to_have_count(0)
 
 
 async def choose(page: Page, recovery: str, retry: str, fault: str) -> None:
-    """Start a stream with a fault."""
+    """Start a stream with a fault after 900 bytes."""
+    await generate(page, "products", size=3000, rate=2000, at=900)
     await page.locator("#recovery").select_option(recovery)
     await page.locator("#retry").select_option(retry)
-    await page.locator("#state").evaluate("badge => badge.dataset.state = 'idle'")  # so that none is taken for the next
     await page.locator(f"[data-fault={fault}]").click()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -34,6 +34,10 @@ def scripted(body: dict[str, Any]) -> Any:
             return [chunk('{"rows": [1, '), WAITING["go"], *answer("2]}")]
         case "ndjson":
             return answer("1\n22\n333", [1, 3, 6])
+        case "tool":
+            call = {"index": 0, "id": "c", "type": "function", "function": {"name": "save", "arguments": '{"a": 1}'}}
+            tool = {"id": "g", "choices": [{"index": 0, "delta": {"content": "hm", "tool_calls": [call]}}]}
+            return [b"data: " + json.dumps(tool).encode() + b"\n\n", chunk(finish="tool_calls"), DONE]
     raise AssertionError(body["model"])
 
 
@@ -42,28 +46,21 @@ async def get(session: aiohttp.ClientSession, url: str, **headers: str) -> tuple
         return response.status, response.headers, await response.read()
 
 
-@pytest.mark.timeout(120)
-async def test_the_faces_of_one_log(tmp_path: Path) -> None:
-    async with (
-        Upstream(scripted) as upstream,
-        running(Node(tmp_path, upstream.base_url, delivery__long_poll_s=0.3)) as node,
-        aiohttp.ClientSession() as session,
-    ):
-        for check in (
-            _views_of_a_finished_stream,
-            _plain_text,
-            _elements,
-            _long_poll,
-            _plain_events,
-            _conditional,
-            _notes,
-            _held_until_whole,
-            _bad_queries,
-        ):
-            await asyncio.wait_for(check(node, session), 60)
+@pytest.fixture(scope="module")
+async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
+    """One for all tests here, since a start costs a second; a long poll waits only shortly."""
+    folder = tmp_path_factory.mktemp("node")
+    async with Upstream(scripted) as up, running(Node(folder, up.base_url, delivery__long_poll_s=0.3)) as process:
+        yield process
 
 
-async def _finished(node: Node, model: str, **lockgate: Any) -> str:
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as client:
+        yield client
+
+
+async def finished(node: Node, model: str, **lockgate: Any) -> str:
     """A stream that is over; its URL."""
     made = await create(node.url, model=model, response_format=schema_format(ROWS), lockgate=lockgate)
     url = f"{node.url}{made['urls']['stream']}"
@@ -71,62 +68,89 @@ async def _finished(node: Node, model: str, **lockgate: Any) -> str:
     return url
 
 
-async def _views_of_a_finished_stream(node: Node, session: aiohttp.ClientSession) -> None:
-    url = await _finished(node, "good", elements="/rows")
+async def test_the_elements_of_a_finished_stream(node: Node, session: aiohttp.ClientSession) -> None:
+    url = await finished(node, "good", elements="/rows")
     _, headers, body = await get(session, f"{url}?view=elements")
     shown = json.loads(body)
     assert [one["data"] for one in shown[:-1]] == [[1, 22, 333]]
     assert shown[0]["meta"]["kind"] == "element"
     assert (headers["stream-closed"], headers["stream-state"]) == ("true", "complete")
+
+
+async def test_the_snapshot_of_a_finished_stream_is_its_value(node: Node, session: aiohttp.ClientSession) -> None:
+    url = await finished(node, "good")
     _, _, body = await get(session, f"{url}?view=snapshot")
     assert json.loads(body)[0]["data"] == [json.loads(GOOD)]
+
+
+async def test_text_as_json_is_a_list_of_texts(node: Node, session: aiohttp.ClientSession) -> None:
+    url = await finished(node, "good")
     _, _, body = await get(session, f"{url}?view=text", Accept="application/json")
     assert "".join(json.loads(body)) == GOOD
-    # The same place said by chunk and by offset.
-    _, _, all_of_it = await get(session, url)
-    for number in range(len(apart(json.loads(all_of_it)))):
+
+
+async def test_a_place_can_be_said_by_chunk(node: Node, session: aiohttp.ClientSession) -> None:
+    url = await finished(node, "good")
+    _, _, body = await get(session, url)
+    chunks = apart(json.loads(body))
+    for number in range(len(chunks)):
         _, _, body = await get(session, f"{url}?channel=content&sequence={number}")
-        assert apart(json.loads(body)) == apart(json.loads(all_of_it))[number:]
+        assert apart(json.loads(body)) == chunks[number:]
+
+
+async def test_head_says_how_it_stands(node: Node, session: aiohttp.ClientSession) -> None:
+    url = await finished(node, "good")
     async with session.head(url) as response:
         assert response.headers["stream-closed"] == "true"
         assert response.headers["cache-control"] == "no-store"
         assert response.headers["content-type"] == "application/json"
 
 
-async def _plain_text(node: Node, session: aiohttp.ClientSession) -> None:
-    """Text as it is, resumable by bytes; its end is clean only if the stream is complete."""
-    url = await _finished(node, "good")
+async def test_plain_text_is_resumed_by_bytes(node: Node, session: aiohttp.ClientSession) -> None:
+    url = await finished(node, "good")
     for at in range(len(GOOD.encode()) + 1):
         status, headers, body = await get(session, f"{url}?view=text&at={at}")
         assert (status, body) == (200, GOOD.encode()[at:])
         assert headers["content-type"] == "text/plain; charset=utf-8"
     assert (await get(session, f"{url}?view=text&at={len(GOOD.encode()) + 1}"))[0] == 410
-    for model in ("bad", "cut"):
-        url = await _finished(node, model)
-        async with session.get(f"{url}?view=text") as response:
-            with pytest.raises(aiohttp.ClientPayloadError):
-                await response.read()
 
 
-async def _elements(node: Node, session: aiohttp.ClientSession) -> None:
-    """From every offset the elements that end after it; of a halted stream those before the violation."""
-    url = await _finished(node, "bad", elements="/rows")
+@pytest.mark.parametrize("model", ["bad", "cut"])
+async def test_plain_text_ends_cleanly_only_if_it_is_complete(
+    node: Node, session: aiohttp.ClientSession, model: str
+) -> None:
+    url = await finished(node, model)
+    async with session.get(f"{url}?view=text") as response:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+
+
+async def test_a_halted_stream_has_the_elements_before_the_violation(
+    node: Node, session: aiohttp.ClientSession
+) -> None:
+    url = await finished(node, "bad", elements="/rows")
     _, _, body = await get(session, f"{url}?view=elements")
     shown = json.loads(body)
     assert [one["meta"]["kind"] for one in shown] == ["element", "note", "final"]
     assert shown[0]["data"] == [1, 22]
     assert (await get(session, f"{url}?view=elements&channel=content&sequence=1"))[2].startswith(b'[{"meta"')
-    url = await _finished(node, "ndjson", framing="ndjson", schema={"type": "integer"})
+
+
+async def test_lines_of_ndjson_are_elements(node: Node, session: aiohttp.ClientSession) -> None:
+    url = await finished(node, "ndjson", framing="ndjson", schema={"type": "integer"})
     _, _, body = await get(session, f"{url}?view=elements")
     assert [number for one in json.loads(body)[:-1] for number in one["data"]] == [1, 22, 333]
-    url = await _finished(node, "good")
+
+
+async def test_there_are_no_elements_where_none_were_declared(node: Node, session: aiohttp.ClientSession) -> None:
+    url = await finished(node, "good")
     status, _, body = await get(session, f"{url}?view=elements")
     assert status == 400
     assert b"lockgate.elements" in body
 
 
-async def _long_poll(node: Node, session: aiohttp.ClientSession) -> None:
-    """Waits for something to show, says 204 when nothing came, and at once that nothing will ever come."""
+async def test_a_long_poll_waits_for_something_to_show(node: Node, session: aiohttp.ClientSession) -> None:
+    """It says 204 when nothing came, and at once that nothing will ever come."""
     WAITING["go"] = asyncio.Event()
     made = await create(node.url, model="waiting", response_format=schema_format(ROWS), lockgate={"elements": "/rows"})
     url = f"{node.url}{made['urls']['stream']}?live=long-poll"
@@ -149,9 +173,9 @@ async def _long_poll(node: Node, session: aiohttp.ClientSession) -> None:
     assert (status, headers["stream-closed"]) == (204, "true")
 
 
-async def _plain_events(node: Node, session: aiohttp.ClientSession) -> None:
-    """For ``onmessage``: unnamed events, one envelope each; from each id the rest is the rest; then 204."""
-    url = await _finished(node, "good", elements="/rows")
+async def test_plain_events_are_for_onmessage(node: Node, session: aiohttp.ClientSession) -> None:
+    """Unnamed events, one envelope each; from each id the rest is the rest; then 204."""
+    url = await finished(node, "good", elements="/rows")
     for view in ("delta", "elements", "snapshot"):
         _, _, body = await get(session, f"{url}?events=plain&view={view}", Accept="text/event-stream")
         events = EventStreamDecoder().feed(body)
@@ -166,9 +190,9 @@ async def _plain_events(node: Node, session: aiohttp.ClientSession) -> None:
         assert (await get(session, f"{url}?events=plain", **last))[0] == 204
 
 
-async def _conditional(node: Node, session: aiohttp.ClientSession) -> None:
+async def test_an_answer_that_is_known_is_not_sent_again(node: Node, session: aiohttp.ClientSession) -> None:
     """An ETag for each answer; another view, offset or state has another."""
-    url = await _finished(node, "good", elements="/rows")
+    url = await finished(node, "good", elements="/rows")
     _, headers, _ = await get(session, url)
     tag = headers["etag"]
     assert "private" in headers["cache-control"]
@@ -178,7 +202,7 @@ async def _conditional(node: Node, session: aiohttp.ClientSession) -> None:
         assert (await get(session, url + other, **{"If-None-Match": tag}))[0] == 200
 
 
-async def _notes(node: Node, session: aiohttp.ClientSession) -> None:
+async def test_notes_tell_how_judging_goes_on(node: Node) -> None:
     WAITING["go"] = asyncio.Event()
     made = await create(node.url, model="waiting", response_format=schema_format(ROWS), lockgate={"elements": "/rows"})
     url = f"{node.url}{made['urls']['stream']}"
@@ -196,29 +220,35 @@ async def _notes(node: Node, session: aiohttp.ClientSession) -> None:
     assert reader.text() == '{"rows": [1, 2]}'
 
 
-async def _held_until_whole(node: Node, session: aiohttp.ClientSession) -> None:
-    """partialValidation=false: nothing of a document before all of it; where elements are declared, each when whole."""
-    url = await _finished(node, "bad", partialValidation=False)
-    _, _, body = await get(session, url)
-    kinds = [one["meta"]["kind"] for one in json.loads(body)]
-    assert kinds == ["note", "final"], "a document that breaks its schema was never shown"
-    url = await _finished(node, "good", partialValidation=False)
+@pytest.mark.parametrize("options", [{"partialValidation": False}, {"release": "document"}], ids=str)
+async def test_a_document_can_be_held_until_it_is_whole(
+    node: Node, session: aiohttp.ClientSession, options: dict[str, Any]
+) -> None:
+    url = await finished(node, "good", **options)
     _, _, body = await get(session, url)
     assert [one["data"] for one in json.loads(body)[:-1]] == [[GOOD]]
-    url = await _finished(node, "bad", partialValidation=False, elements="/rows")
+
+
+async def test_a_held_document_that_breaks_its_schema_is_never_shown(
+    node: Node, session: aiohttp.ClientSession
+) -> None:
+    url = await finished(node, "bad", partialValidation=False)
+    _, _, body = await get(session, url)
+    assert [one["meta"]["kind"] for one in json.loads(body)] == ["note", "final"]
+
+
+async def test_held_elements_are_shown_when_each_is_whole(node: Node, session: aiohttp.ClientSession) -> None:
+    url = await finished(node, "bad", partialValidation=False, elements="/rows")
     _, _, body = await get(session, f"{url}?view=elements")
     assert json.loads(body)[0]["data"] == [1, 22]
-    url = await _finished(node, "good", release="document")
-    _, _, body = await get(session, url)
-    assert [one["data"] for one in json.loads(body)[:-1]] == [[GOOD]]
 
 
-async def _bad_queries(node: Node, session: aiohttp.ClientSession) -> None:
-    url = await _finished(node, "good")
-    rows = {
+@pytest.mark.parametrize(
+    ("query", "words"),
+    {
         "?offset=": "offset: is empty",
         "?offset=a&offset=b": "offset: is given twice",
-        "?offset=-1&channel=content&sequence=1": "both say where to begin",
+        "?offset=-1&channel=content&sequence=1": "say only once where to begin",
         "?sequence=1": "name it with channel=",
         "?at=5": "at: counts bytes of plain text",
         "?view=text&offset=-1": "plain text is resumed by at=",
@@ -227,58 +257,34 @@ async def _bad_queries(node: Node, session: aiohttp.ClientSession) -> None:
         "?live=sse": "offset: live=sse needs one",
         "?live=long-poll": "offset: live=long-poll needs one",
         "?notes=2": "notes='2'",
-        "?view=text&notes=1&live=sse&offset=-1": "notes=1: needs envelopes",
+        "?view=text&notes=1&live=sse&offset=-1": "notes=1: is for envelopes",
         "?channel=": "channel: must name one",
         "?channel=content&sequence=-1": "sequence='-1'",
-    }
-    for query, words in rows.items():
-        status, headers, body = await get(session, url + query)
-        assert (status, json.loads(body)["error"]["code"]) == (400, "bad_request"), query
-        assert words in json.loads(body)["error"]["message"], query
-        assert headers["x-content-type-options"] == "nosniff"
+    }.items(),
+    ids=str,
+)
+async def test_a_mistake_in_a_query_is_answered_with_what_is_wrong(
+    node: Node, session: aiohttp.ClientSession, query: str, words: str
+) -> None:
+    url = await finished(node, "good")
+    status, headers, body = await get(session, url + query)
+    error = json.loads(body)["error"]
+    assert (status, error["code"]) == (400, "bad_request")
+    assert words in error["message"]
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_chunk_that_does_not_exist_is_gone(node: Node, session: aiohttp.ClientSession) -> None:
+    url = await finished(node, "good")
     assert (await get(session, f"{url}?channel=content&sequence=99"))[0] == 410
 
 
-def test_the_document_of_the_api_names_every_route() -> None:
-    """What is routed and what /openapi.json says are the same; HEAD goes with GET."""
-    from lockgate.config import Settings
-    from lockgate.gateway.app import Gateway
-    from lockgate.gateway.contract import openapi
-
-    gateway = Gateway(Settings.model_validate({"store": {"kind": "memory"}}))
-    routes = {
-        (route.path, method)
-        for route in gateway.routes
-        for method in route.methods or ()
-        if not route.path.startswith("/playground") and route.path not in ("/", "/openapi.json")
-    }
-    said = {
-        (path, method.upper())
-        for path, operations in openapi()["paths"].items()
-        for method in operations
-        if method != "parameters"
-    }
-    assert said | {(path, "HEAD") for path, method in said if method == "GET"} == routes
-
-
-@pytest.mark.timeout(60)
-async def test_tool_calls_are_read_by_channel(tmp_path: Path) -> None:
+async def test_tool_calls_are_read_by_channel(node: Node, session: aiohttp.ClientSession) -> None:
     """A filter shows one document and what concerns the whole stream."""
-    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "save", "arguments": '{"a": 1}'}}
-
-    def play(_: dict[str, Any]) -> Any:
-        body = {"id": "g", "choices": [{"index": 0, "delta": {"content": "hm", "tool_calls": [call]}}]}
-        return [b"data: " + json.dumps(body).encode() + b"\n\n", chunk(finish="tool_calls"), DONE]
-
-    async with (
-        Upstream(play) as upstream,
-        running(Node(tmp_path, upstream.base_url)) as node,
-        aiohttp.ClientSession() as session,
-    ):
-        made = await create(node.url)
-        url = f"{node.url}{made['urls']['stream']}"
-        await Reader(url).run()
-        _, _, body = await get(session, f"{url}?channel=tool/0")
-        assert [one["meta"]["channel"] for one in json.loads(body)] == ["tool/0", ""]
-        _, _, body = await get(session, f"{url}?channel=tool/0&view=snapshot")
-        assert json.loads(body)[0]["data"] == [{"a": 1}]
+    made = await create(node.url, model="tool")
+    url = f"{node.url}{made['urls']['stream']}"
+    await Reader(url).run()
+    _, _, body = await get(session, f"{url}?channel=tool/0")
+    assert [one["meta"]["channel"] for one in json.loads(body)] == ["tool/0", ""]
+    _, _, body = await get(session, f"{url}?channel=tool/0&view=snapshot")
+    assert json.loads(body)[0]["data"] == [{"a": 1}]

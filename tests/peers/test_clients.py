@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.browser.chromium import page_of
+from tests.browser.chromium import chromium, page_of
 from tests.gateway.nodes import DONE, Node, Reader, Upstream, apart, chunk, create, running
 from tests.peers.node import HERE, PATIENCE_S, lines_of, node, started
 
@@ -183,7 +183,7 @@ async def test_clients_of_a_browser(tmp_path: Path, client: str) -> None:
     modules = HERE / "node_modules" / "@microsoft" / "fetch-event-source" / "lib" / "esm"
     query = "?events=plain" if client.endswith("onmessage") else ""
     script = FETCH_EVENT_SOURCE if client == "fetch-event-source" else EVENT_SOURCE
-    async with staged(tmp_path) as stage, page_of() as page:
+    async with staged(tmp_path) as stage, chromium() as browser, page_of(browser) as page:
 
         async def serve(route: Any) -> None:
             name = route.request.url.rpartition("/")[2]

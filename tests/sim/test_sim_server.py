@@ -93,7 +93,7 @@ async def test_every_model_streams_its_document(model: str) -> None:
         assert record.wire_bytes == len(got.raw)
 
 
-async def test_the_stream_looks_like_openrouters() -> None:
+async def test_events_and_headers_are_as_openrouter_sends_them() -> None:
     async with running() as (sim, client):
         got = await post(sim, client, body())
         assert got.status == 200
@@ -106,6 +106,10 @@ async def test_the_stream_looks_like_openrouters() -> None:
         assert got.raw.endswith(b"\n\n")
         assert b"\r" not in got.raw
 
+
+async def test_every_chunk_has_openrouters_members() -> None:
+    async with running() as (sim, client):
+        got = await post(sim, client, body())
         members = ["id", "object", "created", "model", "provider", "choices", "system_fingerprint"]
         for chunk in got.chunks:
             assert list(chunk)[:7] == members
@@ -119,6 +123,11 @@ async def test_the_stream_looks_like_openrouters() -> None:
         assert int(epoch) == first["created"]
         assert len(rest) == 20
 
+
+async def test_one_chunk_is_one_token_and_the_last_two_end_the_answer() -> None:
+    """The last but one says why, the last what it cost."""
+    async with running() as (sim, client):
+        got = await post(sim, client, body())
         *deltas, finish, usage = got.chunks
         assert {chunk["choices"][0]["finish_reason"] for chunk in deltas} == {None}
         assert all(1 <= len(chunk["choices"][0]["delta"]["content"]) <= 12 for chunk in deltas)
@@ -278,6 +287,7 @@ async def test_cut_breaks_the_connection_off() -> None:
         assert (record.state, record.sent_bytes, record.has_client_left) == (State.CUT, 777, False)
 
 
+@pytest.mark.blocks_loop("the test itself reads an answer of many thousand events at one go")
 async def test_a_long_stream_is_cut_where_it_was_asked() -> None:
     """What lies in the buffer when the connection breaks must still arrive."""
     async with running() as (sim, client):

@@ -16,9 +16,9 @@ from typing import Any, get_args
 
 from lockgate import Violated
 from lockgate.retry.breaker import Breakers, Thresholds
-from lockgate.retry.climb import Step
 from lockgate.retry.failures import Occasion
 from lockgate.retry.json_tokens import open_string
+from lockgate.retry.ladder import Step
 from lockgate.retry.outline import outline_of
 from lockgate.retry.policy import RUNGS, RetryPolicy
 from lockgate.sim.documents import CATALOGUE

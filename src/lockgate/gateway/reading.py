@@ -40,7 +40,7 @@ class Connection(Protocol):
     async def run(self, receive: Receive, send: Send) -> None: ...
 
 
-class Running(Response):
+class ReaderResponse(Response):
     """Hands the connection to a reader; Starlette's own streaming costs five times as much per event."""
 
     def __init__(self, run: Callable[[Receive, Send], Any]) -> None:
@@ -167,7 +167,7 @@ class ReadRoutes:
             meters=self._meters,
             readers=self._readers,
         )
-        return Running(reader.run)
+        return ReaderResponse(reader.run)
 
     async def events(self, start: ReadStart, page: Page) -> Response:
         query = start.query
@@ -197,7 +197,7 @@ class ReadRoutes:
             readers=self._readers,
             **options,
         )
-        return Running(made.run)
+        return ReaderResponse(made.run)
 
     async def long_poll(self, start: ReadStart, _page: Page) -> Response:
         view = await self._prepared_view(start)
@@ -214,7 +214,7 @@ class ReadRoutes:
             cursor=start.query.cursor,
             headers={names.CONTENT_TYPE: _content_type(start.meta)},
         )
-        return Running(poll.run)
+        return ReaderResponse(poll.run)
 
     async def catch_up(self, start: ReadStart, page: Page) -> Response:
         query, meta, view = start.query, start.meta, await self._prepared_view(start)

@@ -11,8 +11,8 @@ from lockgate.protocol.envelope import Attempt
 from lockgate.protocol.finish import Finish, fold_finish, worst_finish
 from lockgate.protocol.lifecycle import Ended
 from lockgate.retry.breaker import Permit
-from lockgate.retry.climb import Next
 from lockgate.retry.failures import Failure, FailureClass, failure_class
+from lockgate.retry.ladder import NextAttempt
 from lockgate.upstream import base as up
 
 #: For estimates where upstream does not tell: what a token is worth in JSON, by the recorded streams.
@@ -20,7 +20,7 @@ BYTES_PER_TOKEN: Final = 4
 
 
 @dataclass(slots=True)
-class Run:
+class RunningAttempt:
     """The facts of one attempt, as they come in.
 
     Attributes:
@@ -36,7 +36,7 @@ class Run:
     """
 
     number: int
-    asked: Next
+    asked: NextAttempt
     at: int
     reason: str = ""
     permit: Permit | None = None

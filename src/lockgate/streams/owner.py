@@ -13,7 +13,7 @@ from typing import Any, Final
 from lockgate.errors import Busy, Code, StoreError, StreamClosed
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import encode_record
-from lockgate.retry.breaker import Breakers, State
+from lockgate.retry.breaker import Breakers, BreakerState
 from lockgate.store.base import StreamLog
 from lockgate.streams.ending import owner_gone_record
 from lockgate.streams.helper import Helper
@@ -232,6 +232,6 @@ class StreamOwner:
             {"provider": provider, "model": model, "state": str(state)}
             | {"retry_in_s": round(self._breakers.of(provider, model).retry_in_s(now_s), 3)}
             for provider, model, state in self._breakers.states(now_s)
-            if state is not State.CLOSED
+            if state is not BreakerState.CLOSED
         ]
         return found[:100]

@@ -25,15 +25,15 @@ from lockgate.protocol.finish import Finish
 from lockgate.protocol.lifecycle import Ended, Outcome
 from lockgate.protocol.offsets import START
 from lockgate.retry.breaker import Breakers, Permit
-from lockgate.retry.climb import Climb, Next, Stop, models_of
 from lockgate.retry.failures import RULES, FailureClass
+from lockgate.retry.ladder import Ladder, NextAttempt, NoAttempt, models_of
 from lockgate.store.base import StreamLog
-from lockgate.streams.attempt import Run
+from lockgate.streams.attempt import RunningAttempt
 from lockgate.streams.channels import Channel
 from lockgate.streams.ending import Ending
 from lockgate.streams.helper import Helper
 from lockgate.streams.plan import Plan
-from lockgate.streams.reach import Reach
+from lockgate.streams.released_text import ReleasedText
 from lockgate.upstream import base as up
 
 T = TypeVar("T")
@@ -87,9 +87,9 @@ class Pump:
         self._trace = trace
         self._rng = rng
         self._channels: dict[str, Channel] = {}
-        self._runs: list[Run] = []
-        self._climb = Climb(plan.retry, provider.name, models_of(plan.body), self._breakers, start_s=time.monotonic())
-        self._reach: Reach | None = None
+        self._runs: list[RunningAttempt] = []
+        self._ladder = Ladder(plan.retry, provider.name, models_of(plan.body), self._breakers, start_s=time.monotonic())
+        self._released_text: ReleasedText | None = None
         self._halts: list[Record] = []  # notes of a halt, until it is known what is done about it
         self._generation: up.Generation | None = None
         self._interruption: Code | None = None
@@ -104,7 +104,7 @@ class Pump:
         return self._run.failure if self._runs else None
 
     @property
-    def _run(self) -> Run:
+    def _run(self) -> RunningAttempt:
         return self._runs[-1]
 
     def interrupt(self, why: Code) -> None:
@@ -140,7 +140,7 @@ class Pump:
             # A bug here must not leave readers waiting for ever: the stream is closed as failed, and the log says why.
             _log.exception("stream %s: the pump failed", self.stream_id)
             if not self._runs:
-                self._begin(Next("first", self._climb.model, 0.0), "", None)
+                self._begin(NextAttempt("first", self._ladder.model, 0.0), "", None)
             self._run.failure = up.Failed(Code.INTERNAL_ERROR, "an internal error ended this stream; see the log")
             self._run.ended = Ended.BROKEN
         finally:
@@ -153,11 +153,11 @@ class Pump:
 
     async def _pump(self) -> None:
         """Attempt after attempt, until one is good or no other is to be made."""
-        asked = self._climb.first(time.monotonic())
+        asked = self._ladder.first(time.monotonic())
         reason = ""
         while True:
-            if isinstance(asked, Stop):
-                self._begin(Next("first", self._climb.model, 0.0), "", None)
+            if isinstance(asked, NoAttempt):
+                self._begin(NextAttempt("first", self._ladder.model, 0.0), "", None)
                 self._refuse_by_breaker()
                 return
             await self._attempt(asked, reason)
@@ -165,7 +165,7 @@ class Pump:
             if failed is None or self._interruption is not None:
                 return
             asked, reason = await self._go_on(failed), failed
-            if isinstance(asked, Stop):
+            if isinstance(asked, NoAttempt):
                 return
             if self._interruption is None:  # it may have come while the note was written
                 await self._interruptible(asyncio.sleep(asked.wait_s))
@@ -174,9 +174,9 @@ class Pump:
                 self._run.ended, self._run.result = Ended.CANCELLED, "cancelled"
                 return
 
-    def _begin(self, asked: Next, reason: str, permit: Permit | None) -> Run:
+    def _begin(self, asked: NextAttempt, reason: str, permit: Permit | None) -> RunningAttempt:
         at = sum(channel.released_bytes for channel in self._channels.values())
-        run = Run(len(self._runs) + 1, asked, at, reason, permit)
+        run = RunningAttempt(len(self._runs) + 1, asked, at, reason, permit)
         self._runs.append(run)
         self._has_closed_early = False
         self._halts = []
@@ -188,7 +188,7 @@ class Pump:
         self._run.failure = up.Failed(Code.CIRCUIT_OPEN, message, recoverable=True, retry_after_s=seconds)
         self._run.ended = Ended.BROKEN
 
-    async def _attempt(self, asked: Next, reason: str) -> None:
+    async def _attempt(self, asked: NextAttempt, reason: str) -> None:
         """One attempt, until it has ended; upstream is closed when this returns."""
         run = self._begin(asked, reason, await self._permission(asked))
         if run.permit is None:
@@ -217,7 +217,7 @@ class Pump:
             run.ended = Ended.CANCELLED if self._interruption is not None else Ended.BROKEN
         await self._append_all_but_halts(last)
 
-    async def _permission(self, asked: Next) -> Permit | None:
+    async def _permission(self, asked: NextAttempt) -> Permit | None:
         """Leave of the breaker. A stream that has text to lose waits for it, a new one does not."""
         breaker = self._breakers.of(self._provider.name, asked.model)
         patience_s = self._plan.retry.backoff.cap_s if any(self._has_text()) else 0.0
@@ -247,7 +247,7 @@ class Pump:
         finally:
             self._is_waiting = False
 
-    async def _prepare(self, run: Run) -> dict[str, Any]:
+    async def _prepare(self, run: RunningAttempt) -> dict[str, Any]:
         """What to send; channels are made ready to take what comes for it."""
         step, model = run.asked.step, run.asked.model
         body = self._plan.body | {"model": model}
@@ -268,9 +268,9 @@ class Pump:
         if step == "restart":
             await self._append([await channel.restart() for channel in self._channels.values()])
             return body
-        assert self._reach is not None  # a rung was chosen by it
-        body, run.target = await self._reach.prepare(step, body, self._plan.retry)
-        self._reach = None  # it holds the text
+        assert self._released_text is not None  # a rung was chosen by it
+        body, run.target = await self._released_text.prepare(step, body, self._plan.retry)
+        self._released_text = None  # it holds the text
         return body
 
     # -- one read ----------------------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ class Pump:
                         self._give_up(f"{name} calls {tool!r} this time, not {known.tool!r}")
         return records
 
-    def _hear(self, run: Run) -> None:
+    def _hear(self, run: RunningAttempt) -> None:
         """The first text came: whoever waits for a probe need not wait for its last byte."""
         run.is_heard = True
         if run.permit is not None:
@@ -377,7 +377,7 @@ class Pump:
         are_whole = all(channel.is_whole(is_clean=is_clean) for channel in written)
         return "complete" if written and are_whole else "incomplete"
 
-    def _report(self, run: Run, failed: FailureClass | None) -> None:
+    def _report(self, run: RunningAttempt, failed: FailureClass | None) -> None:
         if run.permit is None:
             return
         breaker = self._breakers.of(self._provider.name, run.asked.model)
@@ -392,17 +392,17 @@ class Pump:
         }[learns]
         tell(run.permit, time.monotonic())
 
-    async def _go_on(self, failed: FailureClass) -> Next | Stop:
+    async def _go_on(self, failed: FailureClass) -> NextAttempt | NoAttempt:
         """Choose the next attempt, and write down why there is one."""
         run = self._run
         if RULES[failed].occasion is None and len(models_of(self._plan.body)) == 1:
-            return Stop("final")
-        if self._climb.attempts >= self._plan.retry.backoff.max_attempts:
-            return Stop("attempts")  # before the log is read back for nothing
-        self._reach = await self._reached()
-        asked = self._climb.next(
+            return NoAttempt("final")
+        if self._ladder.attempts >= self._plan.retry.backoff.max_attempts:
+            return NoAttempt("attempts")  # before the log is read back for nothing
+        self._released_text = await self._reached()
+        asked = self._ladder.next(
             failed,
-            self._reach.position,
+            self._released_text.position,
             time.monotonic(),
             self._rng,
             gained=run.released_bytes > 0,
@@ -410,7 +410,7 @@ class Pump:
             tokens=run.tokens,
             retry_after_s=run.failure.retry_after_s if run.failure is not None else None,
         )
-        if isinstance(asked, Next):
+        if isinstance(asked, NextAttempt):
             _log.info(
                 "stream %s: attempt %d %s (%s); %s in %.2f s", self.stream_id, run.number, failed,
                 run.told_of().message, asked.step, asked.wait_s,
@@ -418,21 +418,21 @@ class Pump:
             await self._append(self._retry_records(asked, failed))
         return asked
 
-    async def _reached(self) -> Reach:
+    async def _reached(self) -> ReleasedText:
         texts = await self._released()
         is_long = sum(map(len, texts.values())) > _THREAD_OVER_BYTES
         if is_long:  # reading a megabyte takes half a second: other streams go on meanwhile
-            return await asyncio.to_thread(Reach, self._plan, self._channels, texts)
-        return Reach(self._plan, self._channels, texts)
+            return await asyncio.to_thread(ReleasedText, self._plan, self._channels, texts)
+        return ReleasedText(self._plan, self._channels, texts)
 
-    def _retry_records(self, asked: Next, failed: FailureClass) -> list[Record]:
+    def _retry_records(self, asked: NextAttempt, failed: FailureClass) -> list[Record]:
         """The violation that is retried, and the note with which the next attempt begins."""
         halts = [
             replace(record, errors=[replace(error, action="retry") for error in record.errors])
             for record in self._halts
         ]
         at = sum(channel.released_bytes for channel in self._channels.values())
-        begun = Run(len(self._runs) + 1, asked, at, failed).told_of()
+        begun = RunningAttempt(len(self._runs) + 1, asked, at, failed).told_of()
         sequence = sum(channel.chunks for channel in self._channels.values())
         errors = [] if halts else [self._why(failed, sequence)]
         return [*halts, Record("note", "", "", sequence, errors=errors, attempt=begun)]

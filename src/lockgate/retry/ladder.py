@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
-from lockgate.retry.backoff import Backoff, GiveUp, Rng, Wait
-from lockgate.retry.breaker import Breakers, State
+from lockgate.retry.backoff import Backoff, GiveUp, Rng
+from lockgate.retry.breaker import Breakers, BreakerState
 from lockgate.retry.capabilities import Capability, capability_of
 from lockgate.retry.failures import RULES, FailureClass
 from lockgate.retry.policy import RetryPolicy, Rung
@@ -45,7 +45,7 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Next:
+class NextAttempt:
     """The next attempt."""
 
     step: Step
@@ -54,14 +54,21 @@ class Next:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class NoAttempt:
     """No further attempt, and why: ``final`` (this failure is never retried), ``not_asked`` (not on this occasion),
     ``attempts``, ``deadline``, ``retry_after``, ``tokens``, ``breaker``, or ``exhausted`` (no rung is left)."""
 
     reason: str
 
 
-class Climb:
+class StepChoice(NamedTuple):
+    """What to ask, and of which model."""
+
+    step: Step
+    model: str
+
+
+class Ladder:
     """The attempts of one stream, from the first on."""
 
     def __init__(
@@ -85,13 +92,13 @@ class Climb:
         """Attempts after the first."""
         return self._backoff.attempts
 
-    def first(self, now_s: float) -> Next | Stop:
+    def first(self, now_s: float) -> NextAttempt | NoAttempt:
         """The first attempt: of the first model whose breaker is not open."""
         for model in self._models:
             if self._is_askable(model, now_s):
                 self.model = model
-                return Next("first", model, 0.0)
-        return Stop("breaker")
+                return NextAttempt("first", model, 0.0)
+        return NoAttempt("breaker")
 
     def next(
         self,
@@ -104,7 +111,7 @@ class Climb:
         answered: bool,
         tokens: int,
         retry_after_s: float | None = None,
-    ) -> Next | Stop:
+    ) -> NextAttempt | NoAttempt:
         """Decide after an attempt that failed.
 
         Args:
@@ -116,16 +123,16 @@ class Climb:
         self._learn(failure, gained=gained, answered=answered)
         rule = RULES[failure]
         may_change = rule.may_change_model and len(self._models) > 1
-        # A rung that failed is no new occasion: it was climbed for one that the caller had named.
+        # A rung that failed is no new occasion: it is tried because of one that the caller had named.
         is_rung = self.step not in ("first", "retry") and not gained
         if rule.occasion is None and not (failure is FailureClass.UNSUITED and may_change):
-            return Stop("final")
+            return NoAttempt("final")
         if rule.occasion is not None and rule.occasion not in self._retry.on and not is_rung:
-            return Stop("not_asked")
+            return NoAttempt("not_asked")
         if self._retry.max_tokens is not None and self.tokens >= self._retry.max_tokens:
-            return Stop("tokens")
+            return NoAttempt("tokens")
         chosen = self._choose(position, now_s, may_change=may_change)
-        if isinstance(chosen, Stop):
+        if isinstance(chosen, NoAttempt):
             return chosen
         return self._wait(chosen, now_s, rng, retry_after_s)
 
@@ -140,39 +147,41 @@ class Climb:
             self._unsuited.add(self.model)
         self._silent[self.model] = 0 if answered else self._silent[self.model] + 1
 
-    def _wait(self, chosen: tuple[Step, str], now_s: float, rng: Rng, retry_after_s: float | None) -> Next | Stop:
+    def _wait(
+        self, chosen: tuple[Step, str], now_s: float, rng: Rng, retry_after_s: float | None
+    ) -> NextAttempt | NoAttempt:
         step, model = chosen
         if model != self.model:
             retry_after_s = None  # that was about another one
         wait = self._backoff.next(now_s, rng, retry_after_s)
         if isinstance(wait, GiveUp):
-            return Stop(wait.reason)
+            return NoAttempt(wait.reason)
         is_fresh = model != self.model and not self._silent[model]
         self.step, self.model = step, model
         self._has_restarted = self._has_restarted or step == "restart"
-        return Next(step, model, 0.0 if is_fresh else wait.seconds)
+        return NextAttempt(step, model, 0.0 if is_fresh else wait.seconds)
 
     # -- choosing ----------------------------------------------------------------------------------------------
 
-    def _choose(self, position: Position, now_s: float, *, may_change: bool) -> tuple[Step, str] | Stop:
+    def _choose(self, position: Position, now_s: float, *, may_change: bool) -> StepChoice | NoAttempt:
         """The next rung of this model or, where it does not answer or has none left, of another one."""
         others = [model for model in self._models if model != self.model] if may_change else []
         order = [self.model, *others]
         # Those that answer go first; among them the order is the caller's.
         order.sort(key=lambda model: (self._silent[model], self._models.index(model)))
-        held_back: tuple[Step, str] | None = None
+        held_back: StepChoice | None = None
         for model in order:
             step = self._rung(model, position)
             if step is None or model in self._unsuited:
                 continue
             if self._is_askable(model, now_s):
-                return step, model
-            held_back = held_back or (step, model)
+                return StepChoice(step, model)
+            held_back = held_back or StepChoice(step, model)
         if held_back is not None:
-            return held_back if position.has_text else Stop("breaker")
+            return held_back if position.has_text else NoAttempt("breaker")
         if self._retry.may_restart and not self._has_restarted and position.has_text:
-            return "restart", self.model
-        return Stop("exhausted")
+            return StepChoice("restart", self.model)
+        return NoAttempt("exhausted")
 
     def _rung(self, model: str, position: Position) -> Step | None:
         if not position.has_text:
@@ -185,7 +194,7 @@ class Climb:
         return self._spent[model, step] < _TRIES.get(step, 1)
 
     def _is_askable(self, model: str, now_s: float) -> bool:
-        return self._breakers.of(self._provider, model).state(now_s) is not State.OPEN
+        return self._breakers.of(self._provider, model).state(now_s) is not BreakerState.OPEN
 
 
 def _fits(rung: Rung, capability: Capability, position: Position) -> bool:
@@ -205,6 +214,3 @@ def models_of(body: dict[str, object]) -> tuple[str, ...]:
     more = body.get("models")
     names = [body["model"], *(more if isinstance(more, list) else [])]
     return tuple(dict.fromkeys(str(name) for name in names if isinstance(name, str) and name))
-
-
-__all__ = ["Climb", "Next", "Position", "Step", "Stop", "Wait", "models_of"]

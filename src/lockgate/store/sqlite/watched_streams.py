@@ -9,7 +9,7 @@ from typing import Final
 
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import Lifetime, Page
-from lockgate.store.rules import is_over
+from lockgate.store.log_rules import is_over
 from lockgate.store.tail import Tail
 
 #: Over at any time.
@@ -17,7 +17,7 @@ UNKNOWN: Final = Lifetime(None, -math.inf)
 
 
 @dataclass(slots=True, eq=False)
-class Watched:
+class WatchedStream:
     """One of them.
 
     Attributes:

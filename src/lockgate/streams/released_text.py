@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from lockgate.retry.capabilities import Patterns, capability_of
-from lockgate.retry.climb import Position, Step
+from lockgate.retry.ladder import Position, Step
 from lockgate.retry.outline import Outline, outline_of
 from lockgate.retry.plain_join import PlainJoin
 from lockgate.retry.policy import RetryPolicy
@@ -21,7 +21,7 @@ from lockgate.streams.channels import Channel, Join
 from lockgate.streams.plan import Plan
 
 
-class Reach:
+class ReleasedText:
     """The released text of each channel, and what follows from it.
 
     Attributes:

@@ -1,7 +1,7 @@
 """The rules that every log follows, without I/O: who may write, what a repeat is, how long a stream lives.
 
-A ``State`` decides about the next append of a stream, and together with ``Pushes`` about the next push. A store must
-read them, ask ``admits`` or ``judge``, write the records, and store them again, all in one atomic step.
+A ``StreamState`` decides about the next append of a stream, and together with ``PushHistory`` about the next push. A
+store must read them, ask ``admits`` or ``judge``, write the records, and store them again, all in one atomic step.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ FOREVER: Final = Lifetime()
 
 
 @dataclass(slots=True)
-class State:
+class StreamState:
     """The facts that decide about the next append of a stream.
 
     Attributes:
@@ -125,7 +125,7 @@ class State:
 # -- pushes ------------------------------------------------------------------------------------------------------
 
 
-class Push(NamedTuple):
+class PushRequest(NamedTuple):
     """A push without its payloads; the attributes are the arguments of ``StreamLog.push``."""
 
     has_payloads: bool
@@ -136,7 +136,7 @@ class Push(NamedTuple):
 
 
 @dataclass(slots=True)
-class Pushes:
+class PushHistory:
     """What a stream remembers about its pushes, as far as one push needs it.
 
     Attributes:
@@ -152,7 +152,7 @@ class Pushes:
     closed_by: Producer | None = None
 
 
-def check(push: Push) -> None:
+def check(push: PushRequest) -> None:
     """Refuse a push that no stream could take.
 
     Raises:
@@ -172,7 +172,7 @@ def check(push: Push) -> None:
             raise BadRequest(f"producer {name}: {what} {number}; send a whole number from 0 to {MAX_PRODUCER_NUMBER}")
 
 
-def judge(stream_id: str, state: State, pushes: Pushes, push: Push) -> Pushed | None:
+def judge(stream_id: str, state: StreamState, pushes: PushHistory, push: PushRequest) -> Pushed | None:
     """Judge a push that passed ``check``: None if it must be written, otherwise the answer to a duplicate.
 
     Raises:
@@ -189,7 +189,7 @@ def judge(stream_id: str, state: State, pushes: Pushes, push: Push) -> Pushed | 
     return None
 
 
-def _judge_closed(stream_id: str, state: State, pushes: Pushes, push: Push) -> Pushed:
+def _judge_closed(stream_id: str, state: StreamState, pushes: PushHistory, push: PushRequest) -> Pushed:
     if push.producer is None:
         is_duplicate = push.close and not push.has_payloads
     else:
@@ -199,7 +199,7 @@ def _judge_closed(stream_id: str, state: State, pushes: Pushes, push: Push) -> P
     return Pushed(False, state.tail, True, pushes.known)
 
 
-def _is_duplicate(stream_id: str, producer: Producer, pushes: Pushes) -> bool:
+def _is_duplicate(stream_id: str, producer: Producer, pushes: PushHistory) -> bool:
     """Spec: Durable Streams 5.2.1."""
     known, who = pushes.known, f"stream {stream_id}: producer {producer.id}"
     if known is None:
@@ -231,7 +231,7 @@ def _is_duplicate(stream_id: str, producer: Producer, pushes: Pushes) -> bool:
     return producer.seq <= known.seq
 
 
-def _check_place(stream_id: str, state: State, pushes: Pushes, push: Push) -> None:
+def _check_place(stream_id: str, state: StreamState, pushes: PushHistory, push: PushRequest) -> None:
     """Check that the push comes at the position and in the order that it expects."""
     last = pushes.stream_seq
     if push.stream_seq is not None and last is not None and sequence_bytes(push.stream_seq) <= last:
@@ -248,7 +248,7 @@ def _check_place(stream_id: str, state: State, pushes: Pushes, push: Push) -> No
         )
 
 
-def _is_tail(offset: Offset, state: State) -> bool:
+def _is_tail(offset: Offset, state: StreamState) -> bool:
     return offset.records == state.tail.records and is_position(offset, state.tail, state.epoch)
 
 

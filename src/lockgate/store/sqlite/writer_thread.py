@@ -24,10 +24,10 @@ from typing import Any, ClassVar, Final
 
 from lockgate.errors import LockgateError, Misuse, StoreError
 from lockgate.protocol.offsets import Offset
-from lockgate.store import rules
+from lockgate.store import log_rules
 from lockgate.store.base import Lifetime, Pushed
-from lockgate.store.rules import FIRST_EPOCH, Push, State
-from lockgate.store.sqlite import file, pushes, tables
+from lockgate.store.log_rules import FIRST_EPOCH, PushRequest, StreamState
+from lockgate.store.sqlite import file, push_history, tables
 
 # Most states to remember; a forgotten one is read again. More than the gateway writes at once.
 _MAX_STATES: Final = 4096
@@ -66,7 +66,7 @@ class PushJob:
     payloads: Sequence[bytes]
     body: bytes
     size: int
-    push: Push
+    push: PushRequest
     closed_s: float | None
     done: asyncio.Future[Pushed]
     before: Offset | None = None
@@ -74,7 +74,7 @@ class PushJob:
 
 
 @dataclass(slots=True, eq=False)
-class Call:
+class WriteCall:
     """Any other write: a function that runs inside a transaction, and checks before it writes.
 
     Attributes:
@@ -89,11 +89,11 @@ class Call:
     ends: bool = False
 
 
-Job = Append | PushJob | Call
+Job = Append | PushJob | WriteCall
 Outcome = tuple[Job, Any]  # a value for the future, or an exception
 
 
-class Writer(threading.Thread):
+class WriterThread(threading.Thread):
     """The thread. It owns the connection that writes; others give it jobs by ``put``.
 
     Args:
@@ -123,9 +123,9 @@ class Writer(threading.Thread):
         self._hear = hear
         self._end = end
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._states: dict[str, tuple[int, State]] = {}
+        self._states: dict[str, tuple[int, StreamState]] = {}
         self._rows: list[file.Row] = []
-        self._touched: dict[int, State] = {}
+        self._touched: dict[int, StreamState] = {}
         self._closed: list[tuple[float, int]] = []
         self._renewed: dict[int, Lifetime] = {}
         self._version = 0
@@ -240,7 +240,7 @@ class Writer(threading.Thread):
 
     def _append(self, job: Append) -> Offset:
         key, state = self._state(job.stream_id)
-        if state.lifetime is not rules.FOREVER:
+        if state.lifetime is not log_rules.FOREVER:
             self._check_life(job.stream_id, state)
         if not state.admits(job.stream_id, epoch=job.epoch, seq=job.seq):
             self._flush()  # the first one may be in this very transaction
@@ -250,17 +250,17 @@ class Writer(threading.Thread):
 
     def _push(self, job: PushJob) -> Pushed:
         key, state = self._state(job.stream_id)
-        if state.lifetime is not rules.FOREVER:
+        if state.lifetime is not log_rules.FOREVER:
             self._check_life(job.stream_id, state)
-        remembered = pushes.load(self._database, key, job.push.producer)
-        duplicate = rules.judge(job.stream_id, state, remembered, job.push)
+        remembered = push_history.load(self._database, key, job.push.producer)
+        duplicate = log_rules.judge(job.stream_id, state, remembered, job.push)
         if duplicate is not None:
             return duplicate
-        pushes.remember(self._database, key, job.push)
+        push_history.remember(self._database, key, job.push)
         self._add(job, key, state, state.next_seq)
         return Pushed(True, state.tail, state.is_closed, job.push.producer)
 
-    def _add(self, job: Append | PushJob, key: int, state: State, seq: int) -> None:
+    def _add(self, job: Append | PushJob, key: int, state: StreamState, seq: int) -> None:
         """What was admitted becomes part of the stream at the next ``_flush``."""
         job.before = state.tail
         state.advance(len(job.payloads), close=job.closed_s is not None)
@@ -270,20 +270,20 @@ class Writer(threading.Thread):
             sizes = file.pack_sizes(job.payloads)
             self._rows.append(file.Row(key, state.tail.records, job.epoch, seq, sizes, job.body))
         self._touched[key] = state
-        if state.lifetime is not rules.FOREVER and state.lifetime.ttl_s is not None:
-            self._renewed[key] = state.lifetime = job.lifetime = rules.renewed(state.lifetime, self._now())
+        if state.lifetime is not log_rules.FOREVER and state.lifetime.ttl_s is not None:
+            self._renewed[key] = state.lifetime = job.lifetime = log_rules.renewed(state.lifetime, self._now())
 
-    def _call(self, job: Call) -> Any:
+    def _call(self, job: WriteCall) -> Any:
         self._flush()
         if job.stream_id is not None:
             self._states.pop(job.stream_id, None)  # what it changes is read again
         return job.run(self._database)
 
-    def _check_life(self, stream_id: str, state: State) -> None:
-        if rules.is_over(state.lifetime, self._now()):
-            raise rules.unknown(stream_id)
+    def _check_life(self, stream_id: str, state: StreamState) -> None:
+        if log_rules.is_over(state.lifetime, self._now()):
+            raise log_rules.unknown(stream_id)
 
-    def _state(self, stream_id: str) -> tuple[int, State]:
+    def _state(self, stream_id: str) -> tuple[int, StreamState]:
         known = self._states.get(stream_id)
         if known is None:
             if len(self._states) >= _MAX_STATES:

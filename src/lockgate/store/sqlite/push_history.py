@@ -9,15 +9,15 @@ from __future__ import annotations
 import sqlite3
 
 from lockgate.store.base import Producer, Pushed
-from lockgate.store.rules import Push, Pushes, judge, sequence_bytes
+from lockgate.store.log_rules import PushHistory, PushRequest, judge, sequence_bytes
 from lockgate.store.sqlite.file import living, snapshot
 
 
-def load(database: sqlite3.Connection, key: int, producer: Producer | None) -> Pushes:
+def load(database: sqlite3.Connection, key: int, producer: Producer | None) -> PushHistory:
     """What a stream remembers, as far as a push of this producer needs it."""
     row = database.execute("SELECT stream_seq, producer, epoch, seq FROM pushes WHERE key = ?", (key,)).fetchone()
     stream_seq, *closer = (None, None, None, None) if row is None else row
-    pushes = Pushes(stream_seq=stream_seq, closed_by=None if closer[0] is None else Producer(*closer))
+    pushes = PushHistory(stream_seq=stream_seq, closed_by=None if closer[0] is None else Producer(*closer))
     if producer is not None:
         pushes.known = _known(database, key, producer.id)
         if pushes.known is None:
@@ -32,7 +32,7 @@ def _known(database: sqlite3.Connection, key: int, name: str) -> Producer | None
     return None if row is None else Producer(*row)
 
 
-def remember(database: sqlite3.Connection, key: int, push: Push) -> None:
+def remember(database: sqlite3.Connection, key: int, push: PushRequest) -> None:
     """Store what the next pushes are judged with."""
     if push.producer is not None:
         database.execute("INSERT OR REPLACE INTO producers VALUES (?, ?, ?, ?)", (key, *push.producer))
@@ -50,7 +50,7 @@ def remember(database: sqlite3.Connection, key: int, push: Push) -> None:
         )
 
 
-def check_push(database: sqlite3.Connection, stream_id: str, push: Push, now_s: float) -> Pushed | None:
+def check_push(database: sqlite3.Connection, stream_id: str, push: PushRequest, now_s: float) -> Pushed | None:
     """As ``StreamLog.check_push``."""
     with snapshot(database):
         key, state = living(database, stream_id, now_s)
