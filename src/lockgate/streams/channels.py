@@ -58,8 +58,6 @@ class Channel:
         self._plan = plan
         self._gate = plan.gate_of(self.schema, is_tool=self.is_tool)
         self._join: Join | None = None
-        self._again = b""  # text that a rebuilt gate will release once more
-        self._is_torn = False
         self._schema_id = self.schema.id if self.schema is not None else ""
         self._tool = tool
         self._call_id = call_id
@@ -119,8 +117,6 @@ class Channel:
     @property
     def unjoined(self) -> str:
         """Why the answer of this attempt does not continue the text; empty if it does, or if nothing is to be."""
-        if self._is_torn:
-            return "the rebuilt gate decided otherwise about text that was released"
         return self._join.refused if self._join is not None else ""
 
     @property
@@ -136,8 +132,6 @@ class Channel:
             gate.restore(piece)
             await asyncio.sleep(0)
         self._gate, self._join = gate, join
-        # What a gate that recovers holds back until it has seen more; it was released already.
-        self._again, self._is_torn = released[gate.released_bytes :], False
         self.violation = ""
         self._hold(gate.held_bytes)
 
@@ -251,7 +245,7 @@ class Channel:
         for event in events:
             match event:
                 case Released(data=data):
-                    text.append(self._only_new(data) if self._again else data)
+                    text.append(data)
                 case Element():
                     elements.append(event)
                 case _:
@@ -303,15 +297,6 @@ class Channel:
             removed=_clipped(event.removed),
             inserted=_clipped(event.inserted),
         )
-
-    def _only_new(self, data: bytes) -> bytes:
-        """Without what was released before the gate was rebuilt; nothing at all if it is not the same."""
-        count = min(len(data), len(self._again))
-        if self._is_torn or data[:count] != self._again[:count]:
-            self._is_torn = True
-            return b""
-        self._again = self._again[count:]
-        return data[count:]
 
     def _judged(self, code: str) -> None:
         if not self._is_told:
