@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final, Literal, Protocol
 
-from msgspec.structs import replace
-
-from lockgate import Released, Schema, Violated
+from lockgate import Schema, Violated
 from lockgate.gate.events import Complaint
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import ChannelEnd, Record
@@ -53,8 +51,6 @@ class Channel:
         self._plan = plan
         self._gate = plan.gate_of(self.schema, is_tool=self.is_tool)
         self._join: Join | None = None
-        self._again = b""  # text that a rebuilt gate will release once more
-        self._is_torn = False
         self._records = RecordMaker(name, self.schema.id if self.schema is not None else "", meters)
 
     # -- what is known of it -------------------------------------------------------------------------------------
@@ -149,8 +145,6 @@ class Channel:
         self._records.hold(0)
 
     def _records_of(self, events: Iterable[object], read_s: float) -> list[Record]:
-        if self._again:
-            events = list(self._only_new(events))
         gate = self._gate
         return self._records.make(events, read_s, held_bytes=gate.held_bytes, is_open=gate.state == "open")
 
@@ -159,8 +153,6 @@ class Channel:
     @property
     def unjoined(self) -> str:
         """Why the answer of this attempt does not continue the text; empty if it does, or if nothing is to be."""
-        if self._is_torn:
-            return "the rebuilt gate decided otherwise about text that was released"
         return self._join.refused if self._join is not None else ""
 
     @property
@@ -175,8 +167,6 @@ class Channel:
             gate.restore(released[start : start + _SLICE_BYTES])
             await asyncio.sleep(0)
         self._gate, self._join = gate, join
-        # What a gate that recovers holds back until it has seen more; it was released already.
-        self._again, self._is_torn = released[gate.released_bytes :], False
         self._records.violation = ""
         self._records.hold(gate.held_bytes)
 
@@ -197,19 +187,6 @@ class Channel:
         gate = self._plan.plain_gate_of(self.schema, is_tool=self.is_tool)
         gate.restore(released)
         return not any(isinstance(event, Violated) for event in gate.feed(data))
-
-    def _only_new(self, events: Iterable[object]) -> Iterator[object]:
-        """Without text that was released before the gate was rebuilt; with no more text, if it is not the same."""
-        for event in events:
-            if not isinstance(event, Released):
-                yield event
-                continue
-            count = min(len(event.data), len(self._again))
-            if self._is_torn or event.data[:count] != self._again[:count]:
-                self._is_torn = True
-                continue
-            self._again = self._again[count:]
-            yield replace(event, data=event.data[count:])
 
     # -- pushes ----------------------------------------------------------------------------------------------------
 
