@@ -99,6 +99,13 @@ def test_feedback_is_live(schema: str) -> None:
             ["serve", "--set", "upstream.api_key_file=nokey"], "api_key_file: nokey cannot be read", id="no key file"
         ),
         pytest.param(["serve", "--store", "good.json"], "store.path: ", id="store is another file"),
+        pytest.param(["serve", "--store", "good.json"], "(from --store)", id="where the path comes from"),
+        pytest.param(
+            ["serve", "--set", "upstream.kind=morse"], "upstream.kind: there is no 'morse'; use", id="unknown dialect"
+        ),
+        pytest.param(
+            ["serve", "--set", "store.kind=paper"], "sqlite or memory (from --set)", id="unknown kind of store"
+        ),
         pytest.param(["sim", "--rate", "-1"], "rate", id="sim option out of range"),
         pytest.param(["sim", "--fault", "fire"], "--fault[0] must name a fault, not 'fire'", id="sim fault"),
         pytest.param(["sim", "--manner", "rude"], "--manner must be a list of echo", id="sim manner"),

@@ -181,6 +181,9 @@ def test_a_file_of_the_working_folder_is_found(tmp_path: Path) -> None:
         pytest.param({"server": {"allowed_hosts": []}}, "server.allowed_hosts", "at least 1", id="nobody may talk"),
         pytest.param({"server": {"allowed_hosts": ["a:1"]}}, "server.allowed_hosts[0]", "without port", id="port"),
         pytest.param({"server": {"allowed_hosts": ["::1"]}}, "server.allowed_hosts[0]", "[::1]", id="bare IPv6"),
+        pytest.param({"server": {"root_path": "lockgate"}}, "server.root_path", "like /lockgate", id="no slash"),
+        pytest.param({"server": {"root_path": "/a/../b"}}, "server.root_path", "path", id="upward"),
+        pytest.param({"server": {"root_path": "//a"}}, "server.root_path", "path", id="another host"),
         pytest.param({"server": {"cors_origins": ["*", "https://a/"]}}, "server.cors_origins[1]", "path", id="slash"),
         pytest.param({"server": {"cors_origins": ["https://*.a"]}}, "server.cors_origins[0]", "like", id="wildcard"),
     ],
@@ -260,3 +263,10 @@ def test_two_keys_are_told_with_their_sources(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("LOCKGATE_UPSTREAM__API_KEY", "sk-other")
     with pytest.raises(SettingsError, match=r"keep one \(from LOCKGATE_UPSTREAM__API_KEY and flags\)$"):
         load(None, {"upstream": {"api_key_file": "key"}})
+
+
+@pytest.mark.parametrize(
+    ("given", "path"), [("", ""), ("/", ""), ("/lockgate", "/lockgate"), ("/a/b-1.x/", "/a/b-1.x")]
+)
+def test_a_base_path_has_no_slash_at_its_end(given: str, path: str) -> None:
+    assert load(None, {"server": {"root_path": given}}).server.root_path == path

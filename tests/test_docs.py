@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import doctest
 import importlib.util
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import jsonschema_rs
 import pytest
 
 import lockgate
+from lockgate.gateway.contract import openapi
+from lockgate.streams.options import read_push_options, read_request
 
 ROOT = Path(__file__).parents[1]
 
@@ -81,6 +86,59 @@ def test_python_snippets_run(page: str) -> None:
     for block in sessions:
         test = doctest.DocTestParser().get_doctest(block, {}, page, page, 0)
         assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test).failed == 0
+
+
+def request_examples(page: str) -> list[tuple[str, dict[str, Any]]]:
+    """The bodies of ``POST /v1/streams`` that a page shows, and the headers ``Lockgate-Options``, each with its shape.
+
+    An ellipsis stands for any schema; a body that shows only its ``lockgate`` section leaves the rest to the reader.
+    """
+    found = []
+    text = page.replace("…", "true")
+    blocks = re.findall(r"```.*?```|`[^`]+`", text, re.DOTALL)
+    for block in blocks:
+        is_options = "Lockgate-Options:" in block
+        for start in re.finditer(r"(?:^|[\s'`])(?=\{)", block):
+            try:
+                value, _ = json.JSONDecoder().raw_decode(block, start.end())
+            except ValueError:
+                continue
+            if is_options:
+                found.append(("PushOptions", value))
+            elif "lockgate" in value or "/v1/streams" in block:
+                found.append(("CreateStream", {"model": "m", "messages": [{"role": "user", "content": "go"}], **value}))
+    return found
+
+
+@pytest.mark.parametrize(
+    "name, count",
+    [
+        pytest.param("README.md", 1, id="readme"),
+        pytest.param("docs/howto/real-model.md", 1, id="real model"),
+        pytest.param("docs/concepts/continuation.md", 1, id="continuation"),
+        pytest.param("docs/reference/protocol.md", 2, id="protocol"),
+    ],
+)
+def test_request_examples_are_what_the_api_takes(name: str, count: int) -> None:
+    """Every request that the docs show validates against ``/openapi.json``, and the code takes it."""
+    document = openapi()
+    examples = request_examples((ROOT / name).read_text(encoding="utf-8"))
+    assert len(examples) >= count
+    for shape, value in examples:
+        schema = {"$ref": f"#/components/schemas/{shape}", "components": document["components"]}
+        jsonschema_rs.Draft202012Validator(schema).validate(value)
+        if shape == "CreateStream":
+            read_request(json.dumps(value).encode())
+        else:
+            read_push_options(json.dumps(value))
+
+
+def test_no_page_with_request_examples_is_forgotten() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    with_examples = {str(path.relative_to(ROOT)) for path in pages if request_examples(path.read_text("utf-8"))}
+    assert with_examples == {
+        "README.md", "docs/howto/real-model.md", "docs/concepts/continuation.md", "docs/reference/protocol.md"
+    }  # fmt: skip
 
 
 def test_module_examples_run() -> None:

@@ -182,10 +182,14 @@ def serve(
     from lockgate.config import SettingsError, in_force, upstream_key
 
     try:
-        settings = in_force(config, _flags(host, port, base_url, store, setting or [])).settings
-        from lockgate.gateway.serve import check as check_settings
-        from lockgate.gateway.serve import serve as run
+        found = in_force(config, _flags(host, port, base_url, store, setting or []))
+    except SettingsError as error:
+        raise fail(str(error)) from None
+    from lockgate.gateway.serve import check as check_settings
+    from lockgate.gateway.serve import serve as run
 
+    settings = found.settings
+    try:
         check_settings(settings)
         if upstream_key(settings.upstream) is None:
             print(
@@ -195,7 +199,7 @@ def serve(
         print(f"lockgate {__version__} on http://{settings.server.host}:{settings.server.port}", flush=True)
         run(settings)
     except SettingsError as error:
-        raise fail(str(error)) from None
+        raise fail(found.located(str(error))) from None
 
 
 @app.command("settings")
@@ -209,11 +213,11 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Show what `serve` with the same flags would go by, and where each value comes from. Secrets stay hidden."""
-    from lockgate.config import SettingsError, in_force, rows_of
+    from lockgate.config import SettingsError, in_force, rows_to_show
     from lockgate.terminal import show_settings
 
     try:
-        rows = list(rows_of(in_force(config, _flags(host, port, base_url, store, setting or []))))
+        rows = list(rows_to_show(in_force(config, _flags(host, port, base_url, store, setting or []))))
     except SettingsError as error:
         raise fail(str(error)) from None
     if as_json:

@@ -12,12 +12,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from lockgate.sources import HIDDEN, Flag, InForce, Origin, Row, SettingsError, Sources
 
-__all__ = ["Flag", "Settings", "SettingsError", "in_force", "load", "rows_of", "upstream_key"]
+__all__ = ["Flag", "Settings", "SettingsError", "in_force", "load", "rows_to_show", "upstream_key"]
 
 #: The name that OpenRouter's own documentation uses.
 KEY_OF_OPENROUTER: Final = "OPENROUTER_API_KEY"
@@ -41,12 +42,22 @@ def _origin(name: str) -> str:
     return name
 
 
+def _base_path(path: str) -> str:
+    path = path.rstrip("/")
+    if not re.fullmatch(r"(/[\w.~-]*[\w~-][\w.~-]*)*", path, re.ASCII):
+        raise ValueError("should be a path like /lockgate, of letters, digits, dots and dashes")
+    return path
+
+
 class Server(_Section):
     """Where the gateway listens, and who may talk to it."""
 
     # Loopback by default: a gateway that spends a key must be opened to a network on purpose.
     host: str = Field("127.0.0.1", description="The gateway listens on this address.")
     port: int = Field(8700, ge=1, le=65535, description="The gateway listens on this TCP port.")
+    root_path: Annotated[str, AfterValidator(_base_path)] = Field(
+        "", description="A proxy serves the gateway under this base path, like /lockgate."
+    )
     # A page on another site can make a browser send requests here; the name it used to get here gives it away.
     allowed_hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = Field(
         ("127.0.0.1", "localhost", "[::1]"),
@@ -55,6 +66,10 @@ class Server(_Section):
     # "*" is safe for reading by unguessable id; credentials are only ever allowed to listed origins.
     cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
         ("*",), description="Pages of these origins may read; * is all. To post, an origin must be listed by name."
+    )
+    # Off: whoever runs a gateway at home does not expect that pages of the internet reach it through a browser.
+    private_network: bool = Field(
+        False, description="Preflights that ask for Private Network Access are allowed, for origins that may read."
     )
     # Generations take a minute or two; a deploy should rarely cut one.
     drain_s: float = Field(
@@ -98,11 +113,14 @@ class UpstreamRetry(_Section):
         0.5, gt=0, le=60, description="The wait before the first new attempt is at most this long, in seconds."
     )
     cap_s: float = Field(
-        30.0, gt=0, le=600, description="No wait is longer, in seconds; a Retry-After beyond it ends the generation."
+        30.0,
+        gt=0,
+        le=600,
+        description="A wait is at most this long, in seconds; a longer Retry-After ends the generation.",
     )
     # An hour is beyond any generation that was recorded; it ends what hangs on for ever.
     deadline_s: float = Field(
-        3600.0, gt=0, le=86_400, description="A generation with all its attempts lives no longer, in seconds."
+        3600.0, gt=0, le=86_400, description="A generation may take this long with all its attempts, in seconds."
     )
     # A limit that was reached, and text that broke the schema, may be what the caller wants to know of.
     on: tuple[Literal["failure", "stall", "length", "violation"], ...] = Field(
@@ -130,7 +148,7 @@ class UpstreamBreaker(_Section):
     open_s: float = Field(
         10.0, gt=0, description="It stays open for this long the first time, then for twice as long, in seconds."
     )
-    max_open_s: float = Field(300.0, gt=0, description="It never stays open longer, in seconds.")
+    max_open_s: float = Field(300.0, gt=0, description="It stays open for at most this long, in seconds.")
 
 
 class UpstreamCapability(_Section):
@@ -147,6 +165,15 @@ class UpstreamCapability(_Section):
     patterns: Literal["written", "value"] = Field(
         "written", description="The provider matches patterns with a string as JSON writes it, or with its value."
     )
+    first_token_s: float | None = Field(
+        None, gt=0, description="This counts for these models instead of upstream.first_token_s, in seconds."
+    )
+    idle_bytes_s: float | None = Field(
+        None, gt=0, description="This counts for these models instead of upstream.idle_bytes_s, in seconds."
+    )
+    idle_content_s: float | None = Field(
+        None, gt=0, description="This counts for these models instead of upstream.idle_content_s, in seconds."
+    )
 
 
 class Upstream(_Section):
@@ -157,15 +184,35 @@ class Upstream(_Section):
         "https://openrouter.ai/api/v1", description="The API's address is everything before /chat/completions."
     )
     api_key: SecretStr | None = Field(
-        None, description="Requests carry this key. Prefer api_key_file, or the environment."
+        None, description="Requests to base_url carry this key. Prefer api_key_file, or the environment."
     )
     api_key_file: Path | None = Field(None, description="This file holds the key, and nothing else.")
+    key_scheme: str = Field(
+        "bearer", min_length=1, description="The key is sent so: bearer, or the name of a header, like api-key."
+    )
+    headers: dict[str, SecretStr] = Field(
+        default_factory=dict, description="Requests carry these headers, too, and they win over all others."
+    )
+    query: dict[str, SecretStr] = Field(
+        default_factory=dict, description="The URL's query has these members, like api-version."
+    )
+    proxy: SecretStr | None = Field(None, description="Requests go through the HTTP proxy at this URL.")
     name: str = Field("openrouter", description="Metrics and records call the provider by this name.")
     connect_s: float = Field(10.0, gt=0, le=300, description="A connection may take this long, in seconds.")
-    # Comments count as life but not as progress, so there are two timers.
-    idle_bytes_s: float = Field(60.0, gt=0, description="The wire may be silent for this long, in seconds.")
+    # Models think for minutes without a byte, and asking again pays for all of it twice.
+    first_token_s: float = Field(
+        300.0,
+        gt=0,
+        description="An answer may take this long to begin, or to go on with its reasoning before that, in seconds.",
+    )
+    # Comments count as life but not as progress, so there are two timers. Some models think again in the middle.
+    idle_bytes_s: float = Field(
+        180.0, gt=0, description="After that, the wire may be silent for this long, in seconds."
+    )
     idle_content_s: float = Field(
-        300.0, gt=0, description="An answer may go on for this long without content or reasoning, in seconds."
+        300.0,
+        gt=0,
+        description="After that, an answer may go on for this long without content or reasoning, in seconds.",
     )
     # Recorded events reach 1.28 MB (Perplexity repeats the whole message in each chunk).
     max_event_bytes: int = Field(
@@ -223,7 +270,11 @@ class Retry(_Section):
     """What clients should do when they lose their connection; answered to them with every new stream."""
 
     max_attempts: int = Field(
-        8, alias="maxAttempts", ge=0, le=1000, description="A client gives up after this many fruitless reconnects."
+        8,
+        alias="maxAttempts",
+        ge=0,
+        le=1000,
+        description="A client gives up after this many reconnects without success.",
     )
     backoff_strategy: Literal["linear", "exponential"] = Field(
         "exponential", alias="backoffStrategy", description="The wait between reconnects grows like this."
@@ -343,7 +394,7 @@ def _surroundings(path: Path | None) -> Sources[Settings]:
     return sources
 
 
-def rows_of(found: InForce[Settings]) -> Iterator[Row]:
+def rows_to_show(found: InForce[Settings]) -> Iterator[Row]:
     """Every setting in force, for people and machines; also the key that stands in for one that is not set."""
     upstream = found.settings.upstream
     stands_in = upstream.api_key is None and upstream.api_key_file is None and upstream_key(upstream) is not None
@@ -362,7 +413,10 @@ def upstream_key(upstream: Upstream) -> str | None:
     if upstream.api_key is not None:
         return upstream.api_key.get_secret_value()
     if upstream.api_key_file is None:
-        return os.environ.get(KEY_OF_OPENROUTER) or None
+        # A key is for the host that it was made for.
+        host = urlsplit(upstream.base_url).hostname or ""
+        is_openrouter = f".{host}".endswith(".openrouter.ai")
+        return (os.environ.get(KEY_OF_OPENROUTER) or None) if is_openrouter else None
     try:
         key = upstream.api_key_file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

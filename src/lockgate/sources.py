@@ -131,6 +131,13 @@ class InForce(Generic[Model]):
             else:
                 yield Row(key.name, _shown(value), self._origin(key.path))
 
+    def located(self, message: str) -> str:
+        """A message that begins with the settings it is about, with where their values came from."""
+        about = message.partition(": ")[0].split(", ")
+        origins = [self._origin(key.path) for key in keys_of(type(self.settings)) if key.name in about]
+        names = _names(origin for origin in origins if origin != DEFAULT)
+        return f"{message} (from {names})" if names else message
+
     def _origin(self, path: tuple[str, ...]) -> Origin:
         return self.origins.get(path, DEFAULT)
 
@@ -435,8 +442,12 @@ def _variable(path: Sequence[str]) -> str:
 
 
 def _line(key: str, what: str, origins: Iterable[Origin]) -> str:
-    names = " and ".join(dict.fromkeys(str(origin) for origin in origins))
+    names = _names(origins)
     return f"{key}: {what}" + (f" (from {names})" if names else "")
+
+
+def _names(origins: Iterable[Origin]) -> str:
+    return " and ".join(dict.fromkeys(str(origin) for origin in origins))
 
 
 def _sentence(message: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.nodes import DONE, Node, Reader, Upstream, chunk, create, running
+from tests.gateway.nodes import DONE, Reader, UncheckedNode, Upstream, chunk, create, running
 from tests.gateway.test_documents import judge_documents
 
 SECONDS, RATE = 60, 100
@@ -55,7 +55,7 @@ async def test_a_minute_at_a_hundred_deltas_a_second(tmp_path: Path) -> None:
         yield chunk("0]")
         yield chunk(finish="stop") + DONE
 
-    async with Upstream(play) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
+    async with Upstream(play) as upstream, running(UncheckedNode(tmp_path, upstream.base_url)) as node:
         made = await create(node.url, lockgate={"schema": {"type": "array", "items": {"type": "integer"}}})
         reader = TimedReader(node.url + made["urls"]["stream"])
         await reader.run(deadline_s=SECONDS + 60)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import lockgate
-from lockgate.gate.gate import HaltGate
+from lockgate.gate.halt import HaltGate
 from tests.conftest import Corpus
 from tests.gate.runs import Run, cut, every_byte, feed
 
@@ -28,7 +28,7 @@ def remotes(corpus: Corpus) -> dict[str, Any]:
 
 def unaided(schema: lockgate.Schema) -> HaltGate:
     """A gate whose last authority is not asked: what it says, our checks said."""
-    return HaltGate(schema._places, None, schema.limits)
+    return HaltGate(schema._graph, None, schema.limits)
 
 
 def check_truth(text: bytes, run: Run) -> None:

@@ -20,6 +20,8 @@ import aiohttp
 from lockgate.protocol.sse import EventStreamDecoder
 
 DEADLINE_S = 60.0
+#: How a line begins that says that an answer was not as /openapi.json says.
+COMPLAINT = "contract: "
 
 
 def free_port() -> int:
@@ -32,20 +34,19 @@ def free_port() -> int:
 
 
 class Node:
-    """A gateway in a process of its own, on a port and a log that outlive it."""
+    """A gateway in a process of its own, on a port and a log that outlive it.
+
+    It compares its answers with ``/openapi.json``; stopping it fails if one of them was not as the document says.
+    """
+
+    module = "tests.gateway.checked"
 
     def __init__(self, folder: Path, base_url: str, **settings: Any) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._command = [sys.executable, "-m", "lockgate", "serve", "--port", str(self.port), "--base-url", base_url]
-        self._command += [
-            "--store",
-            str(folder / "log.db"),
-            "--set",
-            "delivery.retry_ms=20",
-            "--set",
-            "server.drain_s=0.5",
-        ]
+        self._command = [sys.executable, "-m", self.module, "serve"]
+        self._command += ["--port", str(self.port), "--base-url", base_url, "--store", str(folder / "log.db")]
+        self._command += ["--set", "delivery.retry_ms=20", "--set", "server.drain_s=0.5"]
         for key, value in settings.items():
             self._command += ["--set", f"{key.replace('__', '.')}={json.dumps(value)}"]
         self._folder = folder
@@ -55,7 +56,7 @@ class Node:
         self._output = open(self._folder / "node.log", "ab")  # noqa: SIM115  (closed in stop)
         environment = {
             key: value for key, value in os.environ.items() if not key.startswith(("LOCKGATE_", "OPENROUTER"))
-        }
+        } | {"PYTHONPATH": str(Path(__file__).parents[2])}
         self._process = subprocess.Popen(
             self._command,
             stdout=self._output,
@@ -117,6 +118,14 @@ class Node:
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise
+        complaints = [line for line in self.output().splitlines() if line.startswith(COMPLAINT)]
+        assert not complaints, complaints
+
+
+class UncheckedNode(Node):
+    """The same without the comparison, where times matter."""
+
+    module = "lockgate"
 
 
 @contextlib.asynccontextmanager

@@ -26,7 +26,8 @@ import lockgate
 from lockgate import Patched, Released, Violated
 from lockgate.gate.events import Recovery
 from lockgate.pages.prompts import PROMPTS, Prompt
-from lockgate.protocol.lifecycle import Ended, fold_finish, may_be_clean, outcome
+from lockgate.protocol.finish import fold_finish
+from lockgate.protocol.lifecycle import Ended, may_be_clean, outcome
 from tests.gateway.nodes import Node, Reader, create, running
 from tests.llm.llama import Llama, llama
 from tests.llm.test_real_model import MAX_TOKENS, SETTINGS

@@ -19,6 +19,7 @@ from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers, Thresholds
 from lockgate.retry.policy import RetryPolicy
 from lockgate.upstream.openai_chat import OpenAIChatProvider
+from lockgate.upstream.timers import Timers
 from tests.gateway.nodes import free_port
 from tests.peers.node import HERE, node
 from tests.streams.pumping import Story, plan, told
@@ -61,7 +62,7 @@ async def aimock(folder: Path, fixtures: list[dict[str, Any]], *chaos: str) -> A
 
 
 async def one(url: str, words: str, seed: int, **retry: Any) -> Story:
-    provider = OpenAIChatProvider(url, name="aimock", api_key="any", idle_bytes_s=5)
+    provider = OpenAIChatProvider(url, name="aimock", api_key="any", timers=Timers(5, 5, 5))
     policy = BackoffPolicy(max_attempts=12, base_s=0.01, cap_s=2.0, deadline_s=60)
     made = plan(
         SCHEMA, RetryPolicy(policy, **retry), model="openai/gpt-4o", messages=[{"role": "user", "content": words}]

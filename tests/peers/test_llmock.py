@@ -20,6 +20,7 @@ from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers, Thresholds
 from lockgate.retry.policy import RetryPolicy
 from lockgate.upstream.openai_chat import OpenAIChatProvider
+from lockgate.upstream.timers import Timers
 from tests.conftest import missing
 from tests.gateway.nodes import free_port
 from tests.streams.pumping import Story, plan, told
@@ -75,7 +76,7 @@ async def judged(url: str, behaviors: list[dict[str, Any]]) -> tuple[Story, dict
             assert answer.status < 300
         async with session.post(f"{url}/_llmock/scenario", json={"behaviors": behaviors}) as answer:
             assert answer.status < 300, await answer.text()
-        provider = OpenAIChatProvider(f"{url}/v1", name="llmock", api_key="any", idle_bytes_s=0.8)
+        provider = OpenAIChatProvider(f"{url}/v1", name="llmock", api_key="any", timers=Timers(0.8, 0.8, 0.8))
         patient = Breakers(Thresholds(consecutive=100))
         try:
             # Loaded dice: full jitter may well draw a shorter wait after a longer one, which looks like no back-off.

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 import lockgate
+from lockgate.protocol.finish import Finish
 from lockgate.protocol.lifecycle import (
     OUTCOMES,
     Ended,
-    Finish,
     Outcome,
-    fold_finish,
     may_be_clean,
     outcome,
     stream_outcome,
@@ -32,7 +31,7 @@ def test_every_combination_has_an_outcome_and_few_are_complete() -> None:
         found = outcome(state, finish, has_error=error, has_refusal=refusal, ended=ended)
         should = (
             state == "complete"
-            and finish in (Finish.STOP, Finish.NONE)
+            and finish in (Finish.STOP, Finish.TOOL_CALLS)
             and not error
             and not refusal
             and ended in (Ended.CLEAN, Ended.STOPPED)
@@ -57,6 +56,9 @@ def test_every_combination_has_an_outcome_and_few_are_complete() -> None:
         pytest.param(("incomplete", "stop", False, False, "clean"), "incomplete", id="truncated without a word"),
         pytest.param(("open", "none", False, False, "cancelled"), "cancelled", id="cancelled"),
         pytest.param(("complete", "error", False, False, "clean"), "failed", id="finish_reason error"),
+        pytest.param(("complete", "cancelled", False, False, "clean"), "failed", id="finish_reason cancelled"),
+        pytest.param(("complete", "none", False, False, "clean"), "incomplete", id="[DONE] alone proves nothing"),
+        pytest.param(("complete", "unknown", False, False, "clean"), "incomplete", id="a word that nobody knows"),
         pytest.param(("complete", "stop", False, False, "aborted"), "failed", id="deadline, shutdown"),
         pytest.param(("open", "none", False, False, "aborted"), "failed", id="its owner died"),
     ],
@@ -64,12 +66,6 @@ def test_every_combination_has_an_outcome_and_few_are_complete() -> None:
 def test_rows(facts: tuple[str, str, bool, bool, str], expected: str) -> None:
     state, finish, error, refusal, ended = facts
     assert outcome(state, Finish(finish), has_error=error, has_refusal=refusal, ended=Ended(ended)) == expected
-
-
-def test_unknown_finish_reasons_count_as_stop() -> None:
-    assert [fold_finish(word) for word in ("stop", "tool_calls", "eos", "new_word", None, "length")] == [
-        Finish.STOP, Finish.STOP, Finish.STOP, Finish.STOP, Finish.NONE, Finish.LENGTH,
-    ]  # fmt: skip
 
 
 def test_an_empty_answer_is_no_answer() -> None:

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from lockgate.retry.breaker import Breaker, Breakers, Permit, State, Thresholds
+from lockgate.retry.breaker import Breaker, Breakers, BreakerState, Permit, Thresholds
 
 LIMITS = Thresholds(consecutive=3, rate=0.5, window=8, chunk_failures=4, open_s=10, max_open_s=60, probes=2, probe_s=30)
 
@@ -32,15 +32,15 @@ class BreakerMachine(RuleBasedStateMachine):
     def acquire(self) -> object:
         state = self.breaker.state(self.now_s)
         permit = self.breaker.acquire(self.now_s)
-        if state is State.OPEN:
+        if state is BreakerState.OPEN:
             assert permit is None, "an open breaker lets nobody through"
-        if state is State.CLOSED:
+        if state is BreakerState.CLOSED:
             assert permit is not None, "a closed one lets everybody through"
             assert not permit.is_probe
         if permit is None:
             return multiple()
         if permit.is_probe:
-            assert state is State.HALF_OPEN
+            assert state is BreakerState.HALF_OPEN
             self.probes[permit.number] = self.now_s
             out = [since for since in self.probes.values() if self.now_s - since < LIMITS.probe_s]
             assert len(out) <= LIMITS.probes, "a dead provider costs at most its probes"
@@ -49,19 +49,19 @@ class BreakerMachine(RuleBasedStateMachine):
     @rule(permit=consumes(permits))
     def succeed(self, permit: Permit) -> None:
         before = self.breaker.state(self.now_s)
-        is_live = before is State.HALF_OPEN and permit.number in self.probes
+        is_live = before is BreakerState.HALF_OPEN and permit.number in self.probes
         self.breaker.succeeded(permit, self.now_s)
         if is_live and permit.term == self.breaker._term - 1:
-            assert self.breaker.state(self.now_s) is State.CLOSED, "the first good probe closes it"
-        if before is State.OPEN:
-            assert self.breaker.state(self.now_s) is State.OPEN, "news from before it opened close nothing"
+            assert self.breaker.state(self.now_s) is BreakerState.CLOSED, "the first good probe closes it"
+        if before is BreakerState.OPEN:
+            assert self.breaker.state(self.now_s) is BreakerState.OPEN, "news from before it opened close nothing"
         self._gone(permit)
 
     @rule(permit=consumes(permits))
     def fail(self, permit: Permit) -> None:
         before, openings = self.breaker.state(self.now_s), self.breaker.openings
         self.breaker.failed(permit, self.now_s)
-        if before is State.OPEN:
+        if before is BreakerState.OPEN:
             assert self.breaker.openings == openings, "what began before does not keep it open for longer"
         if self.breaker.openings > openings:
             assert 0 < self.breaker.retry_in_s(self.now_s) <= LIMITS.max_open_s
@@ -82,9 +82,11 @@ class BreakerMachine(RuleBasedStateMachine):
     @rule(target=permits, permit=consumes(permits))
     def answer(self, permit: Permit) -> Permit:
         before = self.breaker.state(self.now_s)
-        is_probe = before is State.HALF_OPEN and permit.number in self.probes and permit.term == self.breaker._term
+        is_probe = (
+            before is BreakerState.HALF_OPEN and permit.number in self.probes and permit.term == self.breaker._term
+        )
         later = self.breaker.answered(permit, self.now_s)
-        assert self.breaker.state(self.now_s) is (State.CLOSED if is_probe else before)
+        assert self.breaker.state(self.now_s) is (BreakerState.CLOSED if is_probe else before)
         self._gone(permit)
         return later
 
@@ -93,9 +95,9 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @invariant()
     def an_open_breaker_says_until_when(self) -> None:
-        is_open = self.breaker.state(self.now_s) is State.OPEN
+        is_open = self.breaker.state(self.now_s) is BreakerState.OPEN
         assert is_open == (self.breaker.retry_in_s(self.now_s) > 0)
-        if self.breaker.state(self.now_s) is not State.HALF_OPEN:
+        if self.breaker.state(self.now_s) is not BreakerState.HALF_OPEN:
             self.probes.clear()
 
 
@@ -130,7 +132,7 @@ def test_recovery_is_seen_at_the_first_good_probe() -> None:
     assert probe.is_probe
     assert breaker.acquire(10.0) is None, "one probe at a time"
     breaker.succeeded(probe, 11.0)
-    assert breaker.state(11.0) is State.CLOSED
+    assert breaker.state(11.0) is BreakerState.CLOSED
     assert all(breaker.acquire(11.0) for _ in range(100))
 
 
@@ -141,9 +143,9 @@ def test_the_first_text_of_a_probe_is_enough() -> None:
     probe = breaker.acquire(10.0)
     assert probe is not None
     probe = breaker.answered(probe, 10.5)
-    assert breaker.state(10.5) is State.CLOSED
+    assert breaker.state(10.5) is BreakerState.CLOSED
     breaker.failed(probe, 20.0)
-    assert breaker.state(20.0) is State.OPEN
+    assert breaker.state(20.0) is BreakerState.OPEN
 
 
 def test_a_bad_rate_opens_it_too() -> None:
@@ -153,7 +155,7 @@ def test_a_bad_rate_opens_it_too() -> None:
         permit = breaker.acquire(float(n))
         assert permit is not None
         (breaker.failed if n % 2 else breaker.succeeded)(permit, float(n))
-    assert breaker.state(10.0) is State.OPEN
+    assert breaker.state(10.0) is BreakerState.OPEN
 
 
 def test_repeated_chunk_failures_open_it_and_one_good_answer_forgives_them() -> None:
@@ -171,9 +173,9 @@ def test_repeated_chunk_failures_open_it_and_one_good_answer_forgives_them() -> 
     breaker.succeeded(permit, 0.0)
     bad()
     bad()
-    assert breaker.state(0.0) is State.CLOSED
+    assert breaker.state(0.0) is BreakerState.CLOSED
     bad()
-    assert breaker.state(0.0) is State.OPEN
+    assert breaker.state(0.0) is BreakerState.OPEN
 
 
 def test_a_probe_that_never_reports_is_forgotten() -> None:
@@ -191,8 +193,8 @@ def test_models_are_remembered_within_a_bound() -> None:
     failing(breakers.of("p", "dead"), 0.0)
     for n in range(9):
         breakers.of("p", f"m{n}")
-    assert list(breakers.states(0.0)) == [("p", "dead", State.OPEN)]
-    assert breakers.of("p", "dead").state(0.0) is State.OPEN
+    assert list(breakers.states(0.0)) == [("p", "dead", BreakerState.OPEN)]
+    assert breakers.of("p", "dead").state(0.0) is BreakerState.OPEN
     for n in range(10):
         breakers.of("p", f"n{n}")
-    assert breakers.of("p", "dead").state(0.0) is State.CLOSED
+    assert breakers.of("p", "dead").state(0.0) is BreakerState.CLOSED

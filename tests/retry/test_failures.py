@@ -6,7 +6,8 @@ from itertools import product
 
 import pytest
 
-from lockgate.protocol.lifecycle import Ended, Finish, outcome
+from lockgate.protocol.finish import Finish
+from lockgate.protocol.lifecycle import Ended, outcome
 from lockgate.retry.failures import RULES, Failure, FailureClass, failure_class
 
 REFUSED = Failure("upstream_refused", 400)
@@ -79,4 +80,4 @@ def test_a_limit_reached_is_a_limit_also_where_the_provider_calls_it_an_error() 
 def test_every_class_has_its_rule() -> None:
     assert set(RULES) == set(FailureClass)
     never = {one for one, rule in RULES.items() if rule.occasion is None}
-    assert never == {FailureClass.REFUSED, FailureClass.UNSUITED, FailureClass.POLICY}
+    assert never == {FailureClass.REFUSED, FailureClass.UNSUITED, FailureClass.POLICY, FailureClass.UNPROVEN}

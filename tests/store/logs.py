@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lockgate.protocol.offsets import START, Offset
-from lockgate.store.base import Entry, StreamLog
+from lockgate.store.base import LogEntry, StreamLog
 from lockgate.store.memory import MemoryLog
 from lockgate.store.sqlite.log import SqliteLog
 
@@ -44,9 +44,9 @@ async def opened(log: Log) -> AsyncIterator[Log]:
         await log.shut()
 
 
-async def rest(log: StreamLog, stream_id: str, after: Offset = START, *, max_bytes: int = 1 << 20) -> list[Entry]:
+async def rest(log: StreamLog, stream_id: str, after: Offset = START, *, max_bytes: int = 1 << 20) -> list[LogEntry]:
     """Everything after an offset, page by page."""
-    entries: list[Entry] = []
+    entries: list[LogEntry] = []
     while True:
         page = await log.read(stream_id, after, max_bytes=max_bytes)
         entries += page.entries
@@ -56,9 +56,9 @@ async def rest(log: StreamLog, stream_id: str, after: Offset = START, *, max_byt
         after = page.entries[-1].offset
 
 
-async def follow(log: StreamLog, stream_id: str, after: Offset = START) -> list[Entry]:
+async def follow(log: StreamLog, stream_id: str, after: Offset = START) -> list[LogEntry]:
     """A live reader: register, clear, read, sleep, until the stream is closed."""
-    entries: list[Entry] = []
+    entries: list[LogEntry] = []
     async with log.watch(stream_id) as news:
         while True:
             news.clear()

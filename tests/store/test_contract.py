@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lockgate.errors import FencedOut, Misuse, OffsetGone, StoreError, StreamClosed, StreamExists, StreamUnknown
 from lockgate.protocol.offsets import START, Offset, parse_offset
-from lockgate.store.base import Entry, Lifetime, StreamLog
+from lockgate.store.base import Lifetime, LogEntry, StreamLog
 from tests.store.logs import KINDS, Clock, follow, make, opened, rest, turns
 
 Test = Callable[[StreamLog], Awaitable[None]]
@@ -44,10 +44,10 @@ async def test_offsets_count_the_records(log: StreamLog) -> None:
         assert await log.append("s", [b"one"], epoch=1, seq=0) == Offset(1, 1)
         assert await log.append("s", [b"", b"\x00\xff", b"two"], epoch=1, seq=1) == Offset(1, 4)
         assert await rest(log, "s") == [
-            Entry(Offset(1, 1), b"one"),
-            Entry(Offset(1, 2), b""),
-            Entry(Offset(1, 3), b"\x00\xff"),
-            Entry(Offset(1, 4), b"two"),
+            LogEntry(Offset(1, 1), b"one"),
+            LogEntry(Offset(1, 2), b""),
+            LogEntry(Offset(1, 3), b"\x00\xff"),
+            LogEntry(Offset(1, 4), b"two"),
         ]
 
 
@@ -114,7 +114,7 @@ async def test_taking_over_fences_the_owner_out(log: StreamLog) -> None:
 
 
 async def test_epochs_run_out_before_offsets_stop_sorting(log: StreamLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lockgate.store.rules.MAX_EPOCH", 2)
+    monkeypatch.setattr("lockgate.store.log_rules.MAX_EPOCH", 2)
     async with opened(log):
         await log.create("s", b"", owner="a")
         await log.take_over("s", owner="b")
@@ -319,7 +319,7 @@ async def test_live_readers_get_every_record_once_and_in_order(log: StreamLog) -
                 written.extend(payloads)
                 await turns(rng.randrange(3))
 
-        async def read(delay: int) -> list[Entry]:
+        async def read(delay: int) -> list[LogEntry]:
             await turns(delay)
             return await follow(log, "s")
 
@@ -338,7 +338,7 @@ class Model:
 
     def __init__(self) -> None:
         self.epoch, self.is_closed = 1, False
-        self.entries: list[Entry] = []
+        self.entries: list[LogEntry] = []
         self.answers: dict[tuple[int, int], Offset] = {}
 
     @property
@@ -359,12 +359,12 @@ class Model:
         if seq != self.next_seq:
             return StoreError
         for payload in payloads:
-            self.entries.append(Entry(Offset(epoch, len(self.entries) + 1), payload))
+            self.entries.append(LogEntry(Offset(epoch, len(self.entries) + 1), payload))
         self.is_closed = close
         self.answers[epoch, seq] = self.tail
         return self.tail
 
-    def read(self, after: Offset) -> list[Entry] | type[StoreError]:
+    def read(self, after: Offset) -> list[LogEntry] | type[StoreError]:
         offsets = {entry.offset.records: entry.offset for entry in self.entries} | {0: START}
         written = offsets.get(after.records)
         if written is None or not written.epoch <= after.epoch <= self.epoch:

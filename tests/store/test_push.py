@@ -239,7 +239,7 @@ async def test_a_push_may_expect_the_tail(log: StreamLog) -> None:
 
 async def test_producers_are_bounded(log: StreamLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more is refused, those that are known go on, and other streams do not notice."""
-    monkeypatch.setattr("lockgate.store.rules.MAX_PRODUCERS", 20)
+    monkeypatch.setattr("lockgate.store.log_rules.MAX_PRODUCERS", 20)
     async with opened(log):
         for stream_id in ("s", "other"):
             await log.create(stream_id, b"", owner="")

@@ -19,6 +19,7 @@ from lockgate.streams.helper import Helper
 from lockgate.streams.plan import Plan, read_plan
 from lockgate.streams.pump import Pump
 from lockgate.upstream.openai_chat import OpenAIChatProvider
+from lockgate.upstream.timers import Timers
 from tests.conftest import Corpus
 from tests.gateway.nodes import Upstream
 
@@ -40,18 +41,18 @@ def plan_of(sidecar: dict[str, Any]) -> Plan:
 def expected_outcome(sidecar: dict[str, Any], text: str) -> str:
     """What the table must say, from the facts of the sidecar alone."""
     source = sidecar["schema_source"] or ""
+    finishes = [finish[0] for finish in sidecar["finish_reasons"]]
+    if finishes and finishes[-1] == "length":
+        return "incomplete"  # also where an error follows: the limit was reached before it
     if sidecar["errors"]:
         return "failed"
     if sidecar["refusal_length"]:
         return "refused"
-    finishes = [finish[0] for finish in sidecar["finish_reasons"]]
-    if finishes and finishes[-1] == "length":
-        return "incomplete"
     is_judged = sidecar["schema"] is not None
     if is_judged and not sidecar["schema_satisfied"] and "never called" not in source:
         return "halted"  # a wrong value, or a valid document and then the same again
-    if not finishes and not sidecar["has_done"]:
-        return "incomplete"
+    if not finishes:
+        return "incomplete"  # [DONE] alone proves nothing
     if is_judged and not sidecar["schema_satisfied"]:
         return "incomplete"  # the forced tool was never called
     if not text and not sidecar["tool_calls"]:
@@ -77,7 +78,7 @@ async def providing(play: Any) -> AsyncIterator[OpenAIChatProvider]:
     async with Upstream(play) as upstream:
         provider = OpenAIChatProvider(
             base_url=upstream.base_url, name="test", api_key="sk-test",
-            connect_s=5, idle_bytes_s=10, idle_content_s=20, max_event_bytes=2**24,
+            connect_s=5, timers=Timers(20, 10, 20), max_event_bytes=2**24,
         )  # fmt: skip
         try:
             yield provider

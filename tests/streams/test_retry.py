@@ -18,10 +18,10 @@ from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import encode_record
 from lockgate.protocol.offsets import Offset
 from lockgate.retry.backoff import BackoffPolicy
-from lockgate.retry.breaker import Breakers, State, Thresholds
+from lockgate.retry.breaker import Breakers, BreakerState, Thresholds
 from lockgate.retry.capabilities import Capability
 from lockgate.retry.policy import RetryPolicy
-from lockgate.store.base import Entry
+from lockgate.store.base import LogEntry
 from lockgate.streams.channels import Channel
 from lockgate.streams.pump import Pump
 from lockgate.upstream import base as up
@@ -242,7 +242,7 @@ async def test_a_violation_is_an_occasion_only_if_asked_for() -> None:
     assert (story.end.state, story.content, story.begun[0].reason) == ("complete", WHOLE, "violation")
     # The violation has a note of its own; the attempt that follows is told all the same.
     offset = Offset(0, 1)
-    shown = DeltaView().show([Entry(offset, encode_record(record)) for record in story.records])
+    shown = DeltaView().show([LogEntry(offset, encode_record(record)) for record in story.records])
     notes = [json.loads(item.data) for item in shown]
     assert [note["data"][0]["number"] for note in notes if note["meta"]["kind"] == "note" and note["data"]] == [2]
 
@@ -273,6 +273,24 @@ async def test_a_text_that_ends_early_is_continued_before_it_is_closed() -> None
         story = await told(plan(SCHEMA, lockgate={"recovery": recovery}), first_then(early, clean(WHOLE[46:])))
         assert json.loads(story.content) == json.loads(WHOLE)
         assert (story.end.state, story.begun[0].reason) == ("complete", "broken")
+
+
+@pytest.mark.parametrize(
+    ("recovery", "rest"),
+    [
+        ("halt", '5, "b": 2}'),
+        ("patch", '"a": 15, "b": 2}'),
+        ("skip", '"a": 15, "b": 2}'),
+    ],  # what recovery held comes again
+)
+async def test_white_space_before_an_answer_does_not_make_a_number_in_it_its_end(recovery: str, rest: str) -> None:
+    """A document whose first delta is blank, and that is cut inside a number, is continued like any other."""
+    schema = {"type": "object", "required": ["a", "b"]}
+    for first in ("", " \n"):
+        provider = first_then([*text(first), *clean('{"a": 1')], clean(rest))
+        story = await told(plan(schema, lockgate={"recovery": recovery}), provider)
+        assert (json.loads(story.content), story.end.state) == ({"a": 15, "b": 2}, "complete"), first
+        assert story.begun[0].reason == "broken"
 
 
 async def test_the_seed_changes_only_where_the_answer_itself_failed() -> None:
@@ -445,7 +463,7 @@ async def test_a_dead_model_costs_its_probes_and_no_more() -> None:
     assert len(provider.bodies) == 5
     assert {story.end.state for story in stories} == {"failed"}
     assert stories[-1].end.reason == "circuit_open"
-    assert list(breakers.states(0.0)) == [("scripted", "m", State.OPEN)]
+    assert list(breakers.states(0.0)) == [("scripted", "m", BreakerState.OPEN)]
 
 
 async def test_a_stream_with_text_to_lose_waits_for_the_breaker() -> None:
@@ -475,7 +493,7 @@ async def test_broken_schemas_open_the_breaker_in_the_end() -> None:
     breakers = Breakers(Thresholds(chunk_failures=3))
     for _ in range(3):
         await told(plan(SCHEMA), first_then(clean("Sure!")), breakers=breakers)
-    assert list(breakers.states(0.0)) == [("scripted", "m", State.OPEN)]
+    assert list(breakers.states(0.0)) == [("scripted", "m", BreakerState.OPEN)]
 
 
 # -- what is told --------------------------------------------------------------------------------------------------

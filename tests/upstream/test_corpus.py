@@ -111,6 +111,7 @@ def differences(got: Assembled, sidecar: dict[str, Any]) -> dict[str, Any]:
     """What is not as the sidecar says, by name: (got, want)."""
     assert got.ended is not None
     finishes = sidecar["finish_reasons"]
+    is_limit = bool(finishes) and finishes[-1][0] == "length"
     both = {
         "content": (sha256(got.content).hexdigest(), sidecar["assembled_content_sha256"]),
         "arguments": (
@@ -122,7 +123,8 @@ def differences(got: Assembled, sidecar: dict[str, Any]) -> dict[str, Any]:
         "refusal": (len(got.refusal.decode()), sidecar["refusal_length"]),
         "finish": (got.finish, finishes[-1] if finishes else None),
         "done": (got.ended.has_done, sidecar["has_done"]),
-        "errors": (got.failures, min(1, len(sidecar["errors"] or []))),
+        # What follows the last finish reason is no failure: the recorded limit was reached before it was called one.
+        "errors": (got.failures, min(1, len(sidecar["errors"] or [])) if not is_limit else 0),
         "usage": (got.usages > 0, sidecar["usage_events"] > 0),
         "ended": (got.ended.how, How.CLEAN if sidecar["has_done"] or finishes else How.SILENT),
     }

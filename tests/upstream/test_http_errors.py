@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from lockgate.protocol.lifecycle import Finish
+from lockgate.protocol.finish import Finish
 from lockgate.retry.failures import RULES, Failure, FailureClass, failure_class
 from lockgate.upstream.base import Ended, Failed
 from lockgate.upstream.openai_chat import OpenAIChatProvider

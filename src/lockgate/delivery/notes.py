@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from lockgate.delivery.views import Growing, Item, View
 from lockgate.protocol.envelope import Feedback, Health, Progress, Record, decode_record, feedback_envelope
-from lockgate.store.base import Entry
+from lockgate.store.base import LogEntry
 
 #: Seconds without a byte after which upstream counts as silent. Models think for a while before their first token.
 _SILENT_S: Final = 5.0
@@ -41,7 +41,7 @@ class WithNotes:
         self._channel = channel
         self._grow = grow
         self._now = now
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, _ChannelNotes] = {}
 
     @property
     def read_s(self) -> float:
@@ -51,11 +51,11 @@ class WithNotes:
     def outcome(self) -> str:
         return self._view.outcome
 
-    def remember(self, entries: Sequence[Entry]) -> None:
+    def remember(self, entries: Sequence[LogEntry]) -> None:
         self._view.remember(entries)
         self._follow(entries)
 
-    def show(self, entries: Sequence[Entry]) -> list[Item]:
+    def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         items = self._view.show(entries)
         changed = self._follow(entries)
         notes = [Item(None, self._watched[channel].note(channel, self._now())) for channel in changed]
@@ -67,14 +67,14 @@ class WithNotes:
         """Notes for a reader that got nothing for a while."""
         return [Item(None, watched.note(channel, self._now())) for channel, watched in self._watched.items()]
 
-    def _follow(self, entries: Sequence[Entry]) -> list[str]:
+    def _follow(self, entries: Sequence[LogEntry]) -> list[str]:
         changed: dict[str, None] = {}
         for _, payload in entries:
             record = decode_record(payload)
             if record.channel and self._channel in (None, record.channel):
                 if record.channel not in self._watched:
                     has_value = self._grow is not None and record.schema
-                    self._watched[record.channel] = _Watched(self._grow if has_value else None)
+                    self._watched[record.channel] = _ChannelNotes(self._grow if has_value else None)
                 self._watched[record.channel].take(record)
                 changed[record.channel] = None
             if record.final is not None:
@@ -85,7 +85,7 @@ class WithNotes:
         return list(changed)
 
 
-class _Watched:
+class _ChannelNotes:
     """What the notes say about one channel."""
 
     def __init__(self, grow: Callable[[], Growing] | None) -> None:

@@ -13,7 +13,7 @@ from lockgate.delivery.views import View
 from lockgate.errors import OffsetGone
 from lockgate.protocol.envelope import Record, decode_record
 from lockgate.protocol.offsets import START, Offset
-from lockgate.store.base import Entry, Head, StreamLog
+from lockgate.store.base import Head, LogEntry, StreamLog
 
 _PAGE_BYTES: Final = 256 * 1024
 # Records of the first step backwards; each further step is twice as long.
@@ -139,7 +139,7 @@ class Seeker:
         if view.needs == "all":
             await self._replay(view, after)
             return
-        seen: list[list[Entry]] = []
+        seen: list[list[LogEntry]] = []
         async for entries in self._backwards(after):
             seen.append(entries)
             if any(decode_record(entry.payload).ends for entry in entries):
@@ -154,7 +154,7 @@ class Seeker:
             view.remember([entry for entry in page.entries if entry.offset.records <= after.records])
             position = page.entries[-1].offset
 
-    async def _backwards(self, before: Offset) -> AsyncIterator[list[Entry]]:
+    async def _backwards(self, before: Offset) -> AsyncIterator[list[LogEntry]]:
         """Entries before a position, in blocks, the last block first."""
         end, step = before.records, _STEP_RECORDS
         while end > 0:
@@ -162,8 +162,8 @@ class Seeker:
             yield await self._between(begin, end)
             end, step = begin, step * 2
 
-    async def _between(self, begin: int, end: int) -> list[Entry]:
-        entries: list[Entry] = []
+    async def _between(self, begin: int, end: int) -> list[LogEntry]:
+        entries: list[LogEntry] = []
         while begin < end:
             page = await self._log.read(self._stream_id, self._at(begin), max_bytes=_PAGE_BYTES)
             entries += [entry for entry in page.entries if entry.offset.records <= end]

@@ -21,7 +21,7 @@ from lockgate.protocol.envelope import (
     snapshot_envelope,
 )
 from lockgate.protocol.offsets import Offset
-from lockgate.store.base import Entry
+from lockgate.store.base import LogEntry
 
 
 class Item(NamedTuple):
@@ -67,11 +67,11 @@ class View(Protocol):
         """How the stream ended, once its final record was shown."""
         ...
 
-    def remember(self, entries: Sequence[Entry]) -> None:
+    def remember(self, entries: Sequence[LogEntry]) -> None:
         """Learn from entries before the first one to be shown."""
         ...
 
-    def show(self, entries: Sequence[Entry]) -> list[Item]:
+    def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         """The items to show for the entries of one read."""
         ...
 
@@ -88,10 +88,10 @@ class RawView:
     read_s = 0.0
     outcome = ""
 
-    def remember(self, entries: Sequence[Entry]) -> None:
+    def remember(self, entries: Sequence[LogEntry]) -> None:
         """Nothing to learn."""
 
-    def show(self, entries: Sequence[Entry]) -> list[Item]:
+    def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         return [Item(*entry) for entry in entries]
 
     def while_silent(self) -> list[Item]:
@@ -113,13 +113,13 @@ class _RecordView:
         self.outcome = ""
         self._channel = channel
 
-    def remember(self, entries: Sequence[Entry]) -> None:
+    def remember(self, entries: Sequence[LogEntry]) -> None:
         """Nothing to learn, unless a subclass overrides this."""
 
     def while_silent(self) -> list[Item]:
         return []
 
-    def _records(self, entries: Sequence[Entry]) -> Iterator[tuple[Offset, Record]]:
+    def _records(self, entries: Sequence[LogEntry]) -> Iterator[tuple[Offset, Record]]:
         for offset, payload in entries:
             record = decode_record(payload)
             if record.read_s:
@@ -138,7 +138,7 @@ def says_nothing(record: Record) -> bool:
 class DeltaView(_RecordView):
     """Released texts, errors and the final record. Deltas of a channel that one read brought share an envelope."""
 
-    def show(self, entries: Sequence[Entry]) -> list[Item]:
+    def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         items: list[Item] = []
         first: Record | None = None  # of the deltas that wait for one envelope
         texts: list[str] = []
@@ -179,12 +179,12 @@ class ElementsView(_RecordView):
         self._text = bytearray()  # from the end of the last finished element
         self._text_at = 0
 
-    def remember(self, entries: Sequence[Entry]) -> None:
+    def remember(self, entries: Sequence[LogEntry]) -> None:
         for _, record in self._records(entries):
             if record.channel:
                 self._take(record)
 
-    def show(self, entries: Sequence[Entry]) -> list[Item]:
+    def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         items: list[Item] = []
         waiting: list[bytes] = []
         index, schema, last = 0, "", Offset(0, 0)
@@ -227,7 +227,7 @@ class ElementsView(_RecordView):
 class TextView(_RecordView):
     """The released text of one channel and nothing else: each piece a JSON string."""
 
-    def show(self, entries: Sequence[Entry]) -> list[Item]:
+    def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         items = []
         for offset, record in self._records(entries):
             if record.kind == "delta" and record.text:
@@ -253,11 +253,11 @@ class SnapshotView(_RecordView):
         self._max_bytes = max_bytes
         self._channels: dict[str, _Grown] = {}
 
-    def remember(self, entries: Sequence[Entry]) -> None:
+    def remember(self, entries: Sequence[LogEntry]) -> None:
         for _, record in self._records(entries):
             self._take(record)  # not marked as old: a reader that comes back gets the value at once
 
-    def show(self, entries: Sequence[Entry]) -> list[Item]:
+    def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         items: list[Item] = []
         last: Offset | None = None  # before the first delta of a read, a reader stays where it was
         for offset, record in self._records(entries):

@@ -55,8 +55,28 @@ async def _refuse(host: str, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def with_cors(app: App, origins: Sequence[str]) -> App:
-    """Let pages of other origins read; credentials only where the origins are listed one by one."""
+def with_root_path(app: App, root_path: str) -> App:
+    """Answer under a base path, whether the proxy in front takes it off or passes it on."""
+    if not root_path:
+        return app
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            path = scope["path"]
+            has_it = path == root_path or path.startswith(f"{root_path}/")
+            scope = {**scope, "root_path": root_path, "path": path if has_it else root_path + path}
+        await app(scope, receive, send)
+
+    return wrapped
+
+
+def with_cors(app: App, origins: Sequence[str], *, private_network: bool = False) -> App:
+    """Let pages of other origins read; credentials only where the origins are listed one by one.
+
+    Args:
+        private_network: Whether browsers may be told that pages of the public internet may reach this address, when
+            it is a private one (Private Network Access: they ask for it in the preflight).
+    """
     return CORSMiddleware(
         app,
         allow_origins=list(origins),
@@ -64,6 +84,7 @@ def with_cors(app: App, origins: Sequence[str]) -> App:
         allow_methods=["GET", "HEAD"] if "*" in origins else ["GET", "HEAD", "POST", "PUT", "DELETE"],
         allow_headers=list(REQUEST_HEADERS),
         allow_credentials="*" not in origins,
+        allow_private_network=private_network,
         expose_headers=[name for name, header in RESPONSE_HEADERS.items() if header.is_exposed],
         max_age=600,
     )

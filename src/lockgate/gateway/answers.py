@@ -81,7 +81,7 @@ class CancelledStream(msgspec.Struct, frozen=True):
     cancelled: bool
 
 
-class BreakerState(msgspec.Struct, frozen=True):
+class OpenBreaker(msgspec.Struct, frozen=True):
     """A circuit breaker that is not closed.
 
     Attributes:
@@ -112,7 +112,7 @@ class NodeHealth(msgspec.Struct, frozen=True):
     version: str
     open_streams: int
     open_readers: int
-    breakers: list[BreakerState]
+    breakers: list[OpenBreaker]
 
 
 def json_answer(body: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -23,8 +23,8 @@ from lockgate import __version__
 from lockgate.config import Settings
 from lockgate.delivery.readers import Readers
 from lockgate.errors import Code, LockgateError, OffsetGone
-from lockgate.gateway.access import App, HostCheck, check_origin, with_cors, with_safety
-from lockgate.gateway.answers import BreakerState, ErrorAnswer, ErrorDetail, NodeHealth, json_answer
+from lockgate.gateway.access import App, HostCheck, check_origin, with_cors, with_root_path, with_safety
+from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, OpenBreaker, json_answer
 from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import ControlRoutes
 from lockgate.gateway.headers import error_headers
@@ -123,7 +123,7 @@ class Gateway:
         try:
             saved = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         except ValueError:
-            return lambda: None  # not the main thread: whoever runs us there stops us in his own way
+            return lambda: None  # not the main thread: whoever runs the gateway there stops it, too
 
         def restore() -> None:
             for number, handler in saved.items():
@@ -143,8 +143,9 @@ class Gateway:
                 Exception: _answer_internal_error,
             },
         )
-        app = with_cors(with_safety(api), self.settings.server.cors_origins)
-        return with_safety(HostCheck(app, self.settings.server.allowed_hosts))
+        server = self.settings.server
+        app = with_cors(with_safety(api), server.cors_origins, private_network=server.private_network)
+        return with_root_path(with_safety(HostCheck(app, server.allowed_hosts)), server.root_path)
 
     @cached_property
     def routes(self) -> list[Route]:
@@ -199,12 +200,12 @@ class Gateway:
                 __version__,
                 self.owner.open_count,
                 self.readers.count,
-                msgspec.convert(self.owner.breakers_told(), list[BreakerState]),
+                msgspec.convert(self.owner.breakers_told(), list[OpenBreaker]),
             )
             return json_answer(health, 200 if health.status == "ok" else 503)
 
         async def metrics(_request: Request) -> Response:
-            return Response(self.meters.exposition(), headers={"Content-Type": CONTENT_TYPE})
+            return Response(self.meters.exposition(), headers={names.CONTENT_TYPE: CONTENT_TYPE})
 
         return [route("/healthz", GET=health), route("/metrics", GET=metrics), route("/openapi.json", GET=document)]
 

@@ -32,13 +32,15 @@ class ControlRoutes:
     async def create(self, request: Request) -> Response:
         """Start a generation, or open a stream that producers push to."""
         opened = await self._opening.open(await self._body(request))
-        return json_answer(self._answer(opened), 201, {names.LOCATION: f"/v1/stream/{opened.stream_id}"})
+        answer = self._answer(opened)
+        return json_answer(answer, 201, {names.LOCATION: answer.urls["stream"]})
 
     def _answer(self, opened: Opened) -> CreatedStream:
-        url = f"/v1/stream/{opened.stream_id}"
+        root = self._settings.server.root_path
+        url = f"{root}/v1/stream/{opened.stream_id}"
         urls = {"stream": url, "status": f"{url}/status", "cancel": f"{url}/cancel"}
         if opened.keeps_upstream:
-            urls["upstream"] = f"/playground/api/upstream/{opened.stream_id}"
+            urls["upstream"] = f"{root}/playground/api/upstream/{opened.stream_id}"
         retry = self._settings.delivery.retry
         return CreatedStream(
             id=opened.stream_id,

@@ -1,4 +1,4 @@
-"""Runs the gateway under granian, the server that was measured to hold its promises on HTTP/2 and at shutdown."""
+"""Runs the gateway under granian; docs/decisions/granian.md says why."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from typing import Any, Final
 from granian import Granian
 from granian.constants import Interfaces, Loops
 
-from lockgate.config import Settings, SettingsError, upstream_key
+from lockgate.config import Settings, SettingsError
 from lockgate.errors import StoreError
 from lockgate.gateway.app import make_app
-from lockgate.gateway.wiring import recording
-from lockgate.store.sqlite.log import SqliteLog
+from lockgate.gateway.wiring import log_of, provider_of
+from lockgate.store.base import StreamLog
 
 #: Beyond the drain: what is left of a worker after that is ended by force.
 _KILL_AFTER_DRAIN_S: Final = 15
@@ -69,17 +69,14 @@ def check(settings: Settings) -> None:
         SettingsError: one line that names the setting.
     """
     check_address(settings)
-    upstream_key(settings.upstream)
-    if settings.upstream.replay is not None:
-        recording(settings.upstream.replay)
-    if settings.store.kind == "sqlite":
-        try:
-            asyncio.run(_open_and_shut(SqliteLog(settings.store.path)))
-        except StoreError as error:
-            raise SettingsError(f"store.path: {error}") from None
+    provider_of(settings)
+    try:
+        asyncio.run(_open_and_shut(log_of(settings)))
+    except StoreError as error:
+        raise SettingsError(f"store.path: {error}") from None
 
 
-async def _open_and_shut(log: SqliteLog) -> None:
+async def _open_and_shut(log: StreamLog) -> None:
     await log.open()
     await log.shut()
 

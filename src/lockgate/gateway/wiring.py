@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from lockgate import Limits
-from lockgate.config import Settings, SettingsError, Store, Upstream, upstream_key
+from lockgate import Limits, __version__
+from lockgate.config import Settings, SettingsError, Store, Upstream, UpstreamCapability, upstream_key
 from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers, Thresholds
 from lockgate.retry.capabilities import Capability
@@ -23,6 +23,7 @@ from lockgate.streams.plan import Defaults
 from lockgate.upstream.base import Provider
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.replay import ReplayProvider
+from lockgate.upstream.timers import Timers
 
 T = TypeVar("T")
 
@@ -33,14 +34,31 @@ def _replay(upstream: Upstream) -> Provider:
 
 
 def _openai_chat(upstream: Upstream) -> Provider:
-    return OpenAIChatProvider(
-        base_url=upstream.base_url,
-        name=upstream.name,
-        api_key=upstream_key(upstream),
-        connect_s=upstream.connect_s,
-        idle_bytes_s=upstream.idle_bytes_s,
-        idle_content_s=upstream.idle_content_s,
-        max_event_bytes=upstream.max_event_bytes,
+    timers = Timers(upstream.first_token_s, upstream.idle_bytes_s, upstream.idle_content_s)
+    try:
+        return OpenAIChatProvider(
+            base_url=upstream.base_url,
+            name=upstream.name,
+            api_key=upstream_key(upstream),
+            key_scheme=upstream.key_scheme,
+            connect_s=upstream.connect_s,
+            timers=timers,
+            model_timers=[(row.pattern, _timers(row, timers)) for row in upstream.capabilities],
+            max_event_bytes=upstream.max_event_bytes,
+            headers={name: value.get_secret_value() for name, value in upstream.headers.items()},
+            query={name: value.get_secret_value() for name, value in upstream.query.items()},
+            proxy=upstream.proxy.get_secret_value() if upstream.proxy is not None else None,
+            user_agent=f"lockgate/{__version__}",
+        )
+    except ValueError as error:
+        raise SettingsError(f"upstream: {error}") from None
+
+
+def _timers(row: UpstreamCapability, other: Timers) -> Timers:
+    return Timers(
+        row.first_token_s or other.first_token_s,
+        row.idle_bytes_s or other.idle_bytes_s,
+        row.idle_content_s or other.idle_content_s,
     )
 
 

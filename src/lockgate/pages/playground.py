@@ -30,7 +30,6 @@ _COPY: Final = encode_meta(StreamMeta("raw"))
 #: Allows only our own scripts, styles and connections: what the model writes is shown, never run.
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
@@ -112,7 +111,7 @@ def playground_routes(
 
     async def root(request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"/playground/{query}", status_code=307)
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/playground/{query}", status_code=307)
 
     async def page(_request: Request) -> Response:
         return FileResponse(STATIC / "index.html", headers=_PAGE_HEADERS)

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
+from lockgate.protocol.finish import Finish
+
 
 class Outcome(StrEnum):
     """What became of a stream. Only ``complete`` promises a whole, valid document."""
@@ -36,29 +38,6 @@ class Ended(StrEnum):
     CANCELLED = "cancelled"  # we closed it because a caller asked, or nobody reads any more
     ABORTED = "aborted"  # we closed it because its time was over or its node shut down, or the node died
     STOPPED = "stopped"  # we closed it because the gate halted
-
-
-class Finish(StrEnum):
-    """``finish_reason``, folded into what matters here."""
-
-    NONE = "none"
-    STOP = "stop"  # stop, tool_calls, function_call, eos and words we do not know
-    LENGTH = "length"
-    FILTERED = "content_filter"
-    ERROR = "error"
-
-
-_FINISH: Final[dict[str | None, Finish]] = {
-    None: Finish.NONE,
-    "length": Finish.LENGTH,
-    "content_filter": Finish.FILTERED,
-    "error": Finish.ERROR,
-}
-
-
-def fold_finish(reason: str | None) -> Finish:
-    """Fold a wire ``finish_reason``; unknown words count as ``stop``, since new ones ship without notice."""
-    return _FINISH.get(reason, Finish.STOP)
 
 
 class OutcomeRule(NamedTuple):
@@ -92,10 +71,13 @@ OUTCOMES: Final[tuple[OutcomeRule, ...]] = (
     OutcomeRule(Outcome.FAILED, "An error came, whatever came with it.", came="error"),
     OutcomeRule(Outcome.FAILED, "The connection broke, also after the document.", ended=Ended.BROKEN),
     OutcomeRule(Outcome.FAILED, "Upstream says that it failed.", finish=Finish.ERROR),
+    OutcomeRule(Outcome.FAILED, "Upstream says that it broke the answer off.", finish=Finish.CANCELLED),
     OutcomeRule(Outcome.REFUSED, "The model refused.", came="refusal"),
     OutcomeRule(Outcome.REFUSED, "A filter of the provider stopped it.", finish=Finish.FILTERED),
     OutcomeRule(Outcome.INCOMPLETE, "The token limit was reached, whatever came.", finish=Finish.LENGTH),
     OutcomeRule(Outcome.INCOMPLETE, "Nothing said that the text was over.", ended=Ended.SILENT),
+    OutcomeRule(Outcome.INCOMPLETE, "No finish reason came: [DONE] alone proves nothing.", finish=Finish.NONE),
+    OutcomeRule(Outcome.INCOMPLETE, "A word that no table knows proves nothing.", finish=Finish.UNKNOWN),
     OutcomeRule(Outcome.INCOMPLETE, "An empty answer is no answer.", gate="blank"),
     OutcomeRule(Outcome.COMPLETE, "The document is whole and proven.", gate="complete", came="none", ended=Ended.CLEAN),
     OutcomeRule(Outcome.INCOMPLETE, "The text ended before its document did."),

@@ -47,10 +47,11 @@ def encode_event(data: bytes, *, event: str = "", event_id: str | None = None, r
         head += b"id: %b\n" % event_id.encode()
     if event:
         head += b"event: %b\n" % event.encode()
-    # One space always: a reader strips exactly one, so data that begins with a space keeps it.
-    if b"\n" in data or b"\r" in data:
-        data = _NEWLINE.sub(b"\ndata: ", data)
-    return b"%bdata: %b\n\n" % (head, data)
+    # A space only where a line begins with one, for readers remove one: the suite of Durable Streams wants none else.
+    if b"\n" in data or b"\r" in data or data.startswith(b" "):
+        lines = [b"data:%b%b\n" % (b" " if line.startswith(b" ") else b"", line) for line in _NEWLINE.split(data)]
+        return b"%b%b\n" % (head, b"".join(lines))
+    return b"%bdata:%b\n\n" % (head, data)
 
 
 def encode_retry(retry_ms: int) -> bytes:
@@ -65,7 +66,7 @@ def encode_retry(retry_ms: int) -> bytes:
 
 
 def encode_comment(text: str) -> bytes:
-    """Serialize a comment, one line for each line of ``text``; readers skip it, proxies see life.
+    """Serialize a comment, one line for each line of ``text``. Readers skip it; proxies see that the stream lives.
 
     No empty line follows: openai-python takes an empty line after an earlier ``id`` for an event without data, and
     fails to parse it.
@@ -82,11 +83,13 @@ class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):
         data: The ``data`` lines, joined by LF.
         event: Event type, ``message`` unless the stream named one.
         last_event_id: Last event ID at the time of dispatch.
+        is_stray: It is made of lines that are no field of the standard; only a lenient decoder returns these.
     """
 
     data: str
     event: str = "message"
     last_event_id: str = ""
+    is_stray: bool = False
 
 
 class EventTooLarge(ValueError):
@@ -107,6 +110,8 @@ class EventStreamDecoder:
     Args:
         max_event_bytes: Most bytes that the lines of one event may have, line ends not counted. Without it a peer
             that never ends its line would fill the memory.
+        is_lenient: Also return what the standard drops: lines that are no field, as events with ``is_stray``, and
+            events that have a type and no data. Servers tell their errors in these.
 
     Attributes:
         comments: Number of comment lines so far.
@@ -114,7 +119,7 @@ class EventStreamDecoder:
         last_event_id: Last event ID as of the last dispatch, that is, what a client reconnects with.
     """
 
-    def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
+    def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES, is_lenient: bool = False) -> None:
         self.comments = 0
         self.retry_ms: int | None = None
         self.last_event_id = ""
@@ -128,6 +133,9 @@ class EventStreamDecoder:
         self._data_bytes = 0
         self._event = ""
         self._id = ""
+        self._is_lenient = is_lenient
+        self._stray: list[bytes] = []
+        self._is_spread = False
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Take the next bytes and return the events that they complete.
@@ -167,12 +175,19 @@ class EventStreamDecoder:
         Raises:
             EventTooLarge: ``feed`` raised it before.
         """
+        events = self.rest()
+        return events[0] if events else None
+
+    def rest(self) -> list[ServerSentEvent]:
+        """End of the stream, for a lenient decoder: ``close``, but there may be stray lines beside the last event."""
         self._is_closed = True
         events: list[ServerSentEvent] = []
         last_event_id = self.last_event_id
         self._read_lines(bytes(self._tail) + b"\n\n", events)
+        if self._stray:
+            self._dispatch_stray(events)
         self.last_event_id = last_event_id
-        return events[0] if events else None
+        return events
 
     def _skip_bom(self, data: bytes) -> bytes:
         """One leading byte order mark is not part of the stream (9.2.5); it may come in pieces."""
@@ -198,14 +213,17 @@ class EventStreamDecoder:
                 self._data_bytes += line_bytes  # over the limit from now on, for every further feed
                 raise EventTooLarge(self._max_event_bytes, events)
             if line.startswith(b"data: "):  # nearly every line of nearly every stream
+                if self._stray:
+                    self._dispatch_stray(events)
                 self._data.append(line[6:])
                 self._data_bytes += line_bytes
             elif line.startswith(b":"):
                 self.comments += 1
-            else:
-                self._read_field(line)
+            elif not self._read_field(line) and self._is_lenient:
+                self._take_stray(line, events)
 
-    def _read_field(self, line: bytes) -> None:
+    def _read_field(self, line: bytes) -> bool:
+        """Whether the line is a field of the standard."""
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
@@ -216,16 +234,54 @@ class EventStreamDecoder:
         elif name == b"id":
             if b"\x00" not in value:
                 self._id = value.decode("utf-8", "replace")
-        elif name == b"retry" and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
-            self.retry_ms = int(value)
+        elif name == b"retry":
+            if value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
+                self.retry_ms = int(value)
+        else:
+            return False
+        return True
 
     def _dispatch(self, events: list[ServerSentEvent]) -> None:
         """An empty line (9.2.6 "dispatch the event"): the id counts even when there is no data and so no event."""
         self.last_event_id = self._id
+        # JSON that is printed over many lines may have an empty one, too.
+        if self._stray and not (self._stray[0].lstrip()[:1] in b"{[" and self._stray[-1].rstrip()[-1:] not in b"}]"):
+            self._dispatch_stray(events)
         if self._data:
             data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
             # Invalid UTF-8 becomes U+FFFD ("UTF-8 decode"). Line ends are ASCII: decoding late equals decoding first.
             events.append(ServerSentEvent(data.decode("utf-8", "replace"), self._event or "message", self._id))
             self._data.clear()
             self._data_bytes = 0
+            self._is_spread = False
+        elif self._is_lenient and self._event:
+            events.append(ServerSentEvent("", self._event, self._id))
         self._event = ""
+
+    # -- what the standard drops -----------------------------------------------------------------------------------
+
+    def _take_stray(self, line: bytes, events: list[ServerSentEvent]) -> None:
+        if self._data and (self._is_spread or self._data[-1].rstrip()[-1:] in (b"{", b"[", b",")):
+            # JSON over several lines of which only the first has its ``data:``.
+            self._is_spread = True
+            self._data.append(line)
+        elif not self._stray and (line[:1], line.rstrip()[-1:]) in ((b"{", b"}"), (b"[", b"]")):
+            self._dispatch_data(events)
+            self._stray.append(line)  # a line that is JSON by itself waits for no other (NDJSON)
+            self._dispatch_stray(events)
+            return
+        else:
+            self._dispatch_data(events)
+            self._stray.append(line)
+        self._data_bytes += len(line)
+
+    def _dispatch_data(self, events: list[ServerSentEvent]) -> None:
+        """A stray line ends the event before it, so that both come in their order."""
+        if self._data:
+            self._dispatch(events)
+
+    def _dispatch_stray(self, events: list[ServerSentEvent]) -> None:
+        text = b"\n".join(self._stray).decode("utf-8", "replace")
+        self._stray.clear()
+        self._data_bytes = sum(map(len, self._data))
+        events.append(ServerSentEvent(text, "", self._id, is_stray=True))

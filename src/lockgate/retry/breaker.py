@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class State(StrEnum):
+class BreakerState(StrEnum):
     """Where a breaker stands."""
 
     CLOSED = "closed"
@@ -69,7 +69,7 @@ class Breaker:
 
     def __init__(self, thresholds: Thresholds) -> None:
         self._thresholds = thresholds
-        self._state = State.CLOSED
+        self._state = BreakerState.CLOSED
         self._term = 0  # grows with every change of state: permits of older terms do not count
         self._open_until_s = 0.0
         self._open_s = thresholds.open_s
@@ -80,23 +80,26 @@ class Breaker:
         self._recent: deque[bool] = deque(maxlen=thresholds.window)
         self.openings = 0
 
-    def state(self, now_s: float) -> State:
+    def state(self, now_s: float) -> BreakerState:
         """The state at this moment: an open breaker becomes half open by itself."""
-        if self._state is State.OPEN and now_s >= self._open_until_s:
-            self._enter(State.HALF_OPEN)
+        if self._state is BreakerState.OPEN and now_s >= self._open_until_s:
+            self._enter(BreakerState.HALF_OPEN)
         return self._state
 
     def retry_in_s(self, now_s: float) -> float:
         """Seconds until an attempt may be allowed again; 0 unless it is open."""
-        return max(0.0, self._open_until_s - now_s) if self.state(now_s) is State.OPEN else 0.0
+        if self.state(now_s) is not BreakerState.OPEN:
+            return 0.0
+        # Sum and difference of floats: what is left may come out a hair longer than the whole.
+        return min(self._thresholds.max_open_s, max(0.0, self._open_until_s - now_s))
 
     def acquire(self, now_s: float) -> Permit | None:
-        """Leave for one attempt; None if this provider is not to be asked now."""
+        """A permit for one attempt; None while this provider must not be asked."""
         state = self.state(now_s)
-        if state is State.OPEN:
+        if state is BreakerState.OPEN:
             return None
         self._numbers += 1
-        permit = Permit(self._numbers, self._term, state is State.HALF_OPEN)
+        permit = Permit(self._numbers, self._term, state is BreakerState.HALF_OPEN)
         if permit.is_probe:
             overdue = [number for number, since in self._probes.items() if now_s - since >= self._thresholds.probe_s]
             for number in overdue:
@@ -112,17 +115,17 @@ class Breaker:
         Returns:
             The permit to report that with.
         """
-        if not self._counts(permit, now_s) or self._state is not State.HALF_OPEN:
+        if not self._counts(permit, now_s) or self._state is not BreakerState.HALF_OPEN:
             return permit
-        self._enter(State.CLOSED)
+        self._enter(BreakerState.CLOSED)
         return Permit(permit.number, self._term, False)
 
     def succeeded(self, permit: Permit, now_s: float) -> None:
         """It answered well."""
         if not self._counts(permit, now_s):
             return
-        if self._state is State.HALF_OPEN:
-            self._enter(State.CLOSED)
+        if self._state is BreakerState.HALF_OPEN:
+            self._enter(BreakerState.CLOSED)
         self._open_s = self._thresholds.open_s
         self._failures_in_a_row = self._chunk_failures = 0
         self._recent.append(True)
@@ -135,15 +138,15 @@ class Breaker:
         self._recent.append(False)
         limits = self._thresholds
         is_bad_rate = len(self._recent) == limits.window and self._recent.count(False) >= limits.rate * limits.window
-        if self._state is State.HALF_OPEN or self._failures_in_a_row >= limits.consecutive or is_bad_rate:
+        if self._state is BreakerState.HALF_OPEN or self._failures_in_a_row >= limits.consecutive or is_bad_rate:
             self._open(now_s)
 
     def chunk_failed(self, permit: Permit, now_s: float) -> None:
         """It answers, but what it says is wrong: repeated, that is as bad as silence."""
         if not self._counts(permit, now_s):
             return
-        if self._state is State.HALF_OPEN:  # it is back; whether its text is any better will show
-            self._enter(State.CLOSED)
+        if self._state is BreakerState.HALF_OPEN:  # it is back; whether its text is any better will show
+            self._enter(BreakerState.CLOSED)
         self._failures_in_a_row = 0
         self._recent.append(True)
         self._chunk_failures += 1
@@ -161,13 +164,13 @@ class Breaker:
 
     def _open(self, now_s: float) -> None:
         limits = self._thresholds
-        if self._state is State.HALF_OPEN:
+        if self._state is BreakerState.HALF_OPEN:
             self._open_s = min(limits.max_open_s, self._open_s * 2)
         self._open_until_s = now_s + self._open_s
         self.openings += 1
-        self._enter(State.OPEN)
+        self._enter(BreakerState.OPEN)
 
-    def _enter(self, state: State) -> None:
+    def _enter(self, state: BreakerState) -> None:
         self._state = state
         self._term += 1
         self._probes.clear()
@@ -198,9 +201,9 @@ class Breakers:
         self._breakers.move_to_end(key)
         return breaker
 
-    def states(self, now_s: float) -> Iterator[tuple[str, str, State]]:
+    def states(self, now_s: float) -> Iterator[tuple[str, str, BreakerState]]:
         """(provider, model, state) of each that is not plainly closed."""
         for (provider, model), breaker in list(self._breakers.items()):
             state = breaker.state(now_s)
-            if state is not State.CLOSED or breaker.openings:
+            if state is not BreakerState.CLOSED or breaker.openings:
                 yield provider, model, state

@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from lockgate.errors import Code, Lesson
-from lockgate.protocol.lifecycle import Ended, Finish
+from lockgate.protocol.finish import Finish, proves_end
+from lockgate.protocol.lifecycle import Ended
 
 
 class FailureClass(StrEnum):
@@ -25,6 +26,7 @@ class FailureClass(StrEnum):
     STALLED_CONTENT = "stalled_content"
     TRUNCATED = "truncated"
     POLICY = "policy"
+    UNPROVEN = "unproven"
     VIOLATION = "violation"
     UNJOINED = "unjoined"
 
@@ -34,7 +36,7 @@ Occasion = Literal["failure", "stall", "length", "violation"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FailureRule:
     """What follows from a class of failure.
 
     Attributes:
@@ -56,37 +58,41 @@ def _lesson(code: Code) -> Lesson:
 
 
 # fmt: off
-RULES: Final[dict[FailureClass, Rule]] = {
-    FailureClass.REFUSED: Rule(
+RULES: Final[dict[FailureClass, FailureRule]] = {
+    FailureClass.REFUSED: FailureRule(
         None, False, "none",
         "The request, its key or its credit is at fault (400, 401, 402, 403, 413, 422): asking again cannot help."),
-    FailureClass.UNSUITED: Rule(
+    FailureClass.UNSUITED: FailureRule(
         None, True, "none",
         "This model cannot do it (404, context too long): never asked again, but another model of the request's list "
         "may be."),
-    FailureClass.UNAVAILABLE: Rule(
+    FailureClass.UNAVAILABLE: FailureRule(
         "failure", True, _lesson(Code.UPSTREAM_UNREACHABLE),
         "Nothing came: no connection, 408, 425, 429, 5xx, an overloaded provider, an error object or an end before the "
         "first byte."),
-    FailureClass.BROKEN: Rule(
+    FailureClass.BROKEN: FailureRule(
         "failure", True, _lesson(Code.UPSTREAM_TRUNCATED),
         "It failed, or ended, in the middle of the text."),
-    FailureClass.STALLED_BYTES: Rule(
+    FailureClass.STALLED_BYTES: FailureRule(
         "stall", True, _lesson(Code.UPSTREAM_TIMED_OUT),
         "No byte for upstream.idle_bytes_s."),
-    FailureClass.STALLED_CONTENT: Rule(
+    FailureClass.STALLED_CONTENT: FailureRule(
         "stall", True, _lesson(Code.UPSTREAM_TIMED_OUT),
         "Bytes (comments), but no content or reasoning for upstream.idle_content_s."),
-    FailureClass.TRUNCATED: Rule(
+    FailureClass.TRUNCATED: FailureRule(
         "length", False, "success",
         "The model reached its token limit (finish_reason length)."),
-    FailureClass.POLICY: Rule(
+    FailureClass.POLICY: FailureRule(
         None, False, "success",
         "The model refused, or a filter stopped it."),
-    FailureClass.VIOLATION: Rule(
+    FailureClass.UNPROVEN: FailureRule(
+        None, False, "success",
+        "The answer came to an end, but nothing proves that it is whole: no finish reason, or one that no table "
+        "knows."),
+    FailureClass.VIOLATION: FailureRule(
         "violation", True, _lesson(Code.SCHEMA_VIOLATION),
         "The text broke the schema, and recovery did not get past it."),
-    FailureClass.UNJOINED: Rule(
+    FailureClass.UNJOINED: FailureRule(
         "failure", True, _lesson(Code.CONTINUATION_REFUSED),
         "An answer that was to continue released text does not fit it: the next rung."),
 }
@@ -157,9 +163,10 @@ def failure_class(
         return FailureClass.TRUNCATED
     if failure is not None:
         return _class_of_error(failure, has_text)
-    if finish is Finish.ERROR or ended is not Ended.CLEAN or gate_state != "complete":
+    if finish in (Finish.ERROR, Finish.CANCELLED) or ended is not Ended.CLEAN or gate_state != "complete":
         return FailureClass.BROKEN if has_text else FailureClass.UNAVAILABLE
-    return None
+    # An answer is an answer: asking again would buy it a second time.
+    return None if proves_end(finish, has_call=True) else FailureClass.UNPROVEN
 
 
 def _class_of_error(failure: Failure, has_text: bool) -> FailureClass:

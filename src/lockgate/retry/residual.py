@@ -55,7 +55,7 @@ class Unavailable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class MissingPart:
     """The rest of one open container in the answer.
 
     Attributes:
@@ -74,7 +74,7 @@ class Residual:
     """What to ask for: a schema, and what its members mean, innermost container first."""
 
     schema: dict[str, Any]
-    rests: tuple[Rest, ...]
+    rests: tuple[MissingPart, ...]
 
 
 def anchor_of(opened: str) -> str:
@@ -100,7 +100,7 @@ def residual_of(schema: Any, outline: Outline, patterns: Patterns = "written") -
         raise Unavailable("no container is open")
     source = _Source(schema, patterns)
     parts = source.parts(schema)
-    described: list[tuple[Rest, dict[str, Any]]] = []
+    described: list[tuple[MissingPart, dict[str, Any]]] = []
     innermost = len(outline.levels) - 1
     for depth, level in enumerate(outline.levels):
         parts = source.chosen(parts, level)
@@ -108,12 +108,14 @@ def residual_of(schema: Any, outline: Outline, patterns: Patterns = "written") -
         rest = _rest_of(source, parts, level, outline if is_innermost else None)
         if rest is not None:
             words = _words(level, outline.pointer[:depth], outline if is_innermost else None)
-            described.append((Rest(f"rest_{depth}", depth, words), rest))
+            described.append((MissingPart(f"rest_{depth}", depth, words), rest))
         if not is_innermost or _is_open_element(outline):
             parts = source.child(parts, level)
     if _is_open_element(outline):
         words = f"the element that broke off in {_place(outline.levels[-1], outline.pointer)}{_begun(outline)}"
-        described.append((Rest(OPEN, innermost, words), _opened_value(source.join(parts), outline, source.patterns)))
+        described.append(
+            (MissingPart(OPEN, innermost, words), _opened_value(source.join(parts), outline, source.patterns))
+        )
     described.reverse()
     rests = tuple(rest for rest, _ in described)
     root: dict[str, Any] = {

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from lockgate.protocol.offsets import Offset
 
 
-class Entry(NamedTuple):
+class LogEntry(NamedTuple):
     """One record, and the position after it."""
 
     offset: Offset
@@ -30,7 +30,7 @@ class Page(NamedTuple):
         is_closed: Whether the stream is closed. If so, nothing comes after ``tail``.
     """
 
-    entries: list[Entry]
+    entries: list[LogEntry]
     tail: Offset
     is_closed: bool
 

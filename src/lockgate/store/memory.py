@@ -13,15 +13,15 @@ from typing import Final
 
 from lockgate.errors import StoreError, StreamExists
 from lockgate.protocol.offsets import START, Offset
-from lockgate.store import rules
+from lockgate.store import log_rules
 from lockgate.store.base import Head, Lifetime, Page, Producer, Pushed
-from lockgate.store.rules import FIRST_EPOCH, Push, Pushes, State, gone, unknown
+from lockgate.store.log_rules import FIRST_EPOCH, PushHistory, PushRequest, StreamState, gone, unknown
 from lockgate.store.tail import Tail
 
 # Bytes of an append besides its payload: objects, pointers, the offset that is kept for repeats.
 _APPEND_BYTES: Final = 256
 # Most bytes that a producer takes.
-_PRODUCER_BYTES: Final = 256 + rules.MAX_NAME_BYTES
+_PRODUCER_BYTES: Final = 256 + log_rules.MAX_NAME_BYTES
 
 
 def _size(payloads: Sequence[bytes]) -> int:
@@ -38,12 +38,12 @@ def _whole_log() -> Tail:
 class _Stream:
     meta: bytes
     created_s: float
-    state: State
+    state: StreamState
     log: Tail = field(default_factory=_whole_log)
     closed_s: float = 0.0
     #: Offset after each append of the present epoch, for repeats.
     offsets: list[Offset] = field(default_factory=list)
-    #: State of the producers: see ``Pushes``.
+    #: State of the producers: see ``PushHistory``.
     producers: dict[str, Producer] = field(default_factory=dict)
     stream_seq: bytes | None = None
     closed_by: Producer | None = None
@@ -53,16 +53,16 @@ class _Stream:
         state = self.state
         return Head(self.meta, state.tail, state.epoch, state.owner, state.is_closed, self.created_s, state.lifetime)
 
-    def judge(self, stream_id: str, push: Push) -> Pushed | None:
+    def judge(self, stream_id: str, push: PushRequest) -> Pushed | None:
         known = self.producers.get(push.producer.id) if push.producer is not None else None
-        pushes = Pushes(known, len(self.producers), self.stream_seq, self.closed_by)
-        return rules.judge(stream_id, self.state, pushes, push)
+        pushes = PushHistory(known, len(self.producers), self.stream_seq, self.closed_by)
+        return log_rules.judge(stream_id, self.state, pushes, push)
 
-    def remember(self, push: Push) -> None:
+    def remember(self, push: PushRequest) -> None:
         if push.producer is not None:
             self.producers[push.producer.id] = push.producer
         if push.stream_seq is not None:
-            self.stream_seq = rules.sequence_bytes(push.stream_seq)
+            self.stream_seq = log_rules.sequence_bytes(push.stream_seq)
         if push.close:
             self.closed_by = push.producer
 
@@ -109,7 +109,7 @@ class MemoryLog:
 
     def _is_over(self, stream: _Stream) -> bool:
         lifetime = stream.state.lifetime
-        return lifetime.expires_s is not None and rules.is_over(lifetime, self._now())
+        return lifetime.expires_s is not None and log_rules.is_over(lifetime, self._now())
 
     async def create(
         self,
@@ -122,7 +122,7 @@ class MemoryLog:
         close: bool = False,
     ) -> int:
         now_s = self._now()
-        state = State(owner, lifetime=rules.begun(lifetime, now_s))
+        state = StreamState(owner, lifetime=log_rules.begun(lifetime, now_s))
         if (there := self._streams.get(stream_id)) is not None:
             if not self._is_over(there):
                 raise StreamExists(f"stream {stream_id} exists already")
@@ -156,8 +156,8 @@ class MemoryLog:
         close: bool = False,
         expect: Offset | None = None,
     ) -> Pushed:
-        push = Push(bool(payloads), producer, stream_seq, close, expect)
-        rules.check(push)
+        push = PushRequest(bool(payloads), producer, stream_seq, close, expect)
+        log_rules.check(push)
         stream = self._stream(stream_id)
         if (duplicate := stream.judge(stream_id, push)) is not None:
             return duplicate
@@ -176,13 +176,13 @@ class MemoryLog:
         close: bool = False,
         has_payloads: bool = True,
     ) -> Pushed | None:
-        push = Push(has_payloads, producer, stream_seq, close)
-        rules.check(push)
+        push = PushRequest(has_payloads, producer, stream_seq, close)
+        log_rules.check(push)
         return self._stream(stream_id).judge(stream_id, push)
 
     async def touch(self, stream_id: str) -> None:
         state = self._stream(stream_id).state
-        state.lifetime = rules.renewed(state.lifetime, self._now(), unless=rules.RENEW_SHARE)
+        state.lifetime = log_rules.renewed(state.lifetime, self._now(), unless=log_rules.RENEW_SHARE)
 
     def _extend(self, stream_id: str, stream: _Stream, payloads: Sequence[bytes], *, close: bool) -> None:
         state = stream.state
@@ -191,7 +191,7 @@ class MemoryLog:
         if close:
             stream.closed_s = self._now()
         if state.lifetime.ttl_s is not None:
-            state.lifetime = rules.renewed(state.lifetime, self._now())
+            state.lifetime = log_rules.renewed(state.lifetime, self._now())
         self._wake(stream_id)
 
     def _charge(self, stream: _Stream, size: int) -> None:

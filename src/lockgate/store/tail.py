@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from lockgate.protocol.offsets import Offset
-from lockgate.store.base import Entry, Page
-from lockgate.store.rules import is_position
+from lockgate.store.base import LogEntry, Page
+from lockgate.store.log_rules import is_position
 
 #: Most entries of a page. Payloads may be empty, so bytes alone do not bound it.
 MAX_PAGE_ENTRIES: Final = 4096
@@ -15,9 +15,9 @@ MAX_PAGE_ENTRIES: Final = 4096
 _ENTRY_BYTES: Final = 192
 
 
-def cut(entries: Iterable[Entry], max_bytes: int) -> list[Entry]:
+def cut(entries: Iterable[LogEntry], max_bytes: int) -> list[LogEntry]:
     """Take entries up to ``max_bytes`` of payload, and one in any case."""
-    taken: list[Entry] = []
+    taken: list[LogEntry] = []
     size = 0
     for entry in entries:
         size += len(entry.payload)
@@ -44,14 +44,16 @@ class Tail:
         self.before = before
         self.end = before
         self.is_closed = False
-        self._entries: list[Entry] = []
+        self._entries: list[LogEntry] = []
         self._size = 0
         self._max_bytes = max_bytes
 
     def extend(self, payloads: Sequence[bytes], *, epoch: int, close: bool) -> None:
         """Add the payloads of one append of this epoch."""
         records = self.end.records
-        self._entries += [Entry(Offset(epoch, number), payload) for number, payload in enumerate(payloads, records + 1)]
+        self._entries += [
+            LogEntry(Offset(epoch, number), payload) for number, payload in enumerate(payloads, records + 1)
+        ]
         if payloads:
             self.end = self._entries[-1].offset
         self.epoch = epoch

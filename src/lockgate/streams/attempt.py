@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lockgate.protocol.envelope import Attempt
-from lockgate.protocol.lifecycle import Ended, Finish, fold_finish
+from lockgate.protocol.finish import Finish, fold_finish, worst_finish
+from lockgate.protocol.lifecycle import Ended
 from lockgate.retry.breaker import Permit
-from lockgate.retry.climb import Next
 from lockgate.retry.failures import Failure, FailureClass, failure_class
+from lockgate.retry.ladder import NextAttempt
 from lockgate.upstream import base as up
 
 #: For estimates where upstream does not tell: what a token is worth in JSON, by the recorded streams.
@@ -19,7 +20,7 @@ BYTES_PER_TOKEN: Final = 4
 
 
 @dataclass(slots=True)
-class Run:
+class RunningAttempt:
     """The facts of one attempt, as they come in.
 
     Attributes:
@@ -27,7 +28,7 @@ class Run:
         asked: What it is.
         at: Released bytes, of all channels, when it began.
         reason: Class of the failure before it; empty for the first.
-        permit: Leave of the breaker; None if the breaker was open.
+        permit: What the breaker gave; None if the breaker was open.
         target: The channel that the answer's content continues; None if channels are as they are named.
         unjoined: Why its answer does not continue what was released; empty if it does.
         is_heard: Whether the breaker was told that it answers.
@@ -35,7 +36,7 @@ class Run:
     """
 
     number: int
-    asked: Next
+    asked: NextAttempt
     at: int
     reason: str = ""
     permit: Permit | None = None
@@ -64,7 +65,7 @@ class Run:
             case up.Refused(choice=choice):
                 self.refusals.add(choice)
             case up.Finished(choice=choice, reason=reason):
-                self.finish[choice] = reason
+                self.finish[choice] = _worse(self.finish.get(choice), reason)
             case up.Told():
                 self.told = merged(self.told, event)
             case up.Failed():
@@ -122,9 +123,7 @@ class Run:
     @property
     def worst_finish(self) -> Finish:
         """Of all choices."""
-        found = {fold_finish(reason) for reason in self.finish.values()} or {Finish.NONE}
-        order = (Finish.FILTERED, Finish.ERROR, Finish.LENGTH, Finish.STOP, Finish.NONE)
-        return next(one for one in order if one in found)
+        return worst_finish(fold_finish(reason) for reason in self.finish.values())
 
     def told_of(self) -> Attempt:
         """What the log says of it: at its beginning, or with its result."""
@@ -145,6 +144,11 @@ class Run:
 
     def _message(self) -> str:
         return self.unjoined or (self.failure.message if self.failure is not None else "")
+
+
+def _worse(old: str | None, new: str) -> str:
+    """Of two finish reasons of one choice the one that says less good; of equals the later."""
+    return old if old and worst_finish((fold_finish(old), fold_finish(new))) is not fold_finish(new) else new
 
 
 def merged(old: up.Told, new: up.Told) -> up.Told:

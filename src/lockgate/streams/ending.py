@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from lockgate.errors import Code
 from lockgate.protocol.envelope import Problem, Record, Stopped, StreamEnd
-from lockgate.protocol.lifecycle import Ended, Finish, Outcome, fold_finish, may_be_clean, outcome, stream_outcome
-from lockgate.streams.attempt import Run, summed
+from lockgate.protocol.finish import Finish, fold_finish
+from lockgate.protocol.lifecycle import Ended, Outcome, may_be_clean, outcome, stream_outcome
+from lockgate.streams.attempt import RunningAttempt, summed
 from lockgate.streams.channels import Channel
 from lockgate.streams.plan import Plan
 from lockgate.upstream.billing import billing_of
@@ -31,7 +32,7 @@ class Ending:
         self,
         plan: Plan,
         channels: Mapping[str, Channel],
-        runs: Sequence[Run],
+        runs: Sequence[RunningAttempt],
         interruption: Code | None,
         provider_name: str,
         has_closed_early: bool,

@@ -1,10 +1,10 @@
 """The pump: one task per stream that takes what upstream sends through the gates into the log.
 
-How it works: everything that one read brought becomes one append, and only when that is committed is more read; so the
-socket's own buffer is the only queue, and a slow log slows upstream down. The log is what readers read; the pump never
-talks to them. When an attempt fails, the ladder chooses the next: the released text is read back from the log, the
-gates are rebuilt from it, and the new answer is joined to it. However it ends, the last record is ``final`` and the
-stream is closed with it, unless the process dies: then another owner does that.
+How it works: everything that one read brought becomes one append. More is read only when that is committed, so the
+socket's own buffer is the only queue, and a slow log slows upstream down. Readers read the log; the pump never talks to
+them. When an attempt fails, the ladder chooses the next one: the released text is read back from the log, the gates are
+rebuilt from it, and the new answer is joined to it. The last record is always ``final``, and the stream is closed with
+it. When the process dies, another owner writes that record.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from msgspec.structs import replace
 from lockgate.errors import Code, FencedOut, StoreError
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Problem, Record, decode_record, encode_record
-from lockgate.protocol.lifecycle import Ended, Finish, Outcome
+from lockgate.protocol.finish import Finish
+from lockgate.protocol.lifecycle import Ended, Outcome
 from lockgate.protocol.offsets import START
 from lockgate.retry.breaker import Breakers, Permit
-from lockgate.retry.climb import Climb, Next, Stop, models_of
 from lockgate.retry.failures import RULES, FailureClass
+from lockgate.retry.ladder import Ladder, NextAttempt, NoAttempt, models_of
 from lockgate.store.base import StreamLog
-from lockgate.streams.attempt import Run
+from lockgate.streams.attempt import RunningAttempt
 from lockgate.streams.channels import Channel
 from lockgate.streams.ending import Ending
 from lockgate.streams.helper import Helper
 from lockgate.streams.plan import Plan
-from lockgate.streams.reach import Reach
+from lockgate.streams.released_text import ReleasedText
 from lockgate.upstream import base as up
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ _log: Final = logging.getLogger("lockgate.pump")
 #: Records that are read back at once when a stream goes on.
 _READ_BACK_BYTES: Final = 1024 * 1024
 _THREAD_OVER_BYTES: Final = 64 * 1024
-#: Attempts that ask for the whole answer, and results that the same dice would bring again.
+#: Attempts that ask for the whole answer, and results that the same seed would bring again.
 _WHOLE_ANSWERS: Final = frozenset({"first", "retry", "regenerate", "restart"})
 _OF_THE_ANSWER: Final = frozenset({FailureClass.VIOLATION, FailureClass.TRUNCATED, FailureClass.UNJOINED})
 #: How often a stream that waits for a breaker looks again.
@@ -54,10 +55,10 @@ class Pump:
     """Runs one stream from the request to its final record.
 
     Args:
-        breakers: Those of this node; None makes some of its own.
-        trace: Told of every piece of text as upstream sent it, before any gate: the channel that it is for, the number
-            of the attempt, the text. None keeps nothing.
-        rng: Dice for back-off.
+        breakers: The circuit breakers of this node; None makes new ones.
+        trace: Called with every piece of text as upstream sent it, before any gate: its channel, the number of the
+            attempt, the text.
+        rng: Random numbers for back-off.
     """
 
     def __init__(
@@ -86,10 +87,10 @@ class Pump:
         self._trace = trace
         self._rng = rng
         self._channels: dict[str, Channel] = {}
-        self._runs: list[Run] = []
-        self._climb = Climb(plan.retry, provider.name, models_of(plan.body), self._breakers, start_s=time.monotonic())
-        self._reach: Reach | None = None
-        self._halts: list[Record] = []  # notes of a halt, until it is known what is done about it
+        self._runs: list[RunningAttempt] = []
+        self._ladder = Ladder(plan.retry, provider.name, models_of(plan.body), self._breakers, start_s=time.monotonic())
+        self._released_text: ReleasedText | None = None
+        self._halts: list[Record] = []  # notes of a halt, until it is decided what to do about it
         self._generation: up.Generation | None = None
         self._interruption: Code | None = None
         self._has_closed_early = False
@@ -103,11 +104,11 @@ class Pump:
         return self._run.failure if self._runs else None
 
     @property
-    def _run(self) -> Run:
+    def _run(self) -> RunningAttempt:
         return self._runs[-1]
 
     def interrupt(self, why: Code) -> None:
-        """Close upstream now and end the stream honestly, as soon as no append is under way.
+        """Close upstream now, and end the stream as soon as no append is under way.
 
         ``why`` is ``CANCELLED`` (a caller asked), ``ABANDONED`` (nobody reads any more), ``DEADLINE_PASSED``, or
         ``OWNER_GONE`` (this node is going down).
@@ -117,7 +118,7 @@ class Pump:
             if self._generation is not None:
                 self._has_closed_early = True
                 self._generation.abort()
-            # Only while waiting for upstream: an append must never be left in doubt.
+            # Only while waiting for upstream: nobody would know whether a cancelled append was committed.
             if self._is_waiting and self._task is not None:
                 self._task.cancel()
 
@@ -139,7 +140,7 @@ class Pump:
             # A bug here must not leave readers waiting for ever: the stream is closed as failed, and the log says why.
             _log.exception("stream %s: the pump failed", self.stream_id)
             if not self._runs:
-                self._begin(Next("first", self._climb.model, 0.0), "", None)
+                self._begin(NextAttempt("first", self._ladder.model, 0.0), "", None)
             self._run.failure = up.Failed(Code.INTERNAL_ERROR, "an internal error ended this stream; see the log")
             self._run.ended = Ended.BROKEN
         finally:
@@ -151,12 +152,12 @@ class Pump:
     # -- attempts ----------------------------------------------------------------------------------------------
 
     async def _pump(self) -> None:
-        """Attempt after attempt, until one is good or no other is to be made."""
-        asked = self._climb.first(time.monotonic())
+        """Attempt after attempt, until one is good or no further one may be made."""
+        asked = self._ladder.first(time.monotonic())
         reason = ""
         while True:
-            if isinstance(asked, Stop):
-                self._begin(Next("first", self._climb.model, 0.0), "", None)
+            if isinstance(asked, NoAttempt):
+                self._begin(NextAttempt("first", self._ladder.model, 0.0), "", None)
                 self._refuse_by_breaker()
                 return
             await self._attempt(asked, reason)
@@ -164,7 +165,7 @@ class Pump:
             if failed is None or self._interruption is not None:
                 return
             asked, reason = await self._go_on(failed), failed
-            if isinstance(asked, Stop):
+            if isinstance(asked, NoAttempt):
                 return
             if self._interruption is None:  # it may have come while the note was written
                 await self._interruptible(asyncio.sleep(asked.wait_s))
@@ -173,9 +174,9 @@ class Pump:
                 self._run.ended, self._run.result = Ended.CANCELLED, "cancelled"
                 return
 
-    def _begin(self, asked: Next, reason: str, permit: Permit | None) -> Run:
+    def _begin(self, asked: NextAttempt, reason: str, permit: Permit | None) -> RunningAttempt:
         at = sum(channel.released_bytes for channel in self._channels.values())
-        run = Run(len(self._runs) + 1, asked, at, reason, permit)
+        run = RunningAttempt(len(self._runs) + 1, asked, at, reason, permit)
         self._runs.append(run)
         self._has_closed_early = False
         self._halts = []
@@ -187,7 +188,7 @@ class Pump:
         self._run.failure = up.Failed(Code.CIRCUIT_OPEN, message, recoverable=True, retry_after_s=seconds)
         self._run.ended = Ended.BROKEN
 
-    async def _attempt(self, asked: Next, reason: str) -> None:
+    async def _attempt(self, asked: NextAttempt, reason: str) -> None:
         """One attempt, until it has ended; upstream is closed when this returns."""
         run = self._begin(asked, reason, await self._permission(asked))
         if run.permit is None:
@@ -216,8 +217,8 @@ class Pump:
             run.ended = Ended.CANCELLED if self._interruption is not None else Ended.BROKEN
         await self._append_all_but_halts(last)
 
-    async def _permission(self, asked: Next) -> Permit | None:
-        """Leave of the breaker. A stream that has text to lose waits for it, a new one does not."""
+    async def _permission(self, asked: NextAttempt) -> Permit | None:
+        """The breaker's permit for an attempt. A stream with released text waits for it; a new one does not."""
         breaker = self._breakers.of(self._provider.name, asked.model)
         patience_s = self._plan.retry.backoff.cap_s if any(self._has_text()) else 0.0
         until_s = time.monotonic() + patience_s
@@ -226,7 +227,7 @@ class Pump:
             permit = breaker.acquire(now_s)
             if permit is not None or now_s >= until_s or self._interruption is not None:
                 return permit
-            # Several streams wait for one probe to answer: each looks again at another moment.
+            # Several streams can wait for the same probe: each looks again at its own moment.
             pause_s = max(_LOOK_AGAIN_S, breaker.retry_in_s(now_s)) + self._rng() * _LOOK_AGAIN_S
             await self._interruptible(asyncio.sleep(min(pause_s, until_s - now_s)))
 
@@ -246,7 +247,7 @@ class Pump:
         finally:
             self._is_waiting = False
 
-    async def _prepare(self, run: Run) -> dict[str, Any]:
+    async def _prepare(self, run: RunningAttempt) -> dict[str, Any]:
         """What to send; channels are made ready to take what comes for it."""
         step, model = run.asked.step, run.asked.model
         body = self._plan.body | {"model": model}
@@ -255,11 +256,11 @@ class Pump:
         if step == "first":
             return body
         if step in _WHOLE_ANSWERS and isinstance(body.get("seed"), int):
-            # With the same seed a model says the same. After a broken connection that is wanted.
+            # With the same seed a model answers the same, which is wanted only after a broken connection.
             before = (one for one in self._runs[:-1] if one.asked.step in _WHOLE_ANSWERS)
             body["seed"] += sum(one.result in _OF_THE_ANSWER for one in before)
         if step == "retry":
-            # Nothing was released, so nothing binds the new answer; calls that were announced come again.
+            # Nothing was released, so the new answer is free; calls that were announced come again.
             self._channels = {name: one for name, one in self._channels.items() if not one.is_tool}
             for channel in self._channels.values():
                 await channel.rejoin(b"", None)
@@ -267,9 +268,9 @@ class Pump:
         if step == "restart":
             await self._append([await channel.restart() for channel in self._channels.values()])
             return body
-        assert self._reach is not None  # a rung was chosen by it
-        body, run.target = await self._reach.prepare(step, body, self._plan.retry)
-        self._reach = None  # it holds the text
+        assert self._released_text is not None  # a rung was chosen by it
+        body, run.target = await self._released_text.prepare(step, body, self._plan.retry)
+        self._released_text = None  # it holds the text
         return body
 
     # -- one read ----------------------------------------------------------------------------------------------
@@ -294,8 +295,8 @@ class Pump:
                         self._give_up(f"{name} calls {tool!r} this time, not {known.tool!r}")
         return records
 
-    def _hear(self, run: Run) -> None:
-        """The first text came: whoever waits for a probe need not wait for its last byte."""
+    def _hear(self, run: RunningAttempt) -> None:
+        """The first text came: that is enough for the breaker, which need not wait for the last byte."""
         run.is_heard = True
         if run.permit is not None:
             breaker = self._breakers.of(self._provider.name, run.asked.model)
@@ -357,26 +358,26 @@ class Pump:
                     records += channel.decide(time.time())
             run.released_bytes += channel.released_bytes - before
             run.skipped_bytes += channel.skipped_bytes
-            # An answer that itself broke off did not fail for what it said.
+            # An answer that broke off failed for that, and not for what it said.
             if is_clean:
                 run.unjoined = run.unjoined or channel.unjoined
         if records:
             await self._append_all_but_halts(records)
-        failed = run.failed_as(self._gates(is_clean=is_clean), has_text=run.content_bytes > 0)
+        failed = run.failed_as(self._gates(), has_text=run.content_bytes > 0)
         run.result = failed or ("ok" if run.ended is not Ended.CANCELLED else "cancelled")
         self._report(run, failed)
         self._meters.attempt_ended(run.asked.step, run.result)
         return failed
 
-    def _gates(self, *, is_clean: bool) -> str:
+    def _gates(self) -> str:
         """The worst state that the gates of this attempt would have, were they closed now."""
         if any(channel.state == "halted" for channel in self._channels.values()):
             return "halted"
         written = [channel for channel in self._channels.values() if channel.is_tool or not channel.is_blank]
-        are_whole = all(channel.is_whole(is_clean=is_clean) for channel in written)
+        are_whole = all(channel.is_whole for channel in written)
         return "complete" if written and are_whole else "incomplete"
 
-    def _report(self, run: Run, failed: FailureClass | None) -> None:
+    def _report(self, run: RunningAttempt, failed: FailureClass | None) -> None:
         if run.permit is None:
             return
         breaker = self._breakers.of(self._provider.name, run.asked.model)
@@ -391,17 +392,17 @@ class Pump:
         }[learns]
         tell(run.permit, time.monotonic())
 
-    async def _go_on(self, failed: FailureClass) -> Next | Stop:
+    async def _go_on(self, failed: FailureClass) -> NextAttempt | NoAttempt:
         """Choose the next attempt, and write down why there is one."""
         run = self._run
         if RULES[failed].occasion is None and len(models_of(self._plan.body)) == 1:
-            return Stop("final")
-        if self._climb.attempts >= self._plan.retry.backoff.max_attempts:
-            return Stop("attempts")  # before the log is read back for nothing
-        self._reach = await self._reached()
-        asked = self._climb.next(
+            return NoAttempt("final")
+        if self._ladder.attempts >= self._plan.retry.backoff.max_attempts:
+            return NoAttempt("attempts")  # before the log is read back for nothing
+        self._released_text = await self._reached()
+        asked = self._ladder.next(
             failed,
-            self._reach.position,
+            self._released_text.position,
             time.monotonic(),
             self._rng,
             gained=run.released_bytes > 0,
@@ -409,7 +410,7 @@ class Pump:
             tokens=run.tokens,
             retry_after_s=run.failure.retry_after_s if run.failure is not None else None,
         )
-        if isinstance(asked, Next):
+        if isinstance(asked, NextAttempt):
             _log.info(
                 "stream %s: attempt %d %s (%s); %s in %.2f s", self.stream_id, run.number, failed,
                 run.told_of().message, asked.step, asked.wait_s,
@@ -417,21 +418,21 @@ class Pump:
             await self._append(self._retry_records(asked, failed))
         return asked
 
-    async def _reached(self) -> Reach:
+    async def _reached(self) -> ReleasedText:
         texts = await self._released()
         is_long = sum(map(len, texts.values())) > _THREAD_OVER_BYTES
         if is_long:  # reading a megabyte takes half a second: other streams go on meanwhile
-            return await asyncio.to_thread(Reach, self._plan, self._channels, texts)
-        return Reach(self._plan, self._channels, texts)
+            return await asyncio.to_thread(ReleasedText, self._plan, self._channels, texts)
+        return ReleasedText(self._plan, self._channels, texts)
 
-    def _retry_records(self, asked: Next, failed: FailureClass) -> list[Record]:
+    def _retry_records(self, asked: NextAttempt, failed: FailureClass) -> list[Record]:
         """The violation that is retried, and the note with which the next attempt begins."""
         halts = [
             replace(record, errors=[replace(error, action="retry") for error in record.errors])
             for record in self._halts
         ]
         at = sum(channel.released_bytes for channel in self._channels.values())
-        begun = Run(len(self._runs) + 1, asked, at, failed).told_of()
+        begun = RunningAttempt(len(self._runs) + 1, asked, at, failed).told_of()
         sequence = sum(channel.chunks for channel in self._channels.values())
         errors = [] if halts else [self._why(failed, sequence)]
         return [*halts, Record("note", "", "", sequence, errors=errors, attempt=begun)]

@@ -28,18 +28,33 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
 
 
 class ToolStarted(msgspec.Struct, frozen=True, gc=False):
-    """A tool call begins on ``channel`` (``tool/N``). Comes before the first ``Delta``, even if no delta follows."""
+    """A tool call begins on ``channel`` (``tool/N``). Comes before its first ``Delta``, also when none follows.
+
+    ``index`` says which call of its choice it is, from 0.
+    """
 
     channel: str
     call_id: str
     name: str
+    index: int = 0
 
 
 class Reasoned(msgspec.Struct, frozen=True, gc=False):
-    """A fragment of reasoning text. It counts as progress, not as content."""
+    """A fragment of reasoning text. Progress, not content. ``member`` is the name that upstream gave it."""
 
     choice: int
     data: bytes
+    member: str = "reasoning"
+
+
+class Side(msgspec.Struct, frozen=True, gc=False):
+    """Members beside a channel's text, as upstream wrote them: signatures, annotations, images, log probabilities.
+
+    What came in one read may be one event: lists and texts of the same name are joined.
+    """
+
+    channel: str
+    members: dict[str, Any]
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
@@ -50,7 +65,7 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):
-    """A ``finish_reason``. It may come several times, and before the last content. The last one counts."""
+    """A ``finish_reason``. It may come more than once and before the last content: the worst one counts."""
 
     choice: int
     reason: str
@@ -74,9 +89,9 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
         message: For people; never holds keys or ``user_id``.
         status: HTTP status of the answer or the numeric code of the error object, if any.
         recoverable: Whether trying again can help.
-        retry_after_s: How long the provider asked us to wait, in seconds.
-        kind: The provider's own word for the error (``error_type``, ``type`` or a ``code`` that is a word). For
-            ``upstream_timed_out``, the timer that ran out: ``bytes`` or ``content``.
+        retry_after_s: What the provider asked to wait.
+        kind: The provider's own word for it (``error_type``, ``type`` or a ``code`` that is a word); for
+            ``upstream_timed_out`` which timer ran out: ``first_token``, ``bytes`` or ``content``.
     """
 
     code: str
@@ -88,13 +103,20 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
-    """Always the last event, exactly once. ``has_done`` says whether ``[DONE]`` came."""
+    """Always the last event, exactly once.
+
+    Attributes:
+        how: How the connection ended.
+        has_done: Whether ``[DONE]`` came.
+        skipped: Events that were no chunk, and were passed over.
+    """
 
     how: How
     has_done: bool = False
+    skipped: int = 0
 
 
-UpstreamEvent: TypeAlias = Delta | ToolStarted | Reasoned | Refused | Finished | Told | Failed | Ended
+UpstreamEvent: TypeAlias = Delta | ToolStarted | Reasoned | Refused | Side | Finished | Told | Failed | Ended
 
 
 class Generation(Protocol):

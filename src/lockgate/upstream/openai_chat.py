@@ -1,23 +1,20 @@
 """The provider for every OpenAI-compatible API, OpenRouter first: one POST, one streamed answer.
 
-How a generation works: the first ``anext`` sends the request. Each further ``anext`` is one read of the socket, decoded
-by ``chat_stream``. Whatever goes wrong becomes ``Failed`` and ``Ended``, and closes the connection. Only time spent
-waiting for upstream counts as silence, never the time that the caller takes.
+How one generation goes: the request is sent with the first ``anext``; from then on each ``anext`` is one read of the
+socket, decoded by ``chat_stream``. Whatever goes wrong becomes ``Failed`` and ``Ended``, and the connection is closed
+with it. Only time spent waiting for upstream counts as silence, never the time that the caller takes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
-import json
-from collections.abc import AsyncIterator, Awaitable, Mapping
+import socket
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import SimpleNamespace, TracebackType
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -25,16 +22,28 @@ import msgspec
 from lockgate.errors import Misuse
 from lockgate.protocol.lifecycle import Ended as How
 from lockgate.protocol.sse import DEFAULT_MAX_EVENT_BYTES
-from lockgate.upstream.base import Failed, Told, UpstreamEvent
-from lockgate.upstream.chat_stream import ChatStreamDecoder, error_of, failure, plain_message
+from lockgate.upstream.base import Delta, Failed, Refused, Side, Told, ToolStarted, UpstreamEvent
+from lockgate.upstream.chat_stream import ChatStreamDecoder
+from lockgate.upstream.encoding import CannotDecode, Decoding
+from lockgate.upstream.endpoint import Endpoint, endpoint_of, place_of
+from lockgate.upstream.error_shapes import error_of_text, title_of_page
+from lockgate.upstream.failed import failure
+from lockgate.upstream.redaction import plain_message
+from lockgate.upstream.timers import Silence, Timer, Timers, timers_of
 
 T = TypeVar("T")
 
-# If usage comes, it comes right after the finish, the error or even [DONE]. A server that only leaves the connection
-# open must not delay the end of the stream for longer.
+# Usage follows the finish, an error or even [DONE] at once if it follows at all; a server that just leaves the
+# connection open must not hold the end of the stream back for longer.
 _LINGER_S: Final = 2.0
-# Recorded error bodies have less than 2 kB. An HTML page of a proxy may have more; only its start is used.
+# The recorded error bodies have less than 2 kB; an HTML page of an edge may have more, and only its start is used.
 _MAX_ERROR_BYTES: Final = 64 * 1024
+_ERROR_BODY_S: Final = 10.0
+# Proxies add policies and cookies of 10 kB and more; aiohttp's own limit is 8 kB.
+_MAX_HEADER_BYTES: Final = 128 * 1024
+#: Models that are remembered to refuse ``stream_options``. Their names come from callers.
+_MAX_REMEMBERED: Final = 1024
+_OPTIONS: Final = ("stream_options", "include_usage")
 
 
 class OpenAIChatProvider:
@@ -43,15 +52,19 @@ class OpenAIChatProvider:
     Args:
         base_url: Everything before ``/chat/completions``.
         name: Name for metrics and records.
-        api_key: Bearer key; it is sent to ``base_url`` only and never shown.
+        api_key: The key; it is sent to ``base_url`` only and never shown.
+        key_scheme: ``bearer``, or the name of the header that carries the key as it is.
         connect_s: Longest wait for a connection (name, TCP, TLS), in seconds.
-        idle_bytes_s: Longest silence on the wire, in seconds. A comment ends the silence.
-        idle_content_s: Longest time without content, reasoning or a tool call, in seconds. Comments do not count.
+        timers: Limits of silence.
+        model_timers: The same for models whose name fits a pattern; the first that fits counts.
         max_event_bytes: Largest server-sent event, and largest answer that is not streamed, in bytes.
         headers: More request headers, for example ``HTTP-Referer`` and ``X-Title``.
+        query: More members of the URL's query.
+        proxy: URL of an HTTP proxy.
+        user_agent: What the gateway calls itself.
 
     Raises:
-        ValueError: the URL is not http(s), or the key cannot stand in a header.
+        ValueError: the URL is not http(s), or the key or a header cannot stand in a request.
     """
 
     def __init__(
@@ -60,29 +73,38 @@ class OpenAIChatProvider:
         *,
         name: str,
         api_key: str | None = None,
+        key_scheme: str = "bearer",
         connect_s: float = 10.0,
-        idle_bytes_s: float = 60.0,
-        idle_content_s: float = 300.0,
+        timers: Timers = Timers(),  # noqa: B008  frozen
+        model_timers: Sequence[tuple[str, Timers]] = (),
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        user_agent: str = "lockgate",
     ) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("base_url must begin with http:// or https:// and name a host")
-        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
-            raise ValueError("api_key holds a line end or another character that no key has")
         self.name = name
-        self._url = f"{base_url.rstrip('/')}/chat/completions"
-        # OpenRouter always sends the usage and ignores this option. The others must be asked.
-        is_openrouter = f".{parts.hostname}".endswith(".openrouter.ai")
+        self.endpoint: Endpoint = endpoint_of(
+            base_url, api_key=api_key, key_scheme=key_scheme, headers=headers, query=query
+        )
+        # OpenRouter always tells the usage and ignores the option; the others must be asked.
+        is_openrouter = f".{self.endpoint.host}".endswith(".openrouter.ai")
         self._asks_usage = not is_openrouter
         self.routes_models = is_openrouter
-        self._api_key = api_key
         self._connect_s = connect_s
-        self._idle_bytes_s = idle_bytes_s
-        self._idle_content_s = idle_content_s
+        self._timers = timers
+        self._model_timers = tuple(model_timers)
         self._max_event_bytes = max_event_bytes
-        self._headers = dict(headers or {})
+        self._proxy = proxy
+        # A compressed event can sit in the compressor's window; a server that compresses all the same is still read.
+        self._headers = {
+            "Accept": "text/event-stream",
+            "Accept-Encoding": "identity",
+            "User-Agent": user_agent,
+            **self.endpoint.headers,
+            "Content-Type": "application/json",
+        }
+        self._without_options: dict[str, None] = {}  # models that refuse stream_options
         self._session: aiohttp.ClientSession | None = None
         self._generations: set[_Generation] = set()
         self._is_closed = False
@@ -95,18 +117,35 @@ class OpenAIChatProvider:
         """
         if self._is_closed:
             raise Misuse("open after close")
-        request: dict[str, Any] = {**body, "stream": True}
-        if self._asks_usage:
-            request["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-        return _Generation(self, msgspec.json.encode(request))
+        return _Generation(self, body)
 
     async def close(self) -> None:
-        """Close all connections. Open generations see their connection break."""
+        """Close all connections; open generations see theirs break."""
         self._is_closed = True
         for generation in self._generations:
-            generation.wake()  # closing a session does not wake those who read from it
+            generation.wake()  # closing a session does not wake who reads from it
         if self._session is not None:
             await self._session.close()
+
+    def _request(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The request, with what this API needs. What the caller says about ``stream_options`` wins, also null."""
+        request: dict[str, Any] = {**body, "stream": True}
+        if str(body.get("model")) in self._without_options:
+            request.pop("stream_options", None)
+        elif "stream_options" in body:
+            options = body["stream_options"]
+            if options is None:
+                del request["stream_options"]
+            elif self._asks_usage and isinstance(options, dict):
+                request["stream_options"] = {"include_usage": True, **options}
+        elif self._asks_usage:
+            request["stream_options"] = {"include_usage": True}
+        return request
+
+    def _remember_without_options(self, model: object) -> None:
+        self._without_options[str(model)] = None
+        if len(self._without_options) > _MAX_REMEMBERED:
+            del self._without_options[next(iter(self._without_options))]
 
     async def _post(self, body: bytes) -> aiohttp.ClientResponse:
         """Send the request and wait for the response's head."""
@@ -116,22 +155,23 @@ class OpenAIChatProvider:
             trace = aiohttp.TraceConfig()
             trace.on_connection_reuseconn.append(_note_reuse)
             self._session = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace]
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[trace],
+                auto_decompress=False,  # what a body is shows from its first bytes, not from its label
+                max_line_size=_MAX_HEADER_BYTES,
+                max_field_size=_MAX_HEADER_BYTES,
             )
-        # A compressed event can sit in the compressor's window; a server that compresses all the same is still read.
-        headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity", **self._headers}
-        headers["Content-Type"] = "application/json"
-        if self._api_key:
-            headers["Authorization"] = f"Bearer {self._api_key}"
         while True:
             attempt = _Attempt()
             try:
                 return await self._session.post(
-                    self._url,
+                    self.endpoint.url,
                     data=io.BytesIO(body),  # aiohttp warns of bytes over 1 MiB, and sends this in pieces
-                    headers=headers,
+                    headers=self._headers,
                     allow_redirects=False,  # the key is for base_url, not for where it points
                     timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_s),
+                    proxy=self._proxy,
                     trace_request_ctx=attempt,
                 )
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
@@ -143,7 +183,7 @@ class OpenAIChatProvider:
 
 @dataclass(slots=True)
 class _Attempt:
-    """One try to send a request, and whether it used a connection that was kept from before."""
+    """One try to send a request: whether it went over a connection that was kept from before."""
 
     is_reused: bool = False
 
@@ -155,16 +195,27 @@ async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace,
 class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]]):
     """One request and its answer: context manager and iterator in one."""
 
-    def __init__(self, provider: OpenAIChatProvider, body: bytes) -> None:
+    def __init__(self, provider: OpenAIChatProvider, body: Mapping[str, Any]) -> None:
         self._provider = provider
-        self._body = body
-        self._decoder = ChatStreamDecoder(provider._max_event_bytes, secret=provider._api_key)
+        self._request: dict[str, Any] = provider._request(body)
+        self._secrets = provider.endpoint.secrets
+        self._model = body.get("model")
+        self._silence = Silence(timers_of(self._model, provider._model_timers, provider._timers))
+        self._tools = tuple(_names_of_tools(body))
+        self._choices = body["n"] if isinstance(body.get("n"), int) and 1 <= body["n"] <= 128 else 1
+        self._decoder = self._new_decoder()
+        self._decoding = Decoding()
         self._response: aiohttp.ClientResponse | None = None
         self._limit: asyncio.Timeout | None = None  # of the wait that is going on
         self._is_ended = False
-        # Seconds spent waiting since content last came, and when the wait after the last content is over.
-        self._without_content_s = 0.0
-        self._linger_until_s: float | None = None
+        self._is_body_over = False
+        self._running: tuple[Timer, float] = ("first_token", 0.0)  # the timer of the wait that is going on
+        self._linger_until_s: float | None = None  # when the wait after the last content is over
+
+    def _new_decoder(self) -> ChatStreamDecoder:
+        return ChatStreamDecoder(
+            self._provider._max_event_bytes, secrets=self._secrets, tools=self._tools, choices=self._choices
+        )
 
     async def __aenter__(self) -> AsyncIterator[list[UpstreamEvent]]:
         self._provider._generations.add(self)
@@ -182,7 +233,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         self._close_connection()
 
     def wake(self) -> None:
-        """End the present wait now, because the provider was closed."""
+        """Have the wait that is going on end now: the provider was closed."""
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(0)
 
@@ -197,7 +248,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
         raise StopAsyncIteration
 
     async def _next(self, response: aiohttp.ClientResponse | None) -> list[UpstreamEvent]:
-        """One step: the head of the response, or one read. Every failure of upstream is handled here."""
+        """One step: the head and what it decides, or one read. Every failure of upstream ends here."""
         try:
             if self._provider._is_closed:
                 raise ConnectionAbortedError
@@ -205,18 +256,20 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
                 return await self._start()
             return await self._read(response)
         except aiohttp.ConnectionTimeoutError:
-            return self._break("upstream_unreachable", f"no connection within {self._provider._connect_s:g} s")
+            return self._unreachable(f"none within {self._provider._connect_s:g} s")
         except TimeoutError:
-            return self._break("upstream_timed_out", "no answer: the connection was silent for too long", "bytes")
+            return self._time_out()
+        except aiohttp.ClientHttpProxyError as error:
+            return self._break("upstream_unreachable", f"the proxy refused (HTTP {error.status}): check upstream.proxy")
         except aiohttp.ClientConnectorError as error:
-            return self._break("upstream_unreachable", f"no connection: {error}")
+            return self._unreachable(_why_unreachable(error))
         except (aiohttp.ClientResponseError, aiohttp.InvalidURL) as error:
             # Never the error itself: its request_info holds the headers, and with them the key.
-            return self._break("upstream_garbled", f"not an HTTP answer that can be read ({type(error).__name__})")
-        except (aiohttp.ClientError, ConnectionError) as error:
-            return self._rescue(response) + self._break(
-                "upstream_truncated", f"the connection broke off ({type(error).__name__})"
-            )
+            is_long = "Got more than" in str(getattr(error, "message", ""))
+            why = "its head is too long" if is_long else "is upstream.base_url right?"
+            return self._break("upstream_garbled", f"not an HTTP answer that can be read: {why}")
+        except (aiohttp.ClientError, ConnectionError):
+            return self._rescue(response) + self._break("upstream_truncated", "the connection broke off")
 
     async def _wait(self, coming: Awaitable[T], limit_s: float) -> T:
         """Wait for upstream.
@@ -225,6 +278,7 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
             TimeoutError: it took longer than ``limit_s``.
             ConnectionAbortedError: the provider was closed.
         """
+        begun_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(limit_s) as self._limit:
                 return await coming
@@ -234,108 +288,158 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
             raise
         finally:
             self._limit = None
+            self._silence.waited(asyncio.get_running_loop().time() - begun_s)
 
     # -- the head --------------------------------------------------------------------------------------------------
 
     async def _start(self) -> list[UpstreamEvent]:
-        provider = self._provider
-        body, self._body = self._body, b""  # a long prompt need not stay as long as its stream
-        response = await self._wait(provider._post(body), provider._connect_s + provider._idle_bytes_s)
+        limit_s, self._running = self._silence.limit()
+        response = await self._wait(self._provider._post(msgspec.json.encode(self._request)), limit_s)
         self._response = response
+        self._decoding = Decoding(response.headers.get("Content-Encoding", ""))
         if not 200 <= response.status < 300:
             return await self._read_refusal(response)
-        if response.content_type == "application/json" or response.content_type.endswith("+json"):
-            return await self._read_answer(response)
-        if response.content_type == "text/html":
-            return self._break("upstream_garbled", "the answer is a web page: is base_url right?")
         return []
 
     async def _read_refusal(self, response: aiohttp.ClientResponse) -> list[UpstreamEvent]:
         try:
             text = (await self._read_body(response, _MAX_ERROR_BYTES)).decode("utf-8", "replace")
-        except (aiohttp.ClientError, TimeoutError, ConnectionError):
-            text = ""  # the status is reported all the same
-        try:
-            body = json.loads(text)
-        except (ValueError, RecursionError):
-            body = "" if text.lstrip().startswith("<") else text  # plain text; of a web page the status says more
+        except (aiohttp.ClientError, TimeoutError, ConnectionError, CannotDecode):
+            text = ""  # the status is told all the same
+        if 400 <= response.status < 500 and self._asks_without_options(text):
+            return []
+        error = error_of_text(text)
         failed = failure(
             "upstream_refused",
-            error_of(body),
+            error or title_of_page(text),
             status=response.status,
-            retry_after_s=_retry_after_s(response.headers.get("Retry-After")),
-            secret=self._provider._api_key,
+            headers={name.lower(): value for name, value in response.headers.items()},
+            secrets=self._secrets,
+            advice=self._advice(response, error, text),
         )
         return self._end([failed, *self._decoder.close(How.BROKEN)])
 
-    async def _read_answer(self, response: aiohttp.ClientResponse) -> list[UpstreamEvent]:
-        """A JSON body with a good status: an error after all, or a server that does not stream."""
-        max_bytes = self._provider._max_event_bytes
-        body = await self._read_body(response, max_bytes + 1)
-        if len(body) > max_bytes:
-            return self._break("upstream_garbled", f"the answer is larger than {max_bytes} bytes")
-        return self._end(self._decoder.feed_answer(body) + self._decoder.close())
+    def _advice(self, response: aiohttp.ClientResponse, error: object, text: str) -> str:
+        """What to do next, where the URL is at fault; empty if it is not."""
+        if 300 <= response.status < 400:
+            place = place_of(response.headers.get("Location", ""))
+            return f"it moved to {place}: set upstream.base_url" if place else "check upstream.base_url"
+        is_about_model = "model" in text.lower()
+        if response.status in (404, 405) and not is_about_model:
+            return f"check upstream.base_url: is there {self._provider.endpoint.shown}?"
+        return ""
 
     async def _read_body(self, response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-        """A body that is not a stream, or its first ``max_bytes``. Both timers apply here, too."""
-        body, data = bytearray(), b"-"
-        async with asyncio.timeout(self._provider._idle_content_s):
-            while data and len(body) < max_bytes:
-                data = await self._wait(response.content.readany(), self._provider._idle_bytes_s)
+        """The body of an error, or its first ``max_bytes``."""
+        body = bytearray()
+        async with asyncio.timeout(_ERROR_BODY_S):
+            while len(body) < max_bytes:
+                data = await self._next_piece(response, _ERROR_BODY_S)
+                if data is None:
+                    break
                 body += data
         return bytes(body[:max_bytes])
 
+    def _asks_without_options(self, text: str) -> bool:
+        """Ask once more without ``stream_options``, if that is what the provider does not like."""
+        if "stream_options" not in self._request or not any(word in text for word in _OPTIONS):
+            return False
+        del self._request["stream_options"]
+        self._provider._remember_without_options(self._model)
+        self._close_connection()
+        self._response = None
+        self._is_body_over = False
+        self._decoder = self._new_decoder()
+        return True
+
     # -- the stream ------------------------------------------------------------------------------------------------
 
-    async def _read(self, response: aiohttp.ClientResponse) -> list[UpstreamEvent]:
-        """One read of the socket, limited by the timer that runs out first."""
-        provider, loop = self._provider, asyncio.get_running_loop()
-        start_s = loop.time()
-        content_s = provider._idle_content_s - self._without_content_s
-        limit_s = min(provider._idle_bytes_s, content_s)
-        if self._linger_until_s is not None:
-            limit_s = min(limit_s, self._linger_until_s - start_s)
-        try:
+    async def _next_piece(self, response: aiohttp.ClientResponse, limit_s: float) -> bytes | None:
+        """The next decoded piece of the body, perhaps empty; None at its end.
+
+        Raises:
+            TimeoutError: nothing came.
+            CannotDecode: it is compressed in a way that cannot be read.
+        """
+        if not self._is_body_over and not self._decoding.has_more:
             data = await self._wait(response.content.readany(), limit_s)
-        except TimeoutError:
-            return self._give_up(is_content=content_s < provider._idle_bytes_s)
-        if not data:
+            self._is_body_over = not data
+            self._decoding.feed(data)
+        else:
+            await asyncio.sleep(0)  # a small body can hold much: others get their turn
+        piece = self._decoding.take(is_end=self._is_body_over)
+        if piece or not self._is_body_over:
+            return piece
+        if self._decoding.is_cut:
+            raise aiohttp.ClientPayloadError("the compressed body is cut")
+        return None
+
+    async def _read(self, response: aiohttp.ClientResponse) -> list[UpstreamEvent]:
+        """One read of the socket, within whichever time is up first."""
+        limit_s, self._running = self._silence.limit()
+        if self._linger_until_s is not None:
+            limit_s = min(limit_s, self._linger_until_s - asyncio.get_running_loop().time())
+        try:
+            data = await self._next_piece(response, limit_s)
+        except CannotDecode as error:
+            return self._break("upstream_garbled", str(error), is_recoverable=False)
+        if data is None:
             return self._end(self._decoder.close())
         events = self._decoder.feed(data)
-        if any(type(event) is Failed and event.code == "upstream_garbled" for event in events):
-            # Upstream reported no error, after which usage might follow: it goes on writing what nobody can use.
+        failed = next((event for event in events if type(event) is Failed), None)
+        if failed is not None and len(events) == 1 and self._asks_without_options(failed.message):
+            return []
+        if failed is not None and failed.code == "upstream_garbled":
+            # Not an error that upstream told of, after which usage may follow: it goes on writing what nobody can use.
             return self._end(events + self._decoder.close(How.BROKEN))
-        if any(type(event) is not Told for event in events):
-            self._without_content_s = 0.0
-        else:
-            self._without_content_s += loop.time() - start_s
-        if self._decoder.is_over and self._linger_until_s is None:
-            self._linger_until_s = loop.time() + _LINGER_S
+        if any(type(event) not in (Told, Side) for event in events):
+            has_answer = any(type(event) in (Delta, ToolStarted, Refused) for event in events)
+            self._silence.progressed(has_answer=has_answer)
+            self._request = {}  # a long prompt need not stay as long as its stream
+        self._note_linger(has_text=any(type(event) is Delta for event in events))
         return events
 
-    def _give_up(self, *, is_content: bool) -> list[UpstreamEvent]:
-        if self._linger_until_s is not None:  # all that matters has come; the server only left the connection open
-            return self._end(self._decoder.close(How.CLEAN if self._decoder.has_done else How.BROKEN))
-        what, limit_s = (
-            ("content", self._provider._idle_content_s) if is_content else ("bytes", self._provider._idle_bytes_s)
-        )
-        return self._break("upstream_timed_out", f"no {what} for {limit_s:g} s", what)
+    def _note_linger(self, *, has_text: bool) -> None:
+        if not self._decoder.is_over:
+            self._linger_until_s = None
+        elif self._linger_until_s is None or (has_text and not self._decoder.has_done):
+            self._linger_until_s = asyncio.get_running_loop().time() + _LINGER_S
+
+    def _time_out(self) -> list[UpstreamEvent]:
+        if self._linger_until_s is not None:  # all that matters has come; the server just did not hang up
+            return self._end(self._decoder.close(How.BROKEN))
+        timer, set_s = self._running
+        what = {"first_token": "first token", "bytes": "bytes", "content": "content"}[timer]
+        setting = {"first_token": "first_token_s", "bytes": "idle_bytes_s", "content": "idle_content_s"}[timer]
+        return self._break("upstream_timed_out", f"no {what} for {set_s:g} s (upstream.{setting})", timer)
 
     # -- ends ------------------------------------------------------------------------------------------------------
 
     def _rescue(self, response: aiohttp.ClientResponse | None) -> list[UpstreamEvent]:
-        """What came before the connection broke: aiohttp raises as soon as it knows, even if bytes are unread."""
-        if response is None:
+        """What came before the connection broke: aiohttp raises as soon as it knows, also over unread bytes."""
+        if response is None or self._is_body_over:
             return []
         content = response.content
         content._exception = None
-        return self._decoder.feed(content.read_nowait())
+        try:
+            self._decoding.feed(content.read_nowait())
+            return self._decoder.feed(self._decoding.take())
+        except CannotDecode:
+            return []
 
-    def _break(self, code: str, message: str, kind: str | None = None) -> list[UpstreamEvent]:
-        """End with a failure of the transport. After [DONE] or an error, nothing is left that could be lost."""
-        if self._decoder.is_over:
-            return self._end(self._decoder.close(How.CLEAN if self._decoder.has_done else How.BROKEN))
-        failed = Failed(code, plain_message(message, self._provider._api_key), recoverable=True, kind=kind)
+    def _unreachable(self, why: str) -> list[UpstreamEvent]:
+        url = self._provider.endpoint.shown
+        return self._break(
+            "upstream_unreachable", f"no connection to the provider: {why}. Check upstream.base_url: {url}"
+        )
+
+    def _break(
+        self, code: str, message: str, kind: str | None = None, *, is_recoverable: bool = True
+    ) -> list[UpstreamEvent]:
+        """End by a failure of the transport. After the end of the answer there is nothing left that could be lost."""
+        if self._decoder.is_over or self._decoder.is_finished:
+            return self._end(self._decoder.close(How.BROKEN))
+        failed = Failed(code, plain_message(message, self._secrets), recoverable=is_recoverable, kind=kind)
         return self._end([failed, *self._decoder.close(How.BROKEN)])
 
     def _end(self, events: list[UpstreamEvent]) -> list[UpstreamEvent]:
@@ -348,18 +452,26 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
             self._response.close()  # at once; after the whole body it has gone back to the pool by itself
 
 
-def _retry_after_s(value: str | None) -> float | None:
-    """Read ``Retry-After``: seconds, or a date (RFC 9110 section 10.2.3). An unreadable value counts as none."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            when = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        if when.tzinfo is None:  # "-0000" and obsolete dates; HTTP dates are always UTC
-            when = when.replace(tzinfo=UTC)
-        seconds = max(0.0, (when - datetime.now(UTC)).total_seconds())
-    return seconds if 0 <= seconds < 1e9 else None
+def _names_of_tools(body: Mapping[str, Any]) -> Iterator[str]:
+    for member in ("tools", "functions"):
+        declared = body.get(member)
+        for tool in declared if isinstance(declared, list) else ():
+            function = tool.get("function", tool) if isinstance(tool, dict) else None
+            name = function.get("name") if isinstance(function, dict) else None
+            if isinstance(name, str):
+                yield name
+
+
+def _why_unreachable(error: aiohttp.ClientConnectorError) -> str:
+    """In words; what Python says has addresses in it."""
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return "the proxy cannot be reached (upstream.proxy)"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "its certificate is not trusted"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return "TLS failed"
+    if isinstance(error, aiohttp.ClientConnectorDNSError) or isinstance(error.os_error, socket.gaierror):
+        return "the name of the host is not known"
+    if isinstance(error.os_error, ConnectionRefusedError):
+        return "it was refused"
+    return "the host cannot be reached"

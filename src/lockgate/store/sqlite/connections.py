@@ -19,7 +19,7 @@ _P = ParamSpec("_P")
 _THREADS: Final = 2
 
 
-class Readers:
+class ReadPool:
     """The pool. Each question gets a connection that no other thread uses at the same time.
 
     Args:

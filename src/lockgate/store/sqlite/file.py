@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 
 from lockgate.errors import StoreError, StreamExists
 from lockgate.protocol.offsets import Offset
-from lockgate.store.base import Entry, Head, Lifetime, Page
-from lockgate.store.rules import FOREVER, RENEW_SHARE, State, gone, is_over, is_position, renewed, unknown
+from lockgate.store.base import Head, Lifetime, LogEntry, Page
+from lockgate.store.log_rules import FOREVER, RENEW_SHARE, StreamState, gone, is_over, is_position, renewed, unknown
 from lockgate.store.tail import cut
 
 # Number of appends to search for the offset of a repeat; more than any caller has on the way.
@@ -28,7 +28,7 @@ _REPEATS: Final = 64
 # -- writing; the caller has begun a transaction -----------------------------------------------------------------
 
 
-class Row(NamedTuple):
+class StoredRow(NamedTuple):
     """One append, as the file has it."""
 
     stream: int
@@ -47,7 +47,7 @@ def pack_sizes(payloads: Sequence[bytes]) -> bytes | None:
     return None if len(payloads) == 1 else struct.pack(f"<{len(payloads)}I", *map(len, payloads))
 
 
-def load(database: sqlite3.Connection, stream_id: str) -> tuple[int, State]:
+def load(database: sqlite3.Connection, stream_id: str) -> tuple[int, StreamState]:
     """Key and state of a stream, even if its lifetime is over.
 
     Raises:
@@ -62,10 +62,10 @@ def load(database: sqlite3.Connection, stream_id: str) -> tuple[int, State]:
         raise unknown(stream_id)
     key, owner, epoch, next_seq, tail_epoch, records, closed_s, ttl_s, expires_s = row
     tail, lifetime = Offset(tail_epoch, records), _lifetime(ttl_s, expires_s)
-    return key, State(owner, epoch, next_seq, tail, closed_s is not None, lifetime)
+    return key, StreamState(owner, epoch, next_seq, tail, closed_s is not None, lifetime)
 
 
-def living(database: sqlite3.Connection, stream_id: str, now_s: float) -> tuple[int, State]:
+def living(database: sqlite3.Connection, stream_id: str, now_s: float) -> tuple[int, StreamState]:
     """Key and state of a stream.
 
     Raises:
@@ -81,13 +81,13 @@ def _lifetime(ttl_s: float | None, expires_s: float | None) -> Lifetime:
     return FOREVER if expires_s is None else Lifetime(ttl_s, expires_s)
 
 
-def insert_appends(database: sqlite3.Connection, rows: Iterable[Row]) -> None:
+def insert_appends(database: sqlite3.Connection, rows: Iterable[StoredRow]) -> None:
     database.executemany(
         "INSERT INTO appends (stream, records, epoch, seq, sizes, body) VALUES (?, ?, ?, ?, ?, ?)", rows
     )
 
 
-def update_heads(database: sqlite3.Connection, states: dict[int, State]) -> None:
+def update_heads(database: sqlite3.Connection, states: dict[int, StreamState]) -> None:
     database.executemany(
         "UPDATE heads SET next_seq = ?, tail_epoch = ?, records = ? WHERE key = ?",
         [(state.next_seq, *state.tail, key) for key, state in states.items()],
@@ -119,7 +119,7 @@ def create(
     database: sqlite3.Connection,
     stream_id: str,
     meta: bytes,
-    state: State,
+    state: StreamState,
     payloads: Sequence[bytes],
     now_s: float,
 ) -> int:
@@ -139,7 +139,7 @@ def create(
     if state.lifetime.expires_s is not None:
         database.execute("INSERT INTO lifetimes VALUES (?, ?, ?)", (key, *state.lifetime))
     if payloads:
-        row = Row(key, state.tail.records, state.epoch, FIRST_SEQ, pack_sizes(payloads), b"".join(payloads))
+        row = StoredRow(key, state.tail.records, state.epoch, FIRST_SEQ, pack_sizes(payloads), b"".join(payloads))
         insert_appends(database, [row])
     return state.epoch
 
@@ -226,7 +226,7 @@ def page(database: sqlite3.Connection, stream_id: str, after: Offset, max_bytes:
             return Page(cut(_newer(rows, stream_id, after, state), max_bytes), state.tail, state.is_closed)
 
 
-def _newer(rows: sqlite3.Cursor, stream_id: str, after: Offset, state: State) -> Iterator[Entry]:
+def _newer(rows: sqlite3.Cursor, stream_id: str, after: Offset, state: StreamState) -> Iterator[LogEntry]:
     """Entries after a position, from rows that begin with the one that holds the record before it."""
     needed = max(after.records, 1)  # the record that the next row must hold
     for records, epoch, sizes, body in rows:
@@ -239,14 +239,14 @@ def _newer(rows: sqlite3.Cursor, stream_id: str, after: Offset, state: State) ->
         start = 0
         for number, length in enumerate(lengths, first):
             if number > after.records:
-                yield Entry(Offset(epoch, number), body[start : start + length])
+                yield LogEntry(Offset(epoch, number), body[start : start + length])
             start += length
         needed = records + 1
     if needed <= state.tail.records:
         raise StoreError(f"stream {stream_id}: record {needed} of {state.tail.records} is missing; the file is damaged")
 
 
-def _check_position(stream_id: str, after: Offset, written: Offset, state: State) -> None:
+def _check_position(stream_id: str, after: Offset, written: Offset, state: StreamState) -> None:
     if not is_position(after, written, state.epoch):
         raise gone(stream_id, after, state.tail)
 

@@ -30,13 +30,13 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from lockgate.errors import StoreError, StreamUnknown
 from lockgate.protocol.offsets import Offset
-from lockgate.store import rules
+from lockgate.store import log_rules
 from lockgate.store.base import Head, Lifetime, Page, Producer, Pushed
-from lockgate.store.rules import Push, State
-from lockgate.store.sqlite import file, pushes, tables
-from lockgate.store.sqlite.connections import Readers
-from lockgate.store.sqlite.watched import Watched
-from lockgate.store.sqlite.writer import Append, Call, Job, Outcome, PushJob, Writer
+from lockgate.store.log_rules import PushRequest, StreamState
+from lockgate.store.sqlite import file, push_history, tables
+from lockgate.store.sqlite.connections import ReadPool
+from lockgate.store.sqlite.watched_streams import WatchedStream
+from lockgate.store.sqlite.writer_thread import Append, Job, Outcome, PushJob, WriteCall, WriterThread
 from lockgate.store.tail import Tail
 
 _T = TypeVar("_T")
@@ -103,7 +103,7 @@ class SqliteLog:
         self._is_open = False
         #: Why the log cannot be used; None while it can.
         self._trouble: str | None = "is not open"
-        self._writer = Writer(
+        self._writer = WriterThread(
             path,
             synchronous,
             busy_s=busy_s,
@@ -116,10 +116,10 @@ class SqliteLog:
         self._alarm: asyncio.TimerHandle | None = None
         self._queued_bytes = 0
         self._at_door = 0
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, WatchedStream] = {}
         self._tails = 0
         self._foreign = 0
-        self._readers = Readers(path, busy_s=busy_s, patience_s=patience_s)
+        self._readers = ReadPool(path, busy_s=busy_s, patience_s=patience_s)
         self._pages = 0
         self._is_checkpointing = False
         #: Transactions so far.
@@ -186,7 +186,7 @@ class SqliteLog:
     ) -> int:
         now_s = self._now()
         payloads = tuple(payloads)
-        state = State(owner, lifetime=rules.begun(lifetime, now_s))
+        state = StreamState(owner, lifetime=log_rules.begun(lifetime, now_s))
         state.begin(len(payloads), close=close)
         size = _size(stream_id, len(meta) + sum(map(len, payloads)), len(payloads))
         # It may end an older stream of this id whose lifetime is over.
@@ -219,10 +219,10 @@ class SqliteLog:
         expect: Offset | None = None,
     ) -> Pushed:
         payloads = tuple(payloads)
-        push = Push(bool(payloads), producer, stream_seq, close, expect)
-        rules.check(push)
+        push = PushRequest(bool(payloads), producer, stream_seq, close, expect)
+        log_rules.check(push)
         body = b"".join(payloads)
-        size = _size(stream_id, len(body) + rules.MAX_NAME_BYTES, len(payloads))
+        size = _size(stream_id, len(body) + log_rules.MAX_NAME_BYTES, len(payloads))
         closed_s = self._now() if close else None
         job = PushJob(stream_id, payloads, body, size, push, closed_s, self._future())
         await self._put(job)
@@ -237,18 +237,18 @@ class SqliteLog:
         close: bool = False,
         has_payloads: bool = True,
     ) -> Pushed | None:
-        push = Push(has_payloads, producer, stream_seq, close)
-        rules.check(push)
-        return await self._fetch(pushes.check_push, stream_id, push, self._now())
+        push = PushRequest(has_payloads, producer, stream_seq, close)
+        log_rules.check(push)
+        return await self._fetch(push_history.check_push, stream_id, push, self._now())
 
     async def touch(self, stream_id: str) -> None:
         now_s = self._now()
         watched = self._watched.get(stream_id)
-        if watched is None or rules.is_over(watched.lifetime, now_s):
+        if watched is None or log_rules.is_over(watched.lifetime, now_s):
             lifetime = (await self._fetch(file.head, stream_id, now_s)).lifetime
         else:
             lifetime = watched.lifetime
-        if rules.renewed(lifetime, now_s, unless=rules.RENEW_SHARE) is not lifetime:
+        if log_rules.renewed(lifetime, now_s, unless=log_rules.RENEW_SHARE) is not lifetime:
             lifetime = await self._call(file.touch, stream_id, now_s, about=stream_id)
         if watched is not None:
             watched.lifetime = lifetime
@@ -288,7 +288,7 @@ class SqliteLog:
         about: str | None = None,
         ends: bool = False,
     ) -> _T:
-        job = Call(lambda database: write(database, *args), self._future(), size, about, ends)
+        job = WriteCall(lambda database: write(database, *args), self._future(), size, about, ends)
         await self._put(job)
         result: _T = await job.done
         return result
@@ -338,7 +338,7 @@ class SqliteLog:
 
     def _publish(self, job: Job) -> None:
         """Make committed entries visible to readers."""
-        if isinstance(job, Call):
+        if isinstance(job, WriteCall):
             if job.ends and (watched := self._watched.get(job.stream_id or "")) is not None:
                 self._drop_tail(watched)
                 self._set_ours(watched, True)
@@ -425,12 +425,12 @@ class SqliteLog:
         event = asyncio.Event()
         watched = self._watched.get(stream_id)
         if watched is None:
-            watched = self._watched[stream_id] = Watched()
+            watched = self._watched[stream_id] = WatchedStream()
             self._foreign += 1
             self._look()
         watched.events.add(event)
         try:
-            if rules.is_over(watched.lifetime, self._now()):
+            if log_rules.is_over(watched.lifetime, self._now()):
                 head = await self._fetch(file.head, stream_id, self._now())
                 watched.created_s, watched.lifetime = head.created_s, head.lifetime
             yield event
@@ -442,12 +442,12 @@ class SqliteLog:
                 self._set_ours(watched, True)
                 self._look()
 
-    def _drop_tail(self, watched: Watched) -> None:
+    def _drop_tail(self, watched: WatchedStream) -> None:
         if watched.tail is not None:
             watched.tail = None
             self._tails -= 1
 
-    def _set_ours(self, watched: Watched, is_ours: bool) -> None:
+    def _set_ours(self, watched: WatchedStream, is_ours: bool) -> None:
         if watched.is_ours != is_ours:
             watched.is_ours = is_ours
             self._foreign += -1 if is_ours else 1
@@ -478,7 +478,7 @@ class SqliteLog:
                     self._heard(watched, seen)
             await asyncio.sleep(LOOK_S)
 
-    def _heard(self, watched: Watched, seen: file.Seen) -> None:
+    def _heard(self, watched: WatchedStream, seen: file.Seen) -> None:
         if not file.is_same(watched.created_s, seen.created_s):
             self._drop_tail(watched)
             watched.end()

@@ -1,0 +1,109 @@
+"""A released text while it grows: the value so far, as JSON text, and the path to where it grows.
+
+Nothing is guessed: open strings are included as far as they go; open numbers, literals and names are left out, since
+they could still become something else. The value is the released text itself with its open containers closed, so every
+number is spelled as the model spelled it, and a value costs a copy of the text, not a parse.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lockgate.gate.grammar import ARRAY, OBJECT
+from lockgate.gate.limits import Limits
+from lockgate.gate.scan import Scanner, TextWatcher
+
+#: Names of finished root members that are remembered, for people to look at.
+_MAX_NAMES: Final = 100
+# What was released was judged under the limits that its own gate had.
+_LIMITS: Final = Limits(
+    max_depth=500,
+    max_document_bytes=2**62,
+    max_string_bytes=2**62,
+    max_whitespace_bytes=2**62,
+)
+
+
+class PartialValue:
+    """One released text.
+
+    Args:
+        keeps_text: Whether :meth:`value` will be asked for; without it nothing grows but the nesting.
+
+    Attributes:
+        members_done: Names of the finished members of a root object, the first hundred.
+        elements_done: Finished elements of a root array.
+    """
+
+    def __init__(self, *, keeps_text: bool = True) -> None:
+        self.members_done: list[str] = []
+        self.elements_done = 0
+        self._scanner = Scanner(self, _LIMITS)
+        self._scanner.watches_values = True
+        self._text: bytearray | None = bytearray() if keeps_text else None
+        self._closers = bytearray()
+        self._tokens: list[str | int | None] = []  # where each open container is at: a name, an index, or between
+        self._last_end = 0  # byte after the last thing that is whole: a value, or the opening of a container
+
+    def feed(self, data: bytes) -> None:
+        """Take what was released next."""
+        if self._text is not None:
+            self._text += data
+        self._scanner.scan(data)
+
+    @property
+    def path(self) -> str:
+        """JSON pointer to the value that is being written (RFC 6901); between members, to their object."""
+        return "".join(f"/{_escaped(str(token))}" for token in self._tokens if token is not None)
+
+    def value(self) -> bytes | None:
+        """The value so far as JSON text; None while there is none. Linear in the text."""
+        assert self._text is not None
+        if self._scanner.awaits == "string":
+            return bytes(self._text) + b'"' + self._closers[::-1]
+        return bytes(self._text[: self._last_end]) + self._closers[::-1] if self._last_end else None
+
+    # -- what the scanner tells ----------------------------------------------------------------------------------
+
+    def begin(self, kind: int) -> TextWatcher | None:
+        if kind & (OBJECT | ARRAY):
+            self._closers += b"}" if kind == OBJECT else b"]"
+            self._tokens.append(None if kind == OBJECT else 0)
+            self._last_end = self._scanner.position + 1
+        return None
+
+    def begin_name(self) -> TextWatcher | None:
+        return None
+
+    def name(self, name: str) -> None:
+        self._tokens[-1] = name
+
+    def end_string(self) -> None:
+        pass
+
+    def end_number(self, text: bytes) -> None:
+        pass
+
+    def another(self) -> None:
+        token = self._tokens[-1]
+        self._tokens[-1] = token + 1 if isinstance(token, int) else None
+
+    def end_container(self) -> None:
+        self._tokens.pop()
+        self._closers.pop()
+
+    def end_value(self, end: int) -> None:
+        self._last_end = end
+        if len(self._tokens) == 1:
+            token = self._tokens[0]
+            if isinstance(token, int):
+                self.elements_done = token + 1
+            elif token is not None and len(self.members_done) < _MAX_NAMES:
+                self.members_done.append(token)
+
+    def end_document(self, length: int) -> None:
+        pass
+
+
+def _escaped(token: str) -> str:
+    return token.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,108 @@
+"""What all patch rules share: the base, and what several of them look for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from lockgate.gate.grammar import FALSE, NULL, NUMBER, TRUE
+from lockgate.gate.recovery.edits import Change, Edit
+from lockgate.gate.recovery.rewriters import Dropped
+from lockgate.gate.recovery.site import Site
+from lockgate.gate.recovery.spelling import number_of
+
+
+class PatchRule:
+    """Base of the rules: an id, a line for people, and whether it must be asked for."""
+
+    id: ClassVar[str]
+    #: What is held for it, for the documentation.
+    holds: ClassVar[str] = ""
+    is_lossy: ClassVar[bool] = False
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        """Edits that may take the text past the violation; [] for none.
+
+        Raises:
+            NeedMoreText: more of the text must be seen first.
+        """
+        raise NotImplementedError
+
+
+def replace(at: int, length: int, inserted: bytes = b"") -> list[Edit]:
+    """One change as the only proposal."""
+    return [Edit((Change(at, length, inserted),))]
+
+
+VALUE: Final = ("value", "element or ]")
+NAME: Final = ("name", "name or }")
+_NAME_WORD: Final = re.compile(rb"[^\s\"'{}\[\],:][^\"'{}\[\],:\n\r]{0,200}?\s*[:=]")
+
+
+def begins_name(site: Site, at: int) -> bool:
+    """Whether a member name begins here: something up to a colon."""
+    text = site.window[at:]
+    if text[:1] == b'"':
+        found = re.match(rb'"(?:[^"\\\n]|\\.)*"?\s*[:=]', text)
+    elif text[:1] in (b"'", b"\xe2", b"`"):
+        found = re.match(rb"(?:'|`|\xe2\x80.)(?:[^:\n])*?\s*[:=]", text)
+    else:
+        found = _NAME_WORD.match(text)
+    if found is None:
+        site.need_more()
+    return found is not None
+
+
+def drop_member(site: Site) -> list[Edit]:
+    """Leave out the member in hand, with a comma: the one before it, else the one behind it."""
+    limit, held = site.max_held, site.held
+    start = held.comma if held.comma >= 0 else held.name if held.name >= 0 else site.at
+    with_comma = held.comma < 0
+    skip = 1 if held.comma >= 0 else 0
+    return [
+        Edit(
+            (Change(start, skip, b""),),
+            lambda: Dropped(limit, with_comma=with_comma),
+            weight=30,
+        )
+    ]
+
+
+LITERALS: Final = {
+    "true": (TRUE, b"true"),
+    "false": (FALSE, b"false"),
+    "null": (NULL, b"null"),
+    "none": (NULL, b"null"),
+    "undefined": (NULL, b"null"),
+    "nil": (NULL, b"null"),
+    "nan": (NULL, b"null"),
+    "infinity": (NULL, b"null"),
+    "-infinity": (NULL, b"null"),
+    "+infinity": (NULL, b"null"),
+    "inf": (NULL, b"null"),
+    "-inf": (NULL, b"null"),
+    "-nan": (NULL, b"null"),
+}
+#: What people and models answer where true or false is asked for.
+_ANSWERS: Final = {
+    **dict.fromkeys(("yes", "y", "on", "1"), (TRUE, b"true")),
+    **dict.fromkeys(("no", "n", "off", "0"), (FALSE, b"false")),
+}
+
+
+def scalar_of(text: str, kinds: int) -> bytes | None:
+    """The number or literal that a text spells, if such a kind may stand here."""
+    plain = text.strip()
+    number = number_of(plain)
+    if number is not None and kinds & NUMBER:
+        return number
+    literal = LITERALS.get(plain.casefold())
+    if literal is not None and kinds & literal[0]:
+        return literal[1]
+    if not plain and kinds & NULL:
+        return b"null"
+    answer = _ANSWERS.get(plain.casefold())
+    if answer is not None and kinds & answer[0] and not kinds & NUMBER:
+        return answer[1]
+    return None

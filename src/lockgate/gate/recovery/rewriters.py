@@ -1,0 +1,494 @@
+"""Rewriters: each rewrites the text from a violation to the end of one token, however long. See ``edits.Rewriter``."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from lockgate.gate.grammar import ARRAY, FALSE, NUMBER, OBJECT, STRING, TRUE
+from lockgate.gate.recovery.edits import Piece
+from lockgate.gate.recovery.spelling import control, escape
+
+_WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
+#: White space that is looked through for what follows a token; more of it ends the token.
+_LOOK: Final = 64
+#: Bytes that a rewriter leaves in front of it, at most, to see what follows.
+_AHEAD: Final = 96
+
+SINGLE: Final = ("'", "\u2018", "\u2019", "\u201a", "\u201b", "`", "\u00b4")
+DOUBLE: Final = ("\u201c", "\u201d", "\u201e", "\u201f", "\u00ab", "\u00bb")
+
+
+class _Rewriter:
+    """What rewriters share: nothing held, not over."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self.has_failed = False
+
+    @property
+    def held(self) -> int:
+        return 0
+
+
+class Quoted(_Rewriter):
+    """The rest of a string in other quotes, up to a quote that is followed by what can follow a string.
+
+    Args:
+        closers: Quotes that can close it.
+        is_name: Whether it is a member name.
+    """
+
+    def __init__(self, closers: tuple[str, ...], *, is_name: bool) -> None:
+        super().__init__()
+        marks = b"|".join(re.escape(closer.encode()) for closer in closers)
+        self._special = re.compile(marks + rb'|["\\\x00-\x1f]')
+        self._closers = frozenset(closer.encode() for closer in closers)
+        self._is_name = is_name
+
+    def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
+        pieces: list[Piece] = []
+        at = 0
+        while at < len(text) and not self.is_over:
+            found = self._special.search(text, at)
+            end = found.start() if found else self._whole(text, is_end=is_end)
+            if end > at:
+                pieces.append(Piece(text[at:end], text[at:end]))
+                at = end
+            if found is None:
+                break
+            piece = self._piece(text, at, found[0], is_end=is_end)
+            if piece is None:
+                break
+            pieces.append(piece)
+            at += len(piece.removed)
+        return pieces, at
+
+    def _whole(self, text: bytes, *, is_end: bool) -> int:
+        """Closers have up to three bytes: the last two of a text may be the beginning of one."""
+        if is_end:
+            return len(text)
+        tail = next((k for k in (1, 2) if k <= len(text) and text[-k] >= 0xC0), 0)
+        return len(text) - tail
+
+    def _piece(self, text: bytes, at: int, found: bytes, *, is_end: bool) -> Piece | None:
+        if found == b"\\":
+            escaped = escape(text, at, is_end=is_end)
+            return None if escaped is None else Piece(text[at : at + escaped[0]], escaped[1])
+        if found in self._closers:
+            closes = self._closes(text, at + len(found), is_end=is_end)
+            if closes is None:
+                return None
+            self.is_over = closes
+            return Piece(found, b'"' if closes else found)
+        if found == b'"' and not is_end and any(c.startswith(text[at : at + 3]) for c in self._closers):
+            return None  # it may be the beginning of three
+        return Piece(found, b'\\"' if found == b'"' else control(found[0]))
+
+    def _closes(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
+        """Whether what follows can follow a string; None: it is not seen yet."""
+        end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
+        if end - at > _LOOK:
+            return True
+        if end == len(text):
+            return True if is_end else None
+        if self._is_name:
+            return text[end] in b":="
+        return text[end] in b",]}/#+" or (end > at and any(text.startswith(closer, end) for closer in self._closers))
+
+
+class Bare(_Rewriter):
+    """Words without quotes, as a string: a name up to its colon, a value up to a comma, bracket or line end.
+
+    In an object a comma, a closing brace or a line end belongs to the words where nothing follows that can follow a
+    member.
+
+    Args:
+        is_name: Whether it is a member name.
+        is_root: Whether it is the whole document: then only the end of the text ends it.
+        is_member: Whether it is the value of a member.
+    """
+
+    #: What follows a member: a brace, a comma and a name with its colon, a name alone on the next line, a comment.
+    _NAME: Final = rb"""(?:"(?:[^"\\\n]|\\.){0,60}"|'[^'\n]{0,60}'|[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)"""
+    _FOLLOWS: Final = re.compile(rb"\s{0,24}(?:\}|//|/\*|,?\s{0,24}(?:\}|\Z|" + _NAME + rb"))")
+    _BEHIND_BRACE: Final = re.compile(rb"[ \t]{0,24}(?:[,}\]\n\r]|\Z)")
+
+    def __init__(self, *, is_name: bool = False, is_root: bool = False, is_member: bool = False) -> None:
+        super().__init__()
+        self._has_begun = False
+        self._is_member = is_member
+        self._braces = 0  # opened in the words
+        self._is_quoted = False  # a quote in the words waits for its partner
+        self._stop = rb"[:=]" if is_name else rb"[{,\]}\n\r]" if is_member else rb"[,\]}\n\r]"
+        self._special = re.compile(rb'[ \t\n\r\x00-\x1f"\\]' if is_root else rb'[ \t\x00-\x1f"\\]|' + self._stop)
+        self._stops = b"" if is_root else b":=" if is_name else b",]}\n\r"
+
+    def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
+        pieces: list[Piece] = []
+        if not self._has_begun and (text or is_end):
+            self._has_begun = True
+            pieces.append(Piece(b"", b'"'))
+        at = 0
+        while not self.is_over:
+            if at == len(text):
+                if is_end:
+                    self._end(pieces)
+                break
+            found = self._special.search(text, at)
+            end = found.start() if found else len(text)
+            if end > at:
+                pieces.append(Piece(text[at:end], text[at:end]))
+                at = end
+                continue
+            taken = self._special_piece(text, at, pieces, is_end=is_end)
+            if taken < 0:
+                break
+            at += taken
+        return pieces, at
+
+    def _end(self, pieces: list[Piece], closing: bytes = b"") -> None:
+        pieces.append(Piece(closing, b'"'))
+        self.is_over = True
+
+    def _special_piece(self, text: bytes, at: int, pieces: list[Piece], *, is_end: bool) -> int:
+        """Take what is special at a byte; how much, or -1: more must be seen."""
+        byte = text[at]
+        if byte in b" \t\n\r" and (byte not in self._stops or self._is_member):
+            return self._white(text, at, pieces, is_end=is_end)
+        if self._is_member and byte in b"{}" and (byte == 0x7B or self._braces):
+            self._braces += 1 if byte == 0x7B else -1
+            pieces.append(Piece(text[at : at + 1], text[at : at + 1]))
+            return 1
+        if byte in self._stops and self._is_member:
+            ends = self._ends(text, at, is_end=is_end)
+            if ends is None:
+                return -1
+            if not ends:
+                pieces.append(Piece(text[at : at + 1], text[at : at + 1]))
+                return 1
+        if byte in self._stops:
+            self._end(pieces)
+            return 0
+        if byte == 0x5C:
+            escaped = escape(text, at, is_end=is_end)
+            if escaped is None:
+                return -1
+            pieces.append(Piece(text[at : at + escaped[0]], escaped[1]))
+            return escaped[0]
+        if byte == 0x22:
+            return self._quote(text, at, pieces, is_end=is_end)
+        pieces.append(Piece(text[at : at + 1], control(byte)))
+        return 1
+
+    def _ends(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
+        """Whether the member ends before this byte; None: more must be seen."""
+        if len(text) - at < _AHEAD and not is_end:
+            return None
+        if text[at] == 0x7D:
+            return self._BEHIND_BRACE.match(text, at + 1) is not None
+        return self._FOLLOWS.match(text, at) is not None
+
+    def _white(self, text: bytes, at: int, pieces: list[Piece], *, is_end: bool) -> int:
+        end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
+        if end - at > _LOOK:
+            self._end(pieces)
+            return 0
+        if end == len(text):
+            if not is_end:
+                return -1
+            self._end(pieces)
+            return 0
+        white = text[at:end]
+        if text[end] in self._stops or any(byte in self._stops for byte in white):
+            ends = not self._is_member or self._ends(text, end if text[end] in self._stops else at, is_end=is_end)
+            if ends is None:
+                return -1
+            if ends:
+                self._end(pieces)
+                return 0
+        shown = b"".join(control(byte) if byte < 0x20 else bytes((byte,)) for byte in white)
+        pieces.append(Piece(white, shown))
+        return len(white)
+
+    def _quote(self, text: bytes, at: int, pieces: list[Piece], *, is_end: bool) -> int:
+        """A double quote: the missing one's partner if the token ends behind it, else a character."""
+        end = _WHITE_RUN.match(text, at + 1).end()  # type: ignore[union-attr]
+        if end == len(text) and not is_end:
+            return -1
+        ends: bool | None = not self._is_quoted and (end == len(text) or text[end] in self._stops)
+        if ends and self._is_member and end < len(text):
+            ends = self._ends(text, end, is_end=is_end)
+            if ends is None:
+                return -1
+        if ends:
+            self._end(pieces, b'"')
+            return 1
+        self._is_quoted = not self._is_quoted
+        pieces.append(Piece(b'"', b'\\"'))
+        return 1
+
+
+class Unescaped(_Rewriter):
+    """JSON that stands in a string: its escapes are undone, and its closing quote goes."""
+
+    _SPECIAL: Final = re.compile(rb'["\\]')
+
+    def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
+        pieces: list[Piece] = []
+        at = 0
+        while at < len(text) and not self.is_over:
+            found = self._SPECIAL.search(text, at)
+            end = found.start() if found else len(text)
+            if end > at:
+                pieces.append(Piece(text[at:end], text[at:end]))
+                at = end
+                continue
+            if text[at] == 0x22:
+                pieces.append(Piece(b'"', b""))
+                self.is_over = True
+                at += 1
+                break
+            if at + 1 == len(text) and not is_end:
+                break
+            escaped = text[at : at + 2]
+            plain = {b"\\n": b"\n", b"\\t": b"\t", b"\\r": b"\r", b'\\"': b'"', b"\\\\": b"\\", b"\\/": b"/"}.get(
+                escaped, escaped
+            )
+            pieces.append(Piece(escaped, plain))
+            at += len(escaped)
+        return pieces, at
+
+
+class _Collecting(_Rewriter):
+    """A rewriter that removes: what it took is one piece, handed out when it is over."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = max(limit - _AHEAD, limit // 2)
+        self._taken = bytearray()
+
+    @property
+    def held(self) -> int:
+        return len(self._taken)
+
+    def _take(self, text: bytes) -> None:
+        self._taken += text[: self._limit + 1 - len(self._taken)]
+        self.has_failed = len(self._taken) > self._limit
+
+    def _done(self, *, strips: bool = True) -> list[Piece]:
+        self.is_over = True
+        taken, self._taken = bytes(self._taken), bytearray()
+        removed = taken.rstrip(b" \t\n\r") if strips else taken
+        white = taken[len(removed) :]  # stays: it belongs to what follows
+        return [Piece(removed, b""), Piece(white, white)] if removed else [Piece(taken, b"")]
+
+
+class ValueEnd:
+    """Finds the end of a value that may be broken: the comma or bracket behind it. Brackets and strings are minded."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._quote = 0
+        self._is_escaped = False
+        self._may_quote = True  # a single quote opens a string only where a value or name may begin
+
+    def is_at(self, byte: int) -> bool:
+        """Whether the value has ended before this byte; call it with every byte, in order."""
+        if self._quote:
+            if self._is_escaped:
+                self._is_escaped = False
+            elif byte == 0x5C:
+                self._is_escaped = True
+            elif byte == self._quote:
+                self._quote = 0
+            return False
+        if byte == 0x22 or (byte == 0x27 and self._may_quote):
+            self._quote = byte
+        elif byte in b"[{":
+            self._depth += 1
+        elif byte in b"]}" or (byte == 0x2C and not self._depth):
+            if not self._depth:
+                return True
+            self._depth -= 1
+        if byte not in b" \t\n\r":
+            self._may_quote = byte in b"[{,:"
+        return False
+
+
+class Dropped(_Collecting):
+    """A value, or a member from its name on, up to the comma or bracket behind it.
+
+    Args:
+        limit: Bytes that are dropped at most.
+        with_comma: Drop the comma behind it too, and white space behind that.
+    """
+
+    def __init__(self, limit: int, *, with_comma: bool = False) -> None:
+        super().__init__(limit)
+        self._with_comma = with_comma
+        self._end = ValueEnd()
+        self._is_behind = False  # the comma has come
+
+    def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
+        for at, byte in enumerate(text):
+            if self._is_behind:
+                if byte not in b" \t\n\r":
+                    self._take(text[:at])
+                    return ([] if self.has_failed else self._done(strips=False)), at
+            elif self._end.is_at(byte):
+                if byte == 0x2C and self._with_comma:
+                    self._is_behind = True
+                    continue
+                self._take(text[:at])
+                return ([] if self.has_failed else self._done()), at
+            if at + len(self._taken) > self._limit:
+                break
+        self._take(text)
+        return (self._done() if is_end and not self.has_failed else []), len(text)
+
+
+class Skimmed(_Rewriter):
+    """The same, with nothing kept: however long it is, it is only counted.
+
+    Attributes:
+        start: Bytes of white space before the value.
+        end: Bytes up to its end; white space behind it and a comma are not among them.
+        taken: Bytes taken.
+    """
+
+    def __init__(self, *, with_comma: bool) -> None:
+        super().__init__()
+        self._with_comma = with_comma
+        self._end = ValueEnd()
+        self._is_behind = False
+        self.start = self.end = 0
+        self.taken = 0
+
+    def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
+        for at, byte in enumerate(text):
+            is_white = byte in b" \t\n\r"
+            if self._is_behind:
+                self.is_over = not is_white
+            elif self._end.is_at(byte):
+                self._is_behind = byte == 0x2C and self._with_comma
+                self.is_over = not self._is_behind
+            elif not is_white:
+                self.start = self.start if self.end else self.taken + at
+                self.end = self.taken + at + 1
+            if self.is_over:
+                self.taken += at
+                return [], at
+        self.taken += len(text)
+        return [], len(text)
+
+
+class RestOfText(_Collecting):
+    """Everything up to the end of the text."""
+
+    def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
+        self._take(text)
+        return (self._done() if is_end and not self.has_failed else []), len(text)
+
+
+class Until(_Collecting):
+    """Everything up to a mark.
+
+    Args:
+        limit: Bytes that are removed at most.
+        mark: The mark, removed too if ``takes_mark``. Without it, everything to the end.
+    """
+
+    def __init__(self, limit: int, mark: bytes, *, takes_mark: bool) -> None:
+        super().__init__(limit)
+        self._mark = mark
+        self._takes_mark = takes_mark
+
+    def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
+        found = text.find(self._mark)
+        if found >= 0:
+            used = found + (len(self._mark) if self._takes_mark else 0)
+            self._take(text[:used])
+            return ([] if self.has_failed else self._done()), used
+        used = len(text) if is_end else max(len(text) - len(self._mark) + 1, 0)
+        self._take(text[:used])
+        return (self._done() if is_end and not self.has_failed else []), used
+
+
+class CutString(_Collecting):
+    """The rest of a string, up to its closing quote, which stays."""
+
+    _PART: Final = re.compile(rb'(?:[^"\\]|\\.)*', re.DOTALL)
+
+    def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
+        end = self._PART.match(text).end()  # type: ignore[union-attr]
+        is_over = is_end or text[end : end + 1] == b'"'
+        self._take(text[:end])
+        return (self._done() if is_over and not self.has_failed else []), end
+
+
+class Preamble(_Collecting):
+    """Prose, fences and thoughts before a document: everything up to the first opening that can be one.
+
+    Args:
+        limit: Bytes that are removed at most.
+        kinds: What the document may be.
+    """
+
+    _LETTER: Final = rb"[A-Za-z_$\xc3-\xf4]"
+    _OBJECT: Final = (
+        rb"\{\s{0,12}(?:[\"}'`]|\xe2\x80[\x98-\x9f]|//|/\*|#|" + _LETTER + rb"[\w$ -]{0,50}[\"']?\s{0,8}:|\.\.\.)"
+    )
+    _ARRAY: Final = (
+        rb"\[\s{0,12}(?:[\"'{\[\]`]|\xe2\x80[\x98-\x9f]|-?[0-9.]{1,20}\s{0,8}[,\]]"
+        rb"|(?:true|false|null|True|False|None)\b|//|/\*)"
+    )
+    _NUMBER: Final = rb"(?<![\w.])-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w])"
+    _BOOLEAN: Final = rb"(?<!\w)(?:[Tt]rue|[Ff]alse|TRUE|FALSE)(?!\w)"
+    _THOUGHT: Final = re.compile(rb"\s*<(think|thinking|thought|reasoning)>")
+    _BEHIND: Final = 5
+    _AHEAD: Final = 80  # bytes that tell an opening from prose
+
+    def __init__(self, limit: int, kinds: int) -> None:
+        super().__init__(limit)
+        openings = [self._OBJECT] if kinds & OBJECT else []
+        openings += [self._ARRAY] if kinds & ARRAY else []
+        if not openings:
+            openings += [self._NUMBER] if kinds & NUMBER else []
+            openings += [self._BOOLEAN] if kinds & (TRUE | FALSE) else []
+        openings += [rb'(?<=``\n)"|(?<=json\n)"|(?<=JSON\n)"'] if kinds & STRING else []
+        self._opening = re.compile(b"|".join(openings) or rb"(?!)")
+        self._thought = b""  # what ends the thought in hand
+        self._is_start = True
+        self._behind = 0  # bytes of the text that were searched already
+
+    def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
+        used = 0
+        if self._is_start:
+            if len(text) < self._AHEAD and not is_end:
+                return [], 0
+            self._is_start = False
+            thought = self._THOUGHT.match(text)
+            self._thought = b"</" + thought[1] + b">" if thought else b""
+        if self._thought:
+            found = text.find(self._thought)
+            if found < 0:
+                used = len(text) if is_end else max(len(text) - len(self._thought) + 1, 0)
+                self._take(text[:used])
+                self.has_failed |= is_end
+                return [], used
+            used = found + len(self._thought)
+            self._thought = b""
+        return self._search(text, used, is_end=is_end)
+
+    def _search(self, text: bytes, start: int, *, is_end: bool) -> tuple[list[Piece], int]:
+        found = self._opening.search(text, max(start, self._behind))
+        sure = len(text) if is_end else len(text) - self._AHEAD
+        if found is not None and found.start() <= sure:
+            self._take(text[: found.start()])
+            return ([] if self.has_failed else self._done()), found.start()
+        used = max(sure - self._BEHIND, start, 0)  # what stands before is looked at too
+        self._behind = self._BEHIND if sure > self._BEHIND else self._behind
+        self._take(text[:used])
+        self.has_failed |= is_end
+        return [], used

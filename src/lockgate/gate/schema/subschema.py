@@ -1,0 +1,415 @@
+"""One subschema, read: which of its keywords are checked early, and for which kinds the finished value is needed.
+
+Nothing is refused here that the schema allows: where a keyword is not checked here, the kinds that it is about are
+among the *finished kinds*: for those, ``jsonschema-rs`` judges the finished value, at its closing byte.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any, Final, NamedTuple
+
+from lockgate.gate.grammar import ANY_KIND, ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
+from lockgate.gate.schema.allowed_texts import AllowedTexts
+from lockgate.gate.schema.formats import FORMATS, Automaton
+from lockgate.gate.schema.number_checks import AllowedNumbers, Bound, NumberChecks, NumberValue
+from lockgate.gate.schema.pattern import Pattern, Unsupported
+from lockgate.gate.schema.resources import SchemaLocation, SchemaResources, escape_pointer
+
+KINDS: Final = {
+    "null": NULL,
+    "boolean": TRUE | FALSE,
+    "integer": NUMBER,
+    "number": NUMBER,
+    "string": STRING,
+    "array": ARRAY,
+    "object": OBJECT,
+}
+
+#: Keywords that only a finished value can be judged by -> the kinds that they are about.
+_FINISHED_ONLY: Final = {
+    "not": ANY_KIND,
+    "if": ANY_KIND,
+    "$dynamicRef": ANY_KIND,
+    "$recursiveRef": ANY_KIND,
+    "uniqueItems": ARRAY,
+    "contains": ARRAY,
+    "unevaluatedItems": ARRAY,
+    "unevaluatedProperties": OBJECT,
+    "dependencies": OBJECT,
+    "dependentSchemas": OBJECT,
+    "multipleOf": NUMBER,
+    "divisibleBy": NUMBER,
+    "contentEncoding": STRING,
+    "contentMediaType": STRING,
+}
+
+
+class CountLimit(NamedTuple):
+    """A length or number of members or elements, and the keyword that sets it."""
+
+    limit: int
+    schema_path: str
+
+
+class AutomatonCheck(NamedTuple):
+    """A pattern or format that a string must match, as people see it in ``shown``."""
+
+    automaton: Automaton
+    schema_path: str
+    shown: str
+
+
+class KindLimit(NamedTuple):
+    """Kinds that a keyword allows; ``allowed`` says it in words."""
+
+    kinds: int
+    schema_path: str
+    allowed: str
+
+
+class Choice(NamedTuple):
+    """An ``anyOf`` or ``oneOf``."""
+
+    schema_path: str
+    branches: list[SchemaLocation]
+
+
+class NamePattern(NamedTuple):
+    """A member of ``patternProperties``."""
+
+    pattern: Pattern
+    location: SchemaLocation
+
+
+class Subschema:
+    """One schema object or boolean at its location.
+
+    Attributes:
+        kinds: Kinds of values that its own keywords may accept.
+        kind_limits: The keywords that leave kinds out.
+        together: Schemas that apply to the same value: ``allOf`` and what references lead to.
+        choices: Each ``anyOf`` and ``oneOf``.
+        finished_kinds: Kinds for which the finished value must be shown to ``jsonschema-rs``.
+    """
+
+    def __init__(self, location: SchemaLocation, resources: SchemaResources, draft: int, *, formats: bool) -> None:
+        self.location = location
+        self.kinds = ANY_KIND
+        self.kind_limits: list[KindLimit] = []
+        self.together: list[SchemaLocation] = []
+        self.choices: list[Choice] = []
+        self.finished_kinds = 0
+        self.allowed_texts: list[AllowedTexts] = []
+        self.min_length: CountLimit | None = None
+        self.max_length: CountLimit | None = None
+        self.automata: list[AutomatonCheck] = []
+        self.number = NumberChecks()
+        self.members = ObjectKeywords()
+        self.elements = ArrayKeywords()
+        self._resources = resources
+        self._draft = draft
+        self._formats = formats
+        self._read()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.location.document, self.location.pointer
+
+    def path(self, *tokens: str) -> str:
+        """Schema path to a keyword of this subschema; in another document than the main one, with its URI."""
+        pointer = self.location.pointer + "".join(f"/{escape_pointer(token)}" for token in tokens)
+        return (
+            pointer
+            if self.location.document == self._resources.root.document
+            else f"{self.location.document}#{pointer}"
+        )
+
+    @property
+    def to_blame(self) -> tuple[str, list[str]]:
+        """Schema path and keywords for a finished value that this subschema refuses."""
+        schema = self.location.schema
+        asked = [*_FINISHED_ONLY, "anyOf", "oneOf", "enum", "format", "pattern", "patternProperties", "$ref"]
+        found = [keyword for keyword in asked if isinstance(schema, dict) and keyword in schema]
+        return (self.path(found[0]) if len(found) == 1 else self.path()), found
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        schema = self.location.schema
+        if schema is True:
+            return
+        if self._resources.is_foreign(self.location):
+            self.finished_kinds = ANY_KIND
+            return
+        if schema is False:
+            self._narrow(0, self.path(), "nothing: the schema here is false")
+            return
+        if "$ref" in schema:
+            self._reference(self._resources.resolve(schema["$ref"], self.location.base))
+            if self._draft <= 7:
+                return  # siblings of $ref are ignored up to draft 7
+        for read in (
+            self._read_references,
+            self._read_type,
+            self._read_values,
+            self._read_logic,
+            self._read_string,
+            self._read_number,
+            self._read_object,
+            self._read_array,
+        ):
+            read(schema)
+
+    def _reference(self, target: SchemaLocation | None) -> None:
+        if target is None:
+            self.finished_kinds = ANY_KIND
+        else:
+            self.together.append(target)
+
+    def _narrow(self, kinds: int, schema_path: str, allowed: str) -> None:
+        self.kinds &= kinds
+        self.kind_limits.append(KindLimit(kinds, schema_path, allowed))
+
+    def _read_references(self, schema: dict[str, Any]) -> None:
+        if "$dynamicRef" in schema and self._draft >= 2020:
+            target = self._resources.resolve_dynamic(schema["$dynamicRef"], self.location.base)
+            self._reference(target)
+        if "$recursiveRef" in schema and self._draft == 2019:
+            self._reference(self._resources.resolve_recursive(self.location.base))
+        for keyword, kinds in _FINISHED_ONLY.items():
+            if keyword in schema and not keyword.startswith("$"):
+                self.finished_kinds |= kinds
+
+    def _read_type(self, schema: dict[str, Any]) -> None:
+        if "type" not in schema:
+            return
+        names = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+        kinds = reduce(lambda all_kinds, name: all_kinds | KINDS[name], names, 0)
+        self._narrow(kinds, self.path("type"), " or ".join(names))
+        if "integer" in names and "number" not in names:
+            if self._draft == 4:
+                self.number.integer_by_spelling = self.path("type")
+            else:
+                self.number.integer = self.path("type")
+
+    def _read_values(self, schema: dict[str, Any]) -> None:
+        if "enum" in schema:
+            self._one_of(schema["enum"], "enum")
+        if "const" in schema and self._draft >= 6:
+            self._one_of([schema["const"]], "const")
+
+    def _one_of(self, values: list[Any], keyword: str) -> None:
+        kinds = reduce(lambda all_kinds, value: all_kinds | kind_of(value), values, 0)
+        path = self.path(keyword)
+        self._narrow(kinds, path, "one of the listed values" if keyword == "enum" else "that one value")
+        strings = [value for value in values if isinstance(value, str)]
+        if strings:
+            self.allowed_texts.append(AllowedTexts(strings, path))
+        numbers = frozenset(value for value in values if kind_of(value) == NUMBER)
+        if numbers:
+            self.number.values += (AllowedNumbers(numbers, path),)
+        for kind in (ARRAY, OBJECT):
+            containers = [(value, at) for at, value in enumerate(values) if kind_of(value) == kind]
+            if len(containers) == 1:
+                self.together.append(self._as_schema(*containers[0], keyword))
+            elif containers:
+                self.finished_kinds |= kind
+
+    def _as_schema(self, value: Any, at: int, keyword: str) -> SchemaLocation:
+        """A container that must be equal, as a schema, so that its members are judged early. Limits no other kind."""
+        pointer = f"{self.location.pointer}/{keyword}" + (f"/{at}" if keyword == "enum" else "")
+        others: dict[str, Any]
+        if isinstance(value, dict):
+            others = {
+                "properties": {name: _equal(inner) for name, inner in value.items()},
+                "required": list(value),
+                "additionalProperties": False,
+            }
+        else:
+            first, rest = ("prefixItems", "items") if self._draft >= 2020 else ("items", "additionalItems")
+            others = {first: [_equal(inner) for inner in value], rest: False, "minItems": len(value)}
+        return SchemaLocation(self.location.document, pointer, self.location.base, others)
+
+    def _read_logic(self, schema: dict[str, Any]) -> None:
+        for at, _ in enumerate(schema.get("allOf", ())):
+            self.together.append(self._sub("allOf", at))
+        for keyword in ("anyOf", "oneOf"):
+            if keyword in schema:
+                branches = [self._sub(keyword, at) for at in range(len(schema[keyword]))]
+                self.choices.append(Choice(self.path(keyword), branches))
+
+    def _sub(self, *tokens: str | int) -> SchemaLocation:
+        return self._resources.at_home(self.location.below(*tokens))
+
+    # -- by kind -------------------------------------------------------------------------------------------------
+
+    def _read_string(self, schema: dict[str, Any]) -> None:
+        if "minLength" in schema:
+            self.min_length = CountLimit(count_of(schema["minLength"]), self.path("minLength"))
+        if "maxLength" in schema:
+            self.max_length = CountLimit(count_of(schema["maxLength"]), self.path("maxLength"))
+        if "pattern" in schema:
+            self._watch(lambda: Pattern(schema["pattern"]), "pattern", schema["pattern"])
+        if "format" in schema and self._formats:
+            self._read_format(schema["format"])
+
+    def _read_format(self, name: str) -> None:
+        found = FORMATS.get(name)
+        # uuid and date-only formats came with later drafts; older ones ignore what they do not know.
+        if found is None or not _knows_format(name, self._draft):
+            self.finished_kinds |= STRING
+            return
+        automaton, is_exact = found
+        self._watch(lambda: automaton, "format", name)
+        if not is_exact:
+            self.finished_kinds |= STRING
+
+    def _watch(self, make: Callable[[], Automaton], keyword: str, shown: str) -> None:
+        try:
+            self.automata.append(AutomatonCheck(make(), self.path(keyword), shown))
+        except Unsupported:
+            self.finished_kinds |= STRING
+
+    def _read_number(self, schema: dict[str, Any]) -> None:
+        low, high = schema.get("minimum"), schema.get("maximum")
+        is_low_open = self._draft == 4 and schema.get("exclusiveMinimum") is True
+        is_high_open = self._draft == 4 and schema.get("exclusiveMaximum") is True
+        if low is not None:
+            self.number.add_low(self._bound(low, "exclusiveMinimum" if is_low_open else "minimum", is_open=is_low_open))
+        if high is not None:
+            self.number.add_high(
+                self._bound(high, "exclusiveMaximum" if is_high_open else "maximum", is_open=is_high_open)
+            )
+        if self._draft >= 6 and "exclusiveMinimum" in schema:
+            self.number.add_low(self._bound(schema["exclusiveMinimum"], "exclusiveMinimum", is_open=True))
+        if self._draft >= 6 and "exclusiveMaximum" in schema:
+            self.number.add_high(self._bound(schema["exclusiveMaximum"], "exclusiveMaximum", is_open=True))
+
+    def _bound(self, limit: NumberValue, keyword: str, *, is_open: bool) -> Bound:
+        return Bound(limit, is_open, keyword, self.path(keyword))
+
+    def _read_object(self, schema: dict[str, Any]) -> None:
+        members = self.members
+        members.read_counts(schema, self.path)
+        for name in schema.get("properties", {}):
+            members.properties[name] = self._sub("properties", name)
+        members.required = {name: self.path("required") for name in schema.get("required", ())}
+        members.needs = dict(schema.get("dependentRequired", {})) if self._draft >= 2019 else {}
+        members.needs_path = self.path("dependentRequired")
+        for source in schema.get("patternProperties", {}):
+            try:
+                members.patterns.append(NamePattern(Pattern(source), self._sub("patternProperties", source)))
+            except Unsupported:
+                self.finished_kinds |= OBJECT
+                members.has_unknown_patterns = True
+        if schema.get("additionalProperties") is False:
+            members.closed_path = self.path("additionalProperties")
+        elif "additionalProperties" in schema:
+            members.additional = self._sub("additionalProperties")
+        if members.has_unknown_patterns:
+            members.closed_path, members.additional = "", None
+        if "propertyNames" in schema and self._draft >= 6:
+            members.names = self._sub("propertyNames")
+
+    def _read_array(self, schema: dict[str, Any]) -> None:
+        elements = self.elements
+        elements.read_counts(schema, self.path)
+        items = schema.get("items")
+        if self._draft >= 2020:
+            first, rest = "prefixItems", "items"
+        elif isinstance(items, list):
+            first, rest = "items", "additionalItems"
+        else:
+            first, rest = "", "items"
+        if first and isinstance(schema.get(first), list):
+            elements.prefix = [self._sub(first, at) for at in range(len(schema[first]))]
+        if schema.get(rest) is False:
+            elements.closed_path = self.path(rest)
+        elif rest in schema:
+            elements.rest = self._sub(rest)
+
+
+class ObjectKeywords:
+    """What a subschema says about the members of an object."""
+
+    def __init__(self) -> None:
+        self.properties: dict[str, SchemaLocation] = {}
+        self.patterns: list[NamePattern] = []
+        self.has_unknown_patterns = False
+        self.additional: SchemaLocation | None = None
+        self.closed_path = ""  # set: no other names than properties and patterns
+        self.names: SchemaLocation | None = None
+        self.required: dict[str, str] = {}
+        self.needs: dict[str, list[str]] = {}
+        self.needs_path = ""
+        self.least: CountLimit | None = None
+        self.most: CountLimit | None = None
+
+    def read_counts(self, schema: dict[str, Any], path: Callable[[str], str]) -> None:
+        self.least, self.most = _counts(schema, "minProperties", "maxProperties", path)
+
+    def locations_of(self, name: str) -> Iterable[SchemaLocation]:
+        """The schemas for a member of this name."""
+        found = [self.properties[name]] if name in self.properties else []
+        found += [location for pattern, location in self.patterns if matches(pattern, name)]
+        if not found and self.additional is not None:
+            found.append(self.additional)
+        return found
+
+
+class ArrayKeywords:
+    """What a subschema says about the elements of an array."""
+
+    def __init__(self) -> None:
+        self.prefix: list[SchemaLocation] = []
+        self.rest: SchemaLocation | None = None
+        self.closed_path = ""  # set: nothing may follow the prefix
+        self.least: CountLimit | None = None
+        self.most: CountLimit | None = None
+
+    def read_counts(self, schema: dict[str, Any], path: Callable[[str], str]) -> None:
+        self.least, self.most = _counts(schema, "minItems", "maxItems", path)
+
+    def locations_at(self, index: int) -> Iterable[SchemaLocation]:
+        if index < len(self.prefix):
+            return (self.prefix[index],)
+        return (self.rest,) if self.rest is not None else ()
+
+
+def matches(pattern: Pattern, text: str) -> bool:
+    state, dead = pattern.feed(pattern.start, text)
+    return dead < 0 and pattern.accepts(state)
+
+
+def kind_of(value: Any) -> int:
+    """The kind of a value of the schema."""
+    if isinstance(value, bool):  # before int, which bool is a subclass of
+        return TRUE if value else FALSE
+    kinds: dict[type, int] = {str: STRING, int: NUMBER, float: NUMBER, list: ARRAY, dict: OBJECT, type(None): NULL}
+    return kinds.get(type(value), ANY_KIND)
+
+
+def _equal(value: Any) -> dict[str, Any]:
+    return {"enum": [value]}
+
+
+def count_of(value: float) -> int:
+    """A count of a schema, which may be spelled 2.0; a huge one counts as never reached."""
+    return int(value) if math.isfinite(value) else 2**63
+
+
+def _counts(
+    schema: dict[str, Any], least: str, most: str, path: Callable[[str], str]
+) -> tuple[CountLimit | None, CountLimit | None]:
+    return (
+        CountLimit(count_of(schema[least]), path(least)) if schema.get(least) else None,
+        CountLimit(count_of(schema[most]), path(most)) if most in schema else None,
+    )
+
+
+def _knows_format(name: str, draft: int) -> bool:
+    since = {"date-time": 4, "ipv4": 4, "date": 7, "time": 7, "uuid": 2019}
+    return draft >= since.get(name, 2020)

@@ -1,0 +1,316 @@
+"""The one thread that writes. It takes all jobs that wait, commits them in one transaction, and reports once.
+
+There is no tick. While a transaction runs, jobs gather in the queue; the next transaction takes them all. So an idle
+log commits a single append at once, and a busy log shares the cost of a commit among many.
+
+A job that is refused (fenced out, closed, a gap) is refused before it writes anything, so the other jobs of its
+transaction do not notice. An error of SQLite (disk full, locked too long) fails the whole transaction, and nothing of
+it is kept, in the file or here; the next transaction starts from the file.
+
+The thread remembers states of streams between transactions. Other processes may write the same file. So each
+transaction takes the file's write lock, looks at ``PRAGMA data_version``, and forgets all states if it has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from lockgate.errors import LockgateError, Misuse, StoreError
+from lockgate.protocol.offsets import Offset
+from lockgate.store import log_rules
+from lockgate.store.base import Lifetime, Pushed
+from lockgate.store.log_rules import FIRST_EPOCH, PushRequest, StreamState
+from lockgate.store.sqlite import file, push_history, tables
+
+# Most states to remember; a forgotten one is read again. More than the gateway writes at once.
+_MAX_STATES: Final = 4096
+
+
+@dataclass(slots=True, eq=False)
+class Append:
+    """One append on its way.
+
+    Attributes:
+        size: Its size in the queue, in bytes.
+        closed_s: When it closes the stream, in seconds since 1970; None if it does not.
+        before: Position before its records; set when it is committed, None if it was a repeat.
+        lifetime: The new lifetime of the stream, if it has changed.
+    """
+
+    stream_id: str
+    payloads: Sequence[bytes]
+    body: bytes
+    size: int
+    epoch: int
+    seq: int
+    closed_s: float | None
+    done: asyncio.Future[Offset]
+    before: Offset | None = None
+    lifetime: Lifetime | None = None
+
+
+@dataclass(slots=True, eq=False)
+class PushJob:
+    """One push on its way; its attributes are those of ``Append``."""
+
+    epoch: ClassVar[int] = FIRST_EPOCH
+
+    stream_id: str
+    payloads: Sequence[bytes]
+    body: bytes
+    size: int
+    push: PushRequest
+    closed_s: float | None
+    done: asyncio.Future[Pushed]
+    before: Offset | None = None
+    lifetime: Lifetime | None = None
+
+
+@dataclass(slots=True, eq=False)
+class WriteCall:
+    """Any other write: a function that runs inside a transaction, and checks before it writes.
+
+    Attributes:
+        stream_id: Stream whose state it changes; None if none.
+        ends: Whether it ends a stream of this id, whose readers must learn it.
+    """
+
+    run: Callable[[sqlite3.Connection], Any]
+    done: asyncio.Future[Any]
+    size: int
+    stream_id: str | None
+    ends: bool = False
+
+
+Job = Append | PushJob | WriteCall
+Outcome = tuple[Job, Any]  # a value for the future, or an exception
+
+
+class WriterThread(threading.Thread):
+    """The thread. It owns the connection that writes; others give it jobs by ``put``.
+
+    Args:
+        report: Called in this thread with the outcomes of one transaction.
+        hear: Called in this thread after another connection has committed.
+        now: Seconds since 1970; called in this thread.
+        end: Called last in this thread, when it commits nothing more; with the exception, if there is one.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        synchronous: tables.Synchronous,
+        *,
+        busy_s: float,
+        now: Callable[[], float],
+        report: Callable[[list[Outcome]], None],
+        hear: Callable[[], None],
+        end: Callable[[BaseException | None], None],
+    ) -> None:
+        super().__init__(name=f"lockgate-log {path.name}", daemon=True)
+        self._path = path
+        self._synchronous = synchronous
+        self._busy_s = busy_s
+        self._now = now
+        self._report = report
+        self._hear = hear
+        self._end = end
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._states: dict[str, tuple[int, StreamState]] = {}
+        self._rows: list[file.StoredRow] = []
+        self._touched: dict[int, StreamState] = {}
+        self._closed: list[tuple[float, int]] = []
+        self._renewed: dict[int, Lifetime] = {}
+        self._version = 0
+        self._database: sqlite3.Connection
+        self._look_s: float | None = None
+        self._is_stopping = False
+
+    # -- what others call ----------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open the file. Blocks; call it before ``start``, in any thread."""
+        self._database = tables.prepare(self._path, self._synchronous, self._busy_s)
+        self._version = file.data_version(self._database)
+
+    def put(self, job: Job) -> None:
+        self._queue.put(job)
+
+    def look_every(self, look_s: float | None) -> None:
+        """While there is nothing to write, look this often for commits of other processes; None: only when writing."""
+        was_s, self._look_s = self._look_s, look_s
+        if look_s is not None and (was_s is None or look_s < was_s):
+            self._queue.put(None)
+
+    def stop(self) -> None:
+        """End after committing all jobs that were put before."""
+        self._is_stopping = True
+        self._queue.put(None)
+
+    # -- the thread ----------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until stopped."""
+        failure: BaseException | None = None
+        try:
+            self._work()
+        except BaseException as error:
+            # Broad, because those who wait for this thread must learn that it has ended, whatever the reason.
+            failure = error
+        try:
+            self._database.close()
+        finally:
+            self._end(failure)
+
+    def _work(self) -> None:
+        while True:
+            is_last = self._is_stopping  # read before the queue, which then has all jobs put before ``stop``
+            jobs = [] if is_last else self._wait()
+            jobs += self._waiting()
+            if jobs:
+                self._report(self._commit(jobs))
+            elif is_last:
+                return
+            else:
+                self._look_idly()
+
+    def _wait(self) -> list[Job]:
+        try:
+            job = self._queue.get(timeout=self._look_s)
+        except queue.Empty:
+            return []
+        return [] if job is None else [job]
+
+    def _waiting(self) -> list[Job]:
+        """All jobs that wait; the owner bounds what it puts."""
+        jobs: list[Job] = []
+        try:
+            while True:
+                job = self._queue.get_nowait()
+                if job is not None:
+                    jobs.append(job)
+        except queue.Empty:
+            return jobs
+
+    def _look_idly(self) -> None:
+        try:
+            self._look()
+        except sqlite3.Error:
+            pass  # locked for a moment, or an error that the next commit will report
+
+    def _look(self) -> None:
+        version = file.data_version(self._database)
+        if version != self._version:
+            self._version = version
+            self._states.clear()
+            self._hear()
+
+    def _commit(self, jobs: list[Job]) -> list[Outcome]:
+        try:
+            tables.patiently(lambda: self._database.execute("BEGIN IMMEDIATE"), self._busy_s)
+            self._look()
+            outcomes = [(job, self._outcome(job)) for job in jobs]
+            self._flush()
+            self._database.execute("COMMIT")
+        except Exception as error:
+            # Broad, because a transaction that fails for any reason must fail alone: the next one may go through.
+            self._undo()
+            return [(job, tables.explain(self._path, error)) for job in jobs]
+        return outcomes
+
+    def _outcome(self, job: Job) -> Any:
+        try:
+            if isinstance(job, Append):
+                return self._append(job)
+            return self._push(job) if isinstance(job, PushJob) else self._call(job)
+        except sqlite3.Error:
+            raise
+        except Exception as error:
+            # Broad, because an error in the arguments of one job concerns only its caller, and nothing is written yet.
+            return (
+                error if isinstance(error, LockgateError | Misuse) else StoreError(f"{self._path}: refused: {error!r}")
+            )
+
+    def _append(self, job: Append) -> Offset:
+        key, state = self._state(job.stream_id)
+        if state.lifetime is not log_rules.FOREVER:
+            self._check_life(job.stream_id, state)
+        if not state.admits(job.stream_id, epoch=job.epoch, seq=job.seq):
+            self._flush()  # the first one may be in this very transaction
+            return file.offset_of(self._database, key, job.epoch, job.seq) or state.tail
+        self._add(job, key, state, job.seq)
+        return state.tail
+
+    def _push(self, job: PushJob) -> Pushed:
+        key, state = self._state(job.stream_id)
+        if state.lifetime is not log_rules.FOREVER:
+            self._check_life(job.stream_id, state)
+        remembered = push_history.load(self._database, key, job.push.producer)
+        duplicate = log_rules.judge(job.stream_id, state, remembered, job.push)
+        if duplicate is not None:
+            return duplicate
+        push_history.remember(self._database, key, job.push)
+        self._add(job, key, state, state.next_seq)
+        return Pushed(True, state.tail, state.is_closed, job.push.producer)
+
+    def _add(self, job: Append | PushJob, key: int, state: StreamState, seq: int) -> None:
+        """What was admitted becomes part of the stream at the next ``_flush``."""
+        job.before = state.tail
+        state.advance(len(job.payloads), close=job.closed_s is not None)
+        if job.closed_s is not None:
+            self._closed.append((job.closed_s, key))
+        if job.payloads:
+            sizes = file.pack_sizes(job.payloads)
+            self._rows.append(file.StoredRow(key, state.tail.records, job.epoch, seq, sizes, job.body))
+        self._touched[key] = state
+        if state.lifetime is not log_rules.FOREVER and state.lifetime.ttl_s is not None:
+            self._renewed[key] = state.lifetime = job.lifetime = log_rules.renewed(state.lifetime, self._now())
+
+    def _call(self, job: WriteCall) -> Any:
+        self._flush()
+        if job.stream_id is not None:
+            self._states.pop(job.stream_id, None)  # what it changes is read again
+        return job.run(self._database)
+
+    def _check_life(self, stream_id: str, state: StreamState) -> None:
+        if log_rules.is_over(state.lifetime, self._now()):
+            raise log_rules.unknown(stream_id)
+
+    def _state(self, stream_id: str) -> tuple[int, StreamState]:
+        known = self._states.get(stream_id)
+        if known is None:
+            if len(self._states) >= _MAX_STATES:
+                self._flush()
+                self._states.clear()
+            known = self._states[stream_id] = file.load(self._database, stream_id)
+        return known
+
+    def _flush(self) -> None:
+        if self._rows:
+            file.insert_appends(self._database, self._rows)
+            self._rows.clear()
+        if self._touched:
+            file.update_heads(self._database, self._touched)
+            self._touched.clear()
+        if self._closed:
+            file.close_heads(self._database, self._closed)
+            self._closed.clear()
+        if self._renewed:
+            file.renew_lifetimes(self._database, self._renewed)
+            self._renewed.clear()
+
+    def _undo(self) -> None:
+        self._rows.clear()
+        self._touched.clear()
+        self._closed.clear()
+        self._renewed.clear()
+        self._states.clear()
+        if self._database.in_transaction:
+            self._database.execute("ROLLBACK")

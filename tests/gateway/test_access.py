@@ -1,0 +1,58 @@
+"""Who may talk to the gateway, and under which path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.gateway.nodes import Node, Upstream, answer, create, running
+
+ORIGIN = "https://app.example"
+PREFLIGHT = {
+    "Origin": ORIGIN,
+    "Access-Control-Request-Method": "GET",
+    "Access-Control-Request-Private-Network": "true",
+}
+
+
+@pytest.mark.timeout(60)
+async def test_a_gateway_answers_under_its_base_path(tmp_path: Path) -> None:
+    """Whether the proxy passes the base path on or takes it off; what an answer names has it."""
+    async with (
+        Upstream(lambda _: answer("{}")) as upstream,
+        running(Node(tmp_path, upstream.base_url, server__root_path="/lockgate", delivery__raw_streams=True)) as node,
+        aiohttp.ClientSession() as session,
+    ):
+        for base in (f"{node.url}/lockgate", node.url):
+            urls = (await create(base, model="m"))["urls"]
+            assert urls["stream"].startswith("/lockgate/v1/stream/")
+            assert {url[: len(urls["stream"])] for url in urls.values()} == {urls["stream"]}
+            for path in (urls["stream"], urls["status"], urls["stream"].removeprefix("/lockgate")):
+                async with session.get(node.url + path) as response:
+                    assert response.status == 200, path
+            async with session.get(f"{base}/?a=b", allow_redirects=False) as response:
+                assert response.headers["location"] == "/lockgate/playground/?a=b"
+            async with session.put(f"{base}/v1/stream/mine{len(base)}") as response:
+                assert (response.status, response.headers["location"]) == (
+                    201, f"{node.url}/lockgate/v1/stream/mine{len(base)}",
+                )  # fmt: skip
+        async with session.get(f"{node.url}/lockgates/healthz") as response:
+            assert response.status == 404
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("is_on", [False, True])
+async def test_pages_reach_a_private_network_only_by_setting(tmp_path: Path, is_on: bool) -> None:
+    settings = {"server__private_network": is_on, "server__cors_origins": [ORIGIN]}
+    async with (
+        Upstream(lambda _: answer("{}")) as upstream,
+        running(Node(tmp_path, upstream.base_url, **settings)) as node,
+        aiohttp.ClientSession() as session,
+    ):
+        async with session.options(f"{node.url}/healthz", headers=PREFLIGHT) as response:
+            assert response.status == (200 if is_on else 400)
+            assert response.headers.get("access-control-allow-private-network") == ("true" if is_on else None)
+        async with session.options(f"{node.url}/healthz", headers={**PREFLIGHT, "Origin": "https://x"}) as response:
+            assert response.status == 400
