@@ -75,6 +75,7 @@ class Channel:
         self._last_read_s = 0.0
         self._elements = 0
         self._held_bytes = 0
+        self._has_ink = False  # whether anything but white space came
         self._is_told = False
         self._patches = self._skips = 0
         self._claim: Problem | None = None  # a violation that recovery gets past
@@ -96,12 +97,13 @@ class Channel:
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing came, so far, that a document could be made of."""
-        return self.upstream_bytes == self._released_bytes == 0
+        """Whether nothing but white space came so far."""
+        return not self._has_ink
 
     def feed(self, data: bytes, read_s: float) -> list[Record]:
         """Take what one read brought for this channel; the records are what may be delivered of it."""
         self.upstream_bytes += len(data)
+        self._has_ink = self._has_ink or not data.isspace()
         self._first_read_s = self._first_read_s or read_s
         self._meters.chunk_received(len(data))
         return self._records(self._gate.feed(data), read_s)
@@ -239,6 +241,7 @@ class Channel:
             text = record.pushed or record.text
             if text:
                 self.upstream_bytes += len(text.encode())
+                self._has_ink = self._has_ink or not text.isspace()
                 events = list[object](self._gate.feed(text.encode()))
                 if self.deferred is not None:
                     assert isinstance(self._gate, _CanDefer)
