@@ -51,6 +51,8 @@ class Channel:
         self._plan = plan
         self._gate = plan.gate_of(self.schema, is_tool=self.is_tool)
         self._join: Join | None = None
+        #: Whether nothing but white space came so far.
+        self.is_blank = True
         self._records = RecordMaker(name, self.schema.id if self.schema is not None else "", meters)
 
     # -- what is known of it -------------------------------------------------------------------------------------
@@ -79,11 +81,6 @@ class Channel:
     def violation(self) -> str:
         """Code of the violation that halted it."""
         return self._records.violation
-
-    @property
-    def is_blank(self) -> bool:
-        """Whether no text came so far."""
-        return self.upstream_bytes == self.released_bytes == 0
 
     @property
     def is_whole(self) -> bool:
@@ -118,8 +115,12 @@ class Channel:
 
     def feed(self, data: bytes, read_s: float) -> list[Record]:
         """Take what one read brought for this channel; the records are what may be delivered of it."""
+        self._came(data)
         self._records.came(len(data), read_s)
         return self._records_of(self._gate.feed(data), read_s)
+
+    def _came(self, data: bytes) -> None:
+        self.is_blank = self.is_blank and (not data or data.isspace())
 
     def settle(self, complaint: Complaint | None, read_s: float) -> list[Record]:
         """The authority has judged ``deferred``."""
@@ -199,6 +200,7 @@ class Channel:
         for record in records:
             text = (record.pushed or record.text).encode()
             if text:
+                self._came(text)
                 self._records.upstream_bytes += len(text)
                 events = list[object](self._gate.feed(text))
                 if self.deferred is not None:
