@@ -20,6 +20,7 @@ import pytest
 from lockgate.sim.documents import CATALOGUE, MODELS
 from lockgate.sim.faults import Fault
 from lockgate.sim.server import RequestRecord, RequestState, SimOptions, Simulator, serve
+from tests.conftest import Corpus
 
 COMMENT = ": OPENROUTER PROCESSING"
 USER = {"role": "user", "content": "Hello"}
@@ -139,10 +140,10 @@ async def test_one_chunk_is_one_token_and_the_last_two_end_the_answer() -> None:
         assert "usage" not in finish
 
 
-async def test_the_members_are_those_of_recorded_streams(shared_data: Any) -> None:
+async def test_the_members_are_those_of_recorded_streams(corpus: Corpus) -> None:
     """Compared with a stream that OpenRouter sent in April 2026 (the fingerprint is of other streams)."""
-    path = next((shared_data / "corpus" / "streams").glob("text-openrouter-claude-4-5-haiku-20251001-00b7ba25.sse"))
-    recorded = Got(path.read_bytes())
+    name = corpus.of(sample="text-own-prose", whole="text-openrouter-claude-4-5-haiku-20251001-00b7ba25")
+    recorded = Got((corpus.folder / "corpus" / "streams" / f"{name}.sse").read_bytes())
     async with running() as (sim, client):
         got = await post(sim, client, body())
         assert got.lines[0] == recorded.lines[0]

@@ -135,6 +135,7 @@ class EventStreamDecoder:
         self._id = ""
         self._is_lenient = is_lenient
         self._stray: list[bytes] = []
+        self._is_spread = False
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Take the next bytes and return the events that they complete.
@@ -252,6 +253,7 @@ class EventStreamDecoder:
             events.append(ServerSentEvent(data.decode("utf-8", "replace"), self._event or "message", self._id))
             self._data.clear()
             self._data_bytes = 0
+            self._is_spread = False
         elif self._is_lenient and self._event:
             events.append(ServerSentEvent("", self._event, self._id))
         self._event = ""
@@ -259,8 +261,9 @@ class EventStreamDecoder:
     # -- what the standard drops -----------------------------------------------------------------------------------
 
     def _take_stray(self, line: bytes, events: list[ServerSentEvent]) -> None:
-        if self._data and self._data[-1].rstrip()[-1:] in (b"{", b"[", b","):
+        if self._data and (self._is_spread or self._data[-1].rstrip()[-1:] in (b"{", b"[", b",")):
             # JSON over several lines of which only the first has its ``data:``.
+            self._is_spread = True
             self._data.append(line)
         elif not self._stray and (line[:1], line.rstrip()[-1:]) in ((b"{", b"}"), (b"[", b"]")):
             self._dispatch_data(events)
