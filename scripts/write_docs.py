@@ -17,9 +17,8 @@ from pydantic.fields import FieldInfo
 import lockgate
 from lockgate.config import Settings
 from lockgate.errors import Code
-from lockgate.gate.recovery.gate import WINDOWS
-from lockgate.gate.recovery.rules import LOSSY
-from lockgate.gate.recovery.rules import RULES as PATCHES
+from lockgate.gate.recovery.patch import WINDOWS
+from lockgate.gate.recovery.patch_rules import LOSSY_RULES, PATCH_RULES
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.lifecycle import OUTCOMES
 from lockgate.retry.failures import RULES as FAILURES
@@ -252,7 +251,7 @@ def rules_page() -> str:
         "",
         "| rule | what it does | holds |",
         "|---|---|---|",
-        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in PATCHES),
+        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in PATCH_RULES),
         "",
         "## Rules that must be asked for",
         "",
@@ -260,12 +259,12 @@ def rules_page() -> str:
         "",
         "| rule | what it does | holds |",
         "|---|---|---|",
-        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in LOSSY),
+        *(f"| `{rule.id}` | {_cell(inspect.getdoc(rule) or '')} | {rule.holds or '–'} |" for rule in LOSSY_RULES),
         "",
         "## Where it looks, and how far",
         "",
-        f"At a fault the rules are shown {WINDOWS[0]} bytes behind it, and {WINDOWS[1]:,} if one of them hesitates; so",
-        "long the text waits. `max_held_bytes` bounds all that is held, `max_patches` the faults that are patched.",
+        f"At a violation the rules see {WINDOWS[0]} bytes behind it, and {WINDOWS[1]:,} if one must see more; so long",
+        "the text waits. `max_held_bytes` bounds all that is held, `max_patches` the violations that are patched.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -9,15 +9,29 @@
 """
 
 from lockgate.errors import LockgateError, Misuse, SchemaError
+from lockgate.gate.base import Gate
 from lockgate.gate.compiled import Schema, compile
-from lockgate.gate.events import Completed, Element, Event, Expected, Patched, Released, Skipped, State, Violated
-from lockgate.gate.gate import Gate, passthrough
+from lockgate.gate.events import (
+    Complaint,
+    Completed,
+    Element,
+    Event,
+    Expected,
+    Patched,
+    Released,
+    Skipped,
+    State,
+    Violated,
+)
 from lockgate.gate.limits import Limits
-from lockgate.gate.recovery.repair import Repaired, repair
+from lockgate.gate.passthrough import passthrough
+from lockgate.gate.repair import Repaired, repair
+from lockgate.satisfiability import satisfiable
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Complaint",
     "Completed",
     "Element",
     "Event",
@@ -38,4 +52,5 @@ __all__ = [
     "compile",
     "passthrough",
     "repair",
+    "satisfiable",
 ]

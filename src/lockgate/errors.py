@@ -132,7 +132,7 @@ class Code(StrEnum):
         "upstream_truncated", "attempt", "provider", True, None, "failure",
         "The connection broke off, or ended with neither a finish_reason nor [DONE].")
     UPSTREAM_GARBLED = (
-        "upstream_garbled", "attempt", "provider", True, None, "failure",
+        "upstream_garbled", "attempt", "provider", None, None, None,
         "An event that is not a chat-completion chunk, or is larger than the limit.")
     UNKNOWN_FINISH = (
         "unknown_finish", "attempt", "provider", False, None, "success",

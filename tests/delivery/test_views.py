@@ -12,8 +12,8 @@ import pytest
 from lockgate.delivery.notes import WithNotes
 from lockgate.delivery.seek import Seeker
 from lockgate.delivery.views import DeltaView, ElementsView, Item, SnapshotView, TextView, View
-from lockgate.gate.growth import Growth
 from lockgate.gate.limits import Limits
+from lockgate.gate.partial import PartialValue
 from lockgate.gate.values import value_of
 from lockgate.protocol.offsets import START, Offset
 from tests.delivery.streams import Made, make
@@ -29,10 +29,10 @@ def view_of(name: str, *, notes: bool) -> View:
         case "elements":
             view = ElementsView("content")
         case "snapshot":
-            view = SnapshotView(None, grow=Growth, pause_s=0.0, max_bytes=2**20)
+            view = SnapshotView(None, grow=PartialValue, pause_s=0.0, max_bytes=2**20)
         case _:
             view = TextView("content")
-    return WithNotes(view, channel=None, grow=lambda: Growth(keeps_text=False)) if notes else view
+    return WithNotes(view, channel=None, grow=lambda: PartialValue(keeps_text=False)) if notes else view
 
 
 class Reader:
@@ -215,7 +215,7 @@ async def test_notes_tell_how_judging_goes_on() -> None:
     """State, path, members done, elements, bytes held, progress, health; at the end the outcome."""
     made = await make(5)
     now = [0.0]
-    view = WithNotes(DeltaView(), channel=None, grow=lambda: Growth(keeps_text=False), now=lambda: now[0])
+    view = WithNotes(DeltaView(), channel=None, grow=lambda: PartialValue(keeps_text=False), now=lambda: now[0])
     notes = []
     for number, record in enumerate(made.records):
         now[0] = record.read_s or now[0]

@@ -214,6 +214,8 @@ def test_codes_are_documented_ones() -> None:
     import re
     from pathlib import Path
 
-    source = "".join(path.read_text("utf-8") for path in Path(lockgate.__file__).parent.joinpath("gate").rglob("*.py"))
-    used = set(re.findall(r'(?:Fault\(|Violated\(|return|code =)\s*"([a-z0-9]+_[a-z0-9_]+|truncated)"', source))
+    gate = Path(lockgate.__file__).parent / "gate"
+    source = "".join(path.read_text("utf-8") for path in gate.rglob("*.py"))
+    made = r"(?:Violation\(|Violated\(|Complaint\(|code =)"
+    used = set(re.findall(made + r'\s*"([a-z0-9]+_[a-z0-9_]+|truncated)"', source))
     assert used == set(VIOLATIONS)

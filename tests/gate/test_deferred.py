@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 import lockgate
 from lockgate import Completed, Misuse, Released, Violated
-from lockgate.gate.events import Recovery
+from lockgate.gate.events import Complaint, Recovery
 from tests.gate.runs import Run, cut, judge
 
 SCHEMA = lockgate.compile({"type": "array", "items": {"type": ["integer", "string"]}})
 
 
-def run_deferred(pieces: Iterable[bytes], complaint: tuple[str, str, str] | None = None) -> tuple[Run, int]:
+def run_deferred(pieces: Iterable[bytes], complaint: Complaint | None = None) -> tuple[Run, int]:
     """Feed a gate that defers everything, settling as soon as it asks; and how often it asked."""
-    gate, released, violations, asked = SCHEMA.deferring_gate(0), bytearray(), list[Violated](), 0
+    gate, released, violations, asked = SCHEMA.gate(defer_over_bytes=0), bytearray(), list[Violated](), 0
     events: list[Any] = []
     for piece in pieces:
         events += gate.feed(piece)
@@ -57,13 +57,13 @@ def test_the_outcome_is_that_of_a_gate_that_does_not_defer(values: list[Any], ta
 
 
 def test_what_the_authority_refuses_is_not_released() -> None:
-    found, _ = run_deferred([b"[1, 2] "], ("schema_violation", "/items", "no"))
+    found, _ = run_deferred([b"[1, 2] "], Complaint("schema_violation", "/items", "no"))
     assert (found.released, found.state) == (b"[1, 2", "halted")
     assert [(one.code, one.upstream_at) for one in found.violations] == [("authority_disagreement", 5)]
 
 
 def test_nothing_else_is_done_before_it_is_settled() -> None:
-    gate = SCHEMA.deferring_gate(0)
+    gate = SCHEMA.gate(defer_over_bytes=0)
     gate.feed(b"[]")
     with pytest.raises(Misuse, match="settle"):
         gate.feed(b" ")
@@ -75,7 +75,7 @@ def test_nothing_else_is_done_before_it_is_settled() -> None:
 
 
 def test_short_documents_are_not_deferred() -> None:
-    gate = SCHEMA.deferring_gate(10)
+    gate = SCHEMA.gate(defer_over_bytes=10)
     assert gate.feed(b"[1,2,3,4]") == [Released(b"[1,2,3,4]", 0)]
     assert gate.deferred is None
 
@@ -91,7 +91,7 @@ def test_short_documents_are_not_deferred() -> None:
 def test_with_recovery_too(recovery: Recovery, values: list[Any], tail: str, comma: str, at: list[int]) -> None:
     """Same released bytes, events and state as a gate that asks by itself."""
     text = ("[" + comma.join(json.dumps(value, ensure_ascii=False) for value in values) + "]" + tail).encode()
-    plain, deferring = SCHEMA.gate(recovery, elements=None), SCHEMA.deferring_gate(0, recovery)
+    plain, deferring = SCHEMA.gate(recovery, elements=None), SCHEMA.gate(recovery, defer_over_bytes=0)
     wanted, found = list[Any](), list[Any]()
     for piece in cut(text, at):
         wanted += plain.feed(piece)
@@ -112,13 +112,21 @@ def _text(events: list[Any]) -> bytes:
     return b"".join(event.data for event in events if isinstance(event, Released))
 
 
+@pytest.mark.parametrize("recovery", ["halt", "patch", "skip"])
+def test_a_document_that_ends_in_a_string_is_deferred_too(recovery: Recovery) -> None:
+    """Only a string that is the whole document may turn out to go on behind its quote."""
+    gate = SCHEMA.gate(recovery, defer_over_bytes=0)
+    gate.feed(b'[1, "x"]')
+    assert gate.deferred == b'[1, "x"]'
+
+
 @pytest.mark.parametrize("recovery", ["patch", "skip"])
 def test_what_the_authority_refuses_is_not_released_with_recovery(recovery: Recovery) -> None:
-    gate = SCHEMA.deferring_gate(0, recovery)
+    gate = SCHEMA.gate(recovery, defer_over_bytes=0)
     events: list[Any] = gate.feed(b"[1, 2] x")
     with pytest.raises(Misuse, match="settle"):
         gate.feed(b" ")
-    events += gate.settle(("schema_violation", "/items", "no"))
+    events += gate.settle(Complaint("schema_violation", "/items", "no"))
     assert (_text(events), gate.state) == (b"[1, 2", "halted")
     said = events[-1]
     assert isinstance(said, Violated)

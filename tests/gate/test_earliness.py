@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import lockgate
-from lockgate.gate.gate import HaltGate
+from lockgate.gate.halt import HaltGate
 from tests.gate.runs import every_byte
 
 PAGE = Path(__file__).parents[2] / "docs/reference/earliness.md"
@@ -31,7 +31,7 @@ def test_row(keyword: str, _byte: str, schema: str, text: str) -> None:
     assert mark, "the row has no mark"
     compiled = lockgate.compile(json.loads(schema))
     for pieces in ([(good + bad).encode()], every_byte((good + bad).encode())):
-        gate = HaltGate(compiled._places, None, compiled.limits)
+        gate = HaltGate(compiled._graph, None, compiled.limits)
         fed = 0
         for piece in pieces:
             fed += len(piece)

@@ -96,7 +96,7 @@ def test_what_is_finished_is_let_go() -> None:
     gate.feed(b"[")
     for _ in range(2000):
         gate.feed(b'{"n": 1, "s": "abcdefgh"},')
-    assert len(gate._text) < 100  # type: ignore[attr-defined]
+    assert len(gate._kept.data) < 100  # type: ignore[attr-defined]
 
 
 def test_a_limit_for_documents_is_not_one_for_elements() -> None:

@@ -1,4 +1,4 @@
-"""A compiled schema as a thing of its own: cached by content, satisfiable or not, references by registry."""
+"""A compiled schema as a thing of its own: cached by content, references by registry."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 import lockgate
-from lockgate.gate.schema.satisfiable import satisfiability
 from tests.gate.runs import judge
 
 
@@ -23,26 +22,6 @@ def test_a_schema_is_not_changed_from_outside() -> None:
     schema = lockgate.compile(source)
     source["const"] = 2
     assert judge(schema, b"1").state == "complete"
-
-
-@pytest.mark.parametrize(
-    ("schema", "expected"),
-    [
-        pytest.param(True, "yes", id="true"),
-        pytest.param(False, "no", id="false"),
-        pytest.param({"type": "string", "minLength": 1}, "yes", id="a string"),
-        pytest.param({"type": "integer", "minimum": 3, "maximum": 2}, "no", id="crossed bounds"),
-        pytest.param({"allOf": [{"type": "string"}, {"type": "number"}]}, "no", id="two types at once"),
-    ],
-)
-def test_satisfiable(schema: Any, expected: str) -> None:
-    compiled = lockgate.compile(schema)
-    assert compiled.satisfiable == expected
-    assert compiled.satisfiable == expected  # from memory
-
-
-def test_satisfiability_is_given_up_in_time() -> None:
-    assert satisfiability({"type": "string"}, limit_s=0.0001) == "unknown"
 
 
 def test_an_unsatisfiable_schema_compiles_and_halts_at_byte_0() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import lockgate
-from lockgate.gate.gate import HaltGate
+from lockgate.gate.halt import HaltGate
 from tests.gate.runs import Run, cut, every_byte, feed
 
 DRAFTS = {"draft4": 4, "draft6": 6, "draft7": 7, "draft2019-09": 2019, "draft2020-12": 2020}
@@ -28,7 +28,7 @@ def remotes(shared_data: Path) -> dict[str, Any]:
 
 def unaided(schema: lockgate.Schema) -> HaltGate:
     """A gate whose last authority is not asked: what it says, our checks said."""
-    return HaltGate(schema._places, None, schema.limits)
+    return HaltGate(schema._graph, None, schema.limits)
 
 
 def check_truth(text: bytes, run: Run) -> None:

@@ -123,8 +123,16 @@ class _Answer:
                 yield from self._contract.of_body(self._operation, self._status, self._body)
         elif self._content.startswith("text/event-stream"):
             for event in self._events.feed(message.get("body", b"")):
-                items = msgspec.json.decode(event.data) if event.event in ("data", "message", "") else []
-                yield from self._contract.of_items(items if isinstance(items, list) else [items])
+                yield from self._contract.of_items(_items(event.data) if event.event != "control" else [])
+
+
+def _items(data: str) -> list[Any]:
+    """What an event holds; nothing where it is no JSON, since a raw stream has any text."""
+    try:
+        items = msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return []
+    return items if isinstance(items, list) else [items]
 
 
 def make_checked_app(settings: Settings) -> App:

@@ -123,7 +123,7 @@ class Node:
 
 
 class UncheckedNode(Node):
-    """The same without the comparison, where times are measured."""
+    """The same without the comparison, where times matter."""
 
     module = "lockgate"
 

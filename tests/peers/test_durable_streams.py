@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.nodes import Node, running
+from tests.gateway.nodes import UncheckedNode, running
 from tests.peers.node import HERE, PATIENCE_S, node, started
 
 NOWHERE = "http://127.0.0.1:9/v1"
@@ -23,7 +23,7 @@ async def test_the_server_suite(tmp_path: Path, store: str) -> None:
     node()
     report = tmp_path / "report.json"
     settings = {"delivery__raw_streams": True, "delivery__long_poll_s": 2, "store__kind": store}
-    async with running(Node(tmp_path, NOWHERE, **settings)) as gateway:
+    async with running(UncheckedNode(tmp_path, NOWHERE, **settings)) as gateway:
         vitest = str(HERE / "node_modules" / "vitest" / "vitest.mjs")
         arguments = ["run", "conformance.test.mjs", "-t", "^(?!.*Fork - )", "--reporter=json"]
         variables = {"CONFORMANCE_TEST_URL": gateway.url, "LONG_POLL_MS": "2000"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ async def schemathesis(url: str, folder: Path) -> tuple[dict[str, Any], str]:
     process = await asyncio.create_subprocess_exec(
         *map(str, [command, *arguments, "--report", "json", "--report-json-path", report]),
         cwd=folder,
+        env=os.environ | {"SCHEMATHESIS_HOOKS": str(HERE / "schemathesis_hooks.py")},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

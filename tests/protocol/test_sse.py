@@ -302,14 +302,19 @@ def test_byte_by_byte_costs_linear_time(form: bytes) -> None:
 
 
 def test_the_encoded_form() -> None:
-    assert encode_event(b"x") == b"data: x\n\n"
-    assert encode_event(b"") == b"data: \n\n"
-    assert encode_event(b"a\nb\r\nc\rd") == b"data: a\ndata: b\ndata: c\ndata: d\n\n"
+    assert encode_event(b"x") == b"data:x\n\n"
+    assert encode_event(b"") == b"data:\n\n"
+    assert encode_event(b"a\nb\r\nc\rd") == b"data:a\ndata:b\ndata:c\ndata:d\n\n"
     whole = encode_event("é".encode(), event="e", event_id="1", retry_ms=250)
-    assert whole == "retry: 250\nid: 1\nevent: e\ndata: é\n\n".encode()
-    assert encode_event(b"x", event_id="") == b"id: \ndata: x\n\n"
+    assert whole == "retry: 250\nid: 1\nevent: e\ndata:é\n\n".encode()
+    assert encode_event(b"x", event_id="") == b"id: \ndata:x\n\n"
     assert encode_comment("a\nb") == b": a\n: b\n"
     assert encode_comment("") == b": \n"
+
+
+def test_a_line_that_begins_with_a_space_keeps_it() -> None:
+    """Readers remove one space; the suite of Durable Streams takes no other."""
+    assert encode_event(b" a\nb\n  c") == b"data:  a\ndata:b\ndata:   c\n\n"
     assert encode_retry(250) == b"retry: 250\n"
 
 

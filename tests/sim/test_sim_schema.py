@@ -15,9 +15,9 @@ import pytest
 from lockgate.sim.chance import Dice
 from lockgate.sim.documents import CATALOGUE
 from lockgate.sim.schema_writer import regexes
-from lockgate.sim.schema_writer.entry import SchemaEntry
-from lockgate.sim.schema_writer.errors import Unwritable
+from lockgate.sim.schema_writer.schema_entry import SchemaEntry
 from lockgate.sim.schema_writer.texts import FORMATS
+from lockgate.sim.schema_writer.unwritable import Unwritable
 
 SEEDS = range(1, 26)
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
@@ -156,7 +156,7 @@ def test_the_seed_decides_and_nothing_else() -> None:
 def test_documents_do_not_depend_on_the_hash_seed() -> None:
     code = (
         "from lockgate.sim.documents import CATALOGUE\n"
-        "from lockgate.sim.schema_writer.entry import SchemaEntry\n"
+        "from lockgate.sim.schema_writer.schema_entry import SchemaEntry\n"
         "print([SchemaEntry(one.schema).document(9, 2000) for one in CATALOGUE.values()])\n"
     )
     seen = {

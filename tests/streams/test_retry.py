@@ -281,6 +281,24 @@ async def test_a_text_that_ends_early_is_continued_before_it_is_closed() -> None
         assert (story.end.state, story.begun[0].reason) == ("complete", "broken")
 
 
+@pytest.mark.parametrize(
+    ("recovery", "rest"),
+    [
+        ("halt", '5, "b": 2}'),
+        ("patch", '"a": 15, "b": 2}'),
+        ("skip", '"a": 15, "b": 2}'),
+    ],  # what recovery held comes again
+)
+async def test_white_space_before_an_answer_does_not_make_a_number_in_it_its_end(recovery: str, rest: str) -> None:
+    """A document whose first delta is blank, and that is cut inside a number, is continued like any other."""
+    schema = {"type": "object", "required": ["a", "b"]}
+    for first in ("", " \n"):
+        provider = first_then([*text(first), *clean('{"a": 1')], clean(rest))
+        story = await told(plan(schema, lockgate={"recovery": recovery}), provider)
+        assert (json.loads(story.content), story.end.state) == ({"a": 15, "b": 2}, "complete"), first
+        assert story.begun[0].reason == "broken"
+
+
 async def test_the_seed_changes_only_where_the_answer_itself_failed() -> None:
     retry = RetryPolicy(QUICK, rungs=("regenerate",), on=frozenset({"failure", "violation"}))
     bad = clean('{"name": "Ada Lovelace", "items": ["two"]')

@@ -13,9 +13,10 @@ from urllib.parse import quote
 import jsonschema_rs
 
 from lockgate.errors import SchemaError
+from lockgate.gate.events import Complaint
 from lockgate.gate.limits import DEEPEST, Limits
-from lockgate.gate.scan import Fault
-from lockgate.gate.schema.references import NAMELESS, Spot, escape_pointer
+from lockgate.gate.scan import Violation
+from lockgate.gate.schema.resources import NAMELESS, SchemaLocation, escape_pointer
 from lockgate.gate.values import value_of
 
 _VALIDATORS: Final[dict[int, Any]] = {
@@ -27,9 +28,6 @@ _VALIDATORS: Final[dict[int, Any]] = {
 }
 # A pattern that backtracks longer is reported as undecided; 100,000 steps take a few milliseconds.
 _BACKTRACK_LIMIT: Final = 100_000
-
-#: (code, schema path, sentence)
-Complaint = tuple[str, str, str]
 
 
 class Authority:
@@ -60,14 +58,14 @@ class Authority:
         self.document = Judgement(self._root, "", "the schema", self._is_undecided)
 
     def judge_text(self, text: bytes) -> None:
-        """Judge a whole JSON text that our own checks have let pass. Raises ``Fault`` if it is not valid."""
+        """Judge a whole JSON text that our own checks have let pass. Raises ``Violation`` if it is not valid."""
         refuse(self.document.complaint(parse(text)), "")
 
-    def part(self, spot: Spot, schema_path: str, keywords: Iterable[str]) -> Judgement | None:
+    def part(self, location: SchemaLocation, schema_path: str, keywords: Iterable[str]) -> Judgement | None:
         """What judges values by one schema of the documents, as it stands there; None if nothing can."""
-        if not spot.pointer and spot.document == NAMELESS:
+        if not location.pointer and location.document == NAMELESS:
             return Judgement(self._root, schema_path, _shown(keywords), self._is_undecided)
-        reference = {"$ref": f"{spot.document}#{quote(spot.pointer, safe='/~')}"}
+        reference = {"$ref": f"{location.document}#{quote(location.pointer, safe='/~')}"}
         try:
             validator = self._validator(reference, **self._options)
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
@@ -138,21 +136,22 @@ class Judgement:
         if self._validator.is_valid(value):
             return None
         if self._undecided(value):
-            return "pattern_undecided", self._schema_path, f"a pattern took more than {_BACKTRACK_LIMIT} steps to match"
-        return "schema_violation", self._schema_path, f"does not satisfy {self._shown}"
+            message = f"a pattern took more than {_BACKTRACK_LIMIT} steps to match"
+            return Complaint("pattern_undecided", self._schema_path, message)
+        return Complaint("schema_violation", self._schema_path, f"does not satisfy {self._shown}")
 
 
 def refuse(complaint: Complaint | None, path: str) -> None:
-    """Turn a complaint of the last authority, where nothing was found before, into a ``Fault``.
+    """Turn a complaint of the last authority, where nothing was found before, into a ``Violation``.
 
     Raises:
-        Fault: ``authority_disagreement``: a bug in our checks. Or ``pattern_undecided``.
+        Violation: ``authority_disagreement``: a bug in our checks. Or ``pattern_undecided``.
     """
     if complaint is None:
         return
     code, schema_path, message = complaint
     code = "authority_disagreement" if code == "schema_violation" else code
-    raise Fault(code, f"{path or 'the document'}: {message}", path=path, schema_path=schema_path)
+    raise Violation(code, f"{path or 'the document'}: {message}", path=path, schema_path=schema_path)
 
 
 def parse(text: bytes) -> Any:

@@ -7,21 +7,36 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lockgate.errors import Misuse, SchemaError
 from lockgate.gate.authority import Authority, parse
-from lockgate.gate.events import Framing, Recovery, Release
-from lockgate.gate.gate import Gate, HaltGate
+from lockgate.gate.base import DocumentGate, Gate
+from lockgate.gate.events import Complaint, Framing, Recovery, Release
+from lockgate.gate.halt import HaltGate
 from lockgate.gate.limits import Limits
 from lockgate.gate.lines import LinesGate
-from lockgate.gate.recovery.gate import RecoveringGate
-from lockgate.gate.recovery.rules import rules_for
-from lockgate.gate.recovery.skip import SkipGate
+from lockgate.gate.recovery.patch import PatchStrategy
+from lockgate.gate.recovery.patch_rules import rules_for
+from lockgate.gate.recovery.recovering import RecoveringGate
+from lockgate.gate.recovery.skip import SkipStrategy
+from lockgate.gate.recovery.strategy import StrategyMaker
 from lockgate.gate.schema.dialect import draft_of, names_known_dialect
-from lockgate.gate.schema.places import Places
-from lockgate.gate.schema.references import References
-from lockgate.gate.schema.satisfiable import Satisfiable, satisfiability
+from lockgate.gate.schema.graph import SchemaGraph
+from lockgate.gate.schema.resources import SchemaResources
+
+
+class SchemaSource(NamedTuple):
+    """What another process needs to compile the same schema.
+
+    Attributes:
+        schema: JSON text.
+        formats: Whether ``format`` is asserted.
+    """
+
+    schema: str
+    draft: int
+    formats: bool
 
 
 class Schema:
@@ -46,32 +61,20 @@ class Schema:
         self.limits = limits
         self._schema = schema
         self._formats = formats
-        self._satisfiable: Satisfiable | None = None
         canonical = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         self.id = f"inline@sha256:{hashlib.sha256(canonical.encode(errors='surrogatepass')).hexdigest()}"
         self._authority = Authority(schema, draft=draft, formats=formats, registry=registry)
-        references = References(schema, draft, registry)
+        resources = SchemaResources(schema, draft, registry)
         # What a dynamic reference means depends on the way to it, and a dialect of its own may switch keywords off:
         # then only the whole document can be judged.
-        self._is_whole = not references.is_static or references.has_foreign or not names_known_dialect(schema)
-        self._places = Places(
-            references,
+        self._is_whole = not resources.is_static or resources.has_foreign or not names_known_dialect(schema)
+        self._graph = SchemaGraph(
+            resources,
             draft,
             formats=formats,
-            residual=self._authority.part,
+            finished_check=self._authority.part,
             whole=self._authority.document if self._is_whole else None,
         )
-
-    @property
-    def satisfiable(self) -> Satisfiable:
-        """Whether any document can be valid: ``no`` means that every gate halts, sooner or later.
-
-        Worked out once, in a process of its own that is given up after two seconds (``unknown``): what decides it,
-        ``jsonschema_rs.canonicalize``, has no limit of its own.
-        """
-        if self._satisfiable is None:
-            self._satisfiable = satisfiability(self._schema)
-        return self._satisfiable
 
     def gate(
         self,
@@ -84,6 +87,7 @@ class Schema:
         max_held_bytes: int = 64 * 1024,
         lossy: Iterable[str] = (),
         accept_truncated: bool = False,
+        defer_over_bytes: int | None = None,
     ) -> Gate:
         """A gate for one document.
 
@@ -100,44 +104,14 @@ class Schema:
             lossy: Patch rules that lose something and are wanted all the same: ``clamp``, ``round``, ``cut``,
                 ``empty_object``.
             accept_truncated: Whether a text that ended early and was closed by a patch may be ``complete``.
+            defer_over_bytes: Leave the authority's judgement of longer documents to the caller, who must not block
+                meanwhile: when ``deferred`` is not None after a ``feed``, have :meth:`complaint` judge it, anywhere,
+                and call ``settle``. What only ``close`` brings to an end is judged at once. Elements and lines are
+                judged one by one, and are never deferred.
 
         Raises:
             Misuse: options that exclude each other, or an unknown one.
         """
-        return self._gate(
-            recovery,
-            framing=framing,
-            elements=elements,
-            release=release,
-            max_patches=max_patches,
-            max_held_bytes=max_held_bytes,
-            lossy=lossy,
-            accept_truncated=accept_truncated,
-        )
-
-    def deferring_gate(self, over_bytes: int, recovery: Recovery = "halt", **options: Any) -> HaltGate | RecoveringGate:
-        """A gate that leaves the final authority over long documents to its caller, who must not block meanwhile.
-
-        When ``deferred`` is not None after a ``feed``, have :meth:`complaint` judge it, anywhere, and call ``settle``.
-        What only closing brings to an end is judged at once. The options are those of :meth:`gate` for one document.
-        """
-        made = self._gate(recovery, over_bytes=over_bytes, **options)
-        assert isinstance(made, HaltGate | RecoveringGate)
-        return made
-
-    def _gate(
-        self,
-        recovery: Recovery,
-        *,
-        framing: Framing = "json",
-        elements: str | None = None,
-        release: Release = "prefix",
-        max_patches: int = 10_000,
-        max_held_bytes: int = 64 * 1024,
-        lossy: Iterable[str] = (),
-        accept_truncated: bool = False,
-        over_bytes: int | None = None,
-    ) -> Gate:
         if recovery not in ("halt", "skip", "patch"):
             raise Misuse(f"recovery={recovery!r} is unknown; use 'halt', 'skip' or 'patch'")
         if recovery != "patch" and (tuple(lossy) or accept_truncated):
@@ -147,30 +121,29 @@ class Schema:
             raise Misuse("max_patches must be at least 0 and max_held_bytes at least 1")
         if release not in ("prefix", "element", "document"):
             raise Misuse(f"release={release!r} is unknown; use 'prefix', 'element' or 'document'")
-        judged_by = self._places, self._authority, self.limits
-        rules = rules_for(lossy)
+        strategies = self._strategies(recovery, max_patches, lossy)
 
-        def patching(mode: Release, pointer: str | None = None) -> RecoveringGate:
+        def document_gate(mode: Release, pointer: str | None = None) -> DocumentGate:
+            judged_by = self._graph, self._authority, self.limits
+            if not strategies:
+                return HaltGate(*judged_by, elements=pointer, release=mode, defer_over_bytes=defer_over_bytes)
             return RecoveringGate(
                 *judged_by,
-                rules=rules,
+                strategies=strategies,
                 elements=pointer,
                 release=mode,
-                max_patches=max_patches,
                 max_held_bytes=max_held_bytes,
                 accept_truncated=accept_truncated,
-                defer_over_bytes=over_bytes,
+                defer_over_bytes=defer_over_bytes,
             )
 
         if framing == "ndjson":
             if elements is not None:
                 raise Misuse("with framing='ndjson' the lines are the elements; leave elements out")
-            return LinesGate(
-                patching if recovery == "patch" else lambda mode: HaltGate(*judged_by, release=mode),
-                skips=recovery == "skip",
-                max_held_bytes=max_held_bytes,
-                release=release,
-            )
+            defer_over_bytes = None
+            if recovery == "skip":
+                strategies = []  # a line is left out whole
+            return LinesGate(document_gate, skips=recovery == "skip", max_held_bytes=max_held_bytes, release=release)
         if elements is not None and self._is_whole:
             raise Misuse(
                 "elements cannot be judged one by one with this schema: it has dynamic references, or another $schema "
@@ -180,26 +153,25 @@ class Schema:
             raise Misuse(f"framing={framing!r} is unknown; use 'json' or 'ndjson'")
         if release == "element" and elements is None:
             raise Misuse("release='element' needs elements, the JSON pointer to their array")
-        if recovery == "skip":
-            return SkipGate(
-                *judged_by,
-                elements=elements,
-                release=release,
-                max_held_bytes=max_held_bytes,
-                defer_over_bytes=over_bytes,
-            )
-        if recovery == "patch":
-            return patching(release, elements)
-        return HaltGate(*judged_by, elements=elements, release=release, defer_over_bytes=over_bytes)
+        return document_gate(release, elements)
 
-    def complaint(self, text: bytes) -> tuple[str, str, str] | None:
-        """What the authority says against a whole document: (code, schema path, sentence), or None."""
+    def _strategies(self, recovery: Recovery, max_patches: int, lossy: Iterable[str]) -> list[StrategyMaker]:
+        rules = rules_for(lossy)
+        match recovery:
+            case "skip":
+                return [SkipStrategy]
+            case "patch":
+                return [lambda work, closers: PatchStrategy(work, closers, rules, max_patches=max_patches)]
+        return []
+
+    def complaint(self, text: bytes) -> Complaint | None:
+        """What the authority says against a whole document; None if nothing."""
         return self._authority.document.complaint(parse(text))
 
     @property
-    def source(self) -> tuple[str, int, bool]:
-        """What another process needs to compile the same: schema text, draft, whether formats are asserted."""
-        return json.dumps(self._schema), self.draft, self._formats
+    def source(self) -> SchemaSource:
+        """What another process needs to compile the same."""
+        return SchemaSource(json.dumps(self._schema), self.draft, self._formats)
 
 
 def compile(
@@ -221,7 +193,7 @@ def compile(
 
     Raises:
         SchemaError: not JSON, not a valid schema of its draft, or one that refers to something outside itself. Its
-            ``pointer`` names the place.
+            ``pointer`` leads to it.
     """
     plain = _plain(schema)
     number = draft_of(plain, draft)
@@ -250,7 +222,7 @@ def _cached(schema: Any, registry: dict[str, Any], draft: int, formats: bool, li
 
 
 def _plain(schema: Any) -> Any:
-    """The schema as plain JSON values of our own, so that nobody changes it under us."""
+    """The schema as plain JSON values of our own, so that no caller can change it."""
     try:
         text = schema if isinstance(schema, str | bytes) else json.dumps(schema, allow_nan=False)
         plain = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_members)

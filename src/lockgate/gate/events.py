@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -96,6 +96,20 @@ class Completed(msgspec.Struct, frozen=True, gc=False):
     """Proven complete: document closed, valid by the authoritative validator, upstream ended cleanly."""
 
     at: int
+
+
+class Complaint(NamedTuple):
+    """What the authority says against a finished value.
+
+    Attributes:
+        code: One of ``lockgate.errors.VIOLATIONS``.
+        schema_path: JSON pointer into the schema.
+        message: What is wrong, to follow the name of the value.
+    """
+
+    code: str
+    schema_path: str
+    message: str
 
 
 Event: TypeAlias = Released | Violated | Patched | Skipped | Element | Completed

@@ -8,7 +8,9 @@ from typing import Any, Literal
 import msgspec
 
 from lockgate.errors import Misuse
+from lockgate.gate.base import DocumentGate, check_bytes, violated
 from lockgate.gate.events import (
+    Complaint,
     Completed,
     Element,
     Event,
@@ -20,11 +22,7 @@ from lockgate.gate.events import (
     State,
     Violated,
 )
-from lockgate.gate.gate import HaltGate, check_bytes, violated
-from lockgate.gate.recovery.gate import RecoveringGate
-from lockgate.gate.scan import Fault
-
-LineGate = HaltGate | RecoveringGate
+from lockgate.gate.scan import Violation
 
 
 class LinesGate:
@@ -41,13 +39,13 @@ class LinesGate:
     """
 
     def __init__(
-        self, new_line: Callable[[Release], LineGate], *, skips: bool, max_held_bytes: int, release: Release
+        self, new_line: Callable[[Release], DocumentGate], *, skips: bool, max_held_bytes: int, release: Release
     ) -> None:
         self._make = new_line
         self._skips = skips
         self._max_held = max_held_bytes
         self._release: Release = "prefix" if release == "prefix" else "document"
-        self._line: LineGate | None = None  # None while the line is blank
+        self._line: DocumentGate | None = None  # None while the line is blank
         self._held: bytearray | None = None  # text of a line that may still be left out
         self._kept: list[Event] = []  # released by the gate of such a line, and held here
         self._code = ""  # why a line is left out
@@ -84,6 +82,19 @@ class LinesGate:
     def snapshot(self) -> Any:
         raise Misuse("snapshot needs the whole text; with framing='ndjson' finished lines are let go")
 
+    @property
+    def deferred(self) -> bytes | None:
+        return None  # lines are judged one by one
+
+    def settle(self, complaint: Complaint | None) -> list[Event]:
+        raise Misuse("settle without a deferred document")
+
+    def could_end(self) -> bool:
+        if self._state != "open":
+            return self._state == "complete"
+        # Also while the rest of a line is left out.
+        return self._lines > 0 if self._line is None else self._line.could_end()
+
     def expected(self) -> Expected:
         return (self._line or self._make("prefix")).expected() if self._state == "open" else Expected("end")
 
@@ -100,6 +111,24 @@ class LinesGate:
             self._end_line(events)
         self._take(rest, events)
         return _joined(events)
+
+    def decide(self) -> list[Event]:
+        events: list[Event] = []
+        if self._state == "open" and not self._is_closed and self._line is not None:
+            self._pass_on(self._line.decide(), events)
+        return _joined(events)
+
+    def restore(self, text: bytes) -> list[Event]:
+        check_bytes(text)
+        events: list[Event] = []
+        *lines, rest = bytes(text).split(b"\n")
+        for line in lines:
+            self._restore_piece(line, events)
+            self._end_line(events)
+        self._restore_piece(rest, events)
+        if self._state != "open" or self._drops:
+            raise Misuse("restore takes text that a gate has released, and a line of this was refused")
+        return [event for event in _joined(events) if isinstance(event, Released)]
 
     def close(self, *, clean: bool = True) -> list[Event]:
         is_first, self._is_closed = not self._is_closed and self._state == "open", True
@@ -130,19 +159,36 @@ class LinesGate:
         if self._state != "open":
             return
         if self._line is None and not self._drops:
-            document = piece.lstrip(b" \t\r")
-            self._blank(piece[: len(piece) - len(document)], events)
-            piece = document
+            piece = self._skip_blank(piece, events)
             if piece:
-                self._upstream_before = self._upstream
                 self._held = bytearray() if self._skips else None
-                self._line = self._make("document" if self._skips else self._release)
+                self._begin_line("document" if self._skips else self._release)
         if self._held is not None and len(self._held) + len(piece) > self._max_held:
             # Wherever the text is cut: whether it can be left out is known when so much of it has been judged.
             first = self._max_held + 1 - len(self._held)
             self._feed_line(piece[:first], events)
             piece = piece[first:]
         self._feed_line(piece, events)
+
+    def _restore_piece(self, piece: bytes, events: list[Event]) -> None:
+        """Text of a line that was released: it is not held, and the line cannot be left out any more."""
+        if self._line is None:
+            piece = self._skip_blank(piece, events)
+            if piece:
+                self._begin_line("prefix" if self._skips else self._release)
+        if piece and self._line is not None:
+            self._upstream += len(piece)
+            self._pass_on(self._line.restore(piece), events)
+
+    def _skip_blank(self, piece: bytes, events: list[Event]) -> bytes:
+        """Release white space before a line; the rest is returned."""
+        document = piece.lstrip(b" \t\r")
+        self._blank(piece[: len(piece) - len(document)], events)
+        return document
+
+    def _begin_line(self, release: Release) -> None:
+        self._upstream_before = self._upstream
+        self._line = self._make(release)
 
     def _feed_line(self, piece: bytes, events: list[Event]) -> None:
         self._upstream += len(piece)
@@ -189,9 +235,9 @@ class LinesGate:
         """The line ends inside its document."""
         if self._held is None:
             self._pass_on([event for event in closed if not _is_truncation(event)], events)
-        fault = Fault("invalid_json", "the line ends inside its document; NDJSON has one document on each line")
+        violation = Violation("invalid_json", "the line ends inside its document; NDJSON has one document on each line")
         at = 0 if self._line is None or self._held is not None else self._line.released_bytes
-        self._refuse(violated(fault, "", at, self._upstream - self._upstream_before), events)
+        self._refuse(violated(violation, "", at, self._upstream - self._upstream_before), events)
 
     def _finish(self, events: list[Event]) -> None:
         """The line's document is whole and judged."""
@@ -233,7 +279,7 @@ class LinesGate:
                 case Patched() | Violated():
                     events.append(self._placed(event))
 
-    def _placed(self, event: Any) -> Any:
+    def _placed(self, event: Violated | Patched) -> Violated | Patched:
         return msgspec.structs.replace(
             event,
             path=f"/{self._lines}{event.path}",

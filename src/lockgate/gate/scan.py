@@ -2,8 +2,8 @@
 
 How it works: a state says what may come next, and each state has a step that eats a run of bytes and leaves the next
 state behind. A step stops at the end of the piece and goes on with the next piece exactly where it was, so cuts cannot
-change anything. The scanner builds no values; at each token it tells a sink, which raises :class:`Fault` when the value
-cannot be right. ``blame`` is the byte that a fault belongs to, set before the sink is asked.
+change anything. The scanner builds no values; at each token it calls a sink, which raises :class:`Violation` when the
+value cannot be right. ``blame`` is the byte that a violation belongs to, set before the sink is asked.
 
 The bytes fed are whole UTF-8 characters: the gate holds back an unfinished one. A violation inside an escape belongs to
 the whole escape, since half an escape is never released.
@@ -14,70 +14,51 @@ from __future__ import annotations
 import re
 from typing import Final, Protocol
 
+from lockgate.gate.grammar import (
+    AFTER_E,
+    AFTER_EXPONENT_SIGN,
+    AFTER_MINUS,
+    AFTER_POINT,
+    AFTER_VALUE,
+    AFTER_ZERO,
+    ARRAY,
+    AT_COLON,
+    AT_ELEMENT_OR_CLOSE,
+    AT_END,
+    AT_LOW_BACKSLASH,
+    AT_LOW_U,
+    AT_NAME,
+    AT_NAME_OR_CLOSE,
+    AT_VALUE,
+    AWAITS,
+    FALSE,
+    IN_ESCAPE,
+    IN_EXPONENT,
+    IN_FRACTION,
+    IN_HEX,
+    IN_INTEGER,
+    IN_LITERAL,
+    IN_STRING,
+    KIND_OF_BYTE,
+    NULL,
+    NUMBER,
+    NUMBER_CAN_END,
+    OBJECT,
+    STRING,
+    TRUE,
+    WHITE,
+    ScanState,
+)
 from lockgate.gate.limits import Limits
 
-# Kinds of JSON values, as bits, so that a set of kinds is one int.
-NULL: Final = 1
-FALSE: Final = 2
-TRUE: Final = 4
-NUMBER: Final = 8
-STRING: Final = 16
-ARRAY: Final = 32
-OBJECT: Final = 64
-ANY_KIND: Final = 127
-
-KIND_OF_BYTE: Final[dict[int, int]] = {
-    ord("n"): NULL,
-    ord("f"): FALSE,
-    ord("t"): TRUE,
-    ord('"'): STRING,
-    ord("["): ARRAY,
-    ord("{"): OBJECT,
-    **dict.fromkeys(b"-0123456789", NUMBER),
-}
 _LITERAL: Final = {NULL: b"null", FALSE: b"false", TRUE: b"true"}
-
-# States: what may come next.
-_VALUE: Final = 0
-_VALUE_OR_CLOSE: Final = 1  # just after [
-_NAME: Final = 2
-_NAME_OR_CLOSE: Final = 3  # just after {
-_COLON: Final = 4
-_AFTER: Final = 5  # a value ended inside a container
-_STRING: Final = 6
-_ESCAPE: Final = 7  # just after a backslash
-_HEX: Final = 8  # inside \uXXXX
-_LOW_BACKSLASH: Final = 9  # a high surrogate wants its low half: \
-_LOW_U: Final = 10  # and then u
-_LITERAL_REST: Final = 11
-_MINUS: Final = 12
-_ZERO: Final = 13
-_INTEGER: Final = 14
-_POINT: Final = 15
-_FRACTION: Final = 16
-_EXPONENT: Final = 17  # just after e
-_EXPONENT_SIGN: Final = 18
-_EXPONENT_DIGITS: Final = 19
-_END: Final = 20  # the document is over
-
-_AWAITS: Final = {
-    _VALUE: "value",
-    _VALUE_OR_CLOSE: "element or ]",
-    _NAME: "name",
-    _NAME_OR_CLOSE: "name or }",
-    _COLON: "colon",
-    _AFTER: "comma",
-    _LITERAL_REST: "literal",
-    _END: "end",
-}
-_NUMBER_CAN_END: Final = {_ZERO, _INTEGER, _FRACTION, _EXPONENT_DIGITS}
 
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: Characters of a string that need no escape.
 PLAIN_RUN: Final = re.compile(rb'[^"\\\x00-\x1f]*')
 _DIGIT_RUN: Final = re.compile(rb"[0-9]*")
 
-_WHITE: Final = frozenset(b" \t\n\r")
+_WHITE: Final = frozenset(WHITE)
 _DIGITS: Final = frozenset(b"0123456789")
 _QUOTE: Final = ord('"')
 _BACKSLASH: Final = ord("\\")
@@ -93,7 +74,7 @@ _ESCAPED: Final = {
 }
 
 
-class Fault(Exception):
+class Violation(Exception):
     """The text cannot go on like this. Internal: the gate turns it into a ``Violated`` event.
 
     ``recoverable`` tells whether another continuation of what stands before it could still be valid.
@@ -110,26 +91,54 @@ class Fault(Exception):
         self.recoverable = recoverable
 
 
-class TextRun(Protocol):
+class TextWatcher(Protocol):
     """Watches one string, or one member name, while it arrives decoded."""
 
     def take(self, text: str) -> int:
         """Judge the next characters: -1, or the index of the first one that cannot be right."""
         ...
 
-    def fault(self) -> Fault:
+    def violation(self) -> Violation:
         """What to say after ``take`` refused a character."""
         ...
 
 
-class Sink(Protocol):
-    """Who hears of tokens. Every method may raise ``Fault``; the byte to blame is known to the scanner."""
+class Reached(Exception):
+    """A value ended where the scanner was asked to stop: ``end`` is the byte of the text after it."""
 
-    def begin(self, kind: int) -> TextRun | None:
+    def __init__(self, end: int) -> None:
+        super().__init__(end)
+        self.end = end
+
+
+class Marks(Protocol):
+    """Remembers where values begin and end, so that the text can go back there."""
+
+    def value_begun(self, kind: int) -> None:
+        """The sink has taken the first byte of a value, which the scanner is at."""
+        ...
+
+    def container_opened(self, at: int) -> None:
+        """It was a bracket; ``at`` is the byte behind it."""
+        ...
+
+    def value_ended(self, at: int, state: ScanState) -> None:
+        """A value ended before this byte, and the sink took it.
+
+        Args:
+            state: What the scanner was reading; of a container, the state before its closing bracket.
+        """
+        ...
+
+
+class Sink(Protocol):
+    """Takes the tokens. Every method may raise ``Violation``; the scanner knows the byte to blame."""
+
+    def begin(self, kind: int) -> TextWatcher | None:
         """A value of this kind begins. For a string or a number, what wants to watch it, or None."""
         ...
 
-    def begin_name(self) -> TextRun | None:
+    def begin_name(self) -> TextWatcher | None:
         """A member name begins."""
         ...
 
@@ -157,51 +166,70 @@ class Sink(Protocol):
 
 
 class Scanner:
-    """One JSON text. ``scan`` pieces, then ``finish``; both raise ``Fault`` and are not to be called after that."""
+    """One JSON text. ``scan`` pieces, then ``finish``; both raise ``Violation`` and are not to be called after that.
+
+    Attributes:
+        base: Bytes scanned before the present piece.
+        blame: Index into the present piece that a violation belongs to.
+        unit_at: Where an unfinished escape began, counted from the start of the text; -1 for none.
+        state: What is being read, or may come next.
+        in_name: Whether the string in hand is a member name.
+        string_bytes: Bytes of the string in hand so far, as written.
+        number: The number in hand, or the last one.
+        watcher: What follows the string or number in hand.
+        watches_values: Tell the sink where every value ends;
+        watch_depth: or only of values that lie directly in so many containers.
+        marks: Notified where values begin and end; None for nothing.
+        stop_depth: With marks: raise ``Reached`` when a value ends directly in so many containers; -1 for never.
+    """
 
     __slots__ = (
         "_escape",
         "_high",
-        "_in_name",
         "_is_object",
-        "_length",
         "_limits",
         "_literal",
         "_name_parts",
-        "_number",
-        "_run",
         "_sink",
         "_stack",
-        "_state",
         "_steps",
         "_white_length",
         "base",
         "blame",
+        "in_name",
+        "marks",
+        "number",
+        "state",
+        "stop_depth",
+        "string_bytes",
         "unit_at",
         "watch_depth",
+        "watcher",
         "watches_values",
     )
 
     def __init__(self, sink: Sink, limits: Limits) -> None:
-        self.base = 0  # bytes scanned before the present piece
-        self.blame = 0  # index into the present piece that a fault belongs to
-        self.unit_at = -1  # where an unfinished escape began, counted from the start of the text; -1 for none
-        self.watches_values = False  # tell the sink where every value ends
-        self.watch_depth = -1  # or only of values that lie directly in this many containers
+        self.base = 0
+        self.blame = 0
+        self.unit_at = -1
+        self.state: ScanState = AT_VALUE
+        self.in_name = False
+        self.string_bytes = 0
+        self.number = b""
+        self.watcher: TextWatcher | None = None
+        self.watches_values = False
+        self.watch_depth = -1
+        self.marks: Marks | None = None
+        self.stop_depth = -1
         self._sink = sink
         self._limits = limits
-        self._state = _VALUE
         self._stack: list[bool] = []  # is_object of the containers around the present one
         self._is_object = False
-        self._length = 0  # bytes of the string so far
         self._white_length = 0
-        self._in_name = False
         self._name_parts: list[str] = []
-        self._run: TextRun | None = None
         self._escape = b""
         self._high = 0
         self._literal = b""
-        self._number = b""
         self._steps = (
             self._value,
             self._value_or_close,
@@ -239,9 +267,9 @@ class Scanner:
     @property
     def awaits(self) -> str:
         """What may come next: value, element or ], name, name or }, colon, comma, string, number, literal, end."""
-        if self._state in (_STRING, _ESCAPE, _HEX, _LOW_BACKSLASH, _LOW_U):
-            return "name text" if self._in_name else "string"
-        return _AWAITS.get(self._state, "number")
+        if IN_STRING <= self.state <= AT_LOW_U:
+            return "name text" if self.in_name else "string"
+        return AWAITS.get(self.state, "number")
 
     @property
     def is_in_object(self) -> bool:
@@ -251,17 +279,38 @@ class Scanner:
     @property
     def in_string(self) -> bool:
         """Whether a character outside ASCII may come next."""
-        return self._state == _STRING
+        return self.state == IN_STRING
+
+    @property
+    def in_value_string(self) -> bool:
+        """Whether a string value is open."""
+        return IN_STRING <= self.state <= AT_LOW_U and not self.in_name
+
+    @property
+    def string_start(self) -> int:
+        """Byte of the quote that opened the string in hand, between two pieces."""
+        return self.base - self.string_bytes - 1
+
+    def string_start_at(self, at: int, end: int) -> int:
+        """The same at a violation: at byte ``at``, where characters that need no escape go on to byte ``end``."""
+        return (end if self.unit_at < 0 else at + self._unit_bytes) - self.string_bytes - 1
+
+    @property
+    def _unit_bytes(self) -> int:
+        """Bytes of the unfinished escape, the wrong one included."""
+        if self.state == IN_HEX:
+            return (8 if self._high else 2) + len(self._escape)
+        return {IN_ESCAPE: 2, AT_LOW_BACKSLASH: 7, AT_LOW_U: 8}[self.state]
 
     @property
     def is_done(self) -> bool:
         """Whether the root value is finished."""
-        return self._state == _END
+        return self.state == AT_END
 
     @property
     def may_end_number(self) -> bool:
         """Whether a number is open that may end here."""
-        return self._state in _NUMBER_CAN_END
+        return self.state in NUMBER_CAN_END
 
     @property
     def depth(self) -> int:
@@ -278,39 +327,49 @@ class Scanner:
         """Take the next piece, which holds whole UTF-8 characters only.
 
         Raises:
-            Fault: at ``blame``, an index into ``data``, or at ``unit_at`` if that is not -1.
+            Violation: at ``blame``, an index into ``data``, or at ``unit_at`` if that is not -1.
         """
         i, n = 0, len(data)
         steps = self._steps
         while i < n:
-            i = steps[self._state](data, i, n)
+            i = steps[self.state](data, i, n)
         self.base += n
 
-    def settle(self, base: int, state: int) -> None:
+    def go_to(self, base: int, state: ScanState) -> None:
         """Be in a state at a byte of the text, with no token in hand."""
         self.base, self.blame, self.unit_at = base, 0, -1
-        self._state = state
-        self._in_name, self._name_parts = False, []
-        self._white_length, self._number, self._literal = 0, b"", b""
+        self.state = state
+        self.in_name, self._name_parts = False, []
+        self._white_length, self.number, self._literal = 0, b"", b""
 
-    def fork(self, sink: Sink, run: TextRun | None) -> Scanner:
+    def leave_containers(self, depth: int, *, is_in_object: bool) -> None:
+        """Be in so many containers only, which are open now; ``is_in_object``: the innermost of them is an object."""
+        del self._stack[depth:]
+        self._is_object = is_in_object
+
+    def go_into_string(self, base: int, watcher: TextWatcher | None, string_bytes: int) -> None:
+        """Be inside a string value at a byte of the text, of which so many bytes stand before it."""
+        self.go_to(base, IN_STRING)
+        self.watcher, self.string_bytes = watcher, string_bytes
+
+    def fork(self, sink: Sink, watcher: TextWatcher | None) -> Scanner:
         """A twin that goes its own way from here, and tells another sink. Nothing is watched by it."""
         twin = Scanner(sink, self._limits)
         twin.base, twin.unit_at = self.base, self.unit_at
-        twin._state, twin._stack, twin._is_object = self._state, self._stack.copy(), self._is_object
-        twin._length, twin._white_length = self._length, self._white_length
-        twin._in_name, twin._name_parts, twin._run = self._in_name, self._name_parts.copy(), run
+        twin.state, twin._stack, twin._is_object = self.state, self._stack.copy(), self._is_object
+        twin.string_bytes, twin._white_length = self.string_bytes, self._white_length
+        twin.in_name, twin._name_parts, twin.watcher = self.in_name, self._name_parts.copy(), watcher
         twin._escape, twin._high = self._escape, self._high
-        twin._literal, twin._number = self._literal, self._number
+        twin._literal, twin.number = self._literal, self.number
         return twin
 
     def finish(self) -> None:
         """The text is over: finish a number at its very end, which nothing else can end.
 
         Raises:
-            Fault: that number is not valid.
+            Violation: that number is not valid.
         """
-        if self._state in _NUMBER_CAN_END and not self._stack:
+        if self.state in NUMBER_CAN_END and not self._stack:
             self._end_number(0)
 
     # -- structure ---------------------------------------------------------------------------------------------
@@ -320,7 +379,7 @@ class Scanner:
         allowed = self._limits.max_whitespace_bytes - self._white_length
         if end - i > allowed:
             self.blame = i + allowed
-            raise Fault(
+            raise Violation(
                 "whitespace_limit", f"more than {self._limits.max_whitespace_bytes} bytes of white space in a row"
             )
         self._white_length = self._white_length + end - i if end == n else 0
@@ -336,28 +395,30 @@ class Scanner:
         if kind == 0:
             raise self._unexpected(data, i, "a value")
         if kind & (OBJECT | ARRAY) and len(self._stack) >= self._limits.max_depth:
-            # Before the sink hears of it: 100,000 opening brackets are an attack.
-            raise Fault("depth_limit", f"nested deeper than {self._limits.max_depth}")
-        self._run = self._sink.begin(kind)
+            # Before the sink is called: 100,000 opening brackets are an attack.
+            raise Violation("depth_limit", f"nested deeper than {self._limits.max_depth}")
+        self.watcher = self._sink.begin(kind)
+        marks = self.marks
+        if marks is not None:
+            marks.value_begun(kind)
         if kind == STRING:
-            self._in_name = False
-            self._length = 0
-            self._state = _STRING
+            self.in_name = False
+            self.string_bytes = 0
+            self.state = IN_STRING
         elif kind == NUMBER:
-            self._number = b""
+            self.number = b""
             self._eat(data, i, i + 1)
-            self._state = _MINUS if byte == 0x2D else _ZERO if byte == 0x30 else _INTEGER
+            self.state = AFTER_MINUS if byte == 0x2D else AFTER_ZERO if byte == 0x30 else IN_INTEGER
         elif kind & (OBJECT | ARRAY):
-            self._open(kind == OBJECT)
+            self._stack.append(self._is_object)
+            self._is_object = kind == OBJECT
+            self.state = AT_NAME_OR_CLOSE if kind == OBJECT else AT_ELEMENT_OR_CLOSE
+            if marks is not None:
+                marks.container_opened(self.base + i + 1)
         else:
             self._literal = _LITERAL[kind][1:]
-            self._state = _LITERAL_REST
+            self.state = IN_LITERAL
         return i + 1
-
-    def _open(self, is_object: bool) -> None:
-        self._stack.append(self._is_object)
-        self._is_object = is_object
-        self._state = _NAME_OR_CLOSE if is_object else _VALUE_OR_CLOSE
 
     def _value_or_close(self, data: bytes, i: int, n: int) -> int:
         byte = data[i]
@@ -383,10 +444,10 @@ class Scanner:
         self.blame = i
         if byte != _QUOTE:
             raise self._unexpected(data, i, "a member name in double quotes")
-        self._run = self._sink.begin_name()
-        self._in_name = True
-        self._length = 0
-        self._state = _STRING
+        self.watcher = self._sink.begin_name()
+        self.in_name = True
+        self.string_bytes = 0
+        self.state = IN_STRING
         return i + 1
 
     def _colon(self, data: bytes, i: int, n: int) -> int:
@@ -396,7 +457,7 @@ class Scanner:
         self._white_length = 0
         if byte != 0x3A:
             raise self._unexpected(data, i, "a colon")
-        self._state = _VALUE
+        self.state = AT_VALUE
         return i + 1
 
     def _after(self, data: bytes, i: int, n: int) -> int:
@@ -407,7 +468,7 @@ class Scanner:
         if byte == 0x2C:
             self.blame = i
             self._sink.another()
-            self._state = _NAME if self._is_object else _VALUE
+            self.state = AT_NAME if self._is_object else AT_VALUE
             return i + 1
         if byte == (0x7D if self._is_object else 0x5D):
             return self._close(i)
@@ -424,18 +485,23 @@ class Scanner:
     def _value_ended(self, end: int) -> None:
         if self.watches_values or len(self._stack) == self.watch_depth:
             self._sink.end_value(self.base + end)
+        state = self.state
         if self._stack:
-            self._state = _AFTER
+            self.state = AFTER_VALUE
         else:
             self._sink.end_document(self.base + end)
-            self._state = _END
+            self.state = AT_END
+        if self.marks is not None:
+            self.marks.value_ended(self.base + end, state)
+            if len(self._stack) == self.stop_depth:
+                raise Reached(self.base + end)
 
     def _trailing(self, data: bytes, i: int, n: int) -> int:
         # White space after the document is fine and without a limit of its own; anything else is not this document.
         end = _WHITE_RUN.match(data, i).end()  # type: ignore[union-attr]
         if end < n:
             self.blame = end
-            raise Fault("trailing_text", f"the document is over, but {_show(data, end)} follows", path="")
+            raise Violation("trailing_text", f"the document is over, but {_show(data, end)} follows", path="")
         return n
 
     # -- strings -----------------------------------------------------------------------------------------------
@@ -443,14 +509,14 @@ class Scanner:
     def _string(self, data: bytes, i: int, n: int) -> int:
         end = PLAIN_RUN.match(data, i).end()  # type: ignore[union-attr]
         if end > i:
-            room = self._limits.max_string_bytes - self._length
+            room = self._limits.max_string_bytes - self.string_bytes
             if end - i > room:
                 # What still fits is judged first: a violation in it goes before the limit, wherever the text is cut.
                 fits = character_start(data, i + room)
                 self._take(data[i:fits].decode(), i)
                 self._grow(data, end - i, i)
-            self._length += end - i
-            if self._in_name or self._run is not None:
+            self.string_bytes += end - i
+            if self.in_name or self.watcher is not None:
                 self._take(data[i:end].decode(), i)
             if end == n:
                 return n
@@ -461,34 +527,34 @@ class Scanner:
         elif byte == _BACKSLASH:
             self._grow(data, 1, end)
             self.unit_at = self.base + end
-            self._state = _ESCAPE
+            self.state = IN_ESCAPE
         else:
-            raise Fault("invalid_json", f"control character {_show(data, end)} in a string: it must be escaped")
+            raise Violation("invalid_json", f"control character {_show(data, end)} in a string: it must be escaped")
         return end + 1
 
     def _grow(self, data: bytes, count: int, i: int) -> None:
-        allowed = self._limits.max_string_bytes - self._length
+        allowed = self._limits.max_string_bytes - self.string_bytes
         if count > allowed:
             self.blame = character_start(data, i + allowed)
-            raise Fault("string_limit", f"a string longer than {self._limits.max_string_bytes} bytes")
-        self._length += count
+            raise Violation("string_limit", f"a string longer than {self._limits.max_string_bytes} bytes")
+        self.string_bytes += count
 
     def _take(self, text: str, i: int) -> None:
-        if self._in_name:
+        if self.in_name:
             self._name_parts.append(text)
-        run = self._run
-        if run is not None:
-            bad = run.take(text)
+        watcher = self.watcher
+        if watcher is not None:
+            bad = watcher.take(text)
             if bad >= 0:
                 self.blame = i + len(text[:bad].encode())
-                raise run.fault()
+                raise watcher.violation()
 
     def _end_string(self, i: int) -> None:
-        if self._in_name:
+        if self.in_name:
             name = "".join(self._name_parts)
             self._name_parts = []
             self._sink.name(name)
-            self._state = _COLON
+            self.state = AT_COLON
         else:
             self._sink.end_string()
             self._value_ended(i + 1)
@@ -499,32 +565,32 @@ class Scanner:
         if byte == 0x75:
             self._escape = b""
             self._high = 0
-            self._state = _HEX
+            self.state = IN_HEX
             return i + 1
         char = _ESCAPED.get(byte)
         if char is None:
-            raise Fault(
+            raise Violation(
                 "invalid_json", f'\\{_show(data, i)} is no escape: use \\" \\\\ \\/ \\b \\f \\n \\r \\t or \\uXXXX'
             )
         self._end_escape(char, i)
         return i + 1
 
     def _end_escape(self, char: str, i: int) -> None:
-        if self._in_name or self._run is not None:
+        if self.in_name or self.watcher is not None:
             self._take(char, i)
         self.unit_at = -1
-        self._state = _STRING
+        self.state = IN_STRING
 
     def _hex(self, data: bytes, i: int, n: int) -> int:
         self._grow(data, 1, i)
         self._escape += data[i : i + 1].lower()
         digits = self._escape
         if digits[-1] not in b"0123456789abcdef":
-            raise Fault("invalid_json", f"\\u wants four hexadecimal digits, not {_show(data, i)}")
+            raise Violation("invalid_json", f"\\u wants four hexadecimal digits, not {_show(data, i)}")
         # d8..db begin a pair, dc..df end one; anything else where the other half is due can never become a character.
         is_low = digits[0] == 0x64 and (len(digits) == 1 or digits[1] in b"cdef")
         if (self._high and not is_low) or (not self._high and is_low and len(digits) > 1):
-            raise Fault(
+            raise Violation(
                 "lone_surrogate", "half of a surrogate pair: \\uD800 to \\uDBFF must be followed by \\uDC00 to \\uDFFF"
             )
         if len(digits) == 4:
@@ -536,22 +602,24 @@ class Scanner:
             self._end_escape(chr(0x10000 + ((self._high - 0xD800) << 10) + (code - 0xDC00)), i)
         elif 0xD800 <= code <= 0xDBFF:
             self._high = code
-            self._state = _LOW_BACKSLASH
+            self.state = AT_LOW_BACKSLASH
         else:
             self._end_escape(chr(code), i)
 
     def _low_backslash(self, data: bytes, i: int, n: int) -> int:
-        return self._low_half(data, i, _BACKSLASH, _LOW_U)
+        return self._low_half(data, i, _BACKSLASH, AT_LOW_U)
 
     def _low_u(self, data: bytes, i: int, n: int) -> int:
         self._escape = b""
-        return self._low_half(data, i, 0x75, _HEX)
+        return self._low_half(data, i, 0x75, IN_HEX)
 
-    def _low_half(self, data: bytes, i: int, wanted: int, state: int) -> int:
+    def _low_half(self, data: bytes, i: int, wanted: int, state: ScanState) -> int:
         self._grow(data, 1, i)
         if data[i] != wanted:
-            raise Fault("lone_surrogate", f"\\u{self._high:04x} is half a surrogate pair, and {_show(data, i)} follows")
-        self._state = state
+            raise Violation(
+                "lone_surrogate", f"\\u{self._high:04x} is half a surrogate pair, and {_show(data, i)} follows"
+            )
+        self.state = state
         return i + 1
 
     # -- literals ----------------------------------------------------------------------------------------------
@@ -572,32 +640,32 @@ class Scanner:
     # -- numbers: RFC 8259 section 6 ---------------------------------------------------------------------------
 
     def _eat(self, data: bytes, i: int, end: int) -> None:
-        fits = min(end, i + self._limits.max_number_digits - len(self._number))
-        self._number += data[i:fits]
-        run = self._run
-        if run is not None:
-            bad = run.take(data[i:fits].decode())
+        fits = min(end, i + self._limits.max_number_digits - len(self.number))
+        self.number += data[i:fits]
+        watcher = self.watcher
+        if watcher is not None:
+            bad = watcher.take(data[i:fits].decode())
             if bad >= 0:
                 self.blame = i + bad
-                raise run.fault()
+                raise watcher.violation()
         if fits < end:  # what fits is judged first: a violation in it goes before the limit, wherever the text is cut
             self.blame = fits
-            raise Fault("number_limit", f"a number longer than {self._limits.max_number_digits} digits")
+            raise Violation("number_limit", f"a number longer than {self._limits.max_number_digits} digits")
 
     def _digits(self, data: bytes, i: int) -> int:
         end = _DIGIT_RUN.match(data, i).end()  # type: ignore[union-attr]
         self._eat(data, i, end)
         return end
 
-    def _step_to(self, state: int, data: bytes, i: int) -> int:
+    def _step_to(self, state: ScanState, data: bytes, i: int) -> int:
         self._eat(data, i, i + 1)
-        self._state = state
+        self.state = state
         return i + 1
 
     def _minus(self, data: bytes, i: int, n: int) -> int:
         if data[i] not in _DIGITS:
             raise self._unexpected(data, i, "a digit")
-        return self._step_to(_ZERO if data[i] == 0x30 else _INTEGER, data, i)
+        return self._step_to(AFTER_ZERO if data[i] == 0x30 else IN_INTEGER, data, i)
 
     def _zero(self, data: bytes, i: int, n: int) -> int:
         if data[i] in _DIGITS:
@@ -610,18 +678,18 @@ class Scanner:
 
     def _after_integer(self, data: bytes, i: int) -> int:
         if data[i] == 0x2E:
-            return self._step_to(_POINT, data, i)
+            return self._step_to(AFTER_POINT, data, i)
         return self._after_mantissa(data, i)
 
     def _after_mantissa(self, data: bytes, i: int) -> int:
         if data[i] in b"eE":
-            return self._step_to(_EXPONENT, data, i)
+            return self._step_to(AFTER_E, data, i)
         return self._end_number(i)
 
     def _point(self, data: bytes, i: int, n: int) -> int:
         if data[i] not in _DIGITS:
             raise self._unexpected(data, i, "a digit")
-        return self._step_to(_FRACTION, data, i)
+        return self._step_to(IN_FRACTION, data, i)
 
     def _fraction(self, data: bytes, i: int, n: int) -> int:
         i = self._digits(data, i)
@@ -629,28 +697,28 @@ class Scanner:
 
     def _exponent(self, data: bytes, i: int, n: int) -> int:
         if data[i] in b"+-":
-            return self._step_to(_EXPONENT_SIGN, data, i)
+            return self._step_to(AFTER_EXPONENT_SIGN, data, i)
         return self._exponent_sign(data, i, n)
 
     def _exponent_sign(self, data: bytes, i: int, n: int) -> int:
         if data[i] not in _DIGITS:
             raise self._unexpected(data, i, "a digit")
-        self._state = _EXPONENT_DIGITS
+        self.state = IN_EXPONENT
         return self._exponent_digits(data, i, n)
 
     def _exponent_digits(self, data: bytes, i: int, n: int) -> int:
         while i < n and data[i] in _DIGITS:
-            self._step_to(_EXPONENT_DIGITS, data, i)
+            self._step_to(IN_EXPONENT, data, i)
             self.blame = i
-            self._check_range(self._number)  # another digit can only take it further out
+            self._check_range(self.number)  # another digit can only take it further out
             i += 1
         return i if i == n else self._end_number(i)
 
     def _end_number(self, i: int) -> int:
         # The byte after a number ends it; that byte is not part of it and is looked at again by the next state.
         self.blame = i
-        self._check_range(self._number)
-        self._sink.end_number(self._number)
+        self._check_range(self.number)
+        self._sink.end_number(self.number)
         self._value_ended(i)
         return i
 
@@ -660,17 +728,17 @@ class Scanner:
         value = float(text)
         mantissa = re.split(rb"[eE]", text)[0]
         if value in (float("inf"), float("-inf")) or (value == 0 and mantissa.strip(b"-0.")):
-            raise Fault("number_out_of_range", f"{_clip(text.decode())} does not fit a double")
+            raise Violation("number_out_of_range", f"{_clip(text.decode())} does not fit a double")
 
-    # -- words -------------------------------------------------------------------------------------------------
+    # -- messages ----------------------------------------------------------------------------------------------
 
-    def _unexpected(self, data: bytes, i: int, wanted: str) -> Fault:
+    def _unexpected(self, data: bytes, i: int, wanted: str) -> Violation:
         self.blame = i
         if self.base + i == 0 and data[0] == 0xEF:
-            return Fault(
+            return Violation(
                 "invalid_json", "the text begins with byte 0xef, a byte order mark: RFC 8259 section 8.1 forbids it"
             )
-        return Fault("invalid_json", f"expected {wanted}, found {_show(data, i)}")
+        return Violation("invalid_json", f"expected {wanted}, found {_show(data, i)}")
 
 
 def integer_of(text: str | bytes) -> int:

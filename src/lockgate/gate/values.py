@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from lockgate.gate.grammar import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
 from lockgate.gate.limits import Limits
-from lockgate.gate.scan import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE, Fault, Scanner, TextRun, integer_of
+from lockgate.gate.scan import Scanner, TextWatcher, Violation, integer_of
 
 _LITERALS: Final[dict[int, Any]] = {NULL: None, FALSE: False, TRUE: True}
 
@@ -33,7 +34,7 @@ class _Collector:
         self.pieces.append(text)
         return -1
 
-    def fault(self) -> Fault:
+    def violation(self) -> Violation:
         raise AssertionError("a collector refuses nothing")
 
 
@@ -46,7 +47,7 @@ class _Builder:
         self._string: _Collector | None = None
         self._literal: Any = NOTHING
 
-    def begin(self, kind: int) -> TextRun | None:
+    def begin(self, kind: int) -> TextWatcher | None:
         self._flush_literal()
         if kind == STRING:
             self._string = _Collector()
@@ -59,7 +60,7 @@ class _Builder:
             self._literal = _LITERALS[kind]
         return None
 
-    def begin_name(self) -> TextRun | None:
+    def begin_name(self) -> TextWatcher | None:
         return None
 
     def name(self, name: str) -> None:
@@ -111,7 +112,7 @@ class _Builder:
 def value_of(text: bytes, limits: Limits) -> Any:
     """The value of a live prefix of a JSON text; ``NOTHING`` where there is none yet.
 
-    Linear in the text. The text is one that a gate has released: it holds no fault.
+    Linear in the text. The text is one that a gate has released: it holds no violation.
     """
     builder = _Builder()
     scanner = Scanner(builder, limits)

@@ -47,10 +47,11 @@ def encode_event(data: bytes, *, event: str = "", event_id: str | None = None, r
         head += b"id: %b\n" % event_id.encode()
     if event:
         head += b"event: %b\n" % event.encode()
-    # One space always: a reader strips exactly one, so data that begins with a space keeps it.
-    if b"\n" in data or b"\r" in data:
-        data = _NEWLINE.sub(b"\ndata: ", data)
-    return b"%bdata: %b\n\n" % (head, data)
+    # A space only where a line begins with one, for readers remove one: the suite of Durable Streams wants none else.
+    if b"\n" in data or b"\r" in data or data.startswith(b" "):
+        lines = [b"data:%b%b\n" % (b" " if line.startswith(b" ") else b"", line) for line in _NEWLINE.split(data)]
+        return b"%b%b\n" % (head, b"".join(lines))
+    return b"%bdata:%b\n\n" % (head, data)
 
 
 def encode_retry(retry_ms: int) -> bytes:
@@ -65,7 +66,7 @@ def encode_retry(retry_ms: int) -> bytes:
 
 
 def encode_comment(text: str) -> bytes:
-    """Serialize a comment, one line for each line of ``text``; readers skip it, proxies see life.
+    """Serialize a comment, one line for each line of ``text``. Readers skip it; proxies see that the stream lives.
 
     No empty line follows: openai-python takes an empty line after an earlier ``id`` for an event without data, and
     fails to parse it.

@@ -85,10 +85,13 @@ class Breaker:
 
     def retry_in_s(self, now_s: float) -> float:
         """Seconds until an attempt may be allowed again; 0 unless it is open."""
-        return max(0.0, self._open_until_s - now_s) if self.state(now_s) is BreakerState.OPEN else 0.0
+        if self.state(now_s) is not BreakerState.OPEN:
+            return 0.0
+        # Sum and difference of floats: what is left may come out a hair longer than the whole.
+        return min(self._thresholds.max_open_s, max(0.0, self._open_until_s - now_s))
 
     def acquire(self, now_s: float) -> Permit | None:
-        """Leave for one attempt; None if this provider is not to be asked now."""
+        """A permit for one attempt; None while this provider must not be asked."""
         state = self.state(now_s)
         if state is BreakerState.OPEN:
             return None

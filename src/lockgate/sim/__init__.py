@@ -1,4 +1,4 @@
 """The simulated provider. In: a chat-completions request. Out: a stream like OpenRouter's, with the requested faults.
 
-Uses: ``protocol``.
+Uses: nothing of lockgate.
 """

@@ -33,7 +33,7 @@ class RunningAttempt:
         asked: What it is.
         at: Released bytes, of all channels, when it began.
         reason: Class of the failure before it; empty for the first.
-        permit: Leave of the breaker; None if the breaker was open.
+        permit: What the breaker gave; None if the breaker was open.
         target: The channel that the answer's content continues; None if channels are as they are named.
         unjoined: Why its answer does not continue what was released; empty if it does.
         is_heard: Whether the breaker was told that it answers.

@@ -1,4 +1,4 @@
-"""A process beside the gateway in which long documents are judged, so that no other stream waits meanwhile.
+"""A process beside the gateway that judges long documents, so that no other stream waits meanwhile.
 
 The authoritative validator needs Python objects: a document of a megabyte takes some 15 ms to parse and judge, and
 holds the interpreter all the time.
@@ -17,15 +17,15 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Final
 
 from lockgate import Schema, compile
+from lockgate.gate.compiled import SchemaSource
+from lockgate.gate.events import Complaint
 
 _log: Final = logging.getLogger("lockgate.helper")
 
 #: Documents longer than this are judged in the helper; sending them there costs about 1 ms.
 OVER_BYTES: Final = 256 * 1024
-#: Longer than any document may take; then something is wrong with the helper, and this process judges by itself.
+#: No document takes so long; beyond it the helper counts as failed, and this process judges by itself.
 _PATIENCE_S: Final = 30.0
-
-Complaint = tuple[str, str, str]
 
 
 class Helper:
@@ -55,9 +55,10 @@ class Helper:
             self._pool = None
 
 
-def _judge(source: tuple[str, int, bool], text: bytes) -> Complaint | None:
-    schema, draft, formats = source
-    return compile(schema, draft=draft, formats=formats).complaint(text)  # compiled once: compile remembers
+def _judge(source: SchemaSource, text: bytes) -> Complaint | None:
+    return compile(source.schema, draft=source.draft, formats=source.formats).complaint(
+        text
+    )  # compiled once: compile remembers
 
 
 def _start() -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from lockgate import Schema
+from lockgate import Schema, satisfiable
 from lockgate.errors import BadRequest, Conflict, Forbidden, StreamExists, StreamUnknown
 from lockgate.protocol.envelope import Problem, encode_record
 from lockgate.store.base import Head, Lifetime, StreamLog
@@ -76,7 +76,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The stream under that name.
+    """The stream of that name.
 
     Attributes:
         is_new: Whether it was opened now.
@@ -195,7 +195,7 @@ class Opening:
             await self._log.create(
                 stream_id, encode_meta(meta), owner="", lifetime=lifetime, payloads=payloads, close=close
             )
-        except StreamExists:  # somebody else was quicker
+        except StreamExists:  # another request was first
             if (found := await self._find(wanted, meta)) is not None:
                 return found
             raise
@@ -234,5 +234,5 @@ def _schema_id(plan: Plan) -> str:
 
 async def _refuse_unsatisfiable(schema: Schema) -> None:
     """A schema that no document can satisfy would cost a generation and halt it. Worked out once for each schema."""
-    if await asyncio.to_thread(lambda: schema.satisfiable) == "no":
+    if await asyncio.to_thread(satisfiable, schema) == "no":
         raise BadRequest("response_format or lockgate.schema: no document can satisfy this schema")

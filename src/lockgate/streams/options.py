@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from lockgate.errors import BadRequest
 from lockgate.gate.events import Framing, Recovery, Release
-from lockgate.gate.recovery.rules import LOSSY
+from lockgate.gate.recovery.patch_rules import LOSSY_RULES
 from lockgate.retry.backoff import Strategy
 from lockgate.retry.failures import Occasion
 from lockgate.retry.policy import RUNGS, RetryPolicy, Rung
@@ -147,10 +147,10 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         _says("Violations of one document that are patched at most; more is not that document any more."),
     ] = 10_000
     lossy: Annotated[
-        tuple[Annotated[str, Meta(extra_json_schema={"enum": [rule.id for rule in LOSSY]})], ...],
+        tuple[Annotated[str, Meta(extra_json_schema={"enum": [rule.id for rule in LOSSY_RULES]})], ...],
         _says(
-            "Patch rules that lose something and are wanted all the same; with recovery `patch`.",
-            words=f"an array of names of patch rules: {', '.join(rule.id for rule in LOSSY)}",
+            "Patch rules that lose something, to be used all the same; with recovery `patch`.",
+            words=f"an array of names of patch rules: {', '.join(rule.id for rule in LOSSY_RULES)}",
         ),
     ] = ()
     accept_truncated: Annotated[

@@ -12,9 +12,9 @@ from typing import cast
 import pytest
 
 import lockgate
-from lockgate import Completed, Misuse, Released, SchemaError
+from lockgate import Completed, Misuse, Patched, Released, SchemaError, Violated
 from lockgate.gate.events import Recovery
-from lockgate.gate.recovery.gate import RecoveringGate
+from lockgate.gate.recovery.recovering import RecoveringGate
 from tests.gate.recovery import faults, texts
 from tests.gate.recovery.made import made
 
@@ -181,6 +181,15 @@ def test_what_no_gate_released_is_not_restored() -> None:
         gate = cast(RecoveringGate, lockgate.compile(True).gate("patch"))
         with pytest.raises(Misuse, match="restore takes text that a gate has released"):
             gate.restore(text)
+
+
+def test_a_change_is_reported_when_its_text_is_released() -> None:
+    """Also where the text behind it came without a violation, while the change was still held."""
+    gate = lockgate.compile(True).gate("patch")
+    events = [event for piece in _byte_by_byte(b'{"a":1,,"' + b"n" * 60 + b'":"x') for event in gate.feed(piece)]
+    kinds = [type(event) for event in events if not isinstance(event, Released)]
+    assert kinds == [Violated, Patched]
+    assert events.index(next(event for event in events if isinstance(event, Patched))) < len(events) - 1
 
 
 def test_patched_tells_every_change() -> None:

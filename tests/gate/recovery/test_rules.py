@@ -8,7 +8,7 @@ import pytest
 
 import lockgate
 from lockgate import Misuse
-from lockgate.gate.recovery.rules import LOSSY, RULES
+from lockgate.gate.recovery.patch_rules import LOSSY_RULES, PATCH_RULES
 
 _ENUM = {"enum": ["red", "dark green", "São Paulo"]}
 _PERSON = {
@@ -107,14 +107,14 @@ SHOWN: list[tuple[str, Any, str, str]] = [
 
 @pytest.mark.parametrize(("rule", "schema", "text", "wanted"), SHOWN)
 def test_rule(rule: str, schema: Any, text: str, wanted: str) -> None:
-    lossy = [rule] if rule in {one.id for one in LOSSY} else []
+    lossy = [rule] if rule in {one.id for one in LOSSY_RULES} else []
     found = lockgate.repair(text, schema, lossy=lossy, accept_truncated=True)
     assert (found.text, found.state) == (wanted, "complete")
     assert rule in {patch.rule for patch in found.patches}
 
 
 def test_every_rule_is_shown() -> None:
-    assert {rule for rule, *_ in SHOWN} == {rule.id for rule in (*RULES, *LOSSY)}
+    assert {rule for rule, *_ in SHOWN} == {rule.id for rule in (*PATCH_RULES, *LOSSY_RULES)}
 
 
 def test_a_lossy_rule_must_be_asked_for() -> None:
@@ -186,3 +186,9 @@ def test_a_name_is_not_of_the_member_before() -> None:
     found = lockgate.repair('{"o": {"a": 1, b: 2}, c: 3}')
     assert [(error.path, error.code) for error in found.errors] == [("/o", "invalid_json"), ("", "invalid_json")]
     assert {patch.path for patch in found.patches} == {"/o", ""}
+
+
+def test_a_rule_is_named_after_its_id() -> None:
+    """Who reads an event finds the class."""
+    for rule in (*PATCH_RULES, *LOSSY_RULES):
+        assert type(rule).__name__ == "".join(word.capitalize() for word in rule.id.split("_"))

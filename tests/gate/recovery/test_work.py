@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import lockgate
-from lockgate.gate.recovery.gate import RecoveringGate
+from lockgate.gate.recovery.recovering import RecoveringGate
 
 _CLOSED = {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": False}
 HOSTILE: dict[str, tuple[Callable[[int], bytes], Any]] = {

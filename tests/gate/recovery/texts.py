@@ -11,7 +11,7 @@ import jsonschema_rs
 
 import lockgate
 from lockgate import Event, Misuse, Patched, Released, Schema
-from lockgate.gate.recovery.gate import RecoveringGate
+from lockgate.gate.recovery.recovering import RecoveringGate
 from tests.gate.recovery.faults import Wild
 
 BITS = [

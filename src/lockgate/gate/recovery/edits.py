@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+#: A byte that no text reaches.
+NOWHERE: Final = 1 << 62
 
 
 class Change(NamedTuple):
@@ -16,21 +19,21 @@ class Change(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A reader's work: what it took from upstream and what stands there instead."""
+    """A rewriter's work: what it took from upstream and what stands there instead."""
 
     removed: bytes
     inserted: bytes
 
 
-class Reader(Protocol):
-    """Rewrites the text from a fault to the end of one token, however long that is.
+class Rewriter(Protocol):
+    """Rewrites the text from a violation to the end of one token, however long that is.
 
     What it returns depends on the text alone, never on how the text was cut; so it waits where it must look ahead.
     """
 
     @property
     def held(self) -> int:
-        """Bytes taken that no piece tells of yet."""
+        """Bytes taken that are in no piece yet."""
         ...
 
     @property
@@ -40,7 +43,7 @@ class Reader(Protocol):
 
     @property
     def has_failed(self) -> bool:
-        """Whether what it was made for did not come: the fault stands."""
+        """Whether what it was made for did not come: the violation stands."""
         ...
 
     def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
@@ -54,13 +57,13 @@ class Edit:
 
     Attributes:
         changes: In order, not overlapping, inside the window.
-        reader: Makes what rewrites the text after the last change; None leaves it as it is.
+        rewriter: Makes what rewrites the text after the last change; None leaves it as it is.
         closer: After the value that begins at the last change: insert this (or, with ``swallows``, remove it).
         weight: Changed bytes that do not show in ``changes``.
     """
 
     changes: tuple[Change, ...] = ()
-    reader: Callable[[], Reader] | None = None
+    rewriter: Callable[[], Rewriter] | None = None
     closer: bytes = b""
     swallows: bool = False
     weight: int = 0
@@ -76,5 +79,5 @@ class Edit:
         return self.changes[-1].at + self.changes[-1].length if self.changes else 0
 
 
-class Hesitate(Exception):
+class NeedMoreText(Exception):
     """A rule must see more of the text before it can say anything."""

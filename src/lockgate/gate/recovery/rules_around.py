@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from lockgate.gate.grammar import ARRAY, OBJECT, STRING
 from lockgate.gate.recovery.edits import Change, Edit
-from lockgate.gate.recovery.readers import Preamble, Rest
-from lockgate.gate.recovery.rule import Rule, replace
+from lockgate.gate.recovery.patch_rule import PatchRule, replace
+from lockgate.gate.recovery.rewriters import Preamble, RestOfText
 from lockgate.gate.recovery.site import Site
-from lockgate.gate.scan import ARRAY, OBJECT, STRING
 
 
-class ByteOrderMark(Rule):
+class ByteOrderMark(PatchRule):
     """Removes a byte order mark before the document."""
 
     id = "byte_order_mark"
@@ -22,7 +22,7 @@ class ByteOrderMark(Rule):
         return replace(site.at, 3) if site.rest.startswith(b"\xef\xbb\xbf") and not site.depth else []
 
 
-class Prose(Rule):
+class ProseBefore(PatchRule):
     """Removes prose, fences and thoughts before the document, or before what must be the first element of one."""
 
     id = "prose_before"
@@ -44,23 +44,23 @@ class Prose(Rule):
             if first >= 0 and (array < 0 or first < array):
                 bracket = Change(site.at, 0, b"[")
                 return [Edit((bracket,), lambda: Preamble(limit, elements), closer=b"]", weight=11)]
-        return [Edit(reader=lambda: Preamble(limit, kinds), weight=11)]
+        return [Edit(rewriter=lambda: Preamble(limit, kinds), weight=11)]
 
     def _element_kinds(self, site: Site) -> int:
         """Kinds of an element, where nothing but an array of them may stand."""
         is_array_alone = site.kinds & (ARRAY | OBJECT | STRING) == ARRAY
-        return site.place.rules(ARRAY).element(0).kinds & ~(STRING | ARRAY) if is_array_alone else 0
+        return site.subschemas.checks(ARRAY).element(0).kinds & ~(STRING | ARRAY) if is_array_alone else 0
 
     def _opening(self, site: Site, kinds: int) -> int:
         """Where the first opening in the window stands; -1 if there is none."""
-        reader = Preamble(site.max_held, kinds)
-        used = reader.read(site.window, is_end=site.is_end or site.is_last_look)[1]
-        if not reader.is_over:
-            site.hesitate()
-        return used if reader.is_over else -1
+        rewriter = Preamble(site.max_held, kinds)
+        used = rewriter.read(site.window, is_end=site.is_end or site.is_last_look)[1]
+        if not rewriter.is_over:
+            site.need_more()
+        return used if rewriter.is_over else -1
 
 
-class TextAfter(Rule):
+class TextAfter(PatchRule):
     """Cuts what follows the document: prose, the end of a fence, or the document once more."""
 
     id = "text_after"
@@ -70,4 +70,4 @@ class TextAfter(Rule):
         if site.code != "trailing_text":
             return []
         limit, at = site.max_held, site.at
-        return [Edit((Change(at, 0, b""),), lambda: Rest(limit), weight=20)]
+        return [Edit((Change(at, 0, b""),), lambda: RestOfText(limit), weight=20)]

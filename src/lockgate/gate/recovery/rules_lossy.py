@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lockgate.gate.grammar import OBJECT
 from lockgate.gate.recovery.edits import Change, Edit
-from lockgate.gate.recovery.readers import CutString, Dropped
-from lockgate.gate.recovery.rule import Rule, replace
+from lockgate.gate.recovery.patch_rule import PatchRule, replace
+from lockgate.gate.recovery.rewriters import CutString, Dropped
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import NUMBER
-from lockgate.gate.scan import OBJECT
 
 
-class Clamp(Rule):
+class Clamp(PatchRule):
     """Puts the nearest bound in place of a number beyond it."""
 
     id = "clamp"
@@ -35,7 +35,7 @@ class Clamp(Rule):
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 
-class Round(Rule):
+class Round(PatchRule):
     """Cuts the fraction of a number where an integer must stand."""
 
     id = "round"
@@ -51,7 +51,7 @@ class Round(Rule):
         return replace(site.held.start, len(found[0]), b"%d" % int(float(found[0])))
 
 
-class Cut(Rule):
+class Cut(PatchRule):
     """Cuts a string, an array or an object at the length that is allowed."""
 
     id = "cut"
@@ -67,7 +67,7 @@ class Cut(Rule):
         return []
 
 
-class Empty(Rule):
+class EmptyObject(PatchRule):
     """Makes ``{}`` of a text of nothing but white space: arguments of a tool that takes none."""
 
     id = "empty_object"

@@ -7,14 +7,14 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from lockgate.gate.grammar import ARRAY, NULL, OBJECT, STRING
 from lockgate.gate.recovery.edits import Change, Edit
-from lockgate.gate.recovery.readers import Dropped, Unescaped
-from lockgate.gate.recovery.rule import VALUE, Rule, begins_name, drop_member, replace, scalar_of
+from lockgate.gate.recovery.patch_rule import VALUE, PatchRule, begins_name, drop_member, replace, scalar_of
+from lockgate.gate.recovery.rewriters import Dropped, Unescaped
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import NUMBER as NUMBER_TEXT
 from lockgate.gate.recovery.spelling import json_string, one_like, one_within
-from lockgate.gate.scan import ARRAY, NULL, OBJECT, STRING
-from lockgate.gate.schema.places import Place
+from lockgate.gate.schema.graph import SubschemaSet
 
 _STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _SCALAR: Final = re.compile(rb"(?:true|false|null|-?[0-9][0-9.eE+-]*)(?![\w.])")
@@ -24,7 +24,7 @@ def _is_kind_fault(site: Site) -> bool:
     return site.code == "schema_violation" and site.awaits in VALUE
 
 
-class Unquoted(Rule):
+class ScalarInString(PatchRule):
     """Takes a number or literal out of the string that it stands in, where no string may stand."""
 
     id = "scalar_in_string"
@@ -34,13 +34,13 @@ class Unquoted(Rule):
             return []
         found = _STRING.match(site.window, site.at)
         if found is None:
-            site.hesitate()
+            site.need_more()
             return []
         value = scalar_of(found[1].decode("utf-8", "replace"), site.kinds)
         return replace(site.at, len(found[0]), value) if value is not None else []
 
 
-class InString(Rule):
+class ScalarAsString(PatchRule):
     """Puts quotes around a number or literal, where a string must stand."""
 
     id = "scalar_as_string"
@@ -52,11 +52,11 @@ class InString(Rule):
         if found is None or found[0] == b"null":
             return []
         if found.end() == len(site.window):
-            site.hesitate()
+            site.need_more()
         return replace(site.at, len(found[0]), b'"' + found[0] + b'"')
 
 
-class TextInString(Rule):
+class JsonInString(PatchRule):
     """Takes an object or array out of the string that it stands in, where no string may stand."""
 
     id = "json_in_string"
@@ -72,7 +72,7 @@ class TextInString(Rule):
         return [Edit((Change(site.at, 1, b""),), Unescaped)]
 
 
-class OpeningBrace(Rule):
+class OpeningBrace(PatchRule):
     """Inserts the opening brace of an object that begins with its first member."""
 
     id = "opening_brace"
@@ -83,7 +83,7 @@ class OpeningBrace(Rule):
         return replace(site.at, 0, b"{") if begins_name(site, site.at) else []
 
 
-class OnlyMember(Rule):
+class WrapMember(PatchRule):
     """Makes the value the only member of the object that must stand there."""
 
     id = "wrap_member"
@@ -91,14 +91,14 @@ class OnlyMember(Rule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if not _is_kind_fault(site) or not site.kinds & OBJECT or site.kinds & ARRAY or site.byte == b"[":
             return []
-        rules = site.place.rules(OBJECT)
+        rules = site.subschemas.checks(OBJECT)
         names = rules.known_names()
         if len(names) != 1 or not rules.closed or set(rules.required) != names:
             return []
         return [Edit((Change(site.at, 0, b"{" + json_string(*names) + b":"),), closer=b"}")]
 
 
-class EnumInText(Rule):
+class EnumInText(PatchRule):
     """Puts an allowed value in place of a sentence that has it, and no other, in it: ``"high, because …"``."""
 
     id = "enum_in_text"
@@ -110,14 +110,14 @@ class EnumInText(Rule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.awaits in VALUE and (site.code == "invalid_json" or _is_kind_fault(site)):
             return self._bare(site)
-        if site.awaits != "string" or site.code != "schema_violation" or not site.words or site.text is None:
+        if site.awaits != "string" or site.code != "schema_violation" or not site.allowed or site.text is None:
             return []
         found = self._REST.match(site.window, site.at)
         if found is None:
-            site.hesitate()
+            site.need_more()
             return []
         rest = found[1].decode("utf-8", "replace")
-        word = one_within(site.text + rest, [word for word in site.words if word.startswith(site.text)])
+        word = one_within(site.text + rest, [word for word in site.allowed if word.startswith(site.text)])
         if word is None:
             return []
         change = Change(site.at, len(found[1]), json_string(word[len(site.text) :])[1:-1])
@@ -125,14 +125,14 @@ class EnumInText(Rule):
 
     def _bare(self, site: Site) -> Sequence[Edit]:
         """Without quotes: up to the end of the token, at the root of the text."""
-        words = words_at(site.place)
+        words = allowed_texts_of(site.subschemas)
         if not words or site.byte in (b"", b'"', b"'", b"[", b"{"):
             return []
         found = self._BARE.match(site.window, site.at)
         assert found is not None
         end = found.end() if site.depth else len(site.window)
         if end == len(site.window):
-            site.hesitate()
+            site.need_more()
             if not site.is_end:
                 return []
         text = site.window[site.at : end].decode("utf-8", "replace")
@@ -140,15 +140,15 @@ class EnumInText(Rule):
         return [Edit((Change(site.at, end - site.at, json_string(word)),), weight=5)] if word is not None else []
 
 
-def words_at(place: Place) -> list[str]:
-    """The texts that an enum or const allows at a place."""
-    if not place.kinds & STRING:
+def allowed_texts_of(subschemas: SubschemaSet) -> list[str]:
+    """The texts that an enum or const allows."""
+    if not subschemas.kinds & STRING:
         return []
-    lists = place.rules(STRING).words
-    return sorted(frozenset.intersection(*(words.words for words, _ in lists))) if lists else []
+    lists = subschemas.checks(STRING).allowed_texts
+    return sorted(frozenset.intersection(*(one.texts for one in lists))) if lists else []
 
 
-class EnumWord(Rule):
+class EnumSpelling(PatchRule):
     """Puts the allowed value in place of one that differs in case, spacing, accents or punctuation."""
 
     id = "enum_spelling"
@@ -157,23 +157,23 @@ class EnumWord(Rule):
     _REST: Final = re.compile(rb'((?:[^"\\]|\\.)*)"', re.DOTALL)
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.awaits != "string" or site.code != "schema_violation" or not site.words or site.text is None:
+        if site.awaits != "string" or site.code != "schema_violation" or not site.allowed or site.text is None:
             return []
         found = self._REST.match(site.window, site.at)
         if found is None:
-            site.hesitate()
+            site.need_more()
             return []
         try:
             rest = json.loads(b'"' + found[1] + b'"', strict=False)
         except ValueError:
             return []
-        word = one_like(site.text + rest, [word for word in site.words if word.startswith(site.text)])
+        word = one_like(site.text + rest, [word for word in site.allowed if word.startswith(site.text)])
         if word is None:
             return []
         return replace(site.at, len(found[1]), json_string(word[len(site.text) :])[1:-1])
 
 
-class MemberName(Rule):
+class MemberName(PatchRule):
     """Puts the name that the schema has in place of one that differs in case, spacing or punctuation."""
 
     id = "member_name"
@@ -182,18 +182,18 @@ class MemberName(Rule):
     _NAME: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.code != "schema_violation" or site.awaits != "name text" or site.rules is None:
+        if site.code != "schema_violation" or site.awaits != "name text" or site.checks is None:
             return []
         found = self._NAME.match(site.window, site.held.name)
         if found is None:
-            site.hesitate()
+            site.need_more()
             return []
-        known = [name for name in site.rules.known_names() if name not in site.seen]
+        known = [name for name in site.checks.known_names() if name not in site.seen]
         name = one_like(found[1].decode("utf-8", "replace"), known)
         return replace(site.held.name, len(found[0]), json_string(name)) if name is not None else []
 
 
-class NameQuote(Rule):
+class NameQuote(PatchRule):
     """Closes a name that the schema knows before its colon, where its second quote is missing."""
 
     id = "name_quote"
@@ -202,17 +202,17 @@ class NameQuote(Rule):
     _COLON: Final = re.compile(rb"[ \t]{0,8}:")
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.code != "schema_violation" or site.awaits != "name text" or site.rules is None:
+        if site.code != "schema_violation" or site.awaits != "name text" or site.checks is None:
             return []
         if site.byte not in (b":", b" ") or site.match(self._COLON) is None:
             return []
         name = site.window[site.held.name + 1 : site.at].decode("utf-8", "replace").rstrip()
-        if name not in site.rules.known_names() or name in site.seen:
+        if name not in site.checks.known_names() or name in site.seen:
             return []
         return replace(site.at, 0, b'"')
 
 
-class UnknownMember(Rule):
+class UnknownMember(PatchRule):
     """Leaves out a member that the schema does not allow, or that the object has already."""
 
     id = "unknown_member"
@@ -226,7 +226,7 @@ class UnknownMember(Rule):
         if site.awaits in ("name text", "name", "name or }") and site.byte != b"}":
             return drop_member(site)
         if site.awaits == "comma" and site.byte == b",":
-            # All members are there already: the comma is the fault, and the member follows it.
+            # All members are there already: the comma is wrong, and the member follows it.
             end = site.next_byte(site.at + 1)
             if site.window[end : end + 1] in (b"}", b""):
                 return replace(site.at, 1)
@@ -235,7 +235,7 @@ class UnknownMember(Rule):
         return []
 
 
-class NullMember(Rule):
+class NullMember(PatchRule):
     """Leaves out an optional member that is null where null may not stand."""
 
     id = "null_member"
@@ -248,7 +248,7 @@ class NullMember(Rule):
         return drop_member(site)
 
 
-class DefaultMember(Rule):
+class DefaultMember(PatchRule):
     """Inserts required members that are missing: with their default, or the only value that they can have."""
 
     id = "default_member"
@@ -269,7 +269,7 @@ def members_with_default(site: Site) -> bytes | None:
     """The missing members as JSON, with a comma before them where one is due; None if one has no default."""
     texts = []
     for name in site.missing:
-        value = default_of(site.rules.member(name)) if site.rules is not None else None
+        value = default_of(site.checks.member(name)) if site.checks is not None else None
         if value is None:
             return None
         texts.append(json_string(name) + b":" + value)
@@ -277,9 +277,9 @@ def members_with_default(site: Site) -> bytes | None:
     return (b"," if is_due else b"") + b",".join(texts)
 
 
-def default_of(place: Place) -> bytes | None:
-    """The default of a place as JSON; or the only value that can stand there: a const, one enum value, null."""
-    schemas = [part.spot.schema for part in place.parts if isinstance(part.spot.schema, dict)]
+def default_of(subschemas: SubschemaSet) -> bytes | None:
+    """The default of a value as JSON; or the only value that can stand there: a const, one enum value, null."""
+    schemas = [one.location.schema for one in subschemas.subschemas if isinstance(one.location.schema, dict)]
     for schema in schemas:
         if "default" in schema:
             return _json(schema["default"])
@@ -288,14 +288,14 @@ def default_of(place: Place) -> bytes | None:
             return _json(schema["const"])
         if isinstance(schema.get("enum"), list) and len(schema["enum"]) == 1:
             return _json(schema["enum"][0])
-    return b"null" if place.kinds & NULL else None
+    return b"null" if subschemas.kinds & NULL else None
 
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
-class WrappedElement(Rule):
+class WrapElement(PatchRule):
     """Puts square brackets around one value where an array must stand."""
 
     id = "wrap_element"
@@ -306,7 +306,7 @@ class WrappedElement(Rule):
         return [Edit((Change(site.at, 0, b"["),), closer=b"]", weight=1)]
 
 
-class UnwrappedElement(Rule):
+class UnwrapElement(PatchRule):
     """Takes the one element out of an array where an array may not stand."""
 
     id = "unwrap_element"
@@ -316,7 +316,7 @@ class UnwrappedElement(Rule):
             return []
         ends = _ends_after_one(site.rest)
         if ends is None:
-            site.hesitate()
+            site.need_more()
         if ends is False:
             return []
         return [Edit((Change(site.at, 1, b""),), closer=b"]", swallows=True, weight=1)]
@@ -346,7 +346,7 @@ def _ends_after_one(text: bytes) -> bool | None:
     return None
 
 
-class Truncated(Rule):
+class Truncated(PatchRule):
     """Closes what is open when the text ends. The state stays ``incomplete`` unless ``accept_truncated``."""
 
     id = "truncated"
@@ -374,8 +374,8 @@ class Truncated(Rule):
         """Half an escape is cut; an enum goes on where it can only go on in one way."""
         rest = len(site.window) - site.at
         edits = [Edit((Change(site.at, rest, b'"'),))]
-        if site.words and site.text is not None:
-            alive = [word for word in site.words if word.startswith(site.text)]
+        if site.allowed and site.text is not None:
+            alive = [word for word in site.allowed if word.startswith(site.text)]
             if len(alive) == 1:
                 edits.append(Edit((Change(site.at, rest, json_string(alive[0][len(site.text) :])[1:]),)))
         return edits

@@ -6,18 +6,18 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from lockgate.gate.grammar import STRING
 from lockgate.gate.recovery.edits import Change, Edit
-from lockgate.gate.recovery.readers import DOUBLE, SINGLE, Bare, Quoted
-from lockgate.gate.recovery.rule import NAME, VALUE, Rule, begins_name, replace, scalar_of
+from lockgate.gate.recovery.patch_rule import NAME, VALUE, PatchRule, begins_name, replace, scalar_of
+from lockgate.gate.recovery.rewriters import DOUBLE, SINGLE, Bare, Quoted
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import control, escape
-from lockgate.gate.scan import STRING
 
-#: Quotes behind a fault that are looked at.
+#: Quotes behind a violation that are looked at.
 _MAX_QUOTES: Final = 12
 
 
-class Quotes(Rule):
+class Quotes(PatchRule):
     """Puts double quotes in place of single, typographic or back quotes."""
 
     id = "quotes"
@@ -45,7 +45,7 @@ class Quotes(Rule):
         """Whether a whole element in other quotes stands here: not the rest of the string before it."""
         found = re.match(rb"'[^'\n]*'\s*[,\]]", site.rest)
         if found is None:
-            site.hesitate()
+            site.need_more()
         return found is not None
 
     def _family(self, site: Site) -> tuple[bytes, tuple[str, ...]] | None:
@@ -67,7 +67,7 @@ class Quotes(Rule):
             default=-1,
         )
         if end < 0:
-            site.hesitate()
+            site.need_more()
             return []
         inner = site.window[site.at + len(quote) : end].decode("utf-8", "replace")
         whole = end + len(next(c.encode() for c in closers if site.window.startswith(c.encode(), end))) - site.at
@@ -75,7 +75,7 @@ class Quotes(Rule):
         return replace(site.at, whole, value) if value is not None else []
 
 
-class TripleQuotes(Rule):
+class TripleQuotes(PatchRule):
     """Takes a text in three double quotes, as Python has it, for one string."""
 
     id = "triple_quotes"
@@ -87,7 +87,7 @@ class TripleQuotes(Rule):
         return [Edit((Change(0, 2, b""),), lambda: Quoted(('"""',), is_name=False))]
 
 
-class Concatenation(Rule):
+class Concatenation(PatchRule):
     """Joins strings that a plus sign joins."""
 
     id = "concatenation"
@@ -102,7 +102,7 @@ class Concatenation(Rule):
         return replace(0, found.end()) if found else []
 
 
-class InnerQuote(Rule):
+class InnerQuote(PatchRule):
     """Escapes a quote inside a string: one that nothing follows that can follow a string."""
 
     id = "inner_quote"
@@ -126,7 +126,7 @@ class InnerQuote(Rule):
         return []
 
     def _value(self, site: Site) -> Sequence[Edit]:
-        """The quote at the mark: the string goes on if another quote behind the fault can close it."""
+        """The quote at the mark: the string goes on if another quote behind the violation can close it."""
         if site.code == "trailing_text" and not self._closes_root(site):
             return []
         if site.code != "trailing_text" and not self._closes(site, site.at):
@@ -150,7 +150,7 @@ class InnerQuote(Rule):
                 return True
         else:
             return False
-        site.hesitate()
+        site.need_more()
         return False
 
     def _goes_on(self, site: Site, at: int) -> bool:
@@ -167,19 +167,19 @@ class InnerQuote(Rule):
         """At the root a later quote must end the text."""
         text = site.rest.rstrip(b" \t\n\r")
         if not site.is_end:
-            site.hesitate()
+            site.need_more()
             return False
         return text.endswith(b'"') and not text.endswith(b'\\"')
 
     def _name(self, site: Site) -> Sequence[Edit]:
         found = re.compile(rb'[^":\n]*"\s*:').match(site.window, site.at)
         if found is None:
-            site.hesitate()
+            site.need_more()
             return []
         return replace(site.held.name_end - 1, 1, b'\\"')
 
 
-class Control(Rule):
+class ControlCharacter(PatchRule):
     """Escapes a control character, such as a line break, in a string."""
 
     id = "control_character"
@@ -190,7 +190,7 @@ class Control(Rule):
         return replace(site.at, 1, control(site.byte[0]))
 
 
-class Escape(Rule):
+class Escape(PatchRule):
     """Mends an escape that JSON does not have: a letter after a backslash, half a surrogate pair."""
 
     id = "escape"
@@ -201,13 +201,13 @@ class Escape(Rule):
             return []
         escaped = escape(site.window, site.at, is_end=site.is_end or site.is_last_look)
         if escaped is None:
-            site.hesitate()
+            site.need_more()
             return []
         length, inserted = escaped
         return replace(site.at, length, inserted)
 
 
-class BareName(Rule):
+class BareName(PatchRule):
     """Puts quotes around a member name that has none."""
 
     id = "bare_name"
@@ -225,7 +225,7 @@ class BareName(Rule):
         return [Edit((Change(site.at, 0, before),), lambda: Bare(is_name=True), weight=2)]
 
 
-class BareText(Rule):
+class BareText(PatchRule):
     """Puts quotes around a string value that has none; it ends at a comma, a closing bracket or the end of the line."""
 
     id = "bare_text"
@@ -239,7 +239,7 @@ class BareText(Rule):
                 return []
         elif site.awaits in ("literal", "number"):
             start = site.held.start
-        elif site.awaits == "comma" and site.scalar >= 0 and (site.place_kinds & STRING):
+        elif site.awaits == "comma" and site.scalar >= 0 and (site.last_kinds & STRING):
             start = site.scalar
         else:
             return []

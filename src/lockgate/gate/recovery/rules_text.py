@@ -6,15 +6,15 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from lockgate.gate.grammar import ARRAY, NULL, NUMBER
 from lockgate.gate.recovery.edits import Change, Edit
-from lockgate.gate.recovery.readers import Until
-from lockgate.gate.recovery.rule import LITERALS, NAME, VALUE, Rule, begins_name, drop_member, replace
+from lockgate.gate.recovery.patch_rule import LITERALS, NAME, VALUE, PatchRule, begins_name, drop_member, replace
+from lockgate.gate.recovery.rewriters import Until
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import number_of
-from lockgate.gate.scan import ARRAY, NULL, NUMBER
 
 
-class Comment(Rule):
+class Comment(PatchRule):
     """Removes a comment: ``//`` and ``#`` up to the line end, ``/* */``."""
 
     id = "comment"
@@ -25,7 +25,7 @@ class Comment(Rule):
             return []
         limit, at, rest = site.max_held, site.at, site.rest
         if rest[:2] == b"/" and not site.is_end:
-            site.hesitate()
+            site.need_more()
         if rest[:2] == b"/*":
             return [Edit((Change(at, 0, b""),), lambda: Until(limit, b"*/", takes_mark=True), weight=2)]
         if rest[:2] == b"//" or rest[:1] == b"#":
@@ -33,7 +33,7 @@ class Comment(Rule):
         return []
 
 
-class ExtraComma(Rule):
+class ExtraComma(PatchRule):
     """Removes a comma that is one too many: before a closing bracket, doubled, or leading."""
 
     id = "extra_comma"
@@ -47,7 +47,7 @@ class ExtraComma(Rule):
         return []
 
 
-class MissingComma(Rule):
+class MissingComma(PatchRule):
     """Inserts a comma between two members or elements, or puts one where a semicolon stands."""
 
     id = "missing_comma"
@@ -69,14 +69,14 @@ class MissingComma(Rule):
 
 
 def _is_value(site: Site) -> bool:
-    """Whether an element begins at the fault that can stand behind a string: not the rest of that string."""
+    """Whether an element begins at the violation that can stand behind a string: not the rest of that string."""
     text = site.rest
     if text[:1] in b"{[":
         return True
     if text[:1] == b'"':
         found = re.match(rb'"(?:[^"\\]|\\.)*"\s*(.)', text, re.DOTALL)
         if found is None:
-            site.hesitate()
+            site.need_more()
         return found is not None and found[1] in b',]"'
     found = re.match(rb"(?:-?[0-9.eE+]+|true|false|null)\s*([,\]])", text)
     return found is not None
@@ -95,7 +95,7 @@ _LITERAL_CASES: Final = {
 }
 
 
-class Literal(Rule):
+class Literal(PatchRule):
     """Puts the literals of Python and JavaScript as JSON spells them: ``True``, ``None``, ``undefined``, ``NaN``."""
 
     id = "literal"
@@ -110,7 +110,7 @@ class Literal(Rule):
         if found is None or found.end() < site.at:
             return []
         if found.end() == len(site.window):
-            site.hesitate()
+            site.need_more()
         word = found[0].decode()
         literal = LITERALS.get(word.casefold())
         if literal is None or word not in _LITERAL_CASES.get(word.casefold(), ()):
@@ -119,7 +119,7 @@ class Literal(Rule):
         return replace(start, len(found[0]), text) if site.kinds & kind else []
 
 
-class Number(Rule):
+class Number(PatchRule):
     """Puts numbers as JSON spells them: ``+1``, ``.5``, ``1.``, ``007``, ``0x1f``, ``1_000``, ``1,000``."""
 
     id = "number"
@@ -136,7 +136,7 @@ class Number(Rule):
         if site.awaits == "name":
             return self._group(site)
         is_after = site.awaits in ("comma", "end")
-        kinds = site.place_kinds if is_after else site.kinds
+        kinds = site.last_kinds if is_after else site.kinds
         if site.awaits not in (*VALUE, "number", "comma", "end") or not kinds & NUMBER:
             return []
         start = site.at if site.awaits in VALUE else site.scalar if is_after else site.held.start
@@ -163,12 +163,12 @@ class Number(Rule):
         found = self._GROUP.match(site.window, site.at)
         if found is None:
             if len(site.rest) < 12:
-                site.hesitate()
+                site.need_more()
             return []
         return replace(site.held.comma, 1)
 
 
-class Colon(Rule):
+class Colon(PatchRule):
     """Inserts the colon after a name, or puts one where ``=`` or ``=>`` stands."""
 
     id = "colon"
@@ -183,7 +183,7 @@ class Colon(Rule):
         return replace(site.before, 0, b":") if site.byte not in b"]:" else []
 
 
-class MissingValue(Rule):
+class MissingValue(PatchRule):
     """Removes an optional member without a value; puts ``null`` where it may stand."""
 
     id = "missing_value"
@@ -197,7 +197,7 @@ class MissingValue(Rule):
         return drop_member(site) if site.is_optional else []
 
 
-class Bracket(Rule):
+class Bracket(PatchRule):
     """Closes what was left open, or puts the right bracket in place of a wrong one."""
 
     id = "bracket"
@@ -220,7 +220,7 @@ class Bracket(Rule):
         return edits
 
 
-class Tuple(Rule):
+class Tuple(PatchRule):
     """Puts square brackets in place of the round ones of a tuple."""
 
     id = "tuple"
@@ -231,7 +231,7 @@ class Tuple(Rule):
         return replace(site.at, 1, b"[")
 
 
-class Wrapper(Rule):
+class Call(PatchRule):
     """Removes a call around a value: ``ObjectId("…")``, ``callback(…)``."""
 
     id = "call"
@@ -248,12 +248,12 @@ class Wrapper(Rule):
             return []
         inner = self._ARGUMENT.match(site.window, call.end())
         if inner is None:
-            site.hesitate()
+            site.need_more()
             return []
         return [Edit((Change(start, call.end() - start, b""), Change(inner.end(1), inner.end() - inner.end(1), b"")))]
 
 
-class Ellipsis(Rule):
+class Ellipsis(PatchRule):
     """Removes an ellipsis that stands for members or elements left out, with its comma."""
 
     id = "ellipsis"

@@ -1,183 +1,26 @@
-"""What a rule may know about a fault: the text around it, and what the schema would take there."""
+"""What a rule may know about a violation: the text around it, and what the schema would take there."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import MutableSet
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from lockgate.gate.recovery.edits import Hesitate
-from lockgate.gate.recovery.tracked import NOWHERE, TrackedScanner
-from lockgate.gate.scan import Fault
+from lockgate.gate.grammar import WHITE
+from lockgate.gate.recovery.edits import NeedMoreText
+from lockgate.gate.recovery.patch_marks import PatchMarks
+from lockgate.gate.scan import Scanner, Violation
+from lockgate.gate.schema.graph import Checks, SubschemaSet
 from lockgate.gate.schema.judge import Judge
-from lockgate.gate.schema.numbers import NumberRule, NumberRun
-from lockgate.gate.schema.places import Place, Rules
-from lockgate.gate.schema.strings import StringRun
+from lockgate.gate.schema.number_checks import NumberChecks, NumberWatcher
+from lockgate.gate.schema.string_checks import StringWatcher
 
-WHITE: Final = b" \t\n\r"
 #: What lies behind a mark: white space, a comma, a name and its colon.
 _PARTS: Final = rb"""[ \t\n\r]*(?P<comma>,)?[ \t\n\r]*(?P<name>"(?:[^"\\]|\\.)*"?)?[ \t\n\r]*(?P<colon>:)?[ \t\n\r]*"""
 _HELD: Final = re.compile(_PARTS, re.DOTALL)
 _HELD_QUOTE: Final = re.compile(rb'(?P<quote>")' + _PARTS, re.DOTALL)
 _HELD_NUMBER: Final = re.compile(rb"-?[0-9][0-9.eE+-]*" + _PARTS, re.DOTALL)
-
-
-@dataclass(slots=True)
-class Site:
-    """A fault. The window begins at the mark, or at the fault itself inside a string.
-
-    Attributes:
-        code: Of the violation.
-        awaits: What could have come, as in ``Expected``.
-        window: The text from the mark on, as far as rules may look now.
-        at: Byte of the window that the fault belongs to.
-        is_end: Whether nothing follows the window.
-        is_last_look: Whether no rule will be shown more.
-        kinds: Kinds that the next value may have.
-        place: Where that value stands.
-        rules: Of the innermost container; None at the root.
-        is_in_object: Whether that is an object.
-        has_quote: Whether the window begins with the quote that closed a string value.
-        has_number: Whether it begins with a number that has ended.
-        is_blank: Whether there was nothing between that quote and the one that opened the string.
-        member: Name of the member in hand.
-        seen: Names that the object has.
-        missing: Its required members that are not there.
-        words: What an enum allows for the string in hand.
-        text: The string in hand up to the fault, decoded, if it is short.
-        number: What the schema says of the number in hand.
-        depth: Open containers.
-        is_first: Whether the container in hand has nothing before the window.
-        max_held: Bytes that a reader may hold.
-        brackets: What closes the open containers, innermost first.
-        place_kinds: Kinds that the last value could have had.
-        held: Where the parts of the held text stand.
-        scalar: Where a number or literal stands that has just ended; -1 for none.
-    """
-
-    code: str
-    awaits: str
-    window: bytes
-    at: int
-    is_end: bool
-    is_last_look: bool
-    kinds: int
-    place: Place
-    rules: Rules | None
-    is_in_object: bool
-    has_quote: bool
-    has_number: bool
-    is_blank: bool
-    member: str | None
-    seen: MutableSet[str]
-    missing: tuple[str, ...]
-    words: list[str]
-    most: int | None
-    text: str | None
-    number: NumberRule | None
-    depth: int
-    is_first: bool
-    schema_path: str
-    max_held: int
-    brackets: bytes
-    place_kinds: int
-    held: Held = field(init=False)
-    scalar: int = field(init=False, default=-1)
-
-    def __post_init__(self) -> None:
-        self.held = held_parts(self.window, self.at, has_quote=self.has_quote, has_number=self.has_number)
-        if self.awaits in ("comma", "end") and self.has_number and self.held.comma < 0:
-            self.scalar = 0
-
-    @property
-    def byte(self) -> bytes:
-        """The byte at fault; b"" at the end of the text."""
-        return self.window[self.at : self.at + 1]
-
-    @property
-    def before(self) -> int:
-        """Where the white space before the fault begins: behind the last token."""
-        return max(len(self.window[: self.at].rstrip(WHITE)), 1 if self.has_quote else 0)
-
-    @property
-    def rest(self) -> bytes:
-        """The text from the fault on."""
-        return self.window[self.at :]
-
-    @property
-    def keyword(self) -> str:
-        """The last word of the schema path."""
-        return self.schema_path.rpartition("/")[2]
-
-    @property
-    def is_optional(self) -> bool:
-        """Whether the member in hand may be left out."""
-        return (
-            self.is_in_object
-            and self.member is not None
-            and self.rules is not None
-            and (self.member not in self.rules.required)
-        )
-
-    def match(self, pattern: re.Pattern[bytes], at: int | None = None) -> re.Match[bytes] | None:
-        """What a pattern finds at a byte of the window (default: the fault).
-
-        Raises:
-            Hesitate: it could still find more if the text went on.
-        """
-        found = pattern.match(self.window, self.at if at is None else at)
-        end = found.end() if found is not None else len(self.window)
-        if end == len(self.window) and found is not None:
-            self.hesitate()
-        return found
-
-    def hesitate(self) -> None:
-        """Ask for more text, unless there is none, or no more will be shown."""
-        if not self.is_end and not self.is_last_look:
-            raise Hesitate
-
-    def next_byte(self, at: int) -> int:
-        """Index of the next byte that is no white space; the length of the window if there is none."""
-        while at < len(self.window) and self.window[at] in WHITE:
-            at += 1
-        if at == len(self.window):
-            self.hesitate()
-        return at
-
-
-def describe(fault: Fault, scanner: TrackedScanner, judge: Judge, max_held: int) -> dict[str, Any]:
-    """What a :class:`Site` says beside the text around the fault, noted before anything goes back."""
-    rules = judge.rules_around
-    is_in_object = scanner.is_in_object and scanner.depth > 0
-    is_kind = fault.code == "schema_violation" and scanner.awaits in ("value", "element or ]")
-    seen: MutableSet[str] = judge.names_seen if is_in_object else set()
-    run = judge.run
-    place = judge.place if is_kind else judge.next_place()
-    return {
-        "code": fault.code,
-        "awaits": scanner.awaits,
-        "kinds": place.kinds,
-        "place_kinds": judge.place.kinds,
-        "place": place,
-        "rules": rules,
-        "is_in_object": is_in_object,
-        "has_quote": scanner.mark_at != NOWHERE and not scanner.is_between and not scanner.in_value_string,
-        "has_number": scanner.has_number and not scanner.in_value_string,
-        "is_blank": scanner.is_blank and not scanner.in_value_string,
-        "member": judge.member,
-        "seen": seen,
-        "missing": tuple(name for name in rules.required if name not in seen) if rules and is_in_object else (),
-        "max_held": max_held,
-        "brackets": scanner.brackets,
-        "words": run.words if isinstance(run, StringRun) and scanner.in_value_string else [],
-        "most": run.most if isinstance(run, StringRun) and scanner.in_value_string else None,
-        "text": None,
-        "number": run.rule if isinstance(run, NumberRun) else None,
-        "depth": scanner.depth,
-        "is_first": scanner.is_first,
-        "schema_path": fault.schema_path,
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +35,166 @@ class Held:
     start: int  # of the value, or of whatever is wrong
 
 
+@dataclass(slots=True, kw_only=True)
+class Site:
+    """A violation, as rules see it. The window begins at the mark, or inside a string at the violation itself.
+
+    Attributes:
+        code: Of the violation.
+        awaits: What could have come, as in ``Expected``.
+        window: The text from the mark on, as far as rules may look now.
+        at: Byte of the window that the violation belongs to.
+        is_end: Whether nothing follows the window.
+        is_last_look: Whether this is all that rules will see.
+        schema_path: JSON pointer to the keyword that is violated; ``""`` for none.
+        kinds: Kinds that the next value may have.
+        last_kinds: Kinds that the last value could have had.
+        subschemas: What applies to the next value.
+        checks: Of the innermost container; None at the root.
+        is_in_object: Whether that is an object.
+        has_quote: Whether the window begins with the quote that closed a string value.
+        has_number: Whether it begins with a number that has ended.
+        is_blank: Whether there was nothing between that quote and the one that opened the string.
+        member: Name of the member in hand.
+        seen: Names that the object has.
+        missing: Its required members that are not there.
+        allowed: What an enum allows for the string in hand.
+        text: The string in hand up to the violation, decoded, if it is kept.
+        number: What the schema says of the number in hand.
+        depth: Open containers.
+        is_first: Whether the container in hand has nothing before the window.
+        max_held: Bytes that a rewriter may hold.
+        brackets: What closes the open containers, innermost first.
+        held: Where the parts of the held text stand.
+        scalar: Where a number or literal stands that has just ended; -1 for none.
+    """
+
+    code: str
+    awaits: str
+    schema_path: str
+    kinds: int
+    last_kinds: int
+    subschemas: SubschemaSet
+    checks: Checks | None
+    is_in_object: bool
+    has_quote: bool
+    has_number: bool
+    is_blank: bool
+    member: str | None
+    seen: MutableSet[str]
+    missing: tuple[str, ...]
+    allowed: list[str]
+    number: NumberChecks | None
+    depth: int
+    is_first: bool
+    max_held: int
+    brackets: bytes
+    text: str | None = None
+    window: bytes = b""
+    at: int = 0
+    is_end: bool = False
+    is_last_look: bool = False
+    held: Held = field(init=False)
+    scalar: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.held = held_parts(self.window, self.at, has_quote=self.has_quote, has_number=self.has_number)
+        is_behind_scalar = self.awaits in ("comma", "end") and self.has_number and self.held.comma < 0
+        self.scalar = 0 if is_behind_scalar else -1
+
+    @property
+    def byte(self) -> bytes:
+        """The byte at fault; b"" at the end of the text."""
+        return self.window[self.at : self.at + 1]
+
+    @property
+    def before(self) -> int:
+        """Where the white space before the violation begins: behind the last token."""
+        return max(len(self.window[: self.at].rstrip(WHITE)), 1 if self.has_quote else 0)
+
+    @property
+    def rest(self) -> bytes:
+        """The text from the violation on."""
+        return self.window[self.at :]
+
+    @property
+    def keyword(self) -> str:
+        """The last word of the schema path."""
+        return self.schema_path.rpartition("/")[2]
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether the member in hand may be left out."""
+        return (
+            self.is_in_object
+            and self.member is not None
+            and self.checks is not None
+            and (self.member not in self.checks.required)
+        )
+
+    def match(self, pattern: re.Pattern[bytes], at: int | None = None) -> re.Match[bytes] | None:
+        """What a pattern finds at a byte of the window (default: the violation).
+
+        Raises:
+            NeedMoreText: it could still find more if the text went on.
+        """
+        found = pattern.match(self.window, self.at if at is None else at)
+        end = found.end() if found is not None else len(self.window)
+        if end == len(self.window) and found is not None:
+            self.need_more()
+        return found
+
+    def need_more(self) -> None:
+        """Ask for more text, unless there is none, or no more will be shown."""
+        if not self.is_end and not self.is_last_look:
+            raise NeedMoreText
+
+    def next_byte(self, at: int) -> int:
+        """Index of the next byte that is no white space; the length of the window if there is none."""
+        while at < len(self.window) and self.window[at] in WHITE:
+            at += 1
+        if at == len(self.window):
+            self.need_more()
+        return at
+
+
+def describe(violation: Violation, scanner: Scanner, marks: PatchMarks, judge: Judge, max_held: int) -> Site:
+    """What is known at a violation, before anything goes back. The window is still empty."""
+    checks = judge.checks_around
+    is_in_object = scanner.is_in_object and scanner.depth > 0
+    is_kind = violation.code == "schema_violation" and scanner.awaits in ("value", "element or ]")
+    seen: MutableSet[str] = judge.names_seen if is_in_object else set()
+    watcher, in_string = judge.watcher, scanner.in_value_string
+    subschemas = judge.subschemas if is_kind else judge.next_subschemas()
+    return Site(
+        code=violation.code,
+        awaits=scanner.awaits,
+        schema_path=violation.schema_path,
+        kinds=subschemas.kinds,
+        last_kinds=judge.subschemas.kinds,
+        subschemas=subschemas,
+        checks=checks,
+        is_in_object=is_in_object,
+        has_quote=marks.has_quote and not in_string,
+        has_number=marks.has_number and not in_string,
+        is_blank=marks.is_blank and not in_string,
+        member=judge.member,
+        seen=seen,
+        missing=tuple(name for name in checks.required if name not in seen) if checks and is_in_object else (),
+        allowed=watcher.allowed if isinstance(watcher, StringWatcher) and in_string else [],
+        number=watcher.checks if isinstance(watcher, NumberWatcher) else None,
+        depth=scanner.depth,
+        is_first=marks.is_first,
+        max_held=max_held,
+        brackets=scanner.brackets,
+    )
+
+
 def held_parts(window: bytes, at: int, *, has_quote: bool, has_number: bool) -> Held:
-    """Take the held text apart: everything before the fault."""
+    """Take the held text apart: everything before the violation."""
     found = (_HELD_QUOTE if has_quote else _HELD_NUMBER if has_number else _HELD).match(window, 0, at)
     if found is None:
-        return Held(-1, -1, -1, -1, -1, at)  # the fault is the quote itself
+        return Held(-1, -1, -1, -1, -1, at)  # the quote itself is what is wrong
     parts = found.groupdict()
     start = {name: found.start(name) if name in parts else -1 for name in ("quote", "comma", "name", "colon")}
     return Held(start["quote"], start["comma"], start["name"], found.end("name"), start["colon"], found.end())

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from lockgate.gate.grammar import WHITE
 from lockgate.gate.recovery.edits import Edit
-from lockgate.gate.recovery.site import WHITE, Site
-from lockgate.gate.scan import Fault, Scanner
+from lockgate.gate.recovery.site import Site
+from lockgate.gate.scan import Scanner, Violation
 from lockgate.gate.schema.judge import Judge
 
 
 def passes(edit: Edit, site: Site, scanner: Scanner, judge: Judge, *, is_strict: bool) -> tuple[bool, int]:
-    """Whether the text goes past the fault with this edit, and how many bytes were judged to find out.
+    """Whether the text goes past the violation with this edit, and how many bytes were judged to find out.
 
     Args:
         is_strict: And takes the first byte of the next token.
@@ -20,11 +21,11 @@ def passes(edit: Edit, site: Site, scanner: Scanner, judge: Judge, *, is_strict:
         text += site.window[at : change.at] + change.inserted
         at = change.at + change.length
     goal = len(text)
-    if edit.reader is None:
+    if edit.rewriter is None:
         text += site.window[at:]
         goal = max(goal, goal + site.at - at)
     else:
-        pieces, _ = edit.reader().read(site.window[at:], is_end=site.is_end)
+        pieces, _ = edit.rewriter().read(site.window[at:], is_end=site.is_end)
         text += b"".join(piece.inserted for piece in pieces)
     if is_strict or site.at >= at:
         while goal < len(text) and text[goal] in WHITE:
@@ -32,8 +33,8 @@ def passes(edit: Edit, site: Site, scanner: Scanner, judge: Judge, *, is_strict:
         goal = min(goal + 1, len(text))
     twin = judge.fork()
     try:
-        scanner.fork(twin, twin.run).scan(whole_characters(bytes(text[:goal])))
-    except Fault:
+        scanner.fork(twin, twin.watcher).scan(whole_characters(bytes(text[:goal])))
+    except Violation:
         return False, goal
     return True, goal
 

@@ -17,7 +17,7 @@ from itertools import product
 from typing import Any, Final, NamedTuple, Protocol
 
 from lockgate.gate.schema.charset import union
-from lockgate.gate.schema.pattern import Pattern, State
+from lockgate.gate.schema.pattern import Pattern, PatternState
 
 
 class Automaton(Protocol):
@@ -31,8 +31,6 @@ class Automaton(Protocol):
     def accepts(self, state: Any) -> bool: ...
 
     def is_dead(self, state: Any) -> bool: ...
-
-    def is_settled(self, state: Any) -> bool: ...
 
 
 # -- numbers as the authority reads them -------------------------------------------------------------------------
@@ -126,7 +124,7 @@ _BYTE: Final = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 class _TimeState(NamedTuple):
     head: str  # the text, up to the seconds
     tail: Pattern | None  # judges what follows them, once they are there
-    inner: State
+    inner: PatternState
 
 
 class _Time:
@@ -169,9 +167,6 @@ class _Time:
 
     def is_dead(self, state: _TimeState) -> bool:
         return (state.tail or self._head).is_dead(state.inner)
-
-    def is_settled(self, state: _TimeState) -> bool:
-        return False  # nothing may follow a whole time
 
 
 _MINUTES_OF_DAY: Final = 24 * 60

@@ -1,4 +1,4 @@
-"""Sets and values for a trial: what is small is copied, what is large is looked at through a thin layer.
+"""Sets and values for a trial: what is small is copied, what is large is seen through a thin layer.
 
 A trial reads a bounded number of bytes, so it must not cost more than a bounded copy.
 """
@@ -6,15 +6,13 @@ A trial reads a bounded number of bytes, so it must not cost more than a bounded
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableSet
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 #: Members or elements up to which a fork copies a container.
 FORKED_WHOLE: Final = 64
 
-_Value = TypeVar("_Value", dict[str, Any], list[Any])
 
-
-class Layer(MutableSet[str]):
+class LayeredSet(MutableSet[str]):
     """A set and what a trial adds to it; the set itself stays as it is."""
 
     __slots__ = ("_added", "_base")
@@ -41,6 +39,11 @@ class Layer(MutableSet[str]):
         self._added.discard(value)
 
 
-def forked_value(value: _Value | None) -> _Value | None:
-    """A copy of the value of an open container. A large one is left out: a trial does not wait for its judgement."""
+def forked_object(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A copy of the value of an open object. A large one is left out: a trial does not wait for its judgement."""
+    return value.copy() if value is not None and len(value) <= FORKED_WHOLE else None
+
+
+def forked_array(value: list[Any] | None) -> list[Any] | None:
+    """The same for an array."""
     return value.copy() if value is not None and len(value) <= FORKED_WHOLE else None

@@ -16,26 +16,23 @@ from typing import Final
 from lockgate.gate.schema.pattern_nfa import EDGE, UNKNOWN, Nfa
 from lockgate.gate.schema.pattern_parse import Unsupported, parse
 
-__all__ = ["Pattern", "State", "Unsupported"]
+__all__ = ["Pattern", "PatternState", "Unsupported"]
 
 # Limits of what one pattern keeps: states, and the numbers in them (8 bytes each).
 MAX_CACHED_STATES: Final = 4_096
 MAX_CACHED_CELLS: Final = 1_000_000
-# How far ``is_settled`` looks for a text that does not match.
-_MAX_LOOK_AHEAD: Final = 32
 
 
-class State:
+class PatternState:
     """How far a text has come. Opaque, and of use only to the pattern that made it."""
 
-    __slots__ = ("behind", "is_final", "is_universal", "items", "steps")
+    __slots__ = ("behind", "is_final", "items", "steps")
 
     def __init__(self, items: tuple[int, ...], behind: int, kind_count: int, *, is_final: bool = False) -> None:
         self.items = items
         self.behind = behind
         self.is_final = is_final  # whatever follows changes nothing
-        self.is_universal: bool | None = None  # not asked yet
-        self.steps: list[State | None] = [None] * kind_count
+        self.steps: list[PatternState | None] = [None] * kind_count
 
 
 class Pattern:
@@ -61,13 +58,13 @@ class Pattern:
         self._chars = _one_of_each(nfa)
         self.alphabet: Final = tuple(self._chars.values())
         self._ascii_kinds = bytes(nfa.kinds[bisect_right(nfa.starts, code) - 1] for code in range(128)).ljust(256)
-        self._dead = State((), EDGE, 0, is_final=True)
-        self._settled = State((), EDGE, 0, is_final=True)
-        self._states: dict[tuple[int, tuple[int, ...]], State] = {}
+        self._dead = PatternState((), EDGE, 0, is_final=True)
+        self._settled = PatternState((), EDGE, 0, is_final=True)
+        self._states: dict[tuple[int, tuple[int, ...]], PatternState] = {}
         self._cell_count = 0
         self.start: Final = self._state_of(nfa.close((nfa.entry,), EDGE, UNKNOWN), EDGE)
 
-    def feed(self, state: State, text: str) -> tuple[State, int]:
+    def feed(self, state: PatternState, text: str) -> tuple[PatternState, int]:
         """Go on from a state with the next characters.
 
         Returns:
@@ -81,25 +78,13 @@ class Pattern:
                 return state, index if state is self._dead else -1
         return state, -1
 
-    def accepts(self, state: State) -> bool:
+    def accepts(self, state: PatternState) -> bool:
         """Whether the text matches if it ends here."""
         return state is self._settled or self._nfa.can_end(state.items, state.behind)
 
-    def is_dead(self, state: State) -> bool:
+    def is_dead(self, state: PatternState) -> bool:
         """Whether no continuation matches. True of ``start`` if nothing at all does."""
         return state is self._dead
-
-    def is_settled(self, state: State) -> bool:
-        """Whether every continuation matches, and the text itself.
-
-        A yes is certain. A no can be wrong only where it would take more than a few dozen states to see it, and only
-        for patterns with ``$`` or ``\\b``.
-        """
-        if state.is_final:
-            return state is self._settled
-        if state.is_universal is None:
-            state.is_universal = self._is_universal(state)
-        return state.is_universal
 
     # -- the deterministic automaton ---------------------------------------------------------------------------
 
@@ -110,7 +95,7 @@ class Pattern:
         starts, kinds, ascii_kinds = self._nfa.starts, self._nfa.kinds, self._ascii_kinds
         return [ascii_kinds[code] if code < 128 else kinds[bisect_right(starts, code) - 1] for code in map(ord, text)]
 
-    def _step(self, state: State, kind: int) -> State:
+    def _step(self, state: PatternState, kind: int) -> PatternState:
         nfa = self._nfa
         place = nfa.places[kind]
         items = state.items
@@ -123,7 +108,7 @@ class Pattern:
         state.steps[kind] = following
         return following
 
-    def _state_of(self, items: tuple[int, ...], behind: int) -> State:
+    def _state_of(self, items: tuple[int, ...], behind: int) -> PatternState:
         if not items:
             return self._dead
         if self._nfa.has_match(items):
@@ -131,14 +116,14 @@ class Pattern:
         state = self._states.get((behind, items))
         return state or self._new_state(items, behind)
 
-    def _new_state(self, items: tuple[int, ...], behind: int) -> State:
+    def _new_state(self, items: tuple[int, ...], behind: int) -> PatternState:
         if len(self._states) >= MAX_CACHED_STATES or self._cell_count + len(items) > MAX_CACHED_CELLS:
             self._forget()
-        state = State(items, behind, self._nfa.kind_count)
+        state = PatternState(items, behind, self._nfa.kind_count)
         self._add(state)
         return state
 
-    def _add(self, state: State) -> None:
+    def _add(self, state: PatternState) -> None:
         self._states[state.behind, state.items] = state
         self._cell_count += len(state.items) + len(state.steps)
 
@@ -150,19 +135,6 @@ class Pattern:
         self._cell_count = 0
         # The start outlives them. It stays among them, or its ways would be kept for ever.
         self._add(self.start)
-
-    def _is_universal(self, state: State) -> bool:
-        seen = {state}
-        todo = [state]
-        while todo:
-            state = todo.pop()
-            if not self.accepts(state) or len(seen) > _MAX_LOOK_AHEAD:
-                return False
-            if state is not self._settled:
-                following = {state.steps[kind] or self._step(state, kind) for kind in self._chars}
-                todo += following - seen
-                seen |= following
-        return True
 
 
 def _one_of_each(nfa: Nfa) -> dict[int, str]:

@@ -34,8 +34,8 @@ _LIST: Final = ["allOf", "anyOf", "oneOf", "prefixItems", "items"]
 _MAP: Final = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"]
 
 
-class Spot(NamedTuple):
-    """One schema, and where it stands.
+class SchemaLocation(NamedTuple):
+    """A schema and where it stands.
 
     Attributes:
         document: URI of the document that holds it.
@@ -49,13 +49,13 @@ class Spot(NamedTuple):
     base: str
     schema: Any
 
-    def below(self, *tokens: str | int) -> Spot:
+    def below(self, *tokens: str | int) -> SchemaLocation:
         """A subschema, whose own ``$id`` is not looked at yet."""
         schema, pointer = self.schema, self.pointer
         for token in tokens:
             schema = schema[token]
             pointer += f"/{escape_pointer(str(token))}"
-        return Spot(self.document, pointer, self.base, schema)
+        return SchemaLocation(self.document, pointer, self.base, schema)
 
 
 def escape_pointer(name: str) -> str:
@@ -63,7 +63,7 @@ def escape_pointer(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 
-class References:
+class SchemaResources:
     """Everything that references of one schema may lead to.
 
     Args:
@@ -75,15 +75,15 @@ class References:
     def __init__(self, schema: Any, draft: int, registry: Mapping[str, Any]) -> None:
         self._id = "id" if draft == 4 else "$id"
         self._draft = draft
-        self._resources: dict[str, Spot] = {}
-        self._anchors: dict[tuple[str, str], Spot] = {}
+        self._resources: dict[str, SchemaLocation] = {}
+        self._anchors: dict[tuple[str, str], SchemaLocation] = {}
         self._dynamic: dict[str, int] = {}  # name of a dynamic anchor -> how many there are
         self._recursive = 0
         self._names_of_root: set[str] = set()
         self._foreign: set[str] = set()  # bases of schemas that are written in another draft
         for uri, document in registry.items():
-            self._walk(Spot(uri, "", uri, document))
-        self.root = self._walk(Spot(NAMELESS, "", NAMELESS, schema))
+            self._walk(SchemaLocation(uri, "", uri, document))
+        self.root = self._walk(SchemaLocation(NAMELESS, "", NAMELESS, schema))
 
     @property
     def is_static(self) -> bool:
@@ -94,12 +94,12 @@ class References:
     def _is_recursion_dynamic(self) -> bool:
         return self._recursive > 1 or (self._recursive == 1 and len(self._resources) > 1 + len(self._names_of_root))
 
-    def at_home(self, spot: Spot) -> Spot:
-        """The same spot with its own base: its ``$id`` counts for what is inside it."""
-        own = self._own_uri(spot)
-        return spot if own is None else spot._replace(base=urljoin_any(spot.base, own))
+    def at_home(self, location: SchemaLocation) -> SchemaLocation:
+        """The same location with its own base: its ``$id`` counts for what is inside it."""
+        own = self._own_uri(location)
+        return location if own is None else location._replace(base=urljoin_any(location.base, own))
 
-    def resolve(self, ref: str, base: str) -> Spot | None:
+    def resolve(self, ref: str, base: str) -> SchemaLocation | None:
         """Where a reference leads; None if nowhere known."""
         uri, fragment = urldefrag(urljoin_any(base, ref))
         resource = self._resources.get(uri)
@@ -112,12 +112,12 @@ class References:
             return self._follow(resource, fragment)
         return self._anchors.get((uri, fragment))
 
-    def resolve_dynamic(self, ref: str, base: str) -> Spot | None:
+    def resolve_dynamic(self, ref: str, base: str) -> SchemaLocation | None:
         """Where a ``$dynamicRef`` leads if there is no choice at run time; None if there is, or nowhere is known."""
         name = ref.partition("#")[2]
         return self.resolve(ref, base) if self._dynamic.get(name, 0) <= 1 else None
 
-    def resolve_recursive(self, base: str) -> Spot | None:
+    def resolve_recursive(self, base: str) -> SchemaLocation | None:
         """The same for a ``$recursiveRef``."""
         return self.resolve("#", base) if not self._is_recursion_dynamic else None
 
@@ -126,85 +126,85 @@ class References:
         """Whether any schema in reach is written in another draft than the main one."""
         return bool(self._foreign)
 
-    def is_foreign(self, spot: Spot) -> bool:
+    def is_foreign(self, location: SchemaLocation) -> bool:
         """Whether a schema is written in another draft than the main one."""
-        return urldefrag(spot.base)[0] in self._foreign
+        return urldefrag(location.base)[0] in self._foreign
 
     # -- finding what is there -----------------------------------------------------------------------------------
 
-    def _own_uri(self, spot: Spot) -> str | None:
-        schema = spot.schema
+    def _own_uri(self, location: SchemaLocation) -> str | None:
+        schema = location.schema
         own = schema.get(self._id) if isinstance(schema, dict) else None
         if not isinstance(own, str) or own.startswith("#") or ("$ref" in schema and self._draft <= 7):
             return None
         return own
 
-    def _walk(self, root: Spot) -> Spot:
+    def _walk(self, root: SchemaLocation) -> SchemaLocation:
         first = self.at_home(root)
         self._resources[root.base] = first
         if root.document == NAMELESS and first.base != root.base:
             self._names_of_root.add(first.base)
         stack = [root]
         while stack:
-            spot = self.at_home(stack.pop())
-            self._note(spot)
-            stack += subschemas(spot)
+            location = self.at_home(stack.pop())
+            self._note(location)
+            stack += subschemas(location)
         return first
 
-    def _note(self, spot: Spot) -> None:
-        schema = spot.schema
+    def _note(self, location: SchemaLocation) -> None:
+        schema = location.schema
         if not isinstance(schema, dict):
             return
-        if self._own_uri(spot) is not None:
-            self._resources.setdefault(urldefrag(spot.base)[0], spot)
-        base = urldefrag(spot.base)[0]
+        if self._own_uri(location) is not None:
+            self._resources.setdefault(urldefrag(location.base)[0], location)
+        base = urldefrag(location.base)[0]
         if names_other_draft(schema, self._draft):
             self._foreign.add(base)
         old_style = schema.get(self._id)
         if isinstance(old_style, str) and old_style.startswith("#") and self._draft <= 7:
-            self._anchors.setdefault((base, old_style[1:]), spot)
+            self._anchors.setdefault((base, old_style[1:]), location)
         for keyword in ("$anchor", "$dynamicAnchor"):
             if isinstance(schema.get(keyword), str):
-                self._anchors.setdefault((base, schema[keyword]), spot)
+                self._anchors.setdefault((base, schema[keyword]), location)
         if isinstance(schema.get("$dynamicAnchor"), str):
             name = schema["$dynamicAnchor"]
             self._dynamic[name] = self._dynamic.get(name, 0) + 1
         if schema.get("$recursiveAnchor") is True:
             self._recursive += 1
 
-    def _follow(self, spot: Spot, pointer: str) -> Spot | None:
+    def _follow(self, location: SchemaLocation, pointer: str) -> SchemaLocation | None:
         for token in pointer.split("/")[1:]:
             name = token.replace("~1", "/").replace("~0", "~")
             try:
-                if isinstance(spot.schema, list):
+                if isinstance(location.schema, list):
                     if not re.fullmatch(r"0|[1-9][0-9]*", name):
                         return None
-                    spot = spot.below(int(name))
-                elif isinstance(spot.schema, dict):
-                    spot = spot.below(name)
+                    location = location.below(int(name))
+                elif isinstance(location.schema, dict):
+                    location = location.below(name)
                 else:
                     return None
             except (KeyError, IndexError):
                 return None
-            spot = self.at_home(spot)
-        return spot
+            location = self.at_home(location)
+        return location
 
 
-def subschemas(spot: Spot) -> Iterator[Spot]:
+def subschemas(location: SchemaLocation) -> Iterator[SchemaLocation]:
     """The schemas directly inside a schema, by the keywords of all drafts."""
-    schema = spot.schema
+    schema = location.schema
     if not isinstance(schema, dict):
         return
     for keyword in _ONE:
         if isinstance(schema.get(keyword), dict | bool):
-            yield spot.below(keyword)
+            yield location.below(keyword)
     for keyword in _LIST:
         if isinstance(schema.get(keyword), list):
-            yield from (spot.below(keyword, at) for at in range(len(schema[keyword])))
+            yield from (location.below(keyword, at) for at in range(len(schema[keyword])))
     for keyword in _MAP:
         if isinstance(schema.get(keyword), dict):
             inner = schema[keyword]
-            yield from (spot.below(keyword, name) for name in inner if isinstance(inner[name], dict | bool))
+            yield from (location.below(keyword, name) for name in inner if isinstance(inner[name], dict | bool))
 
 
 def urljoin_any(base: str, ref: str) -> str:

@@ -1,26 +1,26 @@
-"""Readers: they rewrite the text from a fault to the end of one token, as long as that may be. See ``edits.Reader``."""
+"""Rewriters: each rewrites the text from a violation to the end of one token, however long. See ``edits.Rewriter``."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
+from lockgate.gate.grammar import ARRAY, FALSE, NUMBER, OBJECT, STRING, TRUE
 from lockgate.gate.recovery.edits import Piece
 from lockgate.gate.recovery.spelling import control, escape
-from lockgate.gate.scan import ARRAY, FALSE, NUMBER, OBJECT, STRING, TRUE
 
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: White space that is looked through for what follows a token; more of it ends the token.
 _LOOK: Final = 64
-#: Bytes that a reader leaves in front of it, at most, to see what follows.
+#: Bytes that a rewriter leaves in front of it, at most, to see what follows.
 _AHEAD: Final = 96
 
 SINGLE: Final = ("'", "\u2018", "\u2019", "\u201a", "\u201b", "`", "\u00b4")
 DOUBLE: Final = ("\u201c", "\u201d", "\u201e", "\u201f", "\u00ab", "\u00bb")
 
 
-class _Base:
-    """What readers share: nothing held, not over."""
+class _Rewriter:
+    """What rewriters share: nothing held, not over."""
 
     def __init__(self) -> None:
         self.is_over = False
@@ -31,7 +31,7 @@ class _Base:
         return 0
 
 
-class Quoted(_Base):
+class Quoted(_Rewriter):
     """The rest of a string in other quotes, up to a quote that is followed by what can follow a string.
 
     Args:
@@ -97,7 +97,7 @@ class Quoted(_Base):
         return text[end] in b",]}/#+" or (end > at and any(text.startswith(closer, end) for closer in self._closers))
 
 
-class Bare(_Base):
+class Bare(_Rewriter):
     """Words without quotes, as a string: a name up to its colon, a value up to a comma, bracket or line end.
 
     In an object a comma, a closing brace or a line end belongs to the words where nothing follows that can follow a
@@ -117,7 +117,6 @@ class Bare(_Base):
     def __init__(self, *, is_name: bool = False, is_root: bool = False, is_member: bool = False) -> None:
         super().__init__()
         self._has_begun = False
-        self._is_root = is_root
         self._is_member = is_member
         self._braces = 0  # opened in the words
         self._is_quoted = False  # a quote in the words waits for its partner
@@ -230,7 +229,7 @@ class Bare(_Base):
         return 1
 
 
-class Unescaped(_Base):
+class Unescaped(_Rewriter):
     """JSON that stands in a string: its escapes are undone, and its closing quote goes."""
 
     _SPECIAL: Final = re.compile(rb'["\\]')
@@ -261,8 +260,8 @@ class Unescaped(_Base):
         return pieces, at
 
 
-class _Collecting(_Base):
-    """A reader that removes: what it took is one piece, told when it is over."""
+class _Collecting(_Rewriter):
+    """A rewriter that removes: what it took is one piece, handed out when it is over."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
@@ -349,7 +348,7 @@ class Dropped(_Collecting):
         return (self._done() if is_end and not self.has_failed else []), len(text)
 
 
-class Skimmed(_Base):
+class Skimmed(_Rewriter):
     """The same, with nothing kept: however long it is, it is only counted.
 
     Attributes:
@@ -384,7 +383,7 @@ class Skimmed(_Base):
         return [], len(text)
 
 
-class Rest(_Collecting):
+class RestOfText(_Collecting):
     """Everything up to the end of the text."""
 
     def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:

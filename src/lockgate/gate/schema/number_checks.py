@@ -6,14 +6,14 @@ Once the exponent's sign is known the value can only grow, or only shrink, with 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
-from lockgate.gate.scan import Fault, integer_of
+from lockgate.gate.scan import Violation, integer_of
+from lockgate.gate.schema.mismatch import Complain, Mismatch
 
-Number = int | float
+NumberValue = int | float
 
 _MANTISSA: Final = 0
 _EXPONENT: Final = 1  # just after e
@@ -28,44 +28,51 @@ _SURE_DIGITS: Final = 15
 class Bound:
     """One end of what is allowed: ``schema_path`` is to blame for it."""
 
-    limit: Number
+    limit: NumberValue
     is_exclusive: bool
     keyword: str
     schema_path: str
 
-    def allows_from_below(self, value: Number) -> bool:
+    def allows_from_below(self, value: NumberValue) -> bool:
         if _is_blurred(value, self.limit):
             return float(value) <= float(self.limit)
         return value < self.limit if self.is_exclusive else value <= self.limit
 
-    def allows_from_above(self, value: Number) -> bool:
+    def allows_from_above(self, value: NumberValue) -> bool:
         if _is_blurred(value, self.limit):
             return float(value) >= float(self.limit)
         return value > self.limit if self.is_exclusive else value >= self.limit
 
 
-def _is_blurred(value: Number, limit: Number) -> bool:
+def _is_blurred(value: NumberValue, limit: NumberValue) -> bool:
     """Whether the authority compares these two as doubles that may not tell neighbours apart; it then decides."""
     is_mixed = isinstance(value, float) is not isinstance(limit, float)
     return is_mixed and max(abs(value), abs(limit)) >= 2**53 and max(abs(value), abs(limit)) < 1e308
 
 
+class AllowedNumbers(NamedTuple):
+    """The numbers that an enum or const allows."""
+
+    values: frozenset[NumberValue]
+    schema_path: str
+
+
 @dataclass(slots=True)
-class NumberRule:
+class NumberChecks:
     """What a number must be. Where several schemas apply, each end holds the strictest one.
 
     Attributes:
         integer: Schema path of the ``type`` that wants an integer; "" for any number.
         integer_by_spelling: The same for draft 4, where 1.0 is no integer.
         low, high: Bounds.
-        values: For each enum or const: the values allowed, and its schema path.
+        values: Of each enum or const.
     """
 
     integer: str = ""
     integer_by_spelling: str = ""
     low: Bound | None = None
     high: Bound | None = None
-    values: tuple[tuple[frozenset[Number], str], ...] = ()
+    values: tuple[AllowedNumbers, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -82,83 +89,73 @@ class NumberRule:
         if old is None or (bound.limit, not bound.is_exclusive) < (old.limit, not old.is_exclusive):
             self.high = bound
 
-    def complaint(self, text: str) -> tuple[str, str] | None:
+    def mismatch(self, text: str) -> Mismatch | None:
         """Schema path and sentence for a finished number that does not fit; None if it does.
 
         A number with a fraction or an exponent is compared as the double that it stands for, as the authority does.
         """
         is_plain = text.lstrip("-").isdigit()
-        value: Number = integer_of(text) if is_plain else float(text)
+        value: NumberValue = integer_of(text) if is_plain else float(text)
         shown = text[:40]
         if self.integer_by_spelling and not is_plain:
-            return self.integer_by_spelling, f"{shown} where the schema allows integer"
+            return Mismatch(self.integer_by_spelling, f"{shown} where the schema allows integer")
         if self.integer and not is_plain and not float(value).is_integer():
-            return self.integer, f"{shown} where the schema allows integer"
+            return Mismatch(self.integer, f"{shown} where the schema allows integer")
         if self.low is not None and not self.low.allows_from_above(value):
-            return self.low.schema_path, f"{shown} is less than {self.low.keyword} {self.low.limit} allows"
+            return Mismatch(self.low.schema_path, f"{shown} is less than {self.low.keyword} {self.low.limit} allows")
         if self.high is not None and not self.high.allows_from_below(value):
-            return self.high.schema_path, f"{shown} is greater than {self.high.keyword} {self.high.limit} allows"
+            return Mismatch(
+                self.high.schema_path, f"{shown} is greater than {self.high.keyword} {self.high.limit} allows"
+            )
         for values, schema_path in self.values:
             if value not in values and not any(
                 _is_blurred(value, one) and float(value) == float(one) for one in values
             ):
-                return schema_path, f"{shown} is not an allowed value"
+                return Mismatch(schema_path, f"{shown} is not an allowed value")
         return None
 
 
-class NumberRun:
-    """One number under a rule, digit by digit. A ``TextRun`` of the scanner."""
+class NumberWatcher:
+    """Follows one number, digit by digit. A ``TextWatcher`` of the scanner."""
 
-    __slots__ = (
-        "_complaint",
-        "_digits",
-        "_fault",
-        "_has_point",
-        "_is_negative",
-        "_is_nonzero",
-        "_phase",
-        "_rule",
-        "_text",
-    )
+    __slots__ = ("_checks", "_complain", "_digits", "_is_negative", "_is_nonzero", "_mismatch", "_phase", "_text")
 
-    def __init__(self, rule: NumberRule, fault: Callable[[str, str], Fault]) -> None:
-        self._rule = rule
-        self._fault = fault
+    def __init__(self, checks: NumberChecks, complain: Complain) -> None:
+        self._checks = checks
+        self._complain = complain
         self._phase = _MANTISSA
         self._is_negative = False
         self._is_nonzero = False
-        self._has_point = False
         self._digits = ""  # significant digits so far, for enum and const
         self._text = ""
-        self._complaint: tuple[str, str] | None = None
+        self._mismatch: Mismatch | None = None
 
     @property
-    def rule(self) -> NumberRule:
+    def checks(self) -> NumberChecks:
         """What the number must be."""
-        return self._rule
+        return self._checks
 
     def take(self, text: str) -> int:
         for index, char in enumerate(text):
             self._text += char
-            self._complaint = self._judge(char)
-            if self._complaint is not None:
+            self._mismatch = self._judge(char)
+            if self._mismatch is not None:
                 return index
         return -1
 
-    def fault(self) -> Fault:
-        assert self._complaint is not None
-        return self._fault(*self._complaint)
+    def violation(self) -> Violation:
+        assert self._mismatch is not None
+        return self._complain(*self._mismatch)
 
     # -- one character -------------------------------------------------------------------------------------------
 
-    def _judge(self, char: str) -> tuple[str, str] | None:
+    def _judge(self, char: str) -> Mismatch | None:
         if self._phase != _MANTISSA:
             return self._judge_exponent(char)
         if char == "-":
             self._is_negative = True
             return self._judge_sign()
         if char == ".":
-            self._has_point = True
             return self._not_spelled_as_integer()
         if char in "eE":
             self._phase = _EXPONENT
@@ -167,38 +164,37 @@ class NumberRun:
         self._is_nonzero |= char != "0"
         return (self._judge_sign() if is_news else None) or self._judge_digits(char)
 
-    def _not_spelled_as_integer(self) -> tuple[str, str] | None:
-        path = self._rule.integer_by_spelling
-        return (path, "a fraction or exponent where draft 4 allows integer") if path else None
+    def _not_spelled_as_integer(self) -> Mismatch | None:
+        path = self._checks.integer_by_spelling
+        return Mismatch(path, "a fraction or exponent where draft 4 allows integer") if path else None
 
-    def _judge_sign(self) -> tuple[str, str] | None:
+    def _judge_sign(self) -> Mismatch | None:
         """The sign is known; without a nonzero digit zero is still possible."""
-        low, high = self._rule.low, self._rule.high
+        low, high = self._checks.low, self._checks.high
         if self._is_negative:
             if low is not None and (not low.allows_from_above(0) or (self._is_nonzero and low.limit >= 0)):
-                return low.schema_path, f"less than {low.keyword} {low.limit} allows"
-            return next(
-                ((path, "no allowed value is negative") for values, path in self._rule.values if min(values) > 0), None
-            )
+                return Mismatch(low.schema_path, f"less than {low.keyword} {low.limit} allows")
+            too_high = next((path for values, path in self._checks.values if min(values) > 0), None)
+            return None if too_high is None else Mismatch(too_high, "no allowed value is negative")
         if high is not None and (not high.allows_from_below(0) or (self._is_nonzero and high.limit <= 0)):
-            return high.schema_path, f"greater than {high.keyword} {high.limit} allows"
+            return Mismatch(high.schema_path, f"greater than {high.keyword} {high.limit} allows")
         return None
 
-    def _judge_zero(self) -> tuple[str, str] | None:
+    def _judge_zero(self) -> Mismatch | None:
         """The mantissa is over: if it is zero, so is the number."""
-        return None if self._is_nonzero else self._rule.complaint("0")
+        return None if self._is_nonzero else self._checks.mismatch("0")
 
-    def _judge_digits(self, char: str) -> tuple[str, str] | None:
-        if not self._rule.values:
+    def _judge_digits(self, char: str) -> Mismatch | None:
+        if not self._checks.values:
             return None
         if self._is_nonzero:
             self._digits += char
-        for values, path in self._rule.values:
+        for values, path in self._checks.values:
             if not any(self._may_become(value) for value in values):
-                return path, f"no allowed value begins like {self._text[:40]}"
+                return Mismatch(path, f"no allowed value begins like {self._text[:40]}")
         return None
 
-    def _may_become(self, value: Number) -> bool:
+    def _may_become(self, value: NumberValue) -> bool:
         if not self._is_nonzero:
             return True  # zeros: an exponent or later digits may make anything of it
         if value == 0 or (value < 0) != self._is_negative:
@@ -210,7 +206,7 @@ class NumberRun:
 
     # -- the exponent --------------------------------------------------------------------------------------------
 
-    def _judge_exponent(self, char: str) -> tuple[str, str] | None:
+    def _judge_exponent(self, char: str) -> Mismatch | None:
         if self._phase == _EXPONENT:
             self._phase = _DOWN if char == "-" else _UP
         if not self._is_nonzero or self._text[-1] in "+-":
@@ -218,23 +214,23 @@ class NumberRun:
         value = float(self._text)
         return self._judge_growing(value) if self._phase == _UP else self._judge_shrinking(value)
 
-    def _judge_growing(self, value: float) -> tuple[str, str] | None:
+    def _judge_growing(self, value: float) -> Mismatch | None:
         """The magnitude is this or more."""
-        low, high = self._rule.low, self._rule.high
+        low, high = self._checks.low, self._checks.high
         if value > 0 and high is not None and not high.allows_from_below(value):
-            return high.schema_path, f"greater than {high.keyword} {high.limit} allows"
+            return Mismatch(high.schema_path, f"greater than {high.keyword} {high.limit} allows")
         if value < 0 and low is not None and not low.allows_from_above(value):
-            return low.schema_path, f"less than {low.keyword} {low.limit} allows"
+            return Mismatch(low.schema_path, f"less than {low.keyword} {low.limit} allows")
         return None
 
-    def _judge_shrinking(self, value: float) -> tuple[str, str] | None:
+    def _judge_shrinking(self, value: float) -> Mismatch | None:
         """The magnitude is this or less, and never zero."""
-        low, high = self._rule.low, self._rule.high
+        low, high = self._checks.low, self._checks.high
         if value > 0 and low is not None and not low.allows_from_above(value):
-            return low.schema_path, f"less than {low.keyword} {low.limit} allows"
+            return Mismatch(low.schema_path, f"less than {low.keyword} {low.limit} allows")
         if value < 0 and high is not None and not high.allows_from_below(value):
-            return high.schema_path, f"greater than {high.keyword} {high.limit} allows"
+            return Mismatch(high.schema_path, f"greater than {high.keyword} {high.limit} allows")
         # Rounding could make an integer of something very near to one.
-        if self._rule.integer and abs(value - round(value)) > abs(value) * 1e-15:
-            return self._rule.integer, f"{self._text[:40]} where the schema allows integer"
+        if self._checks.integer and abs(value - round(value)) > abs(value) * 1e-15:
+            return Mismatch(self._checks.integer, f"{self._text[:40]} where the schema allows integer")
         return None

@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
+from lockgate.gate.grammar import FALSE, NULL, NUMBER, TRUE
 from lockgate.gate.recovery.edits import Change, Edit
-from lockgate.gate.recovery.readers import Dropped
+from lockgate.gate.recovery.rewriters import Dropped
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import number_of
-from lockgate.gate.scan import FALSE, NULL, NUMBER, TRUE
 
 
-class Rule:
+class PatchRule:
     """Base of the rules: an id, a line for people, and whether it must be asked for."""
 
     id: ClassVar[str]
@@ -22,10 +22,10 @@ class Rule:
     is_lossy: ClassVar[bool] = False
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        """Edits that may take the text past the fault; [] where the rule has nothing to say.
+        """Edits that may take the text past the violation; [] for none.
 
         Raises:
-            Hesitate: more of the text must be seen first.
+            NeedMoreText: more of the text must be seen first.
         """
         raise NotImplementedError
 
@@ -50,7 +50,7 @@ def begins_name(site: Site, at: int) -> bool:
     else:
         found = _NAME_WORD.match(text)
     if found is None:
-        site.hesitate()
+        site.need_more()
     return found is not None
 
 

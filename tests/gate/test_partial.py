@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import lockgate
 from lockgate import Limits
-from lockgate.gate.growth import Growth
+from lockgate.gate.partial import PartialValue
 from lockgate.gate.values import NOTHING, value_of
 
 documents = st.recursive(
@@ -24,7 +24,7 @@ documents = st.recursive(
 @given(documents, st.booleans(), st.sampled_from([None, 1]))
 def test_each_prefix_has_the_value_that_a_parse_finds(document: Any, is_ascii: bool, indent: int | None) -> None:
     """Whatever a gate releases, character by character."""
-    gate, growth, released = lockgate.compile(True).gate(), Growth(), b""
+    gate, growth, released = lockgate.compile(True).gate(), PartialValue(), b""
     for character in json.dumps(document, ensure_ascii=is_ascii, indent=indent):
         for event in gate.feed(character.encode()):
             assert isinstance(event, lockgate.Released)
@@ -35,14 +35,14 @@ def test_each_prefix_has_the_value_that_a_parse_finds(document: Any, is_ascii: b
 
 
 def test_numbers_keep_their_spelling() -> None:
-    growth = Growth()
+    growth = PartialValue()
     growth.feed(b'{"a": 1.0, "b": 123456789012345678901234567890, "c": 2')
     assert growth.value() == b'{"a": 1.0, "b": 123456789012345678901234567890}'
 
 
 def test_where_it_grows() -> None:
     """The path, the members that are done, and the count of a root array's elements."""
-    growth = Growth(keeps_text=False)
+    growth = PartialValue(keeps_text=False)
     seen = []
     for piece in (b'{"a/b', b'": [1, ', b'{"x', b'": 2}], ', b'"c": ', b"3}"):
         growth.feed(piece)
@@ -55,6 +55,6 @@ def test_where_it_grows() -> None:
         ("/c", ["a/b"]),
         ("", ["a/b", "c"]),
     ]
-    rows = Growth(keeps_text=False)
+    rows = PartialValue(keeps_text=False)
     rows.feed(b"[1, [2], 3")
     assert (rows.elements_done, rows.path) == (2, "/2")

@@ -7,11 +7,11 @@ from typing import Final
 
 from lockgate.errors import Misuse
 from lockgate.gate.recovery import rules_around, rules_lossy, rules_schema, rules_strings, rules_text
-from lockgate.gate.recovery.rule import Rule
+from lockgate.gate.recovery.patch_rule import PatchRule
 
-RULES: Final[tuple[Rule, ...]] = (
+PATCH_RULES: Final[tuple[PatchRule, ...]] = (
     rules_around.ByteOrderMark(),
-    rules_strings.Control(),
+    rules_strings.ControlCharacter(),
     rules_strings.Escape(),
     rules_text.ExtraComma(),
     rules_text.Literal(),
@@ -26,45 +26,45 @@ RULES: Final[tuple[Rule, ...]] = (
     rules_text.Tuple(),
     rules_text.Comment(),
     rules_text.Ellipsis(),
-    rules_text.Wrapper(),
+    rules_text.Call(),
     rules_strings.BareName(),
     rules_strings.BareText(),
     rules_text.MissingValue(),
-    rules_schema.Unquoted(),
-    rules_schema.InString(),
-    rules_schema.TextInString(),
-    rules_schema.EnumWord(),
+    rules_schema.ScalarInString(),
+    rules_schema.ScalarAsString(),
+    rules_schema.JsonInString(),
+    rules_schema.EnumSpelling(),
     rules_schema.EnumInText(),
     rules_schema.NameQuote(),
     rules_schema.MemberName(),
     rules_schema.DefaultMember(),
-    rules_schema.WrappedElement(),
-    rules_schema.UnwrappedElement(),
+    rules_schema.WrapElement(),
+    rules_schema.UnwrapElement(),
     rules_schema.OpeningBrace(),
-    rules_schema.OnlyMember(),
+    rules_schema.WrapMember(),
     rules_schema.NullMember(),
     rules_schema.UnknownMember(),
     rules_around.TextAfter(),
-    rules_around.Prose(),
+    rules_around.ProseBefore(),
     rules_schema.Truncated(),
 )
-LOSSY: Final[tuple[Rule, ...]] = (
+LOSSY_RULES: Final[tuple[PatchRule, ...]] = (
     rules_lossy.Clamp(),
     rules_lossy.Round(),
     rules_lossy.Cut(),
-    rules_lossy.Empty(),
+    rules_lossy.EmptyObject(),
 )
 
 
-def rules_for(lossy: Iterable[str]) -> tuple[Rule, ...]:
+def rules_for(lossy: Iterable[str]) -> tuple[PatchRule, ...]:
     """The rules that act when these lossy ones are asked for.
 
     Raises:
         Misuse: a name that no lossy rule has.
     """
-    names = {rule.id: rule for rule in LOSSY}
+    names = {rule.id: rule for rule in LOSSY_RULES}
     asked = list(lossy)
     unknown = [name for name in asked if name not in names]
     if unknown:
         raise Misuse(f"lossy={unknown[0]!r} is no lossy rule; there are {', '.join(names)}")
-    return (*RULES, *(names[name] for name in names if name in asked))
+    return (*PATCH_RULES, *(names[name] for name in names if name in asked))

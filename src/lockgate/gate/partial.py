@@ -1,4 +1,4 @@
-"""A released text while it grows: the value so far, as JSON text, and the place where it grows.
+"""A released text while it grows: the value so far, as JSON text, and the path to where it grows.
 
 Nothing is guessed: open strings are included as far as they go; open numbers, literals and names are left out, since
 they could still become something else. The value is the released text itself with its open containers closed, so every
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from lockgate.gate.grammar import ARRAY, OBJECT
 from lockgate.gate.limits import Limits
-from lockgate.gate.scan import ARRAY, OBJECT, Scanner, TextRun
+from lockgate.gate.scan import Scanner, TextWatcher
 
 #: Names of finished root members that are remembered, for people to look at.
 _MAX_NAMES: Final = 100
@@ -23,7 +24,7 @@ _LIMITS: Final = Limits(
 )
 
 
-class Growth:
+class PartialValue:
     """One released text.
 
     Args:
@@ -64,14 +65,14 @@ class Growth:
 
     # -- what the scanner tells ----------------------------------------------------------------------------------
 
-    def begin(self, kind: int) -> TextRun | None:
+    def begin(self, kind: int) -> TextWatcher | None:
         if kind & (OBJECT | ARRAY):
             self._closers += b"}" if kind == OBJECT else b"]"
             self._tokens.append(None if kind == OBJECT else 0)
             self._last_end = self._scanner.position + 1
         return None
 
-    def begin_name(self) -> TextRun | None:
+    def begin_name(self) -> TextWatcher | None:
         return None
 
     def name(self, name: str) -> None:

@@ -1,7 +1,7 @@
-"""One schema object, read: which of its keywords are decided early, and for which kinds it must be asked at the end.
+"""One subschema, read: which of its keywords are checked early, and for which kinds the finished value is needed.
 
-A part says nothing that its schema does not: where a keyword is not decided here, the part is *residual* for the kinds
-that the keyword speaks about, and ``jsonschema-rs`` judges the finished value, at its closing byte.
+Nothing is refused here that the schema allows: where a keyword is not checked here, the kinds that it is about are
+among the *finished kinds*: for those, ``jsonschema-rs`` judges the finished value, at its closing byte.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from functools import reduce
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from lockgate.gate.scan import ANY_KIND, ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
-from lockgate.gate.schema.formats import FORMATS
-from lockgate.gate.schema.numbers import Bound, Number, NumberRule
+from lockgate.gate.grammar import ANY_KIND, ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
+from lockgate.gate.schema.allowed_texts import AllowedTexts
+from lockgate.gate.schema.formats import FORMATS, Automaton
+from lockgate.gate.schema.number_checks import AllowedNumbers, Bound, NumberChecks, NumberValue
 from lockgate.gate.schema.pattern import Pattern, Unsupported
-from lockgate.gate.schema.references import References, Spot, escape_pointer
-from lockgate.gate.schema.words import Words
+from lockgate.gate.schema.resources import SchemaLocation, SchemaResources, escape_pointer
 
 KINDS: Final = {
     "null": NULL,
@@ -28,8 +28,8 @@ KINDS: Final = {
     "object": OBJECT,
 }
 
-#: Keywords that no check of ours decides -> the kinds they speak about.
-_RESIDUAL: Final = {
+#: Keywords that only a finished value can be judged by -> the kinds that they are about.
+_FINISHED_ONLY: Final = {
     "not": ANY_KIND,
     "if": ANY_KIND,
     "$dynamicRef": ANY_KIND,
@@ -47,78 +47,108 @@ _RESIDUAL: Final = {
 }
 
 
-class Watched:
-    """A pattern or format that follows a string: the automaton, and the schema path to blame."""
+class CountLimit(NamedTuple):
+    """A length or number of members or elements, and the keyword that sets it."""
 
-    __slots__ = ("automaton", "schema_path", "shown")
-
-    def __init__(self, automaton: Any, schema_path: str, shown: str) -> None:
-        self.automaton = automaton
-        self.schema_path = schema_path
-        self.shown = shown
+    limit: int
+    schema_path: str
 
 
-class Part:
-    """One schema object at one spot.
+class AutomatonCheck(NamedTuple):
+    """A pattern or format that a string must match, as people see it in ``shown``."""
+
+    automaton: Automaton
+    schema_path: str
+    shown: str
+
+
+class KindLimit(NamedTuple):
+    """Kinds that a keyword allows; ``allowed`` says it in words."""
+
+    kinds: int
+    schema_path: str
+    allowed: str
+
+
+class Choice(NamedTuple):
+    """An ``anyOf`` or ``oneOf``."""
+
+    schema_path: str
+    branches: list[SchemaLocation]
+
+
+class NamePattern(NamedTuple):
+    """A member of ``patternProperties``."""
+
+    pattern: Pattern
+    location: SchemaLocation
+
+
+class Subschema:
+    """One schema object or boolean at its location.
 
     Attributes:
         kinds: Kinds of values that its own keywords may accept.
-        blames: For kinds that it refuses: (kinds allowed, schema path, what is allowed in words).
+        kind_limits: The keywords that leave kinds out.
         together: Schemas that apply to the same value: ``allOf`` and what references lead to.
-        choices: (schema path, branches) of each ``anyOf`` and ``oneOf``.
-        residual: Kinds for which the finished value must be shown to ``jsonschema-rs``.
+        choices: Each ``anyOf`` and ``oneOf``.
+        finished_kinds: Kinds for which the finished value must be shown to ``jsonschema-rs``.
     """
 
-    def __init__(self, spot: Spot, references: References, draft: int, *, formats: bool) -> None:
-        self.spot = spot
+    def __init__(self, location: SchemaLocation, resources: SchemaResources, draft: int, *, formats: bool) -> None:
+        self.location = location
         self.kinds = ANY_KIND
-        self.blames: list[tuple[int, str, str]] = []
-        self.together: list[Spot] = []
-        self.choices: list[tuple[str, list[Spot]]] = []
-        self.residual = 0
-        self.words: list[tuple[Words, str]] = []
-        self.min_length: tuple[int, str] | None = None
-        self.max_length: tuple[int, str] | None = None
-        self.watched: list[Watched] = []
-        self.number = NumberRule()
-        self.members = Members()
-        self.elements = Elements()
-        self._references = references
+        self.kind_limits: list[KindLimit] = []
+        self.together: list[SchemaLocation] = []
+        self.choices: list[Choice] = []
+        self.finished_kinds = 0
+        self.allowed_texts: list[AllowedTexts] = []
+        self.min_length: CountLimit | None = None
+        self.max_length: CountLimit | None = None
+        self.automata: list[AutomatonCheck] = []
+        self.number = NumberChecks()
+        self.members = ObjectKeywords()
+        self.elements = ArrayKeywords()
+        self._resources = resources
         self._draft = draft
         self._formats = formats
         self._read()
 
     @property
     def key(self) -> tuple[str, str]:
-        return self.spot.document, self.spot.pointer
+        return self.location.document, self.location.pointer
 
     def path(self, *tokens: str) -> str:
-        """Schema path to a keyword of this part; in another document than the main one, with that one's URI."""
-        pointer = self.spot.pointer + "".join(f"/{escape_pointer(token)}" for token in tokens)
-        return pointer if self.spot.document == self._references.root.document else f"{self.spot.document}#{pointer}"
+        """Schema path to a keyword of this subschema; in another document than the main one, with its URI."""
+        pointer = self.location.pointer + "".join(f"/{escape_pointer(token)}" for token in tokens)
+        return (
+            pointer
+            if self.location.document == self._resources.root.document
+            else f"{self.location.document}#{pointer}"
+        )
 
     @property
     def to_blame(self) -> tuple[str, list[str]]:
-        """Schema path and keywords for a finished value that does not fit this part."""
-        schema = self.spot.schema
-        asked = [*_RESIDUAL, "anyOf", "oneOf", "enum", "format", "pattern", "patternProperties", "$ref"]
+        """Schema path and keywords for a finished value that this subschema refuses."""
+        schema = self.location.schema
+        asked = [*_FINISHED_ONLY, "anyOf", "oneOf", "enum", "format", "pattern", "patternProperties", "$ref"]
         found = [keyword for keyword in asked if isinstance(schema, dict) and keyword in schema]
         return (self.path(found[0]) if len(found) == 1 else self.path()), found
 
     # -- reading -------------------------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        schema = self.spot.schema
+        schema = self.location.schema
         if schema is True:
             return
-        if self._references.is_foreign(self.spot):
-            self.residual = ANY_KIND
+        if self._resources.is_foreign(self.location):
+            self.finished_kinds = ANY_KIND
             return
         if schema is False:
             self._narrow(0, self.path(), "nothing: the schema here is false")
             return
         if "$ref" in schema:
-            self._reference(self._references.resolve(schema["$ref"], self.spot.base))
+            self._reference(self._resources.resolve(schema["$ref"], self.location.base))
             if self._draft <= 7:
                 return  # siblings of $ref are ignored up to draft 7
         for read in (
@@ -133,25 +163,25 @@ class Part:
         ):
             read(schema)
 
-    def _reference(self, target: Spot | None) -> None:
+    def _reference(self, target: SchemaLocation | None) -> None:
         if target is None:
-            self.residual = ANY_KIND
+            self.finished_kinds = ANY_KIND
         else:
             self.together.append(target)
 
     def _narrow(self, kinds: int, schema_path: str, allowed: str) -> None:
         self.kinds &= kinds
-        self.blames.append((kinds, schema_path, allowed))
+        self.kind_limits.append(KindLimit(kinds, schema_path, allowed))
 
     def _read_references(self, schema: dict[str, Any]) -> None:
         if "$dynamicRef" in schema and self._draft >= 2020:
-            target = self._references.resolve_dynamic(schema["$dynamicRef"], self.spot.base)
+            target = self._resources.resolve_dynamic(schema["$dynamicRef"], self.location.base)
             self._reference(target)
         if "$recursiveRef" in schema and self._draft == 2019:
-            self._reference(self._references.resolve_recursive(self.spot.base))
-        for keyword, kinds in _RESIDUAL.items():
+            self._reference(self._resources.resolve_recursive(self.location.base))
+        for keyword, kinds in _FINISHED_ONLY.items():
             if keyword in schema and not keyword.startswith("$"):
-                self.residual |= kinds
+                self.finished_kinds |= kinds
 
     def _read_type(self, schema: dict[str, Any]) -> None:
         if "type" not in schema:
@@ -177,20 +207,20 @@ class Part:
         self._narrow(kinds, path, "one of the listed values" if keyword == "enum" else "that one value")
         strings = [value for value in values if isinstance(value, str)]
         if strings:
-            self.words.append((Words(strings), path))
+            self.allowed_texts.append(AllowedTexts(strings, path))
         numbers = frozenset(value for value in values if kind_of(value) == NUMBER)
         if numbers:
-            self.number.values += ((numbers, path),)
+            self.number.values += (AllowedNumbers(numbers, path),)
         for kind in (ARRAY, OBJECT):
             containers = [(value, at) for at, value in enumerate(values) if kind_of(value) == kind]
             if len(containers) == 1:
                 self.together.append(self._as_schema(*containers[0], keyword))
             elif containers:
-                self.residual |= kind
+                self.finished_kinds |= kind
 
-    def _as_schema(self, value: Any, at: int, keyword: str) -> Spot:
-        """A container that must be equal, as a schema, so that its members speak early. Says nothing of other kinds."""
-        pointer = f"{self.spot.pointer}/{keyword}" + (f"/{at}" if keyword == "enum" else "")
+    def _as_schema(self, value: Any, at: int, keyword: str) -> SchemaLocation:
+        """A container that must be equal, as a schema, so that its members are judged early. Limits no other kind."""
+        pointer = f"{self.location.pointer}/{keyword}" + (f"/{at}" if keyword == "enum" else "")
         others: dict[str, Any]
         if isinstance(value, dict):
             others = {
@@ -201,7 +231,7 @@ class Part:
         else:
             first, rest = ("prefixItems", "items") if self._draft >= 2020 else ("items", "additionalItems")
             others = {first: [_equal(inner) for inner in value], rest: False, "minItems": len(value)}
-        return Spot(self.spot.document, pointer, self.spot.base, others)
+        return SchemaLocation(self.location.document, pointer, self.location.base, others)
 
     def _read_logic(self, schema: dict[str, Any]) -> None:
         for at, _ in enumerate(schema.get("allOf", ())):
@@ -209,18 +239,18 @@ class Part:
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 branches = [self._sub(keyword, at) for at in range(len(schema[keyword]))]
-                self.choices.append((self.path(keyword), branches))
+                self.choices.append(Choice(self.path(keyword), branches))
 
-    def _sub(self, *tokens: str | int) -> Spot:
-        return self._references.at_home(self.spot.below(*tokens))
+    def _sub(self, *tokens: str | int) -> SchemaLocation:
+        return self._resources.at_home(self.location.below(*tokens))
 
     # -- by kind -------------------------------------------------------------------------------------------------
 
     def _read_string(self, schema: dict[str, Any]) -> None:
         if "minLength" in schema:
-            self.min_length = (count_of(schema["minLength"]), self.path("minLength"))
+            self.min_length = CountLimit(count_of(schema["minLength"]), self.path("minLength"))
         if "maxLength" in schema:
-            self.max_length = (count_of(schema["maxLength"]), self.path("maxLength"))
+            self.max_length = CountLimit(count_of(schema["maxLength"]), self.path("maxLength"))
         if "pattern" in schema:
             self._watch(lambda: Pattern(schema["pattern"]), "pattern", schema["pattern"])
         if "format" in schema and self._formats:
@@ -230,18 +260,18 @@ class Part:
         found = FORMATS.get(name)
         # uuid and date-only formats came with later drafts; older ones ignore what they do not know.
         if found is None or not _knows_format(name, self._draft):
-            self.residual |= STRING
+            self.finished_kinds |= STRING
             return
         automaton, is_exact = found
         self._watch(lambda: automaton, "format", name)
         if not is_exact:
-            self.residual |= STRING
+            self.finished_kinds |= STRING
 
-    def _watch(self, make: Callable[[], Any], keyword: str, shown: str) -> None:
+    def _watch(self, make: Callable[[], Automaton], keyword: str, shown: str) -> None:
         try:
-            self.watched.append(Watched(make(), self.path(keyword), shown))
+            self.automata.append(AutomatonCheck(make(), self.path(keyword), shown))
         except Unsupported:
-            self.residual |= STRING
+            self.finished_kinds |= STRING
 
     def _read_number(self, schema: dict[str, Any]) -> None:
         low, high = schema.get("minimum"), schema.get("maximum")
@@ -258,7 +288,7 @@ class Part:
         if self._draft >= 6 and "exclusiveMaximum" in schema:
             self.number.add_high(self._bound(schema["exclusiveMaximum"], "exclusiveMaximum", is_open=True))
 
-    def _bound(self, limit: Number, keyword: str, *, is_open: bool) -> Bound:
+    def _bound(self, limit: NumberValue, keyword: str, *, is_open: bool) -> Bound:
         return Bound(limit, is_open, keyword, self.path(keyword))
 
     def _read_object(self, schema: dict[str, Any]) -> None:
@@ -271,9 +301,9 @@ class Part:
         members.needs_path = self.path("dependentRequired")
         for source in schema.get("patternProperties", {}):
             try:
-                members.patterns.append((Pattern(source), self._sub("patternProperties", source)))
+                members.patterns.append(NamePattern(Pattern(source), self._sub("patternProperties", source)))
             except Unsupported:
-                self.residual |= OBJECT
+                self.finished_kinds |= OBJECT
                 members.has_unknown_patterns = True
         if schema.get("additionalProperties") is False:
             members.closed_path = self.path("additionalProperties")
@@ -302,59 +332,48 @@ class Part:
             elements.rest = self._sub(rest)
 
 
-class Members:
-    """What a part says about the members of an object."""
+class ObjectKeywords:
+    """What a subschema says about the members of an object."""
 
     def __init__(self) -> None:
-        self.properties: dict[str, Spot] = {}
-        self.patterns: list[tuple[Pattern, Spot]] = []
+        self.properties: dict[str, SchemaLocation] = {}
+        self.patterns: list[NamePattern] = []
         self.has_unknown_patterns = False
-        self.additional: Spot | None = None
+        self.additional: SchemaLocation | None = None
         self.closed_path = ""  # set: no other names than properties and patterns
-        self.names: Spot | None = None
+        self.names: SchemaLocation | None = None
         self.required: dict[str, str] = {}
         self.needs: dict[str, list[str]] = {}
         self.needs_path = ""
-        self.least: tuple[int, str] | None = None
-        self.most: tuple[int, str] | None = None
+        self.least: CountLimit | None = None
+        self.most: CountLimit | None = None
 
     def read_counts(self, schema: dict[str, Any], path: Callable[[str], str]) -> None:
         self.least, self.most = _counts(schema, "minProperties", "maxProperties", path)
 
-    @property
-    def says_nothing(self) -> bool:
-        return not (
-            self.properties or self.patterns or self.additional or self.closed_path or self.names
-            or self.required or self.needs or self.least or self.most
-        )  # fmt: skip
-
-    def spots_of(self, name: str) -> Iterable[Spot]:
+    def locations_of(self, name: str) -> Iterable[SchemaLocation]:
         """The schemas for a member of this name."""
         found = [self.properties[name]] if name in self.properties else []
-        found += [spot for pattern, spot in self.patterns if matches(pattern, name)]
+        found += [location for pattern, location in self.patterns if matches(pattern, name)]
         if not found and self.additional is not None:
             found.append(self.additional)
         return found
 
 
-class Elements:
-    """What a part says about the elements of an array."""
+class ArrayKeywords:
+    """What a subschema says about the elements of an array."""
 
     def __init__(self) -> None:
-        self.prefix: list[Spot] = []
-        self.rest: Spot | None = None
+        self.prefix: list[SchemaLocation] = []
+        self.rest: SchemaLocation | None = None
         self.closed_path = ""  # set: nothing may follow the prefix
-        self.least: tuple[int, str] | None = None
-        self.most: tuple[int, str] | None = None
+        self.least: CountLimit | None = None
+        self.most: CountLimit | None = None
 
     def read_counts(self, schema: dict[str, Any], path: Callable[[str], str]) -> None:
         self.least, self.most = _counts(schema, "minItems", "maxItems", path)
 
-    @property
-    def says_nothing(self) -> bool:
-        return not (self.prefix or self.rest or self.closed_path or self.least or self.most)
-
-    def spots_at(self, index: int) -> Iterable[Spot]:
+    def locations_at(self, index: int) -> Iterable[SchemaLocation]:
         if index < len(self.prefix):
             return (self.prefix[index],)
         return (self.rest,) if self.rest is not None else ()
@@ -384,10 +403,10 @@ def count_of(value: float) -> int:
 
 def _counts(
     schema: dict[str, Any], least: str, most: str, path: Callable[[str], str]
-) -> tuple[tuple[int, str] | None, tuple[int, str] | None]:
+) -> tuple[CountLimit | None, CountLimit | None]:
     return (
-        (count_of(schema[least]), path(least)) if schema.get(least) else None,
-        (count_of(schema[most]), path(most)) if most in schema else None,
+        CountLimit(count_of(schema[least]), path(least)) if schema.get(least) else None,
+        CountLimit(count_of(schema[most]), path(most)) if most in schema else None,
     )
 
 

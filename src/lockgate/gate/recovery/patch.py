@@ -1,0 +1,222 @@
+"""The strategy ``patch``: the text goes on otherwise, with the fewest changed bytes that take it past the violation.
+
+How it works: the text goes back to the last mark (inside a string: to the violation) and waits there until the rules
+have seen enough of what follows. Each rule may propose edits; every edit is tried on a fork of scanner and judge,
+cheapest first, and the first that takes the text past the violation is made. So a rule cannot break the schema, and
+cannot touch what was released.
+
+Work is linear: a violation costs a bounded number of trials, each over a bounded window, and every violation lies
+further on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+import msgspec
+
+from lockgate.gate.base import violated
+from lockgate.gate.events import Violated
+from lockgate.gate.recovery.closers import LOOK_BYTES, Closer, Closers
+from lockgate.gate.recovery.edits import NOWHERE, Edit, NeedMoreText
+from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, PatchMarks
+from lockgate.gate.recovery.patch_rule import PatchRule
+from lockgate.gate.recovery.site import Site, describe
+from lockgate.gate.recovery.strategy import FINAL, Answer, PendingViolation, Remedy
+from lockgate.gate.recovery.trial import passes, whole_characters
+from lockgate.gate.recovery.workspace import Workspace
+from lockgate.gate.scan import PLAIN_RUN
+from lockgate.gate.schema.string_checks import StringWatcher
+
+#: Bytes after a violation that rules are shown: first these, then, if a rule must see more, these.
+WINDOWS: Final = (LOOK_BYTES, 1024)
+#: Edits at one byte, without getting any further, after which it is given up. The end of a text is such a byte: there
+#: each edit closes one container.
+_MAX_REPEATS: Final = 600
+
+
+class PatchStrategy:
+    """See the module. A ``Strategy``.
+
+    Args:
+        rules: What may be done, in the order that decides ties.
+        max_patches: Violations that are patched at most.
+    """
+
+    def __init__(self, work: Workspace, closers: Closers, rules: Sequence[PatchRule], *, max_patches: int) -> None:
+        self.marks = PatchMarks(work.scanner, work.judge, work.max_held)
+        self._work = work
+        self._closers = closers
+        self._rules = rules
+        self._max_patches = max_patches
+        self._patches = 0
+        self._last_at = -1  # byte of upstream of the violation that lies furthest
+        self._repeats = 0
+
+    def end_character(self, tail: bytes) -> bool:
+        """What there is of the character goes, and the text is not complete."""
+        work = self._work
+        at = work.scanner.base + work.unjudged_bytes
+        upstream_at, message = work.ledger.upstream_of(at), "the text ended inside a character"
+        work.ledger.claim = Violated("truncated", at=at, upstream_at=upstream_at, message=message, action="patch")
+        work.ledger.change("truncated", at, tail, b"")
+        work.was_truncated = True
+        return True
+
+    def remedy(self, pending: PendingViolation) -> Remedy | None:
+        work, marks, at = self._work, self.marks, pending.at
+        scanner, violation = work.scanner, pending.violation
+        if scanner.in_value_string and work.byte_at(at) == b'"':
+            marks.mark_quote(at)
+        if violation.code in FINAL:
+            return None
+        into_string = None
+        if scanner.in_value_string and marks.mark_at != at:
+            into_string = self._into_string(pending)
+            if into_string is None:
+                return None
+        elif at - marks.mark_at > work.max_held or marks.mark_at == NOWHERE:
+            return None
+        may_patch = not self._is_stuck(pending.upstream_at) and self._patches < self._max_patches
+        site = describe(violation, scanner, marks, work.judge, work.max_held)
+        return _Patch(self, work, pending, site, into_string, may_patch=may_patch)
+
+    def _into_string(self, pending: PendingViolation) -> _IntoString | None:
+        """How to go back into the string in hand; None if it is too long to be judged again."""
+        kept, at = self._work.kept, pending.at
+        end = PLAIN_RUN.match(kept.data, at - kept.at).end() + kept.at  # type: ignore[union-attr]
+        start = self._work.scanner.string_start_at(at, end)
+        if pending.violation.code != "schema_violation":
+            return _IntoString(start, None)
+        return _IntoString(start, kept.between(start + 1, at)) if at - start <= MAX_JUDGED_AGAIN else None
+
+    def _is_stuck(self, upstream_at: int) -> bool:
+        """Whether edits were made here again and again, and the text gets no further."""
+        self._repeats = self._repeats + 1 if upstream_at <= self._last_at else 0
+        self._last_at = max(self._last_at, upstream_at)
+        return self._repeats > _MAX_REPEATS
+
+    def go_back(self, at: int, into_string: _IntoString | None) -> None:
+        """Take the text back: into the string in hand, before byte ``at``, or to the mark."""
+        work = self._work
+        if into_string is None:
+            work.take_back(self.marks.mark_at)
+            self.marks.rewind()
+            return
+        start, content = into_string
+        work.steps += len(content or b"")
+        work.take_back(at)
+        self.marks.rewind_in_string(at, start, content)
+
+    def choose(self, site: Site) -> tuple[str, Edit] | None:
+        """The rule and its cheapest edit that takes the text past the violation; None if no edit does.
+
+        Raises:
+            NeedMoreText: a rule must see more of the text first.
+        """
+        work = self._work
+        proposals: list[tuple[int, int, Edit]] = []
+        for order, rule in enumerate(self._rules):
+            proposals += [(edit.cost, order, edit) for edit in rule.propose(site)]
+        proposals.sort(key=lambda one: one[:2])
+        for is_strict in (True, False):
+            for _, order, edit in proposals:
+                if work.rewriter is not None and edit.rewriter is not None:
+                    continue  # the rest of the text is in a rewriter's hands already
+                is_past, steps = passes(edit, site, work.scanner, work.judge, is_strict=is_strict)
+                work.steps += steps
+                if is_past:
+                    return self._rules[order].id, edit
+        return None
+
+    def make(self, rule: str, edit: Edit, pending: PendingViolation) -> None:
+        """Change the text."""
+        work, ledger = self._work, self._work.ledger
+        base, is_early = work.scanner.base, pending.violation.code == "truncated"
+        self._patches += 1
+        ledger.forget_before(min(base, self.marks.mark_at))
+        ledger.path = pending.path
+        if not is_early or not work.was_truncated:
+            claim = violated(pending.violation, pending.path, pending.at, pending.upstream_at)
+            ledger.claim = msgspec.structs.replace(claim, action="patch")
+        work.was_truncated |= is_early
+        shift = 0  # bytes that the changes so far have added
+        for change in edit.changes:
+            at = change.at + shift
+            removed = bytes(work.pending[at : at + change.length])
+            if removed == change.inserted:
+                continue
+            work.pending[at : at + change.length] = change.inserted
+            ledger.change(rule, base + at, removed, change.inserted)
+            shift += len(change.inserted) - change.length
+        if edit.closer:
+            depth = work.scanner.depth + (0 if edit.swallows else 1)
+            after = base + edit.changes[-1].at
+            self._closers.add(Closer(rule, pending.path, depth, after, edit.closer, edit.swallows))
+        if edit.rewriter is not None:
+            work.rewrite(edit.end + shift, edit.rewriter(), rule=rule)
+
+
+class _IntoString(NamedTuple):
+    """The byte of the opening quote, and what of the string must be judged again; None: nothing."""
+
+    start: int
+    content: bytes | None
+
+
+class _Patch:
+    """One violation that may be patched. A ``Remedy``."""
+
+    def __init__(
+        self,
+        strategy: PatchStrategy,
+        work: Workspace,
+        pending: PendingViolation,
+        site: Site,
+        into_string: _IntoString | None,
+        *,
+        may_patch: bool,
+    ) -> None:
+        self.marks = strategy.marks
+        self._strategy = strategy
+        self._work = work
+        self._pending = pending
+        self._site = site
+        self._into_string = into_string
+        self._may_patch = may_patch
+        self._look = 0  # index into WINDOWS
+
+    def go_back(self) -> None:
+        self._strategy.go_back(self._pending.at, self._into_string)
+        watcher = self._work.scanner.watcher
+        if isinstance(watcher, StringWatcher) and self._work.scanner.in_value_string:
+            self._site = replace(self._site, text=watcher.text if watcher.keeps else None)
+
+    def resolve(self, *, is_end: bool) -> Answer:
+        work = self._work
+        if not self._may_patch:
+            return "no"
+        at = self._pending.at - work.scanner.base
+        while self._look < len(WINDOWS):
+            size = min(WINDOWS[self._look], max(work.max_held - at, 0))
+            behind = len(work.pending) - at
+            is_all = is_end and work.rewriter is None and behind <= size
+            if behind < size and not is_all:
+                return "no" if work.has_failed else "more"  # after a failed rewriter, more will not come
+            window = whole_characters(bytes(work.pending[: at + size]))
+            is_last = self._look == len(WINDOWS) - 1
+            try:
+                return self._choose(replace(self._site, window=window, at=at, is_end=is_all, is_last_look=is_last))
+            except NeedMoreText:
+                self._look += 1
+        return "no"
+
+    def _choose(self, site: Site) -> Answer:
+        chosen = self._strategy.choose(site)
+        if chosen is None:
+            return "no"
+        rule, edit = chosen
+        self._strategy.make(rule, edit, self._pending)
+        return "done"

@@ -1,0 +1,179 @@
+"""Remembers the last byte that a patch may begin at.
+
+How it works: between tokens little changes, so a small note (a *mark*) made after each value is enough to get back
+there. Text behind the mark is held; inside a string value nothing is held. The mark of a string stands before its
+closing quote, since only what follows shows whether that quote was meant to close it; that of a number before the
+number. Names, commas and colons lie behind the mark until the value behind them shows that they were right.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lockgate.gate.grammar import (
+    AFTER_MINUS,
+    AT_ELEMENT_OR_CLOSE,
+    AT_END,
+    AT_NAME_OR_CLOSE,
+    AT_VALUE,
+    BETWEEN_VALUES,
+    IN_STRING,
+    NULL,
+    STRING,
+    ScanState,
+)
+from lockgate.gate.recovery.edits import NOWHERE
+from lockgate.gate.scan import Scanner, TextWatcher
+from lockgate.gate.schema.judge import Judge
+
+#: A string that is longer is not judged again from its beginning.
+MAX_JUDGED_AGAIN: Final = 4096
+
+
+class PatchMarks:
+    """See the module. A ``StrategyMarks``.
+
+    Args:
+        max_held: Bytes that may be held.
+
+    Attributes:
+        mark_at: Byte of the text to go back to; ``NOWHERE`` inside a string, or where going back was given up.
+    """
+
+    doubts_quotes = True
+
+    def __init__(self, scanner: Scanner, judge: Judge, max_held: int) -> None:
+        self._scanner = scanner
+        self._judge = judge
+        self._max_held = max_held
+        self._frames = judge.frames
+        self._watches_elements = scanner.watch_depth >= 0
+        self.mark_at = 0
+        self._state: ScanState = scanner.state  # inside a number: the mark stands before it
+        self._key: str | int | None = None  # of the last value that ended in the container in hand
+        self._watcher: TextWatcher | None = None
+        self._string_bytes = 0
+        self._element_at = -1
+
+    # -- what the scanner tells ------------------------------------------------------------------------------------
+
+    def value_begun(self, kind: int) -> None:
+        if kind == STRING:
+            self.mark_at = NOWHERE
+
+    def container_opened(self, at: int) -> None:
+        self.mark_at = at
+        self._state = self._scanner.state
+        self._key = None if self._state == AT_NAME_OR_CLOSE else -1
+        self._element_at = -1
+
+    def value_ended(self, at: int, state: ScanState) -> None:
+        scanner = self._scanner
+        if self._frames:
+            self._key = self._frames[-1].key
+        if state == IN_STRING:
+            self.mark_at = at - 1
+            self._state = IN_STRING
+            self._watcher, self._string_bytes = scanner.watcher, scanner.string_bytes
+        elif state >= AFTER_MINUS and 0 <= at - self.mark_at <= self._max_held:
+            self.mark_at = at - len(scanner.number)
+            self._state = state
+        else:
+            self.mark_at = at
+            self._state = scanner.state
+        if self._watches_elements and scanner.depth == scanner.watch_depth:
+            self._element_at = self._judge.ended_element_at if state == IN_STRING else -1
+
+    # -- what is marked ------------------------------------------------------------------------------------------
+
+    @property
+    def is_between(self) -> bool:
+        """Whether the mark stands between tokens, not before a closing quote."""
+        return self._state != IN_STRING
+
+    @property
+    def has_quote(self) -> bool:
+        """Whether the mark stands before the closing quote of a string value."""
+        return self.mark_at != NOWHERE and self._state == IN_STRING
+
+    @property
+    def has_number(self) -> bool:
+        """Whether the mark stands before a number that has ended."""
+        return AFTER_MINUS <= self._state < AT_END
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether the mark stands before the closing quote of an empty string."""
+        return self._state == IN_STRING and not self._string_bytes
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing of the innermost container stands before the mark."""
+        return self._state in (AT_VALUE, AT_ELEMENT_OR_CLOSE, AT_NAME_OR_CLOSE)
+
+    @property
+    def element_at(self) -> int:
+        scanner = self._scanner
+        return self._element_at if scanner.depth == scanner.watch_depth else self._judge.element_at
+
+    def needed_from(self, released: int) -> int:
+        scanner = self._scanner
+        if scanner.in_value_string and released - scanner.string_start <= MAX_JUDGED_AGAIN:
+            return scanner.string_start
+        return NOWHERE
+
+    # -- marking -------------------------------------------------------------------------------------------------
+
+    def mark_quote(self, at: int) -> None:
+        """Mark the closing quote of a string value that may not end there: it was refused, and stands at ``at``."""
+        self.mark_at = at
+        self._state = IN_STRING
+        self._watcher, self._string_bytes = self._scanner.watcher, self._scanner.string_bytes
+        self._key = self._frames[-1].key if self._frames else None
+        self._element_at = self._judge.element_at
+
+    def forget(self) -> None:
+        self.mark_at = NOWHERE
+
+    def settle_here(self) -> None:
+        scanner = self._scanner
+        self.mark_at = NOWHERE
+        if scanner.state in BETWEEN_VALUES or not scanner.base:
+            self.mark_at = scanner.base
+            self._state = scanner.state
+            self._key = self._frames[-1].key if self._frames else None
+
+    def went_back(self) -> None:
+        if self.mark_at >= self._scanner.base:
+            self.settle_here()
+
+    # -- going back ----------------------------------------------------------------------------------------------
+
+    def rewind(self) -> None:
+        """Go back to the mark, as if the text from there on had never come."""
+        scanner, judge, key = self._scanner, self._judge, self._key
+        is_string = self._state == IN_STRING
+        if self.has_number and isinstance(key, int):
+            key -= 1
+        judge.come_back(key, STRING if is_string else NULL)
+        if scanner.depth == scanner.watch_depth:
+            judge.element_at = self._element_at
+        if is_string:
+            scanner.go_into_string(self.mark_at, self._watcher, self._string_bytes)
+            judge.resume_string(self._watcher)
+            self.mark_at = NOWHERE
+        else:
+            scanner.go_to(self.mark_at, AT_VALUE if self.has_number else self._state)
+
+    def rewind_in_string(self, at: int, start: int, content: bytes | None) -> None:
+        """Be inside the open string value, before byte ``at``.
+
+        Args:
+            start: Byte of its opening quote.
+            content: What of the string stands before ``at``, if what follows it must take it again.
+        """
+        scanner = self._scanner
+        scanner.go_into_string(at, scanner.watcher, at - start - 1)
+        if content is not None:
+            scanner.go_into_string(at - len(content), self._judge.fresh_watcher(), 0)
+            scanner.scan(content)

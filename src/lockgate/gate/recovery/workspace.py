@@ -1,0 +1,109 @@
+"""The text under recovery, and everything that a gate and its strategies know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lockgate.gate.base import KeptText
+from lockgate.gate.events import Element
+from lockgate.gate.recovery.edits import Rewriter
+from lockgate.gate.recovery.ledger import Ledger
+from lockgate.gate.scan import Scanner
+from lockgate.gate.schema.judge import Judge
+
+
+class Workspace:
+    """What a gate and its strategies work on, all of them on the same one.
+
+    The text stands here in three parts, in order: ``kept`` was judged, ``pending`` is judged next, and ``raw`` is what
+    a rewriter, where there is one, has not rewritten yet.
+
+    Attributes:
+        max_held: Bytes that recovery may hold.
+        finished: Elements that are judged and not handed out yet.
+        when_rewritten: Called when the rewriter's token has ended, before what follows it is taken up.
+        has_failed: The rewriter did not find what it was made for.
+        was_truncated: The text ended early, and was ended here.
+        steps: Bytes judged, trials included: what work is measured by.
+    """
+
+    def __init__(self, scanner: Scanner, judge: Judge, kept: KeptText, finished: list[Element], max_held: int) -> None:
+        self.scanner = scanner
+        self.judge = judge
+        self.kept = kept
+        self.finished = finished
+        self.max_held = max_held
+        self.ledger = Ledger()
+        self.pending = bytearray()
+        self.raw = bytearray()
+        self.rewriter: Rewriter | None = None
+        self.rewriter_rule = ""
+        self.when_rewritten: Callable[[], None] | None = None
+        self.has_failed = False
+        self.was_truncated = False
+        self.steps = 0
+
+    @property
+    def unjudged_bytes(self) -> int:
+        """Bytes fed that are not judged, or have to be judged again."""
+        rewriter = 0 if self.rewriter is None else self.rewriter.held
+        return len(self.pending) + len(self.raw) + rewriter
+
+    @property
+    def stopped_at(self) -> int:
+        """Byte of the text that a violation belongs to. Half an escape is never released."""
+        scanner = self.scanner
+        return scanner.unit_at if scanner.unit_at >= 0 else scanner.position
+
+    def byte_at(self, at: int) -> bytes:
+        """The byte of the judged text; b"" behind its end."""
+        return self.kept.between(at, at + 1)
+
+    def add(self, data: bytes) -> None:
+        """What upstream sent next."""
+        if self.rewriter is None:
+            self.pending += data
+        else:
+            self.raw += data
+
+    def take_back(self, at: int) -> None:
+        """The text from this byte on must be judged again; the scanner is brought there by who calls this."""
+        self.pending[:0] = self.kept.cut(at)
+        while self.finished and self.finished[-1].end > at:
+            self.finished.pop()
+
+    def rewrite(
+        self, start: int, rewriter: Rewriter, *, rule: str, when_rewritten: Callable[[], None] | None = None
+    ) -> None:
+        """From byte ``start`` of what is pending on, a rewriter takes the text first."""
+        self.raw = self.pending[start:]
+        del self.pending[start:]
+        self.rewriter, self.rewriter_rule, self.when_rewritten = rewriter, rule, when_rewritten
+
+    def read_on(self, *, is_end: bool) -> None:
+        """Let the rewriter take what has come."""
+        rewriter = self.rewriter
+        assert rewriter is not None
+        pieces, used = rewriter.read(bytes(self.raw), is_end=is_end)
+        del self.raw[:used]
+        for removed, inserted in pieces:
+            at = self.scanner.base + len(self.pending)
+            self.pending += inserted
+            if removed != inserted:
+                self.ledger.change(self.rewriter_rule, at, removed, inserted)
+        if rewriter.is_over or (is_end and not rewriter.has_failed):
+            if self.when_rewritten is not None:
+                self.when_rewritten()
+            self.pending += self.raw
+            self.raw.clear()
+            self.rewriter = self.when_rewritten = None
+        elif rewriter.has_failed:
+            self.rewriter = self.when_rewritten = None
+            self.has_failed = True  # what stands before is judged first
+
+    def drop(self, at: int) -> None:
+        """The gate has halted, and has released the text up to this byte: nothing else of it is needed."""
+        self.pending.clear()
+        self.raw.clear()
+        self.rewriter = self.when_rewritten = None
+        self.scanner.base = at

@@ -1,0 +1,34 @@
+"""Sets of texts that can tell whether a prefix may still become one of them: enum values, names of closed objects."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+
+
+class AllowedTexts:
+    """A set of texts, sorted; a prefix is looked up in logarithmic time.
+
+    Attributes:
+        texts: All of them.
+        schema_path: The keyword that allows no others.
+    """
+
+    __slots__ = ("_sorted", "schema_path", "texts")
+
+    def __init__(self, texts: Iterable[str], schema_path: str) -> None:
+        self.texts = frozenset(texts)
+        self.schema_path = schema_path
+        self._sorted = sorted(self.texts)
+
+    def is_live(self, prefix: str) -> bool:
+        """Whether some text begins with ``prefix``."""
+        # Texts that begin with a prefix stand together, right where the prefix itself would stand.
+        at = bisect_left(self._sorted, prefix)
+        return at < len(self._sorted) and self._sorted[at].startswith(prefix)
+
+    def first_dead(self, before: str, text: str) -> int:
+        """Index of the first character of ``text`` after which, behind ``before``, nothing is left; -1 for none."""
+        if self.is_live(before + text):
+            return -1
+        return next(at for at in range(len(text)) if not self.is_live(before + text[: at + 1]))

@@ -1,0 +1,354 @@
+"""Which subschemas apply at an instance location, and what they check: worked out once for each kind of value.
+
+All subschemas that apply to a value are one *set*. When the kind of a value is known from its first byte, the branches
+of ``anyOf`` and ``oneOf`` that cannot take that kind drop out; where one is left, it simply applies. So
+``anyOf: [string, null]`` costs nothing and is exact. Where more are left, the value is finished first, and
+``jsonschema-rs`` decides at its closing byte.
+
+A schema is a graph of such sets: a member name or an element index leads from one to the next. Sets and checks are made
+when a document first needs them, and are kept with the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple, Protocol
+
+from lockgate.gate.events import Complaint
+from lockgate.gate.grammar import ANY_KIND, ARRAY, NUMBER, OBJECT, STRING
+from lockgate.gate.schema.allowed_texts import AllowedTexts
+from lockgate.gate.schema.mismatch import Mismatch
+from lockgate.gate.schema.number_checks import NumberChecks
+from lockgate.gate.schema.pattern import Pattern
+from lockgate.gate.schema.resources import SchemaLocation, SchemaResources
+from lockgate.gate.schema.subschema import AutomatonCheck, CountLimit, Subschema
+
+#: Names remembered for the checks of one object; a schema with open objects meets any number of names.
+_MAX_NAMES: Final = 2048
+
+
+class FinishedCheck(Protocol):
+    """Judges a finished value by one subschema."""
+
+    def complaint(self, value: Any) -> Complaint | None:
+        """What is wrong with it; None if nothing is."""
+        ...
+
+
+class Undecided:
+    """Stands in where a subschema cannot be judged by itself: it never complains."""
+
+    def complaint(self, value: Any) -> None:
+        return None
+
+
+class ClosedNames(NamedTuple):
+    """The names that one closed subschema allows for members: a list, and patterns."""
+
+    names: AllowedTexts
+    patterns: list[Pattern]
+
+
+class UnmetNeed(NamedTuple):
+    """A ``dependentRequired`` that is not met: ``member`` is there, and ``needed`` is missing."""
+
+    schema_path: str
+    member: str
+    needed: str
+
+
+class Checks:
+    """Everything that is checked of a value of one kind at one instance location.
+
+    Attributes:
+        allowed_texts: Of each enum or const.
+        automata: Patterns and formats.
+        least, most: Strictest length or count; None for no limit.
+        number: Bounds and values of a number; None if any number is fine.
+        closed: For objects: what each closed subschema allows.
+        required: For objects: required names, each with the schema path.
+        names: For objects: what ``propertyNames`` says; None if nothing.
+        finished_checks: What must see the finished value.
+        is_free: Whether nothing at all is checked, so that nothing has to follow the value.
+    """
+
+    __slots__ = (
+        "_children", "_graph", "_subschemas", "allowed_texts", "automata", "closed", "finished_checks", "has_names",
+        "has_needs", "is_free", "kind", "least", "most", "names", "number", "open_from", "prefix_length", "required",
+    )  # fmt: skip
+
+    def __init__(self, graph: SchemaGraph, subschemas: list[Subschema], kind: int) -> None:
+        self._graph = graph
+        self._subschemas = subschemas
+        self._children: dict[str | int, SubschemaSet] = {}
+        self.kind = kind
+        self.allowed_texts: list[AllowedTexts] = []
+        self.automata: list[AutomatonCheck] = []
+        self.least: CountLimit | None = None
+        self.most: CountLimit | None = None
+        self.number: NumberChecks | None = None
+        self.closed: list[ClosedNames] = []
+        self.required: dict[str, str] = {}
+        self.names: SubschemaSet | None = None
+        self.has_names = False
+        self.has_needs = False
+        self.prefix_length = 0
+        self.open_from: list[CountLimit] = []
+        self.finished_checks: list[FinishedCheck] = [
+            graph.finished_check(subschema) for subschema in subschemas if subschema.finished_kinds & kind
+        ]
+        self._gather()
+
+    def _gather(self) -> None:
+        if self.kind == STRING:
+            self._gather_string()
+        elif self.kind == NUMBER:
+            self._gather_number()
+        elif self.kind == OBJECT:
+            self._gather_object()
+        elif self.kind == ARRAY:
+            self._gather_array()
+        self.is_free = not (self.allowed_texts or self.automata or self.least or self.most or self.finished_checks)
+
+    def _gather_string(self) -> None:
+        for subschema in self._subschemas:
+            self.allowed_texts += subschema.allowed_texts
+            self.automata += subschema.automata
+            self._at_least(subschema.min_length)
+            self._at_most(subschema.max_length)
+
+    def _gather_number(self) -> None:
+        checks = NumberChecks()
+        for subschema in self._subschemas:
+            checks.integer = checks.integer or subschema.number.integer
+            checks.integer_by_spelling = checks.integer_by_spelling or subschema.number.integer_by_spelling
+            checks.values += subschema.number.values
+            if subschema.number.low is not None:
+                checks.add_low(subschema.number.low)
+            if subschema.number.high is not None:
+                checks.add_high(subschema.number.high)
+        self.number = None if checks.is_empty else checks
+
+    def _gather_object(self) -> None:
+        names: list[SchemaLocation] = []
+        for subschema in self._subschemas:
+            members = subschema.members
+            self.required |= members.required
+            self._at_least(members.least)
+            self._at_most(members.most)
+            if members.closed_path:
+                patterns = [pattern for pattern, _ in members.patterns]
+                self.closed.append(ClosedNames(AllowedTexts(members.properties, members.closed_path), patterns))
+            self.has_needs = self.has_needs or bool(members.needs)
+            if members.names is not None:
+                names.append(members.names)
+        self.names = self._graph.set_of(names) if names else None
+        self.has_names = self.names is not None or bool(self.closed)
+
+    def _gather_array(self) -> None:
+        for subschema in self._subschemas:
+            elements = subschema.elements
+            self._at_least(elements.least)
+            self._at_most(elements.most)
+            self.prefix_length = max(self.prefix_length, len(elements.prefix))
+            if elements.closed_path:
+                self.open_from.append(CountLimit(len(elements.prefix), elements.closed_path))
+        for limit in self.open_from:
+            self._at_most(limit)
+
+    def _at_least(self, limit: CountLimit | None) -> None:
+        if limit is not None and (self.least is None or limit.limit > self.least.limit):
+            self.least = limit
+
+    def _at_most(self, limit: CountLimit | None) -> None:
+        if limit is not None and (self.most is None or limit.limit < self.most.limit):
+            self.most = limit
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def member(self, name: str) -> SubschemaSet:
+        """What applies to a member of this name."""
+        found = self._children.get(name)
+        if found is None:
+            found = self._graph.set_of(
+                location for subschema in self._subschemas for location in subschema.members.locations_of(name)
+            )
+            if len(self._children) < _MAX_NAMES:
+                self._children[name] = found
+        return found
+
+    def known_names(self) -> set[str]:
+        """Names that the schema mentions as properties."""
+        return {name for subschema in self._subschemas for name in subschema.members.properties}
+
+    def element(self, index: int) -> SubschemaSet:
+        """What applies to the element at this index."""
+        index = min(index, self.prefix_length)  # from there on all are alike
+        found = self._children.get(index)
+        if found is None:
+            found = self._graph.set_of(
+                location for subschema in self._subschemas for location in subschema.elements.locations_at(index)
+            )
+            self._children[index] = found
+        return found
+
+    def unmet_need(self, present: Iterable[str]) -> UnmetNeed | None:
+        """The first ``dependentRequired`` that is not met by the members that are there."""
+        there = set(present)
+        for subschema in self._subschemas:
+            for name, needed in subschema.members.needs.items():
+                missing = set(needed) - there if name in there else set()
+                if missing:
+                    return UnmetNeed(subschema.members.needs_path, name, min(missing))
+        return None
+
+
+class SubschemaSet:
+    """The subschemas that apply at one instance location. Interned: equal sets are one object."""
+
+    __slots__ = ("_checks", "_graph", "kinds", "subschemas")
+
+    def __init__(self, graph: SchemaGraph, subschemas: list[Subschema]) -> None:
+        self._graph = graph
+        self.subschemas = subschemas
+        self._checks: dict[int, Checks] = {}
+        #: Kinds that may stand here.
+        self.kinds = graph.kinds_of(subschemas)
+
+    def checks(self, kind: int) -> Checks:
+        """What is checked of a value of this kind."""
+        checks = self._checks.get(kind)
+        if checks is None:
+            checks = self._checks[kind] = Checks(self._graph, self._graph.for_kind(self.subschemas, kind), kind)
+        return checks
+
+    def blame(self, kind: int) -> Mismatch:
+        """The keyword that refuses a kind which may not stand here; its message names what is allowed instead."""
+        for subschema in self.subschemas:
+            for kinds, path, allowed in subschema.kind_limits:
+                if not kinds & kind:
+                    return Mismatch(path, allowed)
+            for path, branches in subschema.choices:
+                if not self._graph.kinds_of_branches(branches) & kind:
+                    return Mismatch(path, "none of its branches")
+        raise AssertionError("a kind that may not stand here is refused by some subschema")
+
+
+class SchemaGraph:
+    """All subschemas of one schema, and the sets of them that documents need.
+
+    Args:
+        finished_check: Makes what judges finished values by the schema at a location.
+        whole: Judges the finished document, where no smaller value can be judged by itself.
+    """
+
+    def __init__(
+        self,
+        resources: SchemaResources,
+        draft: int,
+        *,
+        formats: bool,
+        finished_check: Callable[[SchemaLocation, str, list[str]], FinishedCheck | None],
+        whole: FinishedCheck | None,
+    ) -> None:
+        self._resources = resources
+        self._draft = draft
+        self._formats = formats
+        self._make_finished_check = finished_check
+        self._whole = whole
+        self._finished_checks: dict[tuple[str, str], FinishedCheck] = {}
+        self._subschemas: dict[tuple[str, str], Subschema] = {}
+        self._sets: dict[frozenset[tuple[str, str]], SubschemaSet] = {}
+        self._kinds_under_way: set[tuple[str, str]] = set()
+        self._root_subschema = self.subschema(resources.root)
+        if whole is not None:
+            self._root_subschema.finished_kinds = ANY_KIND
+        self.root = self.set_of([resources.root])
+
+    def subschema(self, location: SchemaLocation) -> Subschema:
+        key = (location.document, location.pointer)
+        subschema = self._subschemas.get(key)
+        if subschema is None:
+            subschema = self._subschemas[key] = Subschema(location, self._resources, self._draft, formats=self._formats)
+        return subschema
+
+    def finished_check(self, subschema: Subschema) -> FinishedCheck:
+        if self._whole is not None:
+            return self._whole if subschema is self._root_subschema else Undecided()
+        finished_check = self._finished_checks.get(subschema.key)
+        if finished_check is None:
+            made = self._make_finished_check(subschema.location, *subschema.to_blame)
+            finished_check = self._finished_checks[subschema.key] = made or Undecided()
+        return finished_check
+
+    def set_of(self, locations: Iterable[SchemaLocation]) -> SubschemaSet:
+        """The set in which all of these schemas apply."""
+        subschemas = self._close(self.subschema(location) for location in locations)
+        key = frozenset(subschema.key for subschema in subschemas)
+        found = self._sets.get(key)
+        if found is None:
+            found = self._sets[key] = SubschemaSet(self, subschemas)
+        return found
+
+    def _close(self, subschemas: Iterable[Subschema]) -> list[Subschema]:
+        """With everything that ``allOf`` and references bring along; a cycle ends where it began."""
+        found: dict[tuple[str, str], Subschema] = {}
+        stack = list(subschemas)
+        while stack:
+            subschema = stack.pop()
+            if subschema.key not in found:
+                found[subschema.key] = subschema
+                stack += [self.subschema(location) for location in subschema.together]
+        return list(found.values())
+
+    # -- kinds -----------------------------------------------------------------------------------------------------
+
+    def judgements(self, subschemas: SubschemaSet) -> list[FinishedCheck]:
+        """What judges a finished value by this set, subschema by subschema."""
+        if self._whole is not None:
+            return []
+        return [self.finished_check(subschema) for subschema in subschemas.subschemas]
+
+    def kinds_of(self, subschemas: Iterable[Subschema]) -> int:
+        kinds = ANY_KIND
+        for subschema in subschemas:
+            kinds &= subschema.kinds
+            for _, branches in subschema.choices:
+                kinds &= self.kinds_of_branches(branches)
+        return kinds
+
+    def kinds_of_branches(self, branches: Iterable[SchemaLocation]) -> int:
+        kinds = 0
+        for location in branches:
+            kinds |= self._kinds_of_branch(location)
+        return kinds
+
+    def _kinds_of_branch(self, location: SchemaLocation) -> int:
+        key = (location.document, location.pointer)
+        if key in self._kinds_under_way:
+            return ANY_KIND  # a choice that contains itself: nothing is known from outside
+        self._kinds_under_way.add(key)
+        try:
+            return self.kinds_of(self._close([self.subschema(location)]))
+        finally:
+            self._kinds_under_way.discard(key)
+
+    def for_kind(self, subschemas: list[Subschema], kind: int) -> list[Subschema]:
+        """The subschemas that apply to a value of this kind: choices with one branch left are resolved.
+
+        The rest of the choices stay open, and the finished value is shown to their subschema.
+        """
+        settled: dict[tuple[str, str], Subschema] = {}
+        stack = list(subschemas)
+        while stack:
+            subschema = stack.pop()
+            if subschema.key in settled:
+                continue
+            settled[subschema.key] = subschema
+            for _, branches in subschema.choices:
+                left = [location for location in branches if self._kinds_of_branch(location) & kind]
+                if len(left) == 1:
+                    stack += self._close([self.subschema(left[0])])
+                else:
+                    subschema.finished_kinds |= kind
+        return list(settled.values())
