@@ -22,11 +22,12 @@ test: .venv/.dev  ## everything that must hold at every commit; under 6 minutes 
 test-repeat: .venv/.dev  ## make test N times in a row on a machine kept busy; stops at the first red one
 	@scripts/test-repeat $(N)
 
-check: .venv/.dev  ## style, types, rooms, ids of the tests
+check: .venv/.dev  ## style, types, rooms, names, ids of the tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pytest tests/test_rooms.py
+	$(BIN)/python scripts/list_names.py
 	$(BIN)/python scripts/check_test_ids.py
 
 peers: .venv/.peers tests/peers/node_modules/.done  ## foreign clients and suites

@@ -85,21 +85,21 @@ def text(data: str, channel: str = "content", cut: int = 7) -> list[up.UpstreamE
 
 def clean(data: str, channel: str = "content", *, finish: str = "stop") -> list[up.UpstreamEvent]:
     """A good answer."""
-    return [*text(data, channel), up.Finished(0, finish), up.Ended(How.CLEAN, has_done=True)]
+    return [*text(data, channel), up.Finished(0, finish), up.ConnectionEnded(How.CLEAN, has_done=True)]
 
 
 def broken(data: str, channel: str = "content", **failed: Any) -> list[up.UpstreamEvent]:
     """An answer that breaks off."""
     facts: dict[str, Any] = {"code": "upstream_truncated", "message": "the connection broke off", "recoverable": True}
     facts |= failed
-    return [*text(data, channel), up.Failed(**facts), up.Ended(How.BROKEN)]
+    return [*text(data, channel), up.Failed(**facts), up.ConnectionEnded(How.BROKEN)]
 
 
 def refused(status: int, **more: Any) -> list[up.UpstreamEvent]:
     """An HTTP error."""
     recoverable = status in (408, 429) or status >= 500
     failed = up.Failed("upstream_refused", f"HTTP {status}", status=status, recoverable=recoverable, **more)
-    return [failed, up.Ended(How.BROKEN)]
+    return [failed, up.ConnectionEnded(How.BROKEN)]
 
 
 def plan(schema: Any = None, retry: RetryPolicy | None = None, **body: Any) -> Plan:

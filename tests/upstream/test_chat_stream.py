@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from lockgate.errors import Misuse
 from lockgate.protocol.lifecycle import Ended as How
 from lockgate.upstream.base import (
+    ConnectionEnded,
     Delta,
-    Ended,
     Failed,
     Finished,
     Reasoned,
@@ -287,7 +287,7 @@ def test_a_lone_half_goes_to_the_gate(pieces: list[str], data: bytes, step: int 
 
 def test_a_broken_stream_cuts_half_a_character_off() -> None:
     """What is missing is the rest of the text, so the half is no fault of the model's."""
-    assert run(sse(text("a\ud83d")), How.BROKEN) == [Delta("content", b"a"), Ended(How.BROKEN)]
+    assert run(sse(text("a\ud83d")), How.BROKEN) == [Delta("content", b"a"), ConnectionEnded(How.BROKEN)]
 
 
 # -- tool calls ------------------------------------------------------------------------------------------------------
@@ -540,7 +540,7 @@ def test_an_error_is_terminal_for_the_content(chunk: dict[str, Any]) -> None:
         Failed("upstream_failed", "Provider returned error (Venice)", status=502, recoverable=True),
     ]
     assert not any(isinstance(event, Delta | Reasoned | ToolStarted | Failed) for event in events[2:])
-    assert events[-2:] == [Told(usage={"late": 1}), Ended(How.CLEAN, has_done=True)]
+    assert events[-2:] == [Told(usage={"late": 1}), ConnectionEnded(How.CLEAN, has_done=True)]
 
 
 def test_finish_reasons_beside_an_error_are_facts() -> None:
@@ -594,7 +594,7 @@ def test_garbage_is_a_failure(data: str) -> None:
 )
 def test_events_that_say_nothing_are_passed_over_and_counted(data: str) -> None:
     events = run(sse(data, text("a"), of({}, finish_reason="stop")))
-    assert events == [Delta("content", b"a"), Finished(0, "stop"), Ended(How.CLEAN, skipped=1)]
+    assert events == [Delta("content", b"a"), Finished(0, "stop"), ConnectionEnded(How.CLEAN, skipped=1)]
 
 
 @pytest.mark.parametrize("data", ["", " "])
@@ -617,7 +617,7 @@ def test_what_follows_the_end_does_not_matter(junk: str, form: str) -> None:
     for end in (finish, finish + DONE):
         events = run(end + form.replace("{}", junk).encode())
         assert not any(isinstance(event, Failed) for event in events)
-        assert isinstance(events[-1], Ended)
+        assert isinstance(events[-1], ConnectionEnded)
         assert events[-1].how is How.CLEAN
 
 
@@ -639,7 +639,7 @@ def test_an_event_over_the_limit_is_a_failure() -> None:
         assert decoder.feed(b"x" * 1000) == []
     assert len(decoder._events._tail) <= 206
     assert decoder.feed(sse(text("b"))) == []
-    assert decoder.close() == [Ended(How.SILENT)]
+    assert decoder.close() == [ConnectionEnded(How.SILENT)]
 
 
 # -- the end ---------------------------------------------------------------------------------------------------------
@@ -650,31 +650,35 @@ FINISH = sse(of({}, finish_reason="stop"))
 @pytest.mark.parametrize(
     ("data", "how", "ended"),
     [
-        pytest.param(DONE, None, Ended(How.CLEAN, has_done=True), id="[DONE]"),
-        pytest.param(b"data: [DONE] {}\n\n", None, Ended(How.CLEAN, has_done=True), id="starts with [DONE]"),
-        pytest.param(FINISH, None, Ended(How.CLEAN), id="finish reason (Cerebras)"),
-        pytest.param(FINISH + DONE, None, Ended(How.CLEAN, has_done=True), id="both"),
-        pytest.param(b"", None, Ended(How.SILENT), id="nothing"),
-        pytest.param(sse(text("a")), None, Ended(How.SILENT), id="neither"),
-        pytest.param(b": OPENROUTER PROCESSING\n\n" * 3, None, Ended(How.SILENT), id="only comments"),
-        pytest.param(FINISH + sse(of({"content": "b"}, 1)), None, Ended(How.SILENT), id="one choice did not finish"),
-        pytest.param(FINISH, How.BROKEN, Ended(How.CLEAN), id="broken after the last finish reason"),
-        pytest.param(sse(text("a")), How.BROKEN, Ended(How.BROKEN), id="broken"),
-        pytest.param(DONE, How.CANCELLED, Ended(How.CANCELLED, has_done=True), id="cancelled"),
-        pytest.param(b"data: [DONE]", None, Ended(How.CLEAN, has_done=True), id="no line end after [DONE] (xAI)"),
-        pytest.param(b"data: [DONE]\n", None, Ended(How.CLEAN, has_done=True), id="no empty line (Groq)"),
-        pytest.param(FINISH[:-1], None, Ended(How.CLEAN), id="whole chunk without empty line"),
-        pytest.param(FINISH[:-4], None, Ended(How.SILENT), id="cut chunk"),
-        pytest.param(b"data: [DON", None, Ended(How.SILENT), id="cut [DONE]"),
-        pytest.param(b"data: [DONE]\n", How.BROKEN, Ended(How.BROKEN), id="broken in the last event"),
+        pytest.param(DONE, None, ConnectionEnded(How.CLEAN, has_done=True), id="[DONE]"),
+        pytest.param(b"data: [DONE] {}\n\n", None, ConnectionEnded(How.CLEAN, has_done=True), id="starts with [DONE]"),
+        pytest.param(FINISH, None, ConnectionEnded(How.CLEAN), id="finish reason (Cerebras)"),
+        pytest.param(FINISH + DONE, None, ConnectionEnded(How.CLEAN, has_done=True), id="both"),
+        pytest.param(b"", None, ConnectionEnded(How.SILENT), id="nothing"),
+        pytest.param(sse(text("a")), None, ConnectionEnded(How.SILENT), id="neither"),
+        pytest.param(b": OPENROUTER PROCESSING\n\n" * 3, None, ConnectionEnded(How.SILENT), id="only comments"),
+        pytest.param(
+            FINISH + sse(of({"content": "b"}, 1)), None, ConnectionEnded(How.SILENT), id="one choice did not finish"
+        ),
+        pytest.param(FINISH, How.BROKEN, ConnectionEnded(How.CLEAN), id="broken after the last finish reason"),
+        pytest.param(sse(text("a")), How.BROKEN, ConnectionEnded(How.BROKEN), id="broken"),
+        pytest.param(DONE, How.CANCELLED, ConnectionEnded(How.CANCELLED, has_done=True), id="cancelled"),
+        pytest.param(
+            b"data: [DONE]", None, ConnectionEnded(How.CLEAN, has_done=True), id="no line end after [DONE] (xAI)"
+        ),
+        pytest.param(b"data: [DONE]\n", None, ConnectionEnded(How.CLEAN, has_done=True), id="no empty line (Groq)"),
+        pytest.param(FINISH[:-1], None, ConnectionEnded(How.CLEAN), id="whole chunk without empty line"),
+        pytest.param(FINISH[:-4], None, ConnectionEnded(How.SILENT), id="cut chunk"),
+        pytest.param(b"data: [DON", None, ConnectionEnded(How.SILENT), id="cut [DONE]"),
+        pytest.param(b"data: [DONE]\n", How.BROKEN, ConnectionEnded(How.BROKEN), id="broken in the last event"),
     ],
 )
 @pytest.mark.parametrize("step", [None, 1])
-def test_how_it_ended(data: bytes, how: How | None, ended: Ended, step: int | None) -> None:
+def test_how_it_ended(data: bytes, how: How | None, ended: ConnectionEnded, step: int | None) -> None:
     """[DONE], or a finish reason of each choice, and then a clean end of the body; never more than one Ended."""
     events = run(data, how, step=step)
     assert events[-1] == ended
-    assert sum(isinstance(event, Ended | Failed) for event in events) == 1
+    assert sum(isinstance(event, ConnectionEnded | Failed) for event in events) == 1
 
 
 def test_after_done_only_facts_count() -> None:
@@ -683,13 +687,13 @@ def test_after_done_only_facts_count() -> None:
     assert events == [
         Told(usage=USAGE),
         Failed("upstream_failed", "late", recoverable=True),
-        Ended(How.CLEAN, has_done=True),
+        ConnectionEnded(How.CLEAN, has_done=True),
     ]
 
 
 def test_after_the_end_nothing_is_taken() -> None:
     decoder = ChatStreamDecoder()
-    assert decoder.close() == [Ended(How.SILENT)]
+    assert decoder.close() == [ConnectionEnded(How.SILENT)]
     assert decoder.close() == []
     with pytest.raises(Misuse):
         decoder.feed(b"")
@@ -719,7 +723,7 @@ def test_a_whole_answer() -> None:
         Delta("tool/1", b"{}"),
         Finished(0, "stop"),
         Told(usage=USAGE),
-        Ended(How.CLEAN),
+        ConnectionEnded(How.CLEAN),
     ]
 
 
@@ -735,7 +739,7 @@ def test_a_whole_answer_without_an_answer(body: object, events: list[UpstreamEve
     """Status 200 with an error, or with nothing at all: never taken for success."""
     *found, ended = answered(body)
     assert found == events
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, ConnectionEnded)
     assert ended.how is How.SILENT
 
 
@@ -758,4 +762,4 @@ def test_the_cuts_change_nothing_but_the_pieces(chunks: list[Any], step: int, ho
     data = sse(*chunks)
     whole = run(data, how)
     assert merged(run(data, how, step=step)) == merged(whole)
-    assert [isinstance(event, Ended) for event in whole] == [False] * (len(whole) - 1) + [True]
+    assert [isinstance(event, ConnectionEnded) for event in whole] == [False] * (len(whole) - 1) + [True]

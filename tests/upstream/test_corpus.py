@@ -18,8 +18,8 @@ from aiohttp import web
 
 from lockgate.protocol.lifecycle import Ended as How
 from lockgate.upstream.base import (
+    ConnectionEnded,
     Delta,
-    Ended,
     Failed,
     Finished,
     Provider,
@@ -79,7 +79,7 @@ class Assembled:
     finish: list[str | None] | None = None
     usages: int = 0
     failures: int = 0
-    ended: Ended | None = None
+    ended: ConnectionEnded | None = None
 
     def take(self, event: UpstreamEvent) -> None:
         assert self.ended is None, "Ended is the last event"
@@ -103,7 +103,7 @@ class Assembled:
                 self.usages += usage is not None
             case Failed():
                 self.failures += 1
-            case Ended():
+            case ConnectionEnded():
                 self.ended = event
 
 

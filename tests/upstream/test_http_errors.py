@@ -10,7 +10,7 @@ from aiohttp import web
 
 from lockgate.protocol.finish import Finish
 from lockgate.retry.failures import RULES, Failure, FailureClass, failure_class
-from lockgate.upstream.base import Ended, Failed
+from lockgate.upstream.base import ConnectionEnded, Failed
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from tests.conftest import Corpus
 
@@ -18,7 +18,7 @@ NEVER = {400, 401, 402, 403, 404, 413, 422}
 PASSING = {408, 429, 500, 502, 503, 524, 529}
 
 
-async def ask_all(rows: list[dict[str, Any]]) -> list[tuple[Failed, Ended]]:
+async def ask_all(rows: list[dict[str, Any]]) -> list[tuple[Failed, ConnectionEnded]]:
     """Ask a server that answers with each recorded error in turn."""
 
     async def answer(request: web.Request) -> web.Response:
@@ -41,7 +41,7 @@ async def ask_all(rows: list[dict[str, Any]]) -> list[tuple[Failed, Ended]]:
             async with provider.open({"model": "m", "messages": [], "seed": seed}) as batches:
                 failed, ended = [event async for batch in batches for event in batch]
             assert isinstance(failed, Failed)
-            assert isinstance(ended, Ended)
+            assert isinstance(ended, ConnectionEnded)
             found.append((failed, ended))
     finally:
         await provider.close()

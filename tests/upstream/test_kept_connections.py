@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from lockgate.upstream.base import Delta, Ended, UpstreamEvent
+from lockgate.upstream.base import ConnectionEnded, Delta, UpstreamEvent
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 
 ANSWER = b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
@@ -41,7 +41,7 @@ async def test_a_kept_connection_that_the_server_closed_is_not_a_failure() -> No
         for _ in range(4):
             events = await asyncio.wait_for(generate(provider), 10)
             assert b"".join(event.data for event in events if isinstance(event, Delta)) == b"x"
-            assert isinstance(events[-1], Ended)
+            assert isinstance(events[-1], ConnectionEnded)
             assert events[-1].has_done
     finally:
         await provider.close()
@@ -70,5 +70,5 @@ async def test_a_fresh_connection_that_dies_is_a_failure() -> None:
         await provider.close()
         server.close()
         await server.wait_closed()
-    assert [type(event).__name__ for event in events] == ["Failed", "Ended"]
+    assert [type(event).__name__ for event in events] == ["Failed", "ConnectionEnded"]
     assert asked == 1

@@ -20,7 +20,7 @@ import pytest
 
 from lockgate.errors import Misuse
 from lockgate.protocol.lifecycle import Ended as How
-from lockgate.upstream.base import Delta, Ended, Failed, Finished, Provider, Told, UpstreamEvent
+from lockgate.upstream.base import ConnectionEnded, Delta, Failed, Finished, Provider, Told, UpstreamEvent
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.timers import Timers
 from tests.conftest import Corpus
@@ -28,8 +28,8 @@ from tests.conftest import Corpus
 T = TypeVar("T")
 KEY = "lg-secret-of-these-tests"
 DONE = b"data: [DONE]\n\n"
-CLEAN = Ended(How.CLEAN, has_done=True)
-BROKEN = Ended(How.BROKEN)
+CLEAN = ConnectionEnded(How.CLEAN, has_done=True)
+BROKEN = ConnectionEnded(How.BROKEN)
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -371,9 +371,9 @@ async def test_events_come_as_they_are_sent(
 
 async def test_a_body_that_just_ends() -> None:
     """A clean end with neither finish reason nor [DONE] is silent; a finish reason is enough for clean."""
-    assert await played(streaming(text("a"))) == [Delta("content", b"a"), Ended(How.SILENT)]
-    assert await played(streaming(FINISH)) == [Finished(0, "stop"), Ended(How.CLEAN)]
-    assert await played(streaming()) == [Ended(How.SILENT)]
+    assert await played(streaming(text("a"))) == [Delta("content", b"a"), ConnectionEnded(How.SILENT)]
+    assert await played(streaming(FINISH)) == [Finished(0, "stop"), ConnectionEnded(How.CLEAN)]
+    assert await played(streaming()) == [ConnectionEnded(How.SILENT)]
 
 
 async def test_a_body_that_ends_with_the_connection() -> None:
@@ -390,7 +390,7 @@ async def test_an_event_over_the_limit() -> None:
     failed, ended = await played(streaming(text("x" * 5000)), max_event_bytes=4096)
     assert isinstance(failed, Failed)
     assert failed.code == "upstream_garbled"
-    assert ended == Ended(How.BROKEN)
+    assert ended == ConnectionEnded(How.BROKEN)
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------
@@ -531,7 +531,7 @@ async def answered(body: bytes, content_type: str, **options: Any) -> list[Upstr
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "application/x+json"])
 async def test_an_error_under_status_200(content_type: str) -> None:
     events = await answered(b'{"error":{"code":429,"message":"m"},"user_id":"user_x"}', content_type)
-    assert events == [Failed("upstream_failed", "m", status=429, recoverable=True), Ended(How.SILENT)]
+    assert events == [Failed("upstream_failed", "m", status=429, recoverable=True), ConnectionEnded(How.SILENT)]
 
 
 async def test_an_answer_that_is_not_streamed() -> None:
@@ -541,7 +541,7 @@ async def test_an_answer_that_is_not_streamed() -> None:
         Delta("content", b"{}"),
         Finished(0, "stop"),
         Told(usage={"n": 1}),
-        Ended(How.CLEAN),
+        ConnectionEnded(How.CLEAN),
     ]
 
 
@@ -559,7 +559,7 @@ async def test_an_answer_that_is_none(body: bytes, content_type: str) -> None:
     failed, ended = await answered(body, content_type, max_event_bytes=4096)
     assert isinstance(failed, Failed)
     assert failed.code in ("upstream_garbled", "upstream_failed")
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, ConnectionEnded)
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ class RunningAttempt:
                 self.told = merged(self.told, event)
             case up.Failed():
                 self.failure = self.failure or event
-            case up.Ended(how=how):
+            case up.ConnectionEnded(how=how):
                 self.ended = how
 
     def after_space(self, channel: str, data: bytes) -> bytes:

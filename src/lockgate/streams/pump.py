@@ -289,7 +289,7 @@ class Pump:
                         records += await self._feed(name, data, read_s)
                     if run.ended is not None:
                         break  # halted: what else this read brought is not judged any more
-                case up.Ended():
+                case up.ConnectionEnded():
                     for name, data in run.take_spaces().items():
                         records += await self._feed(name, data, read_s)
                 case up.ToolStarted(channel=name, call_id=call_id, name=tool) if run.target is None:

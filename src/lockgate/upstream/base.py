@@ -2,7 +2,7 @@
 
 A provider opens a generation and yields lists of events. Everything that one read of the socket brought is one list, so
 that the pump can pass it through the gate, into one record and out in one send. A provider decides nothing about JSON
-documents. It never raises for what upstream did; the last event of every generation is ``Ended``.
+documents. It never raises for what upstream did; the last event of every generation is ``ConnectionEnded``.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
     kind: str | None = None
 
 
-class Ended(msgspec.Struct, frozen=True, gc=False):
+class ConnectionEnded(msgspec.Struct, frozen=True, gc=False):
     """Always the last event, exactly once.
 
     Attributes:
@@ -116,7 +116,7 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
     skipped: int = 0
 
 
-UpstreamEvent: TypeAlias = Delta | ToolStarted | Reasoned | Refused | Side | Finished | Told | Failed | Ended
+UpstreamEvent: TypeAlias = Delta | ToolStarted | Reasoned | Refused | Side | Finished | Told | Failed | ConnectionEnded
 
 
 class Generation(Protocol):

@@ -24,7 +24,7 @@ _MAX_REMEMBERED_CHARS: Final = 256 * 1024
 _MARKS: Final = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
 
 
-class Call:
+class ToolCall:
     """One tool call.
 
     Attributes:
@@ -125,7 +125,7 @@ class Call:
             return False
 
 
-class Calls:
+class ToolCalls:
     """The tool calls of one choice.
 
     Args:
@@ -136,17 +136,17 @@ class Calls:
     def __init__(self, prefix: str, tools: frozenset[str]) -> None:
         self._prefix = prefix
         self._tools = tools
-        self._all: list[Call] = []
-        self._by_index: dict[int, Call] = {}
-        self._by_id: dict[tuple[int | None, str], Call] = {}
+        self._all: list[ToolCall] = []
+        self._by_index: dict[int, ToolCall] = {}
+        self._by_id: dict[tuple[int | None, str], ToolCall] = {}
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def __iter__(self) -> Iterator[Call]:
+    def __iter__(self) -> Iterator[ToolCall]:
         return iter(self._all)
 
-    def take(self, fragment: Fragment) -> tuple[Call, str]:
+    def take(self, fragment: Fragment) -> tuple[ToolCall, str]:
         """The call that a fragment belongs to, and the arguments that may go out now.
 
         Raises:
@@ -155,7 +155,7 @@ class Calls:
         text = _text_of(fragment)
         call = self._find(fragment, text)
         if call is None:
-            call = Call(f"{self._prefix}tool/{len(self._all)}", len(self._all))
+            call = ToolCall(f"{self._prefix}tool/{len(self._all)}", len(self._all))
             self._all.append(call)
         if fragment.index is not None:
             self._by_index[fragment.index] = call
@@ -169,7 +169,7 @@ class Calls:
 
     # -- which call --------------------------------------------------------------------------------------------
 
-    def _find(self, fragment: Fragment, text: str) -> Call | None:
+    def _find(self, fragment: Fragment, text: str) -> ToolCall | None:
         """The call that a fragment goes on with; None if it begins one."""
         index, call_id = fragment.index, fragment.call_id
         known = self._by_index.get(index) if index is not None else None
@@ -185,7 +185,7 @@ class Calls:
             return None if self._begins(known, fragment, text, is_other=True) else known
         return None if self._begins(known, fragment, text, is_other=False) else known
 
-    def _without_index(self, fragment: Fragment, text: str) -> Call | None:
+    def _without_index(self, fragment: Fragment, text: str) -> ToolCall | None:
         """A fragment under an index that did not come before: a new call, if it has what begins one."""
         last = self._all[-1] if self._all else None
         same = next((one for one in self._all if fragment.call_id and one.call_id == fragment.call_id), None)
@@ -198,7 +198,7 @@ class Calls:
         # Servers that count up with every piece.
         return last if last is not None and last.name and not last.is_whole else None
 
-    def _begins(self, known: Call, fragment: Fragment, text: str, *, is_other: bool) -> bool:
+    def _begins(self, known: ToolCall, fragment: Fragment, text: str, *, is_other: bool) -> bool:
         """Whether a fragment begins a new call rather than going on with this one.
 
         Args:
@@ -220,7 +220,7 @@ class Calls:
 
     # -- its name ----------------------------------------------------------------------------------------------
 
-    def _joined(self, call: Call, piece: str) -> str:
+    def _joined(self, call: ToolCall, piece: str) -> str:
         """The name with one more piece, which may be all of it again."""
         name = call.name
         if not name or piece == name:

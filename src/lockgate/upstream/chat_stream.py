@@ -21,9 +21,19 @@ from lockgate.errors import Misuse
 from lockgate.protocol.finish import Finish, fold_finish
 from lockgate.protocol.lifecycle import Ended as How
 from lockgate.protocol.sse import DEFAULT_MAX_EVENT_BYTES, EventStreamDecoder, EventTooLarge, ServerSentEvent
-from lockgate.upstream.base import Delta, Ended, Failed, Finished, Reasoned, Refused, Told, ToolStarted, UpstreamEvent
-from lockgate.upstream.calls import Call, Calls
-from lockgate.upstream.chunks import Choice, Chunk, Fragment, Said, loads, read_by_hand, read_wire
+from lockgate.upstream.base import (
+    ConnectionEnded,
+    Delta,
+    Failed,
+    Finished,
+    Reasoned,
+    Refused,
+    Told,
+    ToolStarted,
+    UpstreamEvent,
+)
+from lockgate.upstream.calls import ToolCall, ToolCalls
+from lockgate.upstream.chunks import Chunk, ChunkChoice, Fragment, Said, loads, read_by_hand, read_wire
 from lockgate.upstream.dialects import dialect_of
 from lockgate.upstream.error_shapes import error_in, fold, title_of_page
 from lockgate.upstream.failed import failure
@@ -62,7 +72,7 @@ class _ChoiceState:
         self.reasoned_as = ""
         self.reasoning = ChannelText(self._reasoned)
         self.refusal = ChannelText(partial(Refused, choice))
-        self.calls = Calls(self.prefix, tools)
+        self.calls = ToolCalls(self.prefix, tools)
         self.is_finished = False
         self.has_delta = False
         self.said_instead = ""  # content of messages where no delta speaks
@@ -146,7 +156,7 @@ class ChatStreamDecoder:
         return self._take_out()
 
     def close(self, how: How | None = None) -> list[UpstreamEvent]:
-        """End of the stream; the last event is ``Ended``. Closing twice returns nothing.
+        """End of the stream; the last event is ``ConnectionEnded``. Closing twice returns nothing.
 
         Args:
             how: How the connection ended. None says that the body ended as HTTP wants it. Where each choice had
@@ -166,7 +176,7 @@ class ChatStreamDecoder:
         if how in (None, How.CLEAN) and not self.has_failed:
             self._release_held()
         self._is_closed = True
-        self._emit(Ended(how or self._how_it_ended(), self.has_done, self.skipped))
+        self._emit(ConnectionEnded(how or self._how_it_ended(), self.has_done, self.skipped))
         return self._take_out()
 
     # -- events ----------------------------------------------------------------------------------------------------
@@ -307,7 +317,7 @@ class ChatStreamDecoder:
         self._told = Told(told.upstream_id or chunk.id, told.model or chunk.model, told.provider or chunk.provider)
         self._emit(self._told)
 
-    def _take_choice(self, index: int, choice: Choice) -> None:
+    def _take_choice(self, index: int, choice: ChunkChoice) -> None:
         state = self._choices.get(index)
         if state is None:
             self._count_channel()
@@ -322,7 +332,7 @@ class ChatStreamDecoder:
         if choice.finish_reason:
             self._finish(index, state, choice)
 
-    def _finish(self, index: int, state: _ChoiceState, choice: Choice) -> None:
+    def _finish(self, index: int, state: _ChoiceState, choice: ChunkChoice) -> None:
         if fold_finish(choice.finish_reason) is Finish.NONE:
             return
         state.is_finished = True
@@ -384,7 +394,7 @@ class ChatStreamDecoder:
             if rest:
                 self._say(call.text, rest)
 
-    def _announce(self, call: Call) -> None:
+    def _announce(self, call: ToolCall) -> None:
         if not call.is_announced:
             call.is_announced = True
             self._emit(ToolStarted(call.channel, call.call_id, call.name, call.number))
@@ -486,7 +496,7 @@ class ChatStreamDecoder:
         out, self._out = self._out, []
         if sides := self._sides.take():
             # Before the end, which is always last.
-            at = len(out) - 1 if out and type(out[-1]) is Ended else len(out)
+            at = len(out) - 1 if out and type(out[-1]) is ConnectionEnded else len(out)
             out[at:at] = sides
         return out
 

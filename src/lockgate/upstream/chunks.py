@@ -123,7 +123,7 @@ class Said(msgspec.Struct, gc=False):
         return bool(self.content or self.refusal or self.calls)
 
 
-class Choice(msgspec.Struct, gc=False):
+class ChunkChoice(msgspec.Struct, gc=False):
     """One choice of a chunk. ``instead``: a message or text, which counts where no delta speaks."""
 
     index: int | None = None
@@ -140,7 +140,7 @@ class Chunk(msgspec.Struct, gc=False):
     id: str | None = None
     model: str | None = None
     provider: str | None = None
-    choices: list[Choice] = []
+    choices: list[ChunkChoice] = []
     usage: dict[str, Any] | None = None
     error: Any = None
     aside: dict[str, Any] = {}
@@ -160,7 +160,7 @@ def read_wire(data: str) -> Chunk | None:
         if one.index is not None and not 0 <= one.index <= _MAX_INDEX:
             return None
         choices.append(
-            Choice(
+            ChunkChoice(
                 one.index,
                 None if one.delta is None else _said_on_wire(one.delta),
                 None,
@@ -283,12 +283,12 @@ class _Reading:
             self.lose("choices", value)
         return ()
 
-    def choice(self, value: object) -> Choice:
+    def choice(self, value: object) -> ChunkChoice:
         if not isinstance(value, dict):
             if _has_text(value):
                 self.lose("choices", value)
-            return Choice()
-        found = Choice(
+            return ChunkChoice()
+        found = ChunkChoice(
             index=_index(value.get("index")),
             finish_reason=_finish(value.get("finish_reason") or value.get("finishReason")),
             native_finish_reason=_word(value.get("native_finish_reason")),

@@ -106,10 +106,10 @@ class OpenAIChatProvider:
         }
         self._without_options: dict[str, None] = {}  # models that refuse stream_options
         self._session: aiohttp.ClientSession | None = None
-        self._generations: set[_Generation] = set()
+        self._generations: set[_ChatGeneration] = set()
         self._is_closed = False
 
-    def open(self, body: Mapping[str, Any]) -> _Generation:
+    def open(self, body: Mapping[str, Any]) -> _ChatGeneration:
         """Start one generation; see :class:`lockgate.upstream.base.Provider`.
 
         Raises:
@@ -117,7 +117,7 @@ class OpenAIChatProvider:
         """
         if self._is_closed:
             raise Misuse("open after close")
-        return _Generation(self, body)
+        return _ChatGeneration(self, body)
 
     async def close(self) -> None:
         """Close all connections; open generations see theirs break."""
@@ -163,7 +163,7 @@ class OpenAIChatProvider:
                 max_field_size=_MAX_HEADER_BYTES,
             )
         while True:
-            attempt = _Attempt()
+            attempt = _SendAttempt()
             try:
                 return await self._session.post(
                     self.endpoint.url,
@@ -182,7 +182,7 @@ class OpenAIChatProvider:
 
 
 @dataclass(slots=True)
-class _Attempt:
+class _SendAttempt:
     """One try to send a request: whether it went over a connection that was kept from before."""
 
     is_reused: bool = False
@@ -192,7 +192,7 @@ async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace,
     context.trace_request_ctx.is_reused = True
 
 
-class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]]):
+class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]]):
     """One request and its answer: context manager and iterator in one."""
 
     def __init__(self, provider: OpenAIChatProvider, body: Mapping[str, Any]) -> None:
