@@ -22,7 +22,6 @@ from aiohttp import web
 from lockgate.errors import BadRequest
 from lockgate.sim.ask import Ask, UnknownModel, read_ask
 from lockgate.sim.attempts import Attempts
-from lockgate.sim.chunks import COMMENT, PROVIDER, Chunks, failure
 from lockgate.sim.continuation import Kind, Manner
 from lockgate.sim.documents import CATALOGUE, MODELS
 from lockgate.sim.endings import End, http_error, last_events, whole_answer
@@ -31,6 +30,7 @@ from lockgate.sim.generation import Script, SimulatedAnswer, compose, deltas_of
 from lockgate.sim.pace import Now, Pace, Sleep
 from lockgate.sim.record import RequestRecord, RequestState
 from lockgate.sim.sim_options import SimOptions
+from lockgate.sim.wire_chunks import COMMENT, PROVIDER, Chunks, failure
 
 __all__ = ["RequestRecord", "RequestState", "SimOptions", "Simulator", "make_app", "run", "serve"]
 

@@ -13,7 +13,7 @@ from lockgate.protocol.envelope import ChannelEnd, Record
 from lockgate.protocol.lifecycle import Outcome
 from lockgate.streams.helper import Helper
 from lockgate.streams.plan import Plan
-from lockgate.streams.records import RecordMaker
+from lockgate.streams.record_maker import RecordMaker
 
 #: A gate is rebuilt in pieces of this size, so that other streams get their turn between them.
 _SLICE_BYTES: Final = 32 * 1024
