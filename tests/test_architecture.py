@@ -17,6 +17,8 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 GLOSSARY = (ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
 #: A file, below the package or below the repository, and perhaps a name in it.
 _PLACE = re.compile(r"`([\w./]+\.(?:py|md))(?::(\w+))?`")
+#: A line of an event stream, as code that writes one has it.
+_FIELD = re.compile(r"^(id|event|retry|data): ?(%[bds]|\{\}|$)", re.MULTILINE)
 _FOLDER = re.compile(r"`([\w/]+/)`")
 
 
@@ -85,7 +87,19 @@ def raised(path: Path) -> Iterator[str]:
             yield node.exc.func.id
 
 
-def literals(path: Path) -> Iterator[str | bytes]:
+def templates(path: Path) -> Iterator[str]:
+    """Texts that a module puts together, with {} where something is filled in; and those that begin such a text."""
+    for node in ast.walk(tree_of(path)):
+        match node:
+            case ast.JoinedStr(values=values):
+                yield "".join(str(one.value) if isinstance(one, ast.Constant) else "{}" for one in values)
+            case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Mod() | ast.Add()):
+                yield text
+            case ast.BinOp(left=ast.Constant(value=bytes(data)), op=ast.Mod() | ast.Add()):
+                yield data.decode("latin-1")
+
+
+def literals(path: Path) -> Iterator[str]:
     """Texts in the code of a module, without its docstrings."""
     tree = tree_of(path)
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -95,8 +109,11 @@ def literals(path: Path) -> Iterator[str | bytes]:
         if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
     }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and id(node) not in docstrings:
-            yield node.value
+        match node:
+            case ast.Constant(value=str(text)) if id(node) not in docstrings:
+                yield text
+            case ast.Constant(value=bytes(data)):
+                yield data.decode("latin-1")
 
 
 def rooms_of(paths: list[Path]) -> set[str]:
@@ -105,19 +122,17 @@ def rooms_of(paths: list[Path]) -> set[str]:
 
 def test_only_the_gate_refuses_a_byte() -> None:
     outside = [path for path in sources() if SOURCE / "gate" not in path.parents]
-    assert rooms_of([path for path in outside if "Fault" in raised(path)]) == set()
+    assert rooms_of([path for path in outside if "Violation" in raised(path)]) == set()
 
 
-def test_data_lines_are_written_in_one_module() -> None:
+def writes_events(path: Path) -> bool:
+    return any(_FIELD.search(text) for text in templates(path))
+
+
+def test_events_are_written_in_one_module() -> None:
     """``sim`` writes them as providers do, wrong line ends and all: it must not share what we write."""
     ours = [path for path in sources() if SOURCE / "sim" not in path.parents]
-    line = re.compile(r"^(id|event|retry|data): ?(?=[%{\w]|$)", re.MULTILINE)
-
-    def writes(path: Path) -> bool:
-        texts = (text.decode("latin-1") if isinstance(text, bytes) else text for text in literals(path))
-        return any((line.search(text) and "\n" in text) or text in ("data:", "data: ") for text in texts)
-
-    assert rooms_of([path for path in ours if writes(path)]) == {"protocol/sse.py"}
+    assert rooms_of([path for path in ours if writes_events(path)]) == {"protocol/sse.py"}
 
 
 def test_headers_are_named_in_one_module() -> None:
@@ -125,8 +140,7 @@ def test_headers_are_named_in_one_module() -> None:
     ours = {name.lower() for name in (*RESPONSE_HEADERS, *REQUEST_HEADERS)}
 
     def names_one(path: Path) -> bool:
-        texts = (text.decode("latin-1") if isinstance(text, bytes) else text for text in literals(path))
-        return any(text.lower() in ours for text in texts)
+        return any(text.lower() in ours for text in literals(path))
 
     rooms = [path for path in sources() if path.relative_to(SOURCE).parts[0] in ("gateway", "delivery", "streams")]
     assert rooms_of([path for path in rooms if names_one(path)]) == set()
@@ -149,6 +163,21 @@ def chosen_outcomes(path: Path) -> list[int]:
 
 def test_outcomes_are_chosen_in_one_module() -> None:
     assert rooms_of([path for path in sources() if chosen_outcomes(path)]) == {"protocol/lifecycle.py"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param("raise Violation('invalid_json', 'no')", id="a byte refused"),
+        pytest.param("text = f'data: {item}\\n'", id="an event written"),
+        pytest.param("event = b'data: ' + item", id="an event put together"),
+        pytest.param("found = Outcome.COMPLETE", id="an outcome chosen"),
+    ],
+)
+def test_the_checks_see_a_breach(tmp_path: Path, source: str) -> None:
+    path = tmp_path / "breach.py"
+    path.write_text(source, encoding="utf-8")
+    assert "Violation" in raised(path) or writes_events(path) or chosen_outcomes(path)
 
 
 # -- the glossary ------------------------------------------------------------------------------------------------------

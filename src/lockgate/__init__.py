@@ -11,7 +11,18 @@
 from lockgate.errors import LockgateError, Misuse, SchemaError
 from lockgate.gate.base import Gate
 from lockgate.gate.compiled import Schema, compile
-from lockgate.gate.events import Completed, Element, Event, Expected, Patched, Released, Skipped, State, Violated
+from lockgate.gate.events import (
+    Complaint,
+    Completed,
+    Element,
+    Event,
+    Expected,
+    Patched,
+    Released,
+    Skipped,
+    State,
+    Violated,
+)
 from lockgate.gate.limits import Limits
 from lockgate.gate.passthrough import passthrough
 from lockgate.gate.repair import Repaired, repair
@@ -20,6 +31,7 @@ from lockgate.satisfiability import satisfiable
 __version__ = "0.1.0"
 
 __all__ = [
+    "Complaint",
     "Completed",
     "Element",
     "Event",

@@ -143,7 +143,7 @@ async def test_a_slow_reader_gets_what_it_missed_in_one_event() -> None:
     async with connected() as (writer, connection, (reading, _)):
         task = reading()
         await writer.write(0)
-        await connection.has(b"data: [0]")
+        await connection.has(b"data:[0]")
         connection.flows.clear()
         for number in range(1, 400):
             await writer.write(number)
@@ -180,7 +180,7 @@ async def test_a_client_that_leaves_ends_its_reader() -> None:
     async with connected() as (writer, connection, (reading, readers)):
         task = reading()
         await writer.write(1)
-        await connection.has(b"data: [1]")
+        await connection.has(b"data:[1]")
         assert readers.count == 1
         connection.leave()
         await asyncio.wait_for(task, 10)
@@ -193,7 +193,7 @@ async def test_a_cancelled_reader_leaves_nothing_behind() -> None:
     async with connected() as (writer, connection, (reading, readers)):
         task = reading()
         await writer.write(1)
-        await connection.has(b"data: [1]")
+        await connection.has(b"data:[1]")
         task.cancel()
         await asyncio.wait([task])
         assert readers.count == 0
@@ -204,7 +204,7 @@ async def test_dropped_readers_break_off_without_an_end() -> None:
     async with connected() as (writer, connection, (reading, readers)):
         task = reading()
         await writer.write(1)
-        await connection.has(b"data: [1]")
+        await connection.has(b"data:[1]")
         assert readers.drop("s") == 1
         await asyncio.wait_for(task, 10)
         assert not connection.is_ended

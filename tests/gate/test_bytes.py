@@ -216,7 +216,6 @@ def test_codes_are_documented_ones() -> None:
 
     gate = Path(lockgate.__file__).parent / "gate"
     source = "".join(path.read_text("utf-8") for path in gate.rglob("*.py"))
-    used = set(
-        re.findall(r'(?:Violation\(|Violated\(|Complaint\(|code =)\s*"([a-z0-9]+_[a-z0-9_]+|truncated)"', source)
-    )
+    made = r"(?:Violation\(|Violated\(|Complaint\(|code =)"
+    used = set(re.findall(made + r'\s*"([a-z0-9]+_[a-z0-9_]+|truncated)"', source))
     assert used == set(VIOLATIONS)

@@ -112,6 +112,14 @@ def _text(events: list[Any]) -> bytes:
     return b"".join(event.data for event in events if isinstance(event, Released))
 
 
+@pytest.mark.parametrize("recovery", ["halt", "patch", "skip"])
+def test_a_document_that_ends_in_a_string_is_deferred_too(recovery: Recovery) -> None:
+    """Only a string that is the whole document may turn out to go on behind its quote."""
+    gate = SCHEMA.gate(recovery, defer_over_bytes=0)
+    gate.feed(b'[1, "x"]')
+    assert gate.deferred == b'[1, "x"]'
+
+
 @pytest.mark.parametrize("recovery", ["patch", "skip"])
 def test_what_the_authority_refuses_is_not_released_with_recovery(recovery: Recovery) -> None:
     gate = SCHEMA.gate(recovery, defer_over_bytes=0)

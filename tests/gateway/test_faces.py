@@ -248,7 +248,7 @@ async def test_held_elements_are_shown_when_each_is_whole(node: Node, session: a
     {
         "?offset=": "offset: is empty",
         "?offset=a&offset=b": "offset: is given twice",
-        "?offset=-1&channel=content&sequence=1": "say only once where to begin",
+        "?offset=-1&channel=content&sequence=1": "both say where to begin",
         "?sequence=1": "name it with channel=",
         "?at=5": "at: counts bytes of plain text",
         "?view=text&offset=-1": "plain text is resumed by at=",
@@ -257,7 +257,7 @@ async def test_held_elements_are_shown_when_each_is_whole(node: Node, session: a
         "?live=sse": "offset: live=sse needs one",
         "?live=long-poll": "offset: live=long-poll needs one",
         "?notes=2": "notes='2'",
-        "?view=text&notes=1&live=sse&offset=-1": "notes=1: is for envelopes",
+        "?view=text&notes=1&live=sse&offset=-1": "notes=1: needs envelopes",
         "?channel=": "channel: must name one",
         "?channel=content&sequence=-1": "sequence='-1'",
     }.items(),

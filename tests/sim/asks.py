@@ -7,7 +7,7 @@ from typing import Any
 
 from lockgate.sim.ask import Ask, read_ask
 from lockgate.sim.generation import Script, compose
-from lockgate.sim.options import Choices
+from lockgate.sim.sim_options import Choices
 
 USER = {"role": "user", "content": "Hello"}
 SCHEMA: Any = {

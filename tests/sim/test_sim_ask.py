@@ -12,7 +12,7 @@ from lockgate.errors import BadRequest
 from lockgate.sim.ask import Ask, UnknownModel, read_ask
 from lockgate.sim.continuation import Manner
 from lockgate.sim.faults import Fault, Strike
-from lockgate.sim.options import Choices, SimOptions
+from lockgate.sim.sim_options import Choices, SimOptions
 
 USER = {"role": "user", "content": "Hello"}
 TOOL = {"type": "function", "function": {"name": "save", "parameters": {}}}

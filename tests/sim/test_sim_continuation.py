@@ -12,7 +12,7 @@ from lockgate.errors import BadRequest
 from lockgate.sim.continuation import Kind, Manner, PrefillRefused, start_of_rest
 from lockgate.sim.damage import first_difference
 from lockgate.sim.generation import compose
-from lockgate.sim.prose import Prose
+from lockgate.sim.prose import FreeText
 from tests.sim.asks import FORMAT, SCHEMA, USER, asked, document, script
 
 MODELS = ["sim/products", "sim/glossary", "sim/schema", "sim/text"]
@@ -200,7 +200,7 @@ def test_prefill_can_be_refused_or_ignored() -> None:
     whole = document()
     assert rest("tail", whole[:50], manners=["refuse_prefill", "ignore_prefill"]) == whole[50:]
     text = rest("prefill", whole[:50], manners=["ignore_prefill"])
-    assert text == Prose().document(1, 400)
+    assert text == FreeText().document(1, 400)
 
 
 @pytest.mark.parametrize("manner", list(Manner))

@@ -11,16 +11,16 @@ import jsonschema_rs
 import pytest
 
 from lockgate.sim.documents import CATALOGUE, MODELS
-from lockgate.sim.entry import Entry
-from lockgate.sim.prose import Prose
+from lockgate.sim.entry import CatalogueEntry
+from lockgate.sim.prose import FreeText
 from lockgate.sim.render import COMPACT, ESCAPED, PRETTY, SPACED, Style, places, render
-from lockgate.sim.shapes import Json
+from lockgate.sim.schema_words import Json
 
 SIZES = (1_000, 1_500, 2_300, 8_000, 50_000, 200_000)
 every_entry = pytest.mark.parametrize("entry", CATALOGUE.values(), ids=list(CATALOGUE))
 
 
-def validator(entry: Entry) -> jsonschema_rs.Draft202012Validator:
+def validator(entry: CatalogueEntry) -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(entry.schema, validate_formats=True, offline=True)
 
 
@@ -30,7 +30,7 @@ def test_there_are_a_dozen_documents_and_prose() -> None:
 
 
 @every_entry
-def test_schema_is_a_valid_schema_and_all_its_objects_are_closed(entry: Entry) -> None:
+def test_schema_is_a_valid_schema_and_all_its_objects_are_closed(entry: CatalogueEntry) -> None:
     assert jsonschema_rs.meta.is_valid(entry.schema)
 
     def check(schema: object) -> None:
@@ -45,7 +45,7 @@ def test_schema_is_a_valid_schema_and_all_its_objects_are_closed(entry: Entry) -
 
 @every_entry
 @pytest.mark.parametrize("size_bytes", SIZES)
-def test_documents_are_valid_and_nearly_as_long_as_asked(entry: Entry, size_bytes: int) -> None:
+def test_documents_are_valid_and_nearly_as_long_as_asked(entry: CatalogueEntry, size_bytes: int) -> None:
     judge = validator(entry)
     for seed in (1, 2, 77, -5):
         text = entry.document(seed, size_bytes)
@@ -54,7 +54,7 @@ def test_documents_are_valid_and_nearly_as_long_as_asked(entry: Entry, size_byte
 
 
 @every_entry
-def test_sizes_in_between_fit_too(entry: Entry) -> None:
+def test_sizes_in_between_fit_too(entry: CatalogueEntry) -> None:
     """Where a document has room for one or two parts only, the remarks must fill what is left."""
     for size_bytes in range(1_000, 4_000, 173):
         for seed in range(5):
@@ -62,14 +62,14 @@ def test_sizes_in_between_fit_too(entry: Entry) -> None:
 
 
 @every_entry
-def test_a_tiny_size_gives_the_smallest_document(entry: Entry) -> None:
+def test_a_tiny_size_gives_the_smallest_document(entry: CatalogueEntry) -> None:
     text = entry.document(1, 1)
     validator(entry).validate(json.loads(text))
     assert len(text.encode()) < 1_000
 
 
 @every_entry
-def test_the_seed_chooses_the_document(entry: Entry) -> None:
+def test_the_seed_chooses_the_document(entry: CatalogueEntry) -> None:
     assert entry.document(3, 4_000) == render(entry.value(3, 4_000), entry.style)
     assert entry.document(3, 4_000) != entry.document(4, 4_000)
 
@@ -141,7 +141,7 @@ def test_render_writes_what_json_dumps_writes(style: Style) -> None:
 
 
 @every_entry
-def test_places_point_at_the_scalars(entry: Entry) -> None:
+def test_places_point_at_the_scalars(entry: CatalogueEntry) -> None:
     value, text = entry.value(1, 3_000), entry.document(1, 3_000).encode()
     found = entry.places(1, 3_000)
     assert found == places(value, entry.style)
@@ -153,10 +153,10 @@ def test_places_point_at_the_scalars(entry: Entry) -> None:
 
 
 def test_prose_is_prose() -> None:
-    text = Prose().document(1, 3_000)
+    text = FreeText().document(1, 3_000)
     assert 2_550 <= len(text.encode()) <= 3_450
-    assert text == Prose().document(1, 3_000)
-    assert text != Prose().document(2, 3_000)
+    assert text == FreeText().document(1, 3_000)
+    assert text != FreeText().document(2, 3_000)
     assert "\n\n" in text
     with pytest.raises(ValueError):
         json.loads(text)

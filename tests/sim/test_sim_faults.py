@@ -11,7 +11,7 @@ import pytest
 from lockgate.errors import BadRequest
 from lockgate.sim.damage import first_difference
 from lockgate.sim.documents import CATALOGUE
-from lockgate.sim.entry import Entry
+from lockgate.sim.entry import CatalogueEntry
 from lockgate.sim.faults import PARAMETERS, STAGES, Fault, Stage, read_strikes, takes_place
 from tests.sim.asks import SCHEMA, asked, document, script
 
@@ -78,7 +78,7 @@ def test_of_several_endings_the_earliest_wins() -> None:
 
 
 @every_entry
-def test_wrong_type_is_wrong_at_exactly_one_place(entry: Entry) -> None:
+def test_wrong_type_is_wrong_at_exactly_one_place(entry: CatalogueEntry) -> None:
     """Whichever scalar it hits, the schema sees it, and sees nothing else."""
     judge = jsonschema_rs.Draft202012Validator(entry.schema, validate_formats=True, offline=True)
     for place in entry.places(2, 2_500):
@@ -89,7 +89,7 @@ def test_wrong_type_is_wrong_at_exactly_one_place(entry: Entry) -> None:
 
 
 @every_entry
-def test_wrong_type_is_near_the_byte_asked_for(entry: Entry) -> None:
+def test_wrong_type_is_near_the_byte_asked_for(entry: CatalogueEntry) -> None:
     original = entry.document(1, 20_000)
     for at_bytes in (0, 1_000, 10_000, 10**9):
         sent = script(f"sim/{entry.name}", fault="wrong_type", at_bytes=at_bytes, size_bytes=20_000)

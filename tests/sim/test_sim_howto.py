@@ -15,9 +15,9 @@ import pytest
 from lockgate.sim.continuation import Manner
 from lockgate.sim.documents import MODELS
 from lockgate.sim.faults import PARAMETERS, Fault, takes_place
-from lockgate.sim.options import Choices
-from lockgate.sim.record import Record
+from lockgate.sim.record import RequestRecord
 from lockgate.sim.server import SimOptions, serve
+from lockgate.sim.sim_options import Choices
 from tests.sim.test_sim_server import PATIENCE_S, running
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "simulator.md").read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ def test_manners_are_those_of_the_code() -> None:
 
 
 def test_members_of_records_are_those_of_the_code() -> None:
-    told = Record(1, "gen", "m", True, None, 1, 1, 0.0).told(1.0)
+    told = RequestRecord(1, "gen", "m", True, None, 1, 1, 0.0).told(1.0)
     assert set(names("member")) <= set(told)
     assert set(told) - set(names("member")) <= {
         "number",

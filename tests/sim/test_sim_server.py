@@ -19,7 +19,8 @@ import pytest
 
 from lockgate.sim.documents import CATALOGUE, MODELS
 from lockgate.sim.faults import Fault
-from lockgate.sim.server import Record, SimOptions, Simulator, State, serve
+from lockgate.sim.server import RequestRecord, RequestState, SimOptions, Simulator, serve
+from tests.conftest import Corpus
 
 COMMENT = ": OPENROUTER PROCESSING"
 USER = {"role": "user", "content": "Hello"}
@@ -71,7 +72,7 @@ async def post(sim: Simulator, client: aiohttp.ClientSession, wanted: Any) -> Go
     return got
 
 
-async def ended(sim: Simulator) -> Record:
+async def ended(sim: Simulator) -> RequestRecord:
     """The newest request, once it has ended."""
     record = sim.requests[-1]
     await record.ended.wait()
@@ -88,7 +89,7 @@ async def test_every_model_streams_its_document(model: str) -> None:
         assert got.broken is None
         assert got.content == MODELS[model].document(4, 2_000)
         record = await ended(sim)
-        assert record.state is State.COMPLETE
+        assert record.state is RequestState.COMPLETE
         assert record.sent_bytes == record.total_bytes == len(got.content.encode())
         assert record.wire_bytes == len(got.raw)
 
@@ -139,10 +140,10 @@ async def test_one_chunk_is_one_token_and_the_last_two_end_the_answer() -> None:
         assert "usage" not in finish
 
 
-async def test_the_members_are_those_of_recorded_streams(shared_data: Any) -> None:
+async def test_the_members_are_those_of_recorded_streams(corpus: Corpus) -> None:
     """Compared with a stream that OpenRouter sent in April 2026 (the fingerprint is of other streams)."""
-    path = next((shared_data / "corpus" / "streams").glob("text-openrouter-claude-4-5-haiku-20251001-00b7ba25.sse"))
-    recorded = Got(path.read_bytes())
+    name = corpus.of(sample="text-own-prose", whole="text-openrouter-claude-4-5-haiku-20251001-00b7ba25")
+    recorded = Got((corpus.folder / "corpus" / "streams" / f"{name}.sse").read_bytes())
     async with running() as (sim, client):
         got = await post(sim, client, body())
         assert got.lines[0] == recorded.lines[0]
@@ -196,7 +197,7 @@ async def test_without_stream_one_answer_comes(as_tool: bool) -> None:
         assert text == CATALOGUE["products"].document(1, 2_000)
         assert answer["choices"][0]["finish_reason"] == ("tool_calls" if as_tool else "stop")
         assert answer["usage"]["completion_tokens"] > 100
-        assert (await ended(sim)).state is State.COMPLETE
+        assert (await ended(sim)).state is RequestState.COMPLETE
 
 
 async def test_a_schema_of_the_caller_does_not_change_the_document() -> None:
@@ -284,7 +285,7 @@ async def test_cut_breaks_the_connection_off() -> None:
         assert got.content.encode() == CATALOGUE["products"].document(1, 2_000).encode()[:777]
         assert "data: [DONE]" not in got.lines
         record = await ended(sim)
-        assert (record.state, record.sent_bytes, record.has_client_left) == (State.CUT, 777, False)
+        assert (record.state, record.sent_bytes, record.has_client_left) == (RequestState.CUT, 777, False)
 
 
 @pytest.mark.blocks_loop("the test itself reads an answer of many thousand events at one go")
@@ -300,14 +301,14 @@ async def test_stall_sends_nothing_more_until_the_client_leaves() -> None:
     async with running() as (sim, client):
         raw = b""
         async with client.post(f"{sim.base_url}/chat/completions", json=body(fault="stall", at_bytes=500)) as response:
-            while sim.requests[-1].state is not State.STALLING or len(raw) < sim.requests[-1].wire_bytes:
+            while sim.requests[-1].state is not RequestState.STALLING or len(raw) < sim.requests[-1].wire_bytes:
                 raw += await response.content.readany()
             assert Got(raw).content.encode() == CATALOGUE["products"].document(1, 2_000).encode()[:500]
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(response.content.readany(), 0.05)
             assert sim.requests[-1].ended_s is None
             response.close()
-        assert (await ended(sim)).state is State.LEFT
+        assert (await ended(sim)).state is RequestState.LEFT
 
 
 async def test_a_stall_has_an_end() -> None:
@@ -315,7 +316,7 @@ async def test_a_stall_has_an_end() -> None:
         got = await post(sim, client, body(fault="stall", at_bytes=500))
         assert got.broken is not None
         assert len(got.content.encode()) == 500
-        assert (await ended(sim)).state is State.CUT
+        assert (await ended(sim)).state is RequestState.CUT
 
 
 async def test_error_is_a_chunk_and_then_the_end() -> None:
@@ -330,7 +331,7 @@ async def test_error_is_a_chunk_and_then_the_end() -> None:
         assert last["choices"][0]["finish_reason"] == "error"
         assert last["choices"][0]["delta"]["content"] == ""
         assert "[DONE]" not in got.lines[-1]
-        assert (await ended(sim)).state is State.ERROR
+        assert (await ended(sim)).state is RequestState.ERROR
 
 
 async def test_wrong_type_is_one_wrong_member() -> None:
@@ -368,9 +369,13 @@ async def test_comments_storm_before_and_between_the_data() -> None:
 
 @pytest.mark.parametrize(
     ("fault", "state", "status"),
-    [(Fault.CUT, State.CUT, 0), (Fault.ERROR, State.ERROR, 502), (Fault.STALL, State.CUT, 0)],
+    [
+        (Fault.CUT, RequestState.CUT, 0),
+        (Fault.ERROR, RequestState.ERROR, 502),
+        (Fault.STALL, RequestState.CUT, 0),
+    ],
 )
-async def test_faults_without_stream(fault: Fault, state: State, status: int) -> None:
+async def test_faults_without_stream(fault: Fault, state: RequestState, status: int) -> None:
     async with running(SimOptions(port=0, stall_s=0.05)) as (sim, client):
         got = await post(sim, client, body(stream=False, fault=fault))
         assert got.status == status
@@ -441,7 +446,7 @@ async def test_the_simulator_sees_a_client_leave() -> None:
             await response.content.readany()
             response.close()
         record = await ended(sim)
-        assert record.state is State.LEFT
+        assert record.state is RequestState.LEFT
         assert record.has_client_left
         assert record.sent_bytes < record.total_bytes
         async with client.get(f"{sim.base_url}/sim/requests") as response:
@@ -464,7 +469,7 @@ async def test_a_client_that_left_during_a_write_is_no_error(
         with pytest.raises(aiohttp.ClientError):
             async with client.post(f"{sim.base_url}/chat/completions", json=body(rate=0)) as response:
                 await response.read()
-        assert (await ended(sim)).state is State.LEFT
+        assert (await ended(sim)).state is RequestState.LEFT
         assert caplog.records == []
 
 
@@ -481,7 +486,7 @@ async def test_a_client_that_does_not_read_holds_the_sender_back() -> None:
                 seen = sim.requests[-1].wire_bytes if sim.requests else -1
                 await asyncio.sleep(0.05)
             assert 0 < sim.requests[-1].sent_bytes < sim.requests[-1].total_bytes
-        assert (await ended(sim)).state is State.LEFT
+        assert (await ended(sim)).state is RequestState.LEFT
 
 
 async def test_closing_ends_what_is_open_without_delay() -> None:
@@ -491,7 +496,7 @@ async def test_closing_ends_what_is_open_without_delay() -> None:
             await response.content.readany()
             began = time.monotonic()
         assert time.monotonic() - began < 4  # less than the shutdown would wait for it
-        assert sim.requests[-1].state is State.STOPPED
+        assert sim.requests[-1].state is RequestState.STOPPED
         response.close()
 
 

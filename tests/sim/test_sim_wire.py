@@ -12,7 +12,8 @@ from lockgate.sim.attempts import Attempts
 from lockgate.sim.chance import Dice
 from lockgate.sim.continuation import Kind, Manner
 from lockgate.sim.faults import Fault
-from lockgate.sim.server import SimOptions, State
+from lockgate.sim.server import RequestState, SimOptions
+from tests.conftest import Corpus
 from tests.sim.asks import FORMAT, SCHEMA, USER, body, document
 from tests.sim.test_sim_server import COMMENT, Got, ended, post, running
 
@@ -228,27 +229,32 @@ async def test_every_fault_does_what_it_says(name: Fault, model: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "recorded"),
+    ("name", "sample", "recorded"),
     [
-        (Fault.ERROR_EVENT, "openrouter-llama-3-3-70b-instruct-free-0be3fcf9"),
-        (Fault.MALFORMED_CALL, "openrouter-gemini-2-5-flash-lite-981f0fe0"),
-        (Fault.TOKEN_LIMIT, "openrouter-minimax-m2-free-e50d0991"),
-        (Fault.EMPTY, "openrouter-minimax-m1-5c6354ed"),
-        (Fault.GROQ_ERROR, "groq-gpt-oss-120b-4fbd290a"),
+        (Fault.ERROR_EVENT, "event", "openrouter-llama-3-3-70b-instruct-free-0be3fcf9"),
+        (Fault.MALFORMED_CALL, "malformed-call", "openrouter-gemini-2-5-flash-lite-981f0fe0"),
+        (Fault.TOKEN_LIMIT, "token-limit", "openrouter-minimax-m2-free-e50d0991"),
+        (Fault.EMPTY, "empty", "openrouter-minimax-m1-5c6354ed"),
+        (Fault.GROQ_ERROR, "groq", "groq-gpt-oss-120b-4fbd290a"),
     ],
 )
-async def test_errors_have_the_shape_of_recorded_ones(name: Fault, recorded: str, shared_data: Any) -> None:
+async def test_errors_have_the_shape_of_recorded_ones(name: Fault, sample: str, recorded: str, corpus: Corpus) -> None:
     """The same members in the chunk with the error, the same reasons in the last chunks, the same end."""
 
     def shape(got: Got) -> Any:
         telling = [one for one in events(got) if "error" in one or name is Fault.EMPTY]
         reasons = [one["choices"][0].get("native_finish_reason") for one in events(got) if one.get("choices")]
         members = sorted(telling[-1].keys() - {"system_fingerprint"}), sorted(telling[-1].get("error", {}))
-        return members, reasons[-2:] if name in (Fault.MALFORMED_CALL, Fault.TOKEN_LIMIT) else None, has_done(got)
+        return (
+            members,
+            reasons[-2:] if name in (Fault.MALFORMED_CALL, Fault.TOKEN_LIMIT) else None,
+            has_done(got),
+        )
 
     async with running() as (sim, client):
         ours = await post(sim, client, body(faults=[fault(name)]))
-        theirs = Got((shared_data / "corpus" / "streams" / f"error-{recorded}.sse").read_bytes())
+        stream = corpus.of(sample=f"own-{sample}", whole=recorded)
+        theirs = Got((corpus.folder / "corpus" / "streams" / f"error-{stream}.sse").read_bytes())
         assert shape(ours) == shape(theirs)
 
 
@@ -266,7 +272,7 @@ async def test_combinations_never_break_the_simulator(seed: int) -> None:
     async with running(SHORT) as (sim, client):
         got = await post(sim, client, wanted)
         record = await ended(sim)
-        assert record.state in (State.COMPLETE, State.ERROR, State.CUT)
+        assert record.state in (RequestState.COMPLETE, RequestState.ERROR, RequestState.CUT)
         is_http_error = any(one["name"] == "http_error" for one in faults)
         if "refuse_prefill" in manners and not is_http_error:
             assert got.status == 400
@@ -274,7 +280,7 @@ async def test_combinations_never_break_the_simulator(seed: int) -> None:
         assert got.broken is not None or got.status in ((503,) if is_http_error else (200, 400, 502))
         if got.status == 400:
             assert "limit" in got.raw.decode() or "nothing to strike at" in got.raw.decode()
-        if record.state is not State.CUT and got.status == 200:
+        if record.state is not RequestState.CUT and got.status == 200:
             assert set(record.struck) == {name for name, _ in record.faults}
         if got.status == 200 and wanted["stream"]:
             assert got.raw.replace(b"\r\n", b"\n").startswith(COMMENT.encode())
@@ -382,7 +388,11 @@ async def test_a_refused_prefill_is_an_error_of_anthropics() -> None:
         assert got.status == 400
         assert "must end with a user message" in json.loads(got.raw)["error"]["message"]
         record = await ended(sim)
-        assert (record.kind, record.state, record.manners) == (Kind.PREFILL, State.ERROR, (Manner.REFUSE_PREFILL,))
+        assert (record.kind, record.state, record.manners) == (
+            Kind.PREFILL,
+            RequestState.ERROR,
+            (Manner.REFUSE_PREFILL,),
+        )
 
 
 # -- any schema --------------------------------------------------------------------------------------------------
@@ -454,7 +464,7 @@ async def test_a_client_that_leaves_a_slow_start_is_seen() -> None:
             await response.content.readany()
             response.close()
         record = await ended(sim)
-        assert (record.state, record.sent_bytes, record.struck) == (State.LEFT, 0, [Fault.SLOW_START])
+        assert (record.state, record.sent_bytes, record.struck) == (RequestState.LEFT, 0, [Fault.SLOW_START])
 
 
 def test_attempts_are_forgotten_in_order() -> None:

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import LogEntry, StreamLog
 from lockgate.store.memory import MemoryLog
 from lockgate.store.sqlite.log import SqliteLog
 
+Log = TypeVar("Log", bound=StreamLog)
 KINDS = ("memory", "sqlite")
 PATIENCE_S = 20.0
 
@@ -34,7 +36,7 @@ def make(kind: str, folder: Path, clock: Clock | None = None) -> StreamLog:
 
 
 @asynccontextmanager
-async def opened(log: StreamLog) -> AsyncIterator[StreamLog]:
+async def opened(log: Log) -> AsyncIterator[Log]:
     await log.open()
     try:
         yield log

@@ -17,8 +17,8 @@ from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import StreamEnd, decode_record
 from lockgate.protocol.offsets import START
 from lockgate.sim.documents import CATALOGUE
-from lockgate.sim.record import Record as Request
-from lockgate.sim.record import State
+from lockgate.sim.record import RequestRecord as Request
+from lockgate.sim.record import RequestState
 from lockgate.sim.server import SimOptions, Simulator, serve
 from lockgate.store.base import Page
 from lockgate.store.memory import MemoryLog
@@ -155,7 +155,7 @@ async def test_the_provider_sees_it_and_the_log_says_what_it_cost(case: str) -> 
     _, _, state, reason = CASES[case]
     end, request, metrics = await stopped(case)
     assert (end.state, end.reason) == (state, reason)
-    assert request.state is State.LEFT
+    assert request.state is RequestState.LEFT
     assert request.sent_bytes < request.total_bytes / 2, "it was stopped, not read to its end"
     assert end.stopped is not None
     assert end.stopped.billing == "stops"

@@ -33,7 +33,7 @@ class Answer:
 
 
 def progress_headers(after: Offset, page: Page, *, outcome: str = "") -> dict[str, str]:
-    """Where the reader is after an answer, and whether anything can still come."""
+    """Headers that say where the reader is after an answer, and whether more can come."""
     headers = {names.NEXT_OFFSET: str(after)}
     if after.records == page.tail.records:
         headers[names.UP_TO_DATE] = names.TRUE
@@ -47,10 +47,10 @@ def progress_headers(after: Offset, page: Page, *, outcome: str = "") -> dict[st
 async def catch_up(
     log: StreamLog, stream_id: str, after: Offset, *, view: View, form: Form, max_bytes: int, tag: Sequence[str]
 ) -> Answer:
-    """What is there after an offset.
+    """Answer with what the log has after an offset.
 
     Args:
-        tag: What the answer depends on beside the records: becomes part of the ETag.
+        tag: What the answer depends on besides the records; it becomes part of the ETag.
 
     Raises:
         StoreError: as ``StreamLog.read``.
@@ -59,18 +59,18 @@ async def catch_up(
     items = view.show(page.entries) if page.entries else []
     last = page.entries[-1].offset if page.entries else after
     headers = progress_headers(last, page, outcome=view.outcome)
-    # The end of a page moves while the stream grows, and a closed tail is another answer than an open one.
+    # The end of a page moves while the stream grows, and a closed tail gives another answer than an open one.
     parts = [*tag, str(after), str(last), headers.get(names.CLOSED, ""), headers.get(names.UP_TO_DATE, "")]
     headers[names.ETAG] = f'"{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:24]}"'
     return Answer(200, headers, form.body(items))
 
 
 class LongPoll(Reader):
-    """A read that waits for something to show: ``run`` answers it.
+    """A read that waits until there is something to show. ``run`` answers it.
 
     Args:
-        timeout_s: Longest wait; then the answer is 204.
-        headers: Of every answer.
+        timeout_s: Longest wait, in seconds; then the answer is 204.
+        headers: Headers of every answer.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class LongPoll(Reader):
             await send_answer(send, answer)
 
     async def _until(self, deadline_s: float) -> Answer | None:
-        """The answer; None if there is nobody to send it to."""
+        """The answer; None if the client is gone."""
         while not self.is_over:
             self._news.clear()
             page = await self._log.read(self.stream_id, self._after, max_bytes=self._max_bytes)

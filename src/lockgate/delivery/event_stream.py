@@ -1,10 +1,10 @@
-"""The face of server-sent events: Durable Streams' ``live=sse``, and what a native EventSource needs beside it.
+"""The face of server-sent events: Durable Streams' ``live=sse``, and what a native EventSource needs besides it.
 
-How it works: the reader registers with the log, reads what is there, writes it in one send, and only then sleeps; it is
-woken by a commit, by the heartbeat timer, or by its client's leaving. A slow reader waits in ``send`` and costs an
-offset; what it missed meanwhile comes as one larger event.
+How it works: the reader registers with the log, reads what is there, writes it in one send, and only then sleeps. A
+commit, the heartbeat timer, or the leaving of its client wakes it. A slow reader waits in ``send`` and costs an offset;
+what it missed comes later as one larger event.
 
-Every event has an ``id``, which is an offset; that is all a reader needs to go on, here or at another node.
+Every event has an ``id``, which is an offset. That is all a reader needs to go on, here or at another node.
 
 Spec: Durable Streams 5.8; WHATWG HTML 9.2.
 """
@@ -32,7 +32,7 @@ LATER_MS: Final = 5000
 
 
 class EventReader(Reader):
-    """One connection: ``run`` serves it until its client leaves or the stream is closed and read.
+    """One connection. ``run`` serves it until its client leaves, or the stream is closed and read.
 
     Args:
         after: Where to begin.
@@ -75,7 +75,7 @@ class EventReader(Reader):
             async with self.connected(receive):
                 await self._serve(send)
         except StreamUnknown:
-            pass  # deleted meanwhile: breaking off makes the client ask again, and then it is told
+            pass  # the stream was deleted: when the connection breaks, the client asks again and learns it
 
     async def _serve(self, send: Send) -> None:
         headers = _HEADERS | ({DATA_ENCODING: self._form.encoding} if self._form.encoding is not None else {})
@@ -83,7 +83,7 @@ class EventReader(Reader):
         # First bytes at once, so that the browser's `open` fires before the model's first token.
         await self._write(send, encode_retry(self._pacing.retry_ms) + encode_comment("lockgate"))
         self._meters.shook_hands(time.monotonic() - self._begun_s)
-        while not self.is_over:  # then without the end of the body: the server breaks the connection off
+        while not self.is_over:  # after it, no end of the body: the server breaks the connection
             self._news.clear()
             page = await self._log.read(self.stream_id, self._after, max_bytes=self._pacing.max_read_bytes)
             if page.entries:
@@ -99,7 +99,7 @@ class EventReader(Reader):
             await self._wait(max(0.0, self._quiet_since_s + self._pacing.heartbeat_s - time.monotonic()))
 
     async def _pause(self) -> None:
-        """Let some time pass before more is read, for views whose items are large; leaving ends it."""
+        """Wait before the next read, for views whose items are large. The wait ends when the client leaves."""
         until_s = self._quiet_since_s + self._view.pause_s
         while not self.is_over and (left_s := until_s - time.monotonic()) > 0:
             self._news.clear()
@@ -126,14 +126,14 @@ class EventReader(Reader):
         self._is_live = is_tail
 
     def _measure(self, read_s: float) -> None:
-        """Latency and gap, for a reader that had read everything before: replays say nothing about either."""
+        """Measure latency and gap, for a reader that had read everything before. Replays say nothing about them."""
         now_s = self._quiet_since_s
         gap_s = now_s - self._last_data_s if self._last_data_s else None
         self._meters.delivered(latency_s=time.time() - read_s if read_s else None, gap_s=gap_s)
         self._last_data_s = now_s
 
     async def _while_silent(self, send: Send) -> None:
-        """At the tail: say so if that was not said yet, and give a sign of life when it is due."""
+        """At the tail: tell the reader once that it is there, and send a heartbeat when it is due."""
         if not self._has_said_where and not self._is_plain:
             await self._write(send, self._control(up_to_date=True, is_closed=False))
         elif time.monotonic() - self._quiet_since_s >= self._pacing.heartbeat_s:
@@ -146,7 +146,7 @@ class EventReader(Reader):
                 await self._write(send, self._named(items, up_to_date=True, is_closed=False))
 
     async def _finish(self, send: Send) -> None:
-        if not self._has_said_end and not self._is_plain:  # else that went out with the last records
+        if not self._has_said_end and not self._is_plain:  # otherwise it was sent with the last records
             await self._write(send, self._control(up_to_date=True, is_closed=True))
         await self._write(send, b"", more=False)
 
@@ -158,7 +158,7 @@ class EventReader(Reader):
         return encode_event(self._form.data(items), event="data", event_id=str(self._after)) + control
 
     def _plain(self, items: list[Item]) -> bytes:
-        """One event for each item, for ``onmessage``. An event without an id leaves the client where it was."""
+        """One event for each item, for ``onmessage``. An event without an id does not move the client's position."""
         return b"".join(
             [encode_event(item.data, event_id=str(item.offset) if item.offset is not None else None) for item in items]
         )
@@ -170,7 +170,7 @@ class EventReader(Reader):
 
 
 def encode_control(offset: Offset, *, cursor: str, up_to_date: bool, is_closed: bool, state: str = "") -> bytes:
-    """Where the reader is, and whether anything can still come; with the outcome, where that is known."""
+    """A control event: where the reader is, whether more can come, and the outcome if it is known."""
     written = str(offset)
     up = ',"upToDate":true' if up_to_date else ""
     end = ',"streamClosed":true' if is_closed else f',"streamCursor":"{cursor}"'

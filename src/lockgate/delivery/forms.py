@@ -1,4 +1,4 @@
-"""How items are packed: as JSON (streams of records, and JSON mode), as text, or as bytes.
+"""How items are encoded: as JSON (streams of records, and JSON mode), as text, or as bytes.
 
 Spec: Durable Streams 5.8 (server-sent events of each content type) and 9.1 (JSON mode).
 """
@@ -15,7 +15,7 @@ JSON: Final = "application/json"
 
 
 class Form(Protocol):
-    """One way to pack items."""
+    """One way to encode items."""
 
     #: Value of ``Stream-SSE-Data-Encoding``, if it has one.
     encoding: str | None
@@ -54,7 +54,7 @@ class TextForm:
 
 
 class BytesForm(TextForm):
-    """The items one after the other; base64 in events, which carry text only."""
+    """The items one after the other; in events, which can carry only text, as base64."""
 
     encoding: str | None = "base64"
 

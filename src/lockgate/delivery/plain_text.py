@@ -1,7 +1,7 @@
-"""The face of plain text: the released bytes of one channel, as they are, while they come.
+"""The face of plain text: the released bytes of one channel, unchanged, while they come.
 
-A clean end says that the document is complete; whatever else becomes of the stream, the connection is broken off, since
-plain text has no other way to say so. It is resumed by the bytes that a reader has (``at``).
+A clean end says that the document is complete. If the stream ends in any other way, the gateway breaks the connection,
+because plain text cannot say it otherwise. A reader resumes with the number of bytes that it has (``at``).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class TextReader(Reader):
             async with self.connected(receive):
                 await self._serve(send)
         except StreamUnknown:
-            pass  # deleted meanwhile; the client's next request is told
+            pass  # the stream was deleted; the client learns it with its next request
 
     async def _serve(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": encoded(_HEADERS)})
@@ -73,16 +73,16 @@ class TextReader(Reader):
             if page.is_closed and self._after.records == page.tail.records:
                 if records and _is_complete(records[-1]):
                     await self._write(send, b"", more=False)
-                return  # else without the end of the body: the server breaks the connection off
+                return  # otherwise without the end of the body: the server breaks the connection
             if not page.entries:
-                await self._wait(self._pacing.heartbeat_s)  # plain text has no sign of life; just look again
+                await self._wait(self._pacing.heartbeat_s)  # plain text has no heartbeat; only look again
 
     async def _deliver(self, send: Send, records: list[Record]) -> None:
         text = bytearray()
         for record in records:
             if record.channel == self._channel:
                 if record.kind == "restart":
-                    self._is_taken_back = True  # what this reader has no longer counts, and text cannot say so
+                    self._is_taken_back = True  # the reader's text no longer counts, and plain text cannot say that
                     break
                 text += record.text.encode()
         data = bytes(text[self._skip_bytes :])

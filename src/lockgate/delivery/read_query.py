@@ -1,4 +1,4 @@
-"""What a reader asks for: the query and headers of a GET, checked and put into words of our own."""
+"""What a reader asks for: the query and headers of a GET, checked and translated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lockgate.protocol.offsets import Offset, parse_offset
 ViewName: TypeAlias = Literal["delta", "elements", "snapshot", "text"]
 Live: TypeAlias = Literal["no", "long-poll", "sse"]
 
-#: Parameters that change what is answered; others are ignored, as Durable Streams wants it.
+#: Parameters that change the answer. Others are ignored, as Durable Streams demands.
 _KNOWN: Final = ("offset", "channel", "sequence", "at", "live", "view", "events", "notes", "cursor")
 _MAX_CHANNEL: Final = 200
 _EVENTS: Final = "text/event-stream"
@@ -24,7 +24,7 @@ class ReadQuery:
     """One read.
 
     Attributes:
-        offset: As it stands in the request; None where the place is said otherwise, or not at all.
+        offset: As the request has it; None if the request gives another kind of position, or none.
         channel: The only channel wanted, or the one that ``sequence`` and ``at`` count in.
         sequence: Begin at this chunk (with ``view=elements``: this element) of ``channel``.
         at: Begin at this byte of the text; only for plain text.
@@ -34,7 +34,7 @@ class ReadQuery:
         is_plain_text: Answer the text itself instead of JSON.
         is_event_source: Whether a native EventSource could have sent this.
         plain_events: Events without a name, one envelope each, for ``onmessage``.
-        notes: Add notes on how judging goes on.
+        notes: Add notes about the progress of judging.
         cursor: The client's cursor.
         last_event_id: What an EventSource resumes from.
         if_none_match: ETag that the client has.
@@ -64,7 +64,7 @@ def read_query(pairs: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> 
         headers: A mapping that ignores the case of names.
 
     Raises:
-        BadRequest: says which parameter, and what to send instead.
+        BadRequest: names the parameter, and what to send instead.
     """
     given = _once(pairs)
     accept = headers.get("accept", "")
@@ -135,10 +135,10 @@ def _count(given: Mapping[str, str], name: str) -> int | None:
 
 
 def _check_place(query: ReadQuery) -> None:
-    """A place is said once, and a live read says it."""
+    """A request gives one position, and a live read must give one."""
     said = [name for name in ("offset", "sequence", "at") if getattr(query, name) is not None]
     if len(said) > 1:
-        raise BadRequest(f"{said[0]} and {said[1]}: say only once where to begin")
+        raise BadRequest(f"{said[0]} and {said[1]}: both say where to begin; send one of them")
     if query.sequence is not None and query.channel is None:
         raise BadRequest("sequence: counts the chunks of one channel; name it with channel=, like channel=content")
     if query.offset == "":
@@ -148,19 +148,19 @@ def _check_place(query: ReadQuery) -> None:
     if query.at is not None and not query.is_plain_text:
         raise BadRequest("at: counts bytes of plain text (view=text); records are resumed by offset")
     if query.live != "no" and not said and not query.is_event_source:
-        # Durable Streams 5.7 and 5.8; only an EventSource, which cannot know any, begins without one.
+        # Durable Streams 5.7 and 5.8. Only an EventSource, which cannot know an offset, may begin without one.
         raise BadRequest(f"offset: live={query.live} needs one; -1 is the start, now the tail")
     if query.view == "text" and query.notes:
-        raise BadRequest("notes=1: is for envelopes; view=text has none, use view=delta")
+        raise BadRequest("notes=1: needs envelopes, and view=text has none; use view=delta")
     if query.live == "long-poll" and query.plain_events:
-        raise BadRequest("events=plain: is for live=sse")
+        raise BadRequest("events=plain: needs live=sse")
 
 
 def offset_of(query: ReadQuery, tail: Offset) -> Offset:
-    """The offset that a read names: ``Last-Event-ID`` wins over ``offset``; ``now`` is the tail, nothing the start.
+    """The offset that a read names; the start if none. ``Last-Event-ID`` wins over ``offset``; ``now`` is the tail.
 
     Raises:
-        BadRequest: a malformed one.
+        BadRequest: the offset is malformed.
     """
     written = query.last_event_id or query.offset or "-1"
     if written == "now":

@@ -70,7 +70,7 @@ class Gate(Protocol):
         ...
 
     def could_end(self) -> bool:
-        """Whether the text could end here: nothing is missing, as far as can be told before ``close``.
+        """Whether the text could end here: nothing is missing, as far as can be known before ``close``.
 
         It depends on the text alone, not on how it was cut. What a gate with recovery waits to see more of counts as
         missing until ``decide``.
@@ -268,7 +268,7 @@ class DocumentGate(TextGate):
         self._keeps_whole = elements is None  # the text, from its start, for the authority
         self._may_be_quick = self._is_quick = release == "prefix" and elements is None
         self._quick_until = min(limits.max_document_bytes, limits.authority_max_bytes)
-        self._finished: list[Element] = []  # elements that are not told yet
+        self._finished: list[Element] = []  # elements that are not handed out yet
         self._asks = True  # not while a text is restored: the authority has seen it
         self._defer_over_bytes = defer_over_bytes
         self._deferred: bytes | None = None
@@ -334,11 +334,11 @@ class DocumentGate(TextGate):
         raise NotImplementedError
 
     def _end_document(self, length: int) -> None:
-        """The judge tells that the document ends at this byte: ask the authority, now or later."""
+        """The judge reports that the document ends at this byte: ask the authority, now or later."""
         raise NotImplementedError
 
     def _end_element(self, path: str, start: int, end: int, subschemas: SubschemaSet) -> None:
-        """The judge tells of a finished element."""
+        """The judge reports a finished element."""
         if self._authority is not None and self._asks:
             value = parse(self._kept.between(start, end))
             for judgement in self._graph.judgements(subschemas):

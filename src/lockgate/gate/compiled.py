@@ -222,7 +222,7 @@ def _cached(schema: Any, registry: dict[str, Any], draft: int, formats: bool, li
 
 
 def _plain(schema: Any) -> Any:
-    """The schema as plain JSON values of our own, so that nobody changes it under us."""
+    """The schema as plain JSON values of our own, so that no caller can change it."""
     try:
         text = schema if isinstance(schema, str | bytes) else json.dumps(schema, allow_nan=False)
         plain = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_members)

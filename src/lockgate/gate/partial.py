@@ -1,4 +1,4 @@
-"""A released text while it grows: the value so far, as JSON text, and the place where it grows.
+"""A released text while it grows: the value so far, as JSON text, and the path to where it grows.
 
 Nothing is guessed: open strings are included as far as they go; open numbers, literals and names are left out, since
 they could still become something else. The value is the released text itself with its open containers closed, so every

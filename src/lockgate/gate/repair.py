@@ -17,7 +17,7 @@ class Repaired:
     Attributes:
         text: The repaired text; where the state is not ``complete``, as far as it goes.
         state: ``complete``: one whole document, proven valid. ``incomplete``: the text ended early; what was open is
-            closed where the schema lets it. ``halted``: nobody knew how to go on; ``errors`` says why.
+            closed where the schema lets it. ``halted``: no rule got past a violation; ``errors`` says why.
         patches: Every change, in order.
         errors: Every violation, with what was done about it.
     """
@@ -40,7 +40,7 @@ def repair(
     Args:
         text: The text, as a model wrote it: with prose, fences, single quotes, trailing commas and the like.
         schema: A compiled schema, or what :func:`compile` takes. None: any JSON.
-        lossy: Checks that lose something and are wanted all the same; see ``Schema.gate``.
+        lossy: Rules that lose something and are wanted all the same; see ``Schema.gate``.
         accept_truncated: Whether a text that ended early may be ``complete`` once it is closed.
 
     Raises:

@@ -2,7 +2,7 @@
 
 How it works: a state says what may come next, and each state has a step that eats a run of bytes and leaves the next
 state behind. A step stops at the end of the piece and goes on with the next piece exactly where it was, so cuts cannot
-change anything. The scanner builds no values; at each token it tells a sink, which raises :class:`Violation` when the
+change anything. The scanner builds no values; at each token it calls a sink, which raises :class:`Violation` when the
 value cannot be right. ``blame`` is the byte that a violation belongs to, set before the sink is asked.
 
 The bytes fed are whole UTF-8 characters: the gate holds back an unfinished one. A violation inside an escape belongs to
@@ -104,7 +104,7 @@ class TextWatcher(Protocol):
 
 
 class Reached(Exception):
-    """A value ended where somebody wanted to know: ``end`` is the byte of the text after it."""
+    """A value ended where the scanner was asked to stop: ``end`` is the byte of the text after it."""
 
     def __init__(self, end: int) -> None:
         super().__init__(end)
@@ -132,7 +132,7 @@ class Marks(Protocol):
 
 
 class Sink(Protocol):
-    """Who hears of tokens. Every method may raise ``Violation``; the byte to blame is known to the scanner."""
+    """Takes the tokens. Every method may raise ``Violation``; the scanner knows the byte to blame."""
 
     def begin(self, kind: int) -> TextWatcher | None:
         """A value of this kind begins. For a string or a number, what wants to watch it, or None."""
@@ -179,7 +179,7 @@ class Scanner:
         watcher: What follows the string or number in hand.
         watches_values: Tell the sink where every value ends;
         watch_depth: or only of values that lie directly in so many containers.
-        marks: Who is told where values begin and end.
+        marks: Notified where values begin and end; None for nothing.
         stop_depth: With marks: raise ``Reached`` when a value ends directly in so many containers; -1 for never.
     """
 
@@ -395,7 +395,7 @@ class Scanner:
         if kind == 0:
             raise self._unexpected(data, i, "a value")
         if kind & (OBJECT | ARRAY) and len(self._stack) >= self._limits.max_depth:
-            # Before the sink hears of it: 100,000 opening brackets are an attack.
+            # Before the sink is called: 100,000 opening brackets are an attack.
             raise Violation("depth_limit", f"nested deeper than {self._limits.max_depth}")
         self.watcher = self._sink.begin(kind)
         marks = self.marks

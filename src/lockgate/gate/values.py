@@ -112,7 +112,7 @@ class _Builder:
 def value_of(text: bytes, limits: Limits) -> Any:
     """The value of a live prefix of a JSON text; ``NOTHING`` where there is none yet.
 
-    Linear in the text. The text is one that a gate has released: it holds no fault.
+    Linear in the text. The text is one that a gate has released: it holds no violation.
     """
     builder = _Builder()
     scanner = Scanner(builder, limits)

@@ -123,7 +123,7 @@ class Gateway:
         try:
             saved = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         except ValueError:
-            return lambda: None  # not the main thread: whoever runs us there stops us in his own way
+            return lambda: None  # not the main thread: whoever runs the gateway there stops it, too
 
         def restore() -> None:
             for number, handler in saved.items():

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 from lockgate import __version__
 from lockgate.errors import VIOLATIONS, Code
 from lockgate.gateway.answers import CancelledStream, CreatedStream, ErrorAnswer, NodeHealth
+from lockgate.gateway.reading import FACES
 from lockgate.gateway.shapes import shapes_of
 from lockgate.protocol import header_names as names
 from lockgate.protocol.envelope import Attempt, Feedback, Problem, StreamEnd, StreamResponse
@@ -163,12 +164,7 @@ _READ: Final[_Json] = {
             "Envelopes, events or text.",
             *(names.NEXT_OFFSET, names.UP_TO_DATE, names.CLOSED, names.STATE, names.CURSOR, names.ETAG),
             *(names.ACCEL_BUFFERING, names.DATA_ENCODING),
-            content={
-                "application/json": {"schema": {"type": "array", "items": True}},
-                "text/event-stream": {"itemSchema": _ref("Event")},
-                "text/plain": {"schema": {"type": "string"}},
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-            },
+            content={media: described for face in FACES for media, described in face.content.items()},
         ),
         "204": _answer(
             "Nothing came in time, or nothing will ever come.",

@@ -1,4 +1,4 @@
-"""Reads and writes the headers of producers: Durable Streams 5.1 to 5.5, and the token.
+"""Reads the headers of requests to write, and makes those of answers (Durable Streams 5.1 to 5.6).
 
 Header mappings are those of Starlette: names in any case, values as text.
 """

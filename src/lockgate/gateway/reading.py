@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -263,20 +263,30 @@ class Face(NamedTuple):
 
     Attributes:
         is_wanted: Whether a request asks for this face.
-        serve: Answers it: for a reader with its start, and the page that begins there.
+        serve: Answers the request, given where it starts and the page of the log that begins there.
+        content: Media types that it sends, each with its description for ``/openapi.json``.
     """
 
     is_wanted: Callable[[ReadQuery], bool]
     serve: Callable[[ReadRoutes, ReadStart, Page], Awaitable[Response]]
+    content: Mapping[str, Any]
 
 
-#: The first face that is wanted serves the request. A new live face is one line more:
-#: ``Face(lambda query: "its/type" in query.accept, lambda routes, start, page: routes.connect(ItsReader, start))``.
+_TEXT: Final = {"text/plain": {"schema": {"type": "string"}}}
+_EVENTS: Final = {"text/event-stream": {"itemSchema": {"$ref": "#/components/schemas/Event"}}}
+_PAGE: Final = {
+    "application/json": {"schema": {"type": "array", "items": True}},
+    "text/plain": {"schema": {"type": "string"}},
+    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+}
+
+#: The first face that is wanted serves the request. A new live face is one entry more: ``Face(lambda query: "its/type"
+#: in query.accept, lambda routes, start, page: routes.connect(ItsReader, start), {"its/type": {}})``.
 FACES: Final[tuple[Face, ...]] = (
-    Face(lambda query: query.is_plain_text, ReadRoutes.plain_text),
-    Face(lambda query: query.live == "sse", ReadRoutes.events),
-    Face(lambda query: query.live == "long-poll", ReadRoutes.long_poll),
-    Face(lambda query: True, ReadRoutes.catch_up),
+    Face(lambda query: query.is_plain_text, ReadRoutes.plain_text, _TEXT),
+    Face(lambda query: query.live == "sse", ReadRoutes.events, _EVENTS),
+    Face(lambda query: query.live == "long-poll", ReadRoutes.long_poll, _PAGE),
+    Face(lambda query: True, ReadRoutes.catch_up, _PAGE),
 )
 
 

@@ -1,4 +1,4 @@
-"""Runs the gateway under granian, the server that was measured to hold its promises on HTTP/2 and at shutdown."""
+"""Runs the gateway under granian; docs/decisions/granian.md says why."""
 
 from __future__ import annotations
 

@@ -47,10 +47,11 @@ def encode_event(data: bytes, *, event: str = "", event_id: str | None = None, r
         head += b"id: %b\n" % event_id.encode()
     if event:
         head += b"event: %b\n" % event.encode()
-    # One space always: a reader strips exactly one, so data that begins with a space keeps it.
-    if b"\n" in data or b"\r" in data:
-        data = _NEWLINE.sub(b"\ndata: ", data)
-    return b"%bdata: %b\n\n" % (head, data)
+    # A space only where a line begins with one, for readers remove one: the suite of Durable Streams wants none else.
+    if b"\n" in data or b"\r" in data or data.startswith(b" "):
+        lines = [b"data:%b%b\n" % (b" " if line.startswith(b" ") else b"", line) for line in _NEWLINE.split(data)]
+        return b"%b%b\n" % (head, b"".join(lines))
+    return b"%bdata:%b\n\n" % (head, data)
 
 
 def encode_retry(retry_ms: int) -> bytes:
@@ -65,7 +66,7 @@ def encode_retry(retry_ms: int) -> bytes:
 
 
 def encode_comment(text: str) -> bytes:
-    """Serialize a comment, one line for each line of ``text``; readers skip it, proxies see life.
+    """Serialize a comment, one line for each line of ``text``. Readers skip it; proxies see that the stream lives.
 
     No empty line follows: openai-python takes an empty line after an earlier ``id`` for an event without data, and
     fails to parse it.
@@ -134,6 +135,7 @@ class EventStreamDecoder:
         self._id = ""
         self._is_lenient = is_lenient
         self._stray: list[bytes] = []
+        self._is_spread = False
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Take the next bytes and return the events that they complete.
@@ -251,6 +253,7 @@ class EventStreamDecoder:
             events.append(ServerSentEvent(data.decode("utf-8", "replace"), self._event or "message", self._id))
             self._data.clear()
             self._data_bytes = 0
+            self._is_spread = False
         elif self._is_lenient and self._event:
             events.append(ServerSentEvent("", self._event, self._id))
         self._event = ""
@@ -258,8 +261,9 @@ class EventStreamDecoder:
     # -- what the standard drops -----------------------------------------------------------------------------------
 
     def _take_stray(self, line: bytes, events: list[ServerSentEvent]) -> None:
-        if self._data and self._data[-1].rstrip()[-1:] in (b"{", b"[", b","):
+        if self._data and (self._is_spread or self._data[-1].rstrip()[-1:] in (b"{", b"[", b",")):
             # JSON over several lines of which only the first has its ``data:``.
+            self._is_spread = True
             self._data.append(line)
         elif not self._stray and (line[:1], line.rstrip()[-1:]) in ((b"{", b"}"), (b"[", b"]")):
             self._dispatch_data(events)

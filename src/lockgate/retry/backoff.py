@@ -1,8 +1,8 @@
-"""When to try again, and when to give up. Sans-I/O: the time and the dice come in as arguments.
+"""When to try again, and when to give up. Sans-I/O: the time and random numbers come in as arguments.
 
-A wait is never shorter than what ``Retry-After`` asked for: where that does not fit, the answer is to give up, not to
-come back early. Full jitter spreads clients that failed together over the whole wait; measured against the two usual
-alternatives it costs upstream the fewest calls (M. Brooker, "Exponential Backoff and Jitter", 2015).
+A wait is never shorter than ``Retry-After`` asks for. Where that is too long, the answer is to give up, and not to come
+back early. Full jitter spreads clients that failed together over the whole wait. Of the usual ways it costs the
+provider the fewest calls (M. Brooker, "Exponential Backoff and Jitter", 2015).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Strategy: TypeAlias = Literal["linear", "exponential"]
 
 @dataclass(frozen=True, slots=True)
 class BackoffPolicy:
-    """How often and how long.
+    """How often to try again, and how long to wait before.
 
     Attributes:
         max_attempts: Attempts after the first; 0 never tries again.
@@ -60,7 +60,7 @@ class Backoff:
     def __init__(self, policy: BackoffPolicy, *, start_s: float) -> None:
         self.policy = policy
         self.deadline_at_s = start_s + policy.deadline_s
-        self.attempts = 0  # made after the first
+        self.attempts = 0  # attempts after the first
         self._fruitless = 0
 
     def next(self, now_s: float, rng: Rng, retry_after_s: float | None = None) -> Wait | GiveUp:
@@ -76,7 +76,7 @@ class Backoff:
         if retry_after_s is not None:
             if retry_after_s > policy.cap_s:
                 return GiveUp("retry_after")
-            # A little later than asked, each at another moment: all who were sent away come back at once otherwise.
+            # Each client a little later than asked, at its own moment: else all of them come back at the same time.
             seconds = retry_after_s + rng() * min(policy.base_s, policy.cap_s)
         if now_s + seconds >= self.deadline_at_s:
             return GiveUp("deadline")
@@ -85,7 +85,7 @@ class Backoff:
         return Wait(seconds)
 
     def longest_s(self) -> float:
-        """Longest wait that may come next, without ``Retry-After``."""
+        """The longest wait that can come next, without ``Retry-After``."""
         policy = self.policy
         if policy.strategy == "linear":
             return min(policy.cap_s, policy.base_s * (self._fruitless + 1))
@@ -93,5 +93,5 @@ class Backoff:
         return min(policy.cap_s, policy.base_s * 2.0 ** min(self._fruitless, 64))
 
     def progressed(self) -> None:
-        """Something new came: the next wait is short again. The attempts are not given back."""
+        """New text came: the next wait is short again. The attempts that were made still count."""
         self._fruitless = 0

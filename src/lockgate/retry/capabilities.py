@@ -21,10 +21,11 @@ class Capability:
     Attributes:
         pattern: Shell pattern over the model's name.
         prefill: ``plain``: a last message of the assistant is enough; the others name the mark that goes with it.
-        tail: Inside an open string nothing can tell the model's remarks from its text: ``between`` keeps out of there.
-        residual: Whether the provider keeps to a schema; the answer is checked in any case.
-        patterns: By ``written`` the rest of an open string is asked for, which holds everywhere; but who matches values
-            then writes it without quotes and line breaks.
+        tail: Whether the end of the text may be quoted. In an open string, a remark of the model cannot be told from
+            text; ``between`` sends no tail instruction there.
+        residual: Whether the provider follows a schema. The answer is checked in any case.
+        patterns: ``written`` is safe everywhere, but an engine that matches values then writes no quotes and no line
+            breaks into the rest of an open string.
     """
 
     pattern: str
@@ -34,7 +35,7 @@ class Capability:
     patterns: Patterns = "written"
 
 
-#: Of a model that no row names: the two rungs whose answers are checked value by value.
+#: What a model can do that no row names: the two rungs whose answers are checked value by value.
 UNKNOWN: Final = Capability("*")
 
 

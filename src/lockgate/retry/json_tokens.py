@@ -1,7 +1,7 @@
 """JSON texts as tokens that can be compared as values: white space, escapes and the spelling of numbers do not count.
 
-The texts are live prefixes (released, or to be judged later), so nothing here reports what is wrong with them: what is
-no token simply is none.
+The texts were judged, or will be judged later, so nothing here reports a fault: where there is no token, the answer is
+``none``.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def next_token(text: bytes, at: int) -> Token | Literal["open", "none"]:
 def _string(text: bytes, at: int) -> Token | Literal["open", "none"]:
     whole = _STRING.match(text, at)
     if whole is None:
-        return "open"  # or a string that is wrong: whoever reads on finds out
+        return "open"  # or a string that is wrong: the gate finds out
     try:
         value = json.loads(whole.group())
     except ValueError:

@@ -6,8 +6,8 @@ without the white space, the prose or the fence in front. The first way that sta
 untouched, into a gate that judges it like anything else. Text that begins like the document itself is a restart, which
 is compared with what was released.
 
-Inside an open string every character is valid, so nothing there tells prose from content. There a reading counts only
-if it leaves the string again and goes on validly behind it, fills the whole window without leaving it, or broke off.
+Inside an open string every character is valid, so prose cannot be told from content. There a reading counts only if the
+string ends again and valid text follows, if the string fills the whole window, or if the answer broke off.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WINDOW_BYTES: Final = 512
 STRING_WINDOW_BYTES: Final = 4096
 #: An echo shorter than this is only an echo if the continuation is not valid as it is.
 MIN_ECHO_BYTES: Final = 5
-#: So much of the beginning of the document, come again, is a restart even where it could also be a nested value.
+#: When so many bytes of the beginning of the document come again, it is a restart, and no nested value.
 _MIN_RESTART_BYTES: Final = 48
 _MAX_CUTS: Final = 12
 #: Places where a preface may end: a line, a fence, a colon with a space.
@@ -134,7 +134,7 @@ class PlainJoin:
     def _echoes(self, text: bytes) -> tuple[int, ...]:
         """The text as it is, and without its echo; the better guess first.
 
-        What never stands twice in a row in the released text will hardly do so across the joint; a row of zeros may.
+        Text that never repeats itself in the released text hardly does so at the joint. A row of zeros does.
         """
         echo = echo_of(self._released, text)
         if not echo:
@@ -164,8 +164,8 @@ class PlainJoin:
     def _begins_like_the_document(self, text: bytes, least_bytes: int) -> bool:
         """Whether the continuation, or what follows its preface, reproduces the beginning of the released text.
 
-        A nested value may begin like the document, too; so where the continuation could also be that, a good piece of
-        the document must have come again.
+        A nested value can begin like the document. Where the continuation can be one, more of the document must come
+        again before it counts as a restart.
         """
         start = self._released.lstrip(b" \t\n\r")[:1]
         if start not in (b"{", b"["):
@@ -191,7 +191,7 @@ class PlainJoin:
         end = self._past.end_of(data) if self._past.depth > 0 else -1
         if end < 0:
             return data
-        self._is_over = True  # the fence and the prose behind the document go with those before it
+        self._is_over = True  # a fence or prose before the document has its end behind it
         return data[:end]
 
 

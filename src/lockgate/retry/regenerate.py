@@ -1,4 +1,4 @@
-"""A whole new answer beside what was released: compared value by value, and taken over where it is longer.
+"""A whole new answer: compared with the released text value by value, and used where it is longer.
 
 White space, escapes and the spelling of numbers may differ; values, the order of members and of elements may not. What
 was released is never touched: the new answer must reproduce it, or the join is refused where it departs.
@@ -34,7 +34,7 @@ class Regeneration:
         self._next = 0  # the released token to come
         self._buffer = b""
         self._is_begun = not self._tokens.whole and not self._tokens.open  # white space alone
-        self._depth: Depth | None = None  # set where a preface was skipped: then what follows the document is, too
+        self._depth: Depth | None = None  # set where a preface was skipped: then the text behind is, too
         self._is_over = False
         self._past = Depth()
 
@@ -153,7 +153,7 @@ class Regeneration:
         end = self._past.end_of(data) if self._past.depth > 0 else 0
         if end < 0:
             return data
-        self._is_over = True  # the document is whole: the fence and the prose behind it go with those before it
+        self._is_over = True  # the document is whole: a fence or prose before it has its end behind it
         return data[:end]
 
     def _refuse_here(self) -> None:

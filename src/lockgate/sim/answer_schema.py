@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from lockgate.errors import BadRequest
-from lockgate.sim.shapes import Json
+from lockgate.sim.schema_words import Json
 
 #: What ``json_object`` asks for.
 ANY_OBJECT: Final[dict[str, Json]] = {"type": "object"}

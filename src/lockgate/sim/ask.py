@@ -12,8 +12,8 @@ from lockgate.errors import BadRequest
 from lockgate.sim.answer_schema import ANY_OBJECT, format_schema, tool_schema
 from lockgate.sim.continuation import Conversation, Kind, read_conversation, text_of
 from lockgate.sim.documents import MODELS, Writer
-from lockgate.sim.options import Choices
-from lockgate.sim.schema_writer.entry import SchemaEntry
+from lockgate.sim.schema_writer.schema_entry import SchemaEntry
+from lockgate.sim.sim_options import Choices
 
 
 class UnknownModel(BadRequest):

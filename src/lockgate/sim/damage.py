@@ -13,13 +13,13 @@ import jsonschema_rs
 
 from lockgate.errors import BadRequest
 from lockgate.sim.chance import Dice
-from lockgate.sim.entry import Entry
+from lockgate.sim.entry import CatalogueEntry
 from lockgate.sim.faults import Fault, Stage, Strike
-from lockgate.sim.render import Path, Place, places, render
-from lockgate.sim.schema_writer.entry import SchemaEntry
-from lockgate.sim.shapes import Json
+from lockgate.sim.render import Path, ValuePlace, places, render
+from lockgate.sim.schema_words import Json
+from lockgate.sim.schema_writer.schema_entry import SchemaEntry
 
-JsonWriter: TypeAlias = Entry | SchemaEntry
+JsonWriter: TypeAlias = CatalogueEntry | SchemaEntry
 
 #: Most places to try for a fault of a value: the schema must object to the change.
 _MAX_TRIES: Final = 64
@@ -163,7 +163,7 @@ class _Victim:
         errors = islice(self._validator.iter_errors(self._box[0]), _MAX_OBJECTIONS)
         return {(*map(tuple, (one.instance_path, one.schema_path)), _missing_name(one)) for one in errors}
 
-    def _changes(self, fault: Fault, candidates: list[Place]) -> Iterator[tuple[Any, Any]]:
+    def _changes(self, fault: Fault, candidates: list[ValuePlace]) -> Iterator[tuple[Any, Any]]:
         """Possible changes, nearest first: a container, and its new content."""
         for place in candidates:
             parent, step = _parent(self._box, place.path)

@@ -6,13 +6,13 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from lockgate.sim.answer_schema import ANY_OBJECT
-from lockgate.sim.entry import Entry
+from lockgate.sim.entry import CatalogueEntry
 from lockgate.sim.kinds.people import ITINERARY, LAB_REPORT, ORG_CHART, POLL
 from lockgate.sim.kinds.records import CHESS, LOG_LINES, WEATHER
 from lockgate.sim.kinds.trade import INVOICE, PRODUCTS, RECIPES
 from lockgate.sim.kinds.wide import GLOSSARY, PLACES
-from lockgate.sim.prose import Prose
-from lockgate.sim.schema_writer.entry import SchemaEntry
+from lockgate.sim.prose import FreeText
+from lockgate.sim.schema_writer.schema_entry import SchemaEntry
 
 #: Every kind of document, by name.
 CATALOGUE: Final = MappingProxyType(
@@ -26,8 +26,8 @@ CATALOGUE: Final = MappingProxyType(
 )
 
 #: Anything that writes a document, or prose.
-Writer: TypeAlias = Entry | Prose | SchemaEntry
+Writer: TypeAlias = CatalogueEntry | FreeText | SchemaEntry
 
-_WRITERS: Final[tuple[Writer, ...]] = (*CATALOGUE.values(), Prose(), SchemaEntry(ANY_OBJECT))
+_WRITERS: Final[tuple[Writer, ...]] = (*CATALOGUE.values(), FreeText(), SchemaEntry(ANY_OBJECT))
 #: All models, by name. ``sim/text`` writes prose, and ``sim/schema`` writes a document for the schema in the request.
 MODELS: Final = MappingProxyType({f"sim/{writer.name}": writer for writer in _WRITERS})

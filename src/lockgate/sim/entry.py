@@ -14,12 +14,12 @@ from itertools import islice
 from typing import Final
 
 from lockgate.sim.chance import Dice
-from lockgate.sim.render import Place, Style, places, render
-from lockgate.sim.shapes import Json
+from lockgate.sim.render import Style, ValuePlace, places, render
+from lockgate.sim.schema_words import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
+class GrowableDocument:
     """A document that can grow: an endless row of parts, and a function that joins some of them with the remarks.
 
     ``whole`` draws nothing and changes no part, so it can be called again.
@@ -30,7 +30,7 @@ class Growth:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogueEntry:
     """One kind of document.
 
     Attributes:
@@ -50,7 +50,7 @@ class Entry:
     default_bytes: int
     schema: Json = field(repr=False, hash=False, compare=False)
     style: Style = field(repr=False)
-    grow: Callable[[Dice], Growth] = field(repr=False)
+    grow: Callable[[Dice], GrowableDocument] = field(repr=False)
     remarks: tuple[str, ...] = field(repr=False)
 
     def document(self, seed: int, size_bytes: int) -> str:
@@ -65,7 +65,7 @@ class Entry:
         parts, left = _fitting(growth, remarks.first, self.style, size_bytes)
         return growth.whole(parts, remarks.filling(left))
 
-    def places(self, seed: int, size_bytes: int) -> list[Place]:
+    def places(self, seed: int, size_bytes: int) -> list[ValuePlace]:
         """Where the scalars of the document stand, in the order of the text."""
         return places(self.value(seed, size_bytes), self.style)
 
@@ -76,14 +76,14 @@ class Entry:
 
 # Benchmarks ask for the same document hundreds of times. A document has at most 4 MiB.
 @lru_cache(maxsize=16)
-def _document(entry: Entry, seed: int, size_bytes: int) -> str:
+def _document(entry: CatalogueEntry, seed: int, size_bytes: int) -> str:
     return render(entry.value(seed, size_bytes), entry.style)
 
 
 _MAX_GUESSES: Final = 12
 
 
-def _fitting(growth: Growth, remarks: str, style: Style, size_bytes: int) -> tuple[list[Json], int]:
+def _fitting(growth: GrowableDocument, remarks: str, style: Style, size_bytes: int) -> tuple[list[Json], int]:
     """As many parts as fit, at least one, and the number of bytes left.
 
     The size grows nearly linearly with the number of parts, so the number is estimated from the mean size of a part.

@@ -70,25 +70,70 @@ class Stage(Enum):
 
 
 _OF_STAGE: Final = {
-    Stage.VALUE: (Fault.WRONG_TYPE, Fault.UNKNOWN_MEMBER, Fault.MISSING_MEMBER, Fault.ENUM_CASE),
+    Stage.VALUE: (
+        Fault.WRONG_TYPE,
+        Fault.UNKNOWN_MEMBER,
+        Fault.MISSING_MEMBER,
+        Fault.ENUM_CASE,
+    ),
     Stage.TEXT: (Fault.SINGLE_QUOTES, Fault.TRAILING_COMMA, Fault.MISSING_COMMA),
-    Stage.WRAP: (Fault.SECOND_DOCUMENT, Fault.FENCE, Fault.PROSE_BEFORE, Fault.PROSE_AFTER),
+    Stage.WRAP: (
+        Fault.SECOND_DOCUMENT,
+        Fault.FENCE,
+        Fault.PROSE_BEFORE,
+        Fault.PROSE_AFTER,
+    ),
     Stage.ENDING: (
-        *(Fault.CUT, Fault.STALL, Fault.ERROR, Fault.LENGTH, Fault.CONTENT_FILTER, Fault.REFUSAL, Fault.EMPTY),
-        *(Fault.ERROR_EVENT, Fault.MALFORMED_CALL, Fault.TOKEN_LIMIT, Fault.GROQ_ERROR, Fault.VLLM_ERROR),
+        *(
+            Fault.CUT,
+            Fault.STALL,
+            Fault.ERROR,
+            Fault.LENGTH,
+            Fault.CONTENT_FILTER,
+            Fault.REFUSAL,
+            Fault.EMPTY,
+        ),
+        *(
+            Fault.ERROR_EVENT,
+            Fault.MALFORMED_CALL,
+            Fault.TOKEN_LIMIT,
+            Fault.GROQ_ERROR,
+            Fault.VLLM_ERROR,
+        ),
     ),
     Stage.WIRE: (
-        *(Fault.COMMENT_STORM, Fault.NO_DONE, Fault.CRLF, Fault.HUGE_EVENT, Fault.HUGE_DELTA),
+        *(
+            Fault.COMMENT_STORM,
+            Fault.NO_DONE,
+            Fault.CRLF,
+            Fault.HUGE_EVENT,
+            Fault.HUGE_DELTA,
+        ),
         *(Fault.SLOW_START, Fault.SLOW_HEADERS, Fault.HTTP_ERROR),
     ),
 }
 STAGES: Final = MappingProxyType({fault: stage for stage, faults in _OF_STAGE.items() for fault in faults})
 #: Endings that are failures of the provider; the others end the stream like an answer.
 ERRORS: Final = frozenset(
-    (Fault.ERROR, Fault.ERROR_EVENT, Fault.MALFORMED_CALL, Fault.TOKEN_LIMIT, Fault.GROQ_ERROR, Fault.VLLM_ERROR)
+    (
+        Fault.ERROR,
+        Fault.ERROR_EVENT,
+        Fault.MALFORMED_CALL,
+        Fault.TOKEN_LIMIT,
+        Fault.GROQ_ERROR,
+        Fault.VLLM_ERROR,
+    )
 )
 #: Faults that need a stream of events, and do not strike without one.
-EVENTS_ONLY: Final = frozenset((Fault.COMMENT_STORM, Fault.NO_DONE, Fault.CRLF, Fault.HUGE_EVENT, Fault.HUGE_DELTA))
+EVENTS_ONLY: Final = frozenset(
+    (
+        Fault.COMMENT_STORM,
+        Fault.NO_DONE,
+        Fault.CRLF,
+        Fault.HUGE_EVENT,
+        Fault.HUGE_DELTA,
+    )
+)
 #: Faults whose place is fixed.
 _PLACED: Final = frozenset(
     {*_OF_STAGE[Stage.WRAP], Fault.EMPTY, Fault.NO_DONE, Fault.CRLF}

@@ -14,8 +14,8 @@ from lockgate.sim.continuation import Kind, Manner, PrefillRefused, start_of_res
 from lockgate.sim.damage import Damaged, damage, first_bytes, wrap
 from lockgate.sim.deltas import cut
 from lockgate.sim.faults import EVENTS_ONLY, Fault, Stage, Strike
-from lockgate.sim.prose import Prose
-from lockgate.sim.record import Record
+from lockgate.sim.prose import FreeText
+from lockgate.sim.record import RequestRecord
 
 #: Comments before the data, and again at the place of the fault; and one for this many deltas.
 STORM: Final = 300
@@ -104,7 +104,7 @@ def _text(ask: Ask, seed: int, strikes: tuple[Strike, ...]) -> Damaged:
     """The text of the answer, with its faults."""
     choices, kind, entry = ask.choices, ask.conversation.kind, ask.entry
     if kind is Kind.PREFILL and Manner.IGNORE_PREFILL in choices.manners:
-        text = Prose().document(seed, _NEW_TURN_BYTES)
+        text = FreeText().document(seed, _NEW_TURN_BYTES)
         return _wrapped(Damaged(text), text, seed, strikes)
     document = entry.document(seed, ask.size_bytes)
     start = 0
@@ -122,7 +122,7 @@ def _text(ask: Ask, seed: int, strikes: tuple[Strike, ...]) -> Damaged:
 
 def _damaged(ask: Ask, seed: int, strikes: tuple[Strike, ...], floor: int) -> Damaged:
     is_first = ask.conversation.kind is Kind.FIRST
-    if not isinstance(ask.entry, Prose):
+    if not isinstance(ask.entry, FreeText):
         return damage(ask.entry, seed, ask.size_bytes, strikes, floor, is_strict=is_first)
     if is_first:
         first = next(strike for strike in strikes if strike.stage in (Stage.VALUE, Stage.TEXT))
@@ -180,7 +180,11 @@ def _wire(strikes: tuple[Strike, ...], seed: int, n_bytes: int) -> Wire:
 
 def _shown(wire: Wire, n_bytes: int) -> list[tuple[Fault, int]]:
     """Where the faults of the wire show."""
-    places = ((Fault.COMMENT_STORM, wire.storm_at), (Fault.HUGE_EVENT, wire.pad_at), (Fault.HUGE_DELTA, wire.huge_from))
+    places = (
+        (Fault.COMMENT_STORM, wire.storm_at),
+        (Fault.HUGE_EVENT, wire.pad_at),
+        (Fault.HUGE_DELTA, wire.huge_from),
+    )
     shown = [(fault, at) for fault, at in places if at is not None]
     always = ((Fault.CRLF, wire.is_crlf), (Fault.SLOW_START, wire.start_delay_s > 0))
     shown += [
@@ -199,14 +203,14 @@ def deltas_of(script: Script, seed: int) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class SimulatedAnswer:
     """Everything for one request: what was asked, what is sent, how it looks on the wire, and its record."""
 
     ask: Ask
     script: Script
     deltas: list[str]
     chunks: Chunks
-    record: Record
+    record: RequestRecord
 
     def opening(self) -> bytes:
         """What is sent first: one comment, as OpenRouter does, or many."""

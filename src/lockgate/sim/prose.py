@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockgate.sim.chance import Dice
-from lockgate.sim.words import ADJECTIVES, CITIES, FIRST_NAMES, STREETS
+from lockgate.sim.vocabulary import ADJECTIVES, CITIES, FIRST_NAMES, STREETS
 
 _SENTENCES: Final = (
     "{name} opened the shutters and {city} was already awake.",
@@ -27,10 +27,10 @@ _SENTENCES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Prose:
+class FreeText:
     """Looks like a catalogue entry, but has no schema.
 
-    Attributes: as those of ``entry.Entry``.
+    Attributes: as those of ``entry.CatalogueEntry``.
     """
 
     name: str = "text"

@@ -11,7 +11,7 @@ from lockgate.sim.continuation import Kind, Manner
 from lockgate.sim.faults import Fault
 
 
-class State(StrEnum):
+class RequestState(StrEnum):
     """How far a request is. The first two are open, the others final."""
 
     SENDING = "sending"
@@ -24,7 +24,7 @@ class State(StrEnum):
 
 
 @dataclass(slots=True, eq=False)
-class Record:
+class RequestRecord:
     """One request, while it runs and afterwards.
 
     Attributes:
@@ -63,7 +63,7 @@ class Record:
     manners: tuple[Manner, ...] = ()
     faults: tuple[tuple[Fault, int], ...] = ()
     is_text_over: bool = False
-    state: State = State.SENDING
+    state: RequestState = RequestState.SENDING
     sent_bytes: int = 0
     sent_deltas: int = 0
     wire_bytes: int = 0
@@ -73,14 +73,14 @@ class Record:
     @property
     def has_client_left(self) -> bool:
         """Whether the client left before the end. ``ended_s`` says when."""
-        return self.state is State.LEFT
+        return self.state is RequestState.LEFT
 
     @property
     def struck(self) -> list[Fault]:
         """The faults that have shown so far."""
         return [fault for fault, at in self.faults if at < self.sent_bytes or self.is_text_over]
 
-    def end(self, state: State, now_s: float) -> None:
+    def end(self, state: RequestState, now_s: float) -> None:
         """Note how it ended. Only the first end counts, because a broken connection also looks like a lost client."""
         if self.ended_s is None:
             self.state, self.ended_s = state, now_s

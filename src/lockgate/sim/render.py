@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from lockgate.sim.shapes import Json
+from lockgate.sim.schema_words import Json
 
 #: Member names and element indexes that lead from the root to a value.
 Path: TypeAlias = tuple[str | int, ...]
@@ -38,7 +38,7 @@ _ASCII: Final = json.JSONEncoder(ensure_ascii=True).encode
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ValuePlace:
     """Where a value is: its first byte in the UTF-8 text, and the path to it."""
 
     at: int
@@ -52,7 +52,7 @@ def render(value: Json, style: Style) -> str:
     return "".join(pieces)
 
 
-def places(value: Json, style: Style, *, containers: bool = False) -> list[Place]:
+def places(value: Json, style: Style, *, containers: bool = False) -> list[ValuePlace]:
     """Where the scalars are in the rendered text, in the order of the text. Member names do not count as scalars.
 
     With ``containers``, also where objects and arrays are, each before its content.
@@ -66,7 +66,7 @@ def places(value: Json, style: Style, *, containers: bool = False) -> list[Place
     for index, path in marks:
         at += sum(len(piece.encode()) for piece in pieces[seen:index])
         seen = index
-        found.append(Place(at, path))
+        found.append(ValuePlace(at, path))
     return found
 
 

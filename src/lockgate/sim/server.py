@@ -27,12 +27,12 @@ from lockgate.sim.continuation import Kind, Manner
 from lockgate.sim.documents import CATALOGUE, MODELS
 from lockgate.sim.endings import End, http_error, last_events, whole_answer
 from lockgate.sim.faults import ERRORS, PARAMETERS, Fault, takes_place
-from lockgate.sim.generation import Generation, Script, compose, deltas_of
-from lockgate.sim.options import SimOptions
+from lockgate.sim.generation import Script, SimulatedAnswer, compose, deltas_of
 from lockgate.sim.pace import Now, Pace, Sleep
-from lockgate.sim.record import Record, State
+from lockgate.sim.record import RequestRecord, RequestState
+from lockgate.sim.sim_options import SimOptions
 
-__all__ = ["Record", "SimOptions", "Simulator", "State", "make_app", "run", "serve"]
+__all__ = ["RequestRecord", "RequestState", "SimOptions", "Simulator", "make_app", "run", "serve"]
 
 _PREFIXES: Final = ("/v1", "/api/v1")
 _MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
@@ -63,7 +63,7 @@ class Simulator:
     """
 
     def __init__(self, options: SimOptions, *, now: Now = time.monotonic, sleep: Sleep = asyncio.sleep) -> None:
-        self.requests: deque[Record] = deque(maxlen=options.kept_requests)
+        self.requests: deque[RequestRecord] = deque(maxlen=options.kept_requests)
         self.url = ""
         self._options = options
         self._now = now
@@ -150,7 +150,7 @@ class Simulator:
             # A long document takes a while to make; other streams go on meanwhile.
             script, deltas = await asyncio.to_thread(_write, ask, attempt)
         except BadRequest:
-            self._begin(ask, attempt, Script(""), []).record.end(State.ERROR, self._now())
+            self._begin(ask, attempt, Script(""), []).record.end(RequestState.ERROR, self._now())
             raise
         generation = self._begin(ask, attempt, script, deltas)
         record = generation.record
@@ -160,21 +160,21 @@ class Simulator:
         try:
             return await self._serve(request, generation)
         except asyncio.CancelledError:
-            record.end(State.STOPPED if self._is_stopping else State.LEFT, self._now())
+            record.end(RequestState.STOPPED if self._is_stopping else RequestState.LEFT, self._now())
             raise
         except ConnectionError:
-            record.end(State.LEFT, self._now())
+            record.end(RequestState.LEFT, self._now())
             return web.Response()  # for nobody; an exception would be logged as a bug of ours
         finally:
             self._open.discard(task)
 
-    def _begin(self, ask: Ask, attempt: int, script: Script, deltas: list[str]) -> Generation:
+    def _begin(self, ask: Ask, attempt: int, script: Script, deltas: list[str]) -> SimulatedAnswer:
         stamp = time.monotonic_ns if ask.choices.stamp else None
         kind = ask.conversation.kind
         # Another request has another id, also when it continues the same answer.
         seed = ask.choices.seed if kind is Kind.FIRST else f"{ask.choices.seed}/{kind}/{attempt}"
         chunks = Chunks(ask.model, seed, prompt_tokens=ask.prompt_tokens, tool=ask.tool, stamp=stamp)
-        record = Record(
+        record = RequestRecord(
             number=next(self._numbers),
             generation=chunks.id,
             model=ask.model,
@@ -190,19 +190,19 @@ class Simulator:
             faults=script.faults,
         )
         self.requests.append(record)
-        return Generation(ask, script, deltas, chunks, record)
+        return SimulatedAnswer(ask, script, deltas, chunks, record)
 
-    async def _serve(self, request: web.Request, generation: Generation) -> web.StreamResponse:
+    async def _serve(self, request: web.Request, generation: SimulatedAnswer) -> web.StreamResponse:
         wire = generation.script.wire
         if wire.headers_delay_s:
             await self._sleep(wire.headers_delay_s)
         if wire.refused is not None:
-            generation.record.end(State.ERROR, self._now())
+            generation.record.end(RequestState.ERROR, self._now())
             status, headers, body = http_error(wire.refused)
             return web.Response(body=body, status=status, content_type="application/json", headers=headers)
         return await (self._stream if generation.ask.is_stream else self._answer)(request, generation)
 
-    async def _stream(self, request: web.Request, generation: Generation) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, generation: SimulatedAnswer) -> web.StreamResponse:
         chunks, record, script = generation.chunks, generation.record, generation.script
         response = web.StreamResponse(headers=_STREAM_HEADERS | {"X-Generation-Id": chunks.id})
         await response.prepare(request)
@@ -234,16 +234,16 @@ class Simulator:
             delay_s -= _HEARTBEAT_S
             await send(COMMENT)
 
-    async def _end(self, request: web.Request, ending: Fault | None, record: Record) -> None:
+    async def _end(self, request: web.Request, ending: Fault | None, record: RequestRecord) -> None:
         match ending:
             case Fault.STALL:
                 await self._stall(request, record)
             case Fault.CUT:
                 await self._break_off(request, record)
             case _:
-                record.end(State.ERROR if ending in ERRORS else State.COMPLETE, self._now())
+                record.end(RequestState.ERROR if ending in ERRORS else RequestState.COMPLETE, self._now())
 
-    async def _send_deltas(self, send: Callable[[bytes], Awaitable[None]], generation: Generation) -> None:
+    async def _send_deltas(self, send: Callable[[bytes], Awaitable[None]], generation: SimulatedAnswer) -> None:
         """Send each delta when it is due. What is overdue goes along in one write, so a late loop can catch up."""
         record, events = generation.record, generation.events()
         pace, group = self._pace(generation), generation.ask.choices.coalesce
@@ -260,7 +260,7 @@ class Simulator:
                     break
             await send(bytes(piece))
 
-    async def _answer(self, request: web.Request, generation: Generation) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, generation: SimulatedAnswer) -> web.StreamResponse:
         """The whole answer at once, after the time that writing it takes. Faults strike before the first byte."""
         script, record = generation.script, generation.record
         if script.wire.start_delay_s:
@@ -275,18 +275,18 @@ class Simulator:
         headers = {"X-Generation-Id": generation.chunks.id}
         return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
-    def _pace(self, generation: Generation) -> Pace:
+    def _pace(self, generation: SimulatedAnswer) -> Pace:
         return Pace(generation.ask.choices.rate, now=self._now, sleep=self._sleep)
 
-    async def _stall(self, request: web.Request, record: Record) -> None:
+    async def _stall(self, request: web.Request, record: RequestRecord) -> None:
         """Send nothing until the client leaves, which cancels this, or until it has been long enough."""
-        record.state = State.STALLING
+        record.state = RequestState.STALLING
         await self._sleep(self._options.stall_s)
         await self._break_off(request, record)
 
-    async def _break_off(self, request: web.Request, record: Record) -> None:
+    async def _break_off(self, request: web.Request, record: RequestRecord) -> None:
         """Close the connection in the middle of the body. What was sent so far still reaches the client."""
-        record.end(State.CUT, self._now())
+        record.end(RequestState.CUT, self._now())
         transport = request.transport
         if transport is None:
             return

@@ -1,4 +1,4 @@
-"""A process beside the gateway in which long documents are judged, so that no other stream waits meanwhile.
+"""A process beside the gateway that judges long documents, so that no other stream waits meanwhile.
 
 The authoritative validator needs Python objects: a document of a megabyte takes some 15 ms to parse and judge, and
 holds the interpreter all the time.
@@ -24,7 +24,7 @@ _log: Final = logging.getLogger("lockgate.helper")
 
 #: Documents longer than this are judged in the helper; sending them there costs about 1 ms.
 OVER_BYTES: Final = 256 * 1024
-#: Longer than any document may take; then something is wrong with the helper, and this process judges by itself.
+#: No document takes so long; beyond it the helper counts as failed, and this process judges by itself.
 _PATIENCE_S: Final = 30.0
 
 

@@ -76,7 +76,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The stream under that name.
+    """The stream of that name.
 
     Attributes:
         is_new: Whether it was opened now.
@@ -195,7 +195,7 @@ class Opening:
             await self._log.create(
                 stream_id, encode_meta(meta), owner="", lifetime=lifetime, payloads=payloads, close=close
             )
-        except StreamExists:  # somebody else was quicker
+        except StreamExists:  # another request was first
             if (found := await self._find(wanted, meta)) is not None:
                 return found
             raise

@@ -149,7 +149,7 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     lossy: Annotated[
         tuple[Annotated[str, Meta(extra_json_schema={"enum": [rule.id for rule in LOSSY_RULES]})], ...],
         _says(
-            "Patch rules that lose something and are wanted all the same; with recovery `patch`.",
+            "Patch rules that lose something, to be used all the same; with recovery `patch`.",
             words=f"an array of names of patch rules: {', '.join(rule.id for rule in LOSSY_RULES)}",
         ),
     ] = ()

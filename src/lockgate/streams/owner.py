@@ -24,7 +24,7 @@ from lockgate.upstream.base import Provider
 
 _log: Final = logging.getLogger("lockgate.streams")
 
-#: How long a node's word that it lives holds, and how often it repeats it. Two beats may fail before it is given up.
+#: How long a node counts as alive after its last beat, and how often it beats. Two beats may fail.
 LEASE_S: Final = 3.0
 BEAT_S: Final = 1.0
 #: Streams of dead nodes that are ended in one round; the next round follows in a second.
@@ -39,7 +39,7 @@ class StreamOwner:
     Args:
         max_open: Most streams at once.
         abandon_after_s: A stream is cancelled so long after its last reader left; None: never.
-        trace: Makes what is given every piece of text as upstream sent it, by stream; None keeps nothing.
+        trace: Called with the id and plan of each stream; makes what the pump calls with every piece of text.
         ended: Called with the id of each stream that is over.
         retain_s: How long a closed stream is kept.
 
@@ -104,7 +104,7 @@ class StreamOwner:
             await asyncio.wait([task for _, task in self._pumps.values()], timeout=10)
 
     async def stop(self) -> None:
-        """After ``drain``: give everything back. What is still open is left to the next node that looks."""
+        """After ``drain``: release everything. Another node ends the streams that are still open."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper], timeout=5)
@@ -117,7 +117,7 @@ class StreamOwner:
         await self._log.shut()
 
     async def _keep(self) -> None:
-        """Say that this node lives, and end the streams of nodes that do not."""
+        """Beat, and end the streams of nodes that do not beat any more."""
         while True:
             try:
                 await self._log.beat(self.name, ttl_s=LEASE_S)
@@ -125,12 +125,12 @@ class StreamOwner:
                     await self._end_orphan(stream_id)
                 await self._log.expire(older_than_s=self._retain_s, limit=_ORPHANS_A_ROUND)
             except Exception:
-                # Whatever went wrong, a node that stops saying that it lives loses its streams: go on and try again.
+                # Whatever went wrong: a node that stops beating loses its streams, so go on and try again.
                 _log.exception("keeping the stream log failed; trying again in %s s", BEAT_S)
             await asyncio.sleep(BEAT_S)
 
     async def _end_orphan(self, stream_id: str) -> None:
-        with contextlib.suppress(StreamClosed):  # somebody else was quicker
+        with contextlib.suppress(StreamClosed):  # another node was first
             epoch = await self._log.take_over(stream_id, owner=self.name)
             record = owner_gone_record(0)
             await self._log.append(stream_id, [encode_record(record)], epoch=epoch, seq=0, close=True)

@@ -48,7 +48,7 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """How the content of a stream is judged and let go; tool-call arguments are whole documents without elements.
+    """How the content of a stream is judged and released; tool-call arguments are whole documents without elements.
 
     Attributes:
         framing: One JSON document, or one a line.
@@ -57,7 +57,7 @@ class Judging:
         release: Overrides ``is_partial`` for the content.
         recovery: What happens at a violation.
         max_patches: Violations that are patched at most, in each document.
-        lossy: Patch rules that lose something and are wanted all the same.
+        lossy: Patch rules that lose something, and that the request asks for.
         accepts_truncated: Whether a text that ended early and was closed by a patch may be complete.
     """
 
@@ -135,7 +135,7 @@ class Plan:
         )
 
     def plain_gate_of(self, schema: Schema | None, *, is_tool: bool) -> Gate:
-        """A gate that judges as ``gate_of`` does, and recovers from nothing."""
+        """A gate that judges as that of ``gate_of`` does, without recovery."""
         judging = replace(self.judging, recovery="halt", lossy=(), accepts_truncated=False)
         return replace(self, judging=judging).gate_of(schema, is_tool=is_tool)
 

@@ -1,10 +1,10 @@
 """The pump: one task per stream that takes what upstream sends through the gates into the log.
 
-How it works: everything that one read brought becomes one append, and only when that is committed is more read; so the
-socket's own buffer is the only queue, and a slow log slows upstream down. The log is what readers read; the pump never
-talks to them. When an attempt fails, the ladder chooses the next: the released text is read back from the log, the
-gates are rebuilt from it, and the new answer is joined to it. However it ends, the last record is ``final`` and the
-stream is closed with it, unless the process dies: then another owner does that.
+How it works: everything that one read brought becomes one append. More is read only when that is committed, so the
+socket's own buffer is the only queue, and a slow log slows upstream down. Readers read the log; the pump never talks to
+them. When an attempt fails, the ladder chooses the next one: the released text is read back from the log, the gates are
+rebuilt from it, and the new answer is joined to it. The last record is always ``final``, and the stream is closed with
+it. When the process dies, another owner writes that record.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _log: Final = logging.getLogger("lockgate.pump")
 #: Records that are read back at once when a stream goes on.
 _READ_BACK_BYTES: Final = 1024 * 1024
 _THREAD_OVER_BYTES: Final = 64 * 1024
-#: Attempts that ask for the whole answer, and results that the same dice would bring again.
+#: Attempts that ask for the whole answer, and results that the same seed would bring again.
 _WHOLE_ANSWERS: Final = frozenset({"first", "retry", "regenerate", "restart"})
 _OF_THE_ANSWER: Final = frozenset({FailureClass.VIOLATION, FailureClass.TRUNCATED, FailureClass.UNJOINED})
 #: How often a stream that waits for a breaker looks again.
@@ -55,10 +55,10 @@ class Pump:
     """Runs one stream from the request to its final record.
 
     Args:
-        breakers: Those of this node; None makes some of its own.
-        trace: Told of every piece of text as upstream sent it, before any gate: the channel that it is for, the number
-            of the attempt, the text. None keeps nothing.
-        rng: Dice for back-off.
+        breakers: The circuit breakers of this node; None makes new ones.
+        trace: Called with every piece of text as upstream sent it, before any gate: its channel, the number of the
+            attempt, the text.
+        rng: Random numbers for back-off.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Pump:
         self._runs: list[RunningAttempt] = []
         self._ladder = Ladder(plan.retry, provider.name, models_of(plan.body), self._breakers, start_s=time.monotonic())
         self._released_text: ReleasedText | None = None
-        self._halts: list[Record] = []  # notes of a halt, until it is known what is done about it
+        self._halts: list[Record] = []  # notes of a halt, until it is decided what to do about it
         self._generation: up.Generation | None = None
         self._interruption: Code | None = None
         self._has_closed_early = False
@@ -108,7 +108,7 @@ class Pump:
         return self._runs[-1]
 
     def interrupt(self, why: Code) -> None:
-        """Close upstream now and end the stream honestly, as soon as no append is under way.
+        """Close upstream now, and end the stream as soon as no append is under way.
 
         ``why`` is ``CANCELLED`` (a caller asked), ``ABANDONED`` (nobody reads any more), ``DEADLINE_PASSED``, or
         ``OWNER_GONE`` (this node is going down).
@@ -118,7 +118,7 @@ class Pump:
             if self._generation is not None:
                 self._has_closed_early = True
                 self._generation.abort()
-            # Only while waiting for upstream: an append must never be left in doubt.
+            # Only while waiting for upstream: nobody would know whether a cancelled append was committed.
             if self._is_waiting and self._task is not None:
                 self._task.cancel()
 
@@ -144,6 +144,7 @@ class Pump:
             self._run.failure = up.Failed(Code.INTERNAL_ERROR, "an internal error ended this stream; see the log")
             self._run.ended = Ended.BROKEN
         finally:
+            self._give_back()
             deadline.cancel()
             for channel in self._channels.values():
                 channel.abandon()
@@ -152,7 +153,7 @@ class Pump:
     # -- attempts ----------------------------------------------------------------------------------------------
 
     async def _pump(self) -> None:
-        """Attempt after attempt, until one is good or no other is to be made."""
+        """Attempt after attempt, until one is good or no further one may be made."""
         asked = self._ladder.first(time.monotonic())
         reason = ""
         while True:
@@ -218,7 +219,7 @@ class Pump:
         await self._append_all_but_halts(last)
 
     async def _permission(self, asked: NextAttempt) -> Permit | None:
-        """Leave of the breaker. A stream that has text to lose waits for it, a new one does not."""
+        """The breaker's permit for an attempt. A stream with released text waits for it; a new one does not."""
         breaker = self._breakers.of(self._provider.name, asked.model)
         patience_s = self._plan.retry.backoff.cap_s if any(self._has_text()) else 0.0
         until_s = time.monotonic() + patience_s
@@ -227,7 +228,7 @@ class Pump:
             permit = breaker.acquire(now_s)
             if permit is not None or now_s >= until_s or self._interruption is not None:
                 return permit
-            # Several streams wait for one probe to answer: each looks again at another moment.
+            # Several streams can wait for the same probe: each looks again at its own moment.
             pause_s = max(_LOOK_AGAIN_S, breaker.retry_in_s(now_s)) + self._rng() * _LOOK_AGAIN_S
             await self._interruptible(asyncio.sleep(min(pause_s, until_s - now_s)))
 
@@ -256,11 +257,11 @@ class Pump:
         if step == "first":
             return body
         if step in _WHOLE_ANSWERS and isinstance(body.get("seed"), int):
-            # With the same seed a model says the same. After a broken connection that is wanted.
+            # With the same seed a model answers the same, which is wanted only after a broken connection.
             before = (one for one in self._runs[:-1] if one.asked.step in _WHOLE_ANSWERS)
             body["seed"] += sum(one.result in _OF_THE_ANSWER for one in before)
         if step == "retry":
-            # Nothing was released, so nothing binds the new answer; calls that were announced come again.
+            # Nothing was released, so the new answer is free; calls that were announced come again.
             self._channels = {name: one for name, one in self._channels.items() if not one.is_tool}
             for channel in self._channels.values():
                 await channel.rejoin(b"", None)
@@ -284,9 +285,13 @@ class Pump:
                 case up.Delta(channel=name, data=data):
                     if not run.is_heard:
                         self._hear(run)
-                    records += await self._feed(name, data, read_s)
+                    if data := run.after_space(name, data):
+                        records += await self._feed(name, data, read_s)
                     if run.ended is not None:
                         break  # halted: what else this read brought is not judged any more
+                case up.Ended():
+                    for name, data in run.take_spaces().items():
+                        records += await self._feed(name, data, read_s)
                 case up.ToolStarted(channel=name, call_id=call_id, name=tool) if run.target is None:
                     known = self._channels.get(name)
                     if known is None:
@@ -296,7 +301,7 @@ class Pump:
         return records
 
     def _hear(self, run: RunningAttempt) -> None:
-        """The first text came: whoever waits for a probe need not wait for its last byte."""
+        """The first text came: that is enough for the breaker, which need not wait for the last byte."""
         run.is_heard = True
         if run.permit is not None:
             breaker = self._breakers.of(self._provider.name, run.asked.model)
@@ -358,7 +363,7 @@ class Pump:
                     records += channel.decide(time.time())
             run.released_bytes += channel.released_bytes - before
             run.skipped_bytes += channel.skipped_bytes
-            # An answer that itself broke off did not fail for what it said.
+            # An answer that broke off failed for that, and not for what it said.
             if is_clean:
                 run.unjoined = run.unjoined or channel.unjoined
         if records:
@@ -386,11 +391,18 @@ class Pump:
             learns = "success" if run.has_answered else "none"
         tell = {
             "failure": breaker.failed,
-            "chunk": breaker.chunk_failed,
             "success": breaker.succeeded,
             "none": breaker.dropped,
         }[learns]
+        run.is_reported = True
         tell(run.permit, time.monotonic())
+
+    def _give_back(self) -> None:
+        """However it ended: a breaker must not wait for the report of an attempt that is over."""
+        for run in self._runs:
+            if run.permit is not None and not run.is_reported:
+                run.is_reported = True
+                self._breakers.of(self._provider.name, run.asked.model).dropped(run.permit, time.monotonic())
 
     async def _go_on(self, failed: FailureClass) -> NextAttempt | NoAttempt:
         """Choose the next attempt, and write down why there is one."""

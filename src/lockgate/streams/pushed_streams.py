@@ -1,9 +1,9 @@
 """Streams that producers push: through the same gate as what a provider sends, from any node.
 
-How it works: a push is judged by the stream's gate, and what may be released of it is committed in one step with the
-producer's state, on condition that nobody else has written since. A gate lives in the process that the pushes come to;
-if another node has written meanwhile, or this one was restarted, it is rebuilt by feeding what was pushed so far, which
-the log has. Nothing of a gate is ever stored.
+How it works: the stream's gate judges a push. What it releases is committed in one step with the producer's state, on
+condition that nobody else has written since. The gate lives in the process that the pushes come to. If another node has
+written meanwhile, or this one was restarted, a new gate is fed what was pushed so far, which the log has. No state of a
+gate is stored.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from lockgate.streams.plan import Defaults, Plan, make_plan
 
 #: Gates kept between pushes; the gate of a stream that comes back later is rebuilt.
 _MAX_GATES: Final = 256
-#: How often a push is judged again because another node was quicker.
+#: How often a push is judged again because another node wrote first.
 _TRIES: Final = 16
 _PAGE_BYTES: Final = 256 * 1024
 
 
 @dataclass(slots=True, eq=False)
 class _Gated:
-    """A stream on this node: its gate, and how much of the log that has seen."""
+    """A pushed stream on this node: its gate, and how much of the log the gate has seen."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     channel: Channel | None = None
@@ -72,7 +72,7 @@ class PushVerdict:
 
 
 class PushedStreams:
-    """All streams with a gate that producers push to, as this node sees them."""
+    """The streams with a gate that producers push to."""
 
     def __init__(self, log: StreamLog, meters: Meters, helper: Helper) -> None:
         self._log = log
@@ -106,7 +106,7 @@ class PushedStreams:
                 except BaseException:
                     gated.channel = None  # it may have seen what was never committed
                     raise
-        raise Busy(f"stream {stream_id}: others push to it all the time; push again")
+        raise Busy(f"stream {stream_id}: others push to it without pause; push again")
 
     def forget(self, stream_id: str) -> None:
         """The stream was deleted."""

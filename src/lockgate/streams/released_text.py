@@ -53,7 +53,7 @@ class ReleasedText:
             may_call = bool(plan.body.get("tools")) and plan.content is None
             return None if may_call or _choices(plan.body) > 1 else self._channels["content"]
         if list(self._texts) == ["tool/0"] and all(name in ("tool/0", "content") for name in self._channels):
-            # Other calls may have been to come, unless the request rules them out.
+            # Other calls could still follow, unless the request rules them out.
             is_alone = plan.body.get("parallel_tool_calls") is False or isinstance(plan.body.get("tool_choice"), dict)
             return self._channels["tool/0"] if is_alone and _choices(plan.body) == 1 else None
         return None

@@ -1,4 +1,4 @@
-"""Tokens: who has one may write, cancel and delete a stream. The log keeps only its hash."""
+"""Tokens: whoever has one may write, cancel and delete its stream. The log keeps only the hash."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from lockgate.errors import Forbidden
 
 
 def new_stream_id() -> str:
-    """An id that nobody guesses: who knows it may read."""
+    """An id that nobody can guess: whoever knows it may read."""
     return secrets.token_urlsafe(18)
 
 
 def new_token() -> str:
-    """Known to the creator of a stream, and stored nowhere."""
+    """A token for whoever opens a stream. It is stored nowhere."""
     return secrets.token_urlsafe(24)
 
 
@@ -25,10 +25,10 @@ def hash_of(token: str) -> str:
 
 
 def check_token(token: str, token_sha256: str) -> None:
-    """Whether a token is that of a stream; a stream without one is open to whoever knows its id.
+    """Check the token of a stream. A stream without a token is open to whoever knows its id.
 
     Raises:
-        Forbidden: it is missing, or another one.
+        Forbidden: the token is missing or wrong.
     """
     if token_sha256 and not hmac.compare_digest(hash_of(token), token_sha256):
         raise Forbidden("the token is missing or wrong: send Authorization: Bearer <token of POST /v1/streams>")

@@ -7,6 +7,7 @@ one that grows beyond all measure is refused.
 
 from __future__ import annotations
 
+import re
 import sys
 import zlib
 from typing import Final, Protocol
@@ -18,7 +19,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports.zstd import ZstdDecompressor, ZstdError
 
-#: Most bytes that are decoded at a time: the event loop gets its turn between two pieces.
+#: About the most bytes that are decoded at a time (Brotli may give twice as many): others get their turn in between.
 PIECE_BYTES: Final = 256 * 1024
 #: The most repetitive stream recorded shrinks to a 40th; deflate cannot do better than a 1032nd.
 _MAX_RATIO: Final = 500
@@ -27,6 +28,7 @@ _SNIFFED_BYTES: Final = 4
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _TEXT: Final = frozenset(range(0x20, 0x7F)) | {0x09, 0x0A, 0x0D}
+_BEGINNING: Final = re.compile(rb"\s*(?:[\[{<:]|data|even|id:|retr|erro)")
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -114,7 +116,7 @@ class Decoding:
             self._codec = _Zlib(47)
         elif head.startswith(_ZSTD):
             self._codec = _Zstd()
-        elif self._label in ("", "identity") or all(byte in _TEXT for byte in head):
+        elif self._label in ("", "identity") or self._is_text(head):
             self._is_plain = True
         elif self._label == "br":
             self._codec = _Brotli()
@@ -125,6 +127,12 @@ class Decoding:
         else:
             label = self._label[:40]
             raise CannotDecode(f"the answer is encoded as {label!r} (Content-Encoding), which nobody asked for")
+
+    def _is_text(self, head: bytes) -> bool:
+        """Whether it is not compressed after all. Brotli and bare deflate can begin with any bytes."""
+        if self._label in ("br", "deflate"):
+            return _BEGINNING.match(head) is not None
+        return all(byte in _TEXT for byte in head)
 
 
 class _Zlib:

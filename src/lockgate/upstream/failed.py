@@ -17,6 +17,8 @@ from lockgate.upstream.waits import told, wait_s
 _MAX_KIND_CHARS: Final = 60
 #: So much of a sentence is searched; a message has less.
 _MAX_SENTENCE_CHARS: Final = 4000
+#: So that what to do next is never cut off.
+_MAX_ADVISED_CHARS: Final = 350
 _RETRY_STATUSES: Final = frozenset({408, 409, 425, 429, 498})
 
 
@@ -101,19 +103,24 @@ def failure(
     status = status_of(error) if status is None else status
     sentence = sentence_of(error)[:_MAX_SENTENCE_CHARS]
     kinds = kinds_of(error)
+    words = {fold(kind) for kind in kinds}
     asked_s = wait_s(headers, error, sentence)
-    is_recoverable = _is_recoverable(
-        status, kinds, sentence, _asked_again(headers, error), is_waited=asked_s is not None
+    # Gemini's rate limit, too, tells to check the plan, but it says how long to wait.
+    is_spent = bool(words & _QUOTA) or (asked_s is None and _QUOTA_SENTENCE.search(sentence) is not None)
+    is_recoverable = not is_spent and _is_recoverable(
+        status, words, sentence, _asked_again(headers, error), is_waited=asked_s is not None
     )
-    advice = advice or _advice(status, kinds, sentence)
     if asked_s and is_recoverable and told(asked_s) not in sentence:
         advice = f"it asks to wait {told(asked_s)}"
+    elif is_spent:
+        advice = "check the credit of the account"
+    advice = advice or _advice(status, words, sentence)
     text = sentence or (f"error {kinds[0]}" if kinds else "")
     if is_answer:
         text = f"HTTP {status}: {text}" if text else f"HTTP {status}"
     text = plain_message(text or "an error without a message", secrets)
     if advice:
-        text = plain_message(f"{text[:400]} ({advice})")
+        text = plain_message(f"{text[:_MAX_ADVISED_CHARS]} ({advice})")
     return Failed(
         code,
         text,
@@ -138,20 +145,15 @@ def _asked_again(headers: Mapping[str, str], error: object) -> bool | None:
 
 
 def _is_recoverable(
-    status: int | None, kinds: Sequence[str], sentence: str, retryable: bool | None, *, is_waited: bool
+    status: int | None, words: set[str], sentence: str, retryable: bool | None, *, is_waited: bool
 ) -> bool:
     """Whether trying again can help: what the provider says, else its words, else the status.
 
-    Every 5xx may pass: edges have their own (524, 529), and new ones ship without notice. With nothing to go by, yes:
-    the request was good enough to be started.
+    Every 5xx status may pass with time: proxies have their own (524, 529), and new ones come without notice. If nothing
+    says so, the answer is yes, because the request was good enough to be started.
     """
-    words = {fold(kind) for kind in kinds}
-    if words & _QUOTA:
-        return False
     if retryable is not None:
         return retryable
-    if not is_waited and _QUOTA_SENTENCE.search(sentence):  # Gemini's rate limit, too, tells to check the plan
-        return False
     if words & _RETRY:
         return True
     if status is not None:
@@ -161,17 +163,15 @@ def _is_recoverable(
     return is_waited or not _FINAL_SENTENCE.search(sentence)
 
 
-def _advice(status: int | None, kinds: Sequence[str], sentence: str) -> str:
+def _advice(status: int | None, words: set[str], sentence: str) -> str:
     """What to do next, if anything can be done about it."""
-    words = {fold(kind) for kind in kinds}
-    if status == 402 or words & _QUOTA or (status in (400, 403, 429) and _QUOTA_SENTENCE.search(sentence)):
+    if status == 402:
         return "check the credit of the account"
     if status == 401 or words & _KEY:
         return "check the key: upstream.api_key"
     if status == 403:
         return "check what the key may do: upstream.api_key"
-    is_about_model = "model" in sentence.lower() or "modelnotfound" in words
-    if status == 404 and is_about_model:
+    if status == 404 and ("model" in sentence.lower() or "modelnotfound" in words):
         return "check the name of the model"
     if status in (404, 405):
         return "check upstream.base_url"

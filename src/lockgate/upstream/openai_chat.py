@@ -38,6 +38,7 @@ T = TypeVar("T")
 _LINGER_S: Final = 2.0
 # The recorded error bodies have less than 2 kB; an HTML page of an edge may have more, and only its start is used.
 _MAX_ERROR_BYTES: Final = 64 * 1024
+_ERROR_BODY_S: Final = 10.0
 # Proxies add policies and cookies of 10 kB and more; aiohttp's own limit is 8 kB.
 _MAX_HEADER_BYTES: Final = 128 * 1024
 #: Models that are remembered to refuse ``stream_options``. Their names come from callers.
@@ -325,15 +326,15 @@ class _Generation(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]
             return f"it moved to {place}: set upstream.base_url" if place else "check upstream.base_url"
         is_about_model = "model" in text.lower()
         if response.status in (404, 405) and not is_about_model:
-            return f"is there such a path? Check upstream.base_url: {self._provider.endpoint.shown}"
+            return f"check upstream.base_url: is there {self._provider.endpoint.shown}?"
         return ""
 
     async def _read_body(self, response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         """The body of an error, or its first ``max_bytes``."""
         body = bytearray()
-        async with asyncio.timeout(self._silence.limit()[0]):
+        async with asyncio.timeout(_ERROR_BODY_S):
             while len(body) < max_bytes:
-                data = await self._next_piece(response, self._silence.limit()[0])
+                data = await self._next_piece(response, _ERROR_BODY_S)
                 if data is None:
                     break
                 body += data

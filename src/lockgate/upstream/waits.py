@@ -42,7 +42,7 @@ _MEMBERS: Final = {
 def wait_s(headers: Mapping[str, str], error: object, sentence: str) -> float | None:
     """Seconds that the provider asks to wait; None if it does not say."""
     for name in ("retry-after-ms", "x-ms-retry-after-ms"):
-        if (found := _number(headers.get(name), 0.001)) is not None:
+        if found := _number(headers.get(name), 0.001):  # Azure sends 0 beside a Retry-After of 1
             return found
     found = after_s(headers.get("retry-after"))
     if found is None:

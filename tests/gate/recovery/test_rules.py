@@ -186,3 +186,9 @@ def test_a_name_is_not_of_the_member_before() -> None:
     found = lockgate.repair('{"o": {"a": 1, b: 2}, c: 3}')
     assert [(error.path, error.code) for error in found.errors] == [("/o", "invalid_json"), ("", "invalid_json")]
     assert {patch.path for patch in found.patches} == {"/o", ""}
+
+
+def test_a_rule_is_named_after_its_id() -> None:
+    """Who reads an event finds the class; ``Rule`` is added where the bare word means something else elsewhere."""
+    for rule in (*PATCH_RULES, *LOSSY_RULES):
+        assert type(rule).__name__.removesuffix("Rule") == "".join(word.capitalize() for word in rule.id.split("_"))

@@ -26,14 +26,14 @@ class Piece(NamedTuple):
 
 
 class Rewriter(Protocol):
-    """Rewrites the text from a fault to the end of one token, however long that is.
+    """Rewrites the text from a violation to the end of one token, however long that is.
 
     What it returns depends on the text alone, never on how the text was cut; so it waits where it must look ahead.
     """
 
     @property
     def held(self) -> int:
-        """Bytes taken that no piece tells of yet."""
+        """Bytes taken that are in no piece yet."""
         ...
 
     @property
@@ -43,7 +43,7 @@ class Rewriter(Protocol):
 
     @property
     def has_failed(self) -> bool:
-        """Whether what it was made for did not come: the fault stands."""
+        """Whether what it was made for did not come: the violation stands."""
         ...
 
     def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:

@@ -1,8 +1,8 @@
-"""What recovery has changed: which byte of upstream a byte of the text was, and the events that tell of it.
+"""What recovery has changed: which byte of upstream a byte of the text was, and the events that report it.
 
 The events of one text, taken in order, turn what upstream sent into what is released: each replaces bytes of upstream
 by others, behind all that came before. So a change of text that was changed already, and of which some is still held,
-becomes one with the change before; and an event is told when all that it has put there is released.
+becomes one with the change before; and an event is handed out when all that it has put there is released.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import msgspec
 from lockgate.gate.events import Patched, Skipped, Violated
 from lockgate.gate.recovery.edits import NOWHERE
 
-#: SchemaGraph where the two texts part that are kept, more or less.
+#: So many bytes at which the two texts part are kept, more or less.
 _MOST: Final = 256
 
 
 class Note(NamedTuple):
-    """An event that is told when the text is released up to a byte, and ``length`` bytes more that it has put there."""
+    """An event that is due when the text is released up to a byte, and ``length`` bytes more that it has put there."""
 
     at: int
     length: int
@@ -32,7 +32,7 @@ class Ledger:
     """See the module.
 
     Attributes:
-        claim: The violation of the edit under way; it is told before the first change.
+        claim: The violation of the edit under way; it is reported before the first change.
         path: Of the value that the changes belong to.
     """
 
@@ -47,8 +47,8 @@ class Ledger:
         self._shifts = [(at, at)]
 
     @property
-    def is_told(self) -> bool:
-        """Whether no event is still to come."""
+    def is_empty(self) -> bool:
+        """Whether no event is due any more."""
         return not self._notes
 
     def upstream_of(self, at: int) -> int:
@@ -63,7 +63,7 @@ class Ledger:
 
         Args:
             at: Where they stood.
-            removed: What they were; some of it may have been put there by changes that are not told yet.
+            removed: What they were; some of it may have been put there by changes that are not reported yet.
         """
         end, upstream_at = at + len(removed), self.upstream_of(at)
         last = self._notes[-1] if self._notes else None
@@ -93,7 +93,7 @@ class Ledger:
             inserted = before + inserted + behind
         grown = start + len(inserted) - stop
         kept = [note for note in tail if note not in within]
-        # What is noted inside is told where the change begins; what is noted behind it moves along.
+        # What is noted inside is reported where the change begins; what is noted behind it moves along.
         count = next((i for i, note in enumerate(kept) if note.at >= stop and note.at + note.length > start), len(kept))
         while count and kept[count - 1].at >= stop and isinstance(kept[count - 1].event, Violated):
             count -= 1  # it belongs to the change behind
@@ -117,7 +117,7 @@ class Ledger:
         return tail
 
     def gather(self, at: int) -> None:
-        """The text behind a byte is left out: what was noted in it is told at that byte."""
+        """The text behind a byte is left out: what was noted in it is reported at that byte."""
         count = len(self._notes)
         while count and self._notes[count - 1].at > at:
             count -= 1
@@ -151,7 +151,7 @@ class Ledger:
         if len(self._shifts) > _MOST:
             del self._shifts[: max(bisect_right(self._shifts, (at, NOWHERE)) - 1, 0)]
 
-    # -- telling ---------------------------------------------------------------------------------------------------
+    # -- reporting -------------------------------------------------------------------------------------------------
 
     def due(self, upto: int, *, is_last: bool = False) -> Iterator[Note]:
         """Take the notes of the text up to a byte, in order.
@@ -165,8 +165,8 @@ class Ledger:
                 break
             count += 1
         if count:
-            told, self._notes = self._notes[:count], self._notes[count:]
-            yield from told
+            due, self._notes = self._notes[:count], self._notes[count:]
+            yield from due
 
 
 def _overlap(at: int, end: int, start: int, stop: int) -> bool:

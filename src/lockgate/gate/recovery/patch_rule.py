@@ -22,7 +22,7 @@ class PatchRule:
     is_lossy: ClassVar[bool] = False
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        """Edits that may take the text past the fault; [] where the rule has nothing to say.
+        """Edits that may take the text past the violation; [] for none.
 
         Raises:
             NeedMoreText: more of the text must be seen first.

@@ -185,7 +185,7 @@ class RecoveringGate(DocumentGate):
         return (
             self._state == "open" and self._violation is None and work.rewriter is None and self._deferred is None
             and not work.pending and not self._tail and not self._kept.at and not self._closers.is_due
-            and work.ledger.is_told
+            and work.ledger.is_empty
         )  # fmt: skip
 
     def _run(self, events: list[Event], *, is_end: bool, closes: bool = True) -> None:
@@ -286,10 +286,26 @@ class RecoveringGate(DocumentGate):
                 self._violation = None
                 return True
             del pending.remedies[0]
+            self._return(pending)
             if pending.remedies:
                 self._go_back(pending)
         self._halt(pending, events)
         return True
+
+    def _return(self, pending: PendingViolation) -> None:
+        """A remedy took the text back for nothing: judge it again up to the violation."""
+        work, scanner = self._work, self._scanner
+        before = bytes(work.pending[: max(pending.at - scanner.base, 0)])
+        if not before:
+            return
+        del work.pending[: len(before)]
+        self._kept.data += before
+        scanner.stop_depth = -1
+        try:
+            scanner.scan(before)
+        except Violation:
+            pass  # the text went back into a string; what stands before the violation was judged once already
+        self._closers.watch()
 
     def _close_bracket(self, events: list[Event], *, is_end: bool) -> bool:
         """A value has ended that a bracket waited for. False: the next byte must be seen first."""
@@ -312,8 +328,6 @@ class RecoveringGate(DocumentGate):
         """Release what is judged and not held."""
         base, marks = self._scanner.base, self._marks
         upto = self._forget()
-        if self._violation is not None:
-            upto = base
         if self._release_mode == "element" and upto == marks.mark_at and marks.element_at >= 0:
             upto = marks.element_at  # its last quote may not be the one that was meant
         self._release_up_to(upto, events)
@@ -387,22 +401,13 @@ class RecoveringGate(DocumentGate):
     def _halt(self, pending: PendingViolation, events: list[Event]) -> None:
         """Give up: everything before the violation is released, as by the halt gate."""
         work, scanner, violation = self._work, self._scanner, pending.violation
-        clean = bytes(work.pending[: max(pending.at - scanner.base, 0)])
-        upstream_end = pending.upstream_at + len(work.pending) - len(clean) + len(self._tail)
         self._violation = None
-        if clean:
-            self._kept.data += clean
-            try:
-                scanner.stop_depth = -1
-                scanner.scan(clean)
-            except Violation:
-                pass  # the text went back into a string; what stands before the violation was judged once already
         if violation.code == "truncated" or work.was_truncated:
             self._report_all(scanner.scanned, pending.at, events)
             if not work.was_truncated:
                 message = violation.message if scanner.base else "the text ended before a document began"
-                at = self._released
-                events.append(Violated("truncated", at=at, upstream_at=upstream_end, message=message, action="none"))
+                at, end = self._released, pending.upstream_at + len(work.pending) + len(self._tail)
+                events.append(Violated("truncated", at=at, upstream_at=end, message=message, action="none"))
             self._state = "incomplete"
         else:
             self._state = "halted"

@@ -22,7 +22,7 @@ class ByteOrderMark(PatchRule):
         return replace(site.at, 3) if site.rest.startswith(b"\xef\xbb\xbf") and not site.depth else []
 
 
-class Prose(PatchRule):
+class ProseBefore(PatchRule):
     """Removes prose, fences and thoughts before the document, or before what must be the first element of one."""
 
     id = "prose_before"

@@ -67,7 +67,7 @@ class Cut(PatchRule):
         return []
 
 
-class Empty(PatchRule):
+class EmptyObject(PatchRule):
     """Makes ``{}`` of a text of nothing but white space: arguments of a tool that takes none."""
 
     id = "empty_object"

@@ -24,7 +24,7 @@ def _is_kind_fault(site: Site) -> bool:
     return site.code == "schema_violation" and site.awaits in VALUE
 
 
-class Unquoted(PatchRule):
+class ScalarInString(PatchRule):
     """Takes a number or literal out of the string that it stands in, where no string may stand."""
 
     id = "scalar_in_string"
@@ -40,7 +40,7 @@ class Unquoted(PatchRule):
         return replace(site.at, len(found[0]), value) if value is not None else []
 
 
-class InString(PatchRule):
+class ScalarAsString(PatchRule):
     """Puts quotes around a number or literal, where a string must stand."""
 
     id = "scalar_as_string"
@@ -56,7 +56,7 @@ class InString(PatchRule):
         return replace(site.at, len(found[0]), b'"' + found[0] + b'"')
 
 
-class TextInString(PatchRule):
+class JsonInString(PatchRule):
     """Takes an object or array out of the string that it stands in, where no string may stand."""
 
     id = "json_in_string"
@@ -83,7 +83,7 @@ class OpeningBrace(PatchRule):
         return replace(site.at, 0, b"{") if begins_name(site, site.at) else []
 
 
-class OnlyMember(PatchRule):
+class WrapMember(PatchRule):
     """Makes the value the only member of the object that must stand there."""
 
     id = "wrap_member"
@@ -148,7 +148,7 @@ def allowed_texts_of(subschemas: SubschemaSet) -> list[str]:
     return sorted(frozenset.intersection(*(one.texts for one in lists))) if lists else []
 
 
-class EnumWord(PatchRule):
+class EnumSpelling(PatchRule):
     """Puts the allowed value in place of one that differs in case, spacing, accents or punctuation."""
 
     id = "enum_spelling"
@@ -226,7 +226,7 @@ class UnknownMember(PatchRule):
         if site.awaits in ("name text", "name", "name or }") and site.byte != b"}":
             return drop_member(site)
         if site.awaits == "comma" and site.byte == b",":
-            # All members are there already: the comma is the fault, and the member follows it.
+            # All members are there already: the comma is wrong, and the member follows it.
             end = site.next_byte(site.at + 1)
             if site.window[end : end + 1] in (b"}", b""):
                 return replace(site.at, 1)
@@ -295,7 +295,7 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
-class WrappedElement(PatchRule):
+class WrapElement(PatchRule):
     """Puts square brackets around one value where an array must stand."""
 
     id = "wrap_element"
@@ -306,7 +306,7 @@ class WrappedElement(PatchRule):
         return [Edit((Change(site.at, 0, b"["),), closer=b"]", weight=1)]
 
 
-class UnwrappedElement(PatchRule):
+class UnwrapElement(PatchRule):
     """Takes the one element out of an array where an array may not stand."""
 
     id = "unwrap_element"

@@ -13,7 +13,7 @@ from lockgate.gate.recovery.rewriters import DOUBLE, SINGLE, Bare, Quoted
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import control, escape
 
-#: Quotes behind a fault that are looked at.
+#: Quotes behind a violation that are looked at.
 _MAX_QUOTES: Final = 12
 
 
@@ -126,7 +126,7 @@ class InnerQuote(PatchRule):
         return []
 
     def _value(self, site: Site) -> Sequence[Edit]:
-        """The quote at the mark: the string goes on if another quote behind the fault can close it."""
+        """The quote at the mark: the string goes on if another quote behind the violation can close it."""
         if site.code == "trailing_text" and not self._closes_root(site):
             return []
         if site.code != "trailing_text" and not self._closes(site, site.at):
@@ -179,7 +179,7 @@ class InnerQuote(PatchRule):
         return replace(site.held.name_end - 1, 1, b'\\"')
 
 
-class Control(PatchRule):
+class ControlCharacter(PatchRule):
     """Escapes a control character, such as a line break, in a string."""
 
     id = "control_character"

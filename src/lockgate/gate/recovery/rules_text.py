@@ -69,7 +69,7 @@ class MissingComma(PatchRule):
 
 
 def _is_value(site: Site) -> bool:
-    """Whether an element begins at the fault that can stand behind a string: not the rest of that string."""
+    """Whether an element begins at the violation that can stand behind a string: not the rest of that string."""
     text = site.rest
     if text[:1] in b"{[":
         return True
@@ -231,7 +231,7 @@ class Tuple(PatchRule):
         return replace(site.at, 1, b"[")
 
 
-class Wrapper(PatchRule):
+class CallRule(PatchRule):
     """Removes a call around a value: ``ObjectId("…")``, ``callback(…)``."""
 
     id = "call"

@@ -45,7 +45,7 @@ class Site:
         window: The text from the mark on, as far as rules may look now.
         at: Byte of the window that the violation belongs to.
         is_end: Whether nothing follows the window.
-        is_last_look: Whether no rule will be shown more.
+        is_last_look: Whether this is all that rules will see.
         schema_path: JSON pointer to the keyword that is violated; ``""`` for none.
         kinds: Kinds that the next value may have.
         last_kinds: Kinds that the last value could have had.

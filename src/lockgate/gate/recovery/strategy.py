@@ -101,7 +101,7 @@ class Strategy(Protocol):
 
     @property
     def marks(self) -> StrategyMarks:
-        """Told by the scanner where values begin and end."""
+        """The scanner notifies them where values begin and end."""
         ...
 
     def remedy(self, pending: PendingViolation) -> Remedy | None:

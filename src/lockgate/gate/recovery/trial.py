@@ -10,7 +10,7 @@ from lockgate.gate.schema.judge import Judge
 
 
 def passes(edit: Edit, site: Site, scanner: Scanner, judge: Judge, *, is_strict: bool) -> tuple[bool, int]:
-    """Whether the text goes past the fault with this edit, and how many bytes were judged to find out.
+    """Whether the text goes past the violation with this edit, and how many bytes were judged to find out.
 
     Args:
         is_strict: And takes the first byte of the next token.

@@ -20,7 +20,7 @@ class Workspace:
 
     Attributes:
         max_held: Bytes that recovery may hold.
-        finished: Elements that are judged and not told yet.
+        finished: Elements that are judged and not handed out yet.
         when_rewritten: Called when the rewriter's token has ended, before what follows it is taken up.
         has_failed: The rewriter did not find what it was made for.
         was_truncated: The text ended early, and was ended here.

@@ -69,7 +69,7 @@ class Checks:
         required: For objects: required names, each with the schema path.
         names: For objects: what ``propertyNames`` says; None if nothing.
         finished_checks: What must see the finished value.
-        is_free: Whether nothing at all is checked, so that nobody needs to watch.
+        is_free: Whether nothing at all is checked, so that nothing has to follow the value.
     """
 
     __slots__ = (

@@ -38,7 +38,7 @@ class _ObjectFrame:
 
     def __init__(self, checks: Checks, value: dict[str, Any] | None) -> None:
         self.checks = checks
-        self.value = value  # being built, if somebody must see it finished
+        self.value = value  # being built, if some check must see it finished
         self.key: str | None = None  # name of the member in hand
         self.seen: MutableSet[str] = set()
         self.repeated: str | None = None  # a name that came when it was there already
@@ -305,12 +305,12 @@ class Judge:
     # -- elements ----------------------------------------------------------------------------------------------
 
     def hand_out(self, pointer: tuple[str, ...], position: Callable[[], int], on_element: OnElement) -> None:
-        """Tell of every finished element of the array that a pointer leads to.
+        """Report every finished element of the array that a pointer leads to.
 
         Args:
             pointer: Names on the way to the array; none for a root array.
             position: Byte that the scanner is asking about.
-            on_element: Told path, start, end and subschemas of each element, before its last byte is released.
+            on_element: Called with path, start, end and subschemas of each element, before its last byte is released.
         """
         self._pointer, self._position, self._on_element = pointer, position, on_element
 
@@ -377,7 +377,7 @@ class Judge:
         return self._subschemas_in(depth - 1) if frame.key < 0 else frame.checks.element(frame.key)
 
     def rewind(self, position: JudgePosition) -> None:
-        """Be where the judge was: nothing after that was heard. A value that has ended since is taken out again."""
+        """Be where the judge was: as if nothing had come since. A value that has ended since is taken out again."""
         depth, frame, done, name, self._checks, self._next, self.element_at = position
         del self._stack[depth:]
         if isinstance(frame, _ObjectFrame):
@@ -392,7 +392,7 @@ class Judge:
                 del frame.value[done + 1 :]
 
     def resume_string(self, watcher: TextWatcher | None) -> None:
-        """Be inside the string again that this watcher followed: its end was not heard."""
+        """Be inside the string again that this watcher followed: as if it had not ended."""
         self._watcher = watcher
         frame = self._stack[-1] if self._stack else None
         if frame is None or frame.value is None:
@@ -412,7 +412,7 @@ class Judge:
 
     def fork(self) -> Judge:
         """A twin to try a text on. It asks no authority and hands nothing out. Large values are left out."""
-        twin = Judge(self._root, self._limits, _ask_nobody)
+        twin = Judge(self._root, self._limits, _skip_authority)
         twin._next = self._next
         twin._stack = [frame.fork() for frame in self._stack]
         twin._checks = self._checks
@@ -499,7 +499,7 @@ class Judge:
         return watcher.continuations(limit) if isinstance(watcher, StringWatcher) else ()
 
 
-def _ask_nobody(length: int) -> None:
+def _skip_authority(length: int) -> None:
     """The authority of a trial: only a text that is meant is shown to it."""
 
 

@@ -86,9 +86,10 @@ class StringWatcher:
 
     def _take_allowed(self, text: str) -> tuple[int, Mismatch | None]:
         """The first character after which some enum or const has no text left."""
-        first, mismatch = -1, None
         if not self._checks.allowed_texts:
-            return first, mismatch
+            return -1, None
+        first = -1
+        mismatch: Mismatch | None = None
         before = self.text
         for allowed in self._checks.allowed_texts:
             dead = allowed.first_dead(before, text)
@@ -98,7 +99,8 @@ class StringWatcher:
         return first, mismatch
 
     def _take_automata(self, text: str) -> tuple[int, Mismatch | None]:
-        first, mismatch = -1, None
+        first = -1
+        mismatch: Mismatch | None = None
         for at, check in enumerate(self._checks.automata):
             self._states[at], dead = check.automaton.feed(self._states[at], text)
             if dead >= 0 and (first < 0 or dead < first):

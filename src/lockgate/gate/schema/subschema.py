@@ -1,6 +1,6 @@
 """One subschema, read: which of its keywords are checked early, and for which kinds the finished value is needed.
 
-A subschema says nothing that its text does not: where a keyword is not checked here, the kinds that it is about are
+Nothing is refused here that the schema allows: where a keyword is not checked here, the kinds that it is about are
 among the *finished kinds*: for those, ``jsonschema-rs`` judges the finished value, at its closing byte.
 """
 
@@ -70,7 +70,7 @@ class KindLimit(NamedTuple):
     allowed: str
 
 
-class Choice(NamedTuple):
+class Alternatives(NamedTuple):
     """An ``anyOf`` or ``oneOf``."""
 
     schema_path: str
@@ -100,7 +100,7 @@ class Subschema:
         self.kinds = ANY_KIND
         self.kind_limits: list[KindLimit] = []
         self.together: list[SchemaLocation] = []
-        self.choices: list[Choice] = []
+        self.choices: list[Alternatives] = []
         self.finished_kinds = 0
         self.allowed_texts: list[AllowedTexts] = []
         self.min_length: CountLimit | None = None
@@ -239,7 +239,7 @@ class Subschema:
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 branches = [self._sub(keyword, at) for at in range(len(schema[keyword]))]
-                self.choices.append(Choice(self.path(keyword), branches))
+                self.choices.append(Alternatives(self.path(keyword), branches))
 
     def _sub(self, *tokens: str | int) -> SchemaLocation:
         return self._resources.at_home(self.location.below(*tokens))

@@ -8,10 +8,10 @@ from itertools import count
 from typing import Final
 
 from lockgate.sim.chance import Dice
-from lockgate.sim.entry import Entry, Growth
+from lockgate.sim.entry import CatalogueEntry, GrowableDocument
 from lockgate.sim.render import PRETTY, SPACED
-from lockgate.sim.shapes import Json, array, boolean, document, integer, nullable, number, obj, one_of, text
-from lockgate.sim.words import CITIES, FIRM_WORDS, firm, person
+from lockgate.sim.schema_words import Json, array, boolean, document, integer, nullable, number, obj, one_of, text
+from lockgate.sim.vocabulary import CITIES, FIRM_WORDS, firm, person
 
 # -- itinerary ---------------------------------------------------------------------------------------------------
 
@@ -26,7 +26,7 @@ _ACTIVITIES: Final = ("walk", "museum", "meal", "boat", "train", "concert", "res
 _TIMES: Final = (("08:15", "13:00", "19:30"), ("09:30", "12:45", "20:00"), ("10:00", "15:20", "21:10"))
 
 
-def _itinerary(dice: Dice) -> Growth:
+def _itinerary(dice: Dice) -> GrowableDocument:
     starts = date(2026, 4, 1) + timedelta(days=dice.below(180))
     traveller = person(dice)
     frame = {"title": f"Slowly across the map with {traveller.split()[0]}", "traveller": traveller}
@@ -51,10 +51,10 @@ def _itinerary(dice: Dice) -> Growth:
     def whole(taken: Sequence[Json], note: str) -> Json:
         return {**frame, "travellers": 2, "days": list(taken), "remarks": note}
 
-    return Growth(parts(), whole)
+    return GrowableDocument(parts(), whole)
 
 
-ITINERARY: Final = Entry(
+ITINERARY: Final = CatalogueEntry(
     name="itinerary",
     title="Travel itinerary",
     description="A journey day by day, with indentation, place names in their own spelling, typographic quotes.",
@@ -118,7 +118,7 @@ _TEAMS: Final = ("operations", "design", "finance", "engineering", "people", "sa
 _SITES: Final = ("Bergen", "Galway", "Porto", "Tallinn", "Utrecht", "remote")
 
 
-def _org_chart(dice: Dice) -> Growth:
+def _org_chart(dice: Dice) -> GrowableDocument:
     company = firm(dice)
 
     def parts() -> Iterator[Json]:
@@ -142,10 +142,10 @@ def _org_chart(dice: Dice) -> Growth:
     def whole(taken: Sequence[Json], note: str) -> Json:
         return {"company": company, "headcount": len(taken), "top": node(taken, 0, 0), "note": note}
 
-    return Growth(parts(), whole)
+    return GrowableDocument(parts(), whole)
 
 
-ORG_CHART: Final = Entry(
+ORG_CHART: Final = CatalogueEntry(
     name="org-chart",
     title="Organisation chart",
     description="People and who reports to whom: a recursive schema ($ref), nested deeper the longer it gets.",
@@ -201,7 +201,7 @@ _QUESTIONS: Final = (
 _AGES: Final = ("18-34", "35-54", "55 and over")
 
 
-def _poll(dice: Dice) -> Growth:
+def _poll(dice: Dice) -> GrowableDocument:
     begins = date(2026, 2, 2) + timedelta(days=dice.below(250))
     frame = {
         "title": f"What {dice.pick(CITIES).name} thinks",
@@ -229,10 +229,10 @@ def _poll(dice: Dice) -> Growth:
                 "keenest_age": dice.pick(_AGES),
             }
 
-    return Growth(parts(), lambda taken, note: {**frame, "questions": list(taken), "method": note})
+    return GrowableDocument(parts(), lambda taken, note: {**frame, "questions": list(taken), "method": note})
 
 
-POLL: Final = Entry(
+POLL: Final = CatalogueEntry(
     name="poll",
     title="Poll results",
     description="Questions, answers and per cents, with indentation and short values: much structure, little text.",
@@ -300,7 +300,7 @@ _COMMENTS: Final = (
 )
 
 
-def _lab_report(dice: Dice) -> Growth:
+def _lab_report(dice: Dice) -> GrowableDocument:
     hour, minute = dice.between(7, 11), dice.below(60)
     frame = {
         "report": f"LR-{dice.letters('0123456789', 6)}",
@@ -332,10 +332,10 @@ def _lab_report(dice: Dice) -> Growth:
                 "comment": dice.pick(_COMMENTS) if dice.happens(35) else None,
             }
 
-    return Growth(parts(), lambda taken, note: {**frame, "results": list(taken), "assessment": note})
+    return GrowableDocument(parts(), lambda taken, note: {**frame, "results": list(taken), "assessment": note})
 
 
-LAB_REPORT: Final = Entry(
+LAB_REPORT: Final = CatalogueEntry(
     name="lab-report",
     title="Laboratory report",
     description="Made-up measurements with ranges, flags and remarks in free text; no figure in it means anything.",

@@ -8,10 +8,10 @@ from itertools import count
 from typing import Final
 
 from lockgate.sim.chance import Dice
-from lockgate.sim.entry import Entry, Growth
+from lockgate.sim.entry import CatalogueEntry, GrowableDocument
 from lockgate.sim.render import COMPACT
-from lockgate.sim.shapes import Json, always, array, document, integer, nullable, number, obj, one_of, text
-from lockgate.sim.words import CITIES, FIRM_WORDS, person
+from lockgate.sim.schema_words import Json, always, array, document, integer, nullable, number, obj, one_of, text
+from lockgate.sim.vocabulary import CITIES, FIRM_WORDS, person
 
 # -- chess -------------------------------------------------------------------------------------------------------
 
@@ -38,7 +38,7 @@ _GLOSSES: Final = {
 }
 
 
-def _chess(dice: Dice) -> Growth:
+def _chess(dice: Dice) -> GrowableDocument:
     first = date(2026, 1, 8)
     frame = {"club": f"{dice.pick(FIRM_WORDS)} Chess Club", "season": "2025/26"}
 
@@ -58,11 +58,11 @@ def _chess(dice: Dice) -> Growth:
                 "gloss": dice.pick(_GLOSSES[result]) if dice.happens(40) else None,
             }
 
-    return Growth(parts(), lambda taken, note: {**frame, "games": list(taken), "report": note})
+    return GrowableDocument(parts(), lambda taken, note: {**frame, "games": list(taken), "report": note})
 
 
 _PLAYER: Final = obj({"name": text(80), "rating": nullable(integer(100, 3500))})
-CHESS: Final = Entry(
+CHESS: Final = CatalogueEntry(
     name="chess",
     title="Chess games",
     description="A club's games as arrays of short strings, each matched against a pattern.",
@@ -130,7 +130,7 @@ class _Walk:
         return self._now
 
 
-def _weather(dice: Dice) -> Growth:
+def _weather(dice: Dice) -> GrowableDocument:
     city = dice.pick(CITIES)
     begins = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=dice.below(200))
     station = {
@@ -164,10 +164,10 @@ def _weather(dice: Dice) -> Growth:
     def whole(taken: Sequence[Json], note: str) -> Json:
         return {"station": station, "interval_minutes": 60, "readings": list(taken), "summary": note}
 
-    return Growth(parts(), whole)
+    return GrowableDocument(parts(), whole)
 
 
-WEATHER: Final = Entry(
+WEATHER: Final = CatalogueEntry(
     name="weather",
     title="Weather series",
     description="Hourly readings of one station: many numbers with bounds, below zero and with fractions.",
@@ -238,7 +238,7 @@ _EVENTS: Final[tuple[tuple[str, str, str, tuple[int | None, ...]], ...]] = (
 _HEX: Final = "0123456789abcdef"
 
 
-def _log_lines(dice: Dice) -> Growth:
+def _log_lines(dice: Dice) -> GrowableDocument:
     frame = {"service": f"{dice.pick(FIRM_WORDS).lower()}-shop", "host": f"node-{dice.between(1, 24):02d}"}
     begins = datetime(2026, 5, 4, 6, 0, tzinfo=UTC) + timedelta(minutes=dice.below(100_000))
 
@@ -257,10 +257,10 @@ def _log_lines(dice: Dice) -> Growth:
                 "status": dice.pick(statuses),
             }
 
-    return Growth(parts(), lambda taken, note: {**frame, "records": list(taken), "digest": note})
+    return GrowableDocument(parts(), lambda taken, note: {**frame, "records": list(taken), "digest": note})
 
 
-LOG_LINES: Final = Entry(
+LOG_LINES: Final = CatalogueEntry(
     name="log-lines",
     title="Log lines",
     description="A program's log as records: long, repetitive, with escaped quotes, line feeds and backslashes.",

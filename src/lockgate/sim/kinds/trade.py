@@ -8,10 +8,22 @@ from itertools import count
 from typing import Final
 
 from lockgate.sim.chance import Dice
-from lockgate.sim.entry import Entry, Growth
+from lockgate.sim.entry import CatalogueEntry, GrowableDocument
 from lockgate.sim.render import COMPACT, PRETTY, SPACED
-from lockgate.sim.shapes import Json, always, array, boolean, document, integer, nullable, number, obj, one_of, text
-from lockgate.sim.words import ADJECTIVES, address, firm
+from lockgate.sim.schema_words import (
+    Json,
+    always,
+    array,
+    boolean,
+    document,
+    integer,
+    nullable,
+    number,
+    obj,
+    one_of,
+    text,
+)
+from lockgate.sim.vocabulary import ADJECTIVES, address, firm
 
 _LETTERS: Final = "ABCDEFGHJKLMNPRSTUVWXYZ"
 _DIGITS: Final = "0123456789"
@@ -42,7 +54,7 @@ _MERITS: Final = (
 _TAGS: Final = ("new", "handmade", "bestseller", "gift", "last pieces", "recycled", "winter", "light", "vegan", "set")
 
 
-def _products(dice: Dice) -> Growth:
+def _products(dice: Dice) -> GrowableDocument:
     frame = {"catalogue": f"{firm(dice)}, {dice.pick(('spring', 'summer', 'autumn', 'winter'))} 2026"}
 
     def parts() -> Iterator[Json]:
@@ -63,10 +75,12 @@ def _products(dice: Dice) -> Growth:
                 product["discount_percent"] = dice.pick((5, 10, 15, 20, 25, 30))
             yield product
 
-    return Growth(parts(), lambda taken, note: {**frame, "currency": "EUR", "products": list(taken), "note": note})
+    return GrowableDocument(
+        parts(), lambda taken, note: {**frame, "currency": "EUR", "products": list(taken), "note": note}
+    )
 
 
-PRODUCTS: Final = Entry(
+PRODUCTS: Final = CatalogueEntry(
     name="products",
     title="Product catalogue",
     description="A shop's catalogue: one long array of flat objects, an optional member, a nullable one.",
@@ -125,7 +139,7 @@ _SERVICES: Final = (
 _UNITS: Final = ("piece", "hour", "metre", "litre", "set")
 
 
-def _invoice(dice: Dice) -> Growth:
+def _invoice(dice: Dice) -> GrowableDocument:
     issued = date(2026, 1, 5) + timedelta(days=dice.below(300))
     frame = {
         "number": f"INV-2026-{dice.between(1, 99999):05d}",
@@ -155,11 +169,11 @@ def _invoice(dice: Dice) -> Growth:
         totals["gross"] = (net_cents + vat_cents) / 100
         return {**frame, "lines": list(taken), "totals": totals, "is_paid": False, "terms": note}
 
-    return Growth(parts(), whole)
+    return GrowableDocument(parts(), whole)
 
 
 _PARTY: Final = obj({"name": text(80), "address": text(120), "vat_id": nullable(text(16))})
-INVOICE: Final = Entry(
+INVOICE: Final = CatalogueEntry(
     name="invoice",
     title="Invoice",
     description="An invoice whose lines add up to its totals, written with indentation.",
@@ -258,7 +272,7 @@ _STEPS: Final = (
 )
 
 
-def _recipes(dice: Dice) -> Growth:
+def _recipes(dice: Dice) -> GrowableDocument:
     frame = {"book": f"The {dice.pick(ADJECTIVES)} Table", "language": "en"}
 
     def ingredient(name: str, unit: str) -> Json:
@@ -278,10 +292,10 @@ def _recipes(dice: Dice) -> Growth:
                 "steps": sorted(dice.several(_STEPS, dice.between(2, 3)), key=_STEPS.index),
             }
 
-    return Growth(parts(), lambda taken, note: {**frame, "recipes": list(taken), "afterword": note})
+    return GrowableDocument(parts(), lambda taken, note: {**frame, "recipes": list(taken), "afterword": note})
 
 
-RECIPES: Final = Entry(
+RECIPES: Final = CatalogueEntry(
     name="recipes",
     title="Recipe book",
     description="Recipes with nested arrays of objects and of strings, and accents left as they are.",

@@ -7,10 +7,22 @@ from itertools import count
 from typing import Final
 
 from lockgate.sim.chance import Dice
-from lockgate.sim.entry import Entry, Growth
+from lockgate.sim.entry import CatalogueEntry, GrowableDocument
 from lockgate.sim.render import COMPACT, ESCAPED
-from lockgate.sim.shapes import Json, always, array, boolean, document, integer, nullable, number, obj, one_of, text
-from lockgate.sim.words import ADJECTIVES, CITIES, FIRST_NAMES
+from lockgate.sim.schema_words import (
+    Json,
+    always,
+    array,
+    boolean,
+    document,
+    integer,
+    nullable,
+    number,
+    obj,
+    one_of,
+    text,
+)
+from lockgate.sim.vocabulary import ADJECTIVES, CITIES, FIRST_NAMES
 
 # -- places ------------------------------------------------------------------------------------------------------
 
@@ -25,7 +37,7 @@ _TIPS: Final = (
 )
 
 
-def _places(dice: Dice) -> Growth:
+def _places(dice: Dice) -> GrowableDocument:
     def parts() -> Iterator[Json]:
         for number_ in count(1):
             city, kind = dice.pick(CITIES), dice.below(len(_PLACE_KINDS))
@@ -52,10 +64,10 @@ def _places(dice: Dice) -> Growth:
     def whole(taken: Sequence[Json], note: str) -> Json:
         return {"type": "FeatureCollection", "features": list(taken), "attribution": note}
 
-    return Growth(parts(), whole)
+    return GrowableDocument(parts(), whole)
 
 
-PLACES: Final = Entry(
+PLACES: Final = CatalogueEntry(
     name="places",
     title="Places on a map",
     description="Like GeoJSON; every character beyond ASCII is a \\u escape, emoji are surrogate pairs.",
@@ -144,7 +156,7 @@ _USES: Final = (
 )
 
 
-def _glossary(dice: Dice) -> Growth:
+def _glossary(dice: Dice) -> GrowableDocument:
     def parts() -> Iterator[Json]:
         for number_ in count(1):
             word, language, sound, meaning = dice.pick(_TERMS)
@@ -161,10 +173,10 @@ def _glossary(dice: Dice) -> Growth:
     def whole(taken: Sequence[Json], note: str) -> Json:
         return {"title": "Words without neighbours 🌍", "terms": list(taken), "preface": note}
 
-    return Growth(parts(), whole)
+    return GrowableDocument(parts(), whole)
 
 
-GLOSSARY: Final = Entry(
+GLOSSARY: Final = CatalogueEntry(
     name="glossary",
     title="Glossary",
     description="Words of twenty languages in ten scripts, emoji made of several characters, quotes, tabs, line feeds.",

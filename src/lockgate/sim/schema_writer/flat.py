@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from lockgate.sim.chance import Dice
+from lockgate.sim.schema_words import Json
 from lockgate.sim.schema_writer import regexes
-from lockgate.sim.schema_writer.errors import Contradiction, Exhausted
-from lockgate.sim.schema_writer.references import References
-from lockgate.sim.shapes import Json
+from lockgate.sim.schema_writer.schema_references import SchemaReferences
+from lockgate.sim.schema_writer.unwritable import Contradiction, Exhausted
 
 TYPES: Final = ("object", "array", "string", "number", "integer", "boolean", "null")
 
@@ -203,7 +203,7 @@ class Gatherer:
     """
 
     def __init__(
-        self, references: References, dice: Dice, fits: Callable[[Json, int], bool], count: Callable[[], None]
+        self, references: SchemaReferences, dice: Dice, fits: Callable[[Json, int], bool], count: Callable[[], None]
     ) -> None:
         self._references = references
         self._dice = dice
@@ -264,7 +264,7 @@ class Gatherer:
 class Heights:
     """How deep a value must be at least, so that recursion ends."""
 
-    def __init__(self, references: References) -> None:
+    def __init__(self, references: SchemaReferences) -> None:
         self._references = references
         self._known: dict[tuple[int, int], bool] = {}
         self._reads = 0

@@ -15,7 +15,7 @@ from typing import Any, Final
 import jsonschema_rs
 
 from lockgate.sim.chance import Dice
-from lockgate.sim.schema_writer.errors import Contradiction
+from lockgate.sim.schema_writer.unwritable import Contradiction
 
 #: Patterns of strangers: the authority gives up on one that backtracks without end.
 BOUNDED: Final = jsonschema_rs.FancyRegexOptions(backtrack_limit=200_000)

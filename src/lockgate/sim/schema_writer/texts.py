@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from lockgate.sim.chance import Dice
-from lockgate.sim.words import ADJECTIVES, CITIES, FIRM_WORDS, FIRST_NAMES, STREETS, address, firm, person
+from lockgate.sim.vocabulary import ADJECTIVES, CITIES, FIRM_WORDS, FIRST_NAMES, STREETS, address, firm, person
 
 _HEX: Final = "0123456789abcdef"
 _NOUNS: Final = tuple(word.lower() for word in FIRM_WORDS)

@@ -12,13 +12,13 @@ from typing import Final, TypeAlias
 
 from lockgate.sim.chance import Dice
 from lockgate.sim.render import Style
-from lockgate.sim.schema_writer import numbers, regexes, texts
-from lockgate.sim.schema_writer.errors import Contradiction, Exhausted
+from lockgate.sim.schema_words import Json
+from lockgate.sim.schema_writer import bounded_numbers, regexes, texts
 from lockgate.sim.schema_writer.flat import TYPES, Flat, Gatherer, Heights, key
-from lockgate.sim.schema_writer.growth import Growths
-from lockgate.sim.schema_writer.judge import Judge
-from lockgate.sim.schema_writer.references import References
-from lockgate.sim.shapes import Json
+from lockgate.sim.schema_writer.growing_parts import Growths
+from lockgate.sim.schema_writer.part_validator import PartValidator
+from lockgate.sim.schema_writer.schema_references import SchemaReferences
+from lockgate.sim.schema_writer.unwritable import Contradiction, Exhausted
 
 #: A value, and about how many bytes its text takes.
 Sized: TypeAlias = tuple[Json, int]
@@ -61,8 +61,8 @@ class Writer:
 
     def __init__(
         self,
-        references: References,
-        judge: Judge,
+        references: SchemaReferences,
+        judge: PartValidator,
         heights: Heights,
         *,
         dice: Dice,
@@ -147,7 +147,7 @@ class Writer:
             case "null":
                 return None, 4
             case kind:
-                return _sized(numbers.draw(self._dice, flat.bounds, flat.steps, is_whole=kind == "integer"))
+                return _sized(bounded_numbers.draw(self._dice, flat.bounds, flat.steps, is_whole=kind == "integer"))
 
     def _kind(self, flat: Flat, left: int) -> str:
         kinds = [one for one in flat.types if one in flat.about] or list(flat.types)

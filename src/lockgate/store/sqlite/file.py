@@ -28,7 +28,7 @@ _REPEATS: Final = 64
 # -- writing; the caller has begun a transaction -----------------------------------------------------------------
 
 
-class Row(NamedTuple):
+class StoredRow(NamedTuple):
     """One append, as the file has it."""
 
     stream: int
@@ -81,7 +81,7 @@ def _lifetime(ttl_s: float | None, expires_s: float | None) -> Lifetime:
     return FOREVER if expires_s is None else Lifetime(ttl_s, expires_s)
 
 
-def insert_appends(database: sqlite3.Connection, rows: Iterable[Row]) -> None:
+def insert_appends(database: sqlite3.Connection, rows: Iterable[StoredRow]) -> None:
     database.executemany(
         "INSERT INTO appends (stream, records, epoch, seq, sizes, body) VALUES (?, ?, ?, ?, ?, ?)", rows
     )
@@ -139,7 +139,7 @@ def create(
     if state.lifetime.expires_s is not None:
         database.execute("INSERT INTO lifetimes VALUES (?, ?, ?)", (key, *state.lifetime))
     if payloads:
-        row = Row(key, state.tail.records, state.epoch, FIRST_SEQ, pack_sizes(payloads), b"".join(payloads))
+        row = StoredRow(key, state.tail.records, state.epoch, FIRST_SEQ, pack_sizes(payloads), b"".join(payloads))
         insert_appends(database, [row])
     return state.epoch
 

@@ -124,7 +124,7 @@ class WriterThread(threading.Thread):
         self._end = end
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._states: dict[str, tuple[int, StreamState]] = {}
-        self._rows: list[file.Row] = []
+        self._rows: list[file.StoredRow] = []
         self._touched: dict[int, StreamState] = {}
         self._closed: list[tuple[float, int]] = []
         self._renewed: dict[int, Lifetime] = {}
@@ -268,7 +268,7 @@ class WriterThread(threading.Thread):
             self._closed.append((job.closed_s, key))
         if job.payloads:
             sizes = file.pack_sizes(job.payloads)
-            self._rows.append(file.Row(key, state.tail.records, job.epoch, seq, sizes, job.body))
+            self._rows.append(file.StoredRow(key, state.tail.records, job.epoch, seq, sizes, job.body))
         self._touched[key] = state
         if state.lifetime is not log_rules.FOREVER and state.lifetime.ttl_s is not None:
             self._renewed[key] = state.lifetime = job.lifetime = log_rules.renewed(state.lifetime, self._now())

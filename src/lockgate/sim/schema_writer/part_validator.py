@@ -7,23 +7,23 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from lockgate.sim.schema_writer.errors import Unwritable
-from lockgate.sim.schema_writer.references import References
+from lockgate.sim.schema_words import Json
 from lockgate.sim.schema_writer.regexes import BOUNDED
-from lockgate.sim.shapes import Json
+from lockgate.sim.schema_writer.schema_references import SchemaReferences
+from lockgate.sim.schema_writer.unwritable import Unwritable
 
 _ROOT: Final = "sim:///schema"
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + "/~-._")
 
 
-class Judge:
+class PartValidator:
     """Validators of a schema and of its parts, each compiled when it is first asked for.
 
     Raises:
         Unwritable: the schema is not one.
     """
 
-    def __init__(self, references: References) -> None:
+    def __init__(self, references: SchemaReferences) -> None:
         self._references = references
         root = references.root
         self._draft = {"$schema": root["$schema"]} if isinstance(root, dict) and "$schema" in root else {}

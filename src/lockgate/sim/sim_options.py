@@ -84,7 +84,7 @@ class Choices:
         return replace(self, **wishes)
 
 
-class _Rule(NamedTuple):
+class _OptionRule(NamedTuple):
     allows: Callable[[Any], bool]
     words: str
 
@@ -114,20 +114,22 @@ def _is_key(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= _MAX_KEY
 
 
-_RULES: Final[dict[str, _Rule]] = {
-    "seed": _Rule(_is_whole(-_MAX_WHOLE, _MAX_WHOLE), "a whole number"),
-    "size_bytes": _Rule(_or_none(_is_whole(1, MAX_SIZE_BYTES)), f"a whole number from 1 to {MAX_SIZE_BYTES}, or null"),
-    "rate": _Rule(_is_rate, f"deltas per second from 0 (full speed) to {_MAX_RATE}"),
-    "fault": _Rule(_or_none(_is_fault), f"{', '.join(Fault)}, or null"),
+_RULES: Final[dict[str, _OptionRule]] = {
+    "seed": _OptionRule(_is_whole(-_MAX_WHOLE, _MAX_WHOLE), "a whole number"),
+    "size_bytes": _OptionRule(
+        _or_none(_is_whole(1, MAX_SIZE_BYTES)), f"a whole number from 1 to {MAX_SIZE_BYTES}, or null"
+    ),
+    "rate": _OptionRule(_is_rate, f"deltas per second from 0 (full speed) to {_MAX_RATE}"),
+    "fault": _OptionRule(_or_none(_is_fault), f"{', '.join(Fault)}, or null"),
     # Faults and manners are checked by their own modules, which can explain what is wrong.
-    "faults": _Rule(lambda _: True, "a list of faults"),
-    "at_bytes": _Rule(_or_none(_is_whole(0, _MAX_WHOLE)), "a whole number from 0 on, or null"),
-    "fault_attempts": _Rule(_or_none(_is_whole(0, _MAX_WHOLE)), "a whole number from 0 on, or null"),
-    "key": _Rule(_or_none(_is_key), f"text of at most {_MAX_KEY} characters, or null"),
-    "manners": _Rule(lambda _: True, "a list of manners"),
-    "as_tool": _Rule(_is_bool, "true or false"),
-    "coalesce": _Rule(_is_whole(1, _MAX_COALESCE), f"a whole number from 1 to {_MAX_COALESCE}"),
-    "stamp": _Rule(_is_bool, "true or false"),
+    "faults": _OptionRule(lambda _: True, "a list of faults"),
+    "at_bytes": _OptionRule(_or_none(_is_whole(0, _MAX_WHOLE)), "a whole number from 0 on, or null"),
+    "fault_attempts": _OptionRule(_or_none(_is_whole(0, _MAX_WHOLE)), "a whole number from 0 on, or null"),
+    "key": _OptionRule(_or_none(_is_key), f"text of at most {_MAX_KEY} characters, or null"),
+    "manners": _OptionRule(lambda _: True, "a list of manners"),
+    "as_tool": _OptionRule(_is_bool, "true or false"),
+    "coalesce": _OptionRule(_is_whole(1, _MAX_COALESCE), f"a whole number from 1 to {_MAX_COALESCE}"),
+    "stamp": _OptionRule(_is_bool, "true or false"),
 }
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from lockgate.sim.schema_writer.errors import Unwritable
-from lockgate.sim.schema_writer.references import References
-from lockgate.sim.shapes import Json
+from lockgate.sim.schema_words import Json
+from lockgate.sim.schema_writer.schema_references import SchemaReferences
+from lockgate.sim.schema_writer.unwritable import Unwritable
 
 #: Not at all; by a longer text; by further elements or members.
 FIXED: Final = 0
@@ -20,7 +20,7 @@ _MAX_DEPTH: Final = 8
 class Growths:
     """Tells how the values of a schema can grow."""
 
-    def __init__(self, references: References) -> None:
+    def __init__(self, references: SchemaReferences) -> None:
         self._references = references
         self._known: dict[int, int] = {}
 

@@ -7,7 +7,7 @@ from math import ceil, floor, gcd, lcm
 from typing import Final
 
 from lockgate.sim.chance import Dice
-from lockgate.sim.schema_writer.errors import Contradiction
+from lockgate.sim.schema_writer.unwritable import Contradiction
 
 #: How wide the range is where the schema leaves it open.
 _WIDTH: Final = 1_000

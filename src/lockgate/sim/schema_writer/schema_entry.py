@@ -11,13 +11,13 @@ from typing import Any, Final
 import msgspec
 
 from lockgate.sim.chance import Dice
-from lockgate.sim.render import COMPACT, PRETTY, SPACED, Place, Style, places, render
-from lockgate.sim.schema_writer.errors import Contradiction, Exhausted, Unwritable
+from lockgate.sim.render import COMPACT, PRETTY, SPACED, Style, ValuePlace, places, render
+from lockgate.sim.schema_words import Json
 from lockgate.sim.schema_writer.flat import Heights
-from lockgate.sim.schema_writer.judge import Judge
-from lockgate.sim.schema_writer.references import References
+from lockgate.sim.schema_writer.part_validator import PartValidator
+from lockgate.sim.schema_writer.schema_references import SchemaReferences
+from lockgate.sim.schema_writer.unwritable import Contradiction, Exhausted, Unwritable
 from lockgate.sim.schema_writer.writer import Mood, Writer
-from lockgate.sim.shapes import Json
 
 DEFAULT_BYTES: Final = 1_500
 _STYLES: Final = (COMPACT, SPACED, SPACED, PRETTY)
@@ -40,7 +40,7 @@ class SchemaEntry:
     Args:
         schema: The caller's; an object or a boolean.
 
-    Attributes: as those of ``entry.Entry``.
+    Attributes: as those of ``entry.CatalogueEntry``.
     """
 
     name: Final = "schema"
@@ -64,7 +64,7 @@ class SchemaEntry:
         """The same document as a fresh value, which the caller may change."""
         return copy.deepcopy(self._value(seed, size_bytes))
 
-    def places(self, seed: int, size_bytes: int) -> list[Place]:
+    def places(self, seed: int, size_bytes: int) -> list[ValuePlace]:
         """Where the scalars of the document stand, in the order of the text."""
         return places(self._value(seed, size_bytes), self.style_of(seed))
 
@@ -83,16 +83,16 @@ class SchemaEntry:
         return self._last[1]
 
     def _drawn(self, seed: int, size_bytes: int) -> Json:
-        references = References(self.schema)
+        references = SchemaReferences(self.schema)
         try:
-            judge = Judge(references)
+            judge = PartValidator(references)
             return self._first_valid(references, judge, seed, size_bytes)
         except Unwritable as error:
             raise Unwritable(f"cannot write a document for this schema: {error}") from None
         except RecursionError:
             raise Unwritable("cannot write a document for this schema: it is nested too deeply") from None
 
-    def _first_valid(self, references: References, judge: Judge, seed: int, size_bytes: int) -> Json:
+    def _first_valid(self, references: SchemaReferences, judge: PartValidator, seed: int, size_bytes: int) -> Json:
         heights = Heights(references)
         levels = self._levels(heights)
         reason, n_exhausted = "no draw was valid", 0

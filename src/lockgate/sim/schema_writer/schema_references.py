@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import unquote, urldefrag, urljoin
 
-from lockgate.sim.schema_writer.errors import Unwritable
-from lockgate.sim.shapes import Json
+from lockgate.sim.schema_words import Json
+from lockgate.sim.schema_writer.unwritable import Unwritable
 
 #: What a value that must itself be a schema may be: the empty object is one in every draft.
 _ANY_SCHEMA: Final[dict[str, Any]] = {"type": "object", "maxProperties": 0}
@@ -18,7 +18,7 @@ def token(name: str | int) -> str:
     return "/" + str(name).replace("~", "~0").replace("/", "~1")
 
 
-class References:
+class SchemaReferences:
     """All objects of a schema, with the identifiers they carry.
 
     Attributes:

@@ -1,0 +1,213 @@
+"""From the events of a gate to the records of one channel, with the counts that go into them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec.structs import replace
+
+from lockgate import Completed, Element, Patched, Released, Skipped, Violated
+from lockgate.errors import Code
+from lockgate.observe.metrics import Meters
+from lockgate.protocol.envelope import Action, ChannelEnd, Problem, Record
+from lockgate.protocol.lifecycle import Outcome
+
+#: Characters of a change that its entry shows.
+_SHOWN: Final = 200
+
+
+class RecordMaker:
+    """Makes the records of one channel.
+
+    Attributes:
+        sequence: Number of the next chunk.
+        released_bytes: Text of the channel that was released.
+        upstream_bytes: Text of the channel that came.
+        violation: Code of the violation that halted it.
+    """
+
+    def __init__(self, channel: str, schema_id: str, meters: Meters) -> None:
+        self.sequence = 0
+        self.released_bytes = 0
+        self.upstream_bytes = 0
+        self.violation = ""
+        self._channel = channel
+        self._schema_id = schema_id
+        self._meters = meters
+        self._hash = hashlib.sha256()
+        self._first_read_s = 0.0
+        self._last_read_s = 0.0
+        self._elements = 0
+        self._held_bytes = 0
+        self._has_verdict = False
+        self._patches = self._skips = 0
+        self._claim: Problem | None = None  # a violation that recovery gets past
+        self._last_code: str = Code.INVALID_JSON
+
+    def came(self, count: int, read_s: float) -> None:
+        """So many bytes came from upstream."""
+        self.upstream_bytes += count
+        self._first_read_s = self._first_read_s or read_s
+        self._meters.chunk_received(count)
+
+    def hold(self, held_bytes: int) -> None:
+        """So many bytes are held now."""
+        self._meters.held(held_bytes - self._held_bytes)
+        self._held_bytes = held_bytes
+
+    def make(self, events: Iterable[object], read_s: float, *, held_bytes: int, is_open: bool) -> list[Record]:
+        """What the log keeps of a gate's events: one record of the text, with the elements in it, then the errors.
+
+        Args:
+            held_bytes: What the gate holds after these events.
+            is_open: Whether the gate takes more.
+        """
+        text: list[bytes] = []
+        elements: list[Element] = []
+        others: list[object] = []
+        for event in events:
+            match event:
+                case Released(data=data):
+                    text.append(data)
+                case Element():
+                    elements.append(event)
+                case _:
+                    others.append(event)
+        self.hold(held_bytes if is_open else 0)
+        records = [self._delta(b"".join(text), elements, read_s)] if any(text) or elements else []
+        return records + self._notes(others, is_open=is_open)
+
+    def recall(self, events: Iterable[object]) -> None:
+        """Count events whose records are in the log already."""
+        for event in events:
+            if isinstance(event, Released):
+                self.released_bytes += len(event.data)
+                self._hash.update(event.data)
+            elif isinstance(event, Element):
+                self._elements += 1
+
+    def restart(self) -> Record:
+        """Take back what was released: what comes now is counted from byte 0."""
+        self.released_bytes = self._elements = 0
+        self._hash = hashlib.sha256()
+        return Record("restart", self._channel, self._schema_id, self.sequence)
+
+    def mark(self) -> Record:
+        """A record that no reader is shown: it keeps what was pushed here."""
+        return replace(self._note([]), held_bytes=self._held_bytes)
+
+    def end(self, outcome: Outcome, *, tool: str | None, call_id: str | None) -> ChannelEnd:
+        """What the final record says of the channel."""
+        return ChannelEnd(
+            outcome=outcome,
+            chunks=self.sequence,
+            released_bytes=self.released_bytes,
+            upstream_bytes=self.upstream_bytes,
+            sha256=self._hash.hexdigest(),
+            schema=self._schema_id,
+            tool=tool,
+            tool_call_id=call_id,
+            patches=self._patches,
+            skips=self._skips,
+        )
+
+    # -- deltas --------------------------------------------------------------------------------------------------
+
+    def _delta(self, data: bytes, elements: list[Element], read_s: float) -> Record:
+        record = Record(
+            "delta",
+            self._channel,
+            self._schema_id,
+            self.sequence,
+            self.released_bytes,
+            data.decode(),
+            ends=[element.end for element in elements],
+            starts=[element.start for element in elements],
+            first_element=self._elements if elements else 0,
+            held_bytes=self._held_bytes,
+            read_s=read_s,
+        )
+        self.sequence += 1
+        self._elements += len(elements)
+        self.released_bytes += len(data)
+        self._hash.update(data)
+        self._meters.chunk_released(len(data), read_s - self._last_read_s if self._last_read_s else None)
+        self._last_read_s = read_s
+        return record
+
+    # -- notes ---------------------------------------------------------------------------------------------------
+
+    def _notes(self, events: list[object], *, is_open: bool) -> list[Record]:
+        """One note for all that recovery did, and one for each violation that ends the document."""
+        changes: list[Problem] = []
+        notes: list[Record] = []
+        for event in events:
+            match event:
+                case Violated(action="patch" | "skip"):
+                    # Written with what is done about it, which may come with a later read.
+                    self._claim = self._problem(event)
+                case Violated():
+                    notes.append(self._note([self._problem(event)]))
+                    self._count_verdict(event.code)
+                    if event.action == "halt":
+                        self.violation = event.code
+                case Patched() | Skipped():
+                    changes.append(self._change(event))
+                case Completed():
+                    self._count_verdict("")  # the final record says so, once the whole stream is over
+        if self._claim is not None and not is_open:
+            changes.append(self._claim)  # the text ended before it was known what to do
+            self._claim = None
+        return [self._note(changes), *notes] if changes else notes
+
+    def _change(self, event: Patched | Skipped) -> Problem:
+        """What was done about a violation; where one patch makes several changes, the others have an entry each."""
+        action: Action = "patch" if isinstance(event, Patched) else "skip"
+        claim, self._claim = self._claim, None
+        if claim is None:
+            claim = Problem(self._last_code, self.sequence, True, action, "changed with the one before", event.path)
+        self._last_code = claim.code
+        if isinstance(event, Skipped):
+            self._skips += 1
+            self._meters.skipped(event.code)
+            return replace(claim, upstream_at=event.upstream_at, upstream_end=event.upstream_end)
+        self._patches += 1
+        self._meters.patched(event.rule)
+        return replace(
+            claim,
+            rule=event.rule,
+            at=event.at,
+            upstream_at=event.upstream_at,
+            removed=_clipped(event.removed),
+            inserted=_clipped(event.inserted),
+        )
+
+    def _problem(self, event: Violated) -> Problem:
+        self._meters.violated(event.code, event.schema_path)
+        return Problem(
+            event.code,
+            self.sequence,
+            event.recoverable,
+            event.action,
+            event.message,
+            path=event.path,
+            schema_path=event.schema_path or None,
+            at=event.at,
+            upstream_at=event.upstream_at,
+        )
+
+    def _note(self, problems: list[Problem]) -> Record:
+        return Record("note", self._channel, self._schema_id, self.sequence, self.released_bytes, errors=problems)
+
+    def _count_verdict(self, code: str) -> None:
+        if not self._has_verdict:
+            self._has_verdict = True
+            self._meters.validated(code)
+            self._meters.ingested(self.upstream_bytes, self._last_read_s - self._first_read_s)
+
+
+def _clipped(data: bytes) -> str:
+    text = data.decode(errors="replace")
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,96 @@
+"""Strategies are tried in order, on one text: the next one where one gives up."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import lockgate
+from lockgate import Event, Misuse, Patched, Released, Schema, Skipped, Violated
+from lockgate.gate.recovery.patch import PatchStrategy
+from lockgate.gate.recovery.patch_rules import PATCH_RULES
+from lockgate.gate.recovery.recovering import RecoveringGate
+from lockgate.gate.recovery.skip import SkipStrategy
+from lockgate.gate.recovery.strategy import StrategyMaker
+from tests.gate.recovery.made import made
+
+SCHEMA = lockgate.compile(
+    {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}, "b": {"type": "string"}, "c": {"type": "array"}},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
+)
+
+
+def patch(rules: Any = PATCH_RULES) -> StrategyMaker:
+    return lambda work, closers: PatchStrategy(work, closers, rules, max_patches=10_000)
+
+
+def gate_of(schema: Schema, *strategies: StrategyMaker, **options: Any) -> RecoveringGate:
+    return RecoveringGate(schema._graph, schema._authority, schema.limits, strategies=strategies, **options)
+
+
+def run(gate: RecoveringGate, pieces: list[bytes]) -> tuple[bytes, list[Event], str]:
+    events = [event for piece in pieces for event in gate.feed(piece)] + gate.close()
+    text = b"".join(event.data for event in events if isinstance(event, Released))
+    return text, [event for event in events if not isinstance(event, Released)], gate.state
+
+
+def test_the_second_acts_where_the_first_gives_up() -> None:
+    """No rule makes a string of an object; the member may be missing, so it goes. The comma before is mended."""
+    text = b'{"a":1,,"b":{"x":"]"},"c":[]}'
+    for size in (1, 3, 100):
+        pieces = [text[at : at + size] for at in range(0, len(text), size)]
+        released, events, state = run(gate_of(SCHEMA, patch(), SkipStrategy), pieces)
+        assert (released, state) == (b'{"a":1,"c":[]}', "complete")
+        assert [type(event) for event in events[:-1]] == [Violated, Patched, Violated, Skipped]
+        (skipped,) = (event for event in events if isinstance(event, Skipped))
+        assert (skipped.path, text[skipped.upstream_at : skipped.upstream_end]) == ("/b", b'"b":{"x":"]"}')
+    assert run(gate_of(SCHEMA, patch()), [text])[2] == "halted"
+
+
+def test_where_nothing_helps_everything_before_the_violation_is_released() -> None:
+    released, events, state = run(gate_of(SCHEMA, patch(), SkipStrategy), [b'{"b":"x","a":{}}'])
+    assert (released, state) == (b'{"b":"x","a":', "halted")
+    assert [event.action for event in events if isinstance(event, Violated)] == ["halt"]
+
+
+def test_without_rules_the_first_changes_nothing() -> None:
+    """What the second makes of a text is then what it makes of it alone."""
+    rng = random.Random(4)
+    states: Counter[str] = Counter()
+    for schema, trial in made(150, 17):
+        options = {name: trial.options[name] for name in ("elements", "release")}
+        try:
+            schema.gate("skip", **options)
+            trial.text.decode()  # what is no text ends it, and the first strategy waits to see more of the text
+        except (Misuse, UnicodeDecodeError):
+            continue
+        cuts = sorted(rng.randrange(len(trial.text) + 1) for _ in range(4))
+        pieces = [trial.text[start:end] for start, end in zip([0, *cuts], [*cuts, None], strict=True)]
+        alone = run(gate_of(schema, SkipStrategy, **options), pieces)
+        assert run(gate_of(schema, patch(()), SkipStrategy, **options), pieces) == alone, trial
+        states[alone[2]] += 1
+    assert min(states["complete"], states["halted"], states["incomplete"]) > 3
+
+
+def test_any_text_any_cuts_with_both() -> None:
+    """Same bytes, events and state; what was released stays live."""
+    rng = random.Random(5)
+    for schema, trial in made(150, 18):
+        if trial.options.get("framing") is not None:
+            continue
+        options = {name: trial.options[name] for name in ("elements", "release")}
+        makers = patch(), SkipStrategy
+        whole = run(gate_of(schema, *makers, **options), [trial.text])
+        cuts = sorted(rng.randrange(len(trial.text) + 1) for _ in range(4))
+        pieces = [trial.text[start:end] for start, end in zip([0, *cuts], [*cuts, None], strict=True)]
+        assert run(gate_of(schema, *makers, **options), pieces) == whole, trial
+        single = [trial.text[at : at + 1] for at in range(len(trial.text))]
+        assert run(gate_of(schema, *makers, **options), single) == whole, trial
+        gate = schema.gate(elements=trial.options["elements"])
+        gate.feed(whole[0])
+        assert gate.state == "open", "what was released can no longer become valid"
