@@ -257,7 +257,7 @@ It judges the arguments of the first tool call, or else the content. {asked} str
 ## As recorded
 
 *First violation*: its code, and its byte in the upstream text. *halt*, *skip*, *patch*: how it ended, and how many
-bytes were released; – means none. An empty text is `incomplete` in every mode. Streams have the names of model and hash.
+bytes were released; – means none. An empty text is `incomplete` in every mode. Streams are named by model and hash.
 
 | stream | bytes | first violation | halt | skip | patch | rules used |
 |---|---|---|---|---|---|---|
