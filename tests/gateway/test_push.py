@@ -187,7 +187,6 @@ async def test_its_token_deletes_a_stream(node: Node, session: aiohttp.ClientSes
     assert (await push(session, node.url + path, "{", **may))[0] == 404
 
 
-@pytest.mark.timeout(60)
 async def test_raw_streams_hold_what_is_pushed(tmp_path: Path) -> None:
     """Where they are switched on: JSON messages, text and bytes, without records of a gate."""
     settings = {"delivery__raw_streams": True, "store__kind": "memory"}
@@ -213,7 +212,6 @@ async def test_raw_streams_hold_what_is_pushed(tmp_path: Path) -> None:
                 assert (await response.json())["state"] == "closed"
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("release", ["prefix", "document"])
 async def test_two_nodes_and_an_idempotent_producer(tmp_path: Path, release: str) -> None:
     """Each push to a random node, some of them twice: one document, every byte once; also what a gate still held."""
