@@ -15,6 +15,7 @@ from tests.source_names import ROOT, SOURCE, classes_in, names_in, sources, tree
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 GLOSSARY = (ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
+DECISIONS = ROOT / "docs" / "decisions"
 #: A file, below the package or below the repository, and perhaps a name in it.
 _PLACE = re.compile(r"`([\w./]+\.(?:py|md))(?::(\w+))?`")
 #: A line of an event stream, as code that writes one has it.
@@ -47,6 +48,15 @@ def test_a_place_on_the_page_exists(file: str, name: str) -> None:
     assert path_of(file).is_file(), f"docs/architecture.md names {file}"
     if name:
         assert name in names_in(path_of(file)), f"docs/architecture.md names {name} in {file}"
+
+
+@pytest.mark.parametrize(
+    "page", ["CONTRIBUTING.md", "SECURITY.md", *(f"docs/decisions/{p.name}" for p in sorted(DECISIONS.glob("*.md")))]
+)
+def test_files_that_a_page_names_exist(page: str) -> None:
+    for file, name in _PLACE.findall((ROOT / page).read_text(encoding="utf-8")):
+        assert path_of(file).is_file(), f"{page} names {file}"
+        assert not name or name in names_in(path_of(file)), f"{page} names {name} in {file}"
 
 
 def test_folders_on_the_page_exist() -> None:

@@ -19,7 +19,7 @@ def lockgate(*arguments: str, stdin: bytes = b"", cwd: Path | None = None) -> su
         [sys.executable, "-m", "lockgate", *arguments],
         input=stdin,
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
         cwd=cwd,
     )
@@ -182,7 +182,7 @@ def test_what_cannot_be_written_or_read_is_said(command: str, schema: str) -> No
     def run(redirection: str) -> tuple[int, str]:
         line = f'"$0" -m lockgate {command} -s "$1" {redirection}'
         done = subprocess.run(
-            ["sh", "-c", line, sys.executable, schema], input=b'{"n": 1}', stderr=-1, timeout=60, check=False
+            ["sh", "-c", line, sys.executable, schema], input=b'{"n": 1}', stderr=-1, timeout=300, check=False
         )
         return done.returncode, done.stderr.decode()
 

@@ -16,6 +16,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from lockgate.gate.events import Recovery
+from lockgate.retry.backoff import Strategy
+from lockgate.retry.capabilities import Patterns, Prefill, Tail
+from lockgate.retry.failures import Occasion
+from lockgate.retry.policy import RUNGS, Rung
 from lockgate.sources import HIDDEN, Flag, InForce, Origin, Row, SettingsError, Sources
 
 __all__ = ["Flag", "Settings", "SettingsError", "in_force", "load", "rows_to_show", "upstream_key"]
@@ -103,7 +108,7 @@ class UpstreamRetry(_Section):
         le=100,
         description="A generation gets at most this many attempts after the first; unset: as delivery.retry says.",
     )
-    backoff_strategy: Literal["linear", "exponential"] | None = Field(
+    backoff_strategy: Strategy | None = Field(
         None,
         alias="backoffStrategy",
         description="The wait between attempts grows like this; unset: as delivery.retry says.",
@@ -123,11 +128,11 @@ class UpstreamRetry(_Section):
         3600.0, gt=0, le=86_400, description="A generation may take this long with all its attempts, in seconds."
     )
     # A limit that was reached, and text that broke the schema, may be what the caller wants to know of.
-    on: tuple[Literal["failure", "stall", "length", "violation"], ...] = Field(
+    on: tuple[Occasion, ...] = Field(
         ("failure", "stall"), description="These are tried again: failure, stall, length (the token limit), violation."
     )
-    steps: tuple[Literal["prefill", "tail", "residual", "regenerate"], ...] = Field(
-        ("prefill", "tail", "residual", "regenerate"),
+    steps: tuple[Rung, ...] = Field(
+        RUNGS,
         description="These ways to go on may be tried, in the order of the ladder.",
     )
     restart: bool = Field(False, description="Released text may be taken back, by a restart record.")
@@ -154,14 +159,12 @@ class UpstreamCapability(_Section):
     """What the models of a pattern can do, as far as somebody knows; unknown models count as able to do nothing."""
 
     pattern: str = Field(description="The row counts for models whose names fit this shell pattern, like mistralai/*.")
-    prefill: Literal["no", "plain", "prefix", "partial", "continue_final_message"] = Field(
-        "no", description="The provider continues a last message of the assistant in this way."
-    )
-    tail: Literal["never", "between", "always"] = Field(
+    prefill: Prefill = Field("no", description="The provider continues a last message of the assistant in this way.")
+    tail: Tail = Field(
         "never", description="The end may be quoted to be continued: never, outside open strings, or anywhere."
     )
     residual: bool = Field(True, description="The model may be asked for just what is missing, by a schema.")
-    patterns: Literal["written", "value"] = Field(
+    patterns: Patterns = Field(
         "written", description="The provider matches patterns with a string as JSON writes it, or with its value."
     )
     first_token_s: float | None = Field(
@@ -275,7 +278,7 @@ class Retry(_Section):
         le=1000,
         description="A client gives up after this many reconnects without success.",
     )
-    backoff_strategy: Literal["linear", "exponential"] = Field(
+    backoff_strategy: Strategy = Field(
         "exponential", alias="backoffStrategy", description="The wait between reconnects grows like this."
     )
 
@@ -316,7 +319,7 @@ class Validation(_Section):
         alias="partialValidation",
         description="Text is released while it is prefix-valid; false holds it until its element or document is whole.",
     )
-    error_recovery: Literal["halt", "skip", "patch"] = Field(
+    error_recovery: Recovery = Field(
         "halt",
         alias="errorRecovery",
         description="A violation halts the stream, skips the value that holds it, or patches the text.",

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.conftest import Corpus
 from tests.gateway.nodes import DONE, Node, Reader, Upstream, chunk, create, running, schema_format
 
@@ -75,7 +73,6 @@ async def judge_documents(documents: list[Path], folder: Path) -> list[str]:
     return lines
 
 
-@pytest.mark.timeout(300)
 async def test_documents_under_200_kb(corpus: Corpus, tmp_path: Path) -> None:
     folder = corpus.folder / "corpus/documents"
     documents = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(".meta.json")]

@@ -17,7 +17,7 @@ from lockgate.store.sqlite.log import SqliteLog
 
 Log = TypeVar("Log", bound=StreamLog)
 KINDS = ("memory", "sqlite")
-PATIENCE_S = 20.0
+PATIENCE_S = 300.0
 
 Opener = Callable[[], AbstractAsyncContextManager[StreamLog]]
 

@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Record, decode_record
 from lockgate.protocol.offsets import START
@@ -96,7 +94,6 @@ def recorded_cuts(sidecar: dict[str, Any], body: bytes) -> list[bytes]:
     return [piece for piece in pieces if piece]
 
 
-@pytest.mark.timeout(300)
 async def test_every_recorded_stream_ends_as_the_table_says(corpus: Corpus) -> None:
     """All openai-chat streams of the corpus over a real socket at their recorded transport cuts."""
     folder = corpus.folder / "corpus/streams"
