@@ -208,6 +208,14 @@ def test_on_a_terminal_patches_do_not_tear_the_text_apart() -> None:
     assert shown.startswith(b'{"n": 1}\r\nlockgate: / at 1: quotes: ')
 
 
+def test_a_key_in_place_of_its_file_is_not_told(tmp_path: Path) -> None:
+    done = lockgate("serve", "--set", "upstream.api_key_file=sk-hunter2", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("lockgate: upstream.api_key_file: *** cannot be read: ")
+    assert done.stderr.endswith(" (from --set)\n")
+    assert "hunter2" not in done.stderr
+
+
 def test_settings_are_shown_as_serve_would_take_them(tmp_path: Path) -> None:
     """The file of the working folder, the environment, flags; for people and for machines."""
     (tmp_path / "lockgate.toml").write_text("[store]\nretain_s = 60\n")

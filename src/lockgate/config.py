@@ -144,7 +144,6 @@ class UpstreamBreaker(_Section):
     consecutive: int = Field(5, ge=1, description="This many failures in a row open it.")
     rate: float = Field(0.5, gt=0, le=1, description="This share of failures among the last attempts opens it.")
     window: int = Field(20, ge=1, le=1000, description="The rate looks back on this many attempts.")
-    chunk_failures: int = Field(10, ge=1, description="This many answers in a row that broke their schema open it.")
     open_s: float = Field(
         10.0, gt=0, description="It stays open for this long the first time, then for twice as long, in seconds."
     )

@@ -18,7 +18,7 @@ from lockgate.llama import MODEL, ModelMissing, check, find_weights
 #: Settings for each upstream. A small model breaks its schema again and again; that is why it is there, so the breaker
 #: must not open.
 _SIM: Final = {"name": "simulator", "capabilities": [{"pattern": "sim/*", "prefill": "plain", "tail": "between"}]}
-_LLAMA: Final = {"name": "llama.cpp", "breaker": {"chunk_failures": 1_000_000}}
+_LLAMA: Final = {"name": "llama.cpp"}
 
 
 class DemoFailed(Exception):

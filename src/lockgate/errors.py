@@ -18,9 +18,8 @@ About: TypeAlias = Literal["document", "attempt", "stream", "request", "library"
 #: Who can do something about it. ``caller``: who sent the request or its schema; ``client``: who reads or pushes;
 #: ``programmer``: who wrote the code that called; ``maintainer``: it is a bug in lockgate.
 Who: TypeAlias = Literal["caller", "model", "provider", "operator", "client", "programmer", "maintainer"]
-#: What the circuit breaker learns of the provider: ``failure``, ``chunk`` (it answers, but what it says is wrong),
-#: ``success`` (it works), or ``none``.
-Lesson: TypeAlias = Literal["failure", "chunk", "success", "none"]
+#: What the circuit breaker learns of the provider: ``failure``, ``success`` (it answers, whatever that says), ``none``.
+Lesson: TypeAlias = Literal["failure", "success", "none"]
 
 
 class Code(StrEnum):
@@ -69,52 +68,52 @@ class Code(StrEnum):
 
     # fmt: off
     INVALID_JSON = (
-        "invalid_json", "document", "model", True, 422, "chunk",
+        "invalid_json", "document", "model", True, 422, "success",
         "A byte that no JSON text can have here (RFC 8259).")
     INVALID_UTF8 = (
-        "invalid_utf8", "document", "model", True, 422, "chunk",
+        "invalid_utf8", "document", "model", True, 422, "success",
         "Bytes that are not UTF-8 (RFC 3629).")
     LONE_SURROGATE = (
-        "lone_surrogate", "document", "model", True, 422, "chunk",
+        "lone_surrogate", "document", "model", True, 422, "success",
         "A \\u escape of half a surrogate pair: not a Unicode character.")
     DUPLICATE_MEMBER = (
-        "duplicate_member", "document", "model", True, 422, "chunk",
+        "duplicate_member", "document", "model", True, 422, "success",
         "A member name that this object already has.")
     NUMBER_OUT_OF_RANGE = (
-        "number_out_of_range", "document", "model", True, 422, "chunk",
+        "number_out_of_range", "document", "model", True, 422, "success",
         "A number that over- or underflows a double.")
     TRAILING_TEXT = (
-        "trailing_text", "document", "model", True, 422, "chunk",
+        "trailing_text", "document", "model", True, 422, "success",
         "Text after the end of the document, for example a second document.")
     SCHEMA_VIOLATION = (
-        "schema_violation", "document", "model", True, 422, "chunk",
+        "schema_violation", "document", "model", True, 422, "success",
         "The value cannot satisfy the JSON Schema; schema_path names the keyword.")
     PATTERN_UNDECIDED = (
-        "pattern_undecided", "document", "caller", True, 422, "chunk",
+        "pattern_undecided", "document", "caller", True, 422, "success",
         "A pattern of the schema reached its backtrack limit, so nobody knows whether the value matches.")
     AUTHORITY_DISAGREEMENT = (
-        "authority_disagreement", "document", "maintainer", True, 422, "chunk",
+        "authority_disagreement", "document", "maintainer", True, 422, "success",
         "Our checks let the value pass, the authoritative validator does not: a bug in lockgate.")
     TRUNCATED = (
         "truncated", "document", "model", True, 422, None,
         "The text ended, or broke off, before a complete document was proven.")
     DEPTH_LIMIT = (
-        "depth_limit", "document", "model", True, 422, "chunk",
+        "depth_limit", "document", "model", True, 422, "success",
         "Nested deeper than max_depth.")
     DOCUMENT_LIMIT = (
-        "document_limit", "document", "model", False, 422, "chunk",
+        "document_limit", "document", "model", False, 422, "success",
         "Longer than max_document_bytes.")
     STRING_LIMIT = (
-        "string_limit", "document", "model", True, 422, "chunk",
+        "string_limit", "document", "model", True, 422, "success",
         "A string longer than max_string_bytes.")
     NUMBER_LIMIT = (
-        "number_limit", "document", "model", True, 422, "chunk",
+        "number_limit", "document", "model", True, 422, "success",
         "A number with more digits than max_number_digits.")
     MEMBERS_LIMIT = (
-        "members_limit", "document", "model", True, 422, "chunk",
+        "members_limit", "document", "model", True, 422, "success",
         "An object with more members than max_members.")
     WHITESPACE_LIMIT = (
-        "whitespace_limit", "document", "model", True, 422, "chunk",
+        "whitespace_limit", "document", "model", True, 422, "success",
         "A run of white space longer than max_whitespace_bytes: the model is looping.")
 
     UPSTREAM_REFUSED = (
@@ -135,6 +134,12 @@ class Code(StrEnum):
     UPSTREAM_GARBLED = (
         "upstream_garbled", "attempt", "provider", None, None, None,
         "An event that is not a chat-completion chunk, or is larger than the limit.")
+    UNKNOWN_FINISH = (
+        "unknown_finish", "attempt", "provider", False, None, "success",
+        "The finish reason is a word that no table knows, so nothing proves that the answer is whole.")
+    REFUSAL = (
+        "refusal", "attempt", "model", False, None, "success",
+        "The model refused; the message has its words.")
     CONTINUATION_REFUSED = (
         "continuation_refused", "attempt", "model", True, None, "none",
         "An answer that was to continue released text does not fit it; nothing of it was released.")

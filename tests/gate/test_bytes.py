@@ -121,8 +121,14 @@ def test_limits(text: bytes, limits: Limits, code: str, released: bytes) -> None
     assert judge(schema, text, range(len(text))) == run
 
 
-def test_white_space_after_the_document_has_no_limit_of_its_own() -> None:
-    assert judge(lockgate.compile(True), b"[]" + b" \n" * 5000).state == "complete"
+def test_white_space_after_the_document_has_the_limit_that_it_has_inside() -> None:
+    """A model that loops on it does so behind its document, too, and would go on for ever."""
+    schema = lockgate.compile(True, limits=Limits(max_whitespace_bytes=10))
+    assert judge(schema, b"[]" + b" \n" * 5).state == "complete"
+    for cuts in ((), range(20)):
+        run = judge(schema, b"[]" + b" \n" * 6, cuts)
+        assert [(one.code, one.upstream_at) for one in run.violations] == [("whitespace_limit", 12)]
+        assert run.released == b"[]" + b" \n" * 5
 
 
 def test_a_hundred_thousand_brackets_are_a_violation_not_a_crash() -> None:

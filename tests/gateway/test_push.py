@@ -86,6 +86,14 @@ async def test_a_stream_that_is_closed_too_early_is_incomplete(node: Node, sessi
     assert (reader.final["state"], reader.errors[0]["code"]) == ("incomplete", "truncated")
 
 
+async def test_an_empty_text_is_no_answer(node: Node, session: aiohttp.ClientSession) -> None:
+    """Also where a schema would take it: NDJSON may have no lines."""
+    path, may = await opened(session, node, framing="ndjson")
+    assert (await push(session, node.url + path, None, **may, **{"Stream-Closed": "true"}))[0] == 204
+    reader = await Reader(node.url + path).run()
+    assert (reader.final["state"], reader.final["reason"]) == ("incomplete", "empty")
+
+
 async def test_only_the_token_of_the_stream_may_write_it(node: Node, session: aiohttp.ClientSession) -> None:
     """Pages of other origins not at all."""
     path, may = await opened(session, node)

@@ -10,7 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from lockgate.retry.breaker import Breaker, Breakers, BreakerState, Permit, Thresholds
 
-LIMITS = Thresholds(consecutive=3, rate=0.5, window=8, chunk_failures=4, open_s=10, max_open_s=60, probes=2, probe_s=30)
+LIMITS = Thresholds(consecutive=3, rate=0.5, window=8, open_s=10, max_open_s=60, probes=2, probe_s=30)
 
 
 class BreakerMachine(RuleBasedStateMachine):
@@ -65,11 +65,6 @@ class BreakerMachine(RuleBasedStateMachine):
             assert self.breaker.openings == openings, "what began before does not keep it open for longer"
         if self.breaker.openings > openings:
             assert 0 < self.breaker.retry_in_s(self.now_s) <= LIMITS.max_open_s
-        self._gone(permit)
-
-    @rule(permit=consumes(permits))
-    def fail_in_chunks(self, permit: Permit) -> None:
-        self.breaker.chunk_failed(permit, self.now_s)
         self._gone(permit)
 
     @rule(permit=consumes(permits))
@@ -156,26 +151,6 @@ def test_a_bad_rate_opens_it_too() -> None:
         assert permit is not None
         (breaker.failed if n % 2 else breaker.succeeded)(permit, float(n))
     assert breaker.state(10.0) is BreakerState.OPEN
-
-
-def test_repeated_chunk_failures_open_it_and_one_good_answer_forgives_them() -> None:
-    breaker = Breaker(Thresholds(chunk_failures=3))
-
-    def bad() -> None:
-        permit = breaker.acquire(0.0)
-        assert permit is not None
-        breaker.chunk_failed(permit, 0.0)
-
-    bad()
-    bad()
-    permit = breaker.acquire(0.0)
-    assert permit is not None
-    breaker.succeeded(permit, 0.0)
-    bad()
-    bad()
-    assert breaker.state(0.0) is BreakerState.CLOSED
-    bad()
-    assert breaker.state(0.0) is BreakerState.OPEN
 
 
 def test_a_probe_that_never_reports_is_forgotten() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from lockgate.errors import StreamUnknown
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import LogEntry, StreamLog
 from lockgate.store.memory import MemoryLog
@@ -42,6 +44,16 @@ async def opened(log: Log) -> AsyncIterator[Log]:
         yield log
     finally:
         await log.shut()
+
+
+async def those_of(log: StreamLog, *stream_ids: str) -> set[str]:
+    """The streams among these that exist."""
+    found = set()
+    for stream_id in stream_ids:
+        with contextlib.suppress(StreamUnknown):
+            await log.head(stream_id)
+            found.add(stream_id)
+    return found
 
 
 async def rest(log: StreamLog, stream_id: str, after: Offset = START, *, max_bytes: int = 1 << 20) -> list[LogEntry]:

@@ -100,7 +100,7 @@ def _plan(cell: Cell, rng: random.Random, size_bytes: int) -> tuple[Plan, str]:
 async def run(cell: Cell, provider: OpenAIChatProvider, size_bytes: int) -> Result:
     rng = random.Random(cell.seed)
     plan, original = _plan(cell, rng, size_bytes)
-    breakers = Breakers(Thresholds(consecutive=1000, rate=1.0, window=1000, chunk_failures=1000))
+    breakers = Breakers(Thresholds(consecutive=1000, rate=1.0, window=1000))
     story = await told(plan, provider, breakers=breakers)
     steps = tuple(one.step for one in story.end.attempts)
     wrong = _wrong(cell, story, original, steps)

@@ -138,6 +138,8 @@ def check_hashes(name: str, sidecar: dict[str, Any], text: dict[str, bytes]) -> 
     contents = [channel for channel in sorted(text) if channel.endswith("content")]
     if len(contents) <= 1:
         content = b"".join(text[channel] for channel in contents)
+        if sidecar["tool_calls"] and not content and sidecar["content_length"] == 1:
+            content = b"\n"  # a line end beside a call, which is nothing
         assert hashlib.sha256(content).hexdigest() == sidecar["assembled_content_sha256"], name
     calls = sorted((c for c in text if "tool/" in c), key=lambda channel: int(channel.rpartition("/")[2]))
     hashes = [hashlib.sha256(text[channel]).hexdigest() for channel in calls]

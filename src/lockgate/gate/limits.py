@@ -22,8 +22,8 @@ class Limits:
         max_string_bytes: Longest string or member name, as written between its quotes.
         max_number_digits: Longest number, as written. More digits make some parsers quadratic (CPython refuses 4,300).
         max_members: Most members of one object: their names are kept to find duplicates.
-        max_whitespace_bytes: Longest run of white space before the end of the document. Models in JSON mode are known
-            to loop on it.
+        max_whitespace_bytes: Longest run of white space, also after the document. Models in JSON mode are known to loop
+            on it.
         authority_max_bytes: Longest text that the final authority is shown as a whole; beyond it our own checks decide.
         duplicate_members: Accept a member name twice in one object; RFC 8259 section 4 says names SHOULD be unique.
 

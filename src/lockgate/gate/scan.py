@@ -497,8 +497,8 @@ class Scanner:
                 raise Reached(self.base + end)
 
     def _trailing(self, data: bytes, i: int, n: int) -> int:
-        # White space after the document is fine and without a limit of its own; anything else is not this document.
-        end = _WHITE_RUN.match(data, i).end()  # type: ignore[union-attr]
+        # White space after the document is fine within the limit that it has inside: models loop on it here, too.
+        end = self._skip_white(data, i, n)
         if end < n:
             self.blame = end
             raise Violation("trailing_text", f"the document is over, but {_show(data, end)} follows", path="")

@@ -130,7 +130,6 @@ def breakers_of(settings: Settings) -> Breakers:
             consecutive=breaker.consecutive,
             rate=breaker.rate,
             window=breaker.window,
-            chunk_failures=breaker.chunk_failures,
             open_s=breaker.open_s,
             max_open_s=max(breaker.open_s, breaker.max_open_s),
         )

@@ -38,7 +38,6 @@ class Thresholds:
         consecutive: Failures in a row that open it.
         rate: Share of failures among the last ``window`` attempts that opens it, if there were ``window`` at all.
         window: Attempts that the rate looks back on.
-        chunk_failures: Attempts in a row that came, but broke the schema or had chunks dropped.
         open_s: How long it stays open the first time, in seconds; it doubles with every failed probe.
         max_open_s: Longest time it stays open.
         probes: Attempts that may be out at once while half open.
@@ -48,7 +47,6 @@ class Thresholds:
     consecutive: int = 5
     rate: float = 0.5
     window: int = 20
-    chunk_failures: int = 10
     open_s: float = 10.0
     max_open_s: float = 300.0
     probes: int = 1
@@ -57,7 +55,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to make one attempt; hand it back with ``succeeded``, ``failed``, ``chunk_failed`` or ``dropped``."""
+    """Leave to make one attempt; hand it back with ``succeeded``, ``failed`` or ``dropped``."""
 
     number: int
     term: int
@@ -76,7 +74,6 @@ class Breaker:
         self._numbers = 0
         self._probes: dict[int, float] = {}  # when each probe that is out began
         self._failures_in_a_row = 0
-        self._chunk_failures = 0
         self._recent: deque[bool] = deque(maxlen=thresholds.window)
         self.openings = 0
 
@@ -121,13 +118,13 @@ class Breaker:
         return Permit(permit.number, self._term, False)
 
     def succeeded(self, permit: Permit, now_s: float) -> None:
-        """It answered well."""
+        """It answered: well, badly or not as asked, but it is there."""
         if not self._counts(permit, now_s):
             return
         if self._state is BreakerState.HALF_OPEN:
             self._enter(BreakerState.CLOSED)
         self._open_s = self._thresholds.open_s
-        self._failures_in_a_row = self._chunk_failures = 0
+        self._failures_in_a_row = 0
         self._recent.append(True)
 
     def failed(self, permit: Permit, now_s: float) -> None:
@@ -139,18 +136,6 @@ class Breaker:
         limits = self._thresholds
         is_bad_rate = len(self._recent) == limits.window and self._recent.count(False) >= limits.rate * limits.window
         if self._state is BreakerState.HALF_OPEN or self._failures_in_a_row >= limits.consecutive or is_bad_rate:
-            self._open(now_s)
-
-    def chunk_failed(self, permit: Permit, now_s: float) -> None:
-        """It answers, but what it says is wrong: repeated, that is as bad as silence."""
-        if not self._counts(permit, now_s):
-            return
-        if self._state is BreakerState.HALF_OPEN:  # it is back; whether its text is any better will show
-            self._enter(BreakerState.CLOSED)
-        self._failures_in_a_row = 0
-        self._recent.append(True)
-        self._chunk_failures += 1
-        if self._chunk_failures >= self._thresholds.chunk_failures:
             self._open(now_s)
 
     def dropped(self, permit: Permit, now_s: float) -> None:
@@ -174,7 +159,7 @@ class Breaker:
         self._state = state
         self._term += 1
         self._probes.clear()
-        self._failures_in_a_row = self._chunk_failures = 0
+        self._failures_in_a_row = 0
         self._recent.clear()
 
 

@@ -24,6 +24,7 @@ class FailureClass(StrEnum):
     BROKEN = "broken"
     STALLED_BYTES = "stalled_bytes"
     STALLED_CONTENT = "stalled_content"
+    EMPTY = "empty"
     TRUNCATED = "truncated"
     POLICY = "policy"
     UNPROVEN = "unproven"
@@ -78,7 +79,11 @@ RULES: Final[dict[FailureClass, FailureRule]] = {
         "No byte for upstream.idle_bytes_s."),
     FailureClass.STALLED_CONTENT: FailureRule(
         "stall", True, _lesson(Code.UPSTREAM_TIMED_OUT),
-        "Bytes (comments), but no content or reasoning for upstream.idle_content_s."),
+        "Bytes (comments) at most, but no answer for upstream.first_token_s, or no content or reasoning for "
+        "upstream.idle_content_s."),
+    FailureClass.EMPTY: FailureRule(
+        "failure", True, "success",
+        "The answer came to a clean end and is empty: asked again twice at most."),
     FailureClass.TRUNCATED: FailureRule(
         "length", False, "success",
         "The model reached its token limit (finish_reason length)."),
@@ -90,7 +95,7 @@ RULES: Final[dict[FailureClass, FailureRule]] = {
         "The answer came to an end, but nothing proves that it is whole: no finish reason, or one that no table "
         "knows."),
     FailureClass.VIOLATION: FailureRule(
-        "violation", True, _lesson(Code.SCHEMA_VIOLATION),
+        "violation", True, "success",
         "The text broke the schema, and recovery did not get past it."),
     FailureClass.UNJOINED: FailureRule(
         "failure", True, _lesson(Code.CONTINUATION_REFUSED),
@@ -163,7 +168,10 @@ def failure_class(
         return FailureClass.TRUNCATED
     if failure is not None:
         return _class_of_error(failure, has_text)
-    if finish in (Finish.ERROR, Finish.CANCELLED) or ended is not Ended.CLEAN or gate_state != "complete":
+    is_good = finish not in (Finish.ERROR, Finish.CANCELLED) and ended is Ended.CLEAN
+    if is_good and not has_text and gate_state != "complete":
+        return FailureClass.EMPTY
+    if not is_good or gate_state != "complete":
         return FailureClass.BROKEN if has_text else FailureClass.UNAVAILABLE
     # An answer is an answer: asking again would buy it a second time.
     return None if proves_end(finish, has_call=True) else FailureClass.UNPROVEN
@@ -171,7 +179,7 @@ def failure_class(
 
 def _class_of_error(failure: Failure, has_text: bool) -> FailureClass:
     if failure.code == Code.UPSTREAM_TIMED_OUT:
-        return FailureClass.STALLED_CONTENT if failure.kind == "content" else FailureClass.STALLED_BYTES
+        return FailureClass.STALLED_CONTENT if failure.kind != "bytes" else FailureClass.STALLED_BYTES
     if has_text and failure.code == Code.UPSTREAM_FAILED and failure.status not in _REFUSALS:
         return FailureClass.BROKEN  # the request was good enough for the text that came
     if not failure.recoverable:

@@ -23,6 +23,8 @@ from lockgate.retry.policy import RetryPolicy, Rung
 Step = Literal["first", "retry", "prefill", "tail", "residual", "regenerate", "restart"]
 #: How often a step may be answered in vain by one model. What asks the same question again may be lucky once more.
 _TRIES: Final[dict[Step, int]] = {"retry": 2, "regenerate": 2}
+#: How often an answer that is well made and empty is asked for again.
+_MAX_EMPTY: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Ladder:
         self._silent = Counter[str]()  # attempts of each model in a row that were not answered
         self._unsuited: set[str] = set()
         self._has_restarted = False
+        self._empty = 0  # answers that were well made and empty
         self.tokens = 0
         self.step: Step = "first"
         self.model = models[0]
@@ -121,6 +124,9 @@ class Ladder:
         """
         self.tokens += tokens
         self._learn(failure, gained=gained, answered=answered)
+        self._empty += failure is FailureClass.EMPTY
+        if self._empty > _MAX_EMPTY:
+            return NoAttempt("exhausted")
         rule = RULES[failure]
         may_change = rule.may_change_model and len(self._models) > 1
         # A rung that failed is no new occasion: it is tried because of one that the caller had named.

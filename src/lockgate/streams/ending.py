@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lockgate.errors import Code
@@ -15,6 +15,8 @@ from lockgate.streams.channels import Channel
 from lockgate.streams.plan import Plan
 from lockgate.upstream.billing import billing_of
 
+#: So much of a word that nobody knows is told.
+_MAX_WORD_CHARS: Final = 60
 #: Why a stream is stopped though nobody wished for its end.
 _ABORTS: Final = (Code.OWNER_GONE, Code.DEADLINE_PASSED)
 
@@ -77,7 +79,7 @@ class Ending:
         # An answer that did not fit was closed by us, but it is no halt: the text so far is valid.
         how = Ended.ABORTED if self._interruption in _ABORTS else Ended.BROKEN if run.unjoined else ended
         for channel in self._channels.values():
-            finish = fold_finish(run.finish.get(channel.choice))
+            finish = run.finish_of(channel.choice)
             has_refusal = channel.choice in run.refusals
             clean = may_be_clean(finish, has_error=has_error, has_refusal=has_refusal, ended=how)
             if clean and channel.is_tool and channel.is_blank:
@@ -104,12 +106,28 @@ class Ending:
             problems.append(Problem(failed.code, sequence, failed.recoverable, "none", failed.message))
         elif self._run.unjoined:
             problems.append(Problem(Code.CONTINUATION_REFUSED, sequence, True, "none", self._run.unjoined))
-        elif self._run.ended is Ended.SILENT:
-            message = "upstream ended with neither a finish_reason nor [DONE]"
-            problems.append(Problem(Code.UPSTREAM_TRUNCATED, sequence, True, "none", message))
+        else:
+            problems += self._doubts(sequence)
         if self._interruption is not None:
             problems.append(problem_of(self._interruption, sequence))
         return [Record("note", "", "", sequence, errors=problems)] if problems else []
+
+    def _doubts(self, sequence: int) -> Iterator[Problem]:
+        """Why an answer that came to an end without an error is not known to be whole, or is none."""
+        run = self._run
+        for _, words in sorted(run.refusals.items()):
+            message = f"the model refused: {words}" if words else Code.REFUSAL.means
+            yield Problem(Code.REFUSAL, sequence, False, "none", message)
+        for word in run.finish.values():
+            if fold_finish(word) is Finish.UNKNOWN:
+                message = f"finish_reason {word[:_MAX_WORD_CHARS]!r} is no word that is known: nothing proves an end"
+                yield Problem(Code.UNKNOWN_FINISH, sequence, False, "none", message)
+        if run.ended is Ended.SILENT:
+            message = "upstream ended with neither a finish_reason nor [DONE]"
+            yield Problem(Code.UPSTREAM_TRUNCATED, sequence, True, "none", message)
+        elif run.ended is Ended.CLEAN and run.worst_finish is Finish.NONE:
+            said = "finish_reason tool_calls, but no call" if run.finish else "[DONE], but no finish_reason"
+            yield Problem(Code.UPSTREAM_TRUNCATED, sequence, True, "none", f"upstream ended with {said}")
 
     def _final(self, found: Outcome) -> Record:
         run = self._run
@@ -154,7 +172,7 @@ class Ending:
         if found is Outcome.FAILED and self._run.unjoined:
             return Code.CONTINUATION_REFUSED
         if found is Outcome.REFUSED:
-            return "refusal" if self._run.refusals else "content_filter"
+            return Code.REFUSAL if self._run.refusals else "content_filter"
         if found is Outcome.INCOMPLETE:
             return self._why_incomplete(finish)
         return finish or "done"
@@ -162,6 +180,8 @@ class Ending:
     def _why_incomplete(self, finish: str | None) -> str:
         if fold_finish(finish) is Finish.LENGTH:
             return "length"
+        if fold_finish(finish) is Finish.UNKNOWN:
+            return Code.UNKNOWN_FINISH
         if all(channel.is_blank for channel in self._channels.values()):
             return "empty"
         if self._lacks_call:

@@ -144,6 +144,7 @@ class Pump:
             self._run.failure = up.Failed(Code.INTERNAL_ERROR, "an internal error ended this stream; see the log")
             self._run.ended = Ended.BROKEN
         finally:
+            self._give_back()
             deadline.cancel()
             for channel in self._channels.values():
                 channel.abandon()
@@ -284,9 +285,13 @@ class Pump:
                 case up.Delta(channel=name, data=data):
                     if not run.is_heard:
                         self._hear(run)
-                    records += await self._feed(name, data, read_s)
+                    if data := run.after_space(name, data):
+                        records += await self._feed(name, data, read_s)
                     if run.ended is not None:
                         break  # halted: what else this read brought is not judged any more
+                case up.Ended():
+                    for name, data in run.take_spaces().items():
+                        records += await self._feed(name, data, read_s)
                 case up.ToolStarted(channel=name, call_id=call_id, name=tool) if run.target is None:
                     known = self._channels.get(name)
                     if known is None:
@@ -386,11 +391,18 @@ class Pump:
             learns = "success" if run.has_answered else "none"
         tell = {
             "failure": breaker.failed,
-            "chunk": breaker.chunk_failed,
             "success": breaker.succeeded,
             "none": breaker.dropped,
         }[learns]
+        run.is_reported = True
         tell(run.permit, time.monotonic())
+
+    def _give_back(self) -> None:
+        """However it ended: a breaker must not wait for the report of an attempt that is over."""
+        for run in self._runs:
+            if run.permit is not None and not run.is_reported:
+                run.is_reported = True
+                self._breakers.of(self._provider.name, run.asked.model).dropped(run.permit, time.monotonic())
 
     async def _go_on(self, failed: FailureClass) -> NextAttempt | NoAttempt:
         """Choose the next attempt, and write down why there is one."""

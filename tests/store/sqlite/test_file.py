@@ -19,7 +19,7 @@ from lockgate.protocol.offsets import Offset
 from lockgate.store.base import Lifetime, Producer
 from lockgate.store.sqlite import tables as sqlite_schema
 from lockgate.store.sqlite.log import SqliteLog
-from tests.store.logs import opened, rest
+from tests.store.logs import opened, rest, those_of
 from tests.store.sqlite.files import payloads_of
 
 
@@ -98,7 +98,7 @@ async def test_many_may_open_a_new_file_at_once(path: Path) -> None:
     await asyncio.gather(*(log.open() for log in logs))
     for number, log in enumerate(logs):
         await log.create(str(number), b"", owner="a")
-    assert len([one async for one in logs[0].streams(limit=99)]) == 8
+    assert len(await those_of(logs[0], *map(str, range(8)))) == 8
     for log in logs:
         await log.shut()
 
@@ -147,7 +147,7 @@ async def test_a_file_of_version_1_is_brought_up_to_date(path: Path, nodes: int)
     assert (await log.push("s", [b"1"], producer=first)).is_new
     assert not (await other.push("s", [b"1"], producer=first)).is_new
     assert await log.expire(older_than_s=9, limit=9) == 1
-    assert {one async for one, _ in log.streams(limit=9)} == {"open", "s"}
+    assert await those_of(log, "open", "closed", "s") == {"open", "s"}
     for one in logs:
         await one.shut()
     async with opened(SqliteLog(path)) as again:
