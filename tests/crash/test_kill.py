@@ -67,31 +67,42 @@ async def test_a_closed_stream_survives(tmp_path: Path) -> None:
     assert second.chunks == first.chunks
 
 
-async def test_sigterm_lets_streams_finish_then_ends_the_rest(tmp_path: Path) -> None:
-    """Draining: no new streams, an open one may finish, what is open after ``drain_s`` ends as owner_gone."""
+async def test_sigterm_lets_open_streams_finish(tmp_path: Path) -> None:
+    """While it drains nothing new is taken; when the last one has finished it ends, long before ``drain_s``."""
     go_on = asyncio.Event()
 
-    def play(body: dict[str, Any]) -> Any:
-        if body["model"] == "hangs":
-            return [chunk("never "), ...]
+    def play(_: dict[str, Any]) -> Any:
         return [chunk("first "), go_on, *answer("second")]
 
     async with (
         Upstream(play) as upstream,
-        running(Node(tmp_path, upstream.base_url, server__drain_s=2)) as node,
+        running(Node(tmp_path, upstream.base_url, server__drain_s=600)) as node,
     ):
-        finishing, hanging = [
-            Reader(node.url + (await create(node.url, model=model))["urls"]["stream"]) for model in ("ends", "hangs")
-        ]
-        reading = [asyncio.create_task(reader.run()) for reader in (finishing, hanging)]
-        await asyncio.gather(has_read(finishing, 1), has_read(hanging, 1))
+        reader = Reader(node.url + (await create(node.url))["urls"]["stream"])
+        reading = asyncio.create_task(reader.run())
+        await has_read(reader, 1)
         node.terminate()
         await _takes_nothing_new(node)
         go_on.set()
-        await asyncio.gather(*reading)
+        await reading
         assert await node.exited() == 0, node.output()
-    assert (finishing.text(), finishing.final["state"]) == ("first second", "complete")
-    assert (hanging.final["state"], hanging.final["reason"]) == ("failed", "owner_gone")
+    assert (reader.text(), reader.final["state"]) == ("first second", "complete")
+    assert "Traceback" not in node.output()
+
+
+async def test_what_is_open_when_draining_is_over_is_ended(tmp_path: Path) -> None:
+    """Its reader learns that the owner has gone."""
+    async with (
+        Upstream(lambda _: [chunk("never "), ...]) as upstream,
+        running(Node(tmp_path, upstream.base_url)) as node,
+    ):
+        reader = Reader(node.url + (await create(node.url))["urls"]["stream"])
+        reading = asyncio.create_task(reader.run())
+        await has_read(reader, 1)
+        node.terminate()
+        await reading
+        assert await node.exited() == 0, node.output()
+    assert (reader.final["state"], reader.final["reason"]) == ("failed", "owner_gone")
     assert "Traceback" not in node.output()
 
 

@@ -10,15 +10,21 @@ import pytest
 
 from lockgate.sim.attempts import Attempts
 from lockgate.sim.chance import Dice
+from lockgate.sim.coats import COATS
 from lockgate.sim.continuation import Kind, Manner
-from lockgate.sim.faults import Fault
+from lockgate.sim.endings import NOVEL_WORD
+from lockgate.sim.faults import PIECES, WRAPPINGS, Fault
+from lockgate.sim.generation import JUNK, ODD_EVENTS
+from lockgate.sim.packing import PACKERS
 from lockgate.sim.server import RequestState, SimOptions
+from lockgate.upstream.base import Delta, Failed, ToolStarted, UpstreamEvent
+from lockgate.upstream.chat_stream import ChatStreamDecoder
 from tests.conftest import Corpus
 from tests.sim.asks import FORMAT, SCHEMA, USER, body, document
 from tests.sim.test_sim_server import COMMENT, Got, ended, post, running
 
 SEEDS = (1, 2, 3)
-QUICK = {Fault.SLOW_START: {"delay_s": 0.02}, Fault.SLOW_HEADERS: {"delay_s": 0.02}}
+QUICK = {fault: {"delay_s": 0.02} for fault in (Fault.SLOW_START, Fault.SLOW_HEADERS, Fault.SILENT_START)}
 SHORT = SimOptions(port=0, stall_s=0.03)
 
 
@@ -183,6 +189,52 @@ def is_refused(got: Got, whole: str) -> None:
     assert error["metadata"]["error_type"] == "provider_unavailable"
 
 
+def has_coated_error(got: Got, whole: str) -> None:
+    assert b"The simulated provider failed after" in got.raw
+    assert has_done(got)
+    assert set(finishes(got)) == {None}
+
+
+def has_novel_word(got: Got, whole: str) -> None:
+    assert finishes(got)[-2:] == [NOVEL_WORD, NOVEL_WORD]
+    assert whole.startswith(content(got))
+    assert has_done(got)
+
+
+def takes_length_back(got: Got, whole: str) -> None:
+    assert finishes(got)[-2:] == ["length", "stop"]
+    assert events(got)[-1]["usage"]
+    assert content(got) != whole
+
+
+def finishes_without_end(got: Got, whole: str) -> None:
+    assert content(got) == whole
+    assert finishes(got)[-1] == "stop"
+    assert b"[DONE]" not in got.raw
+    assert got.broken is not None
+
+
+def has_odd_events(got: Got, whole: str) -> None:
+    assert all(one in got.raw for one in ODD_EVENTS)
+    said = [one for one in events(got) if one.get("choices")]
+    assert "".join(one["choices"][0]["delta"].get("content") or "" for one in said) == whole
+
+
+def has_junk(got: Got, whole: str) -> None:
+    assert got.raw.endswith(b"data: [DONE]\n\n" + JUNK)
+
+
+def is_wrapped(got: Got, whole: str) -> None:
+    """However it is wrapped, the text is all there, and a decoder finds it."""
+    assert content_of_any(got) == whole
+
+
+def content_of_any(got: Got) -> str:
+    decoder = ChatStreamDecoder()
+    found = [*decoder.feed(got.raw), *decoder.close()]
+    return b"".join(event.data for event in found if isinstance(event, Delta)).decode()
+
+
 JUDGES: dict[Fault, Callable[[Got, str], None]] = {
     Fault.CUT: cut,
     Fault.STALL: cut,
@@ -215,6 +267,19 @@ JUDGES: dict[Fault, Callable[[Got, str], None]] = {
     Fault.SLOW_START: is_slow,
     Fault.SLOW_HEADERS: comes_whole,
     Fault.HTTP_ERROR: is_refused,
+    Fault.COATED_ERROR: has_coated_error,
+    Fault.FINISH_WORD: has_novel_word,
+    Fault.LENGTH_THEN_STOP: takes_length_back,
+    Fault.FINISH_OPEN: finishes_without_end,
+    Fault.FINISH_COMMENTS: finishes_without_end,
+    Fault.FINISH_RESET: finishes_without_end,
+    Fault.SILENT_START: comes_whole,
+    Fault.ODD_EVENTS: has_odd_events,
+    Fault.JUNK_AFTER: has_junk,
+    Fault.WRAPPED: is_wrapped,
+    Fault.CALL_PIECES: comes_whole,  # there is no call in it
+    Fault.ENCODED: comes_whole,
+    Fault.MISLABELLED: comes_whole,
 }
 
 
@@ -226,6 +291,54 @@ async def test_every_fault_does_what_it_says(name: Fault, model: str) -> None:
             got = await post(sim, client, body(model, faults=[fault(name)], seed=seed))
             JUDGES[name](got, document(model, seed=seed))
             assert (await ended(sim)).struck == [name]
+
+
+def decoded(got: Got, **options: Any) -> list[UpstreamEvent]:
+    decoder = ChatStreamDecoder(**options)
+    return [*decoder.feed(got.raw), *decoder.close()]
+
+
+@pytest.mark.parametrize("coat", COATS)
+async def test_every_coat_is_an_error_with_its_sentence(coat: str) -> None:
+    async with running() as (sim, client):
+        got = await post(sim, client, body(faults=[fault(Fault.COATED_ERROR, coat=coat, at_bytes=200)]))
+    (failed,) = [event for event in decoded(got) if isinstance(event, Failed)]
+    assert "The simulated provider failed after 200 bytes" in failed.message
+
+
+@pytest.mark.parametrize("form", PIECES)
+async def test_a_call_in_pieces_is_one_call_with_its_whole_text(form: str) -> None:
+    async with running() as (sim, client):
+        asked = body(as_tool=True, faults=[fault(Fault.CALL_PIECES, form=form)])
+        found = decoded(await post(sim, client, asked))
+        whole = decoded(await post(sim, client, body(as_tool=True)))
+    (call,) = [event for event in found if isinstance(event, ToolStarted)]
+    (same,) = [event for event in whole if isinstance(event, ToolStarted)]
+    assert call.name == same.name
+    text = b"".join(event.data for event in found if isinstance(event, Delta))
+    assert text.decode() == document()
+
+
+@pytest.mark.parametrize("form", WRAPPINGS)
+async def test_text_in_every_wrapping_is_all_there(form: str) -> None:
+    async with running() as (sim, client):
+        got = await post(sim, client, body(faults=[fault(Fault.WRAPPED, form=form)]))
+    assert content_of_any(got) == document()
+
+
+@pytest.mark.parametrize("encoding", PACKERS)
+async def test_a_compressed_body_says_so(encoding: str) -> None:
+    async with running() as (sim, client):
+        got = await post(sim, client, body(faults=[fault(Fault.ENCODED, encoding=encoding)]))
+    assert got.headers["Content-Encoding"] == encoding
+    assert content(got) == document()
+
+
+async def test_a_body_under_another_label() -> None:
+    async with running() as (sim, client):
+        got = await post(sim, client, body(faults=[fault(Fault.MISLABELLED, content_type="text/html")]))
+    assert got.headers["Content-Type"] == "text/html"
+    assert content(got) == document()
 
 
 @pytest.mark.parametrize(

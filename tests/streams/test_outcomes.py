@@ -76,7 +76,7 @@ async def providing(play: Any) -> AsyncIterator[OpenAIChatProvider]:
     async with Upstream(play) as upstream:
         provider = OpenAIChatProvider(
             base_url=upstream.base_url, name="test", api_key="sk-test",
-            connect_s=5, timers=Timers(20, 10, 20), max_event_bytes=2**24,
+            connect_s=300, timers=Timers(300, 300, 300), max_event_bytes=2**24,
         )  # fmt: skip
         try:
             yield provider

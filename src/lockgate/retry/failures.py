@@ -171,6 +171,8 @@ def failure_class(
     is_good = finish not in (Finish.ERROR, Finish.CANCELLED) and ended is Ended.CLEAN
     if is_good and not has_text and gate_state != "complete":
         return FailureClass.EMPTY
+    if is_good and finish is Finish.UNKNOWN:
+        return FailureClass.UNPROVEN
     if not is_good or gate_state != "complete":
         return FailureClass.BROKEN if has_text else FailureClass.UNAVAILABLE
     # An answer is an answer: asking again would buy it a second time.

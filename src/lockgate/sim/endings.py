@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from lockgate.sim.coats import COATS, coated
 from lockgate.sim.faults import Fault, Strike
 from lockgate.sim.wire_chunks import DONE, EMPTY, PROVIDER, Chunks, failure
 
@@ -31,6 +32,8 @@ _ERROR_TYPES: Final = {
 #: Statuses that come with ``Retry-After``, unless the request says otherwise.
 _WAITING: Final = (429, 503)
 
+#: A finish reason that no provider has.
+NOVEL_WORD: Final = "tide_turned"
 REFUSAL: Final = "I'm sorry, but I can't help with that request."
 
 
@@ -39,6 +42,11 @@ class End(NamedTuple):
 
     sent_bytes: int
     n_deltas: int
+    strike: Strike | None = None
+
+    def says(self, name: str, otherwise: str) -> str:
+        """The value of a parameter of the fault, or its default."""
+        return str(self.strike.says(name, otherwise)) if self.strike is not None else otherwise
 
 
 def message(sent_bytes: int) -> str:
@@ -59,6 +67,10 @@ def whole_answer(ending: Fault | None, chunks: Chunks, text: str, n_deltas: int)
             return 200, chunks.whole(text, n_deltas, finish=str(ending))
         case Fault.REFUSAL:
             return 200, chunks.whole(text, n_deltas, finish="stop", refusal=REFUSAL)
+        case Fault.LENGTH_THEN_STOP:
+            return 200, chunks.whole(text, n_deltas, finish="length")
+        case Fault.FINISH_WORD:
+            return 200, chunks.whole(text, n_deltas, finish=NOVEL_WORD)
         case Fault.EMPTY | None:
             return 200, chunks.whole(text, n_deltas)
         case Fault.TOKEN_LIMIT:
@@ -135,6 +147,24 @@ def _vllm(_chunks: Chunks, end: End) -> tuple[bytes, bool]:
     return b"data: %b\n\n" % msgspec.json.encode({"error": error}), True
 
 
+def _coated(_chunks: Chunks, end: End) -> tuple[bytes, bool]:
+    coat = end.says("coat", tuple(COATS)[end.sent_bytes % len(COATS)])
+    return coated(coat, message(end.sent_bytes)), True
+
+
+def _word(chunks: Chunks, end: End) -> tuple[bytes, bool]:
+    return chunks.closing(end.n_deltas, end.says("word", NOVEL_WORD)), True
+
+
+def _length_then_stop(chunks: Chunks, end: End) -> tuple[bytes, bool]:
+    last = chunks.chunk(EMPTY, "stop") | {"usage": chunks.usage(end.n_deltas)}
+    return chunks.event(chunks.chunk(EMPTY, "length")) + chunks.event(last), True
+
+
+def _finished(chunks: Chunks, end: End) -> tuple[bytes, bool]:
+    return chunks.closing(end.n_deltas), False
+
+
 _ENDINGS: Final[dict[Fault | None, Callable[[Chunks, End], tuple[bytes, bool]]]] = {
     None: _clean,
     Fault.CUT: _silence,
@@ -149,4 +179,10 @@ _ENDINGS: Final[dict[Fault | None, Callable[[Chunks, End], tuple[bytes, bool]]]]
     Fault.REFUSAL: _refusal,
     Fault.GROQ_ERROR: _groq,
     Fault.VLLM_ERROR: _vllm,
+    Fault.COATED_ERROR: _coated,
+    Fault.FINISH_WORD: _word,
+    Fault.LENGTH_THEN_STOP: _length_then_stop,
+    Fault.FINISH_OPEN: _finished,
+    Fault.FINISH_COMMENTS: _finished,
+    Fault.FINISH_RESET: _finished,
 }

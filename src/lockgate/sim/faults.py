@@ -15,6 +15,8 @@ from typing import Any, Final, NamedTuple
 
 from lockgate.errors import BadRequest
 from lockgate.sim.chance import Dice
+from lockgate.sim.coats import COATS
+from lockgate.sim.packing import PACKERS
 
 MAX_FAULTS: Final = 20
 
@@ -48,6 +50,12 @@ class Fault(StrEnum):
     TOKEN_LIMIT = "token_limit"  # noqa: S105 - a count of tokens, no secret
     GROQ_ERROR = "groq_error"
     VLLM_ERROR = "vllm_error"
+    COATED_ERROR = "coated_error"
+    FINISH_WORD = "finish_word"
+    LENGTH_THEN_STOP = "length_then_stop"
+    FINISH_OPEN = "finish_open"
+    FINISH_COMMENTS = "finish_comments"
+    FINISH_RESET = "finish_reset"
     # The wire.
     COMMENT_STORM = "comment_storm"
     NO_DONE = "no_done"
@@ -56,6 +64,13 @@ class Fault(StrEnum):
     HUGE_DELTA = "huge_delta"
     SLOW_START = "slow_start"
     SLOW_HEADERS = "slow_headers"
+    SILENT_START = "silent_start"
+    ODD_EVENTS = "odd_events"
+    JUNK_AFTER = "junk_after"
+    WRAPPED = "wrapped"
+    CALL_PIECES = "call_pieces"
+    ENCODED = "encoded"
+    MISLABELLED = "mislabelled"
     HTTP_ERROR = "http_error"
 
 
@@ -99,7 +114,9 @@ _OF_STAGE: Final = {
             Fault.TOKEN_LIMIT,
             Fault.GROQ_ERROR,
             Fault.VLLM_ERROR,
+            Fault.COATED_ERROR,
         ),
+        *(Fault.FINISH_WORD, Fault.LENGTH_THEN_STOP, Fault.FINISH_OPEN, Fault.FINISH_COMMENTS, Fault.FINISH_RESET),
     ),
     Stage.WIRE: (
         *(
@@ -109,7 +126,8 @@ _OF_STAGE: Final = {
             Fault.HUGE_EVENT,
             Fault.HUGE_DELTA,
         ),
-        *(Fault.SLOW_START, Fault.SLOW_HEADERS, Fault.HTTP_ERROR),
+        *(Fault.SLOW_START, Fault.SLOW_HEADERS, Fault.SILENT_START, Fault.HTTP_ERROR),
+        *(Fault.ODD_EVENTS, Fault.JUNK_AFTER, Fault.WRAPPED, Fault.CALL_PIECES, Fault.ENCODED, Fault.MISLABELLED),
     ),
 }
 STAGES: Final = MappingProxyType({fault: stage for stage, faults in _OF_STAGE.items() for fault in faults})
@@ -122,8 +140,11 @@ ERRORS: Final = frozenset(
         Fault.TOKEN_LIMIT,
         Fault.GROQ_ERROR,
         Fault.VLLM_ERROR,
+        Fault.COATED_ERROR,
     )
 )
+#: Endings after which all has been said, though the connection does not end as it should.
+_AFTER_ALL: Final = frozenset((Fault.FINISH_OPEN, Fault.FINISH_COMMENTS, Fault.FINISH_RESET))
 #: Faults that need a stream of events, and do not strike without one.
 EVENTS_ONLY: Final = frozenset(
     (
@@ -132,12 +153,15 @@ EVENTS_ONLY: Final = frozenset(
         Fault.CRLF,
         Fault.HUGE_EVENT,
         Fault.HUGE_DELTA,
+        *(Fault.SILENT_START, Fault.ODD_EVENTS, Fault.JUNK_AFTER, Fault.WRAPPED, Fault.CALL_PIECES),
+        *(Fault.ENCODED, Fault.MISLABELLED, *_AFTER_ALL),
     )
 )
 #: Faults whose place is fixed.
 _PLACED: Final = frozenset(
     {*_OF_STAGE[Stage.WRAP], Fault.EMPTY, Fault.NO_DONE, Fault.CRLF}
-    | {Fault.SLOW_START, Fault.SLOW_HEADERS, Fault.HTTP_ERROR}
+    | {Fault.SLOW_START, Fault.SLOW_HEADERS, Fault.SILENT_START, Fault.HTTP_ERROR, *_AFTER_ALL}
+    | {Fault.ODD_EVENTS, Fault.JUNK_AFTER, Fault.WRAPPED, Fault.CALL_PIECES, Fault.ENCODED, Fault.MISLABELLED}
 )
 
 
@@ -153,6 +177,19 @@ def _is_number(low: float, high: float, *, is_whole: bool) -> Callable[[Any], bo
     return lambda value: isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
 
 
+def _is_one_of(*words: str) -> Parameter:
+    return Parameter(lambda value: value in words, f"one of {', '.join(words)}")
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 100 and value.isprintable()
+
+
+#: How the text of a delta can be wrapped.
+WRAPPINGS: Final = ("parts", "strings", "part", "message", "text")
+#: How a tool call can come in pieces.
+PIECES: Final = ("ids", "late_name", "split_name", "no_index", "said_again")
+
 #: Fault -> its parameters. If the place is free, there is also ``at_bytes``.
 PARAMETERS: Final[MappingProxyType[Fault, dict[str, Parameter]]] = MappingProxyType(
     {
@@ -162,6 +199,13 @@ PARAMETERS: Final[MappingProxyType[Fault, dict[str, Parameter]]] = MappingProxyT
         },
         Fault.SLOW_START: {"delay_s": Parameter(_is_number(0, 600, is_whole=False), "seconds from 0 to 600")},
         Fault.SLOW_HEADERS: {"delay_s": Parameter(_is_number(0, 600, is_whole=False), "seconds from 0 to 600")},
+        Fault.SILENT_START: {"delay_s": Parameter(_is_number(0, 600, is_whole=False), "seconds from 0 to 600")},
+        Fault.COATED_ERROR: {"coat": _is_one_of(*COATS)},
+        Fault.FINISH_WORD: {"word": Parameter(_is_word, "a word of at most 100 characters")},
+        Fault.WRAPPED: {"form": _is_one_of(*WRAPPINGS)},
+        Fault.CALL_PIECES: {"form": _is_one_of(*PIECES)},
+        Fault.ENCODED: {"encoding": _is_one_of(*PACKERS)},
+        Fault.MISLABELLED: {"content_type": Parameter(_is_word, "a content type")},
         Fault.HTTP_ERROR: {
             "status": Parameter(_is_number(400, 599, is_whole=True), "an HTTP status from 400 to 599"),
             "retry_after_s": Parameter(
@@ -199,6 +243,8 @@ class Strike:
 
     def place(self, seed: int, n_bytes: int) -> int:
         """Where it strikes in a text of this many bytes: as requested, or somewhere in the middle."""
+        if self.fault in _AFTER_ALL:
+            return n_bytes
         if self.fault in (Fault.EMPTY, *(() if self.at_bytes is not None else (Fault.REFUSAL,))):
             return 0  # a refusal comes instead of the text, unless it is asked for later
         if self.at_bytes is not None and takes_place(self.fault):

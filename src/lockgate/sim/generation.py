@@ -12,7 +12,8 @@ from lockgate.sim.chance import Dice
 from lockgate.sim.continuation import Kind, Manner, PrefillRefused, start_of_rest, with_manners
 from lockgate.sim.damage import Damaged, damage, first_bytes, wrap
 from lockgate.sim.deltas import cut
-from lockgate.sim.faults import EVENTS_ONLY, Fault, Stage, Strike
+from lockgate.sim.faults import EVENTS_ONLY, PIECES, WRAPPINGS, Fault, Stage, Strike
+from lockgate.sim.packing import PACKERS
 from lockgate.sim.prose import FreeText
 from lockgate.sim.record import RequestRecord
 from lockgate.sim.wire_chunks import COMMENT, Chunks
@@ -20,6 +21,19 @@ from lockgate.sim.wire_chunks import COMMENT, Chunks
 #: Comments before the data, and again at the place of the fault; and one for this many deltas.
 STORM: Final = 300
 _STORM_EVERY: Final = 4
+#: Events that are no chunk, as servers and proxies send them to keep a connection alive.
+ODD_EVENTS: Final = (
+    b"data: : keepalive\n\n",
+    b"data: null\n\n",
+    b'event: ping\ndata: ""\n\n',
+    b"event: ping\ndata: 2026-01-01T00:00:00Z\n\n",
+    b'data: {"type":"ping"}\n\n',
+    b"event: keepalive\n\n",
+    b"data:\n\n",
+    b"data: {}\n\n",
+)
+#: What proxies add behind the end.
+JUNK: Final = b"data: <!-- served by a proxy -->\n\nnot an event at all\n\n"
 _PAD_BYTES: Final = 1024 * 1024
 _DELAY_S: Final = 3.0
 _NEW_TURN_BYTES: Final = 400
@@ -43,6 +57,13 @@ class Wire:
         has_done: ``[DONE]`` is sent where it belongs.
         start_delay_s: Time with only comments before the first delta, in seconds.
         headers_delay_s: Time without any byte, in seconds.
+        silent_s: Time after the headers without any byte, in seconds.
+        has_odd_events: Events that are no chunk come before the data and between the deltas.
+        has_junk: Something comes behind ``[DONE]``.
+        wrapping: How the text of the deltas is wrapped; empty for the common way.
+        pieces: How a tool call comes in pieces; empty for the common way.
+        encoding: The body is compressed so; empty for not at all.
+        content_type: What the body is called, whatever it is; empty for what it is.
         refused: The HTTP error that is sent instead; None for none.
     """
 
@@ -55,6 +76,13 @@ class Wire:
     has_done: bool = True
     start_delay_s: float = 0.0
     headers_delay_s: float = 0.0
+    silent_s: float = 0.0
+    has_odd_events: bool = False
+    has_junk: bool = False
+    wrapping: str = ""
+    pieces: str = ""
+    encoding: str = ""
+    content_type: str = ""
     refused: Strike | None = None
 
 
@@ -65,6 +93,7 @@ class Script:
     Attributes:
         text: The text, up to where it ends.
         ending: The fault that ends it; None for a clean end.
+        strike: The same with its parameters.
         wire: What the wire does.
         faults: Each fault, and the byte of the text where it shows; a fault at the end of the text shows with the end.
     """
@@ -73,6 +102,7 @@ class Script:
     ending: Fault | None = None
     wire: Wire = Wire()
     faults: tuple[tuple[Fault, int], ...] = ()
+    strike: Strike | None = None
 
 
 def compose(ask: Ask, attempt: int = 1) -> Script:
@@ -148,12 +178,13 @@ def _wrapped(inner: Damaged, document: str, seed: int, strikes: tuple[Strike, ..
 
 def _script(damaged: Damaged, strikes: tuple[Strike, ...], seed: int) -> Script:
     n_bytes = len(damaged.text.encode())
-    endings = [(strike.place(seed, n_bytes), strike.fault) for strike in strikes if strike.stage is Stage.ENDING]
-    end, ending = min(endings, key=lambda one: one[0], default=(n_bytes, None))
+    endings = [(strike.place(seed, n_bytes), strike) for strike in strikes if strike.stage is Stage.ENDING]
+    end, strike = min(endings, key=lambda one: one[0], default=(n_bytes, None))
+    ending = strike.fault if strike is not None else None
     text = first_bytes(damaged.text, end) if ending else damaged.text
     wire = _wire(strikes, seed, n_bytes)
     shown = [(fault, at) for fault, at in (*damaged.struck, *_shown(wire, n_bytes)) if at < end or ending is None]
-    return Script(text, ending, wire, (*shown, *([(ending, end)] if ending else [])))
+    return Script(text, ending, wire, (*shown, *([(ending, end)] if ending else [])), strike)
 
 
 def _wire(strikes: tuple[Strike, ...], seed: int, n_bytes: int) -> Wire:
@@ -165,6 +196,11 @@ def _wire(strikes: tuple[Strike, ...], seed: int, n_bytes: int) -> Wire:
     def says(fault: Fault, name: str, otherwise: float) -> float:
         return float(said[fault].says(name, otherwise)) if fault in said else 0.0
 
+    def word(fault: Fault, name: str, words: tuple[str, ...]) -> str:
+        """What it says, else a word that the seed chooses."""
+        chosen = words[Dice(f"word/{seed}/{fault}").below(len(words))]
+        return str(said[fault].says(name, chosen)) if fault in said else ""
+
     return Wire(
         storm_at=place(Fault.COMMENT_STORM),
         comments=int(says(Fault.COMMENT_STORM, "comments", STORM)),
@@ -175,6 +211,13 @@ def _wire(strikes: tuple[Strike, ...], seed: int, n_bytes: int) -> Wire:
         has_done=Fault.NO_DONE not in said,
         start_delay_s=says(Fault.SLOW_START, "delay_s", _DELAY_S),
         headers_delay_s=says(Fault.SLOW_HEADERS, "delay_s", _DELAY_S),
+        silent_s=says(Fault.SILENT_START, "delay_s", _DELAY_S),
+        has_odd_events=Fault.ODD_EVENTS in said,
+        has_junk=Fault.JUNK_AFTER in said,
+        wrapping=word(Fault.WRAPPED, "form", WRAPPINGS),
+        pieces=word(Fault.CALL_PIECES, "form", PIECES),
+        encoding=word(Fault.ENCODED, "encoding", tuple(PACKERS)),
+        content_type=word(Fault.MISLABELLED, "content_type", ("application/json",)),
     )
 
 
@@ -186,11 +229,20 @@ def _shown(wire: Wire, n_bytes: int) -> list[tuple[Fault, int]]:
         (Fault.HUGE_DELTA, wire.huge_from),
     )
     shown = [(fault, at) for fault, at in places if at is not None]
-    always = ((Fault.CRLF, wire.is_crlf), (Fault.SLOW_START, wire.start_delay_s > 0))
-    shown += [
-        (fault, _AT_ONCE) for fault, is_there in (*always, (Fault.SLOW_HEADERS, wire.headers_delay_s > 0)) if is_there
-    ]
-    return shown if wire.has_done else [*shown, (Fault.NO_DONE, n_bytes)]
+    always = {
+        Fault.CRLF: wire.is_crlf,
+        Fault.SLOW_START: wire.start_delay_s > 0,
+        Fault.SLOW_HEADERS: wire.headers_delay_s > 0,
+        Fault.SILENT_START: wire.silent_s > 0,
+        Fault.ODD_EVENTS: wire.has_odd_events,
+        Fault.WRAPPED: wire.wrapping,
+        Fault.CALL_PIECES: wire.pieces,
+        Fault.ENCODED: wire.encoding,
+        Fault.MISLABELLED: wire.content_type,
+    }
+    shown += [(fault, _AT_ONCE) for fault, is_there in always.items() if is_there]
+    at_end = {Fault.NO_DONE: not wire.has_done, Fault.JUNK_AFTER: wire.has_junk}
+    return shown + [(fault, n_bytes) for fault, is_there in at_end.items() if is_there]
 
 
 def deltas_of(script: Script, seed: int) -> list[str]:
@@ -214,7 +266,8 @@ class SimulatedAnswer:
 
     def opening(self) -> bytes:
         """What is sent first: one comment, as OpenRouter does, or many."""
-        return COMMENT * (1 if self.script.wire.storm_at is None else self.script.wire.comments)
+        comments = 1 if self.script.wire.storm_at is None else self.script.wire.comments
+        return COMMENT * comments + (b"".join(ODD_EVENTS) if self.script.wire.has_odd_events else b"")
 
     def events(self) -> Iterator[tuple[bytes, int]]:
         """Each delta as it goes on the wire, made when it is needed, and the number of bytes of text in it."""
@@ -226,5 +279,7 @@ class SimulatedAnswer:
             if wire.storm_at is not None:
                 comments = wire.comments if at <= wire.storm_at < at + n_bytes else int(index % _STORM_EVERY == 0)
                 event = COMMENT * comments + event
+            if wire.has_odd_events and index % _STORM_EVERY == 0:
+                event = ODD_EVENTS[index // _STORM_EVERY % len(ODD_EVENTS)] + event
             at += n_bytes
             yield event, n_bytes

@@ -26,8 +26,9 @@ from lockgate.sim.continuation import Kind, Manner
 from lockgate.sim.documents import CATALOGUE, MODELS
 from lockgate.sim.endings import End, http_error, last_events, whole_answer
 from lockgate.sim.faults import ERRORS, PARAMETERS, Fault, takes_place
-from lockgate.sim.generation import Script, SimulatedAnswer, compose, deltas_of
+from lockgate.sim.generation import JUNK, Script, SimulatedAnswer, compose, deltas_of
 from lockgate.sim.pace import Now, Pace, Sleep
+from lockgate.sim.packing import PACKERS
 from lockgate.sim.record import RequestRecord, RequestState
 from lockgate.sim.sim_options import SimOptions
 from lockgate.sim.wire_chunks import COMMENT, PROVIDER, Chunks, failure
@@ -173,7 +174,16 @@ class Simulator:
         kind = ask.conversation.kind
         # Another request has another id, also when it continues the same answer.
         seed = ask.choices.seed if kind is Kind.FIRST else f"{ask.choices.seed}/{kind}/{attempt}"
-        chunks = Chunks(ask.model, seed, prompt_tokens=ask.prompt_tokens, tool=ask.tool, stamp=stamp)
+        wire = script.wire
+        chunks = Chunks(
+            ask.model,
+            seed,
+            prompt_tokens=ask.prompt_tokens,
+            tool=ask.tool,
+            stamp=stamp,
+            wrapping=wire.wrapping,
+            pieces=wire.pieces,
+        )
         record = RequestRecord(
             number=next(self._numbers),
             generation=chunks.id,
@@ -204,16 +214,24 @@ class Simulator:
 
     async def _stream(self, request: web.Request, generation: SimulatedAnswer) -> web.StreamResponse:
         chunks, record, script = generation.chunks, generation.record, generation.script
-        response = web.StreamResponse(headers=_STREAM_HEADERS | {"X-Generation-Id": chunks.id})
+        headers = _STREAM_HEADERS | {"X-Generation-Id": chunks.id}
+        if script.wire.content_type:
+            headers["Content-Type"] = script.wire.content_type
+        packer = PACKERS[script.wire.encoding]() if script.wire.encoding else None
+        if packer is not None:
+            headers["Content-Encoding"] = script.wire.encoding
+        response = web.StreamResponse(headers=headers)
         await response.prepare(request)
 
         async def send(data: bytes) -> None:
             # Line feeds inside JSON are escaped: those that are there end lines.
             data = data.replace(b"\n", b"\r\n") if script.wire.is_crlf else data
             if data:
-                await response.write(data)
+                await response.write(packer.pack(data) if packer is not None else data)
             record.wire_bytes += len(data)
 
+        if script.wire.silent_s:
+            await self._sleep(script.wire.silent_s)
         if script.wire.start_delay_s:
             await send(generation.opening())
             await self._hesitate(send, script.wire.start_delay_s)
@@ -222,8 +240,15 @@ class Simulator:
             await send(generation.opening() + chunks.opening())
         await self._send_deltas(send, generation)
         record.is_text_over = True
-        end = End(record.sent_bytes, record.total_deltas)
+        end = End(record.sent_bytes, record.total_deltas, script.strike)
         await send(last_events(script.ending, chunks, end, has_done=script.wire.has_done))
+        if script.wire.has_junk:
+            await send(JUNK)
+        if script.ending is Fault.FINISH_COMMENTS:
+            record.state = RequestState.STALLING
+            await self._hesitate(send, self._options.stall_s)
+        if packer is not None:
+            await response.write(packer.end())
         await self._end(request, script.ending, record)
         return response
 
@@ -236,9 +261,9 @@ class Simulator:
 
     async def _end(self, request: web.Request, ending: Fault | None, record: RequestRecord) -> None:
         match ending:
-            case Fault.STALL:
+            case Fault.STALL | Fault.FINISH_OPEN:
                 await self._stall(request, record)
-            case Fault.CUT:
+            case Fault.CUT | Fault.FINISH_COMMENTS | Fault.FINISH_RESET:
                 await self._break_off(request, record)
             case _:
                 record.end(RequestState.ERROR if ending in ERRORS else RequestState.COMPLETE, self._now())

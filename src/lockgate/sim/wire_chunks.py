@@ -40,6 +40,8 @@ class Chunks:
         prompt_tokens: For the usage.
         tool: Name of the tool whose arguments are sent; None sends content.
         stamp: Gives the time in nanoseconds for each chunk; None leaves it out.
+        wrapping: How text is wrapped, of ``faults.WRAPPINGS``; empty for the common way.
+        pieces: How a tool call comes in pieces, of ``faults.PIECES``; empty for the common way.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class Chunks:
         prompt_tokens: int,
         tool: str | None = None,
         stamp: Callable[[], int] | None = None,
+        wrapping: str = "",
+        pieces: str = "",
     ) -> None:
         dice = Dice(f"ids/{model}/{seed}")
         created = _EPOCH + dice.below(_YEAR_S)
@@ -60,20 +64,44 @@ class Chunks:
         self._prompt_tokens = prompt_tokens
         self._tool = tool
         self._stamp = stamp
+        self._pieces = pieces if tool is not None else ""
+        self._said: list[str] = []  # arguments so far, where they are said again
+        self._count = 0
         # A delta is made thousands of times per second, so everything but its text is made once.
-        delta: dict[str, Any] = {"content": _MARK, "role": "assistant"}
-        if tool is not None:
-            delta = {"content": None, "role": "assistant"}
-            delta["tool_calls"] = [{"index": 0, "function": {"arguments": _MARK}}]
-        self._before, _, self._after = _encode(self.chunk(delta))[:-1].partition(_encode(_MARK))
+        chunk = self._call_chunk({"arguments": _MARK}) if tool is not None else self._wrapped(wrapping)
+        self._before, _, self._after = _encode(chunk)[:-1].partition(_encode(_MARK))
 
     def opening(self) -> bytes:
         """What comes before the first delta: nothing, or the fragment with the id and the name of the tool call."""
         if self._tool is None:
             return b""
-        function = {"name": self._tool, "arguments": ""}
-        call = {"index": 0, "id": self._call_id, "type": "function", "function": function}
-        return self.event(self.chunk({"content": None, "role": "assistant", "tool_calls": [call]}))
+        more = {"id": self._call_id, "type": "function"}
+        match self._pieces:
+            case "late_name":
+                return self.event(self._call_chunk({"arguments": ""}, **more))
+            case "split_name":
+                half = len(self._tool) // 2
+                first, second = self._tool[:half], self._tool[half:]
+                begun = self._call_chunk({"name": first, "arguments": ""}, **more)
+                return self.event(begun) + self.event(self._call_chunk({"name": second}))
+        return self.event(self._call_chunk({"name": self._tool, "arguments": ""}, **more))
+
+    def _wrapped(self, wrapping: str) -> dict[str, Any]:
+        """A chunk with text in one of the wrappings of other servers."""
+        part = {"type": "text", "text": _MARK}
+        content: Any = {"parts": [part], "strings": [_MARK], "part": part}.get(wrapping, _MARK)
+        chunk = self.chunk({"content": content, "role": "assistant"})
+        if wrapping in ("message", "text"):
+            (choice,) = chunk["choices"]
+            delta = choice.pop("delta")
+            choice[wrapping] = delta if wrapping == "message" else _MARK
+        return chunk
+
+    def _call_chunk(self, function: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """A chunk with one fragment of the tool call."""
+        index = {} if self._pieces == "no_index" else {"index": 0}
+        call = {**index, **more, "function": function}
+        return self.chunk({"content": None, "role": "assistant", "tool_calls": [call]})
 
     @property
     def head(self) -> dict[str, Any]:
@@ -87,14 +115,25 @@ class Chunks:
 
     def delta(self, text: str, pad_bytes: int = 0) -> bytes:
         """One delta, with this many bytes of padding in a separate member."""
+        self._count += 1
+        if self._pieces == "ids":
+            return self.event(self._call_chunk({"arguments": text}, id=f"{self._call_id}_{self._count}"))
+        if self._pieces == "said_again":
+            self._said.append(text)
         stamp = b"" if self._stamp is None else b',"sim":{"sent_ns":%d}' % self._stamp()
         padding = b',"padding":"%b"' % (b"x" * pad_bytes) if pad_bytes else b""
-        return b"data: %b%b%b%b%b}\n\n" % (self._before, _encode(text), self._after, padding, stamp)
+        event = b"data: %b%b%b%b%b}\n\n" % (self._before, _encode(text), self._after, padding, stamp)
+        if self._pieces == "late_name" and self._count == 1:
+            event += self.event(self._call_chunk({"name": self._tool}))
+        return event
 
     def closing(self, n_deltas: int, finish: str | None = None) -> bytes:
         """What comes between the last delta and ``[DONE]``: the finish reason and the usage."""
+        again = b""
+        if self._said:
+            again = self.event(self._call_chunk({"name": self._tool, "arguments": "".join(self._said)}))
         chunk = self.chunk(EMPTY, finish or self.finish)
-        return self.event(chunk) + self.event(chunk | {"usage": self.usage(n_deltas)})
+        return again + self.event(chunk) + self.event(chunk | {"usage": self.usage(n_deltas)})
 
     def whole(self, text: str, n_deltas: int, finish: str | None = None, refusal: str | None = None) -> bytes:
         """The whole answer as one JSON object, for requests that do not stream."""
