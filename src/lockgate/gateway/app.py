@@ -200,7 +200,7 @@ class Gateway:
                 __version__,
                 self.owner.open_count,
                 self.readers.count,
-                msgspec.convert(self.owner.breakers_told(), list[OpenBreaker]),
+                msgspec.convert(self.owner.open_breakers(), list[OpenBreaker]),
             )
             return json_answer(health, 200 if health.status == "ok" else 503)
 

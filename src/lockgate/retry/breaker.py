@@ -55,7 +55,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to make one attempt; hand it back with ``succeeded``, ``failed`` or ``dropped``."""
+    """Permission to make one attempt; hand it back with ``succeeded``, ``failed`` or ``dropped``."""
 
     number: int
     term: int
@@ -87,7 +87,7 @@ class Breaker:
         """Seconds until an attempt may be allowed again; 0 unless it is open."""
         if self.state(now_s) is not BreakerState.OPEN:
             return 0.0
-        # Sum and difference of floats: what is left may come out a hair longer than the whole.
+        # Sums of floats are not exact: what is left could be a little longer than the whole.
         return min(self._thresholds.max_open_s, max(0.0, self._open_until_s - now_s))
 
     def acquire(self, now_s: float) -> Permit | None:
@@ -107,7 +107,7 @@ class Breaker:
         return permit
 
     def answered(self, permit: Permit, now_s: float) -> Permit:
-        """The first text came. A probe has shown then what it was sent for; how it ends is told later.
+        """The first text came: the probe has shown that the provider answers. How it ends is reported later.
 
         Returns:
             The permit to report that with.
@@ -118,7 +118,7 @@ class Breaker:
         return Permit(permit.number, self._term, False)
 
     def succeeded(self, permit: Permit, now_s: float) -> None:
-        """It answered: well, badly or not as asked, but it is there."""
+        """It answered, well or badly."""
         if not self._counts(permit, now_s):
             return
         if self._state is BreakerState.HALF_OPEN:
@@ -139,7 +139,7 @@ class Breaker:
             self._open(now_s)
 
     def dropped(self, permit: Permit, now_s: float) -> None:
-        """It was cancelled before anybody could tell."""
+        """It was cancelled before it showed anything."""
         self._counts(permit, now_s)
 
     def _counts(self, permit: Permit, now_s: float) -> bool:
@@ -167,7 +167,7 @@ class Breakers:
     """The breakers of one node, one for each (provider, model) that was asked lately.
 
     Args:
-        max_models: Names of models come from callers, so the least recently used breakers are let go beyond this.
+        max_models: Most breakers that are kept; the least recently used are forgotten. Callers choose the names of models.
     """
 
     def __init__(self, thresholds: Thresholds | None = None, *, max_models: int = 1024) -> None:

@@ -1,10 +1,10 @@
 """Which rung comes next. Sans-I/O: time and dice come in as arguments, and nothing here knows of gates or requests.
 
-How it works: for each model of the request's list the rungs are tried from the top. A rung that was answered and
-brought nothing is spent for that model; one that brought something makes all of them worth trying again. A provider
-that did not answer at all is asked again, or, where the list has others, they are asked first. When no rung of any
-model is left, a restart is, if the caller allowed it. Attempts, waits, deadline and tokens are bounded throughout.
-Where every breaker is open, a stream that has text to lose waits for one; a new one ends.
+How it works: for each model of the request's list the rungs are tried from the top. A rung that was answered without
+new text is not tried again for that model. After new text, every rung may be tried again. A provider that did not
+answer at all is asked again; if the list has other models, they are asked first. When no rung of any model is left, the
+last step is a restart, if the caller allowed it. Attempts, waits, deadline and tokens are always bounded. When every
+breaker is open, a stream with released text waits for one, and a new stream ends.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from lockgate.retry.capabilities import Capability, capability_of
 from lockgate.retry.failures import RULES, FailureClass
 from lockgate.retry.policy import RetryPolicy, Rung
 
-#: What an attempt is: the first one, the same request again with nothing to continue, a rung, or all anew.
+#: What an attempt is: the first one; the same request again, with nothing to continue; a rung; or a new text.
 Step = Literal["first", "retry", "prefill", "tail", "residual", "regenerate", "restart"]
-#: How often a step may be answered in vain by one model. What asks the same question again may be lucky once more.
+#: How often one model may answer a step without success. The same question may get a better answer the second time.
 _TRIES: Final[dict[Step, int]] = {"retry": 2, "regenerate": 2}
 #: How often an answer that is well made and empty is asked for again.
 _MAX_EMPTY: Final = 2
@@ -36,7 +36,7 @@ class Position:
         is_single: Whether one channel alone is to be continued; else only the whole answer can come again.
         is_content: Whether that channel is content; tool-call arguments cannot be prefilled anywhere.
         is_in_string: Whether the text ends inside a string or name.
-        has_residual: Whether its schema says plainly what is missing.
+        has_residual: Whether a residual schema for what is missing can be made.
     """
 
     has_text: bool = False
@@ -129,7 +129,7 @@ class Ladder:
             return NoAttempt("exhausted")
         rule = RULES[failure]
         may_change = rule.may_change_model and len(self._models) > 1
-        # A rung that failed is no new occasion: it is tried because of one that the caller had named.
+        # A rung that failed is no new occasion: the caller named the one that the rung was tried for.
         is_rung = self.step not in ("first", "retry") and not gained
         if rule.occasion is None and not (failure is FailureClass.UNSUITED and may_change):
             return NoAttempt("final")
@@ -158,7 +158,7 @@ class Ladder:
     ) -> NextAttempt | NoAttempt:
         step, model = chosen
         if model != self.model:
-            retry_after_s = None  # that was about another one
+            retry_after_s = None  # the wait was asked for by another model's provider
         wait = self._backoff.next(now_s, rng, retry_after_s)
         if isinstance(wait, GiveUp):
             return NoAttempt(wait.reason)
@@ -173,7 +173,7 @@ class Ladder:
         """The next rung of this model or, where it does not answer or has none left, of another one."""
         others = [model for model in self._models if model != self.model] if may_change else []
         order = [self.model, *others]
-        # Those that answer go first; among them the order is the caller's.
+        # Models that answer go first; among them the caller's order counts.
         order.sort(key=lambda model: (self._silent[model], self._models.index(model)))
         held_back: StepChoice | None = None
         for model in order:

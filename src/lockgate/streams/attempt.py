@@ -1,4 +1,4 @@
-"""One attempt of a stream: what upstream said about it, and what it came to."""
+"""One attempt of a stream: what upstream said about it, and its result."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from lockgate.retry.failures import Failure, FailureClass, failure_class
 from lockgate.retry.ladder import NextAttempt
 from lockgate.upstream import base as up
 
-#: For estimates where upstream does not tell: what a token is worth in JSON, by the recorded streams.
+#: For estimates where upstream gives no count: bytes of a token in JSON, by the recorded streams.
 BYTES_PER_TOKEN: Final = 4
-#: So much of a refusal is told.
+#: Longest part of a refusal that is shown.
 _MAX_REFUSAL_CHARS: Final = 1000
 #: White space waits up to this length: that of a gate's longest run.
 _MAX_SPACE_BYTES: Final = 2048
@@ -30,13 +30,13 @@ class RunningAttempt:
 
     Attributes:
         number: From 1.
-        asked: What it is.
+        asked: Its step, model and wait.
         at: Released bytes, of all channels, when it began.
         reason: Class of the failure before it; empty for the first.
         permit: What the breaker gave; None if the breaker was open.
         target: The channel that the answer's content continues; None if channels are as they are named.
         unjoined: Why its answer does not continue what was released; empty if it does.
-        is_heard: Whether the breaker was told that it answers.
+        is_heard: Whether the breaker knows that it answers.
         text_bytes: Text that came, reasoning included.
         finish: The worst finish reason of each choice that has one.
         called: Choices that called a tool.
@@ -113,7 +113,7 @@ class RunningAttempt:
 
     @property
     def tokens(self) -> int:
-        """Completion tokens, estimated where upstream did not tell."""
+        """Completion tokens, estimated where upstream gave no count."""
         told = (self.told.usage or {}).get("completion_tokens")
         if isinstance(told, int) and not isinstance(told, bool) and told >= 0:
             return told
@@ -137,7 +137,7 @@ class RunningAttempt:
         if failed is not None and self._is_rung_refused(failed):
             self.unjoined = failed.message
             return FailureClass.UNJOINED
-        # A continuation that broke the schema before it gave anything did not fit, whatever the model meant.
+        # A continuation that broke the schema before any new text does not fit, whatever the model meant.
         if gate_state == "halted" and self.is_rung and self.released_bytes == 0:
             return FailureClass.UNJOINED
         return failure_class(
@@ -195,12 +195,12 @@ def choice_of(channel: str) -> int:
 
 
 def _worse(old: str | None, new: str) -> str:
-    """Of two finish reasons of one choice the one that says less good; of equals the later."""
+    """The worse of two finish reasons of one choice; of equal ones the later."""
     return old if old and worst_finish((fold_finish(old), fold_finish(new))) is not fold_finish(new) else new
 
 
 def merged(old: up.Told, new: up.Told) -> up.Told:
-    """Facts come in several chunks; what is new wins, what is absent changes nothing."""
+    """Facts come in several chunks: a new one replaces the old, an absent one changes nothing."""
     return up.Told(
         new.upstream_id or old.upstream_id,
         new.model or old.model,

@@ -15,9 +15,9 @@ from lockgate.streams.channels import Channel
 from lockgate.streams.plan import Plan
 from lockgate.upstream.billing import billing_of
 
-#: So much of a word that nobody knows is told.
+#: Longest part of an unknown word that is shown.
 _MAX_WORD_CHARS: Final = 60
-#: Why a stream is stopped though nobody wished for its end.
+#: Reasons to stop a stream that nobody asked to end.
 _ABORTS: Final = (Code.OWNER_GONE, Code.DEADLINE_PASSED)
 
 
@@ -26,7 +26,7 @@ class Ending:
 
     Args:
         interruption: Who or what stopped it; None if nobody did.
-        provider_name: For what is known of its bills, where the answer does not name who gave it.
+        provider_name: Whose bill it is, where the answer does not name its provider.
         has_closed_early: Whether the last connection was closed before its end.
     """
 
@@ -59,7 +59,7 @@ class Ending:
         """The last records of the stream, and what became of it.
 
         Args:
-            halts: Notes of a halt that nothing is done about any more.
+            halts: Notes of a halt that no further attempt follows.
         """
         records = [*halts] if self._run.ended is not Ended.CANCELLED else []
         records += self._close_channels()
@@ -85,7 +85,7 @@ class Ending:
             if clean and channel.is_tool and channel.is_blank:
                 records += channel.feed(b"{}", time.time())  # a call without arguments is a call with none
             closed = channel.close(clean=clean, read_s=time.time())
-            # Where the connection broke, or a caller cancelled, that is the reason; the text just ends where it ended.
+            # Where the connection broke, or a caller cancelled, that is the reason, and not that the text ends there.
             if not has_error and ended is not Ended.CANCELLED:
                 records += closed
             self._outcomes[channel.name] = outcome(
@@ -159,7 +159,7 @@ class Ending:
 
     def _authority(self) -> Any:
         judged = [channel.authority for channel in self._channels.values() if channel.schema is not None]
-        # The weakest word of all channels is what can be said of the stream.
+        # The weakest proof of all channels is that of the stream.
         return next((word for word in ("checks", "elements", "document") if word in judged), "passthrough")
 
     def _reason(self, found: Outcome, finish: str | None) -> str:

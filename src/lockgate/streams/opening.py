@@ -57,7 +57,7 @@ class Wanted:
     """A stream under a name of the caller's own (Durable Streams 5.1).
 
     Attributes:
-        options: What lockgate is told, as JSON; None for a stream without a gate.
+        options: Options of lockgate itself, as JSON; None for a stream without a gate.
         content_type: Of what is pushed; ``""`` if the caller does not say.
         lifetime: How long it lives.
         said: How the caller put that: a second request must say the same.

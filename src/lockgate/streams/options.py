@@ -96,7 +96,7 @@ class RetryOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What lockgate itself is told: the ``lockgate`` section of a request, or the header ``Lockgate-Options``."""
+    """Options of lockgate itself: the ``lockgate`` section of a request, or the header ``Lockgate-Options``."""
 
     schema: Annotated[
         _Schema | None,
@@ -258,7 +258,7 @@ class CreateStream(msgspec.Struct, frozen=True):
     tools: Annotated[
         list[Annotated[Any, Meta(extra_json_schema=_TOOL_RULE)]] | None, _says("Tools that the model may call.")
     ] = None
-    lockgate: Annotated[StreamOptions, _says("What lockgate itself is told.")] = field(default_factory=StreamOptions)
+    lockgate: Annotated[StreamOptions, _says("Options of lockgate itself.")] = field(default_factory=StreamOptions)
 
 
 class StreamRequest(NamedTuple):

@@ -1,4 +1,4 @@
-"""The streams that this node owns: started, cancelled and drained; and those of dead nodes, ended honestly."""
+"""The streams that this node owns: started, cancelled and drained; and those of dead nodes, ended as failed."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ class StreamOwner:
     def _count_breakers(self, state: str) -> int:
         return sum(one == state for _, _, one in self._breakers.states(time.monotonic()))
 
-    def breakers_told(self) -> list[dict[str, Any]]:
+    def open_breakers(self) -> list[dict[str, Any]]:
         """Those that are not closed, as JSON values; a hundred at most."""
         now_s = time.monotonic()
         found = [
