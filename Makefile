@@ -16,7 +16,8 @@ demo-llm: .venv/.llm  ## the same on a small real model, on this machine
 
 test: .venv/.dev  ## everything that must hold at every commit; under 6 minutes on 2 cores
 	@scripts/system-packages chromium
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal --cov=lockgate --cov-report=
+	@$(BIN)/python scripts/show_coverage.py
 
 test-repeat: .venv/.dev  ## make test N times in a row on a machine kept busy; stops at the first red one
 	@scripts/test-repeat $(N)

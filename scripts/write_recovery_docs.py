@@ -32,32 +32,31 @@ _HEAD = """# Repair, compared
 
 The test suites of eleven repair and partial-JSON libraries, {cases} cases, run through recovery `patch`. Made by
 `scripts/write_recovery_docs.py`. There is no one right repair: of the inputs without a schema that several of these
-libraries test, more than a third have different expectations. So a difference is not yet a fault; below stands why
-they differ.
+libraries test, more than a third have different expectations. So a difference is not always a fault; the reasons are
+below.
 
-In every case, with and without a schema, `complete` was said only of documents that the authoritative validator
-accepts; all others are honestly `incomplete` or `halted`, or their schema was refused.
+In every case, with and without a schema, only documents that the authoritative validator accepts were `complete`. All
+others were `incomplete` or `halted`, or their schema was refused.
 
 ## The shares that matter
 
-A stream cannot be asked to take back what it has released. So the shares that must be reached are of the cases that
-their suite *asserts* (it compares with exactly this value) and that are *valid* already or *append-only* (the expected
-text begins with the input). Equal means equal as JSON values; a member that is null where it may be missing is no
-difference.
+A stream cannot take back what it has released. So two shares must be reached. They count the cases that their suite
+*asserts* (it compares with exactly this value) and that are *valid* or *append-only* (the expected text begins with the
+input). Equal means equal as JSON values. A member that is null where it may be missing is no difference.
 
 | cases that expect a value | equal | cases | share | must be |
 |---|---|---|---|---|
 {shares}
 
-The first two rows are both parts of one reading: kept cases without a schema, and kept cases with theirs. The third
-takes every case that has a schema and an expected value, whatever must be taken back for it.
+The first two rows count the same kind of cases, without a schema and with one. The third row counts every case that has
+a schema and an expected value, even if text must be taken back for it.
 
-{kept} more kept cases expect no value. They are in no share above, and in rows of their own in the last table:
+{kept} more cases of this kind expect no value. They are in no share above; the last table has separate rows for them:
 {kept_rows}.
 
 ## Why values differ
 
-One example of each class; every one of them is run anew when this page is made.
+One example of each class. All of them run again when this page is made.
 
 | class | input | the library wants | we have |
 |---|---|---|---|
@@ -69,17 +68,17 @@ One example of each class; every one of them is run anew when this page is made.
 
 Every case is in exactly one row; the rows sum up to {cases}. *Input*: `valid`, `truncated` (the beginning of a JSON
 text), `malformed`, `empty`. *Basis*: `asserted`, or `observed` (the value came out while the library's test passed, but
-the test asks for less). *Agreed* is, by what the library wants:
+the test asks for less). *Agreed* depends on what the library wants:
 
 - `value`: our value is equal;
-- `refusal` (the library must raise an error): our state is not `complete`. Whoever asks for partial values gets them
-  from us all the same, so a truncated text agrees by its state and not by its text. Where we do not agree, we mend what
-  a strict mode refuses: text behind the document, a name that comes twice, a number with a leading zero;
+- `refusal` (the library must raise an error): our state is not `complete`. We give partial values in any case, so a
+  truncated text agrees by its state and not by its text. Where we do not agree, we repair what a strict mode refuses:
+  text behind the document, a name that comes twice, a number with a leading zero;
 - `success` (the library must not raise, whatever the value): our state is `complete`. Where we do not agree, BAML makes
   an object of a number, choosing between two types that only its constraints tell apart;
 - `no JSON` (the library answers with an empty string, or a text that is no JSON): our state is not `complete`.
 
-With a *refused* schema there is nothing to run: the schema itself is not one, by the library's word and by ours.
+With a *refused* schema there is nothing to run: the schema is not valid, for the library and for us.
 
 | library | input | schema | basis | wants | agreed | cases | complete | incomplete | halted |
 |---|---|---|---|---|---|---|---|---|---|
@@ -98,14 +97,14 @@ class Miss(NamedTuple):
 _MISSES = (
     Miss(
         "taken back",
-        "the library finds out later where a string should have ended, and goes back. Those bytes were released; what"
-        " follows is read as the rest of the string, or is the end.",
+        "the library finds out later where a string should have ended, and goes back. We have released those bytes;"
+        " what follows is the rest of the string, or the end.",
         ("86c9826b2a50", "ef358563038f", "63be8ed3ed1b"),
     ),
     Miss(
         "made up",
-        'the library writes `""`, `0`, `[]` or the first enum value where nothing stands. We insert only what the'
-        " schema names (a default, a const, an enum of one), and null where it may stand; else we stop.",
+        'the library writes `""`, `0`, `[]` or the first enum value where there is nothing. We insert only what the'
+        " schema names (a default, a const, an enum of one), and null where it is allowed; otherwise we stop.",
         ("696e54a7aaa4", "de56762831e9"),
     ),
     Miss(
@@ -126,8 +125,8 @@ _MISSES = (
     ),
     Miss(
         "several documents",
-        "the library makes an array of values that follow one another. The first one is the document to us, complete"
-        " where it ends; the rest is cut.",
+        "the library makes an array of values that follow one another. For us the first one is the document, and it is"
+        " complete where it ends; the rest is cut.",
         ("c5ad07fd1486", "ac5b446731fd"),
     ),
     Miss(
@@ -144,13 +143,13 @@ _MISSES = (
     ),
     Miss(
         "nothing yet",
-        "the library guesses at a value of which too little has come.",
+        "the library guesses a value of which too little has come.",
         ("6b0dd0ed3bd7", "e1ccbd0922fc"),
     ),
     Miss(
         "filled up",
-        "a partial value has every member of its type, with null or `[]` for those that have not come. We do not say"
-        " what has not come.",
+        "the library gives a partial value every member of its type, with null or `[]` for those that have not come. We"
+        " add none.",
         ("a81634dfd19b", "5620fd65d6f8"),
     ),
     Miss(
@@ -180,8 +179,8 @@ _MISSES = (
     ),
     Miss(
         "text alone",
-        "a text without any JSON in it is nothing to the library. Where a string, or this literal, may stand we take it"
-        " as that.",
+        "a text without any JSON in it is nothing to the library. Where a string, or this literal, is allowed, we take"
+        " it as one.",
         ("8061a8f494a1", "e9df28c8cb0b"),
     ),
 )
@@ -243,22 +242,22 @@ def _wrapped(text: str) -> str:
 
 _CORPUS = """# Recorded streams in trouble, by mode
 
-What the three modes make of answers of real models that are not what was asked for. Made by
-`scripts/write_recovery_docs.py` from {streams} recorded streams, put together from their deltas. All four wire formats
-are taken: {formats}.
-Left out are {left_out} whose parts do not add up to one answer:
+This page shows what each mode does with answers of real models that are not what was asked for.
+`scripts/write_recovery_docs.py` made it from {streams} recorded streams, whose deltas it joined. They have four wire
+formats: {formats}.
+It leaves out {left_out} whose parts do not add up to one answer:
 {left_out_names};
 and {dialect} whose schema is in a dialect of Gemini's own.
 
-What is judged is the arguments of the first tool call, or else the content. {asked} streams were asked for a schema;
+It judges the arguments of the first tool call, or else the content. {asked} streams had to follow a schema;
 {satisfied} satisfy it, and {broken} do not. Of the {free} others, {free_json} are JSON, {free_prose} are prose and
-{free_nothing} are empty; with text around JSON, a document twice, or the beginning of one: {free_trouble} (by
-`{{"type": "object"}}`, since no schema is known).
+{free_nothing} are empty. With text around JSON, a document twice, or the beginning of one: {free_trouble} (judged by
+`{{"type": "object"}}`, because no schema is known).
 
 ## As recorded
 
-*First violation*: its code, and the byte of upstream. *halt*, *skip*, *patch*: how it ended, and how many bytes were
-released; – is nothing. `incomplete` is what an empty text ends as, in every mode. Streams are named by model and hash.
+*First violation*: its code, and its byte in the upstream text. *halt*, *skip*, *patch*: how it ended, and how many
+bytes were released; – means none. An empty text is `incomplete` in every mode. Streams are named by model and hash.
 
 | stream | bytes | first violation | halt | skip | patch | rules used |
 |---|---|---|---|---|---|---|
@@ -267,8 +266,8 @@ released; – is nothing. `incomplete` is what an empty text ends as, in every m
 ## Made of what was recorded
 
 Truncated texts and text around JSON are rare in the corpus. So the {whole} texts that satisfy their schema ({distinct}
-different ones) are brought into the same kinds of trouble: cut by seed within five points of a quarter, a half and nine
-tenths of their bytes; put in a fence; put behind or before prose; written twice.
+different ones) get the same kinds of trouble: cut near a quarter, a half and nine tenths of their bytes (within five
+points, by seed); put in a fence; put behind or before prose; written twice.
 
 *halt*, *skip*, *patch*: how many ended `complete` / `incomplete` / `halted`. *Parse*: how many texts released by
 `patch` are JSON. *Equal*: how many of these have the value of the text without the trouble. *Parse, no schema*: the
@@ -278,9 +277,9 @@ same cut texts with schema `true`.
 |---|---|---|---|---|---|---|---|
 {made}
 
-A cut text is never called complete. `patch` closes what is open, and the text parses, if the schema allows it to end
-there: where a required member has not come, no more is released than what can still become valid, and that does not
-parse. With no schema in the way every cut text parses.
+A cut text is never `complete`. `patch` closes what is open, and the text then parses, if the schema allows it to end
+there. Where a required member has not come, only text that can still become valid is released, and that does not parse.
+Without a schema every cut text parses.
 """
 
 

@@ -1,15 +1,18 @@
-"""What all tests share: the data of other people (streams, documents, suites), found by one variable."""
+"""What all tests share: the event loop, and streams, documents and suites, our own small ones and other people's."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
+from tests import data
 from tests.loop_watch import watching
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
@@ -35,10 +38,44 @@ def missing(what: str, how: str) -> None:
     pytest.skip(reason)
 
 
+SHARED = Path(os.environ.get("LOCKGATE_TEST_DATA", Path(__file__).parents[2] / "shared"))
+HAS_SHARED = (SHARED / "corpus").is_dir()
+
+
+class Corpus(NamedTuple):
+    """Streams, documents and suites."""
+
+    folder: Path
+    is_sample: bool  # our own
+
+    def of(self, *, sample: T, whole: T) -> T:
+        """What holds for the one or the other, such as how much there is."""
+        return sample if self.is_sample else whole
+
+
+@pytest.fixture(scope="session")
+def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample")
+    data.write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session", params=["sample", "whole"] if HAS_SHARED else ["sample"])
+def corpus(request: pytest.FixtureRequest, sample_folder: Path) -> Corpus:
+    """The sample, and all that other people recorded and wrote, where it is there."""
+    return Corpus(sample_folder, is_sample=True) if request.param == "sample" else Corpus(SHARED, is_sample=False)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Folder of the recorded streams, documents and suites (``LOCKGATE_TEST_DATA``, default ``../shared``)."""
-    root = Path(os.environ.get("LOCKGATE_TEST_DATA", Path(__file__).parents[2] / "shared"))
-    if not (root / "corpus").is_dir():
-        pytest.skip(f"no test data at {root}: set LOCKGATE_TEST_DATA")
-    return root
+    """Folder of what other people recorded and wrote (``LOCKGATE_TEST_DATA``, default ``../shared``), for long runs."""
+    if not HAS_SHARED:
+        pytest.skip(f"no test data at {SHARED}: set LOCKGATE_TEST_DATA")
+    return SHARED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not HAS_SHARED:
+        terminalreporter.write_line(
+            f"No test data at {SHARED}: every rule was tested on the samples of tests/data alone."
+        )

@@ -15,6 +15,7 @@ from tests.source_names import ROOT, SOURCE, classes_in, names_in, sources, tree
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 GLOSSARY = (ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
+DECISIONS = ROOT / "docs" / "decisions"
 #: A file, below the package or below the repository, and perhaps a name in it.
 _PLACE = re.compile(r"`([\w./]+\.(?:py|md))(?::(\w+))?`")
 #: A line of an event stream, as code that writes one has it.
@@ -47,6 +48,15 @@ def test_a_place_on_the_page_exists(file: str, name: str) -> None:
     assert path_of(file).is_file(), f"docs/architecture.md names {file}"
     if name:
         assert name in names_in(path_of(file)), f"docs/architecture.md names {name} in {file}"
+
+
+@pytest.mark.parametrize(
+    "page", ["CONTRIBUTING.md", "SECURITY.md", *(f"docs/decisions/{p.name}" for p in sorted(DECISIONS.glob("*.md")))]
+)
+def test_files_that_a_page_names_exist(page: str) -> None:
+    for file, name in _PLACE.findall((ROOT / page).read_text(encoding="utf-8")):
+        assert path_of(file).is_file(), f"{page} names {file}"
+        assert not name or name in names_in(path_of(file)), f"{page} names {name} in {file}"
 
 
 def test_folders_on_the_page_exist() -> None:
@@ -99,23 +109,6 @@ def templates(path: Path) -> Iterator[str]:
                 yield data.decode("latin-1")
 
 
-def literals(path: Path) -> Iterator[str]:
-    """Texts in the code of a module, without its docstrings."""
-    tree = tree_of(path)
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    docstrings = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
-    }
-    for node in ast.walk(tree):
-        match node:
-            case ast.Constant(value=str(text)) if id(node) not in docstrings:
-                yield text
-            case ast.Constant(value=bytes(data)):
-                yield data.decode("latin-1")
-
-
 def rooms_of(paths: list[Path]) -> set[str]:
     return {str(path.relative_to(SOURCE)) for path in paths}
 
@@ -135,15 +128,18 @@ def test_events_are_written_in_one_module() -> None:
     assert rooms_of([path for path in ours if writes_events(path)]) == {"protocol/sse.py"}
 
 
+def names_header(path: Path) -> bool:
+    """Whether a text of it is the name of a header, in any case."""
+    known = {name.lower() for name in (*RESPONSE_HEADERS, *REQUEST_HEADERS)}
+    texts = (node.value for node in ast.walk(tree_of(path)) if isinstance(node, ast.Constant))
+    names = (text.decode("latin-1") if isinstance(text, bytes) else text for text in texts)
+    return any(isinstance(name, str) and name.lower() in known for name in names)
+
+
 def test_headers_are_named_in_one_module() -> None:
     """``sim`` and ``upstream`` speak to others, in the words of those; ``pages`` are no part of the API."""
-    ours = {name.lower() for name in (*RESPONSE_HEADERS, *REQUEST_HEADERS)}
-
-    def names_one(path: Path) -> bool:
-        return any(text.lower() in ours for text in literals(path))
-
     rooms = [path for path in sources() if path.relative_to(SOURCE).parts[0] in ("gateway", "delivery", "streams")]
-    assert rooms_of([path for path in rooms if names_one(path)]) == set()
+    assert rooms_of([path for path in rooms if names_header(path)]) == set()
 
 
 def chosen_outcomes(path: Path) -> list[int]:
@@ -172,12 +168,13 @@ def test_outcomes_are_chosen_in_one_module() -> None:
         pytest.param("text = f'data: {item}\\n'", id="an event written"),
         pytest.param("event = b'data: ' + item", id="an event put together"),
         pytest.param("found = Outcome.COMPLETE", id="an outcome chosen"),
+        pytest.param("headers = {'stream-closed': 'true'}", id="a header named"),
     ],
 )
 def test_the_checks_see_a_breach(tmp_path: Path, source: str) -> None:
     path = tmp_path / "breach.py"
     path.write_text(source, encoding="utf-8")
-    assert "Violation" in raised(path) or writes_events(path) or chosen_outcomes(path)
+    assert "Violation" in raised(path) or writes_events(path) or chosen_outcomes(path) or names_header(path)
 
 
 # -- the glossary ------------------------------------------------------------------------------------------------------

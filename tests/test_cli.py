@@ -19,7 +19,7 @@ def lockgate(*arguments: str, stdin: bytes = b"", cwd: Path | None = None) -> su
         [sys.executable, "-m", "lockgate", *arguments],
         input=stdin,
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
         cwd=cwd,
     )
@@ -182,7 +182,7 @@ def test_what_cannot_be_written_or_read_is_said(command: str, schema: str) -> No
     def run(redirection: str) -> tuple[int, str]:
         line = f'"$0" -m lockgate {command} -s "$1" {redirection}'
         done = subprocess.run(
-            ["sh", "-c", line, sys.executable, schema], input=b'{"n": 1}', stderr=-1, timeout=60, check=False
+            ["sh", "-c", line, sys.executable, schema], input=b'{"n": 1}', stderr=-1, timeout=300, check=False
         )
         return done.returncode, done.stderr.decode()
 
@@ -206,6 +206,14 @@ def test_on_a_terminal_patches_do_not_tear_the_text_apart() -> None:
                 shown += piece
     os.close(ours)
     assert shown.startswith(b'{"n": 1}\r\nlockgate: / at 1: quotes: ')
+
+
+def test_a_key_in_place_of_its_file_is_not_told(tmp_path: Path) -> None:
+    done = lockgate("serve", "--set", "upstream.api_key_file=sk-hunter2", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("lockgate: upstream.api_key_file: *** cannot be read: ")
+    assert done.stderr.endswith(" (from --set)\n")
+    assert "hunter2" not in done.stderr
 
 
 def test_settings_are_shown_as_serve_would_take_them(tmp_path: Path) -> None:

@@ -132,11 +132,11 @@ class InForce(Generic[Model]):
                 yield Row(key.name, _shown(value), self._origin(key.path))
 
     def located(self, message: str) -> str:
-        """A message that begins with the settings it is about, with where their values came from."""
+        """A message that begins with the settings it is about, with where their values came from and no secrets."""
         about = message.partition(": ")[0].split(", ")
         origins = [self._origin(key.path) for key in keys_of(type(self.settings)) if key.name in about]
         names = _names(origin for origin in origins if origin != DEFAULT)
-        return f"{message} (from {names})" if names else message
+        return _bare(message) + (f" (from {names})" if names else "")
 
     def _origin(self, path: tuple[str, ...]) -> Origin:
         return self.origins.get(path, DEFAULT)

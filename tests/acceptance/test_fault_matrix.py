@@ -17,7 +17,7 @@ async def test_fault(fault: str) -> None:
         for recovery, runs in MATRIX["runs_per_cell"].items()
         for cell in cells(runs, faults=[fault], recovery=(recovery,))
     ]
-    results = await run_all(chosen, MATRIX["size_bytes"])
+    results = await run_all(chosen, MATRIX["size_bytes"], stall_s=1.5)
     RESULTS.extend(results)
     print(f"\n{fault}\n{table(results)}")
     assert [result for result in results if result.wrong] == []

@@ -29,7 +29,7 @@ from lockgate.streams.helper import Helper
 from lockgate.streams.pump import Pump
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from tests.conftest import missing
-from tests.gateway.nodes import free_port
+from tests.ports import free_port
 from tests.streams.pumping import Story, plan
 
 SLOTS = 5

@@ -21,7 +21,6 @@ PIECES = 1500
     "count",
     [pytest.param(50, id="50"), pytest.param(1000, id="1000", marks=pytest.mark.acceptance)],
 )
-@pytest.mark.timeout(180)
 async def test_all_readers_reconnect_at_once(tmp_path: Path, count: int) -> None:
     """Each reads a stream of over 50 KB, is dropped in the middle with all others, and has every byte once."""
     middle, rest = asyncio.Event(), asyncio.Event()

@@ -6,9 +6,13 @@ import contextlib
 import shutil
 from collections.abc import AsyncIterator
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.conftest import missing
+
+#: Only against waiting for ever: on a busy machine a page needs many seconds.
+PATIENCE_MS = 120_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @contextlib.asynccontextmanager
@@ -30,7 +34,7 @@ async def chromium() -> AsyncIterator[Browser]:
 async def page_of(browser: Browser) -> AsyncIterator[Page]:
     """An empty page that shares nothing with the others."""
     page = await browser.new_page(viewport={"width": 1440, "height": 900})
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(PATIENCE_MS)
     try:
         yield page
     finally:

@@ -40,7 +40,6 @@ OPEN_READERS = """
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
 async def test_five_drops_three_readers(tmp_path: Path) -> None:
     """A document over 50 KB while the server drops all connections five times, three readers coming back at once."""
     gates = [asyncio.Event() for _ in PHASES]
@@ -87,7 +86,6 @@ async def test_five_drops_three_readers(tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(60)
 async def test_another_origin_may_read(tmp_path: Path) -> None:
     """CORS as a browser sees it: a page of another origin reads with EventSource."""
     async with (

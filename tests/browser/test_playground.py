@@ -14,7 +14,8 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.chromium import chromium, page_of
-from tests.gateway.nodes import DEADLINE_S, free_port
+from tests.gateway.nodes import DEADLINE_S
+from tests.ports import free_port
 
 
 @contextlib.asynccontextmanager
@@ -55,7 +56,7 @@ async def generate(page: Page, document: str, **numbers: int) -> None:
 
 
 async def state(page: Page, wanted: str) -> None:
-    await expect(page.locator("#state")).to_have_attribute("data-state", wanted, timeout=30_000)
+    await expect(page.locator("#state")).to_have_attribute("data-state", wanted)
 
 
 @pytest.fixture(scope="module")

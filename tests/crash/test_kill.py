@@ -24,7 +24,6 @@ async def has_read(reader: Reader, count: int) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.timeout(90)
 async def test_killed_in_the_middle(tmp_path: Path, seed: int) -> None:
     """Three readers, the gateway is killed at a seeded moment of a running stream, and started again."""
     rng = random.Random(seed)
@@ -37,11 +36,11 @@ async def test_killed_in_the_middle(tmp_path: Path, seed: int) -> None:
         made = await create(node.url)
         readers = [Reader(node.url + made["urls"]["stream"]) for _ in range(3)]
         reading = [asyncio.create_task(reader.run()) for reader in readers]
-        await asyncio.wait_for(has_read(readers[0], rng.randrange(1, len("".join(WORDS)))), 30)
+        await has_read(readers[0], rng.randrange(1, len("".join(WORDS))))
         node.kill()
         before = [len(reader.envelopes) for reader in readers]
         await node.start()
-        await asyncio.wait_for(asyncio.gather(*reading), 30)
+        await asyncio.gather(*reading)
     for reader, had in zip(readers, before, strict=True):
         assert reader.connections >= 2
         assert len(reader.envelopes) >= had
@@ -54,7 +53,6 @@ async def test_killed_in_the_middle(tmp_path: Path, seed: int) -> None:
     assert readers[0].last_id.startswith("0002_"), "the end was written by another owner"
 
 
-@pytest.mark.timeout(60)
 async def test_a_closed_stream_survives(tmp_path: Path) -> None:
     """What was complete before a kill is complete after it."""
     upstream_of = Upstream(lambda body: answer("hello world", [3, 7]))
@@ -69,32 +67,42 @@ async def test_a_closed_stream_survives(tmp_path: Path) -> None:
     assert second.chunks == first.chunks
 
 
-@pytest.mark.timeout(60)
-async def test_sigterm_lets_streams_finish_then_ends_the_rest(tmp_path: Path) -> None:
-    """Draining: no new streams, an open one may finish, what is open after ``drain_s`` ends as owner_gone."""
+async def test_sigterm_lets_open_streams_finish(tmp_path: Path) -> None:
+    """While it drains nothing new is taken; when the last one has finished it ends, long before ``drain_s``."""
     go_on = asyncio.Event()
 
-    def play(body: dict[str, Any]) -> Any:
-        if body["model"] == "hangs":
-            return [chunk("never "), ...]
+    def play(_: dict[str, Any]) -> Any:
         return [chunk("first "), go_on, *answer("second")]
 
     async with (
         Upstream(play) as upstream,
-        running(Node(tmp_path, upstream.base_url, server__drain_s=2)) as node,
+        running(Node(tmp_path, upstream.base_url, server__drain_s=600)) as node,
     ):
-        finishing, hanging = [
-            Reader(node.url + (await create(node.url, model=model))["urls"]["stream"]) for model in ("ends", "hangs")
-        ]
-        reading = [asyncio.create_task(reader.run()) for reader in (finishing, hanging)]
-        await asyncio.wait_for(asyncio.gather(has_read(finishing, 1), has_read(hanging, 1)), 20)
+        reader = Reader(node.url + (await create(node.url))["urls"]["stream"])
+        reading = asyncio.create_task(reader.run())
+        await has_read(reader, 1)
         node.terminate()
-        await asyncio.wait_for(_takes_nothing_new(node), 20)
+        await _takes_nothing_new(node)
         go_on.set()
-        await asyncio.wait_for(asyncio.gather(*reading), 30)
+        await reading
         assert await node.exited() == 0, node.output()
-    assert (finishing.text(), finishing.final["state"]) == ("first second", "complete")
-    assert (hanging.final["state"], hanging.final["reason"]) == ("failed", "owner_gone")
+    assert (reader.text(), reader.final["state"]) == ("first second", "complete")
+    assert "Traceback" not in node.output()
+
+
+async def test_what_is_open_when_draining_is_over_is_ended(tmp_path: Path) -> None:
+    """Its reader learns that the owner has gone."""
+    async with (
+        Upstream(lambda _: [chunk("never "), ...]) as upstream,
+        running(Node(tmp_path, upstream.base_url)) as node,
+    ):
+        reader = Reader(node.url + (await create(node.url))["urls"]["stream"])
+        reading = asyncio.create_task(reader.run())
+        await has_read(reader, 1)
+        node.terminate()
+        await reading
+        assert await node.exited() == 0, node.output()
+    assert (reader.final["state"], reader.final["reason"]) == ("failed", "owner_gone")
     assert "Traceback" not in node.output()
 
 
@@ -115,7 +123,6 @@ async def _takes_nothing_new(node: Node) -> None:
             return
 
 
-@pytest.mark.timeout(60)
 async def test_a_reader_that_leaves_is_noticed(tmp_path: Path) -> None:
     """The gauge of open readers goes down although nothing is being sent."""
     async with (
@@ -125,11 +132,11 @@ async def test_a_reader_that_leaves_is_noticed(tmp_path: Path) -> None:
         made = await create(node.url)
         reader = Reader(node.url + made["urls"]["stream"])
         reading = asyncio.create_task(reader.run())
-        await asyncio.wait_for(has_read(reader, 1), 20)
-        await asyncio.wait_for(_readers(node, 1), 20)
+        await has_read(reader, 1)
+        await _readers(node, 1)
         reading.cancel()
         await asyncio.wait([reading])
-        await asyncio.wait_for(_readers(node, 0), 20)
+        await _readers(node, 0)
 
 
 async def _readers(node: Node, wanted: int) -> None:
@@ -140,7 +147,6 @@ async def _readers(node: Node, wanted: int) -> None:
                     return
 
 
-@pytest.mark.timeout(60)
 async def test_nothing_is_left_of_a_killed_gateway(tmp_path: Path) -> None:
     """kill -9 of the process that was started: its worker goes with it, drained, and the port is free again."""
     async with Upstream(lambda body: [chunk("x"), ...]) as upstream:
@@ -149,11 +155,11 @@ async def test_nothing_is_left_of_a_killed_gateway(tmp_path: Path) -> None:
         made = await create(node.url)
         reader = Reader(node.url + made["urls"]["stream"])
         reading = asyncio.create_task(reader.run())
-        await asyncio.wait_for(has_read(reader, 1), 20)
+        await has_read(reader, 1)
         node.kill_main_only()
-        await asyncio.wait_for(_is_gone(node), 30)
+        await _is_gone(node)
         async with running(node):
-            await asyncio.wait_for(reading, 30)
+            await reading
     assert (reader.final["state"], reader.final["reason"]) == ("failed", "owner_gone")
 
 
@@ -168,13 +174,12 @@ async def _is_gone(node: Node) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
-@pytest.mark.timeout(60)
 async def test_a_closed_terminal_and_ctrl_c_end_it(tmp_path: Path, number: signal.Signals) -> None:
     """Both go to every process of the terminal; an idle gateway ends at once and leaves nothing."""
     async with Upstream(lambda body: [chunk("x"), ...]) as upstream:
         node = Node(tmp_path, upstream.base_url)
         await node.start()
         node.signal_all(number)
-        assert await asyncio.wait_for(node.exited(), 20) == 0, node.output()
+        assert await node.exited() == 0, node.output()
         await _is_gone(node)
     assert "Traceback" not in node.output(), node.output()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from lockgate.gate.schema.formats import FORMATS
 from lockgate.gate.schema.pattern import Pattern
+from tests.conftest import Corpus
 from tests.gate.test_pattern import accepts, feed
 
 VALIDATORS = {
@@ -190,9 +190,9 @@ _DRAFTS = ["draft4", "draft6", "draft7", "draft2019-09", "draft2020-12"]
 _FILES = {name: f"{name}.json" for name in FORMATS}
 
 
-def test_cases_of_the_official_suite(shared_data: Path) -> None:
+def test_cases_of_the_official_suite(corpus: Corpus) -> None:
     """The suite's own verdict, for all drafts."""
-    tests = shared_data / "suites" / "json-schema-test-suite" / "tests"
+    tests = corpus.folder / "suites" / "json-schema-test-suite" / "tests"
     counts: Counter[str] = Counter()
     for draft, (name, file) in product(_DRAFTS, _FILES.items()):
         path = tests / draft / "optional" / "format" / file

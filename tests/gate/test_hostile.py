@@ -76,7 +76,7 @@ gate = lockgate.compile({"type": "object", "properties": {"a": inner}}).gate()
 gate.feed(b'{"a":' * 255 + b"1")
 print(gate.state)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
     assert done.stdout.strip() == "halted"
 
 
@@ -88,7 +88,7 @@ gate = lockgate.compile({"type": "array"}).gate()
 gate.feed(b"[" + b"1" * 1000 + b"]")
 print(gate.state, [type(event).__name__ for event in gate.close()])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
     assert done.stdout.strip() == "open ['Completed']"
 
 

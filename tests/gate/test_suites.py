@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import lockgate
 from lockgate.gate.halt import HaltGate
+from tests.conftest import Corpus
 from tests.gate.runs import Run, cut, every_byte, feed
 
 DRAFTS = {"draft4": 4, "draft6": 6, "draft7": 7, "draft2019-09": 2019, "draft2020-12": 2020}
@@ -20,8 +20,8 @@ ASSERTED = {4, 6, 7}
 
 
 @pytest.fixture(scope="module")
-def remotes(shared_data: Path) -> dict[str, Any]:
-    folder = shared_data / "suites/json-schema-test-suite/remotes"
+def remotes(corpus: Corpus) -> dict[str, Any]:
+    folder = corpus.folder / "suites/json-schema-test-suite/remotes"
     files = sorted(folder.rglob("*.json"))
     return {f"http://localhost:1234/{path.relative_to(folder)}": json.loads(path.read_text("utf-8")) for path in files}
 
@@ -39,10 +39,10 @@ def check_truth(text: bytes, run: Run) -> None:
 
 
 @pytest.mark.parametrize("draft", DRAFTS)
-def test_json_schema_test_suite(shared_data: Path, remotes: dict[str, Any], draft: str) -> None:
+def test_json_schema_test_suite(corpus: Corpus, remotes: dict[str, Any], draft: str) -> None:
     """Every required, optional and format test: whole, byte by byte, at random cuts, with and without the authority."""
     number, judged = DRAFTS[draft], 0
-    for file in sorted((shared_data / "suites/json-schema-test-suite/tests" / draft).rglob("*.json")):
+    for file in sorted((corpus.folder / "suites/json-schema-test-suite/tests" / draft).rglob("*.json")):
         formats = number in ASSERTED or file.parent.name == "format" or file.name == "format-assertion.json"
         for group in json.loads(file.read_text("utf-8")):
             registry = remotes if "localhost:1234" in json.dumps(group["schema"]) else None
@@ -60,7 +60,8 @@ def test_json_schema_test_suite(shared_data: Path, remotes: dict[str, Any], draf
                     where
                 )
                 judged += 1
-    assert judged == {4: 937, 6: 1270, 7: 1721, 2019: 2174, 2020: 2225}[number]
+    wholes = {4: 937, 6: 1270, 7: 1721, 2019: 2174, 2020: 2225}
+    assert judged == corpus.of(sample=judged, whole=wholes[number]) > 50
 
 
 def respelled(value: Any, rng: random.Random, *, numbers: bool) -> str:
@@ -95,21 +96,21 @@ def respelled_number(value: float, rng: random.Random) -> str:
     return rng.choice([text, f"{text}.0", f"{text}e0", f"{text}0E-1", f"{text}.00e+00"])
 
 
-def benchmark_cases(shared_data: Path) -> Iterator[tuple[str, lockgate.Schema, dict[str, Any]]]:
+def benchmark_cases(corpus: Corpus) -> Iterator[tuple[str, lockgate.Schema, dict[str, Any]]]:
     compiled = 0
-    for line in (shared_data / "suites/jsonschemabench/cases.jsonl").read_text("utf-8").splitlines():
+    for line in (corpus.folder / "suites/jsonschemabench/cases.jsonl").read_text("utf-8").splitlines():
         case = json.loads(line)
         schema = lockgate.compile(case["schema"])
         compiled += 1
         for number, test in enumerate(case["tests"]):
             yield f"{case['id']} {number}", schema, test
-    assert compiled == 468
+    assert compiled == corpus.of(sample=13, whole=468)
 
 
-def test_schemas_from_the_wild(shared_data: Path) -> None:
-    """468 schemas compile, 2,041 verdicts are right, all before the authority is asked; no cut changes anything."""
+def test_schemas_from_the_wild(corpus: Corpus) -> None:
+    """Every schema compiles, every verdict is right before the authority is asked; no cut changes anything."""
     verdicts = 0
-    for name, schema, test in benchmark_cases(shared_data):
+    for name, schema, test in benchmark_cases(corpus):
         text = json.dumps(test["data"], ensure_ascii=False).encode()
         whole = feed(unaided(schema), [text])
         assert (whole.state == "complete") == test["valid"], name
@@ -118,13 +119,13 @@ def test_schemas_from_the_wild(shared_data: Path) -> None:
         rng = random.Random(name)
         assert feed(unaided(schema), cut(text, [rng.randrange(len(text) + 1) for _ in range(8)])) == whole, name
         verdicts += 1
-    assert verdicts == 2041
+    assert verdicts == corpus.of(sample=63, whole=2041)
 
 
-def test_no_spelling_raises_a_false_alarm(shared_data: Path) -> None:
+def test_no_spelling_raises_a_false_alarm(corpus: Corpus) -> None:
     """Every valid instance in three other spellings: order of members, escapes, numbers, white space."""
     checked = 0
-    for name, schema, test in benchmark_cases(shared_data):
+    for name, schema, test in benchmark_cases(corpus):
         if not test["valid"]:
             continue
         for seed in range(3):
@@ -133,4 +134,4 @@ def test_no_spelling_raises_a_false_alarm(shared_data: Path) -> None:
             run = feed(schema.gate(), [text.encode()])
             assert run.state == "complete", (name, text[:200], run)
             checked += 1
-    assert checked == 3 * 682
+    assert checked == 3 * corpus.of(sample=29, whole=682)

@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -18,19 +16,11 @@ from typing import Any
 import aiohttp
 
 from lockgate.protocol.sse import EventStreamDecoder
+from tests.ports import free_port
 
-DEADLINE_S = 60.0
+DEADLINE_S = 300.0
 #: How a line begins that says that an answer was not as /openapi.json says.
 COMPLAINT = "contract: "
-
-
-def free_port() -> int:
-    """A port that nobody listens on, outside the range that the kernel gives to others meanwhile."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class Node:

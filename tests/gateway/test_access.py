@@ -17,7 +17,6 @@ PREFLIGHT = {
 }
 
 
-@pytest.mark.timeout(60)
 async def test_a_gateway_answers_under_its_base_path(tmp_path: Path) -> None:
     """Whether the proxy passes the base path on or takes it off; what an answer names has it."""
     async with (
@@ -42,7 +41,6 @@ async def test_a_gateway_answers_under_its_base_path(tmp_path: Path) -> None:
             assert response.status == 404
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("is_on", [False, True])
 async def test_pages_reach_a_private_network_only_by_setting(tmp_path: Path, is_on: bool) -> None:
     settings = {"server__private_network": is_on, "server__cors_origins": [ORIGIN]}

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from tests.conftest import Corpus
 from tests.gateway.nodes import DONE, Node, Reader, Upstream, chunk, create, running, schema_format
 
 
@@ -74,12 +73,11 @@ async def judge_documents(documents: list[Path], folder: Path) -> list[str]:
     return lines
 
 
-@pytest.mark.timeout(300)
-async def test_documents_under_200_kb(shared_data: Path, tmp_path: Path) -> None:
-    folder = shared_data / "corpus/documents"
+async def test_documents_under_200_kb(corpus: Corpus, tmp_path: Path) -> None:
+    folder = corpus.folder / "corpus/documents"
     documents = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(".meta.json")]
     small = [path for path in documents if path.stat().st_size < 200_000]
-    assert len(documents) == 29
-    assert len(small) >= 8
+    assert len(documents) == corpus.of(sample=4, whole=29)
+    assert len(small) >= corpus.of(sample=4, whole=8)
     lines = await judge_documents(small, tmp_path)
     print("\n" + "\n".join(lines))

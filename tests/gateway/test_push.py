@@ -86,6 +86,14 @@ async def test_a_stream_that_is_closed_too_early_is_incomplete(node: Node, sessi
     assert (reader.final["state"], reader.errors[0]["code"]) == ("incomplete", "truncated")
 
 
+async def test_an_empty_text_is_no_answer(node: Node, session: aiohttp.ClientSession) -> None:
+    """Also where a schema would take it: NDJSON may have no lines."""
+    path, may = await opened(session, node, framing="ndjson")
+    assert (await push(session, node.url + path, None, **may, **{"Stream-Closed": "true"}))[0] == 204
+    reader = await Reader(node.url + path).run()
+    assert (reader.final["state"], reader.final["reason"]) == ("incomplete", "empty")
+
+
 async def test_only_the_token_of_the_stream_may_write_it(node: Node, session: aiohttp.ClientSession) -> None:
     """Pages of other origins not at all."""
     path, may = await opened(session, node)
@@ -179,7 +187,6 @@ async def test_its_token_deletes_a_stream(node: Node, session: aiohttp.ClientSes
     assert (await push(session, node.url + path, "{", **may))[0] == 404
 
 
-@pytest.mark.timeout(60)
 async def test_raw_streams_hold_what_is_pushed(tmp_path: Path) -> None:
     """Where they are switched on: JSON messages, text and bytes, without records of a gate."""
     settings = {"delivery__raw_streams": True, "store__kind": "memory"}
@@ -205,7 +212,6 @@ async def test_raw_streams_hold_what_is_pushed(tmp_path: Path) -> None:
                 assert (await response.json())["state"] == "closed"
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("release", ["prefix", "document"])
 async def test_two_nodes_and_an_idempotent_producer(tmp_path: Path, release: str) -> None:
     """Each push to a random node, some of them twice: one document, every byte once; also what a gate still held."""

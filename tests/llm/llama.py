@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from tests.conftest import missing
-from tests.gateway.nodes import free_port
+from tests.ports import free_port
 
 READY_S = 120.0
 

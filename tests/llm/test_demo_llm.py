@@ -28,7 +28,6 @@ async def generated(page: Page) -> tuple[str, str]:
 
 @pytest.mark.llm
 @pytest.mark.browser
-@pytest.mark.timeout(300)
 async def test_playground_on_a_real_model(tmp_path: Path) -> None:
     need_model()
     async with demo(tmp_path, "--llm") as url, chromium() as browser, page_of(browser) as page:

@@ -124,7 +124,6 @@ async def test_generations_that_nothing_constrains(tmp_path: Path) -> None:
         check(one)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("why, state", [("cancel", "cancelled"), ("violation", "halted")])
 async def test_stopping_frees_the_slot(tmp_path: Path, why: str, state: str) -> None:
     """Seen from the model's side: its slot is free long before the last of the tokens that were asked for."""
@@ -154,7 +153,6 @@ async def cancelled(gateway: Node, made: dict[str, Any]) -> None:
         assert response.status == 202
 
 
-@pytest.mark.timeout(120)
 async def test_a_model_that_is_killed_comes_back_on_its_port(tmp_path: Path) -> None:
     async with llama(tmp_path) as model:
         for _ in range(2):

@@ -20,8 +20,8 @@ from lockgate.retry.breaker import Breakers, Thresholds
 from lockgate.retry.policy import RetryPolicy
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.timers import Timers
-from tests.gateway.nodes import free_port
 from tests.peers.node import HERE, node
+from tests.ports import free_port
 from tests.streams.pumping import Story, plan, told
 
 pytestmark = pytest.mark.peers

@@ -94,7 +94,6 @@ def check(items: list[Any], log: list[Any]) -> None:
 
 
 @pytest.mark.peers
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("script", "arguments"),
     [
@@ -174,7 +173,6 @@ EVENT_SOURCE = """
 
 @pytest.mark.peers
 @pytest.mark.browser
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("client", ["fetch-event-source", "EventSource", "EventSource, onmessage"])
 async def test_clients_of_a_browser(tmp_path: Path, client: str) -> None:
     """Chromium, live with drops by the server, and again when it is over."""
@@ -207,7 +205,6 @@ async def test_clients_of_a_browser(tmp_path: Path, client: str) -> None:
 
 
 @pytest.mark.peers
-@pytest.mark.timeout(60)
 async def test_the_stage_itself(tmp_path: Path) -> None:
     """What the clients are compared with is what our own reader gets."""
     async with staged(tmp_path) as stage:

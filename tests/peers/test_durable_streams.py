@@ -17,7 +17,6 @@ EXPECTED = 250
 
 
 @pytest.mark.peers
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("store", ["memory", "sqlite"])
 async def test_the_server_suite(tmp_path: Path, store: str) -> None:
     node()

@@ -22,7 +22,7 @@ from lockgate.retry.policy import RetryPolicy
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.timers import Timers
 from tests.conftest import missing
-from tests.gateway.nodes import free_port
+from tests.ports import free_port
 from tests.streams.pumping import Story, plan, told
 
 pytestmark = pytest.mark.peers

@@ -54,7 +54,6 @@ async def schemathesis(url: str, folder: Path) -> tuple[dict[str, Any], str]:
 
 
 @pytest.mark.peers
-@pytest.mark.timeout(300)
 async def test_the_gateway_answers_as_its_document_says(tmp_path: Path) -> None:
     """Every operation, examples, borders, 25 seeded requests each, and sequences along the links."""
     async with (

@@ -23,6 +23,7 @@ from lockgate.protocol.sse import (
     encode_event,
     encode_retry,
 )
+from tests.conftest import Corpus
 
 
 def cut(data: bytes, at: Iterable[int]) -> list[bytes]:
@@ -170,32 +171,23 @@ def assert_as_upstream_says(case: dict[str, Any], pieces: list[bytes]) -> None:
         assert "lastEventId" not in want or got.last_event_id == want["lastEventId"]
 
 
-def test_the_suite_of_other_projects(shared_data: Path) -> None:
+def test_the_suite_of_other_projects(corpus: Corpus) -> None:
     """As recorded, whole and byte by byte: all 100 cases that agree with the standard."""
-    cases = suite_cases(shared_data)
+    cases = suite_cases(corpus.folder)
     for case in cases:
         recorded = [base64.b64decode(piece) for piece in case["chunks_b64"]]
         whole = b"".join(recorded)
         for pieces in (recorded, [whole], cut(whole, range(len(whole)))):
             assert_as_upstream_says(case, pieces)
-    assert len(cases) == 100
+    assert len(cases) == corpus.of(sample=15, whole=100)
 
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
-def test_the_suite_at_random_cuts(shared_data: Path, data: st.DataObject) -> None:
-    case = data.draw(st.sampled_from(suite_cases_once(shared_data)))
+def test_the_suite_at_random_cuts(corpus: Corpus, data: st.DataObject) -> None:
+    case = data.draw(st.sampled_from(suite_cases(corpus.folder)))
     whole = b"".join(base64.b64decode(piece) for piece in case["chunks_b64"])
     assert_as_upstream_says(case, cut(whole, data.draw(st.lists(st.integers(0, len(whole))))))
-
-
-_SUITE: list[dict[str, Any]] = []
-
-
-def suite_cases_once(root: Path) -> list[dict[str, Any]]:
-    if not _SUITE:
-        _SUITE.extend(suite_cases(root))
-    return _SUITE
 
 
 PIECES_OF_STREAMS = st.sampled_from(

@@ -6,10 +6,10 @@ import base64
 import json
 import random
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from lockgate.protocol.sse import EventStreamDecoder
+from tests.conftest import Corpus
 
 
 def decoded(pieces: Iterable[bytes]) -> tuple[list[tuple[str, str, str]], int | None, int]:
@@ -45,10 +45,10 @@ def check(case: dict[str, Any]) -> None:
         assert "data_json" not in one or one["data_json"] == json.loads(data)
 
 
-def test_cases_of_other_projects(shared_data: Path) -> None:
-    text = (shared_data / "suites" / "sse-parsing" / "cases.jsonl").read_text(encoding="utf-8")
+def test_cases_of_other_projects(corpus: Corpus) -> None:
+    text = (corpus.folder / "suites" / "sse-parsing" / "cases.jsonl").read_text(encoding="utf-8")
     cases = [json.loads(line) for line in text.splitlines()]
     agreeing = [case for case in cases if case["agrees_with_whatwg"]]  # the suite marks those that ask for more
-    assert (len(cases), len(agreeing)) == (102, 100)
+    assert (len(cases), len(agreeing)) == corpus.of(sample=(15, 15), whole=(102, 100))
     for case in agreeing:
         check(case)

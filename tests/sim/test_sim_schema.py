@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -18,6 +17,7 @@ from lockgate.sim.schema_writer import regexes
 from lockgate.sim.schema_writer.schema_entry import SchemaEntry
 from lockgate.sim.schema_writer.texts import FORMATS
 from lockgate.sim.schema_writer.unwritable import Unwritable
+from tests.conftest import Corpus
 
 SEEDS = range(1, 26)
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
@@ -292,9 +292,9 @@ def test_formats_are_what_the_authority_takes(name: str) -> None:
 # -- schemas from the wild ---------------------------------------------------------------------------------------
 
 
-def test_schemas_from_the_wild_get_documents(shared_data: Path) -> None:
+def test_schemas_from_the_wild_get_documents(corpus: Corpus) -> None:
     """A seeded sample of JSONSchemaBench: at least 95 % are answered, and no answer is wrong."""
-    path = shared_data / "suites" / "jsonschemabench" / "cases.jsonl"
+    path = corpus.folder / "suites" / "jsonschemabench" / "cases.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines()
     dice, written = Dice("jsonschemabench"), 0
     sample = dice.several(lines, 150)

@@ -19,6 +19,7 @@ from lockgate.sim.packing import PACKERS
 from lockgate.sim.server import RequestState, SimOptions
 from lockgate.upstream.base import Delta, Failed, ToolStarted, UpstreamEvent
 from lockgate.upstream.chat_stream import ChatStreamDecoder
+from tests.conftest import Corpus
 from tests.sim.asks import FORMAT, SCHEMA, USER, body, document
 from tests.sim.test_sim_server import COMMENT, Got, ended, post, running
 
@@ -341,16 +342,16 @@ async def test_a_body_under_another_label() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "recorded"),
+    ("name", "sample", "recorded"),
     [
-        (Fault.ERROR_EVENT, "openrouter-llama-3-3-70b-instruct-free-0be3fcf9"),
-        (Fault.MALFORMED_CALL, "openrouter-gemini-2-5-flash-lite-981f0fe0"),
-        (Fault.TOKEN_LIMIT, "openrouter-minimax-m2-free-e50d0991"),
-        (Fault.EMPTY, "openrouter-minimax-m1-5c6354ed"),
-        (Fault.GROQ_ERROR, "groq-gpt-oss-120b-4fbd290a"),
+        (Fault.ERROR_EVENT, "event", "openrouter-llama-3-3-70b-instruct-free-0be3fcf9"),
+        (Fault.MALFORMED_CALL, "malformed-call", "openrouter-gemini-2-5-flash-lite-981f0fe0"),
+        (Fault.TOKEN_LIMIT, "token-limit", "openrouter-minimax-m2-free-e50d0991"),
+        (Fault.EMPTY, "empty", "openrouter-minimax-m1-5c6354ed"),
+        (Fault.GROQ_ERROR, "groq", "groq-gpt-oss-120b-4fbd290a"),
     ],
 )
-async def test_errors_have_the_shape_of_recorded_ones(name: Fault, recorded: str, shared_data: Any) -> None:
+async def test_errors_have_the_shape_of_recorded_ones(name: Fault, sample: str, recorded: str, corpus: Corpus) -> None:
     """The same members in the chunk with the error, the same reasons in the last chunks, the same end."""
 
     def shape(got: Got) -> Any:
@@ -365,7 +366,8 @@ async def test_errors_have_the_shape_of_recorded_ones(name: Fault, recorded: str
 
     async with running() as (sim, client):
         ours = await post(sim, client, body(faults=[fault(name)]))
-        theirs = Got((shared_data / "corpus" / "streams" / f"error-{recorded}.sse").read_bytes())
+        stream = corpus.of(sample=f"own-{sample}", whole=recorded)
+        theirs = Got((corpus.folder / "corpus" / "streams" / f"error-{stream}.sse").read_bytes())
         assert shape(ours) == shape(theirs)
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
+from lockgate.errors import StreamUnknown
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import LogEntry, StreamLog
 from lockgate.store.memory import MemoryLog
 from lockgate.store.sqlite.log import SqliteLog
 
+Log = TypeVar("Log", bound=StreamLog)
 KINDS = ("memory", "sqlite")
-PATIENCE_S = 20.0
+PATIENCE_S = 300.0
 
 Opener = Callable[[], AbstractAsyncContextManager[StreamLog]]
 
@@ -34,12 +38,22 @@ def make(kind: str, folder: Path, clock: Clock | None = None) -> StreamLog:
 
 
 @asynccontextmanager
-async def opened(log: StreamLog) -> AsyncIterator[StreamLog]:
+async def opened(log: Log) -> AsyncIterator[Log]:
     await log.open()
     try:
         yield log
     finally:
         await log.shut()
+
+
+async def those_of(log: StreamLog, *stream_ids: str) -> set[str]:
+    """The streams among these that exist."""
+    found = set()
+    for stream_id in stream_ids:
+        with contextlib.suppress(StreamUnknown):
+            await log.head(stream_id)
+            found.add(stream_id)
+    return found
 
 
 async def rest(log: StreamLog, stream_id: str, after: Offset = START, *, max_bytes: int = 1 << 20) -> list[LogEntry]:

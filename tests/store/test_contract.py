@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lockgate.errors import FencedOut, Misuse, OffsetGone, StoreError, StreamClosed, StreamExists, StreamUnknown
 from lockgate.protocol.offsets import START, Offset, parse_offset
 from lockgate.store.base import Lifetime, LogEntry, StreamLog
-from tests.store.logs import KINDS, Clock, follow, make, opened, rest, turns
+from tests.store.logs import KINDS, Clock, follow, make, opened, rest, those_of, turns
 
 Test = Callable[[StreamLog], Awaitable[None]]
 NUMBERS = count(1)
@@ -268,20 +268,10 @@ async def test_closed_streams_expire(log: StreamLog, clock: Clock) -> None:
             clock.now_s += 10
         assert await log.expire(older_than_s=30.5, limit=9) == 0
         assert await log.expire(older_than_s=20, limit=1) == 1
-        assert [stream_id async for stream_id, _ in log.streams(limit=9)] == ["open", "c", "a"]
+        assert await those_of(log, "a", "b", "c", "open") == {"a", "c", "open"}
         clock.now_s += 1000
         assert await log.expire(older_than_s=20, limit=9) == 2
-        assert [stream_id async for stream_id, _ in log.streams(limit=9)] == ["open"]
-
-
-async def test_streams_come_newest_first(log: StreamLog) -> None:
-    async with opened(log):
-        ids = [str(number) for number in range(250)]
-        for stream_id in ids:
-            await log.create(stream_id, stream_id.encode(), owner="a")
-        for limit in (0, 1, 99, 100, 101, 250, 1000):
-            found = [(stream_id, head.meta) async for stream_id, head in log.streams(limit=limit)]
-            assert found == [(stream_id, stream_id.encode()) for stream_id in reversed(ids)][:limit]
+        assert await those_of(log, "a", "b", "c", "open") == {"open"}
 
 
 # -- news --------------------------------------------------------------------------------------------------------

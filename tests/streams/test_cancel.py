@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import time
@@ -141,7 +140,7 @@ CASES: dict[str, tuple[Plan, Callable[[Site, str], Awaitable[None]], str, str]] 
 async def stopped(case: str) -> tuple[StreamEnd, Request, str]:
     """One stream that is stopped: its final record, the provider's record, the metrics."""
     plan, stop, _, _ = CASES[case]
-    async with site() as place, asyncio.timeout(60):
+    async with site() as place:
         stream_id = await place.create(plan)
         request = await place.begun(stream_id)
         await stop(place, stream_id)
@@ -167,7 +166,7 @@ async def test_the_provider_sees_it_and_the_log_says_what_it_cost(case: str) -> 
 
 
 async def test_a_reader_who_comes_back_in_time_keeps_it_alive() -> None:
-    async with site() as place, asyncio.timeout(60):
+    async with site() as place:
         stream_id = await place.create(asked(size_bytes=3000, rate=4000))
         place.owner.readers_left(stream_id)
         place.owner.reader_came(stream_id)
@@ -180,7 +179,7 @@ async def test_where_the_bill_goes_on_that_is_said() -> None:
         ("Anthropic", "stops"), ("somebody", "unknown"), (None, "unknown"),
     ):  # fmt: skip
         assert billing_of(name) == billing
-    async with site("groq") as place, asyncio.timeout(60):
+    async with site("groq") as place:
         stream_id = await place.create(asked())
         await place.begun(stream_id)
         place.owner.cancel(stream_id)
@@ -191,7 +190,7 @@ async def test_where_the_bill_goes_on_that_is_said() -> None:
 
 
 async def test_neither_key_nor_user_stand_in_the_log() -> None:
-    async with site() as place, asyncio.timeout(60):
+    async with site() as place:
         stream_id = await place.create(asked(fault="error_event", at_bytes=500))
         await place.end_of(stream_id)
         page = await place.log.read(stream_id, START, max_bytes=10**7)
@@ -208,7 +207,7 @@ async def test_how_long_it_takes() -> None:
 
     async def one(case: str) -> float:
         plan, stop, _, _ = CASES[case]
-        async with site() as place, asyncio.timeout(60):
+        async with site() as place:
             stream_id = await place.create(plan)
             request = await place.begun(stream_id)
             decided: list[float] = []

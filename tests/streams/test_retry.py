@@ -556,22 +556,16 @@ async def test_the_deadline_ends_a_stream_that_would_go_on() -> None:
     assert provider.aborted == 1
 
 
-async def test_a_gate_that_holds_back_released_text_does_not_release_it_twice() -> None:
-    """Recovery may hold what an earlier gate let go; that it decides otherwise is noticed, too."""
-
-    async def rejoined(release: Release) -> Channel:
-        channel = Channel("content", plan(SCHEMA, lockgate={"release": release}), Meters())
-        await channel.rejoin(HALF.encode(), None)
-        return channel
-
-    channel = await rejoined("document")  # it holds everything, so all of it comes again
+@pytest.mark.parametrize("recovery", ["halt", "patch", "skip"])
+@pytest.mark.parametrize("release", ["prefix", "document"])
+async def test_a_gate_that_would_hold_back_released_text_does_not_release_it_twice(
+    release: Release, recovery: str
+) -> None:
+    channel = Channel("content", plan(SCHEMA, lockgate={"release": release, "recovery": recovery}), Meters())
+    await channel.rejoin(HALF.encode(), None)
     records = channel.feed(WHOLE[41:].encode(), 1.0)
+    records += channel.close(clean=True, read_s=2.0)
     assert "".join(record.text for record in records) == WHOLE[41:]
-    assert channel.unjoined == ""
-    torn = await rejoined("document")
-    torn._again = b"something else"
-    assert torn.feed(WHOLE[41:].encode(), 1.0) == []
-    assert "decided otherwise" in torn.unjoined
 
 
 async def test_messages_are_the_callers_own_and_grow_by_nothing_else() -> None:

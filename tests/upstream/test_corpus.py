@@ -32,8 +32,7 @@ from lockgate.upstream.base import (
 from lockgate.upstream.chat_stream import ChatStreamDecoder
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.replay import ReplayProvider
-
-STREAMS = 203
+from tests.conftest import Corpus
 
 
 @dataclass(frozen=True)
@@ -170,14 +169,14 @@ async def playing(played: dict[str, Recording]) -> AsyncIterator[Provider]:
         await runner.cleanup()
 
 
-async def test_over_a_socket_at_the_recorded_cuts(shared_data: Path) -> None:
-    async with playing(recordings(shared_data)) as provider:
+async def test_over_a_socket_at_the_recorded_cuts(corpus: Corpus) -> None:
+    async with playing(recordings(corpus.folder)) as provider:
         found = {
             name: differences(await assemble(provider, name), recording.sidecar)
-            for name, recording in recordings(shared_data).items()
+            for name, recording in recordings(corpus.folder).items()
         }
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
-    assert len(found) == STREAMS
+    assert len(found) == corpus.of(sample=19, whole=203)
 
 
 def whole(recording: Recording) -> list[bytes]:
@@ -189,10 +188,10 @@ def byte_by_byte(recording: Recording) -> list[bytes]:
 
 
 @pytest.mark.parametrize("cut", [whole, byte_by_byte, Recording.pieces])
-def test_into_the_decoder(shared_data: Path, cut: Callable[[Recording], list[bytes]]) -> None:
+def test_into_the_decoder(corpus: Corpus, cut: Callable[[Recording], list[bytes]]) -> None:
     """The same however the body is cut."""
     found = {}
-    for name, recording in recordings(shared_data).items():
+    for name, recording in recordings(corpus.folder).items():
         got, decoder = Assembled(), ChatStreamDecoder()
         for piece in cut(recording):
             for event in decoder.feed(piece):
@@ -201,17 +200,22 @@ def test_into_the_decoder(shared_data: Path, cut: Callable[[Recording], list[byt
             got.take(event)
         found[name] = differences(got, recording.sidecar)
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
-    assert len(found) == STREAMS
+    assert len(found) == corpus.of(sample=19, whole=203)
 
 
-async def test_replayed(shared_data: Path) -> None:
+def malformed_call(corpus: Corpus) -> Recording:
+    name = corpus.of(sample="error-own-malformed-call", whole="error-openrouter-gemini-2-5-flash-lite-981f0fe0")
+    return recordings(corpus.folder)[name]
+
+
+async def test_replayed(corpus: Corpus) -> None:
     """The replaying provider keeps the same contract, at the pace that it is given and as often as asked."""
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    recording = recordings(shared_data)["error-openrouter-gemini-2-5-flash-lite-981f0fe0"]
+    recording = malformed_call(corpus)
     provider = ReplayProvider(recording.pieces(), chunks_per_s=50, sleep=sleep)
     got = [await assemble(provider, "x"), await assemble(provider, "x")]
     got.append(await assemble(ReplayProvider(recording.body), "x"))
@@ -221,8 +225,8 @@ async def test_replayed(shared_data: Path) -> None:
     assert waits == [0.02] * (2 * len(recording.pieces()))
 
 
-async def test_a_replay_can_be_left_at_any_time(shared_data: Path) -> None:
-    recording = recordings(shared_data)["error-openrouter-gemini-2-5-flash-lite-981f0fe0"]
+async def test_a_replay_can_be_left_at_any_time(corpus: Corpus) -> None:
+    recording = malformed_call(corpus)
     async with ReplayProvider(recording.pieces()).open({}) as batches:
         first = await anext(batches)
     found = [first, *[batch async for batch in batches]]

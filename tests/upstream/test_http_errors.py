@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -13,6 +12,7 @@ from lockgate.protocol.finish import Finish
 from lockgate.retry.failures import RULES, Failure, FailureClass, failure_class
 from lockgate.upstream.base import Ended, Failed
 from lockgate.upstream.openai_chat import OpenAIChatProvider
+from tests.conftest import Corpus
 
 NEVER = {400, 401, 402, 403, 404, 413, 422}
 PASSING = {408, 429, 500, 502, 503, 524, 529}
@@ -49,10 +49,10 @@ async def ask_all(rows: list[dict[str, Any]]) -> list[tuple[Failed, Ended]]:
     return found
 
 
-async def test_all_recorded_http_errors_are_classified_as_the_reference_says(shared_data: Path) -> None:
-    lines = (shared_data / "corpus/http_errors.jsonl").read_text("utf-8").splitlines()
+async def test_all_recorded_http_errors_are_classified_as_the_reference_says(corpus: Corpus) -> None:
+    lines = (corpus.folder / "corpus/http_errors.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
-    assert len(rows) == 71
+    assert len(rows) == corpus.of(sample=15, whole=71)
     seen = Counter[str]()
     for row, (failed, ended) in zip(rows, await ask_all(rows), strict=True):
         found = failure_class(
@@ -74,4 +74,4 @@ async def test_all_recorded_http_errors_are_classified_as_the_reference_says(sha
             assert failed.retry_after_s == float(row["headers"]["retry-after"])
         assert "user_" not in failed.message
         seen[f"{row['status']} {found}"] += 1
-    print(f"\n71 recorded HTTP errors: {dict(seen)}")
+    print(f"\n{len(rows)} recorded HTTP errors: {dict(seen)}")

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -24,6 +23,7 @@ from lockgate.protocol.lifecycle import Ended as How
 from lockgate.upstream.base import Delta, Ended, Failed, Finished, Provider, Told, UpstreamEvent
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.timers import Timers
+from tests.conftest import Corpus
 
 T = TypeVar("T")
 KEY = "lg-secret-of-these-tests"
@@ -475,9 +475,9 @@ async def test_a_retry_after_that_says_nothing(value: str) -> None:
     assert (await refused("503 Service Unavailable", body, f"Retry-After: {value}"))[0].retry_after_s == 9.0
 
 
-async def test_recorded_refusals(shared_data: Path) -> None:
-    """All 71: the status, a reason, and no account."""
-    lines = (shared_data / "corpus" / "http_errors.jsonl").read_text(encoding="utf-8").split("\n")
+async def test_recorded_refusals(corpus: Corpus) -> None:
+    """Each has the status, a reason, and no account."""
+    lines = (corpus.folder / "corpus" / "http_errors.jsonl").read_text(encoding="utf-8").split("\n")
     recorded = [json.loads(line) for line in lines if line]
     bodies = iter(recorded)
 
@@ -501,7 +501,7 @@ async def test_recorded_refusals(shared_data: Path) -> None:
         assert failed.message.startswith(f"HTTP {one['status']}")
         assert ": " in failed.message or not one["body"], one
         assert "user_" not in failed.message
-    assert len(recorded) == 71
+    assert len(recorded) == corpus.of(sample=15, whole=71)
 
 
 async def test_redirects_are_not_followed() -> None:

@@ -27,7 +27,8 @@ from lockgate.protocol.sse import encode_comment, encode_event, encode_retry
 from lockgate.store.base import Page, StreamLog
 
 _HEADERS: Final = {CONTENT_TYPE: "text/event-stream", **LIVE}
-#: Of a reader that is to come back later: EventSource gives up for good on 503, and not on an answer that just ends.
+#: Reconnection time for a reader that should come back later: an EventSource never tries again after a 503, but it does
+#: after an answer that only ends.
 LATER_MS: Final = 5000
 
 

@@ -144,7 +144,7 @@ class Gateway:
             },
         )
         server = self.settings.server
-        app = with_cors(with_safety(api), server.cors_origins, private_network=server.private_network)
+        app = with_cors(api, server.cors_origins, private_network=server.private_network)
         return with_root_path(with_safety(HostCheck(app, server.allowed_hosts)), server.root_path)
 
     @cached_property

@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from lockgate.sim.chunks import DONE, EMPTY, PROVIDER, Chunks, failure
 from lockgate.sim.coats import COATS, coated
 from lockgate.sim.faults import Fault, Strike
+from lockgate.sim.wire_chunks import DONE, EMPTY, PROVIDER, Chunks, failure
 
 #: HTTP status -> OpenRouter's word for it. Other statuses take the word of their class.
 _ERROR_TYPES: Final = {

@@ -54,7 +54,7 @@ class CatalogueEntry:
     remarks: tuple[str, ...] = field(repr=False)
 
     def document(self, seed: int, size_bytes: int) -> str:
-        """A document as JSON text, of about so many bytes of UTF-8. The same arguments give the same text."""
+        """A document as JSON text, of about this many bytes of UTF-8. The same arguments give the same text."""
         return _document(self, seed, size_bytes)
 
     def value(self, seed: int, size_bytes: int) -> Json:

@@ -9,7 +9,6 @@ from typing import Final
 from lockgate.errors import BadRequest
 from lockgate.sim.ask import Ask
 from lockgate.sim.chance import Dice
-from lockgate.sim.chunks import COMMENT, Chunks
 from lockgate.sim.continuation import Kind, Manner, PrefillRefused, start_of_rest, with_manners
 from lockgate.sim.damage import Damaged, damage, first_bytes, wrap
 from lockgate.sim.deltas import cut
@@ -17,6 +16,7 @@ from lockgate.sim.faults import EVENTS_ONLY, PIECES, WRAPPINGS, Fault, Stage, St
 from lockgate.sim.packing import PACKERS
 from lockgate.sim.prose import FreeText
 from lockgate.sim.record import RequestRecord
+from lockgate.sim.wire_chunks import COMMENT, Chunks
 
 #: Comments before the data, and again at the place of the fault; and one for this many deltas.
 STORM: Final = 300

@@ -22,7 +22,6 @@ from aiohttp import web
 from lockgate.errors import BadRequest
 from lockgate.sim.ask import Ask, UnknownModel, read_ask
 from lockgate.sim.attempts import Attempts
-from lockgate.sim.chunks import COMMENT, PROVIDER, Chunks, failure
 from lockgate.sim.continuation import Kind, Manner
 from lockgate.sim.documents import CATALOGUE, MODELS
 from lockgate.sim.endings import End, http_error, last_events, whole_answer
@@ -32,17 +31,18 @@ from lockgate.sim.pace import Now, Pace, Sleep
 from lockgate.sim.packing import PACKERS
 from lockgate.sim.record import RequestRecord, RequestState
 from lockgate.sim.sim_options import SimOptions
+from lockgate.sim.wire_chunks import COMMENT, PROVIDER, Chunks, failure
 
 __all__ = ["RequestRecord", "RequestState", "SimOptions", "Simulator", "make_app", "run", "serve"]
 
 _PREFIXES: Final = ("/v1", "/api/v1")
 _MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
-#: About the bytes of one write at full speed, or when several deltas are overdue.
+#: About how many bytes one write has at full speed, or when several deltas are overdue.
 _PIECE_BYTES: Final = 16 * 1024
-#: While an answer is slow to start, a comment per so many seconds.
+#: Seconds between two comments while an answer is slow to start.
 _HEARTBEAT_S: Final = 1.0
 _SHUTDOWN_S: Final = 5.0
-# As recorded: no charset, any origin may read. The simulator holds nothing worth protecting.
+# As recorded: no charset, and any origin may read. The simulator has nothing to protect.
 _STREAM_HEADERS: Final = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
 _PREFLIGHT_HEADERS: Final = {
     "Access-Control-Allow-Methods": "GET, POST",
@@ -54,9 +54,9 @@ class Simulator:
     """A simulated upstream.
 
     Args:
-        options: Where it listens, and what requests get that do not choose.
+        options: Where it listens, and the defaults of requests.
         now: Monotonic clock, in seconds.
-        sleep: Waits for so many seconds.
+        sleep: Waits for a number of seconds.
 
     Attributes:
         requests: The recent requests, oldest first.
@@ -76,7 +76,7 @@ class Simulator:
 
     @property
     def base_url(self) -> str:
-        """What OpenAI clients and ``upstream.base_url`` want: everything before ``/chat/completions``."""
+        """The base URL for OpenAI clients and ``upstream.base_url``: everything before ``/chat/completions``."""
         return self.url + _PREFIXES[0]
 
     def app(self) -> web.Application:
@@ -253,7 +253,7 @@ class Simulator:
         return response
 
     async def _hesitate(self, send: Callable[[bytes], Awaitable[None]], delay_s: float) -> None:
-        """Nothing but comments for a while."""
+        """Send only comments for a while."""
         while delay_s > 0:
             await self._sleep(min(delay_s, _HEARTBEAT_S))
             delay_s -= _HEARTBEAT_S
@@ -269,7 +269,7 @@ class Simulator:
                 record.end(RequestState.ERROR if ending in ERRORS else RequestState.COMPLETE, self._now())
 
     async def _send_deltas(self, send: Callable[[bytes], Awaitable[None]], generation: SimulatedAnswer) -> None:
-        """Send each delta when it is due. What is overdue goes along in one write, so a late loop can catch up."""
+        """Send each delta when it is due. Overdue deltas go out in one write, so that a late loop can catch up."""
         record, events = generation.record, generation.events()
         pace, group = self._pace(generation), generation.ask.choices.coalesce
         while record.sent_deltas < record.total_deltas:
@@ -286,7 +286,7 @@ class Simulator:
             await send(bytes(piece))
 
     async def _answer(self, request: web.Request, generation: SimulatedAnswer) -> web.StreamResponse:
-        """The whole answer at once, after the time that writing it takes. Faults strike before the first byte."""
+        """Send the whole answer at once, after the time that it would take to write. Faults strike before any byte."""
         script, record = generation.script, generation.record
         if script.wire.start_delay_s:
             await self._sleep(script.wire.start_delay_s)
@@ -304,24 +304,24 @@ class Simulator:
         return Pace(generation.ask.choices.rate, now=self._now, sleep=self._sleep)
 
     async def _stall(self, request: web.Request, record: RequestRecord) -> None:
-        """Send nothing until the client leaves, which cancels this, or until it has been long enough."""
+        """Send nothing until the client leaves (which cancels this task), or until the longest stall is over."""
         record.state = RequestState.STALLING
         await self._sleep(self._options.stall_s)
         await self._break_off(request, record)
 
     async def _break_off(self, request: web.Request, record: RequestRecord) -> None:
-        """Close the connection in the middle of the body. What was sent so far still reaches the client."""
+        """Close the connection in the middle of the body. What was sent before still reaches the client."""
         record.end(RequestState.CUT, self._now())
         transport = request.transport
         if transport is None:
             return
-        # Aborting throws away what is still in the buffer, so let it run empty first.
+        # Aborting drops what is still in the buffer, so wait until the buffer is empty.
         transport.set_write_buffer_limits(0)
         await request.writer.drain()
         transport.abort()
 
     async def _stop(self, _: web.Application) -> None:
-        """End what is still open, so that shutting down need not wait for the last delta."""
+        """End what is still open, so that a shutdown need not wait for the last delta."""
         self._is_stopping = True
         for task in self._open:
             task.cancel()
@@ -346,7 +346,7 @@ async def _allow_any_origin(_: web.Request, response: web.StreamResponse) -> Non
 async def _tell_errors(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Errors before the stream, in OpenRouter's shape."""
+    """Answer errors before the stream in OpenRouter's shape."""
     try:
         return await handler(request)
     except UnknownModel as error:
@@ -368,12 +368,12 @@ def make_app(options: SimOptions | None = None) -> web.Application:
 async def serve(
     options: SimOptions | None = None, *, now: Now = time.monotonic, sleep: Sleep = asyncio.sleep
 ) -> AsyncIterator[Simulator]:
-    """Run a simulator on a real socket for as long as the block lasts. Open generations are then broken off.
+    """Run a simulator on a real socket while the block runs. Open generations are then broken off.
 
     Args:
         options: As for :class:`Simulator`; port 0 takes any free port.
         now: Monotonic clock, in seconds.
-        sleep: Waits for so many seconds.
+        sleep: Waits for a number of seconds.
 
     Raises:
         OSError: the address is taken or cannot be listened on.
@@ -396,7 +396,7 @@ def run(options: SimOptions | None = None, *, ready: Callable[[Simulator], None]
 
     Args:
         options: As for :class:`Simulator`.
-        ready: Called once it listens; None writes the address to standard output, as a line of its own.
+        ready: Called when it listens; None prints the address on a line of standard output.
 
     Raises:
         OSError: the address is taken or cannot be listened on.

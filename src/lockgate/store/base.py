@@ -7,7 +7,7 @@ A log holds payloads and does not look into them; ``protocol.envelope`` knows wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
@@ -266,7 +266,3 @@ class StreamLog(Protocol):
         ...
 
     async def delete(self, stream_id: str) -> None: ...
-
-    def streams(self, *, limit: int) -> AsyncIterator[tuple[str, Head]]:
-        """The newest streams first."""
-        ...

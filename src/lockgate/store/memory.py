@@ -264,9 +264,3 @@ class MemoryLog:
         stream = self._streams.pop(stream_id)
         self._used_bytes -= stream.used_bytes
         self._wake(stream_id)
-
-    async def streams(self, *, limit: int) -> AsyncIterator[tuple[str, Head]]:
-        alive = (stream_id for stream_id, stream in reversed(self._streams.items()) if not self._is_over(stream))
-        for stream_id in list(islice(alive, limit)):
-            if (stream := self._streams.get(stream_id)) is not None:
-                yield stream_id, stream.head()

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final, Literal, Protocol
 
-from msgspec.structs import replace
-
-from lockgate import Released, Schema, Violated
+from lockgate import Schema, Violated
 from lockgate.gate.events import Complaint
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import ChannelEnd, Record
 from lockgate.protocol.lifecycle import Outcome
 from lockgate.streams.helper import Helper
 from lockgate.streams.plan import Plan
-from lockgate.streams.records import RecordMaker
+from lockgate.streams.record_maker import RecordMaker
 
 #: A gate is rebuilt in pieces of this size, so that other streams get their turn between them.
 _SLICE_BYTES: Final = 32 * 1024
@@ -53,9 +51,8 @@ class Channel:
         self._plan = plan
         self._gate = plan.gate_of(self.schema, is_tool=self.is_tool)
         self._join: Join | None = None
-        self._again = b""  # text that a rebuilt gate will release once more
-        self._is_torn = False
-        self._has_ink = False  # whether anything but white space came
+        #: Whether nothing but white space came so far.
+        self.is_blank = True
         self._records = RecordMaker(name, self.schema.id if self.schema is not None else "", meters)
 
     # -- what is known of it -------------------------------------------------------------------------------------
@@ -84,11 +81,6 @@ class Channel:
     def violation(self) -> str:
         """Code of the violation that halted it."""
         return self._records.violation
-
-    @property
-    def is_blank(self) -> bool:
-        """Whether nothing but white space came so far."""
-        return not self._has_ink
 
     @property
     def is_whole(self) -> bool:
@@ -123,9 +115,12 @@ class Channel:
 
     def feed(self, data: bytes, read_s: float) -> list[Record]:
         """Take what one read brought for this channel; the records are what may be delivered of it."""
-        self._has_ink = self._has_ink or not data.isspace()
+        self._came(data)
         self._records.came(len(data), read_s)
         return self._records_of(self._gate.feed(data), read_s)
+
+    def _came(self, data: bytes) -> None:
+        self.is_blank = self.is_blank and (not data or data.isspace())
 
     def settle(self, complaint: Complaint | None, read_s: float) -> list[Record]:
         """The authority has judged ``deferred``."""
@@ -151,8 +146,6 @@ class Channel:
         self._records.hold(0)
 
     def _records_of(self, events: Iterable[object], read_s: float) -> list[Record]:
-        if self._again:
-            events = list(self._only_new(events))
         gate = self._gate
         return self._records.make(events, read_s, held_bytes=gate.held_bytes, is_open=gate.state == "open")
 
@@ -161,8 +154,6 @@ class Channel:
     @property
     def unjoined(self) -> str:
         """Why the answer of this attempt does not continue the text; empty if it does, or if nothing is to be."""
-        if self._is_torn:
-            return "the rebuilt gate decided otherwise about text that was released"
         return self._join.refused if self._join is not None else ""
 
     @property
@@ -177,8 +168,6 @@ class Channel:
             gate.restore(released[start : start + _SLICE_BYTES])
             await asyncio.sleep(0)
         self._gate, self._join = gate, join
-        # What a gate that recovers holds back until it has seen more; it was released already.
-        self._again, self._is_torn = released[gate.released_bytes :], False
         self._records.violation = ""
         self._records.hold(gate.held_bytes)
 
@@ -200,19 +189,6 @@ class Channel:
         gate.restore(released)
         return not any(isinstance(event, Violated) for event in gate.feed(data))
 
-    def _only_new(self, events: Iterable[object]) -> Iterator[object]:
-        """Without text that was released before the gate was rebuilt; with no more text, if it is not the same."""
-        for event in events:
-            if not isinstance(event, Released):
-                yield event
-                continue
-            count = min(len(event.data), len(self._again))
-            if self._is_torn or event.data[:count] != self._again[:count]:
-                self._is_torn = True
-                continue
-            self._again = self._again[count:]
-            yield replace(event, data=event.data[count:])
-
     # -- pushes ----------------------------------------------------------------------------------------------------
 
     def mark(self) -> Record:
@@ -224,7 +200,7 @@ class Channel:
         for record in records:
             text = (record.pushed or record.text).encode()
             if text:
-                self._has_ink = self._has_ink or not text.isspace()
+                self._came(text)
                 self._records.upstream_bytes += len(text)
                 events = list[object](self._gate.feed(text))
                 if self.deferred is not None:

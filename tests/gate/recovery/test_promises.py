@@ -15,6 +15,7 @@ import lockgate
 from lockgate import Completed, Misuse, Patched, Released, SchemaError, Violated
 from lockgate.gate.events import Recovery
 from lockgate.gate.recovery.recovering import RecoveringGate
+from tests.conftest import Corpus
 from tests.gate.recovery import faults, texts
 from tests.gate.recovery.made import made
 
@@ -32,9 +33,9 @@ def _run(folder: Path, count: int, seed: int) -> Counter[str]:
     return states
 
 
-def test_any_text_any_cuts_every_mode(shared_data: Path) -> None:
+def test_any_text_any_cuts_every_mode(corpus: Corpus) -> None:
     """Same bytes, events and state; released text stays live; complete is valid by the authority."""
-    states = _run(shared_data / "suites" / "jsonschemabench", 120, seed=20)
+    states = _run(corpus.folder / "suites" / "jsonschemabench", 120, seed=20)
     assert min(states["complete"], states["halted"], states["incomplete"]) > 5
 
 
@@ -67,9 +68,9 @@ def test_ten_thousand_made_schemas(seed: int) -> None:
 
 
 @pytest.mark.parametrize("recovery", ["patch", "skip"])
-def test_a_valid_document_comes_out_as_it_is(shared_data: Path, recovery: str) -> None:
+def test_a_valid_document_comes_out_as_it_is(corpus: Corpus, recovery: str) -> None:
     """Byte for byte, with no event but Completed."""
-    for one in faults.wild(shared_data / "suites" / "jsonschemabench")[::9]:
+    for one in faults.wild(corpus.folder / "suites" / "jsonschemabench")[::9]:
         for text in (json.dumps(one.value), json.dumps(one.value, indent=1, ensure_ascii=False)):
             options = {"recovery": recovery, "release": "prefix", "max_held_bytes": 65536}
             pieces = [text.encode()[at : at + 7] for at in range(0, len(text.encode()), 7)]
@@ -127,9 +128,9 @@ def _byte_by_byte(text: bytes) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("recovery", ["patch", "skip"])
-def test_a_gate_is_rebuilt_from_what_it_released(shared_data: Path, recovery: Recovery) -> None:
+def test_a_gate_is_rebuilt_from_what_it_released(corpus: Corpus, recovery: Recovery) -> None:
     """Cut anywhere, also inside a character: the same bytes are released, nothing is held, and the text goes on."""
-    for one in faults.wild(shared_data / "suites" / "jsonschemabench")[::20]:
+    for one in faults.wild(corpus.folder / "suites" / "jsonschemabench")[::20]:
         text = json.dumps(one.value, ensure_ascii=False).encode()
         middle = len(text) // 2
         schema = lockgate.compile(one.schema)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import lockgate
 from lockgate import Released
+from tests.conftest import Corpus
 from tests.gate.recovery import recorded
 from tests.gate.recovery.foreign import NOT_A_VALUE, equal
 
 
 @pytest.fixture(scope="module")
-def streams(shared_data: Path) -> list[recorded.Stream]:
-    return list(recorded.streams(shared_data / "corpus"))
+def streams(corpus: Corpus) -> list[recorded.Stream]:
+    return list(recorded.streams(corpus.folder / "corpus"))
 
 
 def run(schema: Any, text: bytes) -> tuple[str, Any]:
@@ -30,10 +30,10 @@ def run(schema: Any, text: bytes) -> tuple[str, Any]:
         return gate.state, NOT_A_VALUE
 
 
-def test_streams_are_put_together_as_their_sidecars_say(streams: list[recorded.Stream]) -> None:
+def test_streams_are_put_together_as_their_sidecars_say(corpus: Corpus, streams: list[recorded.Stream]) -> None:
     """All but one that has other parts, and three that have several answers at once."""
-    assert len(streams) > 250
-    assert sum(not stream.is_whole for stream in streams) <= 4
+    assert len(streams) > corpus.of(sample=20, whole=250)
+    assert sum(not stream.is_whole for stream in streams) <= corpus.of(sample=0, whole=4)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in recorded.TROUBLES if kind.startswith(recorded.CUT)])

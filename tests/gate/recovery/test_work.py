@@ -52,7 +52,6 @@ def test_work_is_linear(name: str) -> None:
 
 
 @pytest.mark.acceptance
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_million_bytes(name: str) -> None:
     make, schema = HOSTILE[name]

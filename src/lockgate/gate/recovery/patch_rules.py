@@ -26,7 +26,7 @@ PATCH_RULES: Final[tuple[PatchRule, ...]] = (
     rules_text.Tuple(),
     rules_text.Comment(),
     rules_text.Ellipsis(),
-    rules_text.Call(),
+    rules_text.CallRule(),
     rules_strings.BareName(),
     rules_strings.BareText(),
     rules_text.MissingValue(),

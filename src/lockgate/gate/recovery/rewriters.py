@@ -19,7 +19,7 @@ SINGLE: Final = ("'", "\u2018", "\u2019", "\u201a", "\u201b", "`", "\u00b4")
 DOUBLE: Final = ("\u201c", "\u201d", "\u201e", "\u201f", "\u00ab", "\u00bb")
 
 
-class _Rewriter:
+class _BaseRewriter:
     """What rewriters share: nothing held, not over."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class _Rewriter:
         return 0
 
 
-class Quoted(_Rewriter):
+class Quoted(_BaseRewriter):
     """The rest of a string in other quotes, up to a quote that is followed by what can follow a string.
 
     Args:
@@ -97,7 +97,7 @@ class Quoted(_Rewriter):
         return text[end] in b",]}/#+" or (end > at and any(text.startswith(closer, end) for closer in self._closers))
 
 
-class Bare(_Rewriter):
+class Bare(_BaseRewriter):
     """Words without quotes, as a string: a name up to its colon, a value up to a comma, bracket or line end.
 
     In an object a comma, a closing brace or a line end belongs to the words where nothing follows that can follow a
@@ -229,7 +229,7 @@ class Bare(_Rewriter):
         return 1
 
 
-class Unescaped(_Rewriter):
+class Unescaped(_BaseRewriter):
     """JSON that stands in a string: its escapes are undone, and its closing quote goes."""
 
     _SPECIAL: Final = re.compile(rb'["\\]')
@@ -260,7 +260,7 @@ class Unescaped(_Rewriter):
         return pieces, at
 
 
-class _Collecting(_Rewriter):
+class _Collecting(_BaseRewriter):
     """A rewriter that removes: what it took is one piece, handed out when it is over."""
 
     def __init__(self, limit: int) -> None:
@@ -348,7 +348,7 @@ class Dropped(_Collecting):
         return (self._done() if is_end and not self.has_failed else []), len(text)
 
 
-class Skimmed(_Rewriter):
+class Skimmed(_BaseRewriter):
     """The same, with nothing kept: however long it is, it is only counted.
 
     Attributes:

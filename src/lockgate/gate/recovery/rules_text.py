@@ -231,7 +231,7 @@ class Tuple(PatchRule):
         return replace(site.at, 1, b"[")
 
 
-class Call(PatchRule):
+class CallRule(PatchRule):
     """Removes a call around a value: ``ObjectId("…")``, ``callback(…)``."""
 
     id = "call"

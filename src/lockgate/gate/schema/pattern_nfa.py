@@ -13,7 +13,7 @@ from typing import Final
 
 from lockgate.gate.schema import charset
 from lockgate.gate.schema.charset import ALL, Ranges
-from lockgate.gate.schema.pattern_parse import Assertion, Chars, Choice, Repeat, Sequence, Tree, Unsupported
+from lockgate.gate.schema.pattern_parse import Alternation, Assertion, Chars, Repeat, Sequence, Tree, Unsupported
 
 # Behind or ahead of a place in the text. UNKNOWN: the next character has not come yet.
 EDGE: Final = 0
@@ -111,7 +111,7 @@ class Nfa:
                 for part in reversed(parts):
                     following = self._build(part, following)
                 return following
-            case Choice(options):
+            case Alternation(options):
                 return self._new(_SPLIT, *[self._build(option, following) for option in options])
             case Repeat():
                 return self._repeat(tree, following)
@@ -224,7 +224,7 @@ def _size(tree: Tree) -> int:
     match tree:
         case Sequence(parts):
             return sum(map(_size, parts))
-        case Choice(options):
+        case Alternation(options):
             return 1 + sum(map(_size, options))
         case Repeat(part, low, high):
             copies = max(low, 1) if high is None else high

@@ -40,7 +40,7 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Alternation:
     options: tuple[Tree, ...]
 
 
@@ -51,7 +51,7 @@ class Repeat:
     high: int | None  # None: no limit
 
 
-Tree = Chars | Assertion | Sequence | Choice | Repeat
+Tree = Chars | Assertion | Sequence | Alternation | Repeat
 EMPTY: Final = Sequence(())
 
 # Trees are walked by recursion, so that nesting would otherwise be a way to exhaust the stack.
@@ -105,7 +105,7 @@ class _Group:
 
     def tree(self) -> Tree:
         self.end_option()
-        return self.options[0] if len(self.options) == 1 else Choice(tuple(self.options))
+        return self.options[0] if len(self.options) == 1 else Alternation(tuple(self.options))
 
 
 class _Parser:

@@ -70,7 +70,7 @@ class KindLimit(NamedTuple):
     allowed: str
 
 
-class Choice(NamedTuple):
+class Alternatives(NamedTuple):
     """An ``anyOf`` or ``oneOf``."""
 
     schema_path: str
@@ -100,7 +100,7 @@ class Subschema:
         self.kinds = ANY_KIND
         self.kind_limits: list[KindLimit] = []
         self.together: list[SchemaLocation] = []
-        self.choices: list[Choice] = []
+        self.choices: list[Alternatives] = []
         self.finished_kinds = 0
         self.allowed_texts: list[AllowedTexts] = []
         self.min_length: CountLimit | None = None
@@ -239,7 +239,7 @@ class Subschema:
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 branches = [self._sub(keyword, at) for at in range(len(schema[keyword]))]
-                self.choices.append(Choice(self.path(keyword), branches))
+                self.choices.append(Alternatives(self.path(keyword), branches))
 
     def _sub(self, *tokens: str | int) -> SchemaLocation:
         return self._resources.at_home(self.location.below(*tokens))

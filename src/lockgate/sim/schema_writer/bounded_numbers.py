@@ -1,4 +1,4 @@
-"""Numbers within bounds and steps. Reckoned in fractions, so that a step of 0.01 is one."""
+"""Numbers within bounds and steps. Uses fractions, so that a step of 0.01 is exact."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def draw(dice: Dice, bounds: dict[str, float], steps: list[float], *, is_whole: 
     """A number.
 
     Args:
-        bounds: ``minimum``, ``exclusiveMinimum``, ``maximum``, ``exclusiveMaximum``, those that there are.
-        steps: All ``multipleOf`` that hold.
-        is_whole: Only whole numbers will do.
+        bounds: Those of ``minimum``, ``exclusiveMinimum``, ``maximum`` and ``exclusiveMaximum`` that the schema has.
+        steps: All ``multipleOf`` that apply.
+        is_whole: Whether the number must be whole.
 
     Raises:
         Contradiction: there is none.
@@ -29,7 +29,7 @@ def draw(dice: Dice, bounds: dict[str, float], steps: list[float], *, is_whole: 
     step = _step(steps, is_whole)
     low, high = _range(low, high, step)
     if not is_whole and not steps:
-        # Two decimals look right; a narrow range wants finer ones.
+        # Two decimals look right; a narrow range needs more.
         step = Fraction(1, 100)
         while (high - low) / step < 4 and high > low and step.denominator < 10**15:
             step /= 10

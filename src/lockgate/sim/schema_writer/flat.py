@@ -1,4 +1,4 @@
-"""All that holds for one value, gathered from the schemas that apply to it: references followed, branches chosen."""
+"""Everything that applies to one value, gathered from its schemas: references are followed, branches are chosen."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _LOW: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minPrope
 _HIGH: Final = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _OBJECT: Final = ("properties", "patternProperties", "additionalProperties", "unevaluatedProperties")
 _ARRAY: Final = ("prefixItems", "items", "additionalItems", "unevaluatedItems")
-#: Where drawing alone cannot be sure, so that the judge is asked.
+#: Keywords that drawing cannot guarantee, so that the validator must check.
 _HARD: Final = frozenset(
     [
         *("oneOf", "not", "if", "dependencies", "dependentSchemas", "contains", "propertyNames", "uniqueItems"),
         *("unevaluatedProperties", "unevaluatedItems", "patternProperties", "maxProperties", "format"),
     ]
 )
-# What a schema without a type is about, by its keywords.
+# The type that a schema without ``type`` is about, by its keywords.
 _ABOUT: Final = (
     ("object", ("properties", "required", "additionalProperties", "patternProperties", "minProperties")),
     ("array", ("items", "prefixItems", "minItems", "contains", "uniqueItems", "maxItems")),
@@ -39,7 +39,7 @@ _MAX_CHOICES: Final = 400
 
 @dataclass(slots=True)
 class Flat:
-    """What holds for one value. Lists hold what is not merged: every entry counts."""
+    """What applies to one value. Lists have what is not merged: every entry applies."""
 
     types: tuple[str, ...] = TYPES
     words: list[Json] | None = None
@@ -59,7 +59,7 @@ class Flat:
     is_unique: bool = False
 
     def copy(self) -> Flat:
-        """The same, free to be changed."""
+        """A copy that may be changed."""
         twin = copy(self)
         for one in fields(self):
             value = getattr(self, one.name)
@@ -68,7 +68,7 @@ class Flat:
         return twin
 
     def take(self, node: dict[str, Json]) -> None:
-        """Add what the node says of the value itself; references and branches are not followed here.
+        """Add what the node says about the value itself. References and branches are not followed here.
 
         Raises:
             Contradiction: nothing is left.
@@ -121,7 +121,7 @@ class Flat:
             self.objects.append(node)
         if any(one in node for one in _ARRAY):
             self.arrays.append(node)
-        if isinstance(node.get("required"), list):  # a boolean in draft 3, which nobody obeys
+        if isinstance(node.get("required"), list):  # a boolean in draft 3, which no validator here uses
             self.required.update(dict.fromkeys(one for one in node["required"] if isinstance(one, str)))
         if "propertyNames" in node:
             self.names.append(node["propertyNames"])
@@ -139,7 +139,7 @@ class Flat:
         return list(dict.fromkeys(name for node in self.objects for name in _dict(node, "properties")))
 
     def member(self, name: str) -> tuple[Json, ...]:
-        """The schemas that hold for a member of that name."""
+        """The schemas that apply to a member of that name."""
         found: list[Json] = []
         for node in self.objects:
             here = [_dict(node, "properties")[name]] if name in _dict(node, "properties") else []
@@ -152,7 +152,7 @@ class Flat:
         return tuple(found)
 
     def element(self, index: int) -> tuple[Json, ...]:
-        """The schemas that hold for an element."""
+        """The schemas that apply to an element."""
         found: list[Json] = []
         for node in self.arrays:
             items = node.get("items")
@@ -171,7 +171,7 @@ class Flat:
         return [regex for node in self.objects for regex in _dict(node, "patternProperties")]
 
     def allows(self, value: Json) -> bool:
-        """Whether a value passes what can be told at a glance: types, bounds, patterns. Words are the caller's."""
+        """Whether a value passes the quick checks: types, bounds, patterns. The caller checks enum and const."""
         if kind_of(value) not in self.types and not (kind_of(value) == "integer" and "number" in self.types):
             return False
         if isinstance(value, str):
@@ -198,8 +198,8 @@ class Gatherer:
     Args:
         references: Of the whole schema.
         dice: Choose the branches.
-        fits: Whether a schema can be satisfied within so many levels.
-        count: Called for each node that is read; raises when it has been enough.
+        fits: Whether a schema can be satisfied within a number of levels.
+        count: Called for each node that is read; raises when the limit is reached.
     """
 
     def __init__(
@@ -213,12 +213,12 @@ class Gatherer:
         self._is_choosing = False
 
     def gather(self, nodes: tuple[Json, ...], left: int) -> Flat:
-        """What holds for a value that all the nodes apply to, with at most so many levels below it. Not to be changed.
+        """What applies to a value of all these nodes, with at most this many levels below it. Do not change the result.
 
         Raises:
             Contradiction: nothing can satisfy them all, with the branches tried.
         """
-        # Elements of one array ask again and again; what holds is the same wherever there is nothing to choose.
+        # Elements of one array ask many times; without a choice the answer is always the same.
         known = self._known.get(tuple(map(id, nodes)))
         if known is not None:
             return known
@@ -270,7 +270,7 @@ class Heights:
         self._reads = 0
 
     def fits(self, node: Json, left: int) -> bool:
-        """Whether some value of a schema has at most so many levels below it. A guess where schemas are combined."""
+        """Whether some value of a schema has at most this many levels below it. An estimate if schemas are combined."""
         return self._fits(node, left, ())
 
     def _fits(self, node: Json, left: int, seen: tuple[int, ...]) -> bool:
@@ -304,7 +304,7 @@ class Heights:
         return not kinds or any(self._holds(one, node, left, seen) for one in kinds)
 
     def _holds(self, kind: str, node: dict[str, Json], left: int, seen: tuple[int, ...]) -> bool:
-        # Levels count from here, so the nodes seen above do not matter below.
+        # Levels count from here, so nodes that were seen above do not matter.
         if kind == "object":
             members, required = _dict(node, "properties"), node.get("required")
             names = required if isinstance(required, list) else []

@@ -1,4 +1,4 @@
-"""What can grow, so that a document comes to the size asked for."""
+"""Which values can grow, so that a document gets the requested size."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _MAX_DEPTH: Final = 8
 
 
 class Growths:
-    """Tells how the values of a schema can grow."""
+    """Finds out how the values of a schema can grow."""
 
     def __init__(self, references: SchemaReferences) -> None:
         self._references = references
         self._known: dict[int, int] = {}
 
     def of(self, nodes: Iterable[Json]) -> int:
-        """The best way that the nodes have, looked at one by one."""
+        """The best way to grow that any of the nodes has."""
         return max((self._of(node, 0) for node in nodes), default=TEXT)
 
     def _of(self, node: Json, depth: int) -> int:

@@ -42,7 +42,7 @@ class PartValidator:
         return self._whole
 
     def allows(self, node: Json, value: Json) -> bool:
-        """Whether a value satisfies a node. True where nobody knows: the whole document is judged in any case."""
+        """Whether a value satisfies a node. True if that is unknown: the whole document is checked in any case."""
         if isinstance(node, bool):
             return node
         if id(node) not in self._validators:

@@ -1,7 +1,7 @@
 """Text that matches a regular expression, drawn from the tree of Python's own parser.
 
-Expressions of schemas are ECMA-262. What Python writes otherwise is translated first; what it cannot read, or what a
-drawn text turns out not to match (look-arounds are not drawn but checked), is refused.
+Schemas have ECMA-262 patterns. They are first translated to Python's syntax. A pattern that Python cannot read is
+refused, and so is one that the drawn text does not match (look-arounds are not drawn but checked).
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import jsonschema_rs
 from lockgate.sim.chance import Dice
 from lockgate.sim.schema_writer.unwritable import Contradiction
 
-#: Patterns of strangers: the authority gives up on one that backtracks without end.
+#: Backtrack limit: schemas come from strangers, and the authority gives up on patterns that backtrack without end.
 BOUNDED: Final = jsonschema_rs.FancyRegexOptions(backtrack_limit=200_000)
 
 _LOWER: Final = "abcdefghijklmnopqrstuvwxyz"
 _DIGITS: Final = "0123456789"
 _WORD: Final = _LOWER + _LOWER.upper() + _DIGITS + "_"
-#: What is drawn from where much is allowed; letters first, so that texts look like texts.
+#: Characters to draw from if many are allowed; letters first, so that texts look like texts.
 _PRINTABLE: Final = _WORD + " -.,:;!?@#$%&*+=/()[]{}<>'\"\\^`|~"
 _TRIES: Final = 60
-#: Longer ones are not read; they would be kept, too.
+#: Longest pattern to read; patterns are also kept in memory.
 _MAX_PATTERN: Final = 5_000
-#: Longest text, so that nothing explodes: ``(a{1000}){1000}``.
+#: Longest text, because of patterns like ``(a{1000}){1000}``.
 _MAX_TEXT: Final = 20_000
 
-# \p{...}: letters stand for all that we would not draw anyway.
+# \p{...}: letters replace classes that are not drawn anyway.
 _PROPERTIES: Final = {
     **dict.fromkeys(("L", "Letter", "Alphabetic", "Latin", "Script=Latin", "sc=Latin"), "a-zA-Z"),
     "Ll": "a-z",
@@ -150,7 +150,7 @@ def _stretched(text: str, patterns: list[str], dice: Dice, at_least: int) -> str
 
 
 class _Drawing:
-    """One text in the making.
+    """One text that is being drawn.
 
     Args:
         reach: How far open-ended repetitions may go beyond their least.

@@ -29,7 +29,7 @@ _MOODS: Final = (
 #: Levels that a document may have; more only where the schema demands it.
 _LEVELS: Final = (10, 20, 40)
 _WORK: Final = 60_000
-#: A schema that exhausted so many draws will exhaust the others.
+#: After this many exhausted draws, further draws would be exhausted, too.
 _MAX_EXHAUSTED: Final = 3
 _MAX_PRUNES: Final = 12
 
@@ -53,7 +53,7 @@ class SchemaEntry:
         self._last: tuple[tuple[int, int], Json] | None = None
 
     def document(self, seed: int, size_bytes: int) -> str:
-        """A document as JSON text, of about so many bytes where the schema allows that.
+        """A document as JSON text, of about this many bytes if the schema allows that.
 
         Raises:
             Unwritable: no valid document was found; says why.
@@ -65,7 +65,7 @@ class SchemaEntry:
         return copy.deepcopy(self._value(seed, size_bytes))
 
     def places(self, seed: int, size_bytes: int) -> list[ValuePlace]:
-        """Where the scalars of the document stand, in the order of the text."""
+        """Where the scalars of the document are, in the order of the text."""
         return places(self._value(seed, size_bytes), self.style_of(seed))
 
     def style_of(self, seed: int) -> Style:
@@ -113,7 +113,7 @@ class SchemaEntry:
                 reason = str(error)
                 continue
             except Exhausted as error:
-                # Less may do: a shorter document is better than none.
+                # Try a shorter document: it is better than none.
                 reason, n_exhausted, size_bytes = str(error), n_exhausted + 1, size_bytes // 4
                 if n_exhausted >= _MAX_EXHAUSTED:
                     break
@@ -132,7 +132,7 @@ class SchemaEntry:
 
 
 def _is_valid_after_pruning(value: Json, validator: Any) -> bool:
-    """Whether a value is valid, once the members and elements that are not have been taken out."""
+    """Whether a value is valid after its invalid members and elements were removed."""
     for _ in range(_MAX_PRUNES):
         if validator.is_valid(value):
             return True
@@ -147,7 +147,7 @@ def _is_valid_after_pruning(value: Json, validator: Any) -> bool:
 
 
 def _take_out(value: Json, path: tuple[str | int, ...]) -> None:
-    """Delete what a path leads to; nothing happens where it is gone already."""
+    """Delete the value at a path, if it is still there."""
     for step in path[:-1]:
         try:
             value = value[step]

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 from lockgate.sim.schema_words import Json
 from lockgate.sim.schema_writer.unwritable import Unwritable
 
-#: What a value that must itself be a schema may be: the empty object is one in every draft.
+#: A value that is a valid schema in every draft: the empty object.
 _ANY_SCHEMA: Final[dict[str, Any]] = {"type": "object", "maxProperties": 0}
 _META: Final = ("http://json-schema.org/", "https://json-schema.org/")
 
@@ -46,7 +46,7 @@ class SchemaReferences:
                 left.extend((part, base, pointer + token(index)) for index, part in enumerate(node))
 
     def _identify(self, node: dict[str, Json], base: str) -> str:
-        """Note the names of a node; answers the base of what is inside it."""
+        """Note the names of a node; returns the base URI of its content."""
         for keyword in ("$id", "id"):
             name = node.get(keyword)
             if isinstance(name, str):
@@ -64,13 +64,13 @@ class SchemaReferences:
         return self._pointers.get(id(node))
 
     def choices(self, node: dict[str, Json]) -> list[list[Json]]:
-        """The branches of a node: one list for each keyword that wants one of them chosen."""
-        # Kept, since others remember nodes by identity: what is made here must live as long as the schema.
+        """The branches of a node: a list for each keyword, of which one branch must be chosen."""
+        # Keep it: others remember nodes by identity, so what is made here must live as long as the schema.
         if id(node) not in self._choices:
             lists = (node.get(keyword) for keyword in ("anyOf", "oneOf"))
             self._choices[id(node)] = [one for one in lists if isinstance(one, list) and one]
             if "if" in node:
-                # The judge sees to it that the condition really does not hold in the second case.
+                # The validator checks that the condition really does not hold in the second case.
                 both = {"allOf": [node["if"], node.get("then", True)]}
                 self._choices[id(node)].append([both, node.get("else", True)])
         return self._choices[id(node)]
@@ -97,7 +97,7 @@ class SchemaReferences:
 
 
 def _join(base: str, ref: str) -> str:
-    # urljoin knows nothing of URNs, whose fragments are joined like any other.
+    # urljoin does not know URNs, whose fragments are joined like all others.
     return (urldefrag(base).url + ref if ref.startswith("#") else urljoin(base, ref)).removesuffix("#")
 
 

@@ -47,7 +47,7 @@ def _base64(dice: Dice) -> str:
     return dice.letters(_HEX + "ABCDEFGHIJKLMNOP", 4 * dice.between(2, 6))
 
 
-#: Formats of JSON Schema, and those that are met in the wild though nobody checks them.
+#: Formats of JSON Schema, and others that schemas use although validators do not check them.
 FORMATS: Final[dict[str, Callable[[Dice], str]]] = {
     "date": _date,
     "date-time": lambda dice: f"{_date(dice)}T{_time(dice)}",
@@ -73,7 +73,7 @@ FORMATS: Final[dict[str, Callable[[Dice], str]]] = {
     "byte": _base64,
     "phone": lambda dice: f"+1 555 01{dice.between(10, 99)}",
 }
-#: Short ones, for a narrow ``maxLength``.
+#: Short texts, for a small ``maxLength``.
 SHORT: Final = {
     "uri": "a:b",
     "iri": "a:b",
@@ -92,7 +92,7 @@ SHORT: Final = {
     "date-time": "2026-01-01T12:00:00Z",
 }
 
-# Part of a member's name -> what is written there.
+# Part of a member's name -> texts for it.
 _HINTS: Final[tuple[tuple[str, Callable[[Dice], str]], ...]] = (
     ("email", _email),
     ("url", _url),

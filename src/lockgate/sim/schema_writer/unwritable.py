@@ -10,7 +10,7 @@ class Unwritable(BadRequest):
 
 
 class Contradiction(Exception):
-    """What holds here leaves no value: another branch or another draw may still do."""
+    """No value is left here; another branch or another draw may still work."""
 
 
 class Exhausted(Exception):

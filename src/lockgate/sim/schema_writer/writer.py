@@ -1,7 +1,7 @@
-"""Draws a value for the schemas that hold for it: objects and arrays here, the rest next door.
+"""Draws a value for the schemas that apply to it: objects and arrays here, the rest in the modules beside.
 
-A value is told how many bytes it should take. Objects share them out among the members that can grow, arrays and maps
-take elements until they are used up, and only where nothing else can grow do texts become long.
+Each value gets a number of bytes that its text should have. An object divides it among the members that can grow.
+Arrays and maps take elements until it is used up. Texts become long only if nothing else can grow.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Sized: TypeAlias = tuple[Json, int]
 Nodes: TypeAlias = tuple[Json, ...]
 
 _TRIES: Final = 5
-#: Elements are at most this long where there may be many of them.
+#: Longest element, in bytes, if there may be many elements.
 _ELEMENT_BYTES: Final = 400
 _MAX_LEAST: Final = 20_000
-#: With so many levels left, what need not be there is left out, unless bytes are wanted.
+#: With this many levels left, optional parts are left out, unless more bytes are needed.
 _LOW_LEVELS: Final = 4
 _STRING: Final = {"type": "string"}
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -55,8 +55,8 @@ class Writer:
     Args:
         dice: Decide everything.
         style: How the value will be written, for sizes.
-        levels: So many may be nested.
-        work: So many values and nodes are looked at, at most.
+        levels: Most levels of nesting.
+        work: Most values and nodes to look at.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Writer:
         return self.write((schema,), want, self._levels)[0]
 
     def _around(self, left: int) -> int:
-        """Bytes that stand before a member or element: a comma, and the indentation."""
+        """Bytes before a member or element: a comma, and the indentation."""
         indent = self._style.indent
         return len(self._style.comma) + (0 if indent is None else 1 + indent * (self._levels - left + 1))
 
@@ -95,13 +95,13 @@ class Writer:
         """A value that satisfies all the nodes, as far as drawing and the judge can see.
 
         Args:
-            want: Bytes that its text should take; 0 for as few as look right.
+            want: Bytes that its text should have; 0 for as few as look right.
             left: Levels that may still be nested.
             hint: Name of the member, for the words.
 
         Raises:
-            Contradiction: no draw of several came out right.
-            Exhausted: the work allowed is used up.
+            Contradiction: no draw of several was valid.
+            Exhausted: the allowed work is used up.
         """
         reason = "nothing fits"
         for index in range(_TRIES):
@@ -212,7 +212,7 @@ class Writer:
         return written[name][1] + len(name.encode()) + self._colon + self._around(left)
 
     def _chosen(self, flat: Flat, want: int, left: int) -> tuple[list[str], Flat]:
-        """Names of the members to write, and what then holds (members can bring rules of their own)."""
+        """Names of the members to write, and what then applies (members can add rules)."""
         declared = flat.declared()
         share = self._mood.optional if len(declared) <= 12 else max(5, self._mood.optional * 12 // len(declared))
         if self._mood.optional == 100:
@@ -261,7 +261,7 @@ class Writer:
         return flat
 
     def _more(self, value: dict[str, Json], flat: Flat, want: int, left: int) -> int:
-        """Members of names of our own: where a map wants them, or too few are declared. Answers their bytes."""
+        """Add members with invented names: for a map, or if too few are declared. Returns their bytes."""
         least = int(flat.bounds.get("minProperties", 0))
         most = flat.bounds.get("maxProperties")
         is_map = not flat.declared() and (not flat.required or bool(flat.name_patterns()))
@@ -320,7 +320,7 @@ class Writer:
         return value, size
 
     def _wanted(self, least: int, most: int, want: int, left: int, flat: Flat) -> int:
-        """How many elements there should be, whatever their size."""
+        """How many elements there should be, without regard to their size."""
         fixed = max((len(_first(node)) for node in flat.arrays), default=0)
         can_have = left >= 1 and all(self._fits(node, left - 1) for node in flat.element(0))
         if self._mood.is_brief or not can_have or (not want and left <= _LOW_LEVELS):

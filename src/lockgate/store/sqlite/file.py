@@ -274,12 +274,6 @@ def head(database: sqlite3.Connection, stream_id: str, now_s: float) -> Head:
     return _head(row)[1]
 
 
-def heads(database: sqlite3.Connection, before: int, limit: int, now_s: float) -> tuple[list[tuple[str, Head]], int]:
-    """Up to ``limit`` streams with a key below ``before``, newest first, and the key for the next call."""
-    rows = database.execute(f"{_HEAD} key < ? ORDER BY key DESC LIMIT ?", (now_s, before, limit)).fetchall()
-    return [_head(row) for row in rows], rows[-1][-1] if rows else 0
-
-
 def orphans(database: sqlite3.Connection, now_s: float, limit: int) -> list[str]:
     """As ``StreamLog.orphans``."""
     rows = database.execute(

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -59,9 +58,6 @@ LOOK_SELDOM_S: Final = 0.25
 # Measured with 40 streams and 2000 appends/s, three rounds: p99 of an append 0.9 to 1.8 ms, against 4.8 to 6.1 ms when
 # the writer does it after as many, as SQLite would by itself.
 _CHECKPOINT_PAGES: Final = 500
-
-# Heads that ``streams`` reads at a time.
-_HEADS: Final = 100
 
 
 def _size(stream_id: str, length: int, payloads: int) -> int:
@@ -402,14 +398,6 @@ class SqliteLog:
 
     async def orphans(self, *, limit: int) -> list[str]:
         return await self._fetch(file.orphans, self._now(), limit)
-
-    async def streams(self, *, limit: int) -> AsyncIterator[tuple[str, Head]]:
-        before = sys.maxsize
-        while limit > 0:
-            found, before = await self._fetch(file.heads, before, min(limit, _HEADS), self._now())
-            for one in found:
-                yield one
-            limit = limit - len(found) if len(found) == _HEADS else 0
 
     async def _fetch(
         self, read: Callable[Concatenate[sqlite3.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs

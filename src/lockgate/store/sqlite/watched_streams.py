@@ -22,7 +22,7 @@ class WatchedStream:
 
     Attributes:
         created_s: When; tells it from an earlier stream of the same id. 0 until that is known.
-        seen: How many records the readers were told of.
+        seen: How many records the readers know.
         is_closed: Whether they were told that nothing more comes.
         is_ours: Whether, as far as we know, the last commit was ours, or nothing more comes.
         lifetime: As far as we know; another process may have renewed it. While it is over, the file is to be asked.
