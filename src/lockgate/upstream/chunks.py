@@ -159,6 +159,9 @@ def read_wire(data: str) -> Chunk | None:
     for one in wire.choices:
         if one.index is not None and not 0 <= one.index <= _MAX_INDEX:
             return None
+        delta = one.delta
+        if delta is not None and delta.reasoning and delta.reasoning_content not in (None, "", delta.reasoning):
+            return None  # they say different things: both are kept
         choices.append(
             ChunkChoice(
                 one.index,
@@ -353,6 +356,8 @@ class _Reading:
         if isinstance(value, str):
             if not found.reasoning:
                 found.reasoning, found.reasoned_as = value, name
+            elif value != found.reasoning:
+                found.aside[name] = value
             return
         found.aside[name] = value
         found.reasoning = found.reasoning or _joined(value, ("text", "content", "summary", "thinking"))
@@ -433,7 +438,7 @@ class _Reading:
 
     def _call_member(self, found: Fragment, folded: str, name: str, member: Any) -> None:
         assert found.aside is not None
-        if folded in ("index", "type", "function", "custom"):
+        if folded in ("type", "function", "custom") or (folded == "index" and not _has_text(member)):
             return
         if folded == "id" and isinstance(member, str | int):
             found.call_id = found.call_id or _word(member) or ""
