@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from lockgate.protocol.finish import Finish, fold_finish
 from lockgate.protocol.lifecycle import Ended as How
 from lockgate.upstream.base import (
+    ConnectionEnded,
     Delta,
-    Ended,
     Failed,
     Finished,
     Reasoned,
@@ -153,7 +153,7 @@ def said(events: list[UpstreamEvent]) -> str:
                 out.append(json.dumps(members))
             case Finished(reason=reason):
                 out.append(reason)
-            case ToolStarted() | Told() | Failed() | Ended():
+            case ToolStarted() | Told() | Failed() | ConnectionEnded():
                 pass
     return " ".join(out)
 
@@ -186,8 +186,8 @@ def test_text_in_is_text_out_or_a_failure_that_quotes_it(chunks: list[Any]) -> N
 def test_nothing_raises_and_the_cuts_do_not_matter(values: list[Any], step: int, is_bare: bool) -> None:
     body = b"".join(json.dumps(value).encode() + b"\n" if is_bare else event(value) for value in values)
     whole = decoded(body)
-    assert isinstance(whole[-1], Ended)
-    assert sum(isinstance(one, Ended) for one in whole) == 1
+    assert isinstance(whole[-1], ConnectionEnded)
+    assert sum(isinstance(one, ConnectionEnded) for one in whole) == 1
     assert [type(one) for one in whole if isinstance(one, Failed)] == [
         type(one) for one in decoded(body, step) if isinstance(one, Failed)
     ]
@@ -197,7 +197,7 @@ def test_nothing_raises_and_the_cuts_do_not_matter(values: list[Any], step: int,
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_no_bytes_raise(body: bytes, step: int) -> None:
     for form in (body, b"data: " + body + b"\n\n", b"{" + body):
-        assert isinstance(decoded(form, step)[-1], Ended)
+        assert isinstance(decoded(form, step)[-1], ConnectionEnded)
 
 
 FINISHES = (
@@ -222,5 +222,5 @@ async def test_nothing_is_complete_without_a_proof(chunks: list[tuple[Any, Any]]
 def test_a_chunk_with_all_that_is_known_ends_cleanly() -> None:
     """So that the properties above are not empty."""
     body = event({"choices": [{"index": 0, "delta": {"content": "w000w"}, "finish_reason": "stop"}]})
-    assert decoded(body)[-1] == Ended(How.CLEAN)
+    assert decoded(body)[-1] == ConnectionEnded(How.CLEAN)
     assert "w000w" in said(decoded(body))

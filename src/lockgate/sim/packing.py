@@ -27,7 +27,7 @@ class Packer(Protocol):
         ...
 
 
-class _Zlib:
+class _ZlibPacker:
     def __init__(self, window_bits: int) -> None:
         self._one = zlib.compressobj(wbits=window_bits)
 
@@ -38,7 +38,7 @@ class _Zlib:
         return self._one.flush()
 
 
-class _Brotli:
+class _BrotliPacker:
     def __init__(self) -> None:
         self._one = brotli.Compressor(quality=4)
 
@@ -49,7 +49,7 @@ class _Brotli:
         return bytes(self._one.finish())
 
 
-class _Zstd:
+class _ZstdPacker:
     def __init__(self) -> None:
         self._one = ZstdCompressor()
 
@@ -62,8 +62,8 @@ class _Zstd:
 
 #: By the word of ``Content-Encoding``.
 PACKERS: Final[dict[str, Callable[[], Packer]]] = {
-    "gzip": lambda: _Zlib(31),
-    "deflate": lambda: _Zlib(15),
-    "br": _Brotli,
-    "zstd": _Zstd,
+    "gzip": lambda: _ZlibPacker(31),
+    "deflate": lambda: _ZlibPacker(15),
+    "br": _BrotliPacker,
+    "zstd": _ZstdPacker,
 }
