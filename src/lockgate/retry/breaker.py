@@ -167,7 +167,7 @@ class Breakers:
     """The breakers of one node, one for each (provider, model) that was asked lately.
 
     Args:
-        max_models: Most breakers that are kept; the least recently used are forgotten. Callers choose the names of models.
+        max_models: Most breakers that are kept: callers choose the names. The least recently used are forgotten.
     """
 
     def __init__(self, thresholds: Thresholds | None = None, *, max_models: int = 1024) -> None:
