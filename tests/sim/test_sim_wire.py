@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -289,20 +290,25 @@ async def test_every_fault_does_what_it_says(name: Fault, model: str) -> None:
     async with running(SHORT) as (sim, client):
         for seed in SEEDS:
             got = await post(sim, client, body(model, faults=[fault(name)], seed=seed))
-            JUDGES[name](got, document(model, seed=seed))
+            await asyncio.to_thread(JUDGES[name], got, document(model, seed=seed))
             assert (await ended(sim)).struck == [name]
 
 
-def decoded(got: Got, **options: Any) -> list[UpstreamEvent]:
-    decoder = ChatStreamDecoder(**options)
-    return [*decoder.feed(got.raw), *decoder.close()]
+async def decoded(got: Got) -> list[UpstreamEvent]:
+    """All events of a body; in a thread, because a whole body at once would block the loop that is watched here."""
+
+    def decode() -> list[UpstreamEvent]:
+        decoder = ChatStreamDecoder()
+        return [*decoder.feed(got.raw), *decoder.close()]
+
+    return await asyncio.to_thread(decode)
 
 
 @pytest.mark.parametrize("coat", COATS)
 async def test_every_coat_is_an_error_with_its_sentence(coat: str) -> None:
     async with running() as (sim, client):
         got = await post(sim, client, body(faults=[fault(Fault.COATED_ERROR, coat=coat, at_bytes=200)]))
-    (failed,) = [event for event in decoded(got) if isinstance(event, Failed)]
+    (failed,) = [event for event in await decoded(got) if isinstance(event, Failed)]
     assert "The simulated provider failed after 200 bytes" in failed.message
 
 
@@ -310,8 +316,8 @@ async def test_every_coat_is_an_error_with_its_sentence(coat: str) -> None:
 async def test_a_call_in_pieces_is_one_call_with_its_whole_text(form: str) -> None:
     async with running() as (sim, client):
         asked = body(as_tool=True, faults=[fault(Fault.CALL_PIECES, form=form)])
-        found = decoded(await post(sim, client, asked))
-        whole = decoded(await post(sim, client, body(as_tool=True)))
+        found = await decoded(await post(sim, client, asked))
+        whole = await decoded(await post(sim, client, body(as_tool=True)))
     (call,) = [event for event in found if isinstance(event, ToolStarted)]
     (same,) = [event for event in whole if isinstance(event, ToolStarted)]
     assert call.name == same.name
@@ -323,7 +329,7 @@ async def test_a_call_in_pieces_is_one_call_with_its_whole_text(form: str) -> No
 async def test_text_in_every_wrapping_is_all_there(form: str) -> None:
     async with running() as (sim, client):
         got = await post(sim, client, body(faults=[fault(Fault.WRAPPED, form=form)]))
-    assert content_of_any(got) == document()
+    assert await asyncio.to_thread(content_of_any, got) == document()
 
 
 @pytest.mark.parametrize("encoding", PACKERS)

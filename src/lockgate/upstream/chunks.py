@@ -23,8 +23,9 @@ _QUOTE_CHARS: Final = 60
 #: The legacy ``function_call`` has no index: it is one more call, under an index that no server uses.
 LEGACY_INDEX: Final = -1
 
-# Members whose value does not matter, skipped without a look.
-_Skip = msgspec.Raw | None
+# Members whose value does not matter, skipped without a look. Alone: in a union msgspec takes no Raw.
+_Skip = msgspec.Raw
+_SKIPPED: Final = msgspec.Raw()
 # Members that are there, but empty: with something in them they are read by hand.
 _Nothing = Annotated[list[Any], msgspec.Meta(max_length=0)] | None
 
@@ -40,12 +41,12 @@ class _WireFunction(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 class _WireCall(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     index: int | None = None
     id: str | None = None
-    type: _Skip = None
+    type: _Skip = _SKIPPED
     function: _WireFunction | None = None
 
 
 class _WireDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    role: _Skip = None
+    role: _Skip = _SKIPPED
     content: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
@@ -56,8 +57,8 @@ class _WireDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     annotations: _Nothing = None
     audio: None = None
     images: _Nothing = None
-    channel: _Skip = None
-    token_id: _Skip = None
+    channel: _Skip = _SKIPPED
+    token_id: _Skip = _SKIPPED
 
 
 class _WireChoice(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -67,27 +68,27 @@ class _WireChoice(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     native_finish_reason: str | None = None
     logprobs: None = None
     error: None = None
-    matched_stop: _Skip = None
-    stop_reason: _Skip = None
-    token_ids: _Skip = None
-    content_filter_results: _Skip = None
-    seed: _Skip = None
+    matched_stop: _Skip = _SKIPPED
+    stop_reason: _Skip = _SKIPPED
+    token_ids: _Skip = _SKIPPED
+    content_filter_results: _Skip = _SKIPPED
+    seed: _Skip = _SKIPPED
 
 
 class _WireChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     id: str | None = None
-    object: _Skip = None
-    created: _Skip = None
+    object: _Skip = _SKIPPED
+    created: _Skip = _SKIPPED
     model: str | None = None
     provider: str | None = None
     choices: list[_WireChoice] | None = None
     usage: dict[str, Any] | None = None
     error: None = None
-    system_fingerprint: _Skip = None
-    service_tier: _Skip = None
-    obfuscation: _Skip = None
-    p: _Skip = None
-    sim: _Skip = None
+    system_fingerprint: _Skip = _SKIPPED
+    service_tier: _Skip = _SKIPPED
+    obfuscation: _Skip = _SKIPPED
+    p: _Skip = _SKIPPED
+    sim: _Skip = _SKIPPED
 
 
 _decode_wire: Final = msgspec.json.Decoder(_WireChunk).decode
