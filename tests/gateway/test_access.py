@@ -54,3 +54,49 @@ async def test_pages_reach_a_private_network_only_by_setting(tmp_path: Path, is_
             assert response.headers.get("access-control-allow-private-network") == ("true" if is_on else None)
         async with session.options(f"{node.url}/healthz", headers={**PREFLIGHT, "Origin": "https://x"}) as response:
             assert response.status == 400
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/metrics"])
+async def test_probes_are_answered_under_any_host(tmp_path: Path, path: str) -> None:
+    """Load balancers come by the address of the pod; what can be written stays closed under foreign names."""
+    foreign = {"Host": "10.0.3.17:8700"}
+    async with (
+        Upstream(lambda _: answer("{}")) as upstream,
+        running(Node(tmp_path, upstream.base_url)) as node,
+        aiohttp.ClientSession() as session,
+    ):
+        for method in ("GET", "HEAD"):
+            async with session.request(method, node.url + path, headers=foreign) as response:
+                assert response.status == 200
+        async with session.post(node.url + path, headers=foreign) as response:
+            assert response.status == 421
+        async with session.post(f"{node.url}/v1/streams", json={}, headers=foreign) as response:
+            assert response.status == 421
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin", "is_allowed"),
+    [
+        pytest.param([ORIGIN], ORIGIN, True, id="listed"),
+        pytest.param([ORIGIN], "https://other.example", False, id="another"),
+        pytest.param(["*"], ORIGIN, False, id="all may read"),
+    ],
+)
+async def test_a_listed_page_may_send_any_header(
+    tmp_path: Path, origins: list[str], origin: str, is_allowed: bool
+) -> None:
+    """Tracing adds headers that this gateway does not know; for pages that are not listed nothing changes."""
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type,traceparent",
+    }
+    async with (
+        Upstream(lambda _: answer("{}")) as upstream,
+        running(Node(tmp_path, upstream.base_url, server__cors_origins=origins)) as node,
+        aiohttp.ClientSession() as session,
+        session.options(f"{node.url}/v1/streams", headers=asked) as response,
+    ):
+        assert (response.status == 200) == is_allowed
+        if is_allowed:
+            assert "traceparent" in response.headers["access-control-allow-headers"]
