@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import data
 from tests.loop_watch import watching
 
 T = TypeVar("T")
+
+# The same examples in every run, and no limit that a busy machine reaches. To search for new ones:
+# pytest --hypothesis-profile=search
+settings.register_profile("fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", parent=settings.get_profile("fixed"), derandomize=False, max_examples=1000)
+settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="session")
