@@ -40,6 +40,7 @@ OPEN_READERS = """
 
 
 @pytest.mark.browser
+@pytest.mark.blocks_loop("Playwright decodes what three readers have read at one go")
 async def test_five_drops_three_readers(tmp_path: Path) -> None:
     """A document over 50 KB while the server drops all connections five times, three readers coming back at once."""
     gates = [asyncio.Event() for _ in PHASES]
