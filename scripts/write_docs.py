@@ -184,7 +184,8 @@ _AFTER_OUTCOMES: Final = """
   `stopped` (closed by lockgate at a violation).
 - A producer that closes a pushed stream says that its text is over: `stop` and `clean`.
 - A stream is as bad as its worst channel, from good to bad: complete, incomplete, refused, failed, halted, cancelled.
-  Where the request required a tool call and none came, it is incomplete at best.
+  Where the request required a tool call and none came, or a choice of several (`n`) of which nothing came, it is
+  incomplete at best.
 """
 
 

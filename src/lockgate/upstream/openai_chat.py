@@ -22,7 +22,7 @@ import msgspec
 from lockgate.errors import Misuse
 from lockgate.protocol.lifecycle import Ended as How
 from lockgate.protocol.sse import DEFAULT_MAX_EVENT_BYTES
-from lockgate.upstream.base import Delta, Failed, Refused, Side, Told, ToolStarted, UpstreamEvent
+from lockgate.upstream.base import Delta, Failed, Refused, Side, Told, ToolStarted, UpstreamEvent, choices_of
 from lockgate.upstream.chat_stream import ChatStreamDecoder
 from lockgate.upstream.encoding import CannotDecode, Decoding
 from lockgate.upstream.endpoint import Endpoint, endpoint_of, place_of
@@ -202,7 +202,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         self._model = body.get("model")
         self._silence = Silence(timers_of(self._model, provider._model_timers, provider._timers))
         self._tools = tuple(_names_of_tools(body))
-        self._choices = body["n"] if isinstance(body.get("n"), int) and 1 <= body["n"] <= 128 else 1
+        self._choices = choices_of(body)
         self._decoder = self._new_decoder()
         self._decoding = Decoding()
         self._response: aiohttp.ClientResponse | None = None
