@@ -33,7 +33,18 @@ from lockgate.upstream.base import (
     UpstreamEvent,
 )
 from lockgate.upstream.calls import ToolCall, ToolCalls
-from lockgate.upstream.chunks import Chunk, ChunkChoice, Fragment, Said, loads, read_by_hand, read_wire
+from lockgate.upstream.chunks import (
+    Chunk,
+    ChunkChoice,
+    Fragment,
+    Said,
+    WireChunk,
+    decode_wire,
+    loads,
+    plain_text,
+    read_by_hand,
+    read_wire,
+)
 from lockgate.upstream.dialects import dialect_of
 from lockgate.upstream.error_shapes import error_in, fold, title_of_page
 from lockgate.upstream.failed import failure
@@ -183,12 +194,35 @@ class ChatStreamDecoder:
 
     def _take(self, event: ServerSentEvent) -> None:
         data = event.data
-        if event.event == "message" and data.startswith("{") and (chunk := read_wire(data)) is not None:
-            self._take_safely(chunk)
-        elif event.is_stray:
+        if event.event == "message" and data.startswith("{") and (wire := decode_wire(data)) is not None:
+            if self._say_plain(wire):
+                return
+            if (chunk := read_wire(wire)) is not None:
+                self._take_safely(chunk)
+                return
+        if event.is_stray:
             self._take_stray(data)
         else:
             self._take_odd(data, event.event)
+
+    def _say_plain(self, wire: WireChunk) -> bool:
+        """The short way: content of choice 0 goes on, and nothing else is new. Otherwise false, and nothing is done."""
+        text = plain_text(wire)
+        state = self._choices.get(0)
+        if not text or state is None or state.is_finished or self.has_failed or self.has_done or self._tells(wire):
+            return False
+        state.has_delta = True
+        self._say(state.content, text)
+        return True
+
+    def _tells(self, chunk: WireChunk | Chunk) -> bool:
+        """Whether a chunk has a fact that was not known."""
+        told = self._told
+        return bool(
+            (chunk.id and not told.upstream_id)
+            or (chunk.model and not told.model)
+            or (chunk.provider and not told.provider)
+        )
 
     def _take_odd(self, data: str, event: str) -> None:
         """An event that is no chunk of the common kind."""
@@ -290,12 +324,7 @@ class ChatStreamDecoder:
             self._fail_garbled(str(error), is_recoverable=False)
 
     def _take_chunk(self, chunk: Chunk) -> None:
-        told = self._told
-        if (
-            (chunk.id and not told.upstream_id)
-            or (chunk.model and not told.model)
-            or (chunk.provider and not told.provider)
-        ):
+        if self._tells(chunk):
             self._tell(chunk)
         # Whatever the finish reason says: OpenRouter puts errors on finish, usage and bare chunks alike.
         if chunk.error is not None and (not self.is_finished or any(one.finish_reason for one in chunk.choices)):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -26,8 +26,6 @@ LEGACY_INDEX: Final = -1
 # Members whose value does not matter, skipped without a look. Alone: in a union msgspec takes no Raw.
 _Skip = msgspec.Raw
 _SKIPPED: Final = msgspec.Raw()
-# Members that are there, but empty: with something in them they are read by hand.
-_Nothing = Annotated[list[Any], msgspec.Meta(max_length=0)] | None
 
 
 # -- the wire as it mostly is ----------------------------------------------------------------------------------------
@@ -53,10 +51,11 @@ class _WireDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     refusal: str | None = None
     tool_calls: list[_WireCall] | None = None
     function_call: None = None
-    reasoning_details: _Nothing = None
-    annotations: _Nothing = None
-    audio: None = None
-    images: _Nothing = None
+    # These are kept aside as they came, whatever they are.
+    reasoning_details: Any = None
+    annotations: Any = None
+    audio: Any = None
+    images: Any = None
     channel: _Skip = _SKIPPED
     token_id: _Skip = _SKIPPED
 
@@ -66,7 +65,7 @@ class _WireChoice(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     delta: _WireDelta | None = None
     finish_reason: str | None = None
     native_finish_reason: str | None = None
-    logprobs: None = None
+    logprobs: Any = None
     error: None = None
     matched_stop: _Skip = _SKIPPED
     stop_reason: _Skip = _SKIPPED
@@ -75,7 +74,9 @@ class _WireChoice(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     seed: _Skip = _SKIPPED
 
 
-class _WireChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+class WireChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A chunk of the common kind, as it came."""
+
     id: str | None = None
     object: _Skip = _SKIPPED
     created: _Skip = _SKIPPED
@@ -91,7 +92,10 @@ class _WireChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     sim: _Skip = _SKIPPED
 
 
-_decode_wire: Final = msgspec.json.Decoder(_WireChunk).decode
+_decode_wire: Final = msgspec.json.Decoder(WireChunk).decode
+
+
+_ASIDE_OF_DELTA: Final = ("reasoning_details", "annotations", "audio", "images")
 
 
 # -- what it says ----------------------------------------------------------------------------------------------------
@@ -148,12 +152,33 @@ class Chunk(msgspec.Struct, gc=False):
     lost: str = ""
 
 
-def read_wire(data: str) -> Chunk | None:
+def decode_wire(data: str) -> WireChunk | None:
     """A chunk of the common kind; None for all that must be read by hand."""
     try:
-        wire = _decode_wire(data)
+        return _decode_wire(data)
     except (msgspec.DecodeError, RecursionError):
         return None
+
+
+def plain_text(wire: WireChunk) -> str:
+    """The content of a chunk that says nothing else, for choice 0; empty for any other chunk.
+
+    Nine of ten chunks are of this kind, so they take a short way. What it says is what ``read_wire`` says.
+    """
+    choices = wire.choices
+    if choices is None or len(choices) != 1 or wire.usage:
+        return ""
+    choice = choices[0]
+    delta = choice.delta
+    if delta is None or choice.index or choice.finish_reason or choice.logprobs or delta.reasoning_details:
+        return ""
+    if delta.reasoning or delta.reasoning_content or delta.refusal or delta.tool_calls:
+        return ""
+    return "" if delta.annotations or delta.images or delta.audio else delta.content or ""
+
+
+def read_wire(wire: WireChunk) -> Chunk | None:
+    """What a chunk of the common kind says; None if it must be read by hand all the same."""
     if wire.choices is None:
         return None
     choices = []
@@ -163,15 +188,11 @@ def read_wire(data: str) -> Chunk | None:
         delta = one.delta
         if delta is not None and delta.reasoning and delta.reasoning_content not in (None, "", delta.reasoning):
             return None  # they say different things: both are kept
-        choices.append(
-            ChunkChoice(
-                one.index,
-                None if one.delta is None else _said_on_wire(one.delta),
-                None,
-                one.finish_reason or "",
-                one.native_finish_reason,
-            )
-        )
+        said = None if delta is None else _said_on_wire(delta)
+        if one.logprobs and _filled(one.logprobs):
+            said = said or Said(calls=[], aside={})
+            said.aside["logprobs"] = one.logprobs
+        choices.append(ChunkChoice(one.index, said, None, one.finish_reason or "", one.native_finish_reason))
     return Chunk(wire.id, wire.model, wire.provider, choices, _plain_usage(wire.usage))
 
 
@@ -180,10 +201,17 @@ def _said_on_wire(delta: _WireDelta) -> Said:
         Fragment(one.index, one.id or "", *(("", None) if one.function is None else _on_wire(one.function)))
         for one in delta.tool_calls or ()
     ]
+    aside = {}
+    for name in _ASIDE_OF_DELTA:
+        if (member := getattr(delta, name)) and _filled(member):
+            aside[name] = member
     # The two say the same, and most servers that know both send both: the text counts once.
-    reasoned_as = "reasoning" if delta.reasoning else "reasoning_content"
-    reasoning = delta.reasoning or delta.reasoning_content or ""
-    return Said(delta.content or "", reasoning, delta.refusal or "", calls, {}, reasoned_as)
+    reasoning, reasoned_as = delta.reasoning or "", "reasoning"
+    if not reasoning and delta.reasoning_content:
+        reasoning, reasoned_as = delta.reasoning_content, "reasoning_content"
+    if not reasoning and delta.reasoning_details:
+        reasoning = _text_of_details(delta.reasoning_details)
+    return Said(delta.content or "", reasoning, delta.refusal or "", calls, aside, reasoned_as)
 
 
 def _on_wire(function: _WireFunction) -> tuple[str, str | None]:
@@ -239,6 +267,8 @@ _ASIDE_PARTS: Final = frozenset(
     }
     | {"reference", "citation", "documenturl", "urlcitation", "searchresult", "source"}
 )
+# Of members that say the same the first counts.
+_RANKS: Final = {"content": 0, "reasoning": 1, "reasoning_details": 3}
 _SIDES: Final = ("citations", "searchresults", "images", "relatedquestions", "annotations", "logprobs", "sources")
 
 
@@ -324,7 +354,7 @@ class _Reading:
             self._content(found, value, where)  # a part, where a delta should be
             return found
         # What is said under its own name goes before what is said under another.
-        for name in sorted(value, key=lambda name: name != "content"):
+        for name in sorted(value, key=_rank):
             self._member(found, name, value[name], f"{where}.{name}")
         return found
 
@@ -338,7 +368,7 @@ class _Reading:
             self._reasoning(found, name, value)
         elif folded == "reasoningdetails":
             found.aside[name] = value
-            found.reasoning = found.reasoning or _joined(value, ("text", "summary"))
+            found.reasoning = found.reasoning or _text_of_details(value)
         elif folded == "refusal":
             found.refusal += _joined(value, ("text", "refusal", "message"))
             if not isinstance(value, str):
@@ -469,6 +499,16 @@ def _joined(value: object, names: tuple[str, ...], depth: int = 4) -> str:
     if isinstance(value, dict) and depth:
         return next(filter(None, (_joined(value.get(name), names, depth - 1) for name in names)), "")
     return ""
+
+
+def _rank(name: str) -> int:
+    """In which order the members of a delta are read, whatever their order on the wire."""
+    return _RANKS.get(name, 2)
+
+
+def _text_of_details(value: object) -> str:
+    """The text in ``reasoning_details``, for servers that send no other reasoning."""
+    return _joined(value, ("text", "summary"))
 
 
 def _filled(value: object) -> bool:
