@@ -590,11 +590,20 @@ def test_garbage_is_a_failure(data: str) -> None:
     [
         *("{}", '{"object":"ping"}', "null", '""', "[]", "5", "true", ": keepalive", ":", "ping", "PONG", '"ping"'),
         *("keep-alive", "2026-07-26T19:11:49Z", "1721999999", '{"type":"heartbeat","at":"noon"}'),
+        *("undefined", "None", "nil", "NaN", "NULL", "nan"),
     ],
 )
 def test_events_that_say_nothing_are_passed_over_and_counted(data: str) -> None:
     events = run(sse(data, text("a"), of({}, finish_reason="stop")))
     assert events == [Delta("content", b"a"), Finished(0, "stop"), ConnectionEnded(How.CLEAN, skipped=1)]
+
+
+@pytest.mark.parametrize("word", ["undefined", "None", "NaN"])
+def test_a_body_that_is_only_such_a_word_is_no_answer(word: str) -> None:
+    """Outside an event stream it is what upstream has to say."""
+    events = run(word.encode())
+    assert isinstance(events[-1], ConnectionEnded)
+    assert events[-1].how is not How.CLEAN
 
 
 @pytest.mark.parametrize("data", ["", " "])

@@ -63,6 +63,8 @@ _DONE: Final = re.compile(r'"?\s*\[\s*done\s*\]|"?done"?\s*$', re.IGNORECASE)
 _KEEPALIVES: Final = frozenset(
     {"ping", "pong", "keepalive", "heartbeat", "noop", "comment", "processing", "openrouterprocessing", "waiting"}
 )
+#: What programs write where they have no value, in place of the ``null`` of JSON.
+_NO_VALUES: Final = frozenset({"undefined", "none", "nil", "nan", "null"})
 _ERROR_NAMES: Final = frozenset({"error", "err", "errors", "exception", "failure", "fatal", "detail", "message"})
 _MOMENT: Final = re.compile(r"[\d\s:.,+TZ-]+")  # a time, as some servers send it to keep the connection alive
 _FIELD: Final = re.compile(r"([A-Za-z][\w-]{0,39}):(?!//)")
@@ -237,7 +239,7 @@ class ChatStreamDecoder:
         except (ValueError, RecursionError):
             if is_error:
                 self._fail(text)
-            elif name in _KEEPALIVES or _is_keepalive(text):
+            elif name in _KEEPALIVES or _is_keepalive(text) or text.lower() in _NO_VALUES:
                 self.skipped += 1
             else:
                 self._fail_garbled(f"an event of the stream is not a chunk: {_quote(text)}", is_recoverable=True)

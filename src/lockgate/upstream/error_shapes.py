@@ -10,11 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 _MAX_DEPTH: Final = 4
 _MAX_NAMES: Final = 64  # of one object, so that a mad one costs little
 _MAX_NAME_CHARS: Final = 60
+# Chunks have the same few names again and again; those that an upstream makes up must not fill the memory.
+_MAX_FOLDED: Final = 4096
+_ODD: Final = re.compile("[^a-z0-9]")
 
 # Members that hold the sentence, the best first.
 _SENTENCES: Final = (
@@ -39,7 +43,12 @@ _NO_ERRORS: Final = frozenset({"", "0", "none", "null", "false", "ok", "success"
 
 def fold(name: str) -> str:
     """A name or a word without case, hyphens and underscores."""
-    return re.sub(r"[^a-z0-9]", "", name[:_MAX_NAME_CHARS].lower())
+    return _folded(name[:_MAX_NAME_CHARS])
+
+
+@lru_cache(maxsize=_MAX_FOLDED)
+def _folded(name: str) -> str:
+    return _ODD.sub("", name.lower())
 
 
 def named(value: object) -> dict[str, Any]:
