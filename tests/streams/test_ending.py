@@ -1,4 +1,4 @@
-"""The end of a stream of several choices: each needs a proof of its own end."""
+"""The end of a stream: several choices each need a proof of it, and what was passed over is counted."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from lockgate.observe.metrics import Meters
 from lockgate.protocol.lifecycle import Ended as How
 from lockgate.retry.policy import NO_RETRY
 from lockgate.upstream import base as up
+from lockgate.upstream.replay import ReplayProvider
 from tests.streams.pumping import Scripted, Story, plan, told
 
 SCHEMA = {"type": "object", "required": ["a"]}
@@ -81,3 +83,11 @@ async def test_a_server_that_ignores_the_number_of_one_is_not_waited_for() -> No
     for n in (1, None, 0, True, "2"):
         story = await story_of(*choice(0), n=n)
         assert story.end.state == "complete", n
+
+
+async def test_events_that_were_no_chunk_are_counted() -> None:
+    meters = Meters()
+    body = b'data: null\n\ndata: ping\n\ndata: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
+    story = await told(plan(None, NO_RETRY), ReplayProvider(body), meters=meters)
+    assert story.end.state == "complete"
+    assert "lockgate_upstream_events_passed_over_total 2.0" in meters.exposition().decode()

@@ -289,7 +289,8 @@ class Pump:
                         records += await self._feed(name, data, read_s)
                     if run.ended is not None:
                         break  # halted: what else this read brought is not judged any more
-                case up.ConnectionEnded():
+                case up.ConnectionEnded(skipped=skipped):
+                    self._meters.upstream_passed_over(skipped)
                     for name, data in run.take_spaces().items():
                         records += await self._feed(name, data, read_s)
                 case up.ToolStarted(channel=name, call_id=call_id, name=tool) if run.target is None:
