@@ -1,13 +1,13 @@
 """The dialect of OpenAI-compatible chat completions: the bytes of an answer in, upstream events out. Sans-I/O.
 
-How it works: ``protocol.sse`` cuts the body into events, leniently: lines that are no field of an event stream come,
-too, so that a JSON document, lines of JSON, a plain sentence or a web page are known by what they are, whatever their
-label says. The data of each event is one chunk (``chunks``). The text of a channel is collected as long as no other
-channel speaks and becomes one event for each ``feed``.
+How it works: ``protocol.sse`` cuts the body into events. It also returns lines that are no field of an event stream, so
+that a JSON document, lines of JSON, a plain sentence or a web page are recognized by their text, whatever the content
+type is. The data of each event is one chunk (``chunks``). Text of one channel is collected until another channel has
+text, and at most to the end of a ``feed``; then it becomes one event.
 
-Nothing that upstream sends raises, and no text is dropped in silence: it is delivered, kept aside, or ends the answer
-as a failure that quotes it. After an error the content is over; after the last finish reason the answer is, and what
-still comes are facts (usage, ``[DONE]``), or text after all, which is taken.
+Nothing that upstream sends raises an exception, and no text is dropped silently: it is delivered, kept as side members,
+or ends the answer with a failure that quotes it. After an error there is no more content. After the last finish reason
+the answer is over: usage and ``[DONE]`` may follow. If text follows all the same, it is taken.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ from lockgate.upstream.text import ChannelText
 #: Most choices and tool calls of one stream together. The largest recorded has 15; each costs memory until the end.
 MAX_CHANNELS: Final = 1024
 _QUOTE_CHARS: Final = 60
-#: Text of a message is compared with what was said before, up to this length.
+#: The text of a message is compared with earlier text up to this length.
 _MAX_COMPARED_CHARS: Final = 1024 * 1024
-#: A message that begins with so much of what was said says it again, and goes on.
+#: A message that begins with at least so many characters of earlier text repeats that text and continues it.
 _MIN_REPEATED_CHARS: Final = 8
 _DONE: Final = re.compile(r'"?\s*\[\s*done\s*\]|"?done"?\s*$', re.IGNORECASE)
 _KEEPALIVES: Final = frozenset(
@@ -88,7 +88,7 @@ class _ChoiceState:
         self.calls = ToolCalls(self.prefix, tools)
         self.is_finished = False
         self.has_delta = False
-        self.said_instead = ""  # content of messages where no delta speaks
+        self.said_instead = ""  # content of messages, where no delta has content
 
     def _reasoned(self, data: bytes) -> Reasoned:
         return Reasoned(self.choice, data, self.reasoned_as)
@@ -126,14 +126,14 @@ class ChatStreamDecoder:
         self._events = EventStreamDecoder(max_event_bytes=max_event_bytes, is_lenient=True)
         self._is_deaf = False  # after an event over the limit: nothing more is kept
         self._is_closed = False
-        self._is_resumed = False  # text came after all choices had finished: the words are no end with this server
+        self._is_resumed = False  # text followed the finish reasons, so with this server they do not mark the end
         self._told = Told()
         self._usage: dict[str, Any] | None = None
         self._choices: dict[int, _ChoiceState] = {}
         self._channels = 0
         self._out: list[UpstreamEvent] = []
         self._sides = Sides()
-        # The channel that speaks, and what it said since the last event.
+        # The channel whose text is being collected, and that text.
         self._speaker: ChannelText | None = None
         self._spoken: list[str] = []
 
@@ -280,7 +280,7 @@ class ChatStreamDecoder:
         if field is not None and fold(field[1]) in _ERROR_NAMES:
             self._fail_by_event(_value_of(text[field.end() :].strip()))
         elif _is_keepalive(text) or _DONE.match(text) or (field is not None and "\n" not in text):
-            self.skipped += 1  # a field that the standard tells to ignore
+            self.skipped += 1  # an unknown field, which the standard says to ignore
         else:
             self._fail(text)
 
@@ -294,7 +294,7 @@ class ChatStreamDecoder:
         elif isinstance(value, str) and value.strip() and not _is_keepalive(value):
             self._fail_garbled(f"an event of the stream is not a chunk: {_quote(value)}", is_recoverable=True)
         else:
-            self.skipped += 1  # nothing is said in it
+            self.skipped += 1  # there is nothing in it
 
     def _take_object(self, value: dict[str, Any]) -> None:
         if not value.get("choices"):
@@ -304,7 +304,7 @@ class ChatStreamDecoder:
             dialect = dialect_of(value)
             if dialect is not None and error_in(value) is None:
                 self._fail_garbled(
-                    f"the answer speaks the protocol of {dialect}, not of chat completions: check upstream.base_url",
+                    f"the answer uses the protocol of {dialect}, not of chat completions: check upstream.base_url",
                     is_recoverable=False,
                 )
                 return
@@ -376,7 +376,7 @@ class ChatStreamDecoder:
         self._say_all(state, said, said.content)
 
     def _take_instead(self, state: _ChoiceState, said: Said) -> None:
-        """A message, or a text, where a delta should be; where deltas speak it only repeats them."""
+        """A message or a text in place of a delta. Where deltas had content, it only repeats them."""
         if state.has_delta:
             return
         content, before = said.content, state.said_instead
@@ -416,7 +416,7 @@ class ChatStreamDecoder:
             self._sides.add(call.channel, fragment.aside)
 
     def _end_calls(self, state: _ChoiceState) -> None:
-        """Nothing more comes for them: what waited for a name, or to see more, waits no longer."""
+        """The calls are over: send the arguments that waited for a name or for more text."""
         for call in state.calls:
             rest = call.rest()
             if self.has_failed and not call.is_announced:
@@ -472,7 +472,7 @@ class ChatStreamDecoder:
     # -- failures --------------------------------------------------------------------------------------------------
 
     def _fail_by_event(self, value: object) -> None:
-        """What an event that says it is an error holds."""
+        """The contents of an event that is marked as an error."""
         error = error_in(value)
         self._fail(value if error is None else error)
 
@@ -496,7 +496,7 @@ class ChatStreamDecoder:
         return self.is_finished and not self._is_resumed
 
     def _fail_once(self, failed: Failed) -> None:
-        """Only the first failure is told: it is the cause, and the content ended there."""
+        """Report the first failure only: it is the cause, and the content ended there."""
         if not self.has_failed:
             self._emit(failed)
             self.has_failed = True

@@ -1,9 +1,9 @@
-"""One event of a chat-completion stream as structs: what is said in it, and what is not understood.
+"""One event of a chat-completion stream as structs: its text, and what is not understood.
 
-Nearly every chunk decodes straight into the wire structs, at C speed; these know the members of the common servers and
-no others. Whatever they refuse (an odd type, a member that they do not know) is read by hand, and of that nothing is
-dropped in silence: text goes to its channel, other members go aside, to be kept in the log as they came, and text in a
-place where no text is known is ``lost``, with a quote of it, which ends the stream.
+Nearly every chunk decodes directly into the wire structs, at C speed. These have the members that common servers send,
+and no others. A chunk with an odd type or an unknown member is read by hand, and then nothing is dropped silently: text
+goes to its channel, and other members are kept for the log as they came (``aside``). Text in an unknown place is
+``lost``: a quote of it ends the stream as failed.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Said(msgspec.Struct, gc=False):
 
 
 class ChunkChoice(msgspec.Struct, gc=False):
-    """One choice of a chunk. ``instead``: a message or text, which counts where no delta speaks."""
+    """One choice of a chunk. ``instead``: a message or text, which counts only where no delta has content."""
 
     index: int | None = None
     said: Said | None = None
@@ -205,7 +205,7 @@ def _said_on_wire(delta: _WireDelta) -> Said:
     for name in _ASIDE_OF_DELTA:
         if (member := getattr(delta, name)) and _filled(member):
             aside[name] = member
-    # The two say the same, and most servers that know both send both: the text counts once.
+    # Most servers that know both members send the same text in both: it counts once.
     reasoning, reasoned_as = delta.reasoning or "", "reasoning"
     if not reasoning and delta.reasoning_content:
         reasoning, reasoned_as = delta.reasoning_content, "reasoning_content"
@@ -353,7 +353,7 @@ class _Reading:
         if fold(str(value.get("type", ""))) in _TEXT_PARTS and "content" not in value and "text" in value:
             self._content(found, value, where)  # a part, where a delta should be
             return found
-        # What is said under its own name goes before what is said under another.
+        # Content under its own name comes before content under another.
         for name in sorted(value, key=_rank):
             self._member(found, name, value[name], f"{where}.{name}")
         return found

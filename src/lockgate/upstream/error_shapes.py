@@ -1,8 +1,8 @@
 """Errors in every coat: whether a JSON value is one, and what it says.
 
-Providers, proxies and web frameworks tell their errors in dozens of shapes, as the body of an answer or in the middle
-of a stream. :func:`error_in` knows one from a chunk, :func:`sentence_of` finds the words for people in it, and the rest
-finds its facts. Names of members are compared without case, hyphens and underscores.
+Providers, proxies and web frameworks send errors in dozens of shapes, as the body of an answer or in the middle of a
+stream. :func:`error_in` distinguishes an error from a chunk, :func:`sentence_of` finds the sentence for people in it,
+and the other functions find its facts. Names of members are compared without case, hyphens and underscores.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def _sentence(value: object, depth: int) -> str:
 
 
 def _entry(value: object, depth: int) -> str:
-    """One of several errors: with the place that FastAPI and pydantic tell in ``loc``."""
+    """One of several errors, with the place that FastAPI and pydantic give in ``loc``."""
     text = _sentence(value, depth)
     place = named(value).get("loc")
     if text and isinstance(place, list):

@@ -105,7 +105,7 @@ def failure(
     kinds = kinds_of(error)
     words = {fold(kind) for kind in kinds}
     asked_s = wait_s(headers, error, sentence)
-    # Gemini's rate limit, too, tells to check the plan, but it says how long to wait.
+    # Gemini's rate limit also says to check the plan, but it gives a time to wait.
     is_spent = bool(words & _QUOTA) or (asked_s is None and _QUOTA_SENTENCE.search(sentence) is not None)
     is_recoverable = not is_spent and _is_recoverable(
         status, words, sentence, _asked_again(headers, error), is_waited=asked_s is not None
