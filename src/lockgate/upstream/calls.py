@@ -205,6 +205,12 @@ class ToolCalls:
             is_other: It has another id.
         """
         name = fragment.name
+        if name and not known.name and not text.strip() and not is_other:
+            return False  # its name, behind all of its arguments
+        if is_other and name and known.name and name != known.name:
+            is_apart = {name, known.name} <= self._tools if self._tools else not known.is_blank
+            if is_apart:
+                return True  # two calls whose pieces alternate
         if known.is_whole:
             if known.repeats(text) and (not name or name == known.name):
                 return is_other and bool(name)  # said again under its own id, or another call of the same

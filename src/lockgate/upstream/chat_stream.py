@@ -67,6 +67,8 @@ _KEEPALIVES: Final = frozenset(
 _NO_VALUES: Final = frozenset({"undefined", "none", "nil", "nan", "null"})
 _ERROR_NAMES: Final = frozenset({"error", "err", "errors", "exception", "failure", "fatal", "detail", "message"})
 _MOMENT: Final = re.compile(r"[\d\s:.,+TZ-]+")  # a time, as some servers send it to keep the connection alive
+_MOMENT_BEHIND: Final = re.compile(r"(?<=[A-Za-z])[\s:.,+-][\d\s:.,+TZ-]*$")  # "ping - 12:00:01"
+_MAX_KEEPALIVE_CHARS: Final = 80
 _FIELD: Final = re.compile(r"([A-Za-z][\w-]{0,39}):(?!//)")
 
 
@@ -298,7 +300,7 @@ class ChatStreamDecoder:
 
     def _take_object(self, value: dict[str, Any]) -> None:
         if not value.get("choices"):
-            if any(fold(str(value.get(name))) in _KEEPALIVES for name in ("type", "event", "object")):
+            if _is_keepalive_object(value):
                 self.skipped += 1
                 return
             dialect = dialect_of(value)
@@ -538,8 +540,19 @@ def _is_keepalive(text: str) -> bool:
         not text.strip()
         or text.startswith(":")
         or fold(text) in _KEEPALIVES
+        or (len(text) < _MAX_KEEPALIVE_CHARS and fold(_MOMENT_BEHIND.sub("", text)) in _KEEPALIVES)
         or _MOMENT.fullmatch(text.strip()) is not None
     )
+
+
+def _is_keepalive_object(value: dict[str, Any]) -> bool:
+    """Whether an object says, by a word or by its only name, that it keeps the connection alive."""
+    if value.get("error") or value.get("errors"):
+        return False
+    words = [value.get(name) for name in ("type", "event", "object")]
+    if len(value) == 1:
+        words += [next(iter(value)), value.get("message")]
+    return any(isinstance(word, str) and fold(word) in _KEEPALIVES for word in words)
 
 
 def _value_of(text: str) -> object:

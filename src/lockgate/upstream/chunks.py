@@ -269,6 +269,8 @@ _ASIDE_PARTS: Final = frozenset(
 )
 # Of members that say the same the first counts.
 _RANKS: Final = {"content": 0, "reasoning": 1, "reasoning_details": 3}
+# OpenAI's last member was a preview's: {"type": "max_tokens"}.
+_FINISHES: Final = ("finish_reason", "finishReason", "finish_details")
 _SIDES: Final = ("citations", "searchresults", "images", "relatedquestions", "annotations", "logprobs", "sources")
 
 
@@ -295,6 +297,9 @@ class _Reading:
             error=error_in({"error": groq.get("error")}) if error is None else error,
         )
         chunk.choices = [self.choice(one) for one in self._choices(value.get("choices"))]
+        if finish := _finish(value.get("finish_reason")):  # beside the choices: it is that of each that has none
+            for choice in chunk.choices:
+                choice.finish_reason = choice.finish_reason or finish
         for name, member in value.items():
             folded = fold(name)
             if folded in _SIDES:
@@ -322,11 +327,12 @@ class _Reading:
             if _has_text(value):
                 self.lose("choices", value)
             return ChunkChoice()
+        places = [one for one in (value, value.get("delta"), value.get("message")) if isinstance(one, dict)]
         found = ChunkChoice(
             index=_index(value.get("index")),
-            finish_reason=_finish(value.get("finish_reason") or value.get("finishReason")),
+            finish_reason=next(filter(None, map(_finish_in, places)), ""),
             native_finish_reason=_word(value.get("native_finish_reason")),
-            error=error_in({"error": value.get("error")}),
+            error=next(filter(None, (error_in({"error": one.get("error")}) for one in places)), None),
         )
         if _filled(value.get("delta")):
             found.said = self.said(value["delta"], "delta")
@@ -334,9 +340,9 @@ class _Reading:
             found.instead = self.said(message, "message")
         for name, member in value.items():
             folded = fold(name)
-            if name in ("index", "delta", "message", "error", "finish_reason", "finishReason") or not _filled(member):
+            if name in ("index", "delta", "message", "error", *_FINISHES) or not _filled(member):
                 continue
-            if folded in _ANSWERS:
+            if folded in _ANSWERS or folded == "messages":
                 found.instead = found.instead or self.said(member, name)
             elif folded not in _META:
                 found.said = found.said or Said(calls=[], aside={})
@@ -550,6 +556,11 @@ def _word(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if abs(value) < 10**30 else None
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+
+
+def _finish_in(value: dict[str, Any]) -> str:
+    """The finish reason of a choice, or of a delta or message where servers put it."""
+    return next(filter(None, (_finish(value.get(name)) for name in _FINISHES)), "")
 
 
 def _finish(value: object) -> str:

@@ -23,11 +23,27 @@ _ODD: Final = re.compile("[^a-z0-9]")
 # Members that hold the sentence, the best first.
 _SENTENCES: Final = (
     *("message", "errormessage", "errormsg", "errmsg", "msg", "detail", "details", "errordescription", "statusmsg"),
-    *("description", "faultstring", "error", "errors", "err", "reason", "title", "text", "fault", "exception", "body"),
+    *(
+        "description",
+        "faultstring",
+        "resultmsg",
+        "resultmessage",
+        "retmsg",
+        "error",
+        "errors",
+        "err",
+        "reason",
+        "title",
+        "text",
+        "fault",
+        "exception",
+        "body",
+    ),
 )
 # Members that an error has, and an answer has not: alone they say that it is one.
 _ERROR_SENTENCES: Final = frozenset(
     {"message", "errormessage", "errormsg", "errmsg", "msg", "detail", "errordescription", "faultstring", "fault"}
+    | {"resultmsg", "resultmessage", "retmsg"}
     | {"exception", "err", "title", "reason"}
 )
 _ERROR_CODES: Final = frozenset({"errorcode", "errcode", "errorcodes", "errorno", "errno"})

@@ -67,7 +67,7 @@ _SYNONYMS: Final = {
 # Only where neither a word nor a status says more.
 _QUOTA_SENTENCE: Final = re.compile(
     r"insufficient[ _](?:quota|balance|credits?|funds)|(?:credit|account) balance|out of credits?"
-    r"|billing (?:hard )?limit"
+    r"|(?:billing|spending|spend) (?:hard )?limit"
     r"|balance .{0,30}(?:spent|exhausted|too low|insufficient)|check your plan and billing|payment required|arrear"
     r"|余额不足|欠费",
     re.IGNORECASE,
