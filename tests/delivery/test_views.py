@@ -21,15 +21,15 @@ from tests.delivery.streams import Made, make
 VIEWS = ("delta", "elements", "snapshot", "text")
 
 
-def view_of(name: str, *, notes: bool) -> View:
+def view_of(name: str, *, notes: bool, sides: bool = False) -> View:
     view: View
     match name:
         case "delta":
-            view = DeltaView()
+            view = DeltaView(sides=sides)
         case "elements":
-            view = ElementsView("content")
+            view = ElementsView("content", sides=sides)
         case "snapshot":
-            view = SnapshotView(None, grow=PartialValue, pause_s=0.0, max_bytes=2**20)
+            view = SnapshotView(None, grow=PartialValue, pause_s=0.0, max_bytes=2**20, sides=sides)
         case _:
             view = TextView("content")
     return WithNotes(view, channel=None, grow=lambda: PartialValue(keeps_text=False)) if notes else view
@@ -38,12 +38,13 @@ def view_of(name: str, *, notes: bool) -> View:
 class Reader:
     """Reads pages of random sizes, and loses its connection at random: within a page, or after it."""
 
-    def __init__(self, made: Made, name: str, rng: random.Random, *, drops: int, notes: bool) -> None:
+    def __init__(self, made: Made, name: str, rng: random.Random, *, drops: int, notes: bool, sides: bool) -> None:
         self._made = made
         self._name = name
         self._rng = rng
         self._drops = drops
         self._notes = notes
+        self._sides = sides
         self.items: list[Any] = []
 
     async def read(self, after: Offset) -> list[Any]:
@@ -56,7 +57,7 @@ class Reader:
         """One connection; answers where to go on, or None at the end."""
         log, rng = self._made.log, self._rng
         head = await log.head("s")
-        view = view_of(self._name, notes=self._notes)
+        view = view_of(self._name, notes=self._notes, sides=self._sides)
         await Seeker(log, "s", head).prepare(view, after)
         while True:
             page = await log.read("s", after, max_bytes=rng.choice([1, 100, 1000, 10**6]))
@@ -83,13 +84,18 @@ class Reader:
         self.items += [json.loads(item.data) for item in items]
 
 
-def check(made: Made, name: str, after: int, items: list[Any]) -> None:
+def check(made: Made, name: str, after: int, items: list[Any], *, sides: bool) -> None:
     """Everything that is after the offset, once, in order; worked out from the records."""
     if name == "text":
         before = made.text("content", after)
         assert before + "".join(items) == made.text("content")
         return
     shown = [item for item in items if not (item["meta"]["kind"] == "note" and "errors" not in item)]
+    beside = [item for item in shown if item["meta"]["kind"] in ("call", "side")]
+    only = "content" if name == "elements" else None
+    wanted = [one for one in made.beside(after, sides=sides) if only in (None, one[0])]
+    assert [(one["meta"]["channel"], one["meta"]["kind"], one["data"][0]) for one in beside] == wanted
+    shown = [item for item in shown if item not in beside]
     assert [item["meta"]["kind"] for item in shown].count("final") == 1
     assert shown[-1]["meta"]["kind"] == "final"
     match name:
@@ -139,10 +145,11 @@ async def resume_everywhere(name: str, seed: int) -> int:
     made = await make(seed)
     for after in range(len(made.records) + 1):
         rng = random.Random(f"{seed}/{after}")
-        reader = Reader(made, name, rng, drops=rng.randrange(4), notes=name != "text" and rng.random() < 0.3)
+        notes, sides = (name != "text" and rng.random() < 0.3 for _ in range(2))
+        reader = Reader(made, name, rng, drops=rng.randrange(4), notes=notes, sides=sides)
         items = await reader.read(Offset(1, after) if after else START)
         if after < len(made.records):
-            check(made, name, after, items)
+            check(made, name, after, items, sides=sides)
         else:
             assert items == []
     return len(made.records) + 1

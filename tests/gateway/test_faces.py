@@ -34,6 +34,9 @@ def scripted(body: dict[str, Any]) -> Any:
             return [chunk('{"rows": [1, '), WAITING["go"], *answer("2]}")]
         case "ndjson":
             return answer("1\n22\n333", [1, 3, 6])
+        case "thinking":
+            told = [{"reasoning": "Rows, then. "}, {"reasoning": "One will do.", "annotations": [{"type": "x"}]}]
+            return [*(chunk(choices=[{"index": 0, "delta": delta}]) for delta in told), *answer('{"rows": [1]}')]
         case "tool":
             call = {"index": 0, "id": "c", "type": "function", "function": {"name": "save", "arguments": '{"a": 1}'}}
             tool = {"id": "g", "choices": [{"index": 0, "delta": {"content": "hm", "tool_calls": [call]}}]}
@@ -285,6 +288,20 @@ async def test_tool_calls_are_read_by_channel(node: Node, session: aiohttp.Clien
     url = f"{node.url}{made['urls']['stream']}"
     await Reader(url).run()
     _, _, body = await get(session, f"{url}?channel=tool/0")
-    assert [one["meta"]["channel"] for one in json.loads(body)] == ["tool/0", ""]
+    call, delta, final = json.loads(body)
+    assert [one["meta"]["channel"] for one in (call, delta, final)] == ["tool/0", "tool/0", ""]
+    assert (call["meta"]["kind"], call["data"]) == ("call", [{"name": "save", "id": "c"}])
     _, _, body = await get(session, f"{url}?channel=tool/0&view=snapshot")
-    assert json.loads(body)[0]["data"] == [{"a": 1}]
+    assert json.loads(body)[1]["data"] == [{"a": 1}]
+
+
+async def test_what_stands_beside_the_text_is_shown_to_who_asks(node: Node, session: aiohttp.ClientSession) -> None:
+    url = await finished(node, "thinking", elements="/rows")
+    _, _, body = await get(session, url)
+    assert "side" not in {one["meta"]["kind"] for one in json.loads(body)}
+    for view in ("delta", "elements", "snapshot"):
+        _, _, body = await get(session, f"{url}?view={view}&sides=1")
+        sides = [one for one in json.loads(body) if one["meta"]["kind"] == "side"]
+        said = "".join(one["data"][0].get("reasoning", "") for one in sides)
+        assert (said, sides[0]["meta"]["channel"]) == ("Rows, then. One will do.", "content")
+        assert {"annotations": [{"type": "x"}]}.items() <= sides[-1]["data"][0].items()

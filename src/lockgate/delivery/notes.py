@@ -105,11 +105,13 @@ class _ChannelNotes:
         return self._state != "open"
 
     def take(self, record: Record) -> None:
+        self._read_s = record.read_s or self._read_s
+        if record.kind in ("side", "call"):
+            return
         self._schema = record.schema
         self._chunks = record.sequence + (record.kind == "delta")
         self._violations += len(record.errors)
         self._held_bytes = record.held_bytes
-        self._read_s = record.read_s or self._read_s
         if record.ends:
             self._elements = record.first_element + len(record.ends)
         if record.kind == "restart":

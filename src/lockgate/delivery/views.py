@@ -103,15 +103,17 @@ class _RecordView:
 
     Args:
         channel: Show only this channel and the records of the whole stream; None shows all.
+        sides: Show side records, too.
     """
 
     needs: Literal["nothing", "element", "all"] = "nothing"
     pause_s = 0.0
 
-    def __init__(self, channel: str | None = None) -> None:
+    def __init__(self, channel: str | None = None, *, sides: bool = False) -> None:
         self.read_s = 0.0
         self.outcome = ""
         self._channel = channel
+        self._sides = sides
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
         """Nothing to learn, unless a subclass overrides this."""
@@ -126,6 +128,8 @@ class _RecordView:
                 self.read_s = record.read_s
             if record.final is not None:
                 self.outcome = record.final.state
+            if record.kind == "side" and not self._sides:
+                continue
             if self._channel is None or record.channel in ("", self._channel):
                 yield offset, record
 
@@ -173,8 +177,8 @@ class ElementsView(_RecordView):
 
     needs: Literal["nothing", "element", "all"] = "element"
 
-    def __init__(self, channel: str, *, first: int = 0) -> None:
-        super().__init__(channel)
+    def __init__(self, channel: str, *, first: int = 0, sides: bool = False) -> None:
+        super().__init__(channel, sides=sides)
         self._first = first
         self._text = bytearray()  # from the end of the last finished element
         self._text_at = 0
@@ -246,8 +250,16 @@ class SnapshotView(_RecordView):
 
     needs: Literal["nothing", "element", "all"] = "all"
 
-    def __init__(self, channel: str | None, *, grow: Callable[[], Growing], pause_s: float, max_bytes: int) -> None:
-        super().__init__(channel)
+    def __init__(
+        self,
+        channel: str | None,
+        *,
+        grow: Callable[[], Growing],
+        pause_s: float,
+        max_bytes: int,
+        sides: bool = False,
+    ) -> None:
+        super().__init__(channel, sides=sides)
         self.pause_s = pause_s
         self._grow = grow
         self._max_bytes = max_bytes

@@ -113,6 +113,7 @@ _READ_PARAMETERS: Final[list[_Json]] = [
     _query("view", {"enum": ["delta", "elements", "snapshot", "text"]}, "How the log is shown."),
     _query("events", {"enum": ["named", "plain"]}, "plain: events without a name, one envelope each, for onmessage."),
     _query("notes", {"enum": ["0", "1"]}, "1: add notes on how judging goes on."),
+    _query("sides", {"enum": ["0", "1"]}, "1: show what upstream sent beside the text, like reasoning."),
     _query("cursor", {"type": "string"}, "The Stream-Cursor of the answer before."),
     _header(names.LAST_EVENT_ID, _OFFSET, "What an EventSource resumes from; wins over offset."),
     _header(names.IF_NONE_MATCH, {"type": "string"}, "An ETag that the client has."),

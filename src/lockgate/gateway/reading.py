@@ -95,8 +95,8 @@ class ReadRoutes:
 
     async def _start(self, stream_id: str, query: ReadQuery, head: Head, meta: StreamMeta) -> ReadStart:
         if meta.kind == "raw":
-            if query.view != "delta" or query.notes or query.channel is not None:
-                raise BadRequest("view, channel, notes: this stream is raw; it holds what its producers pushed")
+            if query.view != "delta" or query.notes or query.sides or query.channel is not None:
+                raise BadRequest("view, channel, notes, sides: this stream is raw; it holds what its producers pushed")
             return ReadStart(stream_id, query, head, meta, offset_of(query, head.tail))
         seeker = Seeker(self._log, stream_id, head)
         if query.is_plain_text:
@@ -133,18 +133,22 @@ class ReadRoutes:
                         "view=elements: this stream hands out no elements; create it with lockgate.elements, the JSON "
                         "pointer to their array, or lockgate.framing=ndjson"
                     )
-                view = ElementsView(query.channel or _CONTENT, first=query.sequence or 0)
+                view = ElementsView(query.channel or _CONTENT, first=query.sequence or 0, sides=query.sides)
             case "snapshot":
                 if meta.framing == "ndjson":
                     raise BadRequest("view=snapshot: the lines of NDJSON are no single value; use view=elements")
                 delivery = self._delivery
                 view = SnapshotView(
-                    only, grow=PartialValue, pause_s=delivery.snapshot_s, max_bytes=delivery.max_snapshot_bytes
+                    only,
+                    grow=PartialValue,
+                    pause_s=delivery.snapshot_s,
+                    max_bytes=delivery.max_snapshot_bytes,
+                    sides=query.sides,
                 )
             case "text":
                 view = TextView(query.channel or _CONTENT)
             case _:
-                view = DeltaView(only)
+                view = DeltaView(only, sides=query.sides)
         if query.notes:
             grow = (lambda: PartialValue(keeps_text=False)) if meta.framing == "json" else None
             view = WithNotes(view, channel=only, grow=grow)
@@ -223,7 +227,8 @@ class ReadRoutes:
             answer = Answer(200, progress_headers(start.after, page) | {names.CACHE_CONTROL: "no-store"}, form.body([]))
             return _response(answer, meta)
         tag = (
-            *(start.stream_id, repr(start.head.created_s), query.view, query.channel or "", str(query.notes)),
+            *(start.stream_id, repr(start.head.created_s), query.view, query.channel or ""),
+            *(str(query.notes), str(query.sides)),
             str(query.sequence if query.view == "elements" else ""),
         )
         answer = await catch_up(
