@@ -56,7 +56,7 @@ async def test_pages_reach_a_private_network_only_by_setting(tmp_path: Path, is_
             assert response.status == 400
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/metrics"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 async def test_probes_are_answered_under_any_host(tmp_path: Path, path: str) -> None:
     """Load balancers come by the address of the pod; what can be written stays closed under foreign names."""
     foreign = {"Host": "10.0.3.17:8700"}

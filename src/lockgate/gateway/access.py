@@ -21,7 +21,7 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 #: Answered under any host name.
-PROBES: Final = frozenset({"/healthz", "/metrics"})
+PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class HostCheck:

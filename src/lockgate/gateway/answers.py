@@ -115,6 +115,18 @@ class NodeHealth(msgspec.Struct, frozen=True):
     breakers: list[OpenBreaker]
 
 
+class NodeReadiness(msgspec.Struct, frozen=True):
+    """Whether this node should be sent new streams.
+
+    Attributes:
+        ready: Whether it should.
+        reason: Why not; ``""`` if it should.
+    """
+
+    ready: bool
+    reason: str
+
+
 def json_answer(body: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A shape as an answer."""
     return Response(msgspec.json.encode(body), status, headers, "application/json")

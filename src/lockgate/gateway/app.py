@@ -24,7 +24,7 @@ from lockgate.config import Settings
 from lockgate.delivery.readers import Readers
 from lockgate.errors import Code, LockgateError, OffsetGone
 from lockgate.gateway.access import App, HostCheck, check_origin, with_cors, with_root_path, with_safety
-from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, OpenBreaker, json_answer
+from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, NodeReadiness, OpenBreaker, json_answer
 from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import ControlRoutes
 from lockgate.gateway.headers import error_headers
@@ -204,10 +204,19 @@ class Gateway:
             )
             return json_answer(health, 200 if health.status == "ok" else 503)
 
+        async def readiness(_request: Request) -> Response:
+            reason = self.owner.why_not_ready
+            return json_answer(NodeReadiness(not reason, reason), 503 if reason else 200)
+
         async def metrics(_request: Request) -> Response:
             return Response(self.meters.exposition(), headers={names.CONTENT_TYPE: CONTENT_TYPE})
 
-        return [route("/healthz", GET=health), route("/metrics", GET=metrics), route("/openapi.json", GET=document)]
+        return [
+            route("/healthz", GET=health),
+            route("/readyz", GET=readiness),
+            route("/metrics", GET=metrics),
+            route("/openapi.json", GET=document),
+        ]
 
     def _page_routes(self) -> list[Route]:
         base, page = self.settings.upstream.base_url, self.settings.playground

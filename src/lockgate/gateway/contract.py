@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from lockgate import __version__
 from lockgate.errors import VIOLATIONS, Code
-from lockgate.gateway.answers import CancelledStream, CreatedStream, ErrorAnswer, NodeHealth
+from lockgate.gateway.answers import CancelledStream, CreatedStream, ErrorAnswer, NodeHealth, NodeReadiness
 from lockgate.gateway.reading import FACES
 from lockgate.gateway.shapes import shapes_of
 from lockgate.protocol import header_names as names
@@ -266,6 +266,15 @@ _HEALTH: Final[_Json] = {
         "503": _answer("It drains.", content=_json(_ref("NodeHealth"))),
     },
 }
+_READINESS: Final[_Json] = {
+    "operationId": "readiness",
+    "summary": "Whether this node should be sent new streams: its log takes appends, and it does not shut down.",
+    "responses": {
+        "200": _answer("It should.", content=_json(_ref("NodeReadiness"))),
+        **_errors(*_ALWAYS),
+        "503": _answer("It should not; the reason says why.", content=_json(_ref("NodeReadiness"))),
+    },
+}
 _METRICS: Final[_Json] = {
     "operationId": "metrics",
     "summary": "Metrics in Prometheus' text format.",
@@ -303,7 +312,7 @@ _DATA_BY_KIND: Final[list[_Json]] = [
 def _shapes() -> _Json:
     records = shapes_of(StreamResponse, Problem, StreamEnd, Attempt, Feedback)
     records["StreamResponse"]["allOf"] = _DATA_BY_KIND
-    answers = shapes_of(ErrorAnswer, CreatedStream, CancelledStream, StreamStatus, NodeHealth)
+    answers = shapes_of(ErrorAnswer, CreatedStream, CancelledStream, StreamStatus, NodeHealth, NodeReadiness)
     return {**request_schema(), **records, **answers, "Event": _EVENT}
 
 
@@ -329,6 +338,7 @@ def openapi() -> _Json:
             "/v1/stream/{stream_id}/status": {"parameters": [_STREAM_ID], "get": _STATUS},
             "/v1/stream/{stream_id}/cancel": {"parameters": [_STREAM_ID], "post": _CANCEL},
             "/healthz": {"get": _HEALTH},
+            "/readyz": {"get": _READINESS},
             "/metrics": {"get": _METRICS},
         },
         "components": {
