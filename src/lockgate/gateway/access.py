@@ -46,8 +46,12 @@ class HostCheck:
 
 def _is_probe(scope: Scope) -> bool:
     """Whether a load balancer or a scraper may ask this: it comes by the address of the pod, and it spends nothing."""
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path in PROBES and scope.get("method") in ("GET", "HEAD")
+    return below_root(scope) in PROBES and scope.get("method") in ("GET", "HEAD")
+
+
+def below_root(scope: Scope) -> str:
+    """The path as the routes have it: without the base path."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
 
 
 def host_name(host: str) -> str:
@@ -75,6 +79,26 @@ def with_root_path(app: App, root_path: str) -> App:
             path = scope["path"]
             has_it = path == root_path or path.startswith(f"{root_path}/")
             scope = {**scope, "root_path": root_path, "path": path if has_it else root_path + path}
+        await app(scope, receive, send)
+
+    return wrapped
+
+
+#: The browser needs the slash there: the page names its files relative to its own address.
+_PAGE: Final = "/playground/"
+
+
+def with_plain_paths(app: App) -> App:
+    """Answer a path with a slash at its end as the one without it.
+
+    A redirect would cost a second request, and many clients do not repeat a POST, or drop its token on the way.
+    """
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            path = below_root(scope)
+            if path != _PAGE:
+                scope = {**scope, "path": scope.get("root_path", "") + (path.removesuffix("/") or "/")}
         await app(scope, receive, send)
 
     return wrapped

@@ -23,7 +23,15 @@ from lockgate import __version__
 from lockgate.config import Settings
 from lockgate.delivery.readers import Readers
 from lockgate.errors import Code, LockgateError, OffsetGone
-from lockgate.gateway.access import App, HostCheck, check_origin, with_cors, with_root_path, with_safety
+from lockgate.gateway.access import (
+    App,
+    HostCheck,
+    check_origin,
+    with_cors,
+    with_plain_paths,
+    with_root_path,
+    with_safety,
+)
 from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, NodeReadiness, OpenBreaker, json_answer
 from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import ControlRoutes
@@ -143,9 +151,11 @@ class Gateway:
                 Exception: _answer_internal_error,
             },
         )
+        api.router.redirect_slashes = False  # ``with_plain_paths`` answers them
         server = self.settings.server
         app = with_cors(api, server.cors_origins, private_network=server.private_network)
-        return with_root_path(with_safety(HostCheck(app, server.allowed_hosts)), server.root_path)
+        app = with_plain_paths(with_safety(HostCheck(app, server.allowed_hosts)))
+        return with_root_path(app, server.root_path)
 
     @cached_property
     def routes(self) -> list[Route]:

@@ -100,7 +100,7 @@ class UpstreamCopies:
 def playground_routes(
     readers: Readers, *, catalogue_url: str | None, model: str = "", keeps_upstream: bool = False, is_here: bool = False
 ) -> list[Route]:
-    """Routes under ``/playground``, and ``/``, which leads there.
+    """Routes under ``/playground/``; ``/`` and ``/playground`` lead there.
 
     Args:
         catalogue_url: Where the simulator lists its documents; None if upstream is not the simulator.
@@ -144,6 +144,7 @@ def playground_routes(
 
     return [
         Route("/", root),
+        Route("/playground", root),
         Route("/playground/", page),
         Route("/playground/{name}", static),
         Route("/playground/api/catalogue", catalogue),
