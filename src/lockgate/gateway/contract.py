@@ -227,16 +227,22 @@ _LINKS: Final[_Json] = {
     operation: {"operationId": operation, "parameters": {"stream_id": "$response.body#/id"}}
     for operation in ("readStream", "headStream", "streamStatus", "push", "cancelStream", "deleteStream")
 }
+#: What both answers to who opens a stream have.
+_OPENED: Final[_Json] = {"content": _json(_ref("CreatedStream")), "links": _LINKS}
+_KEY: Final = _header(
+    names.IDEMPOTENCY_KEY,
+    {"type": "string", "pattern": "^[!-~]{1,256}$"},
+    "Requests with the same key and body open one stream, which all of them get. Choose a random one, like a UUID.",
+)
 _CREATE: Final[_Json] = {
     "operationId": "createStream",
     "summary": "Start a generation, or open a stream that producers push to.",
+    "parameters": [_KEY],
     "requestBody": {"required": True, "content": _json(_ref("CreateStream"))},
     "responses": {
-        "201": _answer(
-            "The stream, and where everything about it is.", names.LOCATION, content=_json(_ref("CreatedStream"))
-        )
-        | {"links": _LINKS},
-        **_errors(Code.BAD_REQUEST, Code.FORBIDDEN, Code.TOO_LARGE, *_OF_THE_LOG),
+        "200": _answer("The stream that an earlier request with this key and body opened.", names.LOCATION) | _OPENED,
+        "201": _answer("The stream, and where everything about it is.", names.LOCATION) | _OPENED,
+        **_errors(Code.BAD_REQUEST, Code.FORBIDDEN, Code.KEY_REUSED, Code.TOO_LARGE, *_OF_THE_LOG),
     },
 }
 _STATUS: Final[_Json] = {

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from lockgate.config import Settings
 from lockgate.gateway.access import check_origin, json_body
 from lockgate.gateway.answers import CancelledStream, CreatedStream, DeliveryRetry, json_answer
-from lockgate.gateway.headers import bearer_token
+from lockgate.gateway.headers import bearer_token, idempotency_key
 from lockgate.protocol import header_names as names
 from lockgate.store.base import StreamLog
 from lockgate.streams.meta import decode_meta
@@ -31,9 +29,10 @@ class ControlRoutes:
 
     async def create(self, request: Request) -> Response:
         """Start a generation, or open a stream that producers push to."""
-        opened = await self._opening.open(await self._body(request))
+        key = idempotency_key(request.headers)
+        opened = await self._opening.open(await self._body(request), key)
         answer = self._answer(opened)
-        return json_answer(answer, 201, {names.LOCATION: answer.urls["stream"]})
+        return json_answer(answer, 201 if opened.is_new else 200, {names.LOCATION: answer.urls["stream"]})
 
     def _answer(self, opened: Opened) -> CreatedStream:
         root = self._settings.server.root_path
@@ -47,7 +46,7 @@ class ControlRoutes:
             urls=urls,
             schema=opened.meta.schema,
             token=opened.token,
-            expires=time.time() + self._settings.store.retain_s,
+            expires=opened.created_s + self._settings.store.retain_s,
             protocol=self._settings.delivery.protocol,
             retry=DeliveryRetry(retry.max_attempts, retry.backoff_strategy),
         )

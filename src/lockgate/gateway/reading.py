@@ -235,8 +235,8 @@ class ReadRoutes:
             max_bytes=self._delivery.max_read_bytes,
             tag=tag,
         )
-        # What was released never changes. But it is one user's, and a raw stream may be deleted and made anew.
-        may_keep = meta.kind != "raw" and not query.notes
+        # What was released never changes. But it is one user's, and a stream of a given id may be made anew.
+        may_keep = not meta.has_given_id and not query.notes
         answer.headers[names.CACHE_CONTROL] = _MAY_KEEP if may_keep else "private, no-cache"
         answer.headers[names.VARY] = "Accept"
         if not query.notes and _matches(query.if_none_match, answer.headers[names.ETAG]):
