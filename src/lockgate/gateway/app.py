@@ -235,6 +235,7 @@ class Gateway:
             route("/playground/api/upstream/{stream_id}", GET=lambda request: copies.get(stream_of(request), request)),
             *playground_routes(
                 self.readers,
+                body_of=self._control.body,
                 catalogue_url=f"{base}/sim/documents" if page.keep_upstream and not page.model else None,
                 model=page.model,
                 keeps_upstream=page.keep_upstream,

@@ -30,7 +30,7 @@ class ControlRoutes:
     async def create(self, request: Request) -> Response:
         """Start a generation, or open a stream that producers push to."""
         key = idempotency_key(request.headers)
-        opened = await self._opening.open(await self._body(request), key)
+        opened = await self._opening.open(await self.body(request), key)
         answer = self._answer(opened)
         return json_answer(answer, 201 if opened.is_new else 200, {names.LOCATION: answer.urls["stream"]})
 
@@ -57,12 +57,17 @@ class ControlRoutes:
 
     async def cancel(self, stream_id: str, request: Request) -> Response:
         """Cancel the generation: upstream is closed, readers get the final record."""
-        await self._body(request)
+        await self.body(request)
         meta = decode_meta((await self._log.head(stream_id)).meta)
         check_token(bearer_token(request.headers), meta.token_sha256)
         cancelled = self._owner.cancel(stream_id)
         return json_answer(CancelledStream(stream_id, cancelled), 202)
 
-    async def _body(self, request: Request) -> bytes:
+    async def body(self, request: Request) -> bytes:
+        """The body of a request that does something: JSON, from where that is allowed.
+
+        Raises:
+            BadRequest, Forbidden, TooLarge: see ``gateway.access``.
+        """
         check_origin(request.headers, self._settings.server.cors_origins)
         return await json_body(request, self._settings.server.max_request_bytes)
