@@ -172,7 +172,7 @@ class Gateway:
         ]
 
     def _stream_route(self) -> Route:
-        reading = ReadRoutes(self.log, self.settings.delivery, self.readers, self.meters)
+        reading = ReadRoutes(self.log, self.settings.delivery, self.readers, self.meters, self.owner.heard)
         writing = WriteRoutes(
             self.log,
             self._opening,

@@ -15,7 +15,7 @@ from lockgate.gateway.answers import CancelledStream, CreatedStream, ErrorAnswer
 from lockgate.gateway.reading import FACES
 from lockgate.gateway.shapes import shapes_of
 from lockgate.protocol import header_names as names
-from lockgate.protocol.envelope import Attempt, Feedback, Problem, StreamEnd, StreamResponse
+from lockgate.protocol.envelope import Attempt, Feedback, Problem, StreamEnd, StreamResponse, UpstreamSilence
 from lockgate.protocol.header_names import RESPONSE_HEADERS
 from lockgate.streams.options import request_schema
 from lockgate.streams.status import StreamStatus
@@ -112,7 +112,7 @@ _READ_PARAMETERS: Final[list[_Json]] = [
     _query("live", {"enum": ["long-poll", "sse"]}, "Wait for more."),
     _query("view", {"enum": ["delta", "elements", "snapshot", "text"]}, "How the log is shown."),
     _query("events", {"enum": ["named", "plain"]}, "plain: events without a name, one envelope each, for onmessage."),
-    _query("notes", {"enum": ["0", "1"]}, "1: add notes on how judging goes on."),
+    _query("notes", {"enum": ["0", "1"]}, "1: add notes on how judging goes on, and on silence."),
     _query("cursor", {"type": "string"}, "The Stream-Cursor of the answer before."),
     _header(names.LAST_EVENT_ID, _OFFSET, "What an EventSource resumes from; wins over offset."),
     _header(names.IF_NONE_MATCH, {"type": "string"}, "An ETag that the client has."),
@@ -309,14 +309,14 @@ _DATA_BY_KIND: Final[list[_Json]] = [
     }
     for kind, items in (
         ("delta", {"type": "string"}),
-        ("note", {"anyOf": [_ref("Attempt"), _ref("Feedback")]}),
+        ("note", {"anyOf": [_ref("Attempt"), _ref("Feedback"), _ref("UpstreamSilence")]}),
         ("final", _ref("StreamEnd")),
     )
 ]
 
 
 def _shapes() -> _Json:
-    records = shapes_of(StreamResponse, Problem, StreamEnd, Attempt, Feedback)
+    records = shapes_of(StreamResponse, Problem, StreamEnd, Attempt, Feedback, UpstreamSilence)
     records["StreamResponse"]["allOf"] = _DATA_BY_KIND
     answers = shapes_of(ErrorAnswer, CreatedStream, CancelledStream, StreamStatus, NodeHealth, NodeReadiness)
     return {**request_schema(), **records, **answers, "Event": _EVENT}

@@ -64,10 +64,22 @@ class ReadStart:
 
 
 class ReadRoutes:
-    """Serves readers of one log."""
+    """Serves readers of one log.
 
-    def __init__(self, log: StreamLog, delivery: Delivery, readers: Readers, meters: Meters) -> None:
+    Args:
+        heard: When upstream last said something for a stream, and whether text came; None if it is not running here.
+    """
+
+    def __init__(
+        self,
+        log: StreamLog,
+        delivery: Delivery,
+        readers: Readers,
+        meters: Meters,
+        heard: Callable[[str], tuple[float, bool] | None] = lambda stream_id: None,
+    ) -> None:
         self._log = log
+        self._heard = heard
         self._delivery = delivery
         self._readers = readers
         self._meters = meters
@@ -116,11 +128,12 @@ class ReadRoutes:
 
     async def _prepared_view(self, start: ReadStart) -> View:
         """The view that was asked for, ready to show what comes after the start."""
-        view = self._view(start.query, start.meta)
+        view = self._view(start)
         await Seeker(self._log, start.stream_id, start.head).prepare(view, start.after)
         return view
 
-    def _view(self, query: ReadQuery, meta: StreamMeta) -> View:
+    def _view(self, start: ReadStart) -> View:
+        query, meta = start.query, start.meta
         if meta.kind == "raw":
             return RawView()
         # With a sequence, the channel says where to begin, not what to show.
@@ -147,7 +160,14 @@ class ReadRoutes:
                 view = DeltaView(only)
         if query.notes:
             grow = (lambda: PartialValue(keeps_text=False)) if meta.framing == "json" else None
-            view = WithNotes(view, channel=only, grow=grow)
+            view = WithNotes(
+                view,
+                channel=only,
+                grow=grow,
+                created_s=start.head.created_s,
+                silence_s=self._delivery.silence_s,
+                heard=lambda: self._heard(start.stream_id),
+            )
         return view
 
     def _form(self, meta: StreamMeta) -> Form:

@@ -213,6 +213,11 @@ class StreamOwner:
             found[0].interrupt(Code.CANCELLED)
         return found is not None
 
+    def heard(self, stream_id: str) -> tuple[float, bool] | None:
+        """When upstream last said something for a stream, and whether text came; None if it is not running here."""
+        found = self._pumps.get(stream_id)
+        return found[0].heard if found is not None else None
+
     async def end(self, stream_id: str) -> bool:
         """Cancel a stream and wait for its end; False if it is not running here, or does not end in time."""
         found = self._pumps.get(stream_id)
