@@ -13,6 +13,7 @@ from lockgate.gateway.contract import openapi
 from tests.gateway.nodes import Node, Upstream, answer, create, running
 
 ORIGIN = "https://app.example"
+REQUEST = {"model": "m", "messages": [{"role": "user", "content": "go"}]}
 PREFLIGHT = {
     "Origin": ORIGIN,
     "Access-Control-Request-Method": "GET",
@@ -37,6 +38,11 @@ async def test_a_gateway_answers_under_its_base_path(tmp_path: Path) -> None:
             for page in (f"{base}/?a=b", f"{base}/playground?a=b", f"{node.url}/lockgate?a=b"):
                 async with session.get(page, allow_redirects=False) as response:
                     assert response.headers["location"] == "/lockgate/playground/?a=b"
+            async with session.post(f"{base}/v1/streams", json=REQUEST) as response:
+                assert response.headers["location"] == (await response.json())["urls"]["stream"]
+                assert response.headers["location"].startswith("/lockgate/v1/stream/")
+            async with session.get(f"{base}/openapi.json") as response:
+                assert (await response.json())["servers"] == [{"url": "/lockgate"}]
             async with session.put(f"{base}/v1/stream/mine{len(base)}") as response:
                 assert (response.status, response.headers["location"]) == (
                     201, f"{node.url}/lockgate/v1/stream/mine{len(base)}",
@@ -79,8 +85,7 @@ async def test_a_slash_at_the_end_changes_nothing(tmp_path: Path, base: str) -> 
             assert await told(method, f"{path}/", **options) == wanted, (method, path)
         for path in ("/healthz/", "/readyz/", "/metrics/"):
             assert (await told("GET", path, headers=foreign))[0] == 200
-        again = {"model": "m", "messages": [{"role": "user", "content": "go"}]}
-        assert await told("POST", "/v1/streams/", json=again) == (201, "")
+        assert await told("POST", "/v1/streams/", json=REQUEST) == (201, "")
         token = {"Authorization": f"Bearer {made['token']}"}
         assert await told("DELETE", f"/v1/stream/{made['id']}/", headers=token) == (204, "")
         assert await told("GET", "/no/such/path/") == (404, "not_found")

@@ -199,7 +199,7 @@ class Gateway:
         )
 
     def _watch_routes(self) -> list[Route]:
-        contract = openapi()
+        contract = openapi(self.settings.server.root_path)
 
         async def document(_request: Request) -> Response:
             return JSONResponse(contract)

@@ -322,8 +322,12 @@ def _shapes() -> _Json:
     return {**request_schema(), **records, **answers, "Event": _EVENT}
 
 
-def openapi() -> _Json:
-    """The whole document."""
+def openapi(root_path: str = "") -> _Json:
+    """The whole document.
+
+    Args:
+        root_path: Base path of the gateway: clients that are made from the document must know it.
+    """
     return {
         "openapi": "3.1.0",
         "info": {
@@ -331,6 +335,7 @@ def openapi() -> _Json:
             "version": __version__,
             "description": "Structured LLM output, judged byte by byte while it streams.",
         },
+        **({"servers": [{"url": root_path}]} if root_path else {}),
         "paths": {
             "/v1/streams": {"post": _CREATE},
             "/v1/stream/{stream_id}": {
