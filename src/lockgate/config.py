@@ -294,6 +294,13 @@ class Delivery(_Section):
     )
     # Proxies commonly cut a silent connection after 30 to 60 s.
     heartbeat_s: float = Field(10.0, gt=0, le=300, description="A comment is sent after this much silence, in seconds.")
+    # Often enough to be believed, and rare beside the text of a model that speaks.
+    silence_s: float = Field(
+        3.0,
+        gt=0,
+        le=300,
+        description="With notes=1, a reader is told this often that upstream is silent, in seconds.",
+    )
     max_read_bytes: int = Field(256 * 1024, ge=1024, description="One event carries at most this much text, in bytes.")
     # Under the minute after which proxies cut a silent request.
     long_poll_s: float = Field(

@@ -14,7 +14,7 @@ from lockgate.delivery.event_stream import EventReader
 from lockgate.delivery.forms import JsonForm
 from lockgate.delivery.read_query import ReadQuery, offset_of
 from lockgate.delivery.readers import Pacing, Readers
-from lockgate.delivery.views import RawView
+from lockgate.delivery.views import Item, RawView, View
 from lockgate.errors import BadRequest
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.offsets import START, Offset
@@ -82,7 +82,7 @@ class Writer:
 
 @asynccontextmanager
 async def connected(
-    after: Offset = START, *, heartbeat_s: float = 60.0, is_plain: bool = False
+    after: Offset = START, *, heartbeat_s: float = 60.0, is_plain: bool = False, view: View | None = None
 ) -> AsyncIterator[tuple[Writer, Connection, Any]]:
     log = MemoryLog()
     await log.open()
@@ -97,7 +97,7 @@ async def connected(
             log,
             "s",
             after,
-            view=RawView(),
+            view=view or RawView(),
             form=JsonForm(),
             pacing=pacing,
             meters=meters,
@@ -172,6 +172,46 @@ async def test_silence_is_filled_with_comments() -> None:
         await writer.write(1, close=True)
         await task
         assert connection.items == [1]
+
+
+class Silent(RawView):
+    """Shows something in silence, or nothing, and counts how often it is asked."""
+
+    silence_s = 0.01
+
+    def __init__(self, *items: Item) -> None:
+        self.asked = 0
+        self._items = items
+
+    def while_silent(self) -> list[Item]:
+        self.asked += 1
+        return list(self._items)
+
+
+@pytest.mark.parametrize("is_plain", [False, True], ids=["named", "plain"])
+async def test_what_a_view_shows_in_silence_comes_again_and_again(is_plain: bool) -> None:
+    """It moves no reader: what comes next has the next offset."""
+    async with connected(is_plain=is_plain, view=Silent(Item(None, b'"silent"'))) as (writer, connection, (reading, _)):
+        task = reading()
+        await connection.has(b'"silent"', times=3)
+        ids = {event.last_event_id for event in connection.events}
+        assert ids == {"" if is_plain else "0000_0000000000000000"}
+        await writer.write(1, close=True)
+        await task
+        assert connection.events[-1].last_event_id == "0001_0000000000000001"
+
+
+async def test_a_view_with_nothing_to_show_in_silence_is_not_asked_all_the_time() -> None:
+    """The heartbeat goes on, and the view is asked once for each time that is due."""
+    view = Silent()
+    async with connected(heartbeat_s=0.05, view=view) as (writer, connection, (reading, _)):
+        task = reading()
+        began_s = asyncio.get_running_loop().time()
+        await connection.has(b": beat\n", times=3)
+        took_s = asyncio.get_running_loop().time() - began_s
+        assert 0 < view.asked <= took_s / view.silence_s + 3  # and with each heartbeat
+        await writer.write(1, close=True)
+        await task
 
 
 async def test_a_client_that_leaves_ends_its_reader() -> None:

@@ -99,6 +99,12 @@ class Pump:
         self._is_waiting = False
         self._task: asyncio.Task[Any] | None = None
         self.outcome: Outcome | None = None
+        self._heard_s = time.time()
+
+    @property
+    def heard(self) -> tuple[float, bool]:
+        """When upstream last said something (at first: when it was asked), in seconds since 1970; whether text came."""
+        return self._heard_s, any(run.is_heard for run in self._runs)
 
     @property
     def failure(self) -> up.Failed | None:
@@ -208,7 +214,10 @@ class Pump:
                 batch = await self._interruptible(anext(batches, None))
                 if batch is None:
                     break
-                last = await self._take(batch, time.time())
+                read_s = time.time()
+                if batch:
+                    self._heard_s = read_s
+                last = await self._take(batch, read_s)
                 if run.ended is None:
                     await self._append(last)
                     last = []
