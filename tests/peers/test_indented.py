@@ -7,9 +7,10 @@ reading is compared with the catch-up read, which is one JSON text without any e
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 
 from lockgate.sim.documents import CATALOGUE
 from lockgate.sim.entry import CatalogueEntry
-from lockgate.sim.server import SimOptions, serve
+from lockgate.sim.server import SimOptions, Simulator, serve
 from lockgate.sim.sim_options import LINE_ENDS
 from tests.browser.chromium import chromium, page_of
 from tests.gateway.nodes import Node, apart, create, running, schema_format
@@ -29,11 +30,12 @@ pytestmark = [pytest.mark.peers, pytest.mark.browser]
 
 SIZE_BYTES = 3_000
 SEED = 5
-#: Every model thinks for so long, in seconds, that readers are there before its first delta.
-SILENT_S = 2.0
-RATE = 2_000
+#: Every model thinks for so long, in seconds: until the readers are there. The simulator's sleep is replaced.
+SILENT_S = 600
+#: So many connections a browser makes to one host; its other readers come when the first are done.
+BROWSER_CONNECTIONS = 6
 VIEWS = ("delta", "elements", "snapshot", "text")
-Read = Callable[[str, list[str], str], Awaitable[list[list[Any]]]]
+Read = Callable[[str, list[str], str], Coroutine[Any, Any, list[list[Any]]]]
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ async def indented(gateway: Node, kind: CatalogueEntry, line_end: str) -> Indent
             "seed": SEED,
             "size_bytes": SIZE_BYTES,
             "line_ends": line_end,
-            "rate": RATE,
+            "rate": 0,
             "faults": [{"name": "silent_start", "delay_s": SILENT_S}],
         },
     )
@@ -87,11 +89,15 @@ async def catch_up(session: aiohttp.ClientSession, url: str) -> list[Any]:
             offset = response.headers["stream-next-offset"]
 
 
-async def readers_by_events(session: aiohttp.ClientSession, gateway: Node) -> int:
-    """How many were served by events so far; a client of Durable Streams catches up without them where it can."""
-    async with session.get(f"{gateway.url}/metrics") as response:
-        found = re.search(r"^lockgate_handshake_seconds_count ([\d.]+)$", await response.text(), re.MULTILINE)
-    return int(float(found[1])) if found else 0
+async def are_there(session: aiohttp.ClientSession, gateway: Node, count: int) -> None:
+    """Wait until so many were served by events; a client of Durable Streams catches up without them where it can."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            async with session.get(f"{gateway.url}/metrics") as response:
+                found = re.search(r"^lockgate_handshake_seconds_count ([\d.]+)$", await response.text(), re.MULTILINE)
+            if found and float(found[1]) >= count:
+                return
+            await asyncio.sleep(0.05)  # between two looks: nothing tells when a foreign client is there
 
 
 def parts(view: str, items: list[Any]) -> Any:
@@ -180,6 +186,18 @@ CLIENTS: dict[str, tuple[Read, str, str]] = {
 }
 
 
+@contextlib.asynccontextmanager
+async def thinking() -> AsyncIterator[tuple[Simulator, asyncio.Event]]:
+    """A simulator whose models think until the event is set."""
+    thought = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        await (thought.wait() if seconds >= SILENT_S else asyncio.sleep(seconds))
+
+    async with serve(SimOptions(port=0), sleep=sleep) as sim:
+        yield sim, thought
+
+
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_every_indented_document_is_read_as_it_is(tmp_path: Path, client: str, view: str) -> None:
@@ -189,14 +207,17 @@ async def test_every_indented_document_is_read_as_it_is(tmp_path: Path, client: 
         node()
     read, how, more = CLIENTS[client]
     async with (
-        serve(SimOptions(port=0)) as sim,
+        thinking() as (sim, thought),
         running(Node(tmp_path, sim.base_url)) as gateway,
         aiohttp.ClientSession() as session,
     ):
         streams = [await indented(gateway, kind, line_end) for kind in CATALOGUE.values() for line_end in LINE_ENDS]
         urls = [f"{one.url}?view={view}" for one in streams]
-        live = await read(gateway.url, [url + more for url in urls], how)
-        assert await readers_by_events(session, gateway) >= len(streams)
+        reading = asyncio.create_task(read(gateway.url, [url + more for url in urls], how))
+        await are_there(session, gateway, BROWSER_CONNECTIONS if read is read_by_event_source else len(streams))
+        thought.set()
+        live = await reading
+        await are_there(session, gateway, len(streams))
         over = await read(gateway.url, [url + more for url in urls], how)
         for stream, url, while_it_came, afterwards in zip(streams, urls, live, over, strict=True):
             log = await catch_up(session, url)
