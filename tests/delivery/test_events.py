@@ -14,12 +14,13 @@ from lockgate.delivery.event_stream import EventReader
 from lockgate.delivery.forms import JsonForm
 from lockgate.delivery.read_query import ReadQuery, offset_of
 from lockgate.delivery.readers import Pacing, Readers
-from lockgate.delivery.views import Item, RawView, View
+from lockgate.delivery.views import Item, RawView, TextView, View
 from lockgate.errors import BadRequest
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.offsets import START, Offset
 from lockgate.protocol.sse import EventStreamDecoder, ServerSentEvent
 from lockgate.store.memory import MemoryLog
+from tests.delivery.streams import make
 
 
 class Connection:
@@ -163,6 +164,31 @@ async def test_line_ends_between_values_reach_the_reader(is_plain: bool) -> None
         await task
         plain = [json.loads(event.data) for event in connection.events]
         assert (plain if is_plain else connection.items) == [json.loads(text) for text in texts]
+
+
+async def test_a_plain_reader_stands_at_the_end_whatever_its_view_shows() -> None:
+    """The text view does not show the final record: an EventSource must not come back for it for ever."""
+    made = await make(1)
+    connection = Connection()
+    meters = Meters()
+    reader = EventReader(
+        made.log,
+        "s",
+        START,
+        view=TextView("content"),
+        form=JsonForm(),
+        pacing=Pacing(retry_ms=250, heartbeat_s=60.0, max_read_bytes=1000),
+        meters=meters,
+        readers=Readers(meters, limit=10),
+        is_plain=True,
+    )
+    await reader.run(connection.receive, connection.send)
+    assert "".join(json.loads(event.data) for event in connection.events) == made.text("content")
+    assert connection.events[-1].last_event_id != str(Offset(1, len(made.records)))
+    assert bytes(connection.sent).endswith(b"\n\nid: %b\n\n" % str(Offset(1, len(made.records))).encode())
+    decoder = EventStreamDecoder()
+    decoder.feed(bytes(connection.sent))
+    assert decoder.last_event_id == str(Offset(1, len(made.records)))
 
 
 async def test_silence_is_filled_with_comments() -> None:

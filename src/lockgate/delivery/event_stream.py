@@ -23,7 +23,7 @@ from lockgate.observe.metrics import Meters
 from lockgate.protocol.cursor import cursor_after
 from lockgate.protocol.header_names import CONTENT_TYPE, DATA_ENCODING, LIVE, encoded
 from lockgate.protocol.offsets import Offset
-from lockgate.protocol.sse import encode_comment, encode_event, encode_retry
+from lockgate.protocol.sse import encode_comment, encode_event, encode_position, encode_retry
 from lockgate.store.base import Page, StreamLog
 
 _HEADERS: Final = {CONTENT_TYPE: "text/event-stream", **LIVE}
@@ -71,6 +71,7 @@ class EventReader(Reader):
         self._is_live = False  # whether everything before the next record was read
         self._has_said_where = is_plain  # in a control event, if it has any
         self._has_said_end = False
+        self._plain_position: Offset | None = None  # the last id of a plain event
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Serve it."""
@@ -153,7 +154,10 @@ class EventReader(Reader):
             self._due_s = min(heartbeat_s, now_s + self._view.silence_s)
 
     async def _finish(self, send: Send) -> None:
-        if not self._has_said_end and not self._is_plain:  # otherwise it was sent with the last records
+        if self._is_plain:
+            if self._plain_position != self._after:  # a view may not show the last record: without its id, a client
+                await self._write(send, encode_position(str(self._after)))  # would come back for it again and again
+        elif not self._has_said_end:  # otherwise it was sent with the last records
             await self._write(send, self._control(up_to_date=True, is_closed=True))
         await self._write(send, b"", more=False)
 
@@ -166,6 +170,7 @@ class EventReader(Reader):
 
     def _plain(self, items: list[Item]) -> bytes:
         """One event for each item, for ``onmessage``. An event without an id does not move the client's position."""
+        self._plain_position = next((item.offset for item in reversed(items) if item.offset), self._plain_position)
         return b"".join(
             [encode_event(item.data, event_id=str(item.offset) if item.offset is not None else None) for item in items]
         )

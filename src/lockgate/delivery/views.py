@@ -26,7 +26,7 @@ from lockgate.store.base import LogEntry
 
 
 class Item(NamedTuple):
-    """One item to show: a JSON text without line ends, or the bytes of a raw stream.
+    """One item to show: a JSON text, with the line ends that the model wrote, or the bytes of a raw stream.
 
     ``offset`` is the position from which a reader that has the item may go on; None if only a later item has one.
     """
