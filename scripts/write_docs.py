@@ -20,7 +20,8 @@ from lockgate.errors import Code
 from lockgate.gate.recovery.patch import WINDOWS
 from lockgate.gate.recovery.patch_rules import LOSSY_RULES, PATCH_RULES
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.lifecycle import OUTCOMES
+from lockgate.protocol.finish import WORDS, Finish
+from lockgate.protocol.lifecycle import OUTCOMES, Ended, outcome
 from lockgate.retry.failures import RULES as FAILURES
 from lockgate.sources import NO_SETTINGS, Key, keys_of
 from lockgate.streams import options
@@ -189,6 +190,29 @@ _AFTER_OUTCOMES: Final = """
 """
 
 
+def finish_page() -> str:
+    """The words that answers end with: the table of protocol/finish.py."""
+    lines = [
+        "# Finish reasons",
+        "",
+        "What a `finish_reason` of a provider says. Words are compared without case, hyphens and underscores, and",
+        "without the prefixes of some dialects (`FINISH_REASON_`, `FinishReason.`). Of several words the worst stays;",
+        "the rows stand from good to bad. [Providers](../howto/providers.md) says who uses which.",
+        "",
+        "| class | a whole document with it is | words |",
+        "|---|---|---|",
+    ]
+    for finish in Finish:
+        found = outcome("complete", finish, has_error=False, has_refusal=False, ended=Ended.CLEAN)
+        words = ", ".join(f"`{word}`" for word in WORDS.get(finish, ())) or "any other word"
+        lines.append(f"| `{finish}` | {found} | {words} |")
+    lines += [
+        "",
+        "`tool_calls` proves an end only where a call came. [Outcomes](outcomes.md) has the whole table.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def retries_page() -> str:
     """What follows from a failure: the table of retry/failures.py."""
     lines = [
@@ -288,6 +312,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/settings.md": settings_page,
     "reference/options.md": options_page,
     "reference/outcomes.md": outcomes_page,
+    "reference/finish-reasons.md": finish_page,
     "reference/retries.md": retries_page,
     "reference/library.md": api_page,
     "reference/metrics.md": metrics_page,

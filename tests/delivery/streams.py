@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import to_builtins
+
 from lockgate import compile
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Record, StreamEnd, encode_record
@@ -18,6 +20,8 @@ from lockgate.protocol.lifecycle import Outcome
 from lockgate.store.memory import MemoryLog
 from lockgate.streams.channels import Channel
 from lockgate.streams.plan import Judging, Plan
+from lockgate.streams.side_records import SideRecords
+from lockgate.upstream.base import Reasoned
 
 ROWS = {"type": "object", "properties": {"rows": {"type": "array", "items": {"type": "object"}}}}
 
@@ -35,6 +39,15 @@ class Made:
             (record.channel, record.sequence, record.text)
             for record in self.records[after:]
             if record.kind == "delta" and channel in (None, record.channel)
+        ]
+
+    def beside(self, after: int, *, sides: bool) -> list[tuple[str, str, Any]]:
+        """Channel, kind and body of the calls, and of the side records where they are wanted."""
+        bodies = {"call": lambda record: to_builtins(record.call), "side": lambda record: record.members}
+        return [
+            (record.channel, record.kind, bodies[record.kind](record))
+            for record in self.records[after:]
+            if record.kind == "call" or (sides and record.kind == "side")
         ]
 
     def text(self, channel: str, upto: int | None = None) -> str:
@@ -72,6 +85,7 @@ async def make(seed: int) -> Made:
     meters = Meters()
     channels = [Channel("content", plan, meters), Channel("tool/0", plan, meters, tool="t", call_id="c")]
     texts = [document(rng).encode(), document(rng).encode()]
+    sides = SideRecords()
     log, records, seq = MemoryLog(), list[Record](), 0
     epoch = await log.create("s", b"{}", owner="test")
     while any(texts):
@@ -79,6 +93,11 @@ async def make(seed: int) -> Made:
         for number, channel in enumerate(channels):
             size = rng.randrange(0, rng.choice([2, 8, 40, 400]))
             piece, texts[number] = texts[number][:size], texts[number][size:]
+            if piece and channel.is_tool and not channel.upstream_bytes:
+                batch.append(channel.call(0, time.time()))
+            if rng.random() < 0.2:
+                sides.add(channel.name, Reasoned(0, b"Let me see. "))
+                batch += sides.take({channel.name: channel.chunks}, time.time())
             if piece:
                 batch += channel.feed(piece, time.time())
         if batch:

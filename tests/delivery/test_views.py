@@ -15,35 +15,40 @@ from lockgate.delivery.views import DeltaView, ElementsView, Item, SnapshotView,
 from lockgate.gate.limits import Limits
 from lockgate.gate.partial import PartialValue
 from lockgate.gate.values import value_of
+from lockgate.protocol.envelope import encode_record
 from lockgate.protocol.offsets import START, Offset
+from lockgate.store.base import LogEntry
 from tests.delivery.streams import Made, make
 
 VIEWS = ("delta", "elements", "snapshot", "text")
 
 
-def view_of(name: str, *, notes: bool) -> View:
+def view_of(name: str, *, notes: bool, sides: bool = False) -> View:
     view: View
     match name:
         case "delta":
-            view = DeltaView()
+            view = DeltaView(sides=sides)
         case "elements":
-            view = ElementsView("content")
+            view = ElementsView("content", sides=sides)
         case "snapshot":
-            view = SnapshotView(None, grow=PartialValue, pause_s=0.0, max_bytes=2**20)
+            view = SnapshotView(None, grow=PartialValue, pause_s=0.0, max_bytes=2**20, sides=sides)
         case _:
             view = TextView("content")
-    return WithNotes(view, channel=None, grow=lambda: PartialValue(keeps_text=False)) if notes else view
+    if not notes:
+        return view
+    return WithNotes(view, channel=None, grow=lambda: PartialValue(keeps_text=False), created_s=0.0, silence_s=3.0)
 
 
 class Reader:
     """Reads pages of random sizes, and loses its connection at random: within a page, or after it."""
 
-    def __init__(self, made: Made, name: str, rng: random.Random, *, drops: int, notes: bool) -> None:
+    def __init__(self, made: Made, name: str, rng: random.Random, *, drops: int, notes: bool, sides: bool) -> None:
         self._made = made
         self._name = name
         self._rng = rng
         self._drops = drops
         self._notes = notes
+        self._sides = sides
         self.items: list[Any] = []
 
     async def read(self, after: Offset) -> list[Any]:
@@ -56,7 +61,7 @@ class Reader:
         """One connection; answers where to go on, or None at the end."""
         log, rng = self._made.log, self._rng
         head = await log.head("s")
-        view = view_of(self._name, notes=self._notes)
+        view = view_of(self._name, notes=self._notes, sides=self._sides)
         await Seeker(log, "s", head).prepare(view, after)
         while True:
             page = await log.read("s", after, max_bytes=rng.choice([1, 100, 1000, 10**6]))
@@ -83,13 +88,18 @@ class Reader:
         self.items += [json.loads(item.data) for item in items]
 
 
-def check(made: Made, name: str, after: int, items: list[Any]) -> None:
+def check(made: Made, name: str, after: int, items: list[Any], *, sides: bool) -> None:
     """Everything that is after the offset, once, in order; worked out from the records."""
     if name == "text":
         before = made.text("content", after)
         assert before + "".join(items) == made.text("content")
         return
     shown = [item for item in items if not (item["meta"]["kind"] == "note" and "errors" not in item)]
+    beside = [item for item in shown if item["meta"]["kind"] in ("call", "side")]
+    only = "content" if name == "elements" else None
+    wanted = [one for one in made.beside(after, sides=sides) if only in (None, one[0])]
+    assert [(one["meta"]["channel"], one["meta"]["kind"], one["data"][0]) for one in beside] == wanted
+    shown = [item for item in shown if item not in beside]
     assert [item["meta"]["kind"] for item in shown].count("final") == 1
     assert shown[-1]["meta"]["kind"] == "final"
     match name:
@@ -139,10 +149,11 @@ async def resume_everywhere(name: str, seed: int) -> int:
     made = await make(seed)
     for after in range(len(made.records) + 1):
         rng = random.Random(f"{seed}/{after}")
-        reader = Reader(made, name, rng, drops=rng.randrange(4), notes=name != "text" and rng.random() < 0.3)
+        notes, sides = (name != "text" and rng.random() < 0.3 for _ in range(2))
+        reader = Reader(made, name, rng, drops=rng.randrange(4), notes=notes, sides=sides)
         items = await reader.read(Offset(1, after) if after else START)
         if after < len(made.records):
-            check(made, name, after, items)
+            check(made, name, after, items, sides=sides)
         else:
             assert items == []
     return len(made.records) + 1
@@ -215,7 +226,14 @@ async def test_notes_tell_how_judging_goes_on() -> None:
     """State, path, members done, elements, bytes held, progress, health; at the end the outcome."""
     made = await make(5)
     now = [0.0]
-    view = WithNotes(DeltaView(), channel=None, grow=lambda: PartialValue(keeps_text=False), now=lambda: now[0])
+    view = WithNotes(
+        DeltaView(),
+        channel=None,
+        grow=lambda: PartialValue(keeps_text=False),
+        created_s=0.0,
+        silence_s=3.0,
+        now=lambda: now[0],
+    )
     notes = []
     for number, record in enumerate(made.records):
         now[0] = record.read_s or now[0]
@@ -232,5 +250,47 @@ async def test_notes_tell_how_judging_goes_on() -> None:
     assert (last["content"]["state"], last["content"]["health"]["upstream"]) == ("complete", "ended")
     first = next(note["data"][0] for note in notes if note["meta"]["channel"] == "content")
     assert (first["state"], first["health"]["upstream"]) == ("open", "flowing")
-    now[0] += 60
-    assert [json.loads(item.data)["data"][0]["health"]["upstream"] for item in view.while_silent()] == ["ended"] * 2
+
+
+def silence(view: WithNotes) -> list[dict[str, Any]]:
+    """What is told in silence, without an offset and of the whole stream."""
+    items = view.while_silent()
+    assert all(item.offset is None for item in items)
+    notes = [json.loads(item.data) for item in items]
+    assert all((note["meta"]["kind"], note["meta"]["channel"]) == ("note", "") for note in notes)
+    return [one for note in notes for one in note["data"]]
+
+
+async def test_silence_is_told_from_what_the_log_shows() -> None:
+    """From the creation on, and after each text; also to a reader that is shown only another channel."""
+    made, now = await make(5), [100.0]
+    view = WithNotes(
+        DeltaView("tool/0"), channel="tool/0", grow=None, created_s=90.0, silence_s=3.0, now=lambda: now[0]
+    )
+    assert silence(view) == [{"silent_s": 10.0, "waiting_for": "first token"}]
+    content = next(record for record in made.records if record.channel == "content" and record.kind == "delta")
+    now[0] = content.read_s + 2.9
+    payload = encode_record(content)
+    view.show([LogEntry(Offset(1, 1), payload)])
+    assert silence(view) == []
+    now[0] = content.read_s + 12.04
+    assert silence(view) == [{"silent_s": 12.0, "waiting_for": "next token"}]
+
+
+async def test_what_the_generating_node_knows_is_told_before_what_the_log_shows() -> None:
+    """Text that is held is in no record, and a model that reasons is not silent."""
+    heard: list[tuple[float, bool] | None] = [(99.0, True)]
+    view = WithNotes(
+        DeltaView(),
+        channel=None,
+        grow=None,
+        created_s=0.0,
+        silence_s=3.0,
+        heard=lambda: heard[0],
+        now=lambda: 100.0,
+    )
+    assert silence(view) == []
+    heard[0] = (80.0, True)
+    assert silence(view) == [{"silent_s": 20.0, "waiting_for": "next token"}]
+    heard[0] = None
+    assert silence(view) == [{"silent_s": 100.0, "waiting_for": "first token"}]

@@ -188,7 +188,7 @@ def chunk(text: str | None = None, *, finish: str | None = None, **more: Any) ->
     """One chat-completion chunk as an event."""
     delta = {"role": "assistant", "content": text} if text is not None else {}
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    body = {"id": "gen-1", "object": "chat.completion.chunk", "model": "m", "choices": [choice], **more}
+    body = {"id": "gen-1", "object": "chat.completion.chunk", "model": "m", "choices": [choice]} | more
     return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
 
 

@@ -20,6 +20,7 @@ ROWS = {
 }
 GOOD = '{"rows": [1, 22, 333], "note": "é 😀"}'
 WAITING: dict[str, asyncio.Event] = {}
+SHORT: dict[str, Any] = {"delivery__long_poll_s": 0.3, "delivery__silence_s": 0.1}
 
 
 def scripted(body: dict[str, Any]) -> Any:
@@ -32,8 +33,13 @@ def scripted(body: dict[str, Any]) -> Any:
             return [chunk('{"rows": [1, 2'), None]
         case "waiting":
             return [chunk('{"rows": [1, '), WAITING["go"], *answer("2]}")]
+        case "silent":
+            return [WAITING["first"], chunk('{"rows": [1, '), WAITING["next"], *answer("2]}")]
         case "ndjson":
             return answer("1\n22\n333", [1, 3, 6])
+        case "thinking":
+            told = [{"reasoning": "Rows, then. "}, {"reasoning": "One will do.", "annotations": [{"type": "x"}]}]
+            return [*(chunk(choices=[{"index": 0, "delta": delta}]) for delta in told), *answer('{"rows": [1]}')]
         case "tool":
             call = {"index": 0, "id": "c", "type": "function", "function": {"name": "save", "arguments": '{"a": 1}'}}
             tool = {"id": "g", "choices": [{"index": 0, "delta": {"content": "hm", "tool_calls": [call]}}]}
@@ -50,7 +56,7 @@ async def get(session: aiohttp.ClientSession, url: str, **headers: str) -> tuple
 async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
     """One for all tests here, since a start costs a second; a long poll waits only shortly."""
     folder = tmp_path_factory.mktemp("node")
-    async with Upstream(scripted) as up, running(Node(folder, up.base_url, delivery__long_poll_s=0.3)) as process:
+    async with Upstream(scripted) as up, running(Node(folder, up.base_url, **SHORT)) as process:
         yield process
 
 
@@ -220,6 +226,36 @@ async def test_notes_tell_how_judging_goes_on(node: Node) -> None:
     assert reader.text() == '{"rows": [1, 2]}'
 
 
+@pytest.mark.parametrize("lockgate", [{}, {"release": "document"}], ids=["released at once", "held"])
+async def test_silence_is_told_while_it_lasts(node: Node, lockgate: dict[str, Any]) -> None:
+    """Before the first token and between two, also where nothing of them is released yet; the log has none of it."""
+    WAITING.update(first=asyncio.Event(), next=asyncio.Event())
+    made = await create(node.url, model="silent", response_format=schema_format(ROWS), lockgate=lockgate)
+    url = f"{node.url}{made['urls']['stream']}"
+    reader = Reader(f"{url}?notes=1")
+    reading = asyncio.create_task(reader.run())
+
+    async def told(word: str) -> list[float]:
+        """How long upstream was silent, once that was said three times."""
+        while True:
+            said = [one["data"][0] for one in reader.envelopes if one["meta"]["kind"] == "note"]
+            found = [one["silent_s"] for one in said if one.get("waiting_for") == word]
+            if len(found) >= 3:
+                return found
+            reader.grown.clear()
+            await reader.grown.wait()
+
+    for word in ("first", "next"):
+        silent_s = await told(f"{word} token")
+        assert silent_s == sorted(silent_s)
+        assert silent_s[0] >= 0.1
+        WAITING[word].set()
+    await reading
+    assert (reader.final["state"], reader.text()) == ("complete", '{"rows": [1, 2]}')
+    whole = await Reader(url).run()
+    assert all(one["meta"]["kind"] != "note" for one in whole.envelopes)
+
+
 @pytest.mark.parametrize("options", [{"partialValidation": False}, {"release": "document"}], ids=str)
 async def test_a_document_can_be_held_until_it_is_whole(
     node: Node, session: aiohttp.ClientSession, options: dict[str, Any]
@@ -285,6 +321,20 @@ async def test_tool_calls_are_read_by_channel(node: Node, session: aiohttp.Clien
     url = f"{node.url}{made['urls']['stream']}"
     await Reader(url).run()
     _, _, body = await get(session, f"{url}?channel=tool/0")
-    assert [one["meta"]["channel"] for one in json.loads(body)] == ["tool/0", ""]
+    call, delta, final = json.loads(body)
+    assert [one["meta"]["channel"] for one in (call, delta, final)] == ["tool/0", "tool/0", ""]
+    assert (call["meta"]["kind"], call["data"]) == ("call", [{"name": "save", "id": "c"}])
     _, _, body = await get(session, f"{url}?channel=tool/0&view=snapshot")
-    assert json.loads(body)[0]["data"] == [{"a": 1}]
+    assert json.loads(body)[1]["data"] == [{"a": 1}]
+
+
+async def test_what_stands_beside_the_text_is_shown_to_who_asks(node: Node, session: aiohttp.ClientSession) -> None:
+    url = await finished(node, "thinking", elements="/rows")
+    _, _, body = await get(session, url)
+    assert "side" not in {one["meta"]["kind"] for one in json.loads(body)}
+    for view in ("delta", "elements", "snapshot"):
+        _, _, body = await get(session, f"{url}?view={view}&sides=1")
+        sides = [one for one in json.loads(body) if one["meta"]["kind"] == "side"]
+        said = "".join(one["data"][0].get("reasoning", "") for one in sides)
+        assert (said, sides[0]["meta"]["channel"]) == ("Rows, then. One will do.", "content")
+        assert {"annotations": [{"type": "x"}]}.items() <= sides[-1]["data"][0].items()

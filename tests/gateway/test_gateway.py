@@ -365,24 +365,25 @@ async def measured(node: Node, session: aiohttp.ClientSession) -> dict[str, floa
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
 
 
-async def test_metrics_count_what_went_through(node: Node, session: aiohttp.ClientSession) -> None:
+async def test_metrics_count_what_went_through(
+    tmp_path: Path, upstream: Upstream, session: aiohttp.ClientSession
+) -> None:
     """A live stream, a good one that is read twice, one against its schema, one with text behind it, one in prose."""
-    before = await measured(node, session)
-    await read_live(node)
-    schema = schema_format(PERSON)
-    made = await create(node.url, model="good", response_format=schema)
-    for after in (None, "0001_0000000000000002"):
-        await Reader(node.url + made["urls"]["stream"], after=after).run()
-    for model in ("bad", "twice", "prose"):
-        await read(node, model=model, response_format=schema, lockgate={"retry": False})
-    after_it = await measured(node, session)
-    grown = {name: value - before.get(name, 0.0) for name, value in after_it.items()}
-    assert grown['lockgate_violations_total{code="schema_violation",keyword="type"}'] == 1
-    assert grown['lockgate_validations_total{code="",result="ok"}'] == 2
-    assert grown['lockgate_validations_total{code="trailing_text",result="failed"}'] == 1
-    assert grown['lockgate_partial_parse_errors_total{code="invalid_json"}'] == 1
-    assert grown["lockgate_reconnects_total"] == grown["lockgate_resume_distance_records_count"] == 1
-    assert grown["lockgate_chunks_received_total"] >= grown["lockgate_chunks_released_total"] > 0
+    async with running(Node(tmp_path, upstream.base_url)) as node:  # of its own: other tests' streams may still end
+        await read_live(node)
+        schema = schema_format(PERSON)
+        made = await create(node.url, model="good", response_format=schema)
+        for after in (None, "0001_0000000000000002"):
+            await Reader(node.url + made["urls"]["stream"], after=after).run()
+        for model in ("bad", "twice", "prose"):
+            await read(node, model=model, response_format=schema, lockgate={"retry": False})
+        found = await measured(node, session)
+    assert found['lockgate_violations_total{code="schema_violation",keyword="type"}'] == 1
+    assert found['lockgate_validations_total{code="",result="ok"}'] == 2
+    assert found['lockgate_validations_total{code="trailing_text",result="failed"}'] == 1
+    assert found['lockgate_partial_parse_errors_total{code="invalid_json"}'] == 1
+    assert found["lockgate_reconnects_total"] == found["lockgate_resume_distance_records_count"] == 1
+    assert found["lockgate_chunks_received_total"] >= found["lockgate_chunks_released_total"] > 0
     for name in (
         'lockgate_chunk_gap_seconds_count{side="upstream"}',
         "lockgate_chunk_latency_seconds_count",
@@ -391,7 +392,7 @@ async def test_metrics_count_what_went_through(node: Node, session: aiohttp.Clie
         "lockgate_handshake_seconds_count",
         "lockgate_reader_lag_records_count",
     ):
-        assert grown[name] > 0, name
+        assert found[name] > 0, name
 
 
 async def test_when_all_is_over_nothing_is_open_or_held(node: Node, session: aiohttp.ClientSession) -> None:

@@ -23,8 +23,8 @@ from tests.streams.pumping import QUICK, told
 KIND = "poll"
 SIZE_BYTES = 1500
 #: Limits of silence: shorter after the first token than before it.
-TIMERS = Timers(first_token_s=20, idle_bytes_s=2, idle_content_s=2)
-SILENT_S = 2.5
+TIMERS = Timers(first_token_s=120, idle_bytes_s=8, idle_content_s=8)
+SILENT_S = 9.0
 AT_ONCE = 24
 
 

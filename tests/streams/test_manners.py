@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
 from tests.streams.manners import Run, run_all, runs
 
 
@@ -13,7 +11,6 @@ def described(wrong: list[str]) -> str:
     return "\n".join(wrong)
 
 
-@pytest.mark.timeout(240)
 async def test_every_manner_comes_to_what_it_is() -> None:
     came = await run_all(list(runs(2, random.Random("manners"))))
     wrong = [f"{one.run.name}: {one.wrong} {one.messages}" for one in came if one.wrong]

@@ -14,7 +14,7 @@ ViewName: TypeAlias = Literal["delta", "elements", "snapshot", "text"]
 Live: TypeAlias = Literal["no", "long-poll", "sse"]
 
 #: Parameters that change the answer. Others are ignored, as Durable Streams demands.
-_KNOWN: Final = ("offset", "channel", "sequence", "at", "live", "view", "events", "notes", "cursor")
+_KNOWN: Final = ("offset", "channel", "sequence", "at", "live", "view", "events", "notes", "sides", "cursor")
 _MAX_CHANNEL: Final = 200
 _EVENTS: Final = "text/event-stream"
 
@@ -35,6 +35,7 @@ class ReadQuery:
         is_event_source: Whether a native EventSource could have sent this.
         plain_events: Events without a name, one envelope each, for ``onmessage``.
         notes: Add notes about the progress of judging.
+        sides: Show what upstream sent beside the text, too.
         cursor: The client's cursor.
         last_event_id: What an EventSource resumes from.
         if_none_match: ETag that the client has.
@@ -51,6 +52,7 @@ class ReadQuery:
     is_event_source: bool = False
     plain_events: bool = False
     notes: bool = False
+    sides: bool = False
     cursor: str | None = None
     last_event_id: str | None = None
     if_none_match: str | None = None
@@ -85,6 +87,7 @@ def read_query(pairs: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> 
         is_event_source=is_event_source,
         plain_events=_choice(given, "events", ("named", "plain")) == "plain",
         notes=_choice(given, "notes", ("0", "1")) == "1",
+        sides=_choice(given, "sides", ("0", "1")) == "1",
         cursor=given.get("cursor"),
         last_event_id=last_event_id if live == "sse" else None,
         if_none_match=headers.get(IF_NONE_MATCH),
@@ -150,8 +153,9 @@ def _check_place(query: ReadQuery) -> None:
     if query.live != "no" and not said and not query.is_event_source:
         # Durable Streams 5.7 and 5.8. Only an EventSource, which cannot know an offset, may begin without one.
         raise BadRequest(f"offset: live={query.live} needs one; -1 is the start, now the tail")
-    if query.view == "text" and query.notes:
-        raise BadRequest("notes=1: needs envelopes, and view=text has none; use view=delta")
+    for name in ("notes", "sides"):
+        if query.view == "text" and getattr(query, name):
+            raise BadRequest(f"{name}=1: needs envelopes, and view=text has none; use view=delta")
     if query.live == "long-poll" and query.plain_events:
         raise BadRequest("events=plain: needs live=sse")
 

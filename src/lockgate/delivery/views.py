@@ -8,6 +8,7 @@ view equals an uninterrupted one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
@@ -25,7 +26,7 @@ from lockgate.store.base import LogEntry
 
 
 class Item(NamedTuple):
-    """One item to show: a JSON text without line ends, or the bytes of a raw stream.
+    """One item to show: a JSON text, with the line ends that the model wrote, or the bytes of a raw stream.
 
     ``offset`` is the position from which a reader that has the item may go on; None if only a later item has one.
     """
@@ -56,6 +57,8 @@ class View(Protocol):
     needs: Literal["nothing", "element", "all"]
     #: Shortest time between two reads of a live stream, in seconds, so that large items do not come too often.
     pause_s: float
+    #: Longest time that a reader may get nothing before ``while_silent`` is asked, in seconds.
+    silence_s: float
 
     @property
     def read_s(self) -> float:
@@ -85,6 +88,7 @@ class RawView:
 
     needs: Literal["nothing", "element", "all"] = "nothing"
     pause_s = 0.0
+    silence_s = math.inf
     read_s = 0.0
     outcome = ""
 
@@ -103,15 +107,18 @@ class _RecordView:
 
     Args:
         channel: Show only this channel and the records of the whole stream; None shows all.
+        sides: Show side records, too.
     """
 
     needs: Literal["nothing", "element", "all"] = "nothing"
     pause_s = 0.0
+    silence_s = math.inf
 
-    def __init__(self, channel: str | None = None) -> None:
+    def __init__(self, channel: str | None = None, *, sides: bool = False) -> None:
         self.read_s = 0.0
         self.outcome = ""
         self._channel = channel
+        self._sides = sides
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
         """Nothing to learn, unless a subclass overrides this."""
@@ -126,6 +133,8 @@ class _RecordView:
                 self.read_s = record.read_s
             if record.final is not None:
                 self.outcome = record.final.state
+            if record.kind == "side" and not self._sides:
+                continue
             if self._channel is None or record.channel in ("", self._channel):
                 yield offset, record
 
@@ -173,8 +182,8 @@ class ElementsView(_RecordView):
 
     needs: Literal["nothing", "element", "all"] = "element"
 
-    def __init__(self, channel: str, *, first: int = 0) -> None:
-        super().__init__(channel)
+    def __init__(self, channel: str, *, first: int = 0, sides: bool = False) -> None:
+        super().__init__(channel, sides=sides)
         self._first = first
         self._text = bytearray()  # from the end of the last finished element
         self._text_at = 0
@@ -246,8 +255,16 @@ class SnapshotView(_RecordView):
 
     needs: Literal["nothing", "element", "all"] = "all"
 
-    def __init__(self, channel: str | None, *, grow: Callable[[], Growing], pause_s: float, max_bytes: int) -> None:
-        super().__init__(channel)
+    def __init__(
+        self,
+        channel: str | None,
+        *,
+        grow: Callable[[], Growing],
+        pause_s: float,
+        max_bytes: int,
+        sides: bool = False,
+    ) -> None:
+        super().__init__(channel, sides=sides)
         self.pause_s = pause_s
         self._grow = grow
         self._max_bytes = max_bytes

@@ -64,10 +64,22 @@ class ReadStart:
 
 
 class ReadRoutes:
-    """Serves readers of one log."""
+    """Serves readers of one log.
 
-    def __init__(self, log: StreamLog, delivery: Delivery, readers: Readers, meters: Meters) -> None:
+    Args:
+        heard: When upstream last said something for a stream, and whether text came; None if it is not running here.
+    """
+
+    def __init__(
+        self,
+        log: StreamLog,
+        delivery: Delivery,
+        readers: Readers,
+        meters: Meters,
+        heard: Callable[[str], tuple[float, bool] | None] = lambda stream_id: None,
+    ) -> None:
         self._log = log
+        self._heard = heard
         self._delivery = delivery
         self._readers = readers
         self._meters = meters
@@ -95,8 +107,8 @@ class ReadRoutes:
 
     async def _start(self, stream_id: str, query: ReadQuery, head: Head, meta: StreamMeta) -> ReadStart:
         if meta.kind == "raw":
-            if query.view != "delta" or query.notes or query.channel is not None:
-                raise BadRequest("view, channel, notes: this stream is raw; it holds what its producers pushed")
+            if query.view != "delta" or query.notes or query.sides or query.channel is not None:
+                raise BadRequest("view, channel, notes, sides: this stream is raw; it holds what its producers pushed")
             return ReadStart(stream_id, query, head, meta, offset_of(query, head.tail))
         seeker = Seeker(self._log, stream_id, head)
         if query.is_plain_text:
@@ -116,11 +128,12 @@ class ReadRoutes:
 
     async def _prepared_view(self, start: ReadStart) -> View:
         """The view that was asked for, ready to show what comes after the start."""
-        view = self._view(start.query, start.meta)
+        view = self._view(start)
         await Seeker(self._log, start.stream_id, start.head).prepare(view, start.after)
         return view
 
-    def _view(self, query: ReadQuery, meta: StreamMeta) -> View:
+    def _view(self, start: ReadStart) -> View:
+        query, meta = start.query, start.meta
         if meta.kind == "raw":
             return RawView()
         # With a sequence, the channel says where to begin, not what to show.
@@ -133,21 +146,32 @@ class ReadRoutes:
                         "view=elements: this stream hands out no elements; create it with lockgate.elements, the JSON "
                         "pointer to their array, or lockgate.framing=ndjson"
                     )
-                view = ElementsView(query.channel or _CONTENT, first=query.sequence or 0)
+                view = ElementsView(query.channel or _CONTENT, first=query.sequence or 0, sides=query.sides)
             case "snapshot":
                 if meta.framing == "ndjson":
                     raise BadRequest("view=snapshot: the lines of NDJSON are no single value; use view=elements")
                 delivery = self._delivery
                 view = SnapshotView(
-                    only, grow=PartialValue, pause_s=delivery.snapshot_s, max_bytes=delivery.max_snapshot_bytes
+                    only,
+                    grow=PartialValue,
+                    pause_s=delivery.snapshot_s,
+                    max_bytes=delivery.max_snapshot_bytes,
+                    sides=query.sides,
                 )
             case "text":
                 view = TextView(query.channel or _CONTENT)
             case _:
-                view = DeltaView(only)
+                view = DeltaView(only, sides=query.sides)
         if query.notes:
             grow = (lambda: PartialValue(keeps_text=False)) if meta.framing == "json" else None
-            view = WithNotes(view, channel=only, grow=grow)
+            view = WithNotes(
+                view,
+                channel=only,
+                grow=grow,
+                created_s=start.head.created_s,
+                silence_s=self._delivery.silence_s,
+                heard=lambda: self._heard(start.stream_id),
+            )
         return view
 
     def _form(self, meta: StreamMeta) -> Form:
@@ -223,7 +247,8 @@ class ReadRoutes:
             answer = Answer(200, progress_headers(start.after, page) | {names.CACHE_CONTROL: "no-store"}, form.body([]))
             return _response(answer, meta)
         tag = (
-            *(start.stream_id, repr(start.head.created_s), query.view, query.channel or "", str(query.notes)),
+            *(start.stream_id, repr(start.head.created_s), query.view, query.channel or ""),
+            *(str(query.notes), str(query.sides)),
             str(query.sequence if query.view == "elements" else ""),
         )
         answer = await catch_up(
@@ -235,8 +260,8 @@ class ReadRoutes:
             max_bytes=self._delivery.max_read_bytes,
             tag=tag,
         )
-        # What was released never changes. But it is one user's, and a raw stream may be deleted and made anew.
-        may_keep = meta.kind != "raw" and not query.notes
+        # What was released never changes. But it is one user's, and a stream of a given id may be made anew.
+        may_keep = not meta.has_given_id and not query.notes
         answer.headers[names.CACHE_CONTROL] = _MAY_KEEP if may_keep else "private, no-cache"
         answer.headers[names.VARY] = "Accept"
         if not query.notes and _matches(query.if_none_match, answer.headers[names.ETAG]):

@@ -163,16 +163,31 @@ class StreamEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     stopped: Stopped | None = None
 
 
+class ToolCallStart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Body of a ``call`` record: a tool call begins on the record's channel.
+
+    Attributes:
+        name: Name of the function.
+        id: Upstream's id of the call; empty where it gave none.
+        index: Which call of its choice it is, from 0.
+    """
+
+    name: str
+    id: str = ""
+    index: int = 0
+
+
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """One entry of the log, as stored (JSON, by :func:`encode_record`).
 
     Attributes:
-        kind: ``delta`` (released text), ``note`` (errors), ``restart`` (what the channel released so far no longer
-            counts, and its bytes are counted from 0 again; only where the caller allowed it) or ``final`` (the last one
-            of a stream).
+        kind: ``delta`` (released text), ``note`` (errors), ``call`` (a tool call begins; comes before the first delta
+            of its channel, and again when another attempt makes the call anew), ``side`` (what upstream sent beside
+            the text), ``restart`` (what the channel released so far no longer counts, and its bytes are counted from 0
+            again; only where the caller allowed it) or ``final`` (the last one of a stream).
         channel: Whose text; ``""`` for the whole stream.
         schema: ``name@version`` or ``inline@sha256:...``; ``""`` where there is no schema.
-        sequence: Number of this chunk in its channel, from 0 without gaps. ``note`` and ``final`` repeat the number
+        sequence: Number of this chunk in its channel, from 0 without gaps. All kinds but ``delta`` repeat the number
             that the next chunk would have.
         start_byte: Released bytes of the channel before ``text``.
         text: The released text of a ``delta``.
@@ -183,11 +198,14 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         pushed: What a producer pushed, where ``text`` is not just that: nobody else has what is still held of it.
         errors: What went wrong at this point.
         attempt: Of the note with which a further attempt begins.
+        call: Only of kind ``call``.
+        members: Only of kind ``side``: the members of upstream's chunks, as they came; of one read, texts and lists of
+            the same name are joined. Reasoning, refusals, signatures, images, annotations, log probabilities.
         final: Only of kind ``final``.
         read_s: When its last byte was read from upstream, in seconds since 1970, for measuring latency; 0 if unknown.
     """
 
-    kind: Literal["delta", "note", "restart", "final"]
+    kind: Literal["delta", "note", "call", "side", "restart", "final"]
     channel: str
     schema: str
     sequence: int
@@ -200,6 +218,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     pushed: str = ""
     errors: list[Problem] = []
     attempt: Attempt | None = None
+    call: ToolCallStart | None = None
+    members: dict[str, Any] = {}
     final: StreamEnd | None = None
     read_s: float = 0.0
 
@@ -220,7 +240,7 @@ class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
     sequence: int
     totalChunks: int  # the wire's own spelling
     channel: str
-    kind: Literal["delta", "element", "snapshot", "note", "restart", "final"]
+    kind: Literal["delta", "element", "snapshot", "note", "call", "side", "restart", "final"]
     at: int | None = None
 
 
@@ -229,8 +249,9 @@ class StreamResponse(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         meta: Where it belongs.
-        data: By kind: the released texts of a delta, finished elements, the value so far of a snapshot, how the stream
-            ended (final), or what a note tells: the attempt that begins, or how judging goes on.
+        data: By kind: the released texts of a delta, finished elements, the value so far of a snapshot, the call that
+            begins, the members of a side record, how the stream ended (final), or what a note says: the attempt that
+            begins, how judging goes on, or how long upstream says nothing.
         errors: What went wrong at this point; absent where nothing did.
     """
 
@@ -268,7 +289,8 @@ def envelope(record: Record, texts: Sequence[str] = ()) -> bytes:
     if is_delta:
         data: list[Any] = list(texts) or [record.text]
     else:
-        data = [one for one in (record.final, record.attempt) if one is not None]
+        bodies = (record.final, record.attempt, record.call, record.members or None)
+        data = [one for one in bodies if one is not None]
     # A count is known once the stream is over; the final record carries the sum over all channels.
     total = sum(end.chunks for end in record.final.channels.values()) if record.final is not None else 0
     at = record.start_byte if is_delta else None
@@ -339,6 +361,25 @@ class Health(msgspec.Struct, frozen=True):
 
     upstream: Literal["flowing", "silent", "ended"]
     silent_s: float
+
+
+class UpstreamSilence(msgspec.Struct, frozen=True):
+    """``data`` of a ``note`` of the whole stream that tells a reader how long nothing came, every few seconds.
+
+    It is made for readers that ask (``notes=1``), and is no record.
+
+    Attributes:
+        silent_s: Seconds since upstream said something; at a node that does not generate the stream, since text came.
+        waiting_for: Whether any text came so far.
+    """
+
+    silent_s: float
+    waiting_for: Literal["first token", "next token"]
+
+
+def silence_envelope(silence: UpstreamSilence) -> bytes:
+    """A note with silence."""
+    return _json.encode(StreamResponse(Meta("", 0, 0, "", "note"), [silence]))
 
 
 def feedback_envelope(channel: str, schema: str, sequence: int, feedback: Feedback) -> bytes:

@@ -194,6 +194,11 @@ def choice_of(channel: str) -> int:
     return int(channel.split("/")[1]) if channel.startswith("choice/") else 0
 
 
+def content_of(choice: int) -> str:
+    """Name of the channel of a choice's content."""
+    return f"choice/{choice}/content" if choice else "content"
+
+
 def _worse(old: str | None, new: str) -> str:
     """The worse of two finish reasons of one choice; of equal ones the later."""
     return old if old and worst_finish((fold_finish(old), fold_finish(new))) is not fold_finish(new) else new

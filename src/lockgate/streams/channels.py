@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol
 from lockgate import Schema, Violated
 from lockgate.gate.events import Complaint
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import ChannelEnd, Record
+from lockgate.protocol.envelope import ChannelEnd, Record, ToolCallStart
 from lockgate.protocol.lifecycle import Outcome
 from lockgate.streams.helper import Helper
 from lockgate.streams.plan import Plan
@@ -91,6 +91,15 @@ class Channel:
     def deferred(self) -> bytes | None:
         """A whole document that must be shown to the authority, and ``settle`` called, before anything else."""
         return self._gate.deferred
+
+    def call(self, index: int, read_s: float) -> Record:
+        """The record with which a tool call begins.
+
+        Args:
+            index: Which call of its choice it is.
+            read_s: When it was read, in seconds since 1970.
+        """
+        return self._records.call(ToolCallStart(self.tool or "", self._call_id or "", index), read_s)
 
     # -- text ----------------------------------------------------------------------------------------------------
 

@@ -28,12 +28,13 @@ from lockgate.retry.breaker import Breakers, Permit
 from lockgate.retry.failures import RULES, FailureClass
 from lockgate.retry.ladder import Ladder, NextAttempt, NoAttempt, models_of
 from lockgate.store.base import StreamLog
-from lockgate.streams.attempt import RunningAttempt
+from lockgate.streams.attempt import RunningAttempt, content_of
 from lockgate.streams.channels import Channel
 from lockgate.streams.ending import Ending
 from lockgate.streams.helper import Helper
 from lockgate.streams.plan import Plan
 from lockgate.streams.released_text import ReleasedText
+from lockgate.streams.side_records import SideRecords
 from lockgate.upstream import base as up
 
 T = TypeVar("T")
@@ -87,6 +88,7 @@ class Pump:
         self._trace = trace
         self._rng = rng
         self._channels: dict[str, Channel] = {}
+        self._sides = SideRecords()
         self._runs: list[RunningAttempt] = []
         self._ladder = Ladder(plan.retry, provider.name, models_of(plan.body), self._breakers, start_s=time.monotonic())
         self._released_text: ReleasedText | None = None
@@ -97,6 +99,12 @@ class Pump:
         self._is_waiting = False
         self._task: asyncio.Task[Any] | None = None
         self.outcome: Outcome | None = None
+        self._heard_s = time.time()
+
+    @property
+    def heard(self) -> tuple[float, bool]:
+        """When upstream last said something (at first: when it was asked), in seconds since 1970; whether text came."""
+        return self._heard_s, any(run.is_heard for run in self._runs)
 
     @property
     def failure(self) -> up.Failed | None:
@@ -206,7 +214,10 @@ class Pump:
                 batch = await self._interruptible(anext(batches, None))
                 if batch is None:
                     break
-                last = await self._take(batch, time.time())
+                read_s = time.time()
+                if batch:
+                    self._heard_s = read_s
+                last = await self._take(batch, read_s)
                 if run.ended is None:
                     await self._append(last)
                     last = []
@@ -286,9 +297,14 @@ class Pump:
                     if not run.is_heard:
                         self._hear(run)
                     if data := run.after_space(name, data):
+                        records += self._take_sides(read_s)
                         records += await self._feed(name, data, read_s)
                     if run.ended is not None:
                         break  # halted: what else this read brought is not judged any more
+                case up.Reasoned(choice=choice) | up.Refused(choice=choice):
+                    self._add_side(content_of(choice), event)
+                case up.Side(channel=name):
+                    self._add_side(name, event)
                 case up.ConnectionEnded(skipped=skipped):
                     self._meters.upstream_passed_over(skipped)
                     for name, data in run.take_spaces().items():
@@ -296,10 +312,22 @@ class Pump:
                 case up.ToolStarted(channel=name, call_id=call_id, name=tool) if run.target is None:
                     known = self._channels.get(name)
                     if known is None:
-                        self._channels[name] = Channel(name, self._plan, self._meters, tool=tool, call_id=call_id)
+                        made = Channel(name, self._plan, self._meters, tool=tool, call_id=call_id)
+                        self._channels[name] = made
+                        records += [*self._take_sides(read_s), made.call(event.index, read_s)]
                     elif known.tool != tool:
                         self._give_up(f"{name} calls {tool!r} this time, not {known.tool!r}")
-        return records
+        return records + self._take_sides(read_s)
+
+    def _add_side(self, channel: str, event: up.Reasoned | up.Refused | up.Side) -> None:
+        """Keep what stands beside the text; a rung writes the text of one channel under the name of content."""
+        target = self._run.target
+        self._sides.add(target if target is not None and channel == "content" else channel, event)
+
+    def _take_sides(self, read_s: float) -> list[Record]:
+        if self._sides.is_empty:
+            return []
+        return self._sides.take({name: channel.chunks for name, channel in self._channels.items()}, read_s)
 
     def _hear(self, run: RunningAttempt) -> None:
         """The first text came: that is enough for the breaker, which need not wait for the last byte."""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from lockgate import Completed, Element, Patched, Released, Skipped, Violated
 from lockgate.errors import Code
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import Action, ChannelEnd, Problem, Record
+from lockgate.protocol.envelope import Action, ChannelEnd, Problem, Record, ToolCallStart
 from lockgate.protocol.lifecycle import Outcome
 
 #: Characters of a change that its entry shows.
@@ -93,6 +93,10 @@ class RecordMaker:
         self.released_bytes = self._elements = 0
         self._hash = hashlib.sha256()
         return Record("restart", self._channel, self._schema_id, self.sequence)
+
+    def call(self, start: ToolCallStart, read_s: float) -> Record:
+        """A tool call begins."""
+        return Record("call", self._channel, self._schema_id, self.sequence, call=start, read_s=read_s)
 
     def mark(self) -> Record:
         """A record that no reader is shown: it keeps what was pushed here."""
