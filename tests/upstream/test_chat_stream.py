@@ -913,3 +913,15 @@ def test_a_call_without_a_name_is_of_the_only_tool() -> None:
     nameless = calls({"index": 0, "id": "1", "function": {"arguments": '{"x": 1}'}})
     events = decoder.feed(sse(nameless, of({}, finish_reason="tool_calls"))) + decoder.close()
     assert [one.name for one in events if isinstance(one, ToolStarted)] == ["f"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'\x00\x00\x00\x9c\x0b:event-type\x07\x00chunk{"bytes":"aGk="}', b"\x1f\x8b\x08\x00\x01\x02"],
+    ids=["frames", "gzip"],
+)
+def test_a_binary_body_is_no_sentence_and_is_not_asked_for_again(body: bytes) -> None:
+    (failed,) = (one for one in run(body) if isinstance(one, Failed))
+    assert failed.code == "upstream_garbled"
+    assert "not text" in failed.message
+    assert not failed.recoverable

@@ -71,6 +71,8 @@ _ERROR_NAMES: Final = frozenset({"error", "err", "errors", "exception", "failure
 _MOMENT: Final = re.compile(r"[\d\s:.,+TZ-]+")  # a time, as some servers send it to keep the connection alive
 _MOMENT_BEHIND: Final = re.compile(r"(?<=[A-Za-z])[\s:.,+-][\d\s:.,+TZ-]*$")  # "ping - 12:00:01"
 _MAX_KEEPALIVE_CHARS: Final = 80
+#: What no text has: the frames of a binary protocol (Bedrock), or something compressed twice.
+_BINARY: Final = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _FIELD: Final = re.compile(r"([A-Za-z][\w-]{0,39}):(?!//)")
 
 
@@ -290,6 +292,8 @@ class ChatStreamDecoder:
             self._fail_by_event(_value_of(text[field.end() :].strip()))
         elif _is_keepalive(text) or _DONE.match(text) or (field is not None and "\n" not in text):
             self.skipped += 1  # an unknown field, which the standard says to ignore
+        elif _BINARY.search(text):
+            self._fail_garbled(f"the answer is not text: {_quote(text)}: check upstream.base_url", is_recoverable=False)
         else:
             self._fail(text)
 

@@ -376,7 +376,13 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
             CannotDecode: it is compressed in a way that cannot be read.
         """
         if not self._is_body_over and not self._decoding.has_more:
-            data = await self._wait(response.content.readany(), limit_s)
+            try:
+                data = await self._wait(response.content.readany(), limit_s)
+            except RuntimeError:
+                # Where the chunks of HTTP are malformed, aiohttp closes the connection and does not tell this reader.
+                if response.content._protocol.connected:
+                    raise
+                raise aiohttp.ClientPayloadError("the body is malformed") from None
             self._is_body_over = not data
             self._decoding.feed(data)
         else:
