@@ -14,9 +14,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
+from aiohttp.base_protocol import BaseProtocol
 
 from lockgate.errors import Misuse
 from lockgate.protocol.lifecycle import Ended as How
@@ -661,6 +663,10 @@ async def test_a_cut_connection(after: str) -> None:
     assert (failed.code, failed.recoverable, ended) == ("upstream_truncated", True, BROKEN)
 
 
+def is_closed(protocol: BaseProtocol) -> bool:
+    return not protocol.connected
+
+
 @pytest.mark.parametrize("junk", [b"zz\r\n", b"0\r\nno trailer\r\n\r\n"], ids=["chunk size", "trailer"])
 @pytest.mark.parametrize("is_finished", [False, True])
 async def test_a_body_whose_chunks_are_malformed(junk: bytes, is_finished: bool) -> None:
@@ -686,7 +692,7 @@ async def test_a_body_whose_chunks_are_malformed(junk: bytes, is_finished: bool)
                     assert generation._response is not None
                     protocol = generation._response.content._protocol
                     go_on.set()
-                    await until(lambda wire=protocol: not wire.connected)
+                    await until(partial(is_closed, protocol))
     assert b"".join(one.data for one in events if isinstance(one, Delta)) == b"ba"
     assert [one.code for one in events if isinstance(one, Failed)] == ([] if is_finished else ["upstream_truncated"])
     assert events[-1] == ConnectionEnded(How.CLEAN if is_finished else How.BROKEN)
