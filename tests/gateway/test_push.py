@@ -106,12 +106,13 @@ async def test_only_the_token_of_the_stream_may_write_it(node: Node, session: ai
     ("body", "kind", "status", "words"),
     [
         (b"{", "application/json", 400, b"not JSON"),
+        (b"[" * 100_000, "application/json", 400, b"the body is nested too deep"),
         (b'{"a": 1}', "application/json", 400, b"gated stream takes text"),
         (b"", "application/json", 400, b"body is empty"),
         (b'""', "application/json", 400, b""),  # an empty text appends nothing
         (b"{", "text/plain", 409, b""),
     ],
-    ids=["not JSON", "no text", "nothing", "empty text", "another kind"],
+    ids=["not JSON", "too deep", "no text", "nothing", "empty text", "another kind"],
 )
 async def test_what_is_no_text_is_refused(
     node: Node, session: aiohttp.ClientSession, body: bytes, kind: str, status: int, words: bytes

@@ -153,10 +153,15 @@ def test_a_body_that_is_refused_is_answered_with_what_to_send(body: Any, says: s
     assert complaint(body).startswith(says)
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[" * 100_000], ids=["empty", "open", "utf8", "deep"])
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff"], ids=["empty", "open", "utf8"])
 def test_a_body_that_is_no_json_is_refused(text: bytes) -> None:
     with pytest.raises(BadRequest, match="the body is not JSON"):
         read_request(text)
+
+
+def test_a_body_that_is_nested_without_end_is_refused_in_plain_words() -> None:
+    with pytest.raises(BadRequest, match=r"^the body is nested too deep$"):
+        read_request(b"[" * 100_000)
 
 
 @pytest.mark.parametrize(

@@ -831,3 +831,97 @@ def test_two_calls_by_id_alone_may_alternate(tools: tuple[str, ...]) -> None:
     }
     assert said == {"tool/0": b'{"x":1}', "tool/1": b'{"y":2}'}
     assert [one.name for one in events if isinstance(one, ToolStarted)] == ["f", "g"]
+
+
+# -- what must not pass for a whole answer -----------------------------------------------------------------------------
+
+
+def test_a_finish_reason_behind_text_that_was_passed_over_proves_nothing() -> None:
+    events = run(sse(text("a")) + DONE + sse(text("late"), of({}, finish_reason="stop")))
+    assert not any(isinstance(one, Finished) for one in events)
+    plain = run(sse(text("a")) + DONE + sse(of({}, finish_reason="stop")))
+    assert Finished(0, "stop") in plain
+
+
+@pytest.mark.parametrize(
+    "error",
+    [{"errors": ["out of slots"]}, {"error_message": "out of slots"}, {"error_code": 7, "text": "out of slots"}],
+    ids=["errors", "error_message", "error_code"],
+)
+@pytest.mark.parametrize("place", ["chunk", "choice"])
+def test_an_error_beside_a_finish_reason_is_one_in_every_coat(error: dict[str, Any], place: str) -> None:
+    end = of({}, finish_reason="stop")
+    (end if place == "chunk" else end["choices"][0]).update(error)
+    events = run(sse(text("a"), end) + DONE)
+    assert [one.message for one in events if isinstance(one, Failed)] == ["out of slots"]
+
+
+def test_a_message_behind_deltas_says_what_no_delta_said() -> None:
+    message = {"content": "a", "refusal": "I will not", "tool_calls": [call("{}", index=0, id="1", name="f")]}
+    events = run(sse(text("a"), {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}))
+    assert [one for one in events if isinstance(one, Delta)] == [Delta("content", b"a"), Delta("tool/0", b"{}")]
+    assert Refused(0, b"I will not") in events
+
+
+def test_a_message_behind_deltas_repeats_nothing() -> None:
+    delta = {"refusal": "no", "tool_calls": [call('{"x":1}', index=0, id="1", name="f")]}
+    message = {"refusal": "no", "tool_calls": [call('{"x":1}', index=0, id="2", name="f")]}
+    events = run(sse(of(delta), {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}))
+    assert [one for one in events if isinstance(one, Delta | Refused)] == [
+        Refused(0, b"no"),
+        Delta("tool/0", b'{"x":1}'),
+    ]
+
+
+def test_choices_under_another_spelling_are_not_dropped() -> None:
+    events = run(sse({"Choices": [{"index": 0, "delta": {"content": "a"}}]}, of({}, finish_reason="stop")))
+    assert any(isinstance(one, Failed) and "Choices" in one.message for one in events)
+
+
+@pytest.mark.parametrize("depth", [150, 700, 980])
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        '{"choices": [{"index": 0, "delta": {"content": "b", "extra": %s}}]}',
+        '{"choices": [{"index": 0, "delta": {"content": "b", "annotations": %s}}]}',
+        '{"choices": [], "usage": {"cost": %s}}',
+        '{"choices": [{"index": 0, "delta": {}}], "usage": {"cost": %s}}',
+        '{"choices": [], "citations": %s}',
+        "%s",
+    ],
+)
+def test_deep_members_are_no_crash(chunk: str, depth: int) -> None:
+    deep = '["x", ' * depth + "1" + "]" * depth
+    events = run(sse(text("a"), chunk % deep))
+    assert Delta("content", b"a") in merged(events[:1]) or events[0].data[:1] == b"a"  # type: ignore[union-attr]
+    assert [one.code for one in events if isinstance(one, Failed)] == ["upstream_garbled"]
+
+
+def test_a_word_that_nobody_knows_is_shown_short_and_without_secrets() -> None:
+    decoder = ChatStreamDecoder(secrets=["plain-secret-word"])
+    end = of({}, finish_reason="bad key plain-secret-word " + "z" * 10_000)
+    end |= {"id": "i" * 10_000, "model": "m" * 10_000, "provider": "p" * 10_000}
+    events = decoder.feed(sse(text("a"), end))
+    (finished,) = (one for one in events if isinstance(one, Finished))
+    (told,) = (one for one in events if isinstance(one, Told))
+    assert finished.reason.startswith("bad key [removed] zz")
+    assert max(map(len, (finished.reason, told.upstream_id or "", told.model or "", told.provider or ""))) <= 500
+
+
+def test_a_call_without_a_name_is_of_the_only_tool() -> None:
+    decoder = ChatStreamDecoder(tools=["f"])
+    nameless = calls({"index": 0, "id": "1", "function": {"arguments": '{"x": 1}'}})
+    events = decoder.feed(sse(nameless, of({}, finish_reason="tool_calls"))) + decoder.close()
+    assert [one.name for one in events if isinstance(one, ToolStarted)] == ["f"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'\x00\x00\x00\x9c\x0b:event-type\x07\x00chunk{"bytes":"aGk="}', b"\x1f\x8b\x08\x00\x01\x02"],
+    ids=["frames", "gzip"],
+)
+def test_a_binary_body_is_no_sentence_and_is_not_asked_for_again(body: bytes) -> None:
+    (failed,) = (one for one in run(body) if isinstance(one, Failed))
+    assert failed.code == "upstream_garbled"
+    assert "not text" in failed.message
+    assert not failed.recoverable

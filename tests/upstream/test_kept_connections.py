@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from lockgate.upstream import openai_chat
 from lockgate.upstream.base import ConnectionEnded, Delta, UpstreamEvent
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 
@@ -72,3 +75,50 @@ async def test_a_fresh_connection_that_dies_is_a_failure() -> None:
         await server.wait_closed()
     assert [type(event).__name__ for event in events] == ["Failed", "ConnectionEnded"]
     assert asked == 1
+
+
+async def asked_again(monkeypatch: pytest.MonkeyPatch, word: bytes, stale_s: float) -> int:
+    """How often the second of two requests is sent, if its kept connection dies after this word of an answer."""
+    monkeypatch.setattr(openai_chat, "_STALE_S", stale_s)
+    asked = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        for reply in (HEAD + ANSWER, word):
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+            except asyncio.IncompleteReadError:
+                break
+            length = int(next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))[15:])
+            await reader.readexactly(length)
+            asked += 1
+            writer.write(reply)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    provider = OpenAIChatProvider(url, name="test", api_key=None)
+    try:
+        for _ in range(2):
+            async with provider.open({"model": "m", "messages": []}) as batches:
+                assert [event async for batch in batches for event in batch]
+    finally:
+        await provider.close()
+        server.close()
+        await server.wait_closed()
+    return asked - 1
+
+
+@pytest.mark.parametrize(
+    ("word", "stale_s", "times"),
+    [
+        pytest.param(b"", 60.0, 2, id="closed at once"),
+        pytest.param(b"", 0.0, 1, id="closed after a while: it was heard, and may be paid for"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-", 60.0, 1, id="closed in the head of an answer"),
+    ],
+)
+async def test_a_request_that_was_heard_is_not_sent_again(
+    monkeypatch: pytest.MonkeyPatch, word: bytes, stale_s: float, times: int
+) -> None:
+    assert await asked_again(monkeypatch, word, stale_s) == times

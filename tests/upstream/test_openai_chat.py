@@ -14,9 +14,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
+from aiohttp.base_protocol import BaseProtocol
 
 from lockgate.errors import Misuse
 from lockgate.protocol.lifecycle import Ended as How
@@ -659,6 +661,41 @@ async def test_a_cut_connection(after: str) -> None:
     assert content == ([] if after == "request" else [Delta("content", b"a")])
     assert isinstance(failed, Failed)
     assert (failed.code, failed.recoverable, ended) == ("upstream_truncated", True, BROKEN)
+
+
+def is_closed(protocol: BaseProtocol) -> bool:
+    return not protocol.connected
+
+
+@pytest.mark.parametrize("junk", [b"zz\r\n", b"0\r\nno trailer\r\n\r\n"], ids=["chunk size", "trailer"])
+@pytest.mark.parametrize("is_finished", [False, True])
+async def test_a_body_whose_chunks_are_malformed(junk: bytes, is_finished: bool) -> None:
+    """What came before counts; after the last finish reason nothing is missing, and nothing is asked for again."""
+    body = text("a") + (FINISH if is_finished else b"")
+
+    async def play(exchange: Exchange) -> bool:
+        await exchange.start()
+        await exchange.stream(text("b"))
+        await go_on.wait()
+        await exchange.send(b"%x\r\n%s\r\n%s" % (len(body), body, junk))
+        await exchange.gone()
+        return True
+
+    go_on = asyncio.Event()
+    events: list[UpstreamEvent] = []
+    async with talking(play) as (_, provider):
+        generation = provider.open({"model": "m", "messages": []})
+        async with generation as batches:
+            async for batch in batches:
+                events += batch
+                if not go_on.is_set():
+                    assert generation._response is not None
+                    protocol = generation._response.content._protocol
+                    go_on.set()
+                    await until(partial(is_closed, protocol))
+    assert b"".join(one.data for one in events if isinstance(one, Delta)) == b"ba"
+    assert [one.code for one in events if isinstance(one, Failed)] == ([] if is_finished else ["upstream_truncated"])
+    assert events[-1] == ConnectionEnded(How.CLEAN if is_finished else How.BROKEN)
 
 
 async def test_what_came_before_the_cut_is_not_lost_on_a_busy_reader() -> None:

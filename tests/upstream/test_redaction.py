@@ -61,7 +61,11 @@ def test_other_words_stay(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1:8080", "10.1.2.3", "192.168.0.7:80", "172.16.0.1", "localhost:9", "db.svc.cluster.local:53"]
+    "address",
+    [
+        *("127.0.0.1:8080", "10.1.2.3", "192.168.0.7:80", "172.16.0.1", "localhost:9", "db.svc.cluster.local:53"),
+        *("100.64.3.4:80", "fd12:3456::1", "[fe80::1]:8080"),
+    ],
 )
 def test_inner_addresses_are_not_shown(address: str) -> None:
     assert plain_message(f"connect to {address} failed") == "connect to [address] failed"

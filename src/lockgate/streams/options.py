@@ -332,7 +332,9 @@ def is_function(tool: Any) -> bool:
 def _decode(text: bytes, name: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except RecursionError:
+        raise BadRequest(f"{name} is nested too deep") from None
+    except msgspec.DecodeError as error:
         raise BadRequest(f"{name} is not JSON: {error}") from None
 
 

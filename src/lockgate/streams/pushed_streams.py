@@ -216,7 +216,9 @@ def texts_of(body: bytes) -> str:
         return ""
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except RecursionError:
+        raise BadRequest("the body is nested too deep") from None
+    except msgspec.DecodeError as error:
         raise BadRequest(f"the body is not JSON: {error}") from None
     texts = value if isinstance(value, list) else [value]
     if not texts or not all(isinstance(text, str) for text in texts):
@@ -249,5 +251,7 @@ def messages_of(body: bytes, content_type: str) -> Sequence[bytes]:
         raws = msgspec.json.decode(body, type=list[msgspec.Raw]) if isinstance(value, list) else [body]
         # Each on one line.
         return [msgspec.json.format(bytes(raw), indent=-1) for raw in raws]
-    except (msgspec.DecodeError, RecursionError) as error:
+    except RecursionError:
+        raise BadRequest("the body is nested too deep") from None
+    except msgspec.DecodeError as error:
         raise BadRequest(f"the body is not JSON: {error}") from None

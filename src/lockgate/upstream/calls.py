@@ -167,6 +167,10 @@ class ToolCalls:
         is_settled = call.is_announced or (bool(text) and self._is_whole_name(call.name))
         return call, call.take(text, is_settled=is_settled)
 
+    def name_of(self, call: ToolCall) -> str:
+        """The name of a call, as far as it came; a call without one can only be of the only tool."""
+        return call.name or (next(iter(self._tools)) if len(self._tools) == 1 else "")
+
     # -- which call --------------------------------------------------------------------------------------------
 
     def _find(self, fragment: Fragment, text: str) -> ToolCall | None:

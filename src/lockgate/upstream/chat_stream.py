@@ -55,6 +55,8 @@ from lockgate.upstream.text import ChannelText
 #: Most choices and tool calls of one stream together. The largest recorded has 15; each costs memory until the end.
 MAX_CHANNELS: Final = 1024
 _QUOTE_CHARS: Final = 60
+#: Longest id of an answer, name of a model, or name of a provider that is kept.
+_MAX_FACT_CHARS: Final = 500
 #: The text of a message is compared with earlier text up to this length.
 _MAX_COMPARED_CHARS: Final = 1024 * 1024
 #: A message that begins with at least so many characters of earlier text repeats that text and continues it.
@@ -69,6 +71,8 @@ _ERROR_NAMES: Final = frozenset({"error", "err", "errors", "exception", "failure
 _MOMENT: Final = re.compile(r"[\d\s:.,+TZ-]+")  # a time, as some servers send it to keep the connection alive
 _MOMENT_BEHIND: Final = re.compile(r"(?<=[A-Za-z])[\s:.,+-][\d\s:.,+TZ-]*$")  # "ping - 12:00:01"
 _MAX_KEEPALIVE_CHARS: Final = 80
+#: What no text has: the frames of a binary protocol (Bedrock), or something compressed twice.
+_BINARY: Final = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _FIELD: Final = re.compile(r"([A-Za-z][\w-]{0,39}):(?!//)")
 
 
@@ -76,8 +80,8 @@ class _ChoiceState:
     """What is known of one choice: its text channels and its calls."""
 
     __slots__ = (
-        *("calls", "choice", "content", "has_delta", "is_finished", "prefix", "reasoned_as", "reasoning", "refusal"),
-        "said_instead",
+        *("calls", "choice", "content", "has_delta", "has_refused", "is_cut", "is_finished", "prefix", "reasoned_as"),
+        *("reasoning", "refusal", "said_instead"),
     )
 
     def __init__(self, choice: int, tools: frozenset[str]) -> None:
@@ -90,6 +94,8 @@ class _ChoiceState:
         self.calls = ToolCalls(self.prefix, tools)
         self.is_finished = False
         self.has_delta = False
+        self.has_refused = False
+        self.is_cut = False  # more of its answer came behind [DONE]: what was taken is not all
         self.said_instead = ""  # content of messages, where no delta has content
 
     def _reasoned(self, data: bytes) -> Reasoned:
@@ -198,16 +204,19 @@ class ChatStreamDecoder:
 
     def _take(self, event: ServerSentEvent) -> None:
         data = event.data
-        if event.event == "message" and data.startswith("{") and (wire := decode_wire(data)) is not None:
-            if self._say_plain(wire):
-                return
-            if (chunk := read_wire(wire)) is not None:
-                self._take_safely(chunk)
-                return
-        if event.is_stray:
-            self._take_stray(data)
-        else:
-            self._take_odd(data, event.event)
+        try:
+            if event.event == "message" and data.startswith("{") and (wire := decode_wire(data)) is not None:
+                if self._say_plain(wire):
+                    return
+                if (chunk := read_wire(wire)) is not None:
+                    self._take_safely(chunk)
+                    return
+            if event.is_stray:
+                self._take_stray(data)
+            else:
+                self._take_odd(data, event.event)
+        except RecursionError:
+            self._fail_garbled("an event of the stream is nested too deep", is_recoverable=True)
 
     def _say_plain(self, wire: WireChunk) -> bool:
         """The short way: content of choice 0 goes on, and nothing else is new. Otherwise false, and nothing is done."""
@@ -283,6 +292,8 @@ class ChatStreamDecoder:
             self._fail_by_event(_value_of(text[field.end() :].strip()))
         elif _is_keepalive(text) or _DONE.match(text) or (field is not None and "\n" not in text):
             self.skipped += 1  # an unknown field, which the standard says to ignore
+        elif _BINARY.search(text):
+            self._fail_garbled(f"the answer is not text: {_quote(text)}: check upstream.base_url", is_recoverable=False)
         else:
             self._fail(text)
 
@@ -310,11 +321,7 @@ class ChatStreamDecoder:
                     is_recoverable=False,
                 )
                 return
-        try:
-            chunk = read_by_hand(value)
-        except RecursionError:
-            self._fail_garbled("an event of the stream is nested too deep", is_recoverable=True)
-            return
+        chunk = read_by_hand(value)
         if not (value.get("choices") or chunk.error or chunk.usage or chunk.lost or chunk.aside):
             self.skipped += 1
         self._take_safely(chunk)
@@ -347,7 +354,11 @@ class ChatStreamDecoder:
     def _tell(self, chunk: Chunk) -> None:
         """Keep the first value of each fact that is not empty: Azure's first chunk has empty ones."""
         told = self._told
-        self._told = Told(told.upstream_id or chunk.id, told.model or chunk.model, told.provider or chunk.provider)
+        self._told = Told(
+            told.upstream_id or _short(chunk.id),
+            told.model or _short(chunk.model),
+            told.provider or _short(chunk.provider),
+        )
         self._emit(self._told)
 
     def _take_choice(self, index: int, choice: ChunkChoice) -> None:
@@ -362,7 +373,11 @@ class ChatStreamDecoder:
                 self._take_said(state, choice.said)
             if choice.instead is not None:
                 self._take_instead(state, choice.instead)
-        if choice.finish_reason:
+        elif not (self.has_failed or state.is_finished) and any(
+            one is not None and one.has_answer for one in (choice.said, choice.instead)
+        ):
+            state.is_cut = True
+        if choice.finish_reason and not state.is_cut:
             self._finish(index, state, choice)
 
     def _finish(self, index: int, state: _ChoiceState, choice: ChunkChoice) -> None:
@@ -370,7 +385,13 @@ class ChatStreamDecoder:
             return
         state.is_finished = True
         self._end_calls(state)
-        self._emit(Finished(index, choice.finish_reason, choice.native_finish_reason))
+        self._emit(
+            Finished(index, self._plain_word(choice.finish_reason), self._plain_word(choice.native_finish_reason))
+        )
+
+    def _plain_word(self, word: str | None) -> Any:
+        """A finish reason as readers may see it: one that nobody knows can be a sentence of any length."""
+        return plain_message(word, self._secrets) if word and fold_finish(word) is Finish.UNKNOWN else word
 
     def _take_said(self, state: _ChoiceState, said: Said) -> None:
         if said.has_answer:
@@ -378,8 +399,13 @@ class ChatStreamDecoder:
         self._say_all(state, said, said.content)
 
     def _take_instead(self, state: _ChoiceState, said: Said) -> None:
-        """A message or a text in place of a delta. Where deltas had content, it only repeats them."""
+        """A message or a text in place of a delta. Where deltas had an answer, it repeats them.
+
+        A refusal or calls that no delta had are new all the same.
+        """
         if state.has_delta:
+            refusal = "" if state.has_refused else said.refusal
+            self._say_all(state, Said(refusal=refusal, calls=[] if len(state.calls) else said.calls), "")
             return
         content, before = said.content, state.said_instead
         is_again = content == before or (len(before) >= _MIN_REPEATED_CHARS and content.startswith(before))
@@ -398,6 +424,7 @@ class ChatStreamDecoder:
                 state.reasoned_as = said.reasoned_as
             self._say(state.reasoning, said.reasoning)
         if said.refusal:
+            state.has_refused = True
             self._say(state.refusal, said.refusal)
         if content:
             self._say(state.content, content)
@@ -412,7 +439,7 @@ class ChatStreamDecoder:
         if len(state.calls) > known:
             self._count_channel()
         if text:
-            self._announce(call)
+            self._announce(state, call)
             self._say(call.text, text)
         if fragment.aside:
             self._sides.add(call.channel, fragment.aside)
@@ -423,14 +450,14 @@ class ChatStreamDecoder:
             rest = call.rest()
             if self.has_failed and not call.is_announced:
                 continue
-            self._announce(call)
+            self._announce(state, call)
             if rest:
                 self._say(call.text, rest)
 
-    def _announce(self, call: ToolCall) -> None:
+    def _announce(self, state: _ChoiceState, call: ToolCall) -> None:
         if not call.is_announced:
             call.is_announced = True
-            self._emit(ToolStarted(call.channel, call.call_id, call.name, call.number))
+            self._emit(ToolStarted(call.channel, call.call_id, state.calls.name_of(call), call.number))
 
     def _count_channel(self) -> None:
         self._channels += 1
@@ -553,6 +580,10 @@ def _is_keepalive_object(value: dict[str, Any]) -> bool:
     if len(value) == 1:
         words += [next(iter(value)), value.get("message")]
     return any(isinstance(word, str) and fold(word) in _KEEPALIVES for word in words)
+
+
+def _short(fact: str | None) -> str | None:
+    return fact[:_MAX_FACT_CHARS] if fact else fact
 
 
 def _value_of(text: str) -> object:

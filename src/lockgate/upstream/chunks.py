@@ -15,11 +15,13 @@ from typing import Any, Final
 
 import msgspec
 
-from lockgate.upstream.error_shapes import error_in, fold
+from lockgate.upstream.error_shapes import error_beside, error_in, fold
 
 #: Indexes of choices and calls beyond this are damage, and count by position.
 _MAX_INDEX: Final = 1_000_000
 _QUOTE_CHARS: Final = 60
+#: Deepest member that is kept as it came. Log probabilities, the deepest that are known, need five levels.
+_MAX_DEPTH: Final = 100
 #: The legacy ``function_call`` has no index: it is one more call, under an index that no server uses.
 LEGACY_INDEX: Final = -1
 
@@ -305,8 +307,8 @@ class _Reading:
             if folded in _SIDES:
                 if _filled(member):
                     chunk.aside[name] = member
-            elif folded != "choices" and folded not in _META and not folded.endswith("id") and chunk.error is None:
-                is_answer = folded in _ANSWERS or "choices" not in value
+            elif name != "choices" and folded not in _META and not folded.endswith("id") and chunk.error is None:
+                is_answer = folded in _ANSWERS or folded == "choices" or "choices" not in value
                 if is_answer and _has_text(member):
                     self.lose(name, member)
         chunk.lost = self.lost
@@ -332,7 +334,7 @@ class _Reading:
             index=_index(value.get("index")),
             finish_reason=next(filter(None, map(_finish_in, places)), ""),
             native_finish_reason=_word(value.get("native_finish_reason")),
-            error=next(filter(None, (error_in({"error": one.get("error")}) for one in places)), None),
+            error=next(filter(None, map(error_beside, places)), None),
         )
         if _filled(value.get("delta")):
             found.said = self.said(value["delta"], "delta")
@@ -586,14 +588,20 @@ def _plain_usage(value: object) -> dict[str, Any] | None:
     return plain(value) if isinstance(value, dict) and value else None
 
 
-def plain(value: Any) -> Any:
-    """A value as plain JSON, since it is passed on: no NaN, no endless number, no half of a surrogate pair."""
+def plain(value: Any, depth: int = _MAX_DEPTH) -> Any:
+    """A value as plain JSON, since it is passed on: no NaN, no endless number, no half of a surrogate pair.
+
+    Raises:
+        RecursionError: nested deeper than ``depth``. Python's own limit depends on who calls; readers have one, too.
+    """
+    if not depth and isinstance(value, dict | list):
+        raise RecursionError
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
-        return {plain(name): plain(member) for name, member in value.items()}
+        return {plain(name): plain(member, depth - 1) for name, member in value.items()}
     if isinstance(value, list):
-        return [plain(one) for one in value]
+        return [plain(one, depth - 1) for one in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, int) and not -(2**63) <= value < 2**64:

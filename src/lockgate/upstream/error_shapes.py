@@ -46,6 +46,8 @@ _ERROR_SENTENCES: Final = frozenset(
     | {"resultmsg", "resultmessage", "retmsg"}
     | {"exception", "err", "title", "reason"}
 )
+# Of these, those that no answer has beside its choices.
+_PLAIN_SENTENCES: Final = ("errormessage", "errormsg", "errmsg")
 _ERROR_CODES: Final = frozenset({"errorcode", "errcode", "errorcodes", "errorno", "errno"})
 _STATUSES: Final = ("code", "httpstatus", "httpstatuscode", "statuscode", "status", "errorcode", "httpcode")
 _KINDS: Final = ("errortype", "code", "type", "status", "reason", "errorcode", "name", "id")
@@ -105,6 +107,11 @@ def error_in(value: object, depth: int = _MAX_DEPTH) -> object | None:
     return _bare_error(value, members) or _wrapped_error(members, depth)
 
 
+def error_beside(value: object) -> object | None:
+    """The error that stands in a part of a chunk, in a member of its own; other words there may be the answer's."""
+    return _plain_error(value, named(value))
+
+
 def _plain_error(value: object, members: dict[str, Any]) -> object | None:
     """Shapes that are errors whatever else the object has."""
     for name in ("error", "errors"):
@@ -119,7 +126,7 @@ def _plain_error(value: object, members: dict[str, Any]) -> object | None:
             return members[name]  # type: ignore[no-any-return]
     if any(not _is_good(members[one]) for one in _ERROR_CODES if one in members):
         return value
-    if _word(members.get("object")) == "error":
+    if any(says(members.get(one)) for one in _PLAIN_SENTENCES) or _word(members.get("object")) == "error":
         return value
     return None
 

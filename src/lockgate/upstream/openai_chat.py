@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 import aiohttp
 import msgspec
+from aiohttp.http import RawResponseMessage
 
 from lockgate.errors import Misuse
 from lockgate.protocol.lifecycle import Ended as How
@@ -41,6 +42,8 @@ _MAX_ERROR_BYTES: Final = 64 * 1024
 _ERROR_BODY_S: Final = 10.0
 # Proxies add policies and cookies of 10 kB and more; aiohttp's own limit is 8 kB.
 _MAX_HEADER_BYTES: Final = 128 * 1024
+#: A connection that the server had closed fails within a round trip. A request that fails later was heard.
+_STALE_S: Final = 2.0
 #: Models that are remembered to refuse ``stream_options``. Their names come from callers.
 _MAX_REMEMBERED: Final = 1024
 _OPTIONS: Final = ("stream_options", "include_usage")
@@ -174,22 +177,33 @@ class OpenAIChatProvider:
                     proxy=self._proxy,
                     trace_request_ctx=attempt,
                 )
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 # A kept connection that the server had closed meanwhile: not a word of an answer came, so asking again
                 # is what browsers do, too (RFC 9112 section 9.3.1). Ends with the pool's last stale connection.
-                if not attempt.is_reused or self._is_closed:
+                if self._is_closed or not attempt.was_stale(error):
                     raise
 
 
 @dataclass(slots=True)
 class _SendAttempt:
-    """One try to send a request: whether it went over a connection that was kept from before."""
+    """One try to send a request.
 
-    is_reused: bool = False
+    Attributes:
+        reused_s: When it went out over a connection that was kept from before; None if over a new one.
+    """
+
+    reused_s: float | None = None
+
+    def was_stale(self, error: aiohttp.ClientError) -> bool:
+        """Whether it never reached the server, since its connection had been closed; else it may have been paid for."""
+        has_begun = isinstance(getattr(error, "message", None), RawResponseMessage)
+        if self.reused_s is None or has_begun:
+            return False
+        return asyncio.get_running_loop().time() - self.reused_s < _STALE_S
 
 
 async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    context.trace_request_ctx.is_reused = True
+    context.trace_request_ctx.reused_s = asyncio.get_running_loop().time()
 
 
 class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]]):
@@ -362,7 +376,13 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
             CannotDecode: it is compressed in a way that cannot be read.
         """
         if not self._is_body_over and not self._decoding.has_more:
-            data = await self._wait(response.content.readany(), limit_s)
+            try:
+                data = await self._wait(response.content.readany(), limit_s)
+            except RuntimeError:
+                # Where the chunks of HTTP are malformed, aiohttp closes the connection and does not tell this reader.
+                if response.content._protocol.connected:
+                    raise
+                raise aiohttp.ClientPayloadError("the body is malformed") from None
             self._is_body_over = not data
             self._decoding.feed(data)
         else:
