@@ -113,9 +113,10 @@ class Closers:
         self._end()
 
     def _end(self) -> None:
-        self.is_due = False
-        self._closers.pop()
+        depth = self._closers.pop().depth
         self.watch()
+        # The value ended for all that were opened around it.
+        self.is_due = bool(self._closers) and self._closers[-1].depth == depth
 
     def _begins_another(self, at: int, *, is_end: bool) -> bool | None:
         """Whether an element begins at a byte of what is to come, or behind a comma there; None: more must be seen."""

@@ -25,13 +25,15 @@ from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, PatchMarks
 from lockgate.gate.recovery.patch_rule import PatchRule
 from lockgate.gate.recovery.site import Site, describe
 from lockgate.gate.recovery.strategy import FINAL, Answer, PendingViolation, Remedy
-from lockgate.gate.recovery.trial import passes, whole_characters
+from lockgate.gate.recovery.trial import edited, passes, unread_as_json, whole_characters
 from lockgate.gate.recovery.workspace import Workspace
 from lockgate.gate.scan import PLAIN_RUN
 from lockgate.gate.schema.string_checks import StringWatcher
 
 #: Bytes after a violation that rules are shown: first these, then, if a rule must see more, these.
 WINDOWS: Final = (LOOK_BYTES, 1024)
+#: Codes of violations that JSON can have.
+_SCHEMA_CODES: Final = frozenset({"schema_violation", "duplicate_member"})
 #: Edits at one byte, without getting any further, after which it is given up. The end of a text is such a byte: there
 #: each edit closes one container.
 _MAX_REPEATS: Final = 600
@@ -121,13 +123,14 @@ class PatchStrategy:
         for order, rule in enumerate(self._rules):
             proposals += [(edit.cost, order, edit) for edit in rule.propose(site)]
         proposals.sort(key=lambda one: one[:2])
+        form = _Form(site, work)
         for is_strict in (True, False):
             for _, order, edit in proposals:
                 if work.rewriter is not None and edit.rewriter is not None:
                     continue  # the rest of the text is in a rewriter's hands already
                 is_past, steps = passes(edit, site, work.scanner, work.judge, is_strict=is_strict)
                 work.steps += steps
-                if is_past:
+                if is_past and form.allows(self._rules[order], edit):
                     return self._rules[order].id, edit
         return None
 
@@ -157,6 +160,42 @@ class PatchStrategy:
             self._closers.add(Closer(rule, pending.path, depth, after, edit.closer, edit.swallows))
         if edit.rewriter is not None:
             work.rewrite(edit.end + shift, edit.rewriter(), rule=rule)
+
+
+class _Form:
+    """Keeps rules in their place: JSON that the schema does not take is not mended as if it were no JSON.
+
+    Which of the two it is shows when one reads on. Where nothing wrong is in sight, it is JSON.
+    """
+
+    def __init__(self, site: Site, work: Workspace) -> None:
+        self._site = site
+        self._work = work
+        self._unread: int | None = None
+
+    def allows(self, rule: PatchRule, edit: Edit) -> bool:
+        """Whether this rule may make this edit.
+
+        Raises:
+            NeedMoreText: more of the text must be seen first.
+        """
+        if self._site.code not in _SCHEMA_CODES:
+            return True
+        if rule.mends == "text":
+            return self._unread_as_it_is() >= 0
+        text = edited(edit, self._site).text
+        self._work.steps += len(text)
+        unread = unread_as_json(text, self._work.scanner)
+        return unread < 0 or unread <= self._unread_as_it_is() + len(edit.closer)
+
+    def _unread_as_it_is(self) -> int:
+        """Bytes behind the place where the text stops being JSON, -1 if it does not."""
+        if self._unread is None:
+            self._work.steps += len(self._site.window)
+            self._unread = unread_as_json(self._site.window, self._work.scanner)
+        if self._unread < 0:
+            self._site.need_more()
+        return self._unread
 
 
 class _IntoString(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from lockgate.gate.grammar import FALSE, NULL, NUMBER, TRUE
 from lockgate.gate.recovery.edits import Change, Edit
@@ -17,6 +17,8 @@ class PatchRule:
     """Base of the rules: an id, a line for people, and whether it must be asked for."""
 
     id: ClassVar[str]
+    #: What it mends: text that is no JSON, or JSON that the schema does not take. Valid JSON is never mended as text.
+    mends: ClassVar[Literal["text", "schema"]] = "text"
     #: What is held for it, for the documentation.
     holds: ClassVar[str] = ""
     is_lossy: ClassVar[bool] = False

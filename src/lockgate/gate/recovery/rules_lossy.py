@@ -16,6 +16,7 @@ class Clamp(PatchRule):
     """Puts the nearest bound in place of a number beyond it."""
 
     id = "clamp"
+    mends = "schema"
     holds = "a number, until it ends"
     is_lossy = True
 
@@ -39,6 +40,7 @@ class Round(PatchRule):
     """Cuts the fraction of a number where an integer must stand."""
 
     id = "round"
+    mends = "schema"
     holds = "a number, until it ends"
     is_lossy = True
 
@@ -55,6 +57,7 @@ class Cut(PatchRule):
     """Cuts a string, an array or an object at the length that is allowed."""
 
     id = "cut"
+    mends = "schema"
     holds = "what is cut"
     is_lossy = True
 

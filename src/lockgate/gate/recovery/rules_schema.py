@@ -28,6 +28,7 @@ class ScalarInString(PatchRule):
     """Takes a number or literal out of the string that it stands in, where no string may stand."""
 
     id = "scalar_in_string"
+    mends = "schema"
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if not _is_kind_fault(site) or site.byte != b'"' or site.kinds & STRING:
@@ -44,6 +45,7 @@ class ScalarAsString(PatchRule):
     """Puts quotes around a number or literal, where a string must stand."""
 
     id = "scalar_as_string"
+    mends = "schema"
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if not _is_kind_fault(site) or not site.kinds & STRING:
@@ -60,6 +62,7 @@ class JsonInString(PatchRule):
     """Takes an object or array out of the string that it stands in, where no string may stand."""
 
     id = "json_in_string"
+    mends = "schema"
 
     _OPENING: Final = re.compile(rb'"(?:\s|\\[nrt]){0,12}([{\[])')
 
@@ -87,6 +90,7 @@ class WrapMember(PatchRule):
     """Makes the value the only member of the object that must stand there."""
 
     id = "wrap_member"
+    mends = "schema"
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if not _is_kind_fault(site) or not site.kinds & OBJECT or site.kinds & ARRAY or site.byte == b"[":
@@ -102,6 +106,7 @@ class EnumInText(PatchRule):
     """Puts an allowed value in place of a sentence that has it, and no other, in it: ``"high, because …"``."""
 
     id = "enum_in_text"
+    mends = "schema"
     holds = "a string that no allowed value begins like, until it ends"
 
     _REST: Final = re.compile(rb'((?:[^"\\]|\\.)*)"', re.DOTALL)
@@ -152,6 +157,7 @@ class EnumSpelling(PatchRule):
     """Puts the allowed value in place of one that differs in case, spacing, accents or punctuation."""
 
     id = "enum_spelling"
+    mends = "schema"
     holds = "a string that no allowed value begins like, until it ends"
 
     _REST: Final = re.compile(rb'((?:[^"\\]|\\.)*)"', re.DOTALL)
@@ -177,6 +183,7 @@ class MemberName(PatchRule):
     """Puts the name that the schema has in place of one that differs in case, spacing or punctuation."""
 
     id = "member_name"
+    mends = "schema"
     holds = "a member name, until its value begins"
 
     _NAME: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
@@ -216,6 +223,7 @@ class UnknownMember(PatchRule):
     """Leaves out a member that the schema does not allow, or that the object has already."""
 
     id = "unknown_member"
+    mends = "schema"
     holds = "a comma and a name, until the value begins; the member that is left out"
 
     def propose(self, site: Site) -> Sequence[Edit]:
@@ -239,6 +247,7 @@ class NullMember(PatchRule):
     """Leaves out an optional member that is null where null may not stand."""
 
     id = "null_member"
+    mends = "schema"
     holds = "a comma and a name, until the value begins"
 
     def propose(self, site: Site) -> Sequence[Edit]:
@@ -252,6 +261,7 @@ class DefaultMember(PatchRule):
     """Inserts required members that are missing: with their default, or the only value that they can have."""
 
     id = "default_member"
+    mends = "schema"
     holds = "a comma, until the next member begins"
 
     def propose(self, site: Site) -> Sequence[Edit]:
@@ -299,6 +309,7 @@ class WrapElement(PatchRule):
     """Puts square brackets around one value where an array must stand."""
 
     id = "wrap_element"
+    mends = "schema"
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if not _is_kind_fault(site) or not site.kinds & ARRAY or site.byte in (b"[", b"n"):
@@ -310,6 +321,7 @@ class UnwrapElement(PatchRule):
     """Takes the one element out of an array where an array may not stand."""
 
     id = "unwrap_element"
+    mends = "schema"
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if not _is_kind_fault(site) or site.kinds & ARRAY or site.byte != b"[":

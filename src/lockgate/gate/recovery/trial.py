@@ -1,20 +1,31 @@
-"""An edit is tried on a twin of scanner and judge before it is made."""
+"""An edit is tried on twins of scanner and judge before it is made."""
 
 from __future__ import annotations
 
+from typing import Final, NamedTuple
+
 from lockgate.gate.grammar import WHITE
 from lockgate.gate.recovery.edits import Edit
+from lockgate.gate.recovery.rewriters import ValueEnd
 from lockgate.gate.recovery.site import Site
-from lockgate.gate.scan import Scanner, Violation
+from lockgate.gate.scan import Scanner, TextWatcher, Violation
 from lockgate.gate.schema.judge import Judge
 
 
-def passes(edit: Edit, site: Site, scanner: Scanner, judge: Judge, *, is_strict: bool) -> tuple[bool, int]:
-    """Whether the text goes past the violation with this edit, and how many bytes were judged to find out.
+class Edited(NamedTuple):
+    """The window after an edit.
 
-    Args:
-        is_strict: And takes the first byte of the next token.
+    Attributes:
+        text: What stands there then.
+        changed_to: Byte behind the last change, or behind the violation if that lies further on.
     """
+
+    text: bytes
+    changed_to: int
+
+
+def edited(edit: Edit, site: Site) -> Edited:
+    """Make an edit on the window; a bracket that is due later stands where its value ends, if that is in sight."""
     text = bytearray()
     at = 0
     for change in edit.changes:
@@ -25,18 +36,87 @@ def passes(edit: Edit, site: Site, scanner: Scanner, judge: Judge, *, is_strict:
         text += site.window[at:]
         goal = max(goal, goal + site.at - at)
     else:
-        pieces, _ = edit.rewriter().read(site.window[at:], is_end=site.is_end)
+        rewriter = edit.rewriter()
+        pieces, used = rewriter.read(site.window[at:], is_end=site.is_end)
         text += b"".join(piece.inserted for piece in pieces)
-    if is_strict or site.at >= at:
+        if rewriter.is_over:
+            text += site.window[at + used :]
+    if edit.closer and edit.rewriter is None:
+        _close(text, len(text) - len(site.window) + edit.end, edit)
+    return Edited(bytes(text), goal)
+
+
+def _close(text: bytearray, start: int, edit: Edit) -> None:
+    """Put the closing bracket behind the value that begins at a byte, or take it away there."""
+    end = ValueEnd()
+    at = next((at for at in range(start, len(text)) if end.is_at(text[at])), -1)
+    if at >= 0 and edit.swallows:
+        del text[at : at + len(edit.closer)]
+    elif at >= 0:
+        text[at:at] = edit.closer
+
+
+def passes(edit: Edit, site: Site, scanner: Scanner, judge: Judge, *, is_strict: bool) -> tuple[bool, int]:
+    """Whether the text goes past the violation with this edit, and how many bytes were judged to find out.
+
+    Args:
+        is_strict: And takes the first byte of the next token.
+    """
+    text, goal = edited(edit, site)
+    if is_strict or site.at >= edit.end:
         while goal < len(text) and text[goal] in WHITE:
             goal += 1
         goal = min(goal + 1, len(text))
+    return unread(text[:goal], scanner, judge) < 0, goal
+
+
+def unread(text: bytes, scanner: Scanner, judge: Judge) -> int:
+    """Bytes behind the first violation, that one included, when scanner and judge go on with a text; -1 for none."""
     twin = judge.fork()
+    return _unread(text, scanner.fork(twin, twin.watcher))
+
+
+def unread_as_json(text: bytes, scanner: Scanner) -> int:
+    """The same without a schema: where the text is no JSON."""
+    return _unread(text, scanner.fork(_ANYTHING, None))
+
+
+def _unread(text: bytes, twin: Scanner) -> int:
+    whole = whole_characters(text)
+    begin = twin.base
     try:
-        scanner.fork(twin, twin.watcher).scan(whole_characters(bytes(text[:goal])))
+        twin.scan(whole)
     except Violation:
-        return False, goal
-    return True, goal
+        at = twin.unit_at if twin.unit_at >= 0 else twin.position
+        return len(text) - (at - begin)
+    return -1
+
+
+class _Anything:
+    """A sink that takes every token."""
+
+    def begin(self, kind: int) -> TextWatcher | None:
+        return None
+
+    def begin_name(self) -> TextWatcher | None:
+        return None
+
+    def name(self, name: str) -> None: ...
+
+    def end_string(self) -> None: ...
+
+    def end_number(self, text: bytes) -> None: ...
+
+    def another(self) -> None: ...
+
+    def end_container(self) -> None: ...
+
+    def end_value(self, end: int) -> None: ...
+
+    def end_document(self, length: int) -> None: ...
+
+
+_ANYTHING: Final = _Anything()
 
 
 def whole_characters(text: bytes) -> bytes:
