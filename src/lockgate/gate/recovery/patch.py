@@ -25,7 +25,7 @@ from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, PatchMarks
 from lockgate.gate.recovery.patch_rule import PatchRule
 from lockgate.gate.recovery.site import Site, describe
 from lockgate.gate.recovery.strategy import FINAL, Answer, PendingViolation, Remedy
-from lockgate.gate.recovery.trial import edited, passes, unread_as_json, whole_characters
+from lockgate.gate.recovery.trial import Edited, Reading, edited, passes, read_as_json, read_on, whole_characters
 from lockgate.gate.recovery.workspace import Workspace
 from lockgate.gate.scan import PLAIN_RUN
 from lockgate.gate.schema.string_checks import StringWatcher
@@ -123,16 +123,40 @@ class PatchStrategy:
         for order, rule in enumerate(self._rules):
             proposals += [(edit.cost, order, edit) for edit in rule.propose(site)]
         proposals.sort(key=lambda one: one[:2])
+        if work.rewriter is not None:  # the rest of the text is in a rewriter's hands already
+            proposals = [one for one in proposals if one[2].rewriter is None]
+        candidates = [_Candidate(self._rules[order], edit, edited(edit, site)) for _, order, edit in proposals]
         form = _Form(site, work)
         for is_strict in (True, False):
-            for _, order, edit in proposals:
-                if work.rewriter is not None and edit.rewriter is not None:
-                    continue  # the rest of the text is in a rewriter's hands already
-                is_past, steps = passes(edit, site, work.scanner, work.judge, is_strict=is_strict)
+            passing: list[_Candidate] = []
+            for one in candidates:
+                is_past, steps = passes(one.made, one.edit, site, work.scanner, work.judge, is_strict=is_strict)
                 work.steps += steps
-                if is_past and form.allows(self._rules[order], edit):
-                    return self._rules[order].id, edit
+                if is_past and form.allows(one):
+                    passing.append(one)
+                    if not one.rule.is_guess and len(passing) == 1:
+                        break  # the cheapest is sure
+            if passing:
+                best = self._furthest(passing, site) if len(passing) > 1 else passing[0]
+                return best.rule.id, best.edit
         return None
+
+    def _furthest(self, passing: Sequence[_Candidate], site: Site) -> _Candidate:
+        """The one with which the text goes on for longest; of equal ones the cheapest.
+
+        Raises:
+            NeedMoreText: more of the text could tell.
+        """
+        work = self._work
+        ranks = []
+        for one in passing:
+            reading = read_on(one.made.text, work.scanner, work.judge)
+            work.steps += len(one.made.text) - reading.unread
+            ranks.append((reading.unread + one.made.left_out, site.is_end and not reading.is_whole))
+        best = min(ranks)
+        if not best[0] and ranks.count(best) > 1:
+            site.need_more()
+        return passing[ranks.index(best)]
 
     def make(self, rule: str, edit: Edit, pending: PendingViolation) -> None:
         """Change the text."""
@@ -162,6 +186,14 @@ class PatchStrategy:
             work.rewrite(edit.end + shift, edit.rewriter(), rule=rule)
 
 
+class _Candidate(NamedTuple):
+    """An edit, the rule that proposes it, and the text with it."""
+
+    rule: PatchRule
+    edit: Edit
+    made: Edited
+
+
 class _Form:
     """Keeps rules in their place: JSON that the schema does not take is not mended as if it were no JSON.
 
@@ -171,9 +203,9 @@ class _Form:
     def __init__(self, site: Site, work: Workspace) -> None:
         self._site = site
         self._work = work
-        self._unread: int | None = None
+        self._unchanged: Reading | None = None
 
-    def allows(self, rule: PatchRule, edit: Edit) -> bool:
+    def allows(self, one: _Candidate) -> bool:
         """Whether this rule may make this edit.
 
         Raises:
@@ -181,21 +213,23 @@ class _Form:
         """
         if self._site.code not in _SCHEMA_CODES:
             return True
-        if rule.mends == "text":
-            return self._unread_as_it_is() >= 0
-        text = edited(edit, self._site).text
-        self._work.steps += len(text)
-        unread = unread_as_json(text, self._work.scanner)
-        return unread < 0 or unread <= self._unread_as_it_is() + len(edit.closer)
+        if one.rule.mends == "text":
+            return self._as_it_is.is_refused
+        reading = self._read(one.made.text)
+        return not reading.is_refused or reading.unread <= self._as_it_is.unread + len(one.edit.closer)
 
-    def _unread_as_it_is(self) -> int:
-        """Bytes behind the place where the text stops being JSON, -1 if it does not."""
-        if self._unread is None:
-            self._work.steps += len(self._site.window)
-            self._unread = unread_as_json(self._site.window, self._work.scanner)
-        if self._unread < 0:
+    @property
+    def _as_it_is(self) -> Reading:
+        """How far the text is JSON without any edit."""
+        if self._unchanged is None:
+            self._unchanged = self._read(self._site.window)
+        if not self._unchanged.is_refused:
             self._site.need_more()
-        return self._unread
+        return self._unchanged
+
+    def _read(self, text: bytes) -> Reading:
+        self._work.steps += len(text)
+        return read_as_json(text, self._work.scanner)
 
 
 class _IntoString(NamedTuple):

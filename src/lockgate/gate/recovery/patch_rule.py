@@ -19,6 +19,8 @@ class PatchRule:
     id: ClassVar[str]
     #: What it mends: text that is no JSON, or JSON that the schema does not take. Valid JSON is never mended as text.
     mends: ClassVar[Literal["text", "schema"]] = "text"
+    #: Whether what it proposes is one of several ways to read the text: then the one counts that goes on for longest.
+    is_guess: ClassVar[bool] = False
     #: What is held for it, for the documentation.
     holds: ClassVar[str] = ""
     is_lossy: ClassVar[bool] = False

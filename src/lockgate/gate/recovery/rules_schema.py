@@ -79,6 +79,7 @@ class OpeningBrace(PatchRule):
     """Inserts the opening brace of an object that begins with its first member."""
 
     id = "opening_brace"
+    is_guess = True
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if not _is_kind_fault(site) or not site.kinds & OBJECT or site.byte not in (b'"', b"'"):

@@ -106,6 +106,7 @@ class InnerQuote(PatchRule):
     """Escapes a quote inside a string: one that nothing follows that can follow a string."""
 
     id = "inner_quote"
+    is_guess = True
     holds = "a closing quote, until the next byte that is no white space, and the comma and name behind it"
 
     _PART: Final = re.compile(rb'(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -229,6 +230,7 @@ class BareText(PatchRule):
     """Puts quotes around a string value that has none; it ends at a comma, a closing bracket or the end of the line."""
 
     id = "bare_text"
+    is_guess = True
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if not site.kinds & STRING or not site.byte:

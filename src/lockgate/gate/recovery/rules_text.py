@@ -51,6 +51,7 @@ class MissingComma(PatchRule):
     """Inserts a comma between two members or elements, or puts one where a semicolon stands."""
 
     id = "missing_comma"
+    is_guess = True
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.awaits != "comma" or not site.byte:
@@ -201,6 +202,7 @@ class Bracket(PatchRule):
     """Closes what was left open, or puts the right bracket in place of a wrong one."""
 
     id = "bracket"
+    is_guess = True
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.byte not in (b"}", b"]", b")") or not site.depth or site.awaits == "value":

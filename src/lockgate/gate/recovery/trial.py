@@ -18,10 +18,12 @@ class Edited(NamedTuple):
     Attributes:
         text: What stands there then.
         changed_to: Byte behind the last change, or behind the violation if that lies further on.
+        left_out: Bytes of the window that a rewriter leaves out.
     """
 
     text: bytes
     changed_to: int
+    left_out: int
 
 
 def edited(edit: Edit, site: Site) -> Edited:
@@ -32,18 +34,21 @@ def edited(edit: Edit, site: Site) -> Edited:
         text += site.window[at : change.at] + change.inserted
         at = change.at + change.length
     goal = len(text)
+    left_out = 0
     if edit.rewriter is None:
         text += site.window[at:]
         goal = max(goal, goal + site.at - at)
     else:
         rewriter = edit.rewriter()
         pieces, used = rewriter.read(site.window[at:], is_end=site.is_end)
-        text += b"".join(piece.inserted for piece in pieces)
+        rewritten = b"".join(piece.inserted for piece in pieces)
+        left_out = max(used - len(rewritten), 0)
+        text += rewritten
         if rewriter.is_over:
             text += site.window[at + used :]
     if edit.closer and edit.rewriter is None:
         _close(text, len(text) - len(site.window) + edit.end, edit)
-    return Edited(bytes(text), goal)
+    return Edited(bytes(text), goal, left_out)
 
 
 def _close(text: bytearray, start: int, edit: Edit) -> None:
@@ -56,40 +61,56 @@ def _close(text: bytearray, start: int, edit: Edit) -> None:
         text[at:at] = edit.closer
 
 
-def passes(edit: Edit, site: Site, scanner: Scanner, judge: Judge, *, is_strict: bool) -> tuple[bool, int]:
+def passes(
+    made: Edited, edit: Edit, site: Site, scanner: Scanner, judge: Judge, *, is_strict: bool
+) -> tuple[bool, int]:
     """Whether the text goes past the violation with this edit, and how many bytes were judged to find out.
 
     Args:
+        made: The text with it.
         is_strict: And takes the first byte of the next token.
     """
-    text, goal = edited(edit, site)
+    text, goal, _ = made
     if is_strict or site.at >= edit.end:
         while goal < len(text) and text[goal] in WHITE:
             goal += 1
         goal = min(goal + 1, len(text))
-    return unread(text[:goal], scanner, judge) < 0, goal
+    return not read_on(text[:goal], scanner, judge).is_refused, goal
 
 
-def unread(text: bytes, scanner: Scanner, judge: Judge) -> int:
-    """Bytes behind the first violation, that one included, when scanner and judge go on with a text; -1 for none."""
+class Reading(NamedTuple):
+    """How far a text goes.
+
+    Attributes:
+        unread: Bytes from the first violation on; 0 for none.
+        is_refused: Whether there was one.
+        is_whole: Whether the document is finished.
+    """
+
+    unread: int
+    is_refused: bool
+    is_whole: bool
+
+
+def read_on(text: bytes, scanner: Scanner, judge: Judge) -> Reading:
+    """Let twins of scanner and judge go on with a text."""
     twin = judge.fork()
-    return _unread(text, scanner.fork(twin, twin.watcher))
+    return _read(text, scanner.fork(twin, twin.watcher))
 
 
-def unread_as_json(text: bytes, scanner: Scanner) -> int:
-    """The same without a schema: where the text is no JSON."""
-    return _unread(text, scanner.fork(_ANYTHING, None))
+def read_as_json(text: bytes, scanner: Scanner) -> Reading:
+    """The same without a schema."""
+    return _read(text, scanner.fork(_ANYTHING, None))
 
 
-def _unread(text: bytes, twin: Scanner) -> int:
-    whole = whole_characters(text)
+def _read(text: bytes, twin: Scanner) -> Reading:
     begin = twin.base
     try:
-        twin.scan(whole)
+        twin.scan(whole_characters(text))
     except Violation:
         at = twin.unit_at if twin.unit_at >= 0 else twin.position
-        return len(text) - (at - begin)
-    return -1
+        return Reading(len(text) - (at - begin), is_refused=True, is_whole=twin.is_done)
+    return Reading(0, is_refused=False, is_whole=twin.is_done)
 
 
 class _Anything:
