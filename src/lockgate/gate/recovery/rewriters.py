@@ -8,6 +8,7 @@ from typing import Final
 from lockgate.gate.grammar import ARRAY, FALSE, NUMBER, OBJECT, STRING, TRUE
 from lockgate.gate.recovery.edits import Piece
 from lockgate.gate.recovery.spelling import control, escape
+from lockgate.gate.recovery.string_end import StringEnd
 
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: White space that is looked through for what follows a token; more of it ends the token.
@@ -32,19 +33,21 @@ class _BaseRewriter:
 
 
 class Quoted(_BaseRewriter):
-    """The rest of a string in other quotes, up to a quote that is followed by what can follow a string.
+    """The rest of a string, up to a quote that is followed by what can follow a string.
 
     Args:
         closers: Quotes that can close it.
-        is_name: Whether it is a member name.
+        end: Tells whether one does; None for a member name, which ends before its colon.
+        may_lack: Whether the closing quote may be missing, and the next member begin.
     """
 
-    def __init__(self, closers: tuple[str, ...], *, is_name: bool) -> None:
+    def __init__(self, closers: tuple[str, ...], end: StringEnd | None, *, may_lack: bool = False) -> None:
         super().__init__()
         marks = b"|".join(re.escape(closer.encode()) for closer in closers)
-        self._special = re.compile(marks + rb'|["\\\x00-\x1f]')
+        self._special = re.compile(marks + (rb'|["\\\x00-\x1f,]' if may_lack else rb'|["\\\x00-\x1f]'))
         self._closers = frozenset(closer.encode() for closer in closers)
-        self._is_name = is_name
+        self._end = end
+        self._may_lack = may_lack
 
     def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
         pieces: list[Piece] = []
@@ -53,16 +56,21 @@ class Quoted(_BaseRewriter):
             found = self._special.search(text, at)
             end = found.start() if found else self._whole(text, is_end=is_end)
             if end > at:
-                pieces.append(Piece(text[at:end], text[at:end]))
+                self._pass(pieces, text[at:end], text[at:end])
                 at = end
             if found is None:
                 break
             piece = self._piece(text, at, found[0], is_end=is_end)
             if piece is None:
                 break
-            pieces.append(piece)
+            self._pass(pieces, *piece)
             at += len(piece.removed)
         return pieces, at
+
+    def _pass(self, pieces: list[Piece], removed: bytes, inserted: bytes) -> None:
+        pieces.append(Piece(removed, inserted))
+        if self._end is not None:
+            self._end.passed(removed)
 
     def _whole(self, text: bytes, *, is_end: bool) -> int:
         """Closers have up to three bytes: the last two of a text may be the beginning of one."""
@@ -72,6 +80,15 @@ class Quoted(_BaseRewriter):
         return len(text) - tail
 
     def _piece(self, text: bytes, at: int, found: bytes, *, is_end: bool) -> Piece | None:
+        if self._may_lack and self._end is not None and found in (b",", b"\n", b"\r"):
+            is_missing = self._end.is_missing(text, at, is_end=is_end)
+            if is_missing is None:
+                return None
+            if is_missing:
+                self.is_over = True
+                return Piece(b"", b'"')
+        if found == b",":
+            return Piece(found, found)
         if found == b"\\":
             escaped = escape(text, at, is_end=is_end)
             return None if escaped is None else Piece(text[at : at + escaped[0]], escaped[1])
@@ -80,21 +97,23 @@ class Quoted(_BaseRewriter):
             if closes is None:
                 return None
             self.is_over = closes
-            return Piece(found, b'"' if closes else found)
+            return Piece(found, b'"' if closes else b'\\"' if found == b'"' else found.replace(b'"', b'\\"'))
         if found == b'"' and not is_end and any(c.startswith(text[at : at + 3]) for c in self._closers):
             return None  # it may be the beginning of three
         return Piece(found, b'\\"' if found == b'"' else control(found[0]))
 
     def _closes(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
-        """Whether what follows can follow a string; None: it is not seen yet."""
-        end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
-        if end - at > _LOOK:
-            return True
-        if end == len(text):
-            return True if is_end else None
-        if self._is_name:
-            return text[end] in b":="
-        return text[end] in b",]}/#+" or (end > at and any(text.startswith(closer, end) for closer in self._closers))
+        """Whether what follows can follow the string; None: it is not seen yet."""
+        if self._end is None:
+            end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
+            if end == len(text) and end - at <= _LOOK:
+                return True if is_end else None
+            return end - at > _LOOK or text[end] in b":="
+        closes = self._end.is_behind(text, at, is_end=is_end)
+        if closes is False:
+            end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
+            closes = end > at and b'"' not in self._closers and any(text.startswith(one, end) for one in self._closers)
+        return closes
 
 
 class Bare(_BaseRewriter):

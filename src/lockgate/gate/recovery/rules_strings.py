@@ -12,9 +12,7 @@ from lockgate.gate.recovery.patch_rule import NAME, VALUE, PatchRule, begins_nam
 from lockgate.gate.recovery.rewriters import DOUBLE, SINGLE, Bare, Quoted
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import control, escape
-
-#: Quotes behind a violation that are looked at.
-_MAX_QUOTES: Final = 12
+from lockgate.gate.recovery.string_end import StringEnd
 
 
 class Quotes(PatchRule):
@@ -39,7 +37,12 @@ class Quotes(PatchRule):
         change = Change(site.at, len(quote), before + b'"')
         if not is_name and not site.kinds & STRING:
             return self._scalar(site, quote, closers)
-        return [Edit((change,), lambda: Quoted(closers, is_name=is_name), weight=2)]
+        place = None if is_name else site.string_place()
+        return [
+            Edit(
+                (change,), lambda: Quoted(closers, StringEnd(place) if place else None, may_lack=not is_name), weight=2
+            )
+        ]
 
     def _is_element(self, site: Site) -> bool:
         """Whether a whole element in other quotes stands here: not the rest of the string before it."""
@@ -84,7 +87,8 @@ class TripleQuotes(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if not site.is_blank or not site.has_quote or site.window[:2] != b'""' or site.at != 1:
             return []
-        return [Edit((Change(0, 2, b""),), lambda: Quoted(('"""',), is_name=False))]
+        place = site.string_place()
+        return [Edit((Change(0, 2, b""),), lambda: Quoted(('"""',), StringEnd(place)))]
 
 
 class Concatenation(PatchRule):
@@ -103,23 +107,19 @@ class Concatenation(PatchRule):
 
 
 class InnerQuote(PatchRule):
-    """Escapes a quote inside a string: one that nothing follows that can follow a string."""
+    """Escapes quotes inside a string: those that nothing follows that can follow a string."""
 
     id = "inner_quote"
     is_guess = True
     holds = "a closing quote, until the next byte that is no white space, and the comma and name behind it"
-
-    _PART: Final = re.compile(rb'(?:[^"\\]|\\.)*"', re.DOTALL)
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.code not in ("invalid_json", "trailing_text", "schema_violation", "duplicate_member"):
             return []
         if site.code == "schema_violation" and site.awaits == "string":
             # The string is too short, or not what a pattern wants: then its end may not be meant.
-            is_end = site.byte == b'"' and self._closes(site, site.at + 1)
-            return [Edit((Change(site.at, 1, b'\\"'),), weight=4)] if is_end else []
-        if site.code == "schema_violation" and site.awaits == "comma":
-            return []  # an element or member that is one too many: its comma is meant
+            is_inner = site.byte == b'"' and self._ends(site, site.at + 1)
+            return [Edit((Change(site.at, 1, b'\\"'),), weight=4)] if is_inner else []
         if site.has_quote and site.at > 0 and not Concatenation().propose(site):
             return self._value(site)
         if site.held.name >= 0 and site.awaits == "colon":
@@ -128,49 +128,26 @@ class InnerQuote(PatchRule):
 
     def _value(self, site: Site) -> Sequence[Edit]:
         """The quote at the mark: the string goes on if another quote behind the violation can close it."""
-        if site.code == "trailing_text" and not self._closes_root(site):
+        if self._begins_member(site) or not self._ends(site, 1):
             return []
-        if site.code != "trailing_text" and not self._closes(site, site.at):
-            return []
-        return [Edit((Change(0, 1, b'\\"'),), weight=0 if site.held.comma < 0 else 10)]
+        place = site.string_place()
+        weight = 0 if site.held.comma < 0 else 10
+        return [Edit((Change(0, 1, b'\\"'),), lambda: Quoted(('"',), StringEnd(place)), weight=weight)]
 
-    def _closes(self, site: Site, start: int) -> bool:
-        at = start
-        for _ in range(_MAX_QUOTES):
-            found = self._PART.match(site.window, at)
-            if found is None:
-                break
-            at = found.end()
-            end = site.next_byte(at)
-            following = site.window[end : end + 1]
-            if following == b":" and site.is_in_object:
-                return False
-            if following in (b"}", b"]") or not following:
-                return True
-            if following == b"," and self._goes_on(site, end + 1):
-                return True
-        else:
+    def _begins_member(self, site: Site) -> bool:
+        """Whether the quote opens a name that the schema knows: then it is another quote that is missing."""
+        found = _NAME_REST.match(site.window, 1)
+        if found is None:
             return False
-        site.need_more()
-        return False
+        return found[1].decode("utf-8", "replace") in site.string_place().names
 
-    def _goes_on(self, site: Site, at: int) -> bool:
-        """Whether a member or element begins behind a comma."""
-        at = site.next_byte(at)
-        following = site.window[at : at + 1]
-        if site.is_in_object:
-            return following in (b'"', b"}", b"'") and (following == b"}" or begins_name(site, at))
-        return following != b"" and (
-            following in b"\"'{[]-0123456789" or re.match(rb"true|false|null", site.window[at:]) is not None
-        )
-
-    def _closes_root(self, site: Site) -> bool:
-        """At the root a later quote must end the text."""
-        text = site.rest.rstrip(b" \t\n\r")
-        if not site.is_end:
+    def _ends(self, site: Site, start: int) -> bool:
+        """Whether a quote behind this byte closes the string, as far as one can see."""
+        rewriter = Quoted(('"',), StringEnd(site.string_place()))
+        rewriter.read(site.window[start:], is_end=site.is_end)
+        if not rewriter.is_over:
             site.need_more()
-            return False
-        return text.endswith(b'"') and not text.endswith(b'\\"')
+        return rewriter.is_over or not site.is_end
 
     def _name(self, site: Site) -> Sequence[Edit]:
         found = re.compile(rb'[^":\n]*"\s*:').match(site.window, site.at)
@@ -178,6 +155,9 @@ class InnerQuote(PatchRule):
             site.need_more()
             return []
         return replace(site.held.name_end - 1, 1, b'\\"')
+
+
+_NAME_REST: Final = re.compile(rb'((?:[^"\\\n]|\\.){1,60})"[ \t]{0,8}:')
 
 
 class ControlCharacter(PatchRule):

@@ -10,6 +10,7 @@ from typing import Final
 from lockgate.gate.grammar import WHITE
 from lockgate.gate.recovery.edits import NeedMoreText
 from lockgate.gate.recovery.patch_marks import PatchMarks
+from lockgate.gate.recovery.string_end import StringPlace
 from lockgate.gate.scan import Scanner, Violation
 from lockgate.gate.schema.graph import Checks, SubschemaSet
 from lockgate.gate.schema.judge import Judge
@@ -131,6 +132,14 @@ class Site:
             and self.checks is not None
             and (self.member not in self.checks.required)
         )
+
+    def string_place(self) -> StringPlace:
+        """Where the string in hand, or the last one, stands."""
+        checks = self.checks if self.is_in_object else None
+        if checks is None:
+            return StringPlace(self.depth, self.is_in_object and self.depth > 0, frozenset(), is_closed=False)
+        names = checks.known_names() - self.seen
+        return StringPlace(self.depth, is_in_object=True, names=names, is_closed=bool(checks.closed))
 
     def match(self, pattern: re.Pattern[bytes], at: int | None = None) -> re.Match[bytes] | None:
         """What a pattern finds at a byte of the window (default: the violation).
