@@ -347,6 +347,11 @@ class Scanner:
         del self._stack[depth:]
         self._is_object = is_in_object
 
+    def reopen(self, *, is_object: bool) -> None:
+        """Be in the root container again, which had ended."""
+        self._stack.append(False)
+        self._is_object = is_object
+
     def go_into_string(self, base: int, watcher: TextWatcher | None, string_bytes: int) -> None:
         """Be inside a string value at a byte of the text, of which so many bytes stand before it."""
         self.go_to(base, IN_STRING)

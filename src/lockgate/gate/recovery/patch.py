@@ -83,6 +83,8 @@ class PatchStrategy:
             return None
         may_patch = not self._is_stuck(pending.upstream_at) and self._patches < self._max_patches
         site = describe(violation, scanner, marks, work.judge, work.max_held)
+        if violation.code == "trailing_text" and not work.kept.at:
+            site = replace(site, document=work.kept.between(0, at))
         return _Patch(self, work, pending, site, into_string, may_patch=may_patch)
 
     def _into_string(self, pending: PendingViolation) -> _IntoString | None:

@@ -38,6 +38,7 @@ class PatchMarks:
 
     Attributes:
         mark_at: Byte of the text to go back to; ``NOWHERE`` inside a string, or where going back was given up.
+        has_bracket: Whether the mark stands before the bracket that closed the document.
     """
 
     doubts_quotes = True
@@ -54,6 +55,8 @@ class PatchMarks:
         self._watcher: TextWatcher | None = None
         self._string_bytes = 0
         self._element_at = -1
+        self._root = judge.frames[0] if judge.frames else None
+        self.has_bracket = False
 
     # -- what the scanner tells ------------------------------------------------------------------------------------
 
@@ -63,6 +66,8 @@ class PatchMarks:
 
     def container_opened(self, at: int) -> None:
         self.mark_at = at
+        if len(self._frames) == 1:
+            self._root = self._frames[0]
         self._state = self._scanner.state
         self._key = None if self._state == AT_NAME_OR_CLOSE else -1
         self._element_at = -1
@@ -78,6 +83,8 @@ class PatchMarks:
         elif state >= AFTER_MINUS and 0 <= at - self.mark_at <= self._max_held:
             self.mark_at = at - len(scanner.number)
             self._state = state
+        elif scanner.state == AT_END and state < IN_STRING:
+            self.mark_at, self._state, self.has_bracket = at - 1, state, True
         else:
             self.mark_at = at
             self._state = scanner.state
@@ -118,6 +125,8 @@ class PatchMarks:
 
     def needed_from(self, released: int) -> int:
         scanner = self._scanner
+        if released <= self._max_held:
+            return 0  # what follows the document may be the same once more
         if scanner.in_value_string and released - scanner.string_start <= MAX_JUDGED_AGAIN:
             return scanner.string_start
         return NOWHERE
@@ -133,11 +142,11 @@ class PatchMarks:
         self._element_at = self._judge.element_at
 
     def forget(self) -> None:
-        self.mark_at = NOWHERE
+        self.mark_at, self.has_bracket = NOWHERE, False
 
     def settle_here(self) -> None:
         scanner = self._scanner
-        self.mark_at = NOWHERE
+        self.mark_at, self.has_bracket = NOWHERE, False
         if scanner.state in BETWEEN_VALUES or not scanner.base:
             self.mark_at = scanner.base
             self._state = scanner.state
@@ -151,6 +160,9 @@ class PatchMarks:
 
     def rewind(self) -> None:
         """Go back to the mark, as if the text from there on had never come."""
+        if self.has_bracket:
+            self._reopen()
+            return
         scanner, judge, key = self._scanner, self._judge, self._key
         is_string = self._state == IN_STRING
         if self.has_number and isinstance(key, int):
@@ -164,6 +176,17 @@ class PatchMarks:
             self.mark_at = NOWHERE
         else:
             scanner.go_to(self.mark_at, AT_VALUE if self.has_number else self._state)
+
+    def _reopen(self) -> None:
+        """Be in the document again, before its closing bracket."""
+        scanner, judge = self._scanner, self._judge
+        assert self._root is not None
+        self.has_bracket = False
+        judge.reopen(self._root)
+        self._key = self._root.key
+        judge.come_back(self._key, NULL)
+        scanner.reopen(is_object=isinstance(self._key, str | None))
+        scanner.go_to(self.mark_at, self._state)
 
     def rewind_in_string(self, at: int, start: int, content: bytes | None) -> None:
         """Be inside the open string value, before byte ``at``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from lockgate.gate.grammar import ARRAY, FALSE, NUMBER, OBJECT, STRING, TRUE
@@ -403,10 +404,21 @@ class Skimmed(_BaseRewriter):
 
 
 class RestOfText(_Collecting):
-    """Everything up to the end of the text."""
+    """Everything up to the end of the text, if that may go.
+
+    Args:
+        limit: Bytes that are removed at most.
+        may_go: Whether all of it may.
+    """
+
+    def __init__(self, limit: int, may_go: Callable[[bytes], bool]) -> None:
+        super().__init__(limit)
+        self._may_go = may_go
 
     def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
         self._take(text)
+        if is_end and not self.has_failed:
+            self.has_failed = not self._may_go(bytes(self._taken))
         return (self._done() if is_end and not self.has_failed else []), len(text)
 
 

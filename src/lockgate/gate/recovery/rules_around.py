@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from lockgate.gate.grammar import ARRAY, OBJECT, STRING
+from lockgate.gate.recovery.behind import may_go
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.patch_rule import PatchRule, replace
 from lockgate.gate.recovery.rewriters import Preamble, RestOfText
@@ -61,7 +63,10 @@ class ProseBefore(PatchRule):
 
 
 class TextAfter(PatchRule):
-    """Cuts what follows the document: prose, the end of a fence, or the document once more."""
+    """Cuts what follows the document: prose, the end of a fence, or the same document once more.
+
+    Where another document stands in it, or this one goes on, nothing is cut.
+    """
 
     id = "text_after"
     holds = "the text after the document"
@@ -69,5 +74,5 @@ class TextAfter(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.code != "trailing_text":
             return []
-        limit, at = site.max_held, site.at
-        return [Edit((Change(at, 0, b""),), lambda: RestOfText(limit), weight=20)]
+        limit, at, document = site.max_held, site.at, site.document
+        return [Edit((Change(at, 0, b""),), lambda: RestOfText(limit, partial(may_go, document=document)), weight=20)]

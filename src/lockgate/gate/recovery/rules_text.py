@@ -199,12 +199,15 @@ class MissingValue(PatchRule):
 
 
 class Bracket(PatchRule):
-    """Closes what was left open, or puts the right bracket in place of a wrong one."""
+    """Closes what was left open, puts the right bracket in place of a wrong one, and removes one that is too many."""
 
     id = "bracket"
     is_guess = True
+    holds = "the bracket that closes the document, until the next byte that is no white space"
 
     def propose(self, site: Site) -> Sequence[Edit]:
+        if site.code == "trailing_text":
+            return self._closed_too_early(site) if site.has_bracket else []
         if site.byte not in (b"}", b"]", b")") or not site.depth or site.awaits == "value":
             return []
         if site.awaits not in ("comma", "element or ]", "name or }", *NAME):
@@ -217,8 +220,16 @@ class Bracket(PatchRule):
         if outer > 0:
             edits += replace(site.at, 0, site.brackets[:outer])
         edits += [Edit((Change(site.at, 1, mine),), weight=1 if outer > 0 else 0)]
-        if outer < 0:
-            edits += [Edit((Change(site.at, 1, b""),), weight=2)]
+        edits += [Edit((Change(site.at, 1, b""),), weight=3)]
+        return edits
+
+    def _closed_too_early(self, site: Site) -> list[Edit]:
+        """The document goes on behind the bracket that closed it: that one was too many, or the next one is."""
+        edits = []
+        if site.byte in (b",", b"}", b"]"):
+            edits += replace(0, 1)
+        if site.byte in (b"}", b"]"):
+            edits += [*replace(site.at, 1), Edit((Change(0, 1, b""), Change(site.at, 1, b"")))]
         return edits
 
 

@@ -66,6 +66,8 @@ class Site:
         is_first: Whether the container in hand has nothing before the window.
         max_held: Bytes that a rewriter may hold.
         brackets: What closes the open containers, innermost first.
+        has_bracket: Whether the window begins with the bracket that closed the document.
+        document: The whole document, where it has ended and is still known.
         held: Where the parts of the held text stand.
         scalar: Where a number or literal stands that has just ended; -1 for none.
     """
@@ -90,6 +92,8 @@ class Site:
     is_first: bool
     max_held: int
     brackets: bytes
+    has_bracket: bool
+    document: bytes | None = None
     text: str | None = None
     window: bytes = b""
     at: int = 0
@@ -196,6 +200,7 @@ def describe(violation: Violation, scanner: Scanner, marks: PatchMarks, judge: J
         is_first=marks.is_first,
         max_held=max_held,
         brackets=scanner.brackets,
+        has_bracket=marks.has_bracket,
     )
 
 

@@ -19,11 +19,13 @@ class Edited(NamedTuple):
         text: What stands there then.
         changed_to: Byte behind the last change, or behind the violation if that lies further on.
         left_out: Bytes of the window that a rewriter leaves out.
+        has_failed: Whether the rewriter did not find what it was made for.
     """
 
     text: bytes
     changed_to: int
     left_out: int
+    has_failed: bool
 
 
 def edited(edit: Edit, site: Site) -> Edited:
@@ -34,7 +36,7 @@ def edited(edit: Edit, site: Site) -> Edited:
         text += site.window[at : change.at] + change.inserted
         at = change.at + change.length
     goal = len(text)
-    left_out = 0
+    left_out, has_failed = 0, False
     if edit.rewriter is None:
         text += site.window[at:]
         goal = max(goal, goal + site.at - at)
@@ -42,13 +44,13 @@ def edited(edit: Edit, site: Site) -> Edited:
         rewriter = edit.rewriter()
         pieces, used = rewriter.read(site.window[at:], is_end=site.is_end)
         rewritten = b"".join(piece.inserted for piece in pieces)
-        left_out = max(used - len(rewritten), 0)
+        left_out, has_failed = max(used - len(rewritten), 0), rewriter.has_failed
         text += rewritten
         if rewriter.is_over:
             text += site.window[at + used :]
     if edit.closer and edit.rewriter is None:
         _close(text, len(text) - len(site.window) + edit.end, edit)
-    return Edited(bytes(text), goal, left_out)
+    return Edited(bytes(text), goal, left_out, has_failed)
 
 
 def _close(text: bytearray, start: int, edit: Edit) -> None:
@@ -70,7 +72,9 @@ def passes(
         made: The text with it.
         is_strict: And takes the first byte of the next token.
     """
-    text, goal, _ = made
+    text, goal = made.text, made.changed_to
+    if made.has_failed:
+        return False, 0
     if is_strict or site.at >= edit.end:
         while goal < len(text) and text[goal] in WHITE:
             goal += 1

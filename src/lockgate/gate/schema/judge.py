@@ -367,6 +367,10 @@ class Judge:
         if kind == STRING:
             self._checks = self._next.checks(STRING)
 
+    def reopen(self, root: _ObjectFrame | _ArrayFrame) -> None:
+        """Be in the root container again, which had ended."""
+        self._stack.append(root)
+
     def _subschemas_in(self, depth: int) -> SubschemaSet:
         """Subschemas of the last value of a container; of the container itself where nothing has ended in it."""
         if not depth:
