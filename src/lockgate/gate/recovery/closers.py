@@ -40,6 +40,11 @@ class Closers:
         self._closers: list[Closer] = []
         self.is_due = False
 
+    @property
+    def are_due(self) -> bool:
+        """Whether a bracket was put or taken away whose partner is still to come."""
+        return bool(self._closers)
+
     def add(self, closer: Closer) -> None:
         """One more, inside of all others."""
         self._closers.append(closer)

@@ -128,7 +128,7 @@ class PatchStrategy:
         if work.rewriter is not None:  # the rest of the text is in a rewriter's hands already
             proposals = [one for one in proposals if one[2].rewriter is None]
         candidates = [_Candidate(self._rules[order], edit, edited(edit, site)) for _, order, edit in proposals]
-        form = _Form(site, work)
+        form = _Form(site, work, self._closers)
         for is_strict in (True, False):
             passing: list[_Candidate] = []
             for one in candidates:
@@ -202,9 +202,10 @@ class _Form:
     Which of the two it is shows when one reads on. Where nothing wrong is in sight, it is JSON.
     """
 
-    def __init__(self, site: Site, work: Workspace) -> None:
+    def __init__(self, site: Site, work: Workspace, closers: Closers) -> None:
         self._site = site
         self._work = work
+        self._closers = closers
         self._unchanged: Reading | None = None
 
     def allows(self, one: _Candidate) -> bool:
@@ -215,10 +216,21 @@ class _Form:
         """
         if self._site.code not in _SCHEMA_CODES:
             return True
+        if self._closers.are_due:  # then it is no JSON for our own sake
+            return one.rule.mends == "schema"
         if one.rule.mends == "text":
-            return self._as_it_is.is_refused
-        reading = self._read(one.made.text)
-        return not reading.is_refused or reading.unread <= self._as_it_is.unread + len(one.edit.closer)
+            return self._is_broken_within(one.made.reach)
+        made = one.made
+        reading = self._read(made.text)
+        if not reading.is_refused or (one.edit.rewriter and len(made.text) - reading.unread < made.rewritten_to):
+            return True  # what stands inside the value is judged when it comes
+        return reading.unread <= self._as_it_is.unread + len(one.edit.closer)
+
+    def _is_broken_within(self, reach: int) -> bool:
+        """Whether the text stops being JSON before this byte of the window; behind the document that says nothing."""
+        reading, window = self._as_it_is, self._site.window
+        is_behind = reading.is_whole and self._site.depth > 0
+        return reading.is_refused and not is_behind and len(window) - reading.unread <= reach
 
     @property
     def _as_it_is(self) -> Reading:

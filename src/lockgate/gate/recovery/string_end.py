@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
+#: White space and comments.
+_GAP: Final = re.compile(rb"(?:[ \t\n\r]+|//[^\n]{0,200}(?:\n|\Z)|/\*(?:[^*]|\*(?!/)){0,200}\*/)*")
 #: White space that is looked through for what follows a string; more of it ends the string.
 _MAX_WHITE: Final = 64
 #: Bytes that are looked at to tell what follows.
@@ -21,8 +23,8 @@ _QUOTED_NAME: Final = rb"""(?:"(?P<double>(?:[^"\\\n]|\\.){1,60})"|['`](?P<singl
 _NAME: Final = re.compile(_QUOTED_NAME + rb"|(?P<bare>[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)|\}")
 _BEFORE_NAME: Final = re.compile(rb"(?:,|[\n\r])\s{0,24}" + _QUOTED_NAME)
 _ELEMENT: Final = re.compile(
-    rb"""[{\[(]|(?:"(?:[^"\\]|\\.){0,60}"|'[^'\n]{0,60}'|-?[0-9][0-9.eE+-]{0,30}|true|false|null|True|False|None)"""
-    rb"""\s{0,24}(?:[,\])]|\Z)|[\])]|["'][^"']{60}""",
+    rb"""[{\[(]|(?:"(?:[^"\\]|\\.){0,60}"|'[^'\n]{0,60}'|`(?:[^`\\]|\\.){0,60}`|-?[0-9][0-9.eE+-]{0,30}|true|false|null|True|False|None)"""
+    rb"""\s{0,24}(?:[,\])]|\Z)|[\])]|["'`][^"'`]{60}""",
     re.DOTALL,
 )
 _BRACKETS: Final = re.compile(rb"[}\])][}\])\s]*")
@@ -95,7 +97,7 @@ class StringEnd:
 
     def _goes_on(self, text: bytes, at: int) -> bool:
         """A comma follows: and a member, or an element?"""
-        at = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
+        at = _GAP.match(text, at).end()  # type: ignore[union-attr]
         if not self._place.depth:
             return False
         if self._place.is_in_object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 from lockgate.gate.grammar import WHITE
@@ -11,6 +12,9 @@ from lockgate.gate.recovery.site import Site
 from lockgate.gate.scan import Scanner, TextWatcher, Violation
 from lockgate.gate.schema.judge import Judge
 
+_REST_OF_STRING: Final = re.compile(rb'(?:[^"\\]|\\.)*"[ \t\n\r]*', re.DOTALL)
+_STRING: Final = re.compile(b'"' + _REST_OF_STRING.pattern, re.DOTALL)
+
 
 class Edited(NamedTuple):
     """The window after an edit.
@@ -18,12 +22,16 @@ class Edited(NamedTuple):
     Attributes:
         text: What stands there then.
         changed_to: Byte behind the last change, or behind the violation if that lies further on.
+        rewritten_to: Byte up to which a rewriter has made it; its length without one.
+        reach: Byte of the window up to which it is changed, or read: behind the string that it begins at.
         left_out: Bytes of the window that a rewriter leaves out.
         has_failed: Whether the rewriter did not find what it was made for.
     """
 
     text: bytes
     changed_to: int
+    rewritten_to: int
+    reach: int
     left_out: int
     has_failed: bool
 
@@ -36,7 +44,10 @@ def edited(edit: Edit, site: Site) -> Edited:
         text += site.window[at : change.at] + change.inserted
         at = change.at + change.length
     goal = len(text)
-    left_out, has_failed = 0, False
+    left_out, has_failed, rewritten_to = 0, False, -1
+    is_inside = site.awaits in ("string", "name text")
+    string = (_REST_OF_STRING if is_inside else _STRING).match(site.window, site.at)
+    reach = max(edit.end, string.end() if string else site.at)
     if edit.rewriter is None:
         text += site.window[at:]
         goal = max(goal, goal + site.at - at)
@@ -46,11 +57,13 @@ def edited(edit: Edit, site: Site) -> Edited:
         rewritten = b"".join(piece.inserted for piece in pieces)
         left_out, has_failed = max(used - len(rewritten), 0), rewriter.has_failed
         text += rewritten
+        rewritten_to, reach = len(text), len(site.window)
         if rewriter.is_over:
             text += site.window[at + used :]
+            reach = at + used
     if edit.closer and edit.rewriter is None:
         _close(text, len(text) - len(site.window) + edit.end, edit)
-    return Edited(bytes(text), goal, left_out, has_failed)
+    return Edited(bytes(text), goal, rewritten_to if rewritten_to >= 0 else len(text), reach, left_out, has_failed)
 
 
 def _close(text: bytearray, start: int, edit: Edit) -> None:
@@ -76,9 +89,9 @@ def passes(
     if made.has_failed:
         return False, 0
     if is_strict or site.at >= edit.end:
-        while goal < len(text) and text[goal] in WHITE:
+        while goal < made.rewritten_to and text[goal] in WHITE:
             goal += 1
-        goal = min(goal + 1, len(text))
+        goal = min(goal + 1, made.rewritten_to)
     return not read_on(text[:goal], scanner, judge).is_refused, goal
 
 
