@@ -181,7 +181,9 @@ def is_same_outside(fault: OneFault, found: Any) -> bool:
     if not isinstance(outer, dict):
         return False
     rest = {name: one for name, one in outer.items() if name not in names}
-    return rest == {name: one for name, one in wanted.items() if name not in names} and len(outer) - len(rest) <= len(names)
+    return rest == {name: one for name, one in wanted.items() if name not in names} and len(outer) - len(rest) <= len(
+        names
+    )
 
 
 def _is_tail(outer: list[Any], wanted: list[Any], last: int) -> bool:

@@ -63,6 +63,12 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("colon", True, '{"a" 1, "b" = 2, "c" => 3}', '{"a": 1, "b" : 2, "c" : 3}'),
     ("bracket", True, '{"a": [1, 2}', '{"a": [1, 2]}'),
     ("bracket", True, '{"a": 1]', '{"a": 1}'),
+    ("bracket", True, '[{"a": 1}]}, {"a": 2}]', '[{"a": 1}, {"a": 2}]'),
+    ("bracket", True, "[[1}], [2]]", "[[1], [2]]"),
+    ("sign", True, '{“a”：“b”，"c"：［1，2］}', '{"a":"b","c":[1,2]}'),
+    ("sign", True, '{\\n"a": 1,\\n\\t"b": 2\\n}', '{"a": 1,"b": 2}'),
+    ("doubled_brace", True, '{"x": {"a": {{"b": 1}}, "c": 2}}', '{"x": {"a": {"b": 1}, "c": 2}}'),
+    ("doubled_brace", True, '{{"a": 1}}', '{"a": 1}'),
     ("tuple", True, '{"a": (1, 2)}', '{"a": [1, 2]}'),
     ("call", True, '{"id": ObjectId("12")}', '{"id": "12"}'),
     ("ellipsis", True, "[1, 2, ...]", "[1, 2]"),
@@ -111,6 +117,24 @@ def test_rule(rule: str, schema: Any, text: str, wanted: str) -> None:
     found = lockgate.repair(text, schema, lossy=lossy, accept_truncated=True)
     assert (found.text, found.state) == (wanted, "complete")
     assert rule in {patch.rule for patch in found.patches}
+
+
+_FILES = {"type": "object", "properties": {"files": {"type": "array", "items": {"type": "string"}}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "wanted"),
+    [
+        (_FILES, '{"files": E:\\Store\\R.md,\n "n": 1}', '{"files": ["E:\\\\Store\\\\R.md"],\n "n": 1}'),
+        (_FILES, "{'files': 'one'}", '{"files": ["one"]}'),
+        (_ONLY, 'n": 1}', '{"n": 1}'),
+        (_ONLY, "n: 1}", '{"n": 1}'),
+        (_ONLY, "'n': 1}", '{"n": 1}'),
+    ],
+)
+def test_two_faults_at_one_byte(schema: Any, text: str, wanted: str) -> None:
+    found = lockgate.repair(text, schema)
+    assert (found.text, found.state) == (wanted, "complete")
 
 
 def test_every_rule_is_shown() -> None:

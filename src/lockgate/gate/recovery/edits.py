@@ -11,11 +11,15 @@ NOWHERE: Final = 1 << 62
 
 
 class Change(NamedTuple):
-    """Bytes of the window that are replaced: at ``at``, ``length`` bytes, by ``inserted``."""
+    """Bytes of the window that are replaced: at ``at``, ``length`` bytes, by ``inserted``.
+
+    ``rule`` is the id of the rule that it belongs to, where that is not the one that proposes the edit.
+    """
 
     at: int
     length: int
     inserted: bytes
+    rule: str = ""
 
 
 class Piece(NamedTuple):
@@ -59,6 +63,7 @@ class Edit:
         changes: In order, not overlapping, inside the window.
         rewriter: Makes what rewrites the text after the last change; None leaves it as it is.
         closer: After the value that begins at the last change: insert this (or, with ``swallows``, remove it).
+        is_around: The closer belongs to the container in hand, not to a value in it.
         weight: Changed bytes that do not show in ``changes``.
     """
 
@@ -66,6 +71,7 @@ class Edit:
     rewriter: Callable[[], Rewriter] | None = None
     closer: bytes = b""
     swallows: bool = False
+    is_around: bool = False
     weight: int = 0
 
     @property

@@ -21,6 +21,7 @@ from lockgate.gate.base import violated
 from lockgate.gate.events import Violated
 from lockgate.gate.recovery.closers import LOOK_BYTES, Closer, Closers
 from lockgate.gate.recovery.edits import NOWHERE, Edit, NeedMoreText
+from lockgate.gate.recovery.opened import Opened, opened_at
 from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, PatchMarks
 from lockgate.gate.recovery.patch_rule import PatchRule
 from lockgate.gate.recovery.site import Site, describe
@@ -120,10 +121,27 @@ class PatchStrategy:
         Raises:
             NeedMoreText: a rule must see more of the text first.
         """
+        found = self._best(self._proposals(site), site)
+        if found is not None:
+            return found
+        # Nothing helps alone: perhaps what stands here lacks its opening bracket, too.
+        return self._best([one for opened in opened_at(site) for one in self._proposals_in(opened)], site)
+
+    def _proposals(self, site: Site) -> list[tuple[int, int, Edit]]:
+        """Cost, number of the rule, and edit."""
+        return [(edit.cost, order, edit) for order, rule in enumerate(self._rules) for edit in rule.propose(site)]
+
+    def _proposals_in(self, opened: Opened) -> list[tuple[int, int, Edit]]:
+        """The edits that are possible behind a bracket that is put in first."""
+        return [
+            (cost + len(opened.bracket.inserted), order, opened.around(edit))
+            for cost, order, edit in self._proposals(opened.site)
+            if self._rules[order].mends == "text" and not edit.closer
+        ]
+
+    def _best(self, proposals: list[tuple[int, int, Edit]], site: Site) -> tuple[str, Edit] | None:
+        """The proposal to take."""
         work = self._work
-        proposals: list[tuple[int, int, Edit]] = []
-        for order, rule in enumerate(self._rules):
-            proposals += [(edit.cost, order, edit) for edit in rule.propose(site)]
         proposals.sort(key=lambda one: one[:2])
         if work.rewriter is not None:  # the rest of the text is in a rewriter's hands already
             proposals = [one for one in proposals if one[2].rewriter is None]
@@ -178,10 +196,10 @@ class PatchStrategy:
             if removed == change.inserted:
                 continue
             work.pending[at : at + change.length] = change.inserted
-            ledger.change(rule, base + at, removed, change.inserted)
+            ledger.change(change.rule or rule, base + at, removed, change.inserted)
             shift += len(change.inserted) - change.length
         if edit.closer:
-            depth = work.scanner.depth + (0 if edit.swallows else 1)
+            depth = work.scanner.depth + (-1 if edit.is_around else 0 if edit.swallows else 1)
             after = base + edit.changes[-1].at
             self._closers.add(Closer(rule, pending.path, depth, after, edit.closer, edit.swallows))
         if edit.rewriter is not None:

@@ -41,7 +41,7 @@ def replace(at: int, length: int, inserted: bytes = b"") -> list[Edit]:
 
 VALUE: Final = ("value", "element or ]")
 NAME: Final = ("name", "name or }")
-_NAME_WORD: Final = re.compile(rb"[^\s\"'{}\[\],:][^\"'{}\[\],:\n\r]{0,200}?\s*[:=]")
+_NAME_WORD: Final = re.compile(rb"[^\s\"'{}\[\],:][^\"'{}\[\],:\n\r]{0,200}?[\"']?\s*[:=]")
 
 
 def begins_name(site: Site, at: int) -> bool:

@@ -13,6 +13,8 @@ PATCH_RULES: Final[tuple[PatchRule, ...]] = (
     rules_around.ByteOrderMark(),
     rules_strings.ControlCharacter(),
     rules_strings.Escape(),
+    rules_text.Sign(),
+    rules_text.DoubledBrace(),
     rules_text.ExtraComma(),
     rules_text.Literal(),
     rules_text.Number(),

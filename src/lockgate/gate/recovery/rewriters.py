@@ -8,7 +8,7 @@ from typing import Final
 
 from lockgate.gate.grammar import ARRAY, FALSE, NUMBER, OBJECT, STRING, TRUE
 from lockgate.gate.recovery.edits import Piece
-from lockgate.gate.recovery.spelling import control, escape
+from lockgate.gate.recovery.spelling import control, escape, sign_at
 from lockgate.gate.recovery.string_end import StringEnd
 
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
@@ -109,7 +109,9 @@ class Quoted(_BaseRewriter):
             end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
             if end == len(text) and end - at <= _LOOK:
                 return True if is_end else None
-            return end - at > _LOOK or text[end] in b":="
+            if text[end : end + 1] >= b"\x80" and len(text) - end < 3 and not is_end:
+                return None
+            return end - at > _LOOK or sign_at(text, end)[0] in (b":", b"=")
         closes = self._end.is_behind(text, at, is_end=is_end)
         if closes is False:
             end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
@@ -519,7 +521,7 @@ class Preamble(_Collecting):
             self._take(text[: found.start()])
             return ([] if self.has_failed else self._done()), found.start()
         used = max(sure - self._BEHIND, start, 0)  # what stands before is looked at too
-        self._behind = self._BEHIND if sure > self._BEHIND else self._behind
+        self._behind = max(sure - used, 0)
         self._take(text[:used])
         self.has_failed |= is_end
         return [], used

@@ -62,8 +62,12 @@ class ProseBefore(PatchRule):
         return used if rewriter.is_over else -1
 
 
+#: What closes a block that the document stands in, where brackets of the document are missing.
+_CLOSING: Final = re.compile(rb"</[A-Za-z_][\w:.-]{0,40}>|```|<\|[\w-]{1,40}\|>|\[/[A-Z_]{1,40}\]")
+
+
 class TextAfter(PatchRule):
-    """Cuts what follows the document: prose, the end of a fence, or the same document once more.
+    """Cuts what follows the document: prose, the end of a fence or tag, or the same document once more.
 
     Where another document stands in it, or this one goes on, nothing is cut.
     """
@@ -72,7 +76,13 @@ class TextAfter(PatchRule):
     holds = "the text after the document"
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.code != "trailing_text":
+        if site.code != "trailing_text" and not self._is_closing_tag(site):
             return []
         limit, at, document = site.max_held, site.at, site.document
         return [Edit((Change(at, 0, b""),), lambda: RestOfText(limit, partial(may_go, document=document)), weight=20)]
+
+    def _is_closing_tag(self, site: Site) -> bool:
+        """Whether the document breaks off, and the end of what it stands in follows."""
+        if not site.depth or site.awaits in ("string", "name text") or site.code != "invalid_json":
+            return False
+        return site.byte in (b"<", b"`", b"[") and _CLOSING.match(site.rest) is not None

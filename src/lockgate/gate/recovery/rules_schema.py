@@ -84,7 +84,12 @@ class OpeningBrace(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if not _is_kind_fault(site) or not site.kinds & OBJECT or site.byte not in (b'"', b"'"):
             return []
-        return replace(site.at, 0, b"{") if begins_name(site, site.at) else []
+        if not begins_name(site, site.at):
+            return []
+        known = site.subschemas.checks(OBJECT).known_names()
+        found = _STRING.match(site.window, site.at)
+        is_known = found is not None and found[1].decode("utf-8", "replace") in known
+        return [Edit((Change(site.at, 0, b"{"),), weight=0 if is_known else 1)]
 
 
 class WrapMember(PatchRule):

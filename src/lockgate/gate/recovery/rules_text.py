@@ -11,7 +11,7 @@ from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.patch_rule import LITERALS, NAME, VALUE, PatchRule, begins_name, drop_member, replace
 from lockgate.gate.recovery.rewriters import Until
 from lockgate.gate.recovery.site import Site
-from lockgate.gate.recovery.spelling import number_of
+from lockgate.gate.recovery.spelling import number_of, sign_at
 
 
 class Comment(PatchRule):
@@ -181,7 +181,45 @@ class Colon(PatchRule):
             return replace(site.at, 2 if site.rest[1:2] == b">" else 1, b":")
         if site.byte in (b",", b"}"):
             return replace(site.at, 0, b":null")
-        return replace(site.before, 0, b":") if site.byte not in b"]:" else []
+        is_value = site.byte in b"\"'`{[-+." or site.byte.isalnum() or site.rest[:3] in _OPENING_QUOTES
+        return replace(site.before, 0, b":") if is_value else []
+
+
+_OPENING_QUOTES: Final = tuple(quote.encode() for quote in "\u2018\u201a\u201c\u201e")
+
+
+class Sign(PatchRule):
+    """Puts signs of other scripts between tokens as JSON has them, and removes line breaks that were written out."""
+
+    id = "sign"
+
+    _WRITTEN: Final = re.compile(rb"(?:\\[nrt])+")
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if site.awaits in ("string", "name text") or site.code not in ("invalid_json", "trailing_text"):
+            return []
+        if site.byte == b"\\":
+            if len(site.rest) < 2:
+                site.need_more()
+            found = self._WRITTEN.match(site.rest)
+            return replace(site.at, len(found[0])) if found is not None else []
+        if site.byte < b"\x80":
+            return []
+        if len(site.rest) < 3:
+            site.need_more()
+        plain, length = sign_at(site.window, site.at)
+        return replace(site.at, length, plain) if plain != site.byte else []
+
+
+class DoubledBrace(PatchRule):
+    """Takes the second brace of two away, at both ends of an object: templates have them so."""
+
+    id = "doubled_brace"
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if site.awaits != "name or }" or site.byte != b"{":
+            return []
+        return [Edit((Change(site.at, 1, b""),), closer=b"}", swallows=True, is_around=True)]
 
 
 class MissingValue(PatchRule):
@@ -198,6 +236,9 @@ class MissingValue(PatchRule):
         return drop_member(site) if site.is_optional else []
 
 
+_NAME: Final = re.compile(rb"""["']([^"'\n]{1,120})["']\s{0,24}:""")
+
+
 class Bracket(PatchRule):
     """Closes what was left open, puts the right bracket in place of a wrong one, and removes one that is too many."""
 
@@ -208,6 +249,8 @@ class Bracket(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.code == "trailing_text":
             return self._closed_too_early(site) if site.has_bracket else []
+        if site.held.comma >= 0 and site.byte in (b'"', b"'") and site.outer_names:
+            return self._before_member(site)
         if site.byte not in (b"}", b"]", b")") or not site.depth or site.awaits == "value":
             return []
         if site.awaits not in ("comma", "element or ]", "name or }", *NAME):
@@ -222,6 +265,14 @@ class Bracket(PatchRule):
         edits += [Edit((Change(site.at, 1, mine),), weight=1 if outer > 0 else 0)]
         edits += [Edit((Change(site.at, 1, b""),), weight=3)]
         return edits
+
+    def _before_member(self, site: Site) -> list[Edit]:
+        """A member that the object around the array knows: the array ends before the comma."""
+        found = _NAME.match(site.rest)
+        if found is None:
+            site.need_more()
+            return []
+        return replace(site.held.comma, 0, b"]") if found[1].decode("utf-8", "replace") in site.outer_names else []
 
     def _closed_too_early(self, site: Site) -> list[Edit]:
         """The document goes on behind the bracket that closed it: that one was too many, or the next one is."""

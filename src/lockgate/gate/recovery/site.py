@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import MutableSet
+from collections.abc import MutableSet, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -66,6 +66,7 @@ class Site:
         is_first: Whether the container in hand has nothing before the window.
         max_held: Bytes that a rewriter may hold.
         brackets: What closes the open containers, innermost first.
+        outer_names: Names that the object around the array in hand knows, and does not have yet.
         has_bracket: Whether the window begins with the bracket that closed the document.
         document: The whole document, where it has ended and is still known.
         held: Where the parts of the held text stand.
@@ -92,6 +93,7 @@ class Site:
     is_first: bool
     max_held: int
     brackets: bytes
+    outer_names: Set[str]
     has_bracket: bool
     document: bytes | None = None
     text: str | None = None
@@ -200,6 +202,7 @@ def describe(violation: Violation, scanner: Scanner, marks: PatchMarks, judge: J
         is_first=marks.is_first,
         max_held=max_held,
         brackets=scanner.brackets,
+        outer_names=judge.outer_names(),
         has_bracket=marks.has_bracket,
     )
 

@@ -26,6 +26,32 @@ _HEX2: Final = re.compile(rb"[0-9a-fA-F]{2}")
 NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
+#: Signs of other scripts and keyboards that stand where JSON has its own between tokens.
+SIGNS: Final = {
+    sign.encode(): plain.encode()
+    for signs, plain in (
+        ("\uff1a\ufe55\ua789\u2236", ":"),
+        ("\uff0c\u3001\u060c\ufe50\uff64", ","),
+        ("\uff1b\u061b", ","),
+        ("\uff5b\ufe5b", "{"),
+        ("\uff5d\ufe5c", "}"),
+        ("\uff3b\u3010\u3014", "["),
+        ("\uff3d\u3011\u3015", "]"),
+        ("\u00a0\u1680\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "),
+        ("\u0085\u2028\u2029", "\n"),
+        ("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff", ""),
+    )
+    for sign in signs
+}
+_SIGN: Final = re.compile(b"|".join(map(re.escape, SIGNS)))
+
+
+def sign_at(text: bytes, at: int) -> tuple[bytes, int]:
+    """What JSON has for the sign at a byte, and how many bytes the sign has; nothing is known of others."""
+    found = _SIGN.match(text, at)
+    return (SIGNS[found[0]], len(found[0])) if found is not None else (text[at : at + 1], 1)
+
+
 def control(byte: int) -> bytes:
     """The escape for a control character."""
     return CONTROL.get(byte) or b"\\u%04x" % byte

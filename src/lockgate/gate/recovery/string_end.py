@@ -11,6 +11,8 @@ from collections.abc import Set
 from dataclasses import dataclass
 from typing import Final
 
+from lockgate.gate.recovery.spelling import sign_at
+
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: White space and comments.
 _GAP: Final = re.compile(rb"(?:[ \t\n\r]+|//[^\n]{0,200}(?:\n|\Z)|/\*(?:[^*]|\*(?!/)){0,200}\*/)*")
@@ -19,11 +21,14 @@ _MAX_WHITE: Final = 64
 #: Bytes that are looked at to tell what follows.
 LOOK_AHEAD: Final = 96
 
-_QUOTED_NAME: Final = rb"""(?:"(?P<double>(?:[^"\\\n]|\\.){1,60})"|['`](?P<single>[^'`\n]{1,60})['`])[ \t]{0,8}[:=]"""
+_QUOTED_NAME: Final = (
+    rb"""(?:"(?P<double>(?:[^"\\\n]|\\.){1,60})"|['`](?P<single>[^'`\n]{1,60})['`])[ \t]{0,8}(?:[:=]|\xef\xbc\x9a)"""
+)
 _NAME: Final = re.compile(_QUOTED_NAME + rb"|(?P<bare>[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)|\}")
 _BEFORE_NAME: Final = re.compile(rb"(?:,|[\n\r])\s{0,24}" + _QUOTED_NAME)
 _ELEMENT: Final = re.compile(
-    rb"""[{\[(]|(?:"(?:[^"\\]|\\.){0,60}"|'[^'\n]{0,60}'|`(?:[^`\\]|\\.){0,60}`|-?[0-9][0-9.eE+-]{0,30}|true|false|null|True|False|None)"""
+    rb"""[{\[(]|(?:"(?:[^"\\]|\\.){0,60}"|'[^'\n]{0,60}'|`(?:[^`\\]|\\.){0,60}`|"""
+    rb"""-?[0-9][0-9.eE+-]{0,30}|true|false|null|True|False|None)"""
     rb"""\s{0,24}(?:[,\])]|\Z)|[\])]|["'`][^"'`]{60}""",
     re.DOTALL,
 )
@@ -68,13 +73,16 @@ class StringEnd:
             return True
         if end == len(text):
             return True if is_end else None
-        byte = text[end]
+        if text[end] >= 0x80 and len(text) - end < 3 and not is_end:
+            return None
+        sign, length = sign_at(text, end)
+        byte = sign[0] if sign else text[end]
         if len(text) - end < LOOK_AHEAD and not is_end and (byte in b",}])/+" or end > at):
             return None
         if byte in b"}])":
-            return self._closes(text, end)
+            return text[end] != byte or self._closes(text, end)
         if byte == 0x2C:
-            return self._goes_on(text, end + 1)
+            return self._goes_on(text, end + length)
         if byte in b"/#":
             return text[end : end + 2] in (b"//", b"/*") or (byte == 0x23 and end > at)
         if byte == 0x2B:

@@ -61,7 +61,7 @@ def edited(edit: Edit, site: Site) -> Edited:
         if rewriter.is_over:
             text += site.window[at + used :]
             reach = at + used
-    if edit.closer and edit.rewriter is None:
+    if edit.closer and edit.rewriter is None and not edit.is_around:
         _close(text, len(text) - len(site.window) + edit.end, edit)
     return Edited(bytes(text), goal, rewritten_to if rewritten_to >= 0 else len(text), reach, left_out, has_failed)
 

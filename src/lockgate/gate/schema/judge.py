@@ -7,6 +7,7 @@ else is judged as it passes. The judge knows no bytes: the scanner knows where i
 from __future__ import annotations
 
 from collections.abc import Callable, MutableSet, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple
 
 from lockgate.gate.grammar import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
@@ -472,6 +473,11 @@ class Judge:
         frame = self._stack[-1]
         assert isinstance(frame, _ObjectFrame)
         return frame.seen
+
+    def outer_names(self) -> AbstractSet[str]:
+        """Names that the object around the array in hand knows, and does not have yet."""
+        frame = self._stack[-2] if len(self._stack) > 1 and isinstance(self._stack[-1], _ArrayFrame) else None
+        return frame.checks.known_names() - frame.seen if isinstance(frame, _ObjectFrame) else frozenset()
 
     @property
     def checks_around(self) -> Checks | None:
