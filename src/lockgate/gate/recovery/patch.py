@@ -58,6 +58,10 @@ class PatchStrategy:
         self._last_at = -1  # byte of upstream of the violation that lies furthest
         self._repeats = 0
 
+    @property
+    def closes_early(self) -> bool:
+        return any(rule.id == "truncated" for rule in self._rules)
+
     def end_character(self, tail: bytes) -> bool:
         """What there is of the character goes, and the text is not complete."""
         work = self._work

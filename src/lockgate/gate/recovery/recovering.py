@@ -18,6 +18,7 @@ from lockgate.gate.events import Complaint, Completed, Event, Release, Released,
 from lockgate.gate.limits import Limits
 from lockgate.gate.recovery.closers import Closers
 from lockgate.gate.recovery.strategy import JointMarks, PendingViolation, Strategy, StrategyMaker, StrategyMarks
+from lockgate.gate.recovery.trial import closes_before_element
 from lockgate.gate.recovery.workspace import Workspace
 from lockgate.gate.scan import Reached, Violation, character_start
 from lockgate.gate.schema.graph import SchemaGraph
@@ -345,13 +346,18 @@ class RecoveringGate(DocumentGate):
         if self._deferred is not None:
             upto = min(upto, self.document_end - 1)
         if self._release_mode == "element" and self._judge.element_at >= 0:
-            upto = min(upto, self._judge.element_at)
+            upto = min(upto, self._before_element)
         # A change is reported where it stands in the released text, wherever a rewriter is by now.
         for note in self._work.ledger.due(upto):
             self._release_text(note.at, events)
             events.append(note.event)
         self._release_text(upto, events)
         self._let_go()
+
+    @property
+    def _before_element(self) -> int:
+        """Where the text ends that stands before the element in hand: its comma belongs to it."""
+        return self._last_element_end if self._last_element_end >= 0 else self._judge.element_at
 
     def _release_text(self, upto: int, events: list[Event]) -> None:
         if upto > self._released:
@@ -402,6 +408,9 @@ class RecoveringGate(DocumentGate):
         """Give up: everything before the violation is released, as by the halt gate."""
         work, scanner, violation = self._work, self._scanner, pending.violation
         self._violation = None
+        may_close = violation.code == "truncated" and any(one.closes_early for one in self._strategies)
+        if may_close and self._leave_out_element(pending, events):
+            return
         if violation.code == "truncated" or work.was_truncated:
             self._report_all(scanner.scanned, pending.at, events)
             if not work.was_truncated:
@@ -414,6 +423,29 @@ class RecoveringGate(DocumentGate):
             self._report_all(max(self._released, min(pending.at, scanner.scanned)), pending.at, events)
             events.append(violated(violation, pending.path, self._released, pending.upstream_at))
         self._drop()
+
+    def _leave_out_element(self, pending: PendingViolation, events: list[Event]) -> bool:
+        """The text ended inside an element of which nothing was released: close it before that element."""
+        judge, scanner, work = self._judge, self._scanner, self._work
+        if self._release_mode != "element" or judge.element_at < 0 or self._released > self._before_element:
+            return False
+        at, brackets = self._before_element, scanner.brackets[scanner.depth - scanner.watch_depth :]
+        if not closes_before_element(brackets, scanner, judge):
+            return False
+        half = self._kept.cut(at) + bytes(work.pending) + bytes(work.raw)
+        if not work.was_truncated:
+            claim = violated(pending.violation, pending.path, at, pending.upstream_at)
+            work.ledger.claim = msgspec.structs.replace(claim, action="patch")
+        work.ledger.change("truncated", at, half, brackets)
+        self._kept.data += brackets
+        work.was_truncated = True
+        self._state = "incomplete"
+        for note in work.ledger.due(at + len(brackets), is_last=True):
+            self._release_text(note.at, events)
+            events.append(note.event)
+        self._release_text(at + len(brackets), events)
+        self._drop()
+        return True
 
     def _give_up(self, violation: Violation, at: int, events: list[Event]) -> None:
         """Halt for something that no strategy is asked about."""

@@ -150,6 +150,10 @@ class SkipStrategy:
         self._work = work
         self._closers = closers
 
+    @property
+    def closes_early(self) -> bool:
+        return False
+
     def end_character(self, tail: bytes) -> bool:
         return False  # nothing is changed by skip: the tail stays, and the text is not complete
 

@@ -108,6 +108,11 @@ class Strategy(Protocol):
         """What may be done about a violation, which the scanner has just found; None if nothing."""
         ...
 
+    @property
+    def closes_early(self) -> bool:
+        """Whether a text that ends early is closed."""
+        ...
+
     def end_character(self, tail: bytes) -> bool:
         """The text ends with these bytes, which begin a character: whether they are left out."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from lockgate.gate.grammar import WHITE
+from lockgate.gate.grammar import AFTER_VALUE, AT_ELEMENT_OR_CLOSE, WHITE
 from lockgate.gate.recovery.edits import Edit
 from lockgate.gate.recovery.rewriters import ValueEnd
 from lockgate.gate.recovery.site import Site
@@ -113,6 +113,16 @@ def read_on(text: bytes, scanner: Scanner, judge: Judge) -> Reading:
     """Let twins of scanner and judge go on with a text."""
     twin = judge.fork()
     return _read(text, scanner.fork(twin, twin.watcher))
+
+
+def closes_before_element(brackets: bytes, scanner: Scanner, judge: Judge) -> bool:
+    """Whether the document may end with these brackets before the element in hand, which is handed out as one."""
+    twin = judge.fork()
+    key = twin.leave_element(scanner.watch_depth)
+    forked = scanner.fork(twin, None)
+    forked.leave_containers(scanner.watch_depth, is_in_object=False)
+    forked.go_to(scanner.base, AFTER_VALUE if key >= 0 else AT_ELEMENT_OR_CLOSE)
+    return not _read(brackets, forked).is_refused
 
 
 def read_as_json(text: bytes, scanner: Scanner) -> Reading:

@@ -368,6 +368,15 @@ class Judge:
         if kind == STRING:
             self._checks = self._next.checks(STRING)
 
+    def leave_element(self, depth: int) -> int:
+        """Be before the element in hand of an array of this depth; returns the index of the element before it."""
+        del self._stack[depth:]
+        frame = self._stack[-1]
+        assert isinstance(frame, _ArrayFrame)
+        self.come_back(frame.key - 1, NULL)
+        self.element_at = -1
+        return frame.key
+
     def reopen(self, root: _ObjectFrame | _ArrayFrame) -> None:
         """Be in the root container again, which had ended."""
         self._stack.append(root)
