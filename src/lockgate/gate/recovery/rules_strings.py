@@ -128,9 +128,12 @@ class InnerQuote(PatchRule):
 
     def _value(self, site: Site) -> Sequence[Edit]:
         """The quote at the mark: the string goes on if another quote behind the violation can close it."""
-        if self._begins_member(site) or not self._ends(site, 1):
-            return []
         place = site.string_place()
+        ends_here = StringEnd(place).is_behind(site.window, 1, is_end=site.is_end)
+        if ends_here is None:
+            site.need_more()
+        if ends_here or self._begins_member(site) or not self._ends(site, 1):
+            return []
         weight = 0 if site.held.comma < 0 else 10
         return [Edit((Change(0, 1, b'\\"'),), lambda: Quoted(('"',), StringEnd(place)), weight=weight)]
 
