@@ -77,13 +77,13 @@ def _swap(made: list[Token], at: int, text: str) -> list[Token]:
 
 
 def _is_plain(one: Token) -> bool:
-    return len(one.text) > 4 and not set("\\\"'`") & set(one.text[1:-1])
+    return len(one.text) > 4 and one.text[0] == '"' == one.text[-1] and not set("\\\"'`") & set(one.text[1:-1])
 
 
 def _other_quotes(made: list[Token], rng: random.Random) -> Made | None:
     left, right = rng.choice(("''", "``", "“”", "‘’", "„“"))
     if rng.random() < 0.5:
-        if not all(_is_plain(one) or len(one.text) < 5 for one in made if one.kind in ("name", "text")):
+        if not all(_is_plain(one) or one.text in ('""',) for one in made if one.kind in ("name", "text")):
             return None
         return [
             one._replace(text=left + one.text[1:-1] + right) if one.kind in ("name", "text") else one for one in made
@@ -123,7 +123,9 @@ def _raw_breaks(made: list[Token], rng: random.Random) -> Made | None:
     if at < 0:
         return None
     text, start = made[at].text, rng.randrange(1, len(made[at].text))
-    return _swap(made, at, text[:start] + rng.choice(("\n", "\t", "\r\n", "\\d", "\\'")) + text[start:]), (made[at].path,)
+    return _swap(made, at, text[:start] + rng.choice(("\n", "\t", "\r\n", "\\d", "\\'")) + text[start:]), (
+        made[at].path,
+    )
 
 
 def _comma(made: list[Token], rng: random.Random) -> Made | None:

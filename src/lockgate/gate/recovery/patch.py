@@ -35,6 +35,8 @@ from lockgate.gate.schema.string_checks import StringWatcher
 WINDOWS: Final = (LOOK_BYTES, 1024)
 #: Codes of violations that JSON can have.
 _SCHEMA_CODES: Final = frozenset({"schema_violation", "duplicate_member"})
+#: Bytes of a string that rules are shown where its end is in doubt.
+_SHOWN_BEFORE: Final = 1024
 #: Edits at one byte, without getting any further, after which it is given up. The end of a text is such a byte: there
 #: each edit closes one container.
 _MAX_REPEATS: Final = 600
@@ -90,6 +92,9 @@ class PatchStrategy:
         site = describe(violation, scanner, marks, work.judge, work.max_held)
         if violation.code == "trailing_text" and not work.kept.at:
             site = replace(site, document=work.kept.between(0, at))
+        if site.has_quote:
+            start = max(marks.mark_at - marks.string_bytes, work.kept.at, marks.mark_at - _SHOWN_BEFORE)
+            site = replace(site, before_quote=work.kept.between(start, marks.mark_at))
         return _Patch(self, work, pending, site, into_string, may_patch=may_patch)
 
     def _into_string(self, pending: PendingViolation) -> _IntoString | None:
