@@ -98,7 +98,7 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("null_member", _PERSON, '{"name":"x","age":null}', '{"name":"x"}'),
     ("unknown_member", _PERSON, '{"name":"x","y":[1,{"z":"]"}]}', '{"name":"x"}'),
     ("unknown_member", _PERSON, '{"y":1, "name":"x"}', '{"name":"x"}'),
-    ("unknown_member", _PERSON, '{"name":"x","name":"y"}', '{"name":"x"}'),
+    ("unknown_member", _PERSON, '{"name":"x","name":"x"}', '{"name":"x"}'),
     ("truncated", True, '{"a": [1, {"b": "tr', '{"a": [1, {"b": "tr"}]}'),
     ("truncated", True, '{"a": 1, "b":', '{"a": 1}'),
     ("truncated", True, "[1, 2.", "[1, 2]"),
@@ -139,6 +139,12 @@ def test_two_faults_at_one_byte(schema: Any, text: str, wanted: str) -> None:
 
 def test_every_rule_is_shown() -> None:
     assert {rule for rule, *_ in SHOWN} == {rule.id for rule in (*PATCH_RULES, *LOSSY_RULES)}
+
+
+def test_a_member_that_comes_again_with_another_value_is_not_dropped() -> None:
+    """Nobody can tell which of the two was meant."""
+    found = lockgate.repair('{"name":"x","name":"y"}', _PERSON)
+    assert (found.state, found.errors[-1].code) == ("halted", "duplicate_member")
 
 
 def test_a_lossy_rule_must_be_asked_for() -> None:

@@ -77,7 +77,12 @@ def _swap(made: list[Token], at: int, text: str) -> list[Token]:
 
 
 def _is_plain(one: Token) -> bool:
-    return len(one.text) > 4 and one.text[0] == '"' == one.text[-1] and not set("\\\"'`") & set(one.text[1:-1])
+    return (
+        len(one.text) > 4
+        and one.text[0] == '"' == one.text[-1]
+        and one.text[-2] != " "
+        and not set("\\\"'`") & set(one.text[1:-1])
+    )
 
 
 def _other_quotes(made: list[Token], rng: random.Random) -> Made | None:
@@ -93,8 +98,13 @@ def _other_quotes(made: list[Token], rng: random.Random) -> Made | None:
 
 
 def _no_quotes(made: list[Token], rng: random.Random) -> Made | None:
-    at = _pick(made, rng, rng.choice(("name", "text")), lambda one: _is_plain(one) and one.text[1:-1].isalnum())
+    at = _pick(made, rng, rng.choice(("name", "text")), lambda one: _is_plain(one) and _is_word(one.text[1:-1]))
     return None if at < 0 else (_swap(made, at, made[at].text[1:-1]), ())
+
+
+def _is_word(text: str) -> bool:
+    """Whether a text without its quotes could be nothing else."""
+    return text.isalnum() and text[0].isalpha() and text.casefold() not in ("true", "false", "null", "none", "nan")
 
 
 def _half_quotes(made: list[Token], rng: random.Random) -> Made | None:

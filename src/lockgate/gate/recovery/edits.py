@@ -64,6 +64,7 @@ class Edit:
         rewriter: Makes what rewrites the text after the last change; None leaves it as it is.
         closer: After the value that begins at the last change: insert this (or, with ``swallows``, remove it).
         is_around: The closer belongs to the container in hand, not to a value in it.
+        is_sure: What it mends is wrong whatever follows: then that is not looked at.
         weight: Changed bytes that do not show in ``changes``.
     """
 
@@ -72,6 +73,7 @@ class Edit:
     closer: bytes = b""
     swallows: bool = False
     is_around: bool = False
+    is_sure: bool = False
     weight: int = 0
 
     @property

@@ -13,28 +13,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from lockgate.gate.base import violated
+from lockgate.gate.base import pointer_tokens, violated
 from lockgate.gate.events import Violated
 from lockgate.gate.recovery.closers import LOOK_BYTES, Closer, Closers
 from lockgate.gate.recovery.edits import NOWHERE, Edit, NeedMoreText
 from lockgate.gate.recovery.opened import Opened, opened_at
 from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, PatchMarks
 from lockgate.gate.recovery.patch_rule import PatchRule
-from lockgate.gate.recovery.site import Site, describe
+from lockgate.gate.recovery.site import UNKNOWN, Site, describe
 from lockgate.gate.recovery.strategy import FINAL, Answer, PendingViolation, Remedy
 from lockgate.gate.recovery.trial import Edited, Reading, edited, passes, read_as_json, read_on, whole_characters
 from lockgate.gate.recovery.workspace import Workspace
 from lockgate.gate.scan import PLAIN_RUN
 from lockgate.gate.schema.string_checks import StringWatcher
+from lockgate.gate.values import value_of
 
 #: Bytes after a violation that rules are shown: first these, then, if a rule must see more, these.
 WINDOWS: Final = (LOOK_BYTES, 1024)
 #: Codes of violations that JSON can have.
 _SCHEMA_CODES: Final = frozenset({"schema_violation", "duplicate_member"})
+#: Members that come again, of which the values are compared: each time the text is read from its beginning.
+_MAX_COMPARED: Final = 16
 #: Bytes of a string that rules are shown where its end is in doubt.
 _SHOWN_BEFORE: Final = 1024
 #: Edits at one byte, without getting any further, after which it is given up. The end of a text is such a byte: there
@@ -59,6 +62,7 @@ class PatchStrategy:
         self._patches = 0
         self._last_at = -1  # byte of upstream of the violation that lies furthest
         self._repeats = 0
+        self._compared = 0
 
     @property
     def closes_early(self) -> bool:
@@ -92,10 +96,23 @@ class PatchStrategy:
         site = describe(violation, scanner, marks, work.judge, work.max_held)
         if violation.code == "trailing_text" and not work.kept.at:
             site = replace(site, document=work.kept.between(0, at))
+        if violation.code == "duplicate_member" and not work.kept.at and self._compared < _MAX_COMPARED:
+            self._compared += 1
+            site = replace(site, repeated=self._value_at(pending.path))
         if site.has_quote:
             start = max(marks.mark_at - marks.string_bytes, work.kept.at, marks.mark_at - _SHOWN_BEFORE)
             site = replace(site, before_quote=work.kept.between(start, marks.mark_at))
         return _Patch(self, work, pending, site, into_string, may_patch=may_patch)
+
+    def _value_at(self, path: str) -> Any:
+        """The value that the text has at a path."""
+        value = value_of(self._work.kept.between(0, self.marks.mark_at), self._work.limits)
+        for token in pointer_tokens(path):
+            if isinstance(value, dict):
+                value = value.get(token, UNKNOWN)
+            elif isinstance(value, list):
+                value = value[int(token)] if int(token) < len(value) else UNKNOWN
+        return value
 
     def _into_string(self, pending: PendingViolation) -> _IntoString | None:
         """How to go back into the string in hand; None if it is too long to be judged again."""
@@ -155,6 +172,9 @@ class PatchStrategy:
         if work.rewriter is not None:  # the rest of the text is in a rewriter's hands already
             proposals = [one for one in proposals if one[2].rewriter is None]
         candidates = [_Candidate(self._rules[order], edit, edited(edit, site)) for _, order, edit in proposals]
+        for one in candidates:
+            if one.edit.is_sure and passes(one.made, one.edit, site, work.scanner, work.judge, is_strict=False)[0]:
+                return one.rule.id, one.edit
         form = _Form(site, work, self._closers)
         for is_strict in (True, False):
             passing: list[_Candidate] = []

@@ -8,6 +8,7 @@ number. Names, commas and colons lie behind the mark until the value behind them
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Final
 
 from lockgate.gate.grammar import (
@@ -24,7 +25,7 @@ from lockgate.gate.grammar import (
 )
 from lockgate.gate.recovery.edits import NOWHERE
 from lockgate.gate.scan import Scanner, TextWatcher
-from lockgate.gate.schema.judge import Judge
+from lockgate.gate.schema.judge import Judge, ObjectFrame
 
 #: A string that is longer is not judged again from its beginning.
 MAX_JUDGED_AGAIN: Final = 4096
@@ -131,6 +132,19 @@ class PatchMarks:
         if scanner.in_value_string and released - scanner.string_start <= MAX_JUDGED_AGAIN:
             return scanner.string_start
         return NOWHERE
+
+    def root_names(self) -> Set[str]:
+        """Names that the document knows, and does not have; where it has ended."""
+        root = self._root if self.has_bracket else None
+        return root.checks.known_names() - root.seen if isinstance(root, ObjectFrame) else frozenset()
+
+    def has_strangers(self) -> bool:
+        """Whether the document, which has ended, has names that it does not know, though it knows some."""
+        root = self._root if self.has_bracket else None
+        if not isinstance(root, ObjectFrame):
+            return False
+        known = root.checks.known_names()
+        return bool(known) and any(name not in known for name in root.seen)
 
     # -- marking -------------------------------------------------------------------------------------------------
 

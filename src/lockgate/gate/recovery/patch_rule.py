@@ -34,9 +34,9 @@ class PatchRule:
         raise NotImplementedError
 
 
-def replace(at: int, length: int, inserted: bytes = b"") -> list[Edit]:
+def replace(at: int, length: int, inserted: bytes = b"", *, is_sure: bool = False) -> list[Edit]:
     """One change as the only proposal."""
-    return [Edit((Change(at, length, inserted),))]
+    return [Edit((Change(at, length, inserted),), is_sure=is_sure)]
 
 
 VALUE: Final = ("value", "element or ]")

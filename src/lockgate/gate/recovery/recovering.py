@@ -56,7 +56,7 @@ class RecoveringGate(DocumentGate):
         )
         self._accepts_truncated = accept_truncated
         self._max_held = max_held_bytes
-        self._work = Workspace(self._scanner, self._judge, self._kept, self._finished, max_held_bytes)
+        self._work = Workspace(self._scanner, self._judge, self._kept, self._finished, max_held_bytes, limits)
         self._closers = Closers(self._work)
         self._strategies: list[Strategy] = [make(self._work, self._closers) for make in strategies]
         marks = [strategy.marks for strategy in self._strategies]

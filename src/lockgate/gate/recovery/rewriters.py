@@ -11,12 +11,15 @@ from lockgate.gate.recovery.edits import Piece
 from lockgate.gate.recovery.spelling import control, escape, sign_at
 from lockgate.gate.recovery.string_end import StringEnd
 
+_COLON_BEHIND: Final = re.compile(rb":|=>|=[ \t]")
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: White space that is looked through for what follows a token; more of it ends the token.
 _LOOK: Final = 64
 #: Bytes that a rewriter leaves in front of it, at most, to see what follows.
 _AHEAD: Final = 96
 
+#: First bytes of quotes.
+_QUOTES: Final = (b'"', b"'", b"`", b"\xe2", b"\xc2")
 SINGLE: Final = ("'", "\u2018", "\u2019", "\u201a", "\u201b", "`", "\u00b4")
 DOUBLE: Final = ("\u201c", "\u201d", "\u201e", "\u201f", "\u00ab", "\u00bb")
 
@@ -112,6 +115,8 @@ class Quoted(_BaseRewriter):
                 return True if is_end else None
             if text[end : end + 1] >= b"\x80" and len(text) - end < 3 and not is_end:
                 return None
+            if end > at and text[end : end + 1] in _QUOTES:
+                return True  # the colon is missing
             return end - at > _LOOK or sign_at(text, end)[0] in (b":", b"=")
         closes = self._end.is_behind(text, at, is_end=is_end)
         if closes is False:
@@ -133,15 +138,18 @@ class Bare(_BaseRewriter):
     """
 
     #: What follows a member: a brace, a comma and a name with its colon, a name alone on the next line, a comment.
-    _NAME: Final = rb"""(?:"(?:[^"\\\n]|\\.){0,60}"|'[^'\n]{0,60}'|[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)"""
+    _NAME: Final = rb"""(?:"(?:[^"\\\n]|\\.){0,60}"|['`][^'`\n]{0,60}['`]|[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)"""
     _FOLLOWS: Final = re.compile(rb"\s{0,24}(?:\}|//|/\*|,?\s{0,24}(?:\}|\Z|" + _NAME + rb"))")
+    _WRONG_BRACKET: Final = re.compile(rb"\]\s{0,24}(?:[}\],]|\Z)")
     _BEHIND_BRACE: Final = re.compile(rb"[ \t]{0,24}(?:[,}\]\n\r]|\Z)")
 
     def __init__(self, *, is_name: bool = False, is_root: bool = False, is_member: bool = False) -> None:
         super().__init__()
         self._has_begun = False
+        self._is_name, self._is_root = is_name, is_root
         self._is_member = is_member
         self._braces = 0  # opened in the words
+        self._has_square = False  # a square bracket, too
         self._is_quoted = False  # a quote in the words waits for its partner
         self._stop = rb"[:=]" if is_name else rb"[{,\]}\n\r]" if is_member else rb"[,\]}\n\r]"
         self._special = re.compile(rb'[ \t\n\r\x00-\x1f"\\]' if is_root else rb'[ \t\x00-\x1f"\\]|' + self._stop)
@@ -162,6 +170,7 @@ class Bare(_BaseRewriter):
             end = found.start() if found else len(text)
             if end > at:
                 pieces.append(Piece(text[at:end], text[at:end]))
+                self._has_square = self._has_square or b"[" in text[at:end]
                 at = end
                 continue
             taken = self._special_piece(text, at, pieces, is_end=is_end)
@@ -208,6 +217,8 @@ class Bare(_BaseRewriter):
         """Whether the member ends before this byte; None: more must be seen."""
         if len(text) - at < _AHEAD and not is_end:
             return None
+        if text[at] == 0x5D and not self._has_square and self._WRONG_BRACKET.match(text, at):
+            return True
         if text[at] == 0x7D:
             return self._BEHIND_BRACE.match(text, at + 1) is not None
         return self._FOLLOWS.match(text, at) is not None
@@ -238,6 +249,9 @@ class Bare(_BaseRewriter):
         """A double quote: the missing one's partner if the token ends behind it, else a character."""
         end = _WHITE_RUN.match(text, at + 1).end()  # type: ignore[union-attr]
         if end == len(text) and not is_end:
+            return -1
+        if not (self._is_name or self._is_root) and _COLON_BEHIND.match(text, end):
+            self.has_failed = True  # a name: what stands here is a part of the document
             return -1
         ends: bool | None = not self._is_quoted and (end == len(text) or text[end] in self._stops)
         if ends and self._is_member and end < len(text):

@@ -21,7 +21,7 @@ class ByteOrderMark(PatchRule):
     id = "byte_order_mark"
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        return replace(site.at, 3) if site.rest.startswith(b"\xef\xbb\xbf") and not site.depth else []
+        return replace(site.at, 3, is_sure=True) if site.rest.startswith(b"\xef\xbb\xbf") and not site.depth else []
 
 
 class ProseBefore(PatchRule):
@@ -78,6 +78,8 @@ class TextAfter(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.code != "trailing_text" and not self._is_closing_tag(site):
             return []
+        if site.has_strangers and site.byte in (b"}", b"]", b","):
+            return []  # a bracket further inside was too many
         limit, at, document = site.max_held, site.at, site.document
         return [Edit((Change(at, 0, b""),), lambda: RestOfText(limit, partial(may_go, document=document)), weight=20)]
 

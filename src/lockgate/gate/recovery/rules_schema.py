@@ -20,6 +20,13 @@ _STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _SCALAR: Final = re.compile(rb"(?:true|false|null|-?[0-9][0-9.eE+-]*)(?![\w.])")
 
 
+_MEMBER: Final = re.compile(rb"""(?:"(?:[^"\\]|\\.)*"|'[^'\n]*'|[A-Za-z_$][\w$ -]*)\s{0,24}:""", re.DOTALL)
+_REPEATED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"\s*:\s*', re.DOTALL)
+
+
+_DECODER: Final = json.JSONDecoder(strict=False)
+
+
 def _is_kind_fault(site: Site) -> bool:
     return site.code == "schema_violation" and site.awaits in VALUE
 
@@ -88,7 +95,10 @@ class OpeningBrace(PatchRule):
             return []
         known = site.subschemas.checks(OBJECT).known_names()
         found = _STRING.match(site.window, site.at)
-        is_known = found is not None and found[1].decode("utf-8", "replace") in known
+        name = found[1].decode("utf-8", "replace") if found is not None else ""
+        is_known = name in known
+        if name in site.lacking_names:
+            return []  # the element before was closed too early
         return [Edit((Change(site.at, 0, b"{"),), weight=0 if is_known else 1)]
 
 
@@ -236,7 +246,7 @@ class NameQuote(PatchRule):
 
 
 class UnknownMember(PatchRule):
-    """Leaves out a member that the schema does not allow, or that the object has already."""
+    """Leaves out a member that the schema does not allow, or that the object has already with the same value."""
 
     id = "unknown_member"
     mends = "schema"
@@ -244,26 +254,44 @@ class UnknownMember(PatchRule):
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.code == "duplicate_member":
-            return drop_member(site)
+            is_repeat = self._is_repeat(site) and not self._is_of_the_object_around(site)
+            return drop_member(site) if is_repeat else []
         if site.code != "schema_violation" or not site.is_in_object:
             return []
         if site.awaits in ("name text", "name", "name or }") and site.byte != b"}":
-            return [] if self._is_of_the_object_around(site) else drop_member(site)
+            is_member = site.held.name < 0 or site.match(_MEMBER, site.held.name) is not None
+            return drop_member(site) if is_member and not self._is_of_the_object_around(site) else []
         if site.awaits == "comma" and site.byte == b",":
             # All members are there already: the comma is wrong, and the member follows it.
             end = site.next_byte(site.at + 1)
             if site.window[end : end + 1] in (b"}", b""):
                 return replace(site.at, 1)
+            if site.match(_MEMBER, end) is None:
+                return []
             limit = site.max_held
             return [Edit((Change(site.at, 1, b""),), lambda: Dropped(limit), weight=30)]
         return []
+
+    def _is_repeat(self, site: Site) -> bool:
+        """Whether the member says the same as the one that is there: else something would be lost."""
+        found = _REPEATED.match(site.window, site.held.name)
+        if found is None:
+            return False
+        try:
+            value, end = _DECODER.raw_decode(site.window[found.end() :].decode("utf-8", "replace"))
+        except ValueError:
+            site.need_more()
+            return False
+        if end >= len(site.window) - found.end():
+            site.need_more()
+        return type(value) is type(site.repeated) and value == site.repeated
 
     def _is_of_the_object_around(self, site: Site) -> bool:
         """Whether an object around knows the name: then a brace is missing, and nothing is too much."""
         found = _STRING.match(site.window, site.held.name) if site.held.name >= 0 else None
         if found is None and site.held.name >= 0:
             site.need_more()
-        return found is not None and found[1].decode("utf-8", "replace") in site.around_names
+        return found is not None and found[1].decode("utf-8", "replace") in site.around_names | site.lacking_names
 
 
 class NullMember(PatchRule):

@@ -132,6 +132,8 @@ class InnerQuote(PatchRule):
         ends_here = StringEnd(place, inner=0).is_behind(site.window, 1, is_end=site.is_end)
         if ends_here is None:
             site.need_more()
+        if _COLON_BEHIND.match(site.window, 1) and not _opens(place.before):
+            return []  # a name: what is missing stands before it
         if ends_here or self._begins_another(site, place) or not self._ends(site, 1):
             return []
         weight = 0 if site.held.comma < 0 else 10
@@ -140,11 +142,10 @@ class InnerQuote(PatchRule):
     def _begins_another(self, site: Site, place: StringPlace) -> bool:
         """Whether the quote opens the next name or element: then it is the one before that is missing."""
         if not site.is_in_object or not site.depth:
-            is_apart = _APART.search(place.before) is not None
-            return is_apart and any(rest.match(site.window, 1) for rest in (_ELEMENT_REST, _NAME_REST))
+            return _APART.search(place.before) is not None
         found = _NAME_REST.match(site.window, 1)
         if found is None:
-            return False
+            return _CLOSED.search(place.before) is not None
         if found[1].decode("utf-8", "replace") in place.names:
             return True
         return not place.before or _APART.search(place.before) is not None
@@ -165,9 +166,17 @@ class InnerQuote(PatchRule):
         return replace(site.held.name_end - 1, 1, b'\\"')
 
 
+_COLON_BEHIND: Final = re.compile(rb"[ \t]{0,8}:")
+
+
+def _opens(text: bytes) -> bool:
+    """Whether a brace is open in a text."""
+    return text.count(b"{") > text.count(b"}")
+
+
 #: The end of a text that does not end there: a comma or line break, perhaps an escaped one, that parts what follows.
 _APART: Final = re.compile(rb"(?:,|\\[nr])(?:[\s{\[]|\\[nrt])*\Z")
-_ELEMENT_REST: Final = re.compile(rb'[^"\\\n]{1,60}"[ \t\n\r]{0,24}[,\]]')
+_CLOSED: Final = re.compile(rb"[}\]]\s*,(?:\s|\\[nrt])*\Z")
 _NAME_REST: Final = re.compile(rb'((?:[^"\\\n]|\\.){1,60})"[ \t]{0,8}:')
 
 

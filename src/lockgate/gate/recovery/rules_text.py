@@ -102,6 +102,7 @@ class Literal(PatchRule):
     id = "literal"
 
     _WORDS: Final = re.compile(rb"[+-]?[A-Za-z]{3,9}(?![A-Za-z0-9_$-])")
+    _BEHIND: Final = re.compile(rb"\s{0,24}[,}\]]")
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.awaits not in (*VALUE, "literal", "number"):
@@ -117,7 +118,8 @@ class Literal(PatchRule):
         if literal is None or word not in _LITERAL_CASES.get(word.casefold(), ()):
             return []
         kind, text = literal
-        return replace(start, len(found[0]), text) if site.kinds & kind else []
+        is_alone = self._BEHIND.match(site.window, found.end()) is not None
+        return replace(start, len(found[0]), text, is_sure=is_alone) if site.kinds & kind else []
 
 
 class Number(PatchRule):
@@ -202,13 +204,13 @@ class Sign(PatchRule):
             if len(site.rest) < 2:
                 site.need_more()
             found = self._WRITTEN.match(site.rest)
-            return replace(site.at, len(found[0])) if found is not None else []
+            return replace(site.at, len(found[0]), is_sure=True) if found is not None else []
         if site.byte < b"\x80":
             return []
         if len(site.rest) < 3:
             site.need_more()
         plain, length = sign_at(site.window, site.at)
-        return replace(site.at, length, plain) if plain != site.byte else []
+        return replace(site.at, length, plain, is_sure=True) if plain != site.byte else []
 
 
 class DoubledBrace(PatchRule):
@@ -260,10 +262,11 @@ class Bracket(PatchRule):
             return []
         edits = []
         outer = site.brackets.find(site.byte)
-        if outer > 0:
+        if outer > 0 and not site.has_others:
             edits += replace(site.at, 0, site.brackets[:outer])
         edits += [Edit((Change(site.at, 1, mine),), weight=1 if outer > 0 else 0)]
-        edits += [Edit((Change(site.at, 1, b""),), weight=3)]
+        if not site.has_strangers:
+            edits += [Edit((Change(site.at, 1, b""),), weight=3)]
         return edits
 
     def _before_member(self, site: Site) -> list[Edit]:
@@ -281,13 +284,32 @@ class Bracket(PatchRule):
         )
 
     def _closed_too_early(self, site: Site) -> list[Edit]:
-        """The document goes on behind the bracket that closed it: that one was too many, or the next one is."""
+        """The document goes on behind the bracket that closed it: that one was too many, or the next one is.
+
+        It may have been one further inside. Then members stand where they do not belong, which the schema may know.
+        """
+        if site.has_strangers:
+            return []
         edits = []
-        if site.byte in (b",", b"}", b"]"):
+        if site.byte == b"," and self._may_go_on(site, site.at):
             edits += replace(0, 1)
         if site.byte in (b"}", b"]"):
-            edits += [*replace(site.at, 1), Edit((Change(0, 1, b""), Change(site.at, 1, b"")))]
+            edits += [*replace(0, 1), *replace(site.at, 1)]
+            if self._may_go_on(site, site.at + 1):
+                edits += [Edit((Change(0, 1, b""), Change(site.at, 1, b"")))]
         return edits
+
+    def _may_go_on(self, site: Site, at: int) -> bool:
+        """Whether behind a comma something follows that belongs to the document: what, an object must know."""
+        if site.window[:1] == b"]":
+            return True
+        found = _BEHIND_COMMA.match(site.window, at)
+        if found is None:
+            site.need_more()
+        return found is not None and found[1].decode("utf-8", "replace") in site.root_names
+
+
+_BEHIND_COMMA: Final = re.compile(rb"""\s{0,24},\s{0,24}["']([^"'\n]{1,120})["']\s{0,24}:""")
 
 
 class Tuple(PatchRule):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import MutableSet, Set
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from lockgate.gate.grammar import WHITE
 from lockgate.gate.recovery.edits import NeedMoreText
@@ -22,6 +22,10 @@ _PARTS: Final = rb"""[ \t\n\r]*(?P<comma>,)?[ \t\n\r]*(?P<name>"(?:[^"\\]|\\.)*"
 _HELD: Final = re.compile(_PARTS, re.DOTALL)
 _HELD_QUOTE: Final = re.compile(rb'(?P<quote>")' + _PARTS, re.DOTALL)
 _HELD_NUMBER: Final = re.compile(rb"-?[0-9][0-9.eE+-]*" + _PARTS, re.DOTALL)
+
+
+#: A value that is not known.
+UNKNOWN: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +71,16 @@ class Site:
         max_held: Bytes that a rewriter may hold.
         brackets: What closes the open containers, innermost first.
         around_names: Names that any object around knows, and does not have yet.
+        lacking_names: Names that the object which ended last knows, and did not have.
         outer_names: Names that the object around the container in hand knows, and does not have yet.
+        root_names: Names that the document knows, and does not have yet; where it has ended.
+        has_strangers: Whether the document, where it has ended, or else the object in hand, has names that it does not
+            know, though it knows some.
+        has_others: Whether the object in hand has names that it does not know, and an object around does.
         has_bracket: Whether the window begins with the bracket that closed the document.
         before_quote: The last bytes of the string whose closing quote the window begins with, as far as it is known.
         document: The whole document, where it has ended and is still known.
+        repeated: The value that the object has under the name that comes again, as far as it is known.
         held: Where the parts of the held text stand.
         scalar: Where a number or literal stands that has just ended; -1 for none.
     """
@@ -96,10 +106,15 @@ class Site:
     max_held: int
     brackets: bytes
     around_names: Set[str]
+    lacking_names: Set[str]
     outer_names: Set[str]
+    root_names: Set[str]
+    has_strangers: bool
+    has_others: bool
     has_bracket: bool
     before_quote: bytes = b""
     document: bytes | None = None
+    repeated: Any = UNKNOWN
     text: str | None = None
     window: bytes = b""
     at: int = 0
@@ -150,9 +165,8 @@ class Site:
             is_in_object = self.is_in_object and self.depth > 0
             return StringPlace(self.depth, is_in_object, frozenset(), is_closed=False, before=self.before_quote)
         names = checks.known_names() - self.seen
-        return StringPlace(
-            self.depth, is_in_object=True, names=names, is_closed=bool(checks.closed), before=self.before_quote
-        )
+        is_closed = any(not patterns for _, patterns in checks.closed)
+        return StringPlace(self.depth, is_in_object=True, names=names, is_closed=is_closed, before=self.before_quote)
 
     def match(self, pattern: re.Pattern[bytes], at: int | None = None) -> re.Match[bytes] | None:
         """What a pattern finds at a byte of the window (default: the violation).
@@ -210,7 +224,11 @@ def describe(violation: Violation, scanner: Scanner, marks: PatchMarks, judge: J
         max_held=max_held,
         brackets=scanner.brackets,
         around_names=judge.names_around(),
+        lacking_names=judge.names_lacking(),
         outer_names=judge.names_around(1),
+        root_names=marks.root_names(),
+        has_strangers=marks.has_strangers() or judge.has_strangers(),
+        has_others=bool(judge.names_around() & judge.strangers()),
         has_bracket=marks.has_bracket,
     )
 

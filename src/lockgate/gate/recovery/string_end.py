@@ -15,7 +15,7 @@ from lockgate.gate.recovery.spelling import sign_at
 
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: White space, comments, and commas that are too many.
-_COMMAS: Final = re.compile(rb"(?:[ \t\n\r,]+|//[^\n]{0,200}(?:\n|\Z)|/\*(?:[^*]|\*(?!/)){0,200}\*/)*")
+_COMMAS: Final = re.compile(rb"(?:[ \t\n\r,]+|\\[nrt]|//[^\n]{0,200}(?:\n|\Z)|/\*(?:[^*]|\*(?!/)){0,200}\*/)*")
 #: White space that is looked through for what follows a string; more of it ends the string.
 _MAX_WHITE: Final = 64
 #: Bytes that are looked at to tell what follows.
@@ -26,7 +26,13 @@ _COLON: Final = rb"[ \t]{0,8}(?:[:=]|\xef\xbc\x9a)"
 _QUOTED_NAME: Final = _QUOTE + rb"(?P<quoted>(?:[^\"'`\\\n\xe2]|\\.|\xe2(?!\x80[\x98-\x9f])){1,60})" + _QUOTE + _COLON
 _NAME: Final = re.compile(_QUOTED_NAME + rb"|(?P<bare>[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)|\}")
 #: A name one quote of which is missing.
-_HALF_NAME: Final = re.compile(_QUOTE + rb"(?P<open>[\w$ -]{1,60}):|(?P<shut>[\w$-]{1,60})" + _QUOTE + _COLON)
+_HALF_NAME: Final = re.compile(
+    _QUOTE + rb"(?P<open>[^\"'`\n,:{}\[\]\xc2\xe2]{1,60}):|(?P<shut>[\w$.-]{1,60})" + _QUOTE + _COLON
+)
+#: A name behind which no colon stands, but a value.
+_NAME_ALONE: Final = re.compile(
+    rb"(?:" + _QUOTED_NAME.removesuffix(_COLON) + rb"|[\w$.-]{1,60}[\"']?)[ \t]{1,8}(?:" + _QUOTE + rb"|[{\[0-9-])"
+)
 _BEFORE_NAME: Final = re.compile(rb"(?:,|[\n\r])\s{0,24}" + _QUOTED_NAME)
 #: What an element begins with that stands behind a comma: it ends before a comma or bracket, or is too long to see.
 _ELEMENT: Final = re.compile(
@@ -38,7 +44,16 @@ _ELEMENT: Final = re.compile(
     rb"\s{0,24}(?:[,;\]]|\xef\xbc\x8c|\Z)|[\])]|\"[^\"]{60}|'[^'\n]{60}|`[^`]{60}",
     re.DOTALL,
 )
-_BARE_ELEMENT: Final = re.compile(rb"[^\s\"'`,\[\]{}():][^\"'`,\[\]{}():\n]{0,60}\"?\s{0,8}[,\]]")
+_BARE_ELEMENT: Final = re.compile(
+    _QUOTE + rb"|[^\s\"'`,\[\]{}()](?:[^\"'`,\[\]{}()\n]{0,60}\"?\s{0,24}[,\]]|[^\"\n]{60})"
+)
+#: Whole elements, up to the end of the array or of what is seen.
+_PLAIN_ELEMENT: Final = rb"(?:\"(?:[^\"\\]|\\.)*\"|-?[0-9][0-9.eE+-]*|true|false|null)"
+_ELEMENTS: Final = re.compile(
+    rb"(?:\s{0,24}" + _PLAIN_ELEMENT + rb"\s{0,24},)*\s{0,24}"
+    rb"(?:(?:" + _PLAIN_ELEMENT + rb")?\s{0,24}\]|\"[^\"\\]*\Z|\Z)",
+    re.DOTALL,
+)  # fmt: skip
 _COLON_BEHIND: Final = re.compile(_COLON)
 _BRACKETS: Final = re.compile(rb"[}\])][}\])\s]*")
 
@@ -143,7 +158,9 @@ class StringEnd:
             return True
         if self._open > 0:
             return False
-        return _ELEMENT.match(text, at) is not None or (self._is_even and _BARE_ELEMENT.match(text, at) is not None)
+        if self._is_even:
+            return _ELEMENT.match(text, at) is not None or _BARE_ELEMENT.match(text, at) is not None
+        return _ELEMENTS.match(text[at : at + LOOK_AHEAD]) is not None
 
     @property
     def _is_even(self) -> bool:
@@ -153,12 +170,14 @@ class StringEnd:
         """Whether a member begins here."""
         if at == len(text) or not self._place.is_in_object:
             return at == len(text)
+        if self._is_even and text[at] in b"{[":
+            return True  # no member, but no text either
         found = _NAME.match(text, at)
         if found is not None:
             return found[0] == b"}" or self._is_known(found) or not (self._place.is_closed or self._open > 0)
         found = _HALF_NAME.match(text, at)
         if found is None:
-            return False
+            return self._is_even and _NAME_ALONE.match(text, at) is not None
         return self._is_known(found) or (self._is_even and not (self._place.is_closed or self._open > 0))
 
     def _is_known(self, found: re.Match[bytes]) -> bool:

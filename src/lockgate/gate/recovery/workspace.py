@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from lockgate.gate.base import KeptText
 from lockgate.gate.events import Element
+from lockgate.gate.limits import Limits
 from lockgate.gate.recovery.edits import Rewriter
 from lockgate.gate.recovery.ledger import Ledger
 from lockgate.gate.scan import Scanner
@@ -27,12 +28,15 @@ class Workspace:
         steps: Bytes judged, trials included: what work is measured by.
     """
 
-    def __init__(self, scanner: Scanner, judge: Judge, kept: KeptText, finished: list[Element], max_held: int) -> None:
+    def __init__(
+        self, scanner: Scanner, judge: Judge, kept: KeptText, finished: list[Element], max_held: int, limits: Limits
+    ) -> None:
         self.scanner = scanner
         self.judge = judge
         self.kept = kept
         self.finished = finished
         self.max_held = max_held
+        self.limits = limits
         self.ledger = Ledger()
         self.pending = bytearray()
         self.raw = bytearray()
