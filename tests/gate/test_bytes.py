@@ -173,7 +173,7 @@ def test_misuse_is_raised() -> None:
         pytest.param('{"properties": {"a": {"minLength": -1}}}', "/properties/a/minLength", "-1", id="negative length"),
         pytest.param("[]", "", "object or a boolean", id="not a schema"),
         pytest.param("{", "", "not JSON", id="not JSON"),
-        pytest.param({"$ref": "https://example.org/other"}, "", "example.org", id="remote reference"),
+        pytest.param({"$ref": "https://example.org/other"}, "/$ref", "example.org", id="remote reference"),
         pytest.param({"$schema": "https://example.org/my-dialect"}, "/$schema", "dialect", id="unknown dialect"),
         pytest.param({"pattern": "("}, "/pattern", "(", id="broken pattern"),
     ],

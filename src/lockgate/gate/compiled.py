@@ -63,11 +63,17 @@ class Schema:
         self._formats = formats
         canonical = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         self.id = f"inline@sha256:{hashlib.sha256(canonical.encode(errors='surrogatepass')).hexdigest()}"
-        self._authority = Authority(schema, draft=draft, formats=formats, registry=registry)
         resources = SchemaResources(schema, draft, registry)
-        # What a dynamic reference means depends on the way to it, and a dialect of its own may switch keywords off:
-        # then only the whole document can be judged.
-        self._is_whole = not resources.is_static or resources.has_foreign or not names_known_dialect(schema)
+        self._authority = Authority(resources, draft=draft, formats=formats)
+        # What a dynamic reference means depends on the way to it, a dialect of its own may switch keywords off, and
+        # what some references mean is not said: then only the whole document can be judged.
+        self._is_whole = (
+            not resources.is_static
+            or resources.has_foreign
+            or bool(resources.unclear)
+            or resources.has_loop
+            or not names_known_dialect(schema)
+        )
         self._graph = SchemaGraph(
             resources,
             draft,
@@ -146,8 +152,9 @@ class Schema:
             return LinesGate(document_gate, skips=recovery == "skip", max_held_bytes=max_held_bytes, release=release)
         if elements is not None and self._is_whole:
             raise Misuse(
-                "elements cannot be judged one by one with this schema: it has dynamic references, or another $schema "
-                "inside, so only the whole document can tell; leave elements out"
+                "elements cannot be judged one by one with this schema: it has dynamic references, another $schema "
+                "inside, a reference that does not lead to one schema, or one that leads back to itself, so only the "
+                "whole document can tell; leave elements out"
             )
         if framing != "json":
             raise Misuse(f"framing={framing!r} is unknown; use 'json' or 'ndjson'")

@@ -116,7 +116,7 @@ class Subschema:
 
     @property
     def key(self) -> tuple[str, str]:
-        return self.location.document, self.location.pointer
+        return self.location.key
 
     def path(self, *tokens: str) -> str:
         """Schema path to a keyword of this subschema; in another document than the main one, with its URI."""
@@ -231,7 +231,7 @@ class Subschema:
         else:
             first, rest = ("prefixItems", "items") if self._draft >= 2020 else ("items", "additionalItems")
             others = {first: [_equal(inner) for inner in value], rest: False, "minItems": len(value)}
-        return SchemaLocation(self.location.document, pointer, self.location.base, others)
+        return self.location._replace(pointer=pointer, schema=others, is_made=True)
 
     def _read_logic(self, schema: dict[str, Any]) -> None:
         for at, _ in enumerate(schema.get("allOf", ())):
