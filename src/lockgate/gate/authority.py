@@ -16,6 +16,7 @@ from lockgate.errors import SchemaError
 from lockgate.gate.events import Complaint
 from lockgate.gate.limits import DEEPEST, Limits
 from lockgate.gate.scan import Violation
+from lockgate.gate.schema.formats import Formats
 from lockgate.gate.schema.resources import NAMELESS, SchemaLocation, SchemaResources, escape_pointer, escaped
 from lockgate.gate.values import value_of
 
@@ -45,18 +46,19 @@ class Authority:
     Args:
         resources: The schema, a boolean or a dict of plain JSON values, and the documents that it may refer to.
         draft: 4, 6, 7, 2019 or 2020.
-        formats: Whether ``format`` is asserted.
+        formats: How ``format`` is judged.
 
     Raises:
         SchemaError: not a valid schema of its draft, or a reference that leads nowhere.
     """
 
-    def __init__(self, resources: SchemaResources, *, draft: int, formats: bool) -> None:
+    def __init__(self, resources: SchemaResources, *, draft: int, formats: Formats) -> None:
         self._validator = _VALIDATORS[draft]
         self._draft = draft
         self._resources = resources
         self._options: dict[str, Any] = {
-            "validate_formats": formats,
+            "validate_formats": formats.others == "strict",
+            "formats": formats.checks(),
             "ignore_unknown_formats": True,
             "retriever": self._retrieve,  # never fetches: the default one would open files and sockets
             # Linear-time patterns where possible; this engine refuses look-around and back-references.
@@ -136,6 +138,8 @@ class Authority:
     def _refusal(self, message: str, pointer: str) -> SchemaError:
         """The error for a schema that does not compile; it names a reference that leads nowhere, if that is why."""
         dangling = self._resources.dangling
+        if pointer.endswith("/type") and message.partition(" ")[0].strip('"[').isupper():
+            message += "; types are in lower case, or say dialect='gemini' or dialect='openapi-3.0'"
         if pointer or dangling is None:
             return SchemaError(f"schema{pointer or ' root'}: {message}", pointer=pointer)
         if dangling.document == NAMELESS:

@@ -22,8 +22,11 @@ from lockgate.gate.recovery.recovering import RecoveringGate
 from lockgate.gate.recovery.skip import SkipStrategy
 from lockgate.gate.recovery.strategy import StrategyMaker
 from lockgate.gate.schema.dialect import draft_of, names_known_dialect
+from lockgate.gate.schema.formats import LENIENT_CHECKS, FormatMode, Formats
 from lockgate.gate.schema.graph import SchemaGraph
+from lockgate.gate.schema.python_types import is_python_type, schema_of_type
 from lockgate.gate.schema.resources import SchemaResources
+from lockgate.gate.schema.wrappers import DIALECTS, Dialect, translated, unwrapped
 
 
 class SchemaSource(NamedTuple):
@@ -31,12 +34,18 @@ class SchemaSource(NamedTuple):
 
     Attributes:
         schema: JSON text.
-        formats: Whether ``format`` is asserted.
+        formats: What ``compile`` takes.
+        registry: Other documents by URI.
     """
 
     schema: str
     draft: int
-    formats: bool
+    formats: bool | dict[str, FormatMode]
+    registry: dict[str, Any]
+
+    def compile(self) -> Schema:
+        """The schema. It is compiled once in each process."""
+        return compile(self.schema, draft=self.draft, formats=self.formats, registry=self.registry)
 
 
 class Schema:
@@ -53,7 +62,7 @@ class Schema:
         schema: Any,
         *,
         draft: int,
-        formats: bool,
+        formats: Formats,
         limits: Limits,
         registry: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
@@ -61,6 +70,7 @@ class Schema:
         self.limits = limits
         self._schema = schema
         self._formats = formats
+        self._registry = dict(registry)
         canonical = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         self.id = f"inline@sha256:{hashlib.sha256(canonical.encode(errors='surrogatepass')).hexdigest()}"
         resources = SchemaResources(schema, draft, registry)
@@ -178,45 +188,62 @@ class Schema:
     @property
     def source(self) -> SchemaSource:
         """What another process needs to compile the same."""
-        return SchemaSource(json.dumps(self._schema), self.draft, self._formats)
+        return SchemaSource(json.dumps(self._schema), self.draft, self._formats.given, self._registry)
 
 
 def compile(
-    schema: dict[str, Any] | bool | str | bytes,
+    schema: dict[str, Any] | bool | str | bytes | Any,
     *,
     draft: int | str | None = None,
-    formats: bool = True,
+    formats: bool | Mapping[str, FormatMode] = True,
     limits: Limits | None = None,
     registry: Mapping[str, Any] | None = None,
+    dialect: Dialect | None = None,
 ) -> Schema:
     """Compile a JSON Schema.
 
     Args:
-        schema: The schema as a dict or boolean, or as JSON text.
+        schema: The schema as a dict or boolean, as JSON text, or a Python type that has one: a model of pydantic, a
+            dataclass, a ``TypedDict``, or one like ``list[Item]``. For what pydantic makes, ``dialect`` is
+            ``"pydantic"`` unless it is given.
         draft: 4, 6, 7, "2019-09" or "2020-12"; None reads ``$schema`` and falls back to 2020-12.
-        formats: Assert ``format``; False only annotates.
+        formats: Assert ``format``; False only annotates. Or modes by name, for some: ``"strict"``, ``"off"``, or
+            ``"lenient"`` for ``date-time`` and ``time`` (without an offset, or with a space for the T), ``duration``
+            (with a sign, fractions of seconds), ``uri`` (as URL libraries write them) and ``ipv6`` (with a zone).
         limits: Bounds of the documents; None takes the defaults of :class:`Limits`.
         registry: Other schemas by URI, for references that lead out of this one. Nothing is ever fetched.
+        dialect: Whose schema it is. ``"openai"``, ``"mcp"``: the schema may stand in their wrapper, such as ``{"name":
+            …, "schema": …}`` or a tool. ``"openapi-3.0"``, ``"gemini"``: also ``nullable``, types in upper case, and
+            exclusive bounds that are booleans. ``"pydantic"``: what pydantic itself writes is valid; all formats that
+            can be lenient are, unless ``formats`` says otherwise.
 
     Raises:
-        SchemaError: not JSON, not a valid schema of its draft, or one that refers to something outside itself. Its
-            ``pointer`` leads to it.
+        SchemaError: not JSON, not a valid schema of its draft, a wrapper around one, or one that refers to something
+            outside itself. Its ``pointer`` leads to it.
+        Misuse: an unknown dialect, or a mode that a format does not have.
     """
-    plain = _plain(schema)
-    number = draft_of(plain, draft)
+    if dialect is not None and dialect not in DIALECTS:
+        raise Misuse(f"dialect={dialect!r} is unknown; use one of {', '.join(DIALECTS)}")
+    if is_python_type(schema):
+        schema, is_of_pydantic = schema_of_type(schema)
+        dialect = "pydantic" if is_of_pydantic and dialect is None else dialect
+    lenient: dict[str, FormatMode] = dict.fromkeys(LENIENT_CHECKS, "lenient") if dialect == "pydantic" else {}
+    modes = Formats.of(formats, lenient)
     try:
-        others = {uri: _plain(other) for uri, other in (registry or {}).items()}
-        return _cached(plain, others, number, formats, limits or Limits())
+        plain = translated(unwrapped(_plain(schema), dialect), dialect)
+        number = draft_of(plain, draft)
+        others = {uri: translated(_plain(other), dialect) for uri, other in (registry or {}).items()}
+        return _cached(plain, others, number, modes, limits or Limits())
     except RecursionError:
         raise SchemaError("schema: nested too deeply to be compiled") from None
 
 
 #: Compiled schemas by content; a gateway is sent the same few ones again and again.
-_CACHE: Final[OrderedDict[tuple[str, int, bool, Limits], Schema]] = OrderedDict()
+_CACHE: Final[OrderedDict[tuple[str, int, Formats, Limits], Schema]] = OrderedDict()
 _CACHE_SIZE: Final = 256
 
 
-def _cached(schema: Any, registry: dict[str, Any], draft: int, formats: bool, limits: Limits) -> Schema:
+def _cached(schema: Any, registry: dict[str, Any], draft: int, formats: Formats, limits: Limits) -> Schema:
     key = (json.dumps([schema, registry], sort_keys=True), draft, formats, limits)
     found = _CACHE.get(key)
     if found is None:

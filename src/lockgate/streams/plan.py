@@ -160,9 +160,17 @@ def make_plan(request: StreamRequest, defaults: Defaults) -> Plan:
 
     def compiled(schema: Any, where: str) -> Schema:
         try:
-            return compile(schema, draft=draft, formats=options.formats, limits=defaults.limits)
+            return compile(
+                schema,
+                draft=draft,
+                formats=options.formats,
+                limits=defaults.limits,
+                dialect=said(options.dialect, None),
+            )
         except SchemaError as error:
             raise BadRequest(f"{where}: {error}") from None
+        except Misuse as error:  # a mode that a format does not have
+            raise BadRequest(f"lockgate: {error}") from None
 
     if options.schema is not None:
         content: Schema | None = compiled(options.schema, "lockgate.schema")

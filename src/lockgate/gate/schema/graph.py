@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from lockgate.gate.events import Complaint
 from lockgate.gate.grammar import ANY_KIND, ARRAY, NUMBER, OBJECT, STRING
 from lockgate.gate.schema.allowed_texts import AllowedTexts
+from lockgate.gate.schema.formats import Formats
 from lockgate.gate.schema.mismatch import Mismatch
 from lockgate.gate.schema.number_checks import NumberChecks
 from lockgate.gate.schema.pattern import Pattern
@@ -257,7 +258,7 @@ class SchemaGraph:
         resources: SchemaResources,
         draft: int,
         *,
-        formats: bool,
+        formats: Formats,
         finished_check: Callable[[SchemaLocation, str, list[str]], FinishedCheck | None],
         whole: FinishedCheck | None,
     ) -> None:

@@ -7,7 +7,7 @@ document as a whole. The same holds where a URI or an anchor has two meanings.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urldefrag, urljoin
 
@@ -19,7 +19,7 @@ NAMELESS: Final = "http://schema.lockgate.invalid/"
 
 _PERCENT_ALONE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _REFERENCES: Final = ("$ref", "$dynamicRef")
-_VALUES: Final = ("const", "enum", "default", "examples")  # keywords whose values are no schemas
+_VALUES: Final = ("const", "enum", "default", "example", "examples")  # keywords whose values are no schemas
 
 _ONE: Final = [
     "not",
@@ -40,6 +40,8 @@ _MAP: Final = ["properties", "patternProperties", "dependentSchemas", "dependenc
 # Those of them that judge the value which the schema itself judges.
 _SAME_VALUE: Final = ("not", "if", "then", "else", "allOf", "anyOf", "oneOf", "dependentSchemas", "dependencies")
 _DEFINITIONS: Final = ["$defs", "definitions"]
+# The last one holds the schemas of an OpenAPI document.
+_NAMED: Final = frozenset([*_MAP, *_DEFINITIONS, "schemas"])
 
 
 class SchemaLocation(NamedTuple):
@@ -353,27 +355,40 @@ def _has_loop(ways: Mapping[tuple[str, str], list[tuple[str, str]]]) -> bool:
     return len(ends) < len(ways)
 
 
-def escaped(document: Any) -> Any:
-    """A document whose references are written as URIs must be; the same one where they all are."""
+def rewritten(document: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    """A document with each schema in it changed, the inner ones first; the same one where nothing is.
+
+    Args:
+        change: Makes a schema of a schema, or gives back the same. What stands under a name that is no keyword is
+            taken for a schema too, for references may lead there.
+    """
     if isinstance(document, list):
-        items = [escaped(one) for one in document]
+        items = [rewritten(one, change) for one in document]
         return document if all(new is old for new, old in zip(items, document, strict=True)) else items
     if not isinstance(document, dict):
         return document
-    members = {name: _escaped_member(name, value) for name, value in document.items()}
-    return document if all(members[name] is document[name] for name in document) else members
+    members = {name: _rewritten_member(name, value, change) for name, value in document.items()}
+    return change(document if all(members[name] is document[name] for name in document) else members)
 
 
-def _escaped_member(keyword: str, value: Any) -> Any:
-    if keyword in _REFERENCES and isinstance(value, str):
-        escape = escape_reference(value)
-        return value if escape == value else escape
+def _rewritten_member(keyword: str, value: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
     if keyword in _VALUES:
         return value
-    if keyword in [*_MAP, *_DEFINITIONS] and isinstance(value, dict):  # its names are no keywords
-        members = {name: escaped(one) for name, one in value.items()}
+    if keyword in _NAMED and isinstance(value, dict):  # its names are no keywords
+        members = {name: rewritten(one, change) for name, one in value.items()}
         return value if all(members[name] is value[name] for name in value) else members
-    return escaped(value)
+    return rewritten(value, change)
+
+
+def escaped(document: Any) -> Any:
+    """A document whose references are written as URIs must be."""
+    return rewritten(document, _escape_references)
+
+
+def _escape_references(schema: dict[str, Any]) -> dict[str, Any]:
+    found = {name: schema[name] for name in _REFERENCES if isinstance(schema.get(name), str)}
+    changed = {name: escape_reference(ref) for name, ref in found.items() if escape_reference(ref) != ref}
+    return {**schema, **changed} if changed else schema
 
 
 def urljoin_any(base: str, ref: str) -> str:
