@@ -331,6 +331,7 @@ class Validation(_Section):
         alias="errorRecovery",
         description="A violation halts the stream, skips the value that holds it, or patches the text.",
     )
+    skip: bool = Field(False, description="Where errorRecovery is patch and no patch helps, the value is skipped.")
     max_depth: int = Field(256, ge=1, le=500, description="A document may be nested at most this deep.")
     max_document_bytes: int = Field(
         64 * 1024 * 1024, ge=1024, description="A document may have at most this many bytes."

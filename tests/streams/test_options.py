@@ -249,6 +249,7 @@ OPTIONS = of_struct(
         "partialValidation": BOOLEANS,
         "release": st.sampled_from(["prefix", "element", "document", "never"]),
         "recovery": st.sampled_from(["halt", "skip", "patch", "hope"]),
+        "skip": BOOLEANS,
         "max_patches": NUMBERS,
         "lossy": st.lists(st.sampled_from(["clamp", "cut", "round", "empty_object", "glue"]), max_size=2),
         "accept_truncated": BOOLEANS,
@@ -335,3 +336,25 @@ def test_schemas_of_a_request_may_be_in_the_words_of_a_dialect() -> None:
 def test_a_wrapper_is_refused_with_the_member_to_pass() -> None:
     wrapped = {"name": "x", "strict": True, "schema": {"type": "object"}}
     assert "pass schema['schema'], or say dialect='openai'" in complaint({**CHAT, "lockgate": {"schema": wrapped}})
+
+
+def test_skip_behind_patch_comes_from_the_request_or_the_settings() -> None:
+    """What the settings say counts where the recovery is patch."""
+    text = b'{"a": 1, "b": {"c": []}}'
+    schema = {"properties": {"b": {"type": "string"}}}
+
+    def state(lockgate: dict[str, Any], *, skips: bool) -> str:
+        body = {**CHAT, "lockgate": {"schema": schema, **lockgate}}
+        plan = read_plan(json.dumps(body).encode(), Defaults(skips=skips))
+        gate = plan.gate_of(plan.content, is_tool=False)
+        gate.feed(text)
+        gate.close()
+        return gate.state
+
+    assert state({"recovery": "patch", "skip": True}, skips=False) == "complete"
+    assert state({"recovery": "patch"}, skips=True) == "complete"
+    assert state({"recovery": "patch", "skip": False}, skips=True) == "halted"
+    assert state({"recovery": "patch"}, skips=False) == "halted"
+    assert state({"recovery": "halt"}, skips=True) == "halted"
+    refused = complaint({**CHAT, "lockgate": {"schema": schema, "recovery": "halt", "skip": True}})
+    assert refused.startswith("lockgate: skip is for recovery='patch'")

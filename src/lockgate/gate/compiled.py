@@ -102,6 +102,7 @@ class Schema:
         max_patches: int = 10_000,
         max_held_bytes: int = 64 * 1024,
         lossy: Iterable[str] = (),
+        skip: bool = False,
         accept_truncated: bool = False,
         defer_over_bytes: int | None = None,
     ) -> Gate:
@@ -116,9 +117,11 @@ class Schema:
                 ``""`` for a root array.
             release: ``prefix``: at once; ``element``, ``document``: hold until the element, the document is whole.
             max_patches: Violations that are patched at most; the next one halts.
-            max_held_bytes: Bytes that recovery holds at most; a patch that had to hold more is not made.
+            max_held_bytes: Bytes that recovery holds at most; a patch that had to hold more is not made. With ``skip``
+                beside ``patch``, each of the two holds so many.
             lossy: Patch rules that lose something and are wanted all the same: ``clamp``, ``round``, ``cut``,
                 ``empty_object``.
+            skip: With ``patch``: where no patch gets past a violation, leave out what ``skip`` would leave out.
             accept_truncated: Whether a text that ended early and was closed by a patch may be ``complete``.
             defer_over_bytes: Leave the authority's judgement of longer documents to the caller, who must not block
                 meanwhile: when ``deferred`` is not None after a ``feed``, have :meth:`complaint` judge it, anywhere,
@@ -133,11 +136,14 @@ class Schema:
         if recovery != "patch" and (tuple(lossy) or accept_truncated):
             name = "lossy" if tuple(lossy) else "accept_truncated"
             raise Misuse(f"{name} is for recovery='patch' only; with {recovery!r} nothing is patched")
+        if skip and recovery == "halt":
+            raise Misuse("skip is for recovery='patch'; with 'halt' nothing is left out")
         if max_patches < 0 or max_held_bytes < 1:
             raise Misuse("max_patches must be at least 0 and max_held_bytes at least 1")
         if release not in ("prefix", "element", "document"):
             raise Misuse(f"release={release!r} is unknown; use 'prefix', 'element' or 'document'")
-        strategies = self._strategies(recovery, max_patches, lossy)
+        skips = skip or recovery == "skip"
+        strategies = self._strategies(recovery, max_patches, lossy, skips=skips and framing == "json")
 
         def document_gate(mode: Release, pointer: str | None = None) -> DocumentGate:
             judged_by = self._graph, self._authority, self.limits
@@ -157,9 +163,8 @@ class Schema:
             if elements is not None:
                 raise Misuse("with framing='ndjson' the lines are the elements; leave elements out")
             defer_over_bytes = None
-            if recovery == "skip":
-                strategies = []  # a line is left out whole
-            return LinesGate(document_gate, skips=recovery == "skip", max_held_bytes=max_held_bytes, release=release)
+            # A line is left out whole.
+            return LinesGate(document_gate, skips=skips, max_held_bytes=max_held_bytes, release=release)
         if elements is not None and self._is_whole:
             raise Misuse(
                 "elements cannot be judged one by one with this schema: it has dynamic references, another $schema "
@@ -172,14 +177,14 @@ class Schema:
             raise Misuse("release='element' needs elements, the JSON pointer to their array")
         return document_gate(release, elements)
 
-    def _strategies(self, recovery: Recovery, max_patches: int, lossy: Iterable[str]) -> list[StrategyMaker]:
+    def _strategies(
+        self, recovery: Recovery, max_patches: int, lossy: Iterable[str], *, skips: bool
+    ) -> list[StrategyMaker]:
         rules = rules_for(lossy)
-        match recovery:
-            case "skip":
-                return [SkipStrategy]
-            case "patch":
-                return [lambda work, closers: PatchStrategy(work, closers, rules, max_patches=max_patches)]
-        return []
+        makers: list[StrategyMaker] = []
+        if recovery == "patch":
+            makers.append(lambda work, closers: PatchStrategy(work, closers, rules, max_patches=max_patches))
+        return [*makers, SkipStrategy] if skips else makers
 
     def complaint(self, text: bytes) -> Complaint | None:
         """What the authority says against a whole document; None if nothing."""

@@ -171,6 +171,7 @@ def defaults_of(settings: Settings) -> Defaults:
         ),
         is_partial=validation.partial_validation,
         recovery=validation.error_recovery,
+        skips=validation.skip,
         retry=retry_of(settings),
         keeps_upstream=settings.playground.keep_upstream,
         takes_raw=settings.delivery.raw_streams,

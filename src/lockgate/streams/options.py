@@ -33,7 +33,7 @@ _Schema: TypeAlias = _Object | bool
 BEYOND_SCHEMA: Final = (
     "A schema, also one of a tool's parameters, that cannot be compiled, or that no document can satisfy.",
     "`formats` with mode `lenient` for a format that has none.",
-    "`lossy` or `accept_truncated` without recovery `patch`.",
+    "`lossy` or `accept_truncated` without recovery `patch`, or `skip` with recovery `halt`.",
     "`elements` with a schema whose elements cannot be judged one by one, or beside `framing` `ndjson`; `elements` or "
     "`framing` `ndjson` without a schema; `release` `element` without elements.",
     "`keep_upstream` where the gateway keeps no copies (`playground.keep_upstream`).",
@@ -157,6 +157,13 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         _says(
             "At a violation: halt the stream, skip the value that holds it, or patch the text.",
             default="`validation.errorRecovery`",
+        ),
+    ] = UNSET
+    skip: Annotated[
+        bool | UnsetType,
+        _says(
+            "With recovery `patch`: where no patch gets past a violation, leave the value out that holds it.",
+            default="`validation.skip`",
         ),
     ] = UNSET
     max_patches: Annotated[

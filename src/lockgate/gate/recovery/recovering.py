@@ -264,6 +264,7 @@ class RecoveringGate(DocumentGate):
             remedy = strategy.remedy(pending)
             if remedy is not None:
                 pending.remedies.append(remedy)
+        work.held_from = self._marks.mark_at
         if pending.remedies:
             self._go_back(pending)
         else:
@@ -305,6 +306,8 @@ class RecoveringGate(DocumentGate):
         scanner.stop_depth = -1
         try:
             scanner.scan(before)
+            if pending.violation.code == "trailing_text":
+                scanner.finish()  # a number at the root had ended
         except Violation:
             pass  # the text went back into a string; what stands before the violation was judged once already
         self._closers.watch()
