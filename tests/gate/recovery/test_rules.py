@@ -24,6 +24,7 @@ _COUNT = {"type": "integer", "minimum": 1, "maximum": 10}
 
 #: Rule, schema, what a model writes, what comes of it.
 SHOWN: list[tuple[str, Any, str, str]] = [
+    ("nul_character", lockgate.compile(True, limits=lockgate.Limits(strip_nul=True)), '["a\\u0000b"]', '["ab"]'),
     ("byte_order_mark", True, "\ufeff[1]", "[1]"),
     ("prose_before", True, 'Sure:\n```json\n{"a":1}', '\n{"a":1}'),
     ("prose_before", True, '<think>{"no": 1}</think>{"a":1}', '{"a":1}'),

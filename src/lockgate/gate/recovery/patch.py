@@ -81,6 +81,8 @@ class PatchStrategy:
     def remedy(self, pending: PendingViolation) -> Remedy | None:
         work, marks, at = self._work, self.marks, pending.at
         scanner, violation = work.scanner, pending.violation
+        if at - marks.mark_at > work.max_held:
+            marks.forget()  # in whatever pieces the text came, it is too far away, also when text between is left out
         if scanner.in_value_string and work.byte_at(at) == b'"':
             marks.mark_quote(at)
         if violation.code in FINAL:
@@ -90,7 +92,7 @@ class PatchStrategy:
             into_string = self._into_string(pending)
             if into_string is None:
                 return None
-        elif at - marks.mark_at > work.max_held or marks.mark_at == NOWHERE:
+        elif marks.mark_at == NOWHERE:
             return None
         may_patch = not self._is_stuck(pending.upstream_at) and self._patches < self._max_patches
         site = describe(violation, scanner, marks, work.judge, work.max_held)
@@ -333,8 +335,9 @@ class _Patch:
         if not self._may_patch:
             return "no"
         at = self._pending.at - work.scanner.base
+        held = at + max(work.scanner.base - work.held_from, 0)
         while self._look < len(WINDOWS):
-            size = min(WINDOWS[self._look], max(work.max_held - at, 0))
+            size = min(WINDOWS[self._look], max(work.max_held - held, 0))
             behind = len(work.pending) - at
             is_all = is_end and work.rewriter is None and behind <= size
             if behind < size and not is_all:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from lockgate.errors import Misuse
-from lockgate.gate.recovery import rules_around, rules_lossy, rules_schema, rules_strings, rules_text
+from lockgate.gate.recovery import rules_around, rules_limits, rules_lossy, rules_schema, rules_strings, rules_text
 from lockgate.gate.recovery.patch_rule import PatchRule
 
 PATCH_RULES: Final[tuple[PatchRule, ...]] = (
@@ -15,6 +15,7 @@ PATCH_RULES: Final[tuple[PatchRule, ...]] = (
     rules_strings.Escape(),
     rules_text.Sign(),
     rules_text.DoubledBrace(),
+    rules_limits.NulCharacter(),
     rules_text.ExtraComma(),
     rules_text.Literal(),
     rules_text.Number(),

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from lockgate.gate.authority import Authority
-from lockgate.gate.base import DocumentGate, not_utf8, violated
+from lockgate.gate.base import DocumentGate, encoded, not_utf8, violated
 from lockgate.gate.events import Complaint, Completed, Event, Release, Released, Violated
 from lockgate.gate.limits import Limits
 from lockgate.gate.recovery.closers import Closers
@@ -80,7 +80,7 @@ class RecoveringGate(DocumentGate):
     def could_end(self) -> bool:
         return super().could_end() and (self._accepts_truncated or not self._work.was_truncated)
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes | str) -> list[Event]:
         # The common case by a short way, as in the halt gate: ASCII, no violation in hand, no limit in sight.
         if self._is_quick and type(data) is bytes and data.isascii():
             scanner, length = self._scanner, len(data)
@@ -106,6 +106,8 @@ class RecoveringGate(DocumentGate):
                 if end - at == length:
                     return [Released(data if upto == end else data[: upto - end], at)]
                 return [Released(self._kept.between(at, upto), at)]
+        if isinstance(data, str):
+            return self.feed(encoded(data))
         if not self._takes(data):
             return []
         if len(data) > _SLICE:  # what a violation moves about stays small
@@ -263,6 +265,7 @@ class RecoveringGate(DocumentGate):
             remedy = strategy.remedy(pending)
             if remedy is not None:
                 pending.remedies.append(remedy)
+        work.held_from = self._marks.mark_at
         if pending.remedies:
             self._go_back(pending)
         else:
@@ -304,6 +307,8 @@ class RecoveringGate(DocumentGate):
         scanner.stop_depth = -1
         try:
             scanner.scan(before)
+            if pending.violation.code == "trailing_text":
+                scanner.finish()  # a number at the root had ended
         except Violation:
             pass  # the text went back into a string; what stands before the violation was judged once already
         self._closers.watch()

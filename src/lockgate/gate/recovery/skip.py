@@ -168,10 +168,10 @@ class SkipStrategy:
 
     def _droppable(self, violation: Violation, at: int) -> Start | None:
         """Where the smallest value begins that holds the violation and may be left out."""
-        if violation.code in FINAL or violation.code == "truncated":
-            return None
         marks = self.marks
         marks.forget_before(at - self._work.max_held)
+        if violation.code in FINAL or violation.code == "truncated":
+            return None
         if marks.between is not None and self._may_leave_out_next(violation, self._work.byte_at(at)):
             return marks.between
         return marks.starts[-1] if marks.starts else None
@@ -213,20 +213,24 @@ class _Skip:
 
     def resolve(self, *, is_end: bool) -> Answer:
         work, pending = self._work, self._pending
-        if work.rewriter is not None:
-            return "no"  # the value's end is behind text that a patch still rewrites
         base = work.scanner.base
+        # Text that a patch still rewrites is waited for, but not for long: the value's end may be behind it.
+        end = work.rewritten_to if work.rewriter is None else base + len(work.pending)
+        if work.has_failed or end - base > work.max_held:
+            return "no"
+        if work.rewriter is not None:
+            return "more"
         comma = 0
         if not self._start.is_first:
             comma = next(index for index, byte in enumerate(work.pending) if byte not in WHITE) + 1
+        white = len(work.pending) - comma - len(work.pending[comma:].lstrip(WHITE))
         skimmed = Skimmed(with_comma=self._start.is_first)
         value_at = base + comma  # byte of the text, as it was, that follows its comma
         work.rewrite(comma, skimmed, rule="skip", when_rewritten=lambda: self._leave_out(skimmed, value_at))
         del work.pending[max(comma - 1, 0) :]
         at = base + len(work.pending)
-        work.ledger.gather(at)  # also what was left out inside this value before
         said = violated(pending.violation, pending.path, at, pending.upstream_at)
-        work.ledger.note(at, msgspec.structs.replace(said, action="skip"))
+        work.ledger.gather(at, value_at + white, msgspec.structs.replace(said, action="skip"))
         return "done"
 
     def _leave_out(self, skimmed: Skimmed, value_at: int) -> None:
@@ -234,5 +238,5 @@ class _Skip:
         work, ledger = self._work, self._work.ledger
         at = work.scanner.base + len(work.pending)
         start, end = (ledger.upstream_of(value_at + taken) for taken in (skimmed.start, skimmed.end))
+        ledger.leave_out(at, value_at + skimmed.start, value_at + skimmed.end, value_at + skimmed.taken)
         ledger.note(at, Skipped(self._path, start, end, self._pending.violation.code))
-        ledger.leave_out(at, value_at + skimmed.taken)

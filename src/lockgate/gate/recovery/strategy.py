@@ -19,7 +19,7 @@ from lockgate.gate.scan import Marks, Violation
 #: Codes that another continuation of the text cannot help.
 FINAL: Final = frozenset({
     "depth_limit", "document_limit", "string_limit", "number_limit", "members_limit", "whitespace_limit",
-    "authority_disagreement", "pattern_undecided", "invalid_utf8",
+    "repeat_limit", "authority_disagreement", "pattern_undecided", "invalid_utf8",
 })  # fmt: skip
 
 #: ``done``: the text goes on otherwise. ``more``: more of it must be seen first. ``no``: there is nothing to do.

@@ -40,7 +40,8 @@ _ELEMENT: Final = re.compile(
     + _QUOTE
     + rb"[^\"\n]{0,60}?"
     + _QUOTE
-    + rb"|-?[0-9][0-9.eE+-]{0,30}|true|false|null|True|False|None)"
+    + rb"|-?[0-9][0-9.eE+-]{0,30}"
+    rb"|[tT]rue|TRUE|[fF]alse|FALSE|[nN]ull|NULL|[nN]one|NONE|NaN|nan|nil|undefined)"
     rb"\s{0,24}(?:[,;\]]|\xef\xbc\x8c|\Z)|[\])]|\"[^\"]{60}|'[^'\n]{60}|`[^`]{60}",
     re.DOTALL,
 )

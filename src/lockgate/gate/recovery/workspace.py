@@ -7,7 +7,7 @@ from collections.abc import Callable
 from lockgate.gate.base import KeptText
 from lockgate.gate.events import Element
 from lockgate.gate.limits import Limits
-from lockgate.gate.recovery.edits import Rewriter
+from lockgate.gate.recovery.edits import NOWHERE, Rewriter
 from lockgate.gate.recovery.ledger import Ledger
 from lockgate.gate.scan import Scanner
 from lockgate.gate.schema.judge import Judge
@@ -26,6 +26,8 @@ class Workspace:
         has_failed: The rewriter did not find what it was made for.
         was_truncated: The text ended early, and was ended here.
         steps: Bytes judged, trials included: what work is measured by.
+        rewritten_to: Byte of the text that the last rewriter ended at.
+        held_from: Byte that any strategy holds the text from, at the violation in hand.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class Workspace:
         self.has_failed = False
         self.was_truncated = False
         self.steps = 0
+        self.rewritten_to = 0
+        self.held_from = NOWHERE
 
     @property
     def unjudged_bytes(self) -> int:
@@ -96,6 +100,7 @@ class Workspace:
             if removed != inserted:
                 self.ledger.change(self.rewriter_rule, at, removed, inserted)
         if rewriter.is_over or (is_end and not rewriter.has_failed):
+            self.rewritten_to = self.scanner.base + len(self.pending)
             if self.when_rewritten is not None:
                 self.when_rewritten()
             self.pending += self.raw

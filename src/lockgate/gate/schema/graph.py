@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from lockgate.gate.events import Complaint
 from lockgate.gate.grammar import ANY_KIND, ARRAY, NUMBER, OBJECT, STRING
 from lockgate.gate.schema.allowed_texts import AllowedTexts
+from lockgate.gate.schema.formats import Formats
 from lockgate.gate.schema.mismatch import Mismatch
 from lockgate.gate.schema.number_checks import NumberChecks
 from lockgate.gate.schema.pattern import Pattern
@@ -35,11 +36,21 @@ class FinishedCheck(Protocol):
         ...
 
 
-class Undecided:
-    """Stands in where a subschema cannot be judged by itself: it never complains."""
+class WithDocument:
+    """Stands in where a subschema is not judged by itself, but with the whole document: it never complains."""
 
     def complaint(self, value: Any) -> None:
         return None
+
+
+class Unknown:
+    """Stands in for a subschema that nothing can judge, which is a bug of ours: it never takes a value as proven."""
+
+    def __init__(self, schema_path: str) -> None:
+        self._schema_path = schema_path
+
+    def complaint(self, value: Any) -> Complaint:
+        return Complaint("authority_disagreement", self._schema_path, "this part of the schema could not be judged")
 
 
 class ClosedNames(NamedTuple):
@@ -247,7 +258,7 @@ class SchemaGraph:
         resources: SchemaResources,
         draft: int,
         *,
-        formats: bool,
+        formats: Formats,
         finished_check: Callable[[SchemaLocation, str, list[str]], FinishedCheck | None],
         whole: FinishedCheck | None,
     ) -> None:
@@ -266,7 +277,7 @@ class SchemaGraph:
         self.root = self.set_of([resources.root])
 
     def subschema(self, location: SchemaLocation) -> Subschema:
-        key = (location.document, location.pointer)
+        key = location.key
         subschema = self._subschemas.get(key)
         if subschema is None:
             subschema = self._subschemas[key] = Subschema(location, self._resources, self._draft, formats=self._formats)
@@ -274,11 +285,12 @@ class SchemaGraph:
 
     def finished_check(self, subschema: Subschema) -> FinishedCheck:
         if self._whole is not None:
-            return self._whole if subschema is self._root_subschema else Undecided()
+            return self._whole if subschema is self._root_subschema else WithDocument()
         finished_check = self._finished_checks.get(subschema.key)
         if finished_check is None:
-            made = self._make_finished_check(subschema.location, *subschema.to_blame)
-            finished_check = self._finished_checks[subschema.key] = made or Undecided()
+            schema_path, keywords = subschema.to_blame
+            made = self._make_finished_check(subschema.location, schema_path, keywords)
+            finished_check = self._finished_checks[subschema.key] = made or Unknown(schema_path)
         return finished_check
 
     def set_of(self, locations: Iterable[SchemaLocation]) -> SubschemaSet:
@@ -307,7 +319,8 @@ class SchemaGraph:
         """What judges a finished value by this set, subschema by subschema."""
         if self._whole is not None:
             return []
-        return [self.finished_check(subschema) for subschema in subschemas.subschemas]
+        # What is made of a const or enum is judged by the schema that has that keyword.
+        return [self.finished_check(one) for one in subschemas.subschemas if not one.location.is_made]
 
     def kinds_of(self, subschemas: Iterable[Subschema]) -> int:
         kinds = ANY_KIND
@@ -324,7 +337,7 @@ class SchemaGraph:
         return kinds
 
     def _kinds_of_branch(self, location: SchemaLocation) -> int:
-        key = (location.document, location.pointer)
+        key = location.key
         if key in self._kinds_under_way:
             return ANY_KIND  # a choice that contains itself: nothing is known from outside
         self._kinds_under_way.add(key)
