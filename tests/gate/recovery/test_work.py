@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -31,6 +35,48 @@ HOSTILE: dict[str, tuple[Callable[[int], bytes], Any]] = {
     "python": (lambda n: b"[" + b",".join([b"{'a': 'b', 'c': True}"] * (n // 21)) + b"]", True),
     "prose": (lambda n: b"hello {world " * (n // 13), _CLOSED),
 }
+
+
+def _one_fault(count: int, text: str) -> tuple[int, int]:
+    """Steps of Python, and bytes at most, that one more misspelt value costs among so many allowed ones."""
+    schema = lockgate.compile({"type": "array", "items": {"enum": [f"cat {n:06}" for n in range(count)]}})
+    steps = 0
+
+    def trace(frame: FrameType, event: str, arg: Any) -> Any:
+        nonlocal steps
+        frame.f_trace_opcodes = True
+        steps += event == "opcode"
+        return trace
+
+    def mend() -> str:
+        gate = schema.gate(recovery="patch")
+        gate.feed(text.encode())
+        gate.close()
+        return gate.state
+
+    def mend_traced() -> str:
+        sys.settrace(trace)  # of this thread alone
+        return mend()
+
+    assert mend() == "complete"  # with the first fault the list is folded, once for all documents
+    tracemalloc.start()
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(mend_traced).result() == "complete"
+        return steps, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['["CAT 000007"]', '["It is cat 000007, I am sure."]', '["cat_000007", "Cat 000008", "CAT 000009"]'],
+    ids=["spelling", "sentence", "several"],
+)
+def test_a_fault_costs_the_same_among_many_allowed_values(text: str) -> None:
+    few, many = _one_fault(70, text), _one_fault(70_000, text)
+    assert many[0] <= 2 * few[0]
+    assert many[1] <= 2 * few[1]
 
 
 def _steps(text: bytes, schema: Any, max_patches: int = 10**9) -> float:

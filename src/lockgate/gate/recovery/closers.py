@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lockgate.gate.events import Violated
 from lockgate.gate.grammar import ARRAY, KIND_OF_BYTE, OBJECT, STRING, WHITE
 from lockgate.gate.recovery.workspace import Workspace
 from lockgate.gate.scan import Violation
@@ -107,7 +108,12 @@ class Closers:
             work.ledger.change(closer.rule, base + found, closer.bracket, b"")
         elif found >= 0 or not is_end:
             work.scanner.blame = max(found, 0)
-            raise Violation("invalid_json", "more than one element where one was unwrapped")
+            raise Violation("invalid_json", "more than one value where one was unwrapped")
+        else:
+            upstream_at, message = work.ledger.upstream_of(base), "the text ended before a bracket that must follow"
+            event = Violated("truncated", at=base, upstream_at=upstream_at, message=message, action="patch")
+            work.ledger.note(base, event)
+            work.was_truncated = True
         self._end()
 
     def _put(self, closer: Closer) -> None:

@@ -192,7 +192,7 @@ class PatchStrategy:
         if not is_early or not work.was_truncated:
             claim = violated(pending.violation, pending.path, pending.at, pending.upstream_at)
             ledger.claim = msgspec.structs.replace(claim, action="patch")
-        work.was_truncated |= is_early
+        work.was_truncated |= is_early and not edit.is_whole
         shift = 0  # bytes that the changes so far have added
         for change in edit.changes:
             at = change.at + shift

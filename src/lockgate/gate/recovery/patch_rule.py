@@ -73,6 +73,31 @@ def drop_member(site: Site) -> list[Edit]:
     ]
 
 
+_END: Final = rb"(?=\s{0,24}(?:[,}\])\n/#]|\Z))"
+_NOTHING: Final = re.compile(rb"(?:[nN]ull|NULL|[nN]one|NONE|[nN]il|NaN|nan|NAN|undefined)" + _END)
+_PLACEHOLDER: Final = re.compile(
+    rb"(?:\"\s{0,8}(?:(?i:null|none|nil|nan|n/?a|undefined)\s{0,8})?\"|\[\s{0,24}\]|\{\s{0,24}\})" + _END
+)
+
+
+def is_nothing(site: Site, at: int) -> bool:
+    """Whether a word stands here, without quotes, that says that there is no value."""
+    return _stands(site, _NOTHING, at)
+
+
+def is_placeholder(site: Site, at: int) -> bool:
+    """Whether a value stands here that has nothing in it, or a text that says so."""
+    return _stands(site, _PLACEHOLDER, at)
+
+
+def _stands(site: Site, pattern: re.Pattern[bytes], at: int) -> bool:
+    found = pattern.match(site.window, at)
+    if found is None:
+        return False
+    site.next_byte(found.end())
+    return True
+
+
 LITERALS: Final = {
     "true": (TRUE, b"true"),
     "false": (FALSE, b"false"),

@@ -42,6 +42,7 @@ PATCH_RULES: Final[tuple[PatchRule, ...]] = (
     rules_schema.DefaultMember(),
     rules_schema.WrapElement(),
     rules_schema.UnwrapElement(),
+    rules_schema.UnwrapMember(),
     rules_schema.OpeningBrace(),
     rules_schema.WrapMember(),
     rules_schema.NullMember(),

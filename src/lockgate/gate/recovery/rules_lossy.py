@@ -78,4 +78,6 @@ class EmptyObject(PatchRule):
 
     def propose(self, site: Site) -> Sequence[Edit]:
         is_empty = site.code == "truncated" and not site.depth and site.awaits == "value" and not site.window.strip()
-        return replace(len(site.window), 0, b"{}") if is_empty and site.kinds & OBJECT else []
+        if not is_empty or not site.kinds & OBJECT:
+            return []
+        return [Edit((Change(len(site.window), 0, b"{}"),), is_whole=True)]

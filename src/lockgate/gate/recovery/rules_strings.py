@@ -8,7 +8,7 @@ from typing import Final
 
 from lockgate.gate.grammar import STRING
 from lockgate.gate.recovery.edits import Change, Edit
-from lockgate.gate.recovery.patch_rule import NAME, VALUE, PatchRule, begins_name, replace, scalar_of
+from lockgate.gate.recovery.patch_rule import NAME, VALUE, PatchRule, begins_name, is_nothing, replace, scalar_of
 from lockgate.gate.recovery.rewriters import DOUBLE, SINGLE, Bare, Quoted
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import control, escape
@@ -225,7 +225,7 @@ class BareText(PatchRule):
             start = site.scalar
         else:
             return []
-        if site.code == "schema_violation":
+        if site.code == "schema_violation" or is_nothing(site, start):
             return []
         is_root, is_member = not site.depth, site.is_in_object and site.depth > 0
         return [Edit((Change(start, 0, b""),), lambda: Bare(is_root=is_root, is_member=is_member), weight=40)]

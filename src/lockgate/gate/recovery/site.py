@@ -12,6 +12,7 @@ from lockgate.gate.recovery.edits import NeedMoreText
 from lockgate.gate.recovery.patch_marks import PatchMarks
 from lockgate.gate.recovery.string_end import StringPlace
 from lockgate.gate.scan import Scanner, Violation
+from lockgate.gate.schema.allowed_texts import AllowedTexts
 from lockgate.gate.schema.graph import Checks, SubschemaSet
 from lockgate.gate.schema.judge import Judge
 from lockgate.gate.schema.number_checks import NumberChecks, NumberWatcher
@@ -59,7 +60,7 @@ class Site:
         member: Name of the member in hand.
         seen: Names that the object has.
         missing: Its required members that are not there.
-        allowed: What an enum allows for the string in hand.
+        allowed: What an enum allows for the string in hand; None where it is no enum.
         text: The string in hand up to the violation, decoded, if it is kept.
         number: What the schema says of the number in hand.
         depth: Open containers.
@@ -87,7 +88,7 @@ class Site:
     member: str | None
     seen: MutableSet[str]
     missing: tuple[str, ...]
-    allowed: list[str]
+    allowed: AllowedTexts | None
     number: NumberChecks | None
     depth: int
     is_first: bool
@@ -196,7 +197,7 @@ def describe(violation: Violation, scanner: Scanner, marks: PatchMarks, judge: J
         member=judge.member,
         seen=seen,
         missing=tuple(name for name in checks.required if name not in seen) if checks and is_in_object else (),
-        allowed=watcher.allowed if isinstance(watcher, StringWatcher) and in_string else [],
+        allowed=watcher.allowed if isinstance(watcher, StringWatcher) and in_string else None,
         number=watcher.checks if isinstance(watcher, NumberWatcher) else None,
         depth=scanner.depth,
         is_first=marks.is_first,

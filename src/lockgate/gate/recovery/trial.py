@@ -61,7 +61,7 @@ def edited(edit: Edit, site: Site) -> Edited:
         if rewriter.is_over:
             text += site.window[at + used :]
             reach = at + used
-    if edit.closer and edit.rewriter is None and not edit.is_around:
+    if edit.closer and edit.rewriter is None:
         _close(text, len(text) - len(site.window) + edit.end, edit)
     return Edited(bytes(text), goal, rewritten_to if rewritten_to >= 0 else len(text), reach, left_out, has_failed)
 
@@ -69,7 +69,11 @@ def edited(edit: Edit, site: Site) -> Edited:
 def _close(text: bytearray, start: int, edit: Edit) -> None:
     """Put the closing bracket behind the value that begins at a byte, or take it away there."""
     end = ValueEnd()
-    at = next((at for at in range(start, len(text)) if end.is_at(text[at])), -1)
+    at = next(
+        (at for at in range(start, len(text)) if end.is_at(text[at]) and not (edit.is_around and text[at] == 0x2C)), -1
+    )
+    if at >= 0 and edit.is_around:  # behind the bracket of the container in hand
+        at = next((after for after in range(at + 1, len(text)) if text[after] not in WHITE), -1)
     if at >= 0 and edit.swallows:
         del text[at : at + len(edit.closer)]
     elif at >= 0:
