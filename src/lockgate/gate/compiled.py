@@ -102,7 +102,7 @@ class Schema:
             max_patches: Violations that are patched at most; the next one halts.
             max_held_bytes: Bytes that recovery holds at most; a patch that had to hold more is not made.
             lossy: Patch rules that lose something and are wanted all the same: ``clamp``, ``round``, ``cut``,
-                ``empty_object``.
+                ``amount``, ``empty_object``.
             accept_truncated: Whether a text that ended early and was closed by a patch may be ``complete``.
             defer_over_bytes: Leave the authority's judgement of longer documents to the caller, who must not block
                 meanwhile: when ``deferred`` is not None after a ``feed``, have :meth:`complaint` judge it, anywhere,

@@ -293,3 +293,43 @@ def test_nothing_is_an_empty_object_where_that_is_asked_for(text: str) -> None:
     assert _patched({"type": "object"}, text).state == "incomplete"
     assert _patched({"type": "object", "required": ["a"]}, text, lossy=("empty_object",)).state == "incomplete"
     assert _patched({"type": "array"}, text, lossy=("empty_object",)).state == "incomplete"
+
+
+# -- amounts -----------------------------------------------------------------------------------------------------------
+
+NUMBER = {"type": "array", "items": {"type": "number"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("$1,234.50", 1234.5), ("€1.234,56", 1234.56), ("1.234,56 €", 1234.56), ("CHF 1'234.50", 1234.5),
+        ("1 234,56 zł", 1234.56), ("1,234,567 USD", 1234567), ("1.234.567 €", 1234567), ("$1,234", 1234),
+        ("$.50", 0.5), ("-$5", -5), ("$-5", -5), ("\u22125 °C", -5), ("+5%", 5), ("50%", 50), ("12,5 %", 12.5),
+        ("5 kg", 5), ("5kg", 5), ("20°C", 20), ("12 km/h", 12), ("30 m²", 30), ("0,125 kg", 0.125),
+        ("1234,567 kg", 1234.567), ("3 years", 3), ("Rs. 500", 500), ("10 pcs.", 10), ("12,50", 12.5),
+    ],
+)  # fmt: skip
+def test_an_amount_is_its_number(text: str, number: float) -> None:
+    quoted = f"[{json.dumps(text, ensure_ascii=False)}, 1]"
+    assert _is_value(_patched(NUMBER, quoted, lossy=("amount",)), [number, 1])
+    assert _patched(NUMBER, quoted).state == "halted"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1.234 €", "1,234 €", "€1,234", "$1.234", "1.234 kg", "1,23,456 kg", "12,34.5 kg", "1.2.3 kg", "1 2 kg",
+        "5 million", "5k", "$5M", "2 dozen", "5 Mio.", "($5)", "5-10 kg", "~5 kg", "<5 kg", "about 5", "5 or more",
+        "5 of 10", "5/10", "$5 per month", "$5/month", "MAX 5", "5th", "5 BC", "$5 $6", "5 e", "$", "kg",
+    ],
+)  # fmt: skip
+def test_an_amount_that_can_be_read_in_two_ways_is_none(text: str) -> None:
+    assert _patched(NUMBER, f"[{json.dumps(text, ensure_ascii=False)}]", lossy=("amount",)).state == "halted"
+
+
+def test_an_amount_without_quotes() -> None:
+    for text, number in [("$5", 5), ("50%", 50), ("5 kg", 5), ("$1,234.50", 1234.5), ("1.5 GB", 1.5)]:
+        found = _patched(_object(n={"type": "number"}, m=COUNT), f'{{"n": {text}, "m": 1}}', lossy=("amount",))
+        assert _is_value(found, {"n": number, "m": 1}), text
+        assert _patched(_object(n={"type": "number"}, m=COUNT), f'{{"n": {text}, "m": 1}}').state == "halted"

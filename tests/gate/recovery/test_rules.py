@@ -110,6 +110,9 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("round", _COUNT, "5.7", "5"),
     ("cut", {"type": "string", "maxLength": 3}, '"abcdef"', '"abc"'),
     ("cut", {"type": "array", "maxItems": 2}, "[1,2,3,4]", "[1,2]"),
+    ("amount", {"type": "number"}, '"$1,234.50"', "1234.50"),
+    ("amount", _PERSON, '{"name":"x","age":"12 years"}', '{"name":"x","age":12}'),
+    ("amount", _PERSON, '{"age": 12 years,"name":"x"}', '{"age": 12,"name":"x"}'),
     ("empty_object", {"type": "object"}, " ", " {}"),
 ]
 
@@ -146,7 +149,7 @@ def test_every_rule_is_shown() -> None:
 
 def test_a_lossy_rule_must_be_asked_for() -> None:
     assert lockgate.repair("50", _COUNT).state == "halted"
-    with pytest.raises(Misuse, match="clamp, round, cut, empty_object"):
+    with pytest.raises(Misuse, match="clamp, round, cut, amount, empty_object"):
         lockgate.repair("50", _COUNT, lossy=["shrink"])
 
 

@@ -55,6 +55,7 @@ LOSSY_RULES: Final[tuple[PatchRule, ...]] = (
     rules_lossy.Clamp(),
     rules_lossy.Round(),
     rules_lossy.Cut(),
+    rules_lossy.Amount(),
     rules_lossy.EmptyObject(),
 )
 

@@ -27,8 +27,8 @@ _QUOTED_NAME: Final = (
 _NAME: Final = re.compile(_QUOTED_NAME + rb"|(?P<bare>[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)|\}")
 _BEFORE_NAME: Final = re.compile(rb"(?:,|[\n\r])\s{0,24}" + _QUOTED_NAME)
 _ELEMENT: Final = re.compile(
-    rb"""[{\[(]|(?:"(?:[^"\\]|\\.){0,60}"|'[^'\n]{0,60}'|`(?:[^`\\]|\\.){0,60}`|"""
-    rb"""-?[0-9][0-9.eE+-]{0,30}|true|false|null|True|False|None)"""
+    rb"""[{\[(]|(?:"(?:[^"\\]|\\.){0,60}"|'[^'\n]{0,60}'|`(?:[^`\\]|\\.){0,60}`|-?[0-9][0-9.eE+-]{0,30}"""
+    rb"""|[tT]rue|TRUE|[fF]alse|FALSE|[nN]ull|NULL|[nN]one|NONE|NaN|nan|nil|undefined)"""
     rb"""\s{0,24}(?:[,\])]|\Z)|[\])]|["'`][^"'`]{60}""",
     re.DOTALL,
 )
