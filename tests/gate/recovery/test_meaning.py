@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import lockgate
 from tests.gate.recovery.texts import Run, Trial, check
 
 
@@ -201,6 +202,10 @@ PLACEHOLDERS = ['""', '" "', '"null"', '"None"', '"n/a"', '"N/A"', "[]", "[ ]", 
         ("boolean", {"type": "boolean"}),
         ("array", {"type": "array", "items": {"type": "object", "required": ["x"]}}),
         ("object", {"type": "object", "properties": {"x": COUNT}}),
+        ("pattern", {"type": "string", "pattern": "^[a-z]+=.+$"}),
+        ("enum", {"enum": ["never", "nowhere", "red"]}),
+        ("date", {"type": "string", "format": "date"}),
+        ("length", {"type": "string", "minLength": 12}),
     ],
 )
 def test_an_empty_placeholder_is_no_member(name: str, schema: Any, value: str) -> None:
@@ -224,6 +229,34 @@ def test_a_placeholder_that_may_stand_stays(value: str) -> None:
     text = f'{{"m": {value}}}'
     for schema in (TEXT, {"type": "string", "maxLength": 4}, {"enum": ["", "null", "n/a"]}):
         assert _patched(_object(m=schema), text).released.decode() == text
+
+
+def test_a_placeholder_is_null_where_null_may_stand() -> None:
+    schema = _object(a=COUNT, m={"type": ["string", "null"], "pattern": "^[a-z]+=.+$"})
+    for value in ('""', '"null"', '"N/A"'):
+        assert _is_value(_patched(schema, f'{{"a": 1, "m": {value}}}'), {"a": 1, "m": None})
+
+
+@pytest.mark.parametrize("text", ["nullify", "none of it", "n/a, sorry", "No", "x", "n\\u0075ll and void", "nu\\tll"])
+def test_what_begins_like_a_placeholder_is_mended_as_any_text(text: str) -> None:
+    """The same is done about it as where the member is required, and nothing is held for it."""
+    for each in (
+        {"enum": ["never", "NO"]},
+        {"type": "string", "pattern": "^n[a-z]+$"},
+        {"type": "string", "maxLength": 5},
+    ):
+        schema = _object(m=each)
+        whole = f'{{"m": "{text}", "z": 1}}'
+        needed = _patched({**schema, "required": ["m"]}, whole)
+        assert _patched(schema, whole)[::2] == needed[::2]
+
+
+def test_a_text_is_held_only_while_it_may_be_a_placeholder() -> None:
+    gate = lockgate.compile(_object(m={"type": "string", "maxLength": 99})).gate("patch")
+    gate.feed(b'{"m": "nu')
+    assert gate.released_bytes == 1
+    gate.feed(b"ts")
+    assert gate.held_bytes == 0
 
 
 # -- wrapping ----------------------------------------------------------------------------------------------------------

@@ -75,12 +75,16 @@ class PatchStrategy:
     def remedy(self, pending: PendingViolation) -> Remedy | None:
         work, marks, at = self._work, self.marks, pending.at
         scanner, violation = work.scanner, pending.violation
-        if scanner.in_value_string and work.byte_at(at) == b'"':
+        is_of_member = marks.holds_member and violation.code == "schema_violation"
+        is_of_member = is_of_member and at - marks.mark_at <= work.max_held
+        has_quote, has_number = marks.has_quote, marks.has_number
+        is_quote = scanner.in_value_string and work.byte_at(at) == b'"'
+        if is_quote and not is_of_member:
             marks.mark_quote(at)
         if violation.code in FINAL:
             return None
         into_string = None
-        if scanner.in_value_string and marks.mark_at != at:
+        if scanner.in_value_string and not is_quote:
             into_string = self._into_string(pending)
             if into_string is None:
                 return None
@@ -90,7 +94,10 @@ class PatchStrategy:
         site = describe(violation, scanner, marks, work.judge, work.max_held)
         if violation.code == "trailing_text" and not work.kept.at:
             site = replace(site, document=work.kept.between(0, at))
-        return _Patch(self, work, pending, site, into_string, may_patch=may_patch)
+        of_member = None
+        if is_of_member:
+            of_member = replace(site, has_quote=has_quote, has_number=has_number, from_member=True)
+        return _Patch(self, work, pending, site, into_string, may_patch=may_patch, of_member=of_member)
 
     def _into_string(self, pending: PendingViolation) -> _IntoString | None:
         """How to go back into the string in hand; None if it is too long to be judged again."""
@@ -133,7 +140,12 @@ class PatchStrategy:
 
     def _proposals(self, site: Site) -> list[tuple[int, int, Edit]]:
         """Cost, number of the rule, and edit."""
-        return [(edit.cost, order, edit) for order, rule in enumerate(self._rules) for edit in rule.propose(site)]
+        return [
+            (edit.cost, order, edit)
+            for order, rule in enumerate(self._rules)
+            if rule.sees_member or not site.from_member
+            for edit in rule.propose(site)
+        ]
 
     def _proposals_in(self, opened: Opened) -> list[tuple[int, int, Edit]]:
         """The edits that are possible behind a bracket that is put in first."""
@@ -287,6 +299,7 @@ class _Patch:
         into_string: _IntoString | None,
         *,
         may_patch: bool,
+        of_member: Site | None,
     ) -> None:
         self.marks = strategy.marks
         self._strategy = strategy
@@ -295,18 +308,39 @@ class _Patch:
         self._site = site
         self._into_string = into_string
         self._may_patch = may_patch
+        self._of_member = of_member  # the violation as seen from the name of its member, which is looked at first
         self._look = 0  # index into WINDOWS
 
     def go_back(self) -> None:
+        if self._of_member is not None:
+            self._strategy.go_back(self._pending.at, None)
+            return
         self._strategy.go_back(self._pending.at, self._into_string)
         watcher = self._work.scanner.watcher
         if isinstance(watcher, StringWatcher) and self._work.scanner.in_value_string:
             self._site = replace(self._site, text=watcher.text if watcher.keeps else None)
 
     def resolve(self, *, is_end: bool) -> Answer:
-        work = self._work
         if not self._may_patch:
             return "no"
+        if self._of_member is not None:
+            answer = self._resolve(self._of_member, is_end=is_end)
+            if answer != "no":
+                return answer
+            self._go_into_value()
+        return self._resolve(self._site, is_end=is_end)
+
+    def _go_into_value(self) -> None:
+        """The string is no placeholder: what can be done about it is done inside it."""
+        work, at = self._work, self._pending.at
+        work.judge_again(at - work.scanner.base)
+        if self._into_string is None:
+            self.marks.mark_quote(at)
+        self._of_member, self._look = None, 0
+        self.go_back()
+
+    def _resolve(self, site: Site, *, is_end: bool) -> Answer:
+        work = self._work
         at = self._pending.at - work.scanner.base
         while self._look < len(WINDOWS):
             size = min(WINDOWS[self._look], max(work.max_held - at, 0))
@@ -317,7 +351,7 @@ class _Patch:
             window = whole_characters(bytes(work.pending[: at + size]))
             is_last = self._look == len(WINDOWS) - 1
             try:
-                return self._choose(replace(self._site, window=window, at=at, is_end=is_all, is_last_look=is_last))
+                return self._choose(replace(site, window=window, at=at, is_end=is_all, is_last_look=is_last))
             except NeedMoreText:
                 self._look += 1
         return "no"

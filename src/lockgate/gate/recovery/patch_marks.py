@@ -23,6 +23,7 @@ from lockgate.gate.grammar import (
     ScanState,
 )
 from lockgate.gate.recovery.edits import NOWHERE
+from lockgate.gate.recovery.placeholder import PlaceholderWatcher
 from lockgate.gate.scan import Scanner, TextWatcher
 from lockgate.gate.schema.judge import Judge
 
@@ -39,6 +40,7 @@ class PatchMarks:
     Attributes:
         mark_at: Byte of the text to go back to; ``NOWHERE`` inside a string, or where going back was given up.
         has_bracket: Whether the mark stands before the bracket that closed the document.
+        holds_member: Whether a string value is open that may be a placeholder: the mark stands before its member.
     """
 
     doubts_quotes = True
@@ -57,12 +59,28 @@ class PatchMarks:
         self._element_at = -1
         self._root = judge.frames[0] if judge.frames else None
         self.has_bracket = False
+        self.holds_member = False
 
     # -- what the scanner tells ------------------------------------------------------------------------------------
 
     def value_begun(self, kind: int) -> None:
-        if kind == STRING:
+        if kind == STRING and not self._holds_member():
             self.mark_at = NOWHERE
+
+    def _holds_member(self) -> bool:
+        """Whether the string that begins may turn out to be none: an optional member with a placeholder in it."""
+        scanner = self._scanner
+        watcher = scanner.watcher
+        if watcher is None or not scanner.is_in_object or self.mark_at == NOWHERE:
+            return False
+        self.holds_member = self._judge.may_leave_out_in(scanner.depth)
+        if self.holds_member:
+            scanner.watcher = PlaceholderWatcher(watcher, self._let_member_go)
+        return self.holds_member
+
+    def _let_member_go(self, watcher: TextWatcher) -> None:
+        self._scanner.watcher = watcher
+        self.mark_at, self.holds_member = NOWHERE, False
 
     def container_opened(self, at: int) -> None:
         self.mark_at = at
@@ -79,7 +97,8 @@ class PatchMarks:
         if state == IN_STRING:
             self.mark_at = at - 1
             self._state = IN_STRING
-            self._watcher, self._string_bytes = scanner.watcher, scanner.string_bytes
+            self._watcher, self._string_bytes = self._judge.watcher, scanner.string_bytes
+            self.holds_member = False
         elif state >= AFTER_MINUS and 0 <= at - self.mark_at <= self._max_held:
             self.mark_at = at - len(scanner.number)
             self._state = state
@@ -137,16 +156,17 @@ class PatchMarks:
         """Mark the closing quote of a string value that may not end there: it was refused, and stands at ``at``."""
         self.mark_at = at
         self._state = IN_STRING
-        self._watcher, self._string_bytes = self._scanner.watcher, self._scanner.string_bytes
+        self._watcher, self._string_bytes = self._judge.watcher, self._scanner.string_bytes
+        self.holds_member = False
         self._key = self._frames[-1].key if self._frames else None
         self._element_at = self._judge.element_at
 
     def forget(self) -> None:
-        self.mark_at, self.has_bracket = NOWHERE, False
+        self.mark_at, self.has_bracket, self.holds_member = NOWHERE, False, False
 
     def settle_here(self) -> None:
         scanner = self._scanner
-        self.mark_at, self.has_bracket = NOWHERE, False
+        self.forget()
         if scanner.state in BETWEEN_VALUES or not scanner.base:
             self.mark_at = scanner.base
             self._state = scanner.state
@@ -160,6 +180,7 @@ class PatchMarks:
 
     def rewind(self) -> None:
         """Go back to the mark, as if the text from there on had never come."""
+        self.holds_member = False
         if self.has_bracket:
             self._reopen()
             return
@@ -196,7 +217,8 @@ class PatchMarks:
             content: What of the string stands before ``at``, if what follows it must take it again.
         """
         scanner = self._scanner
-        scanner.go_into_string(at, scanner.watcher, at - start - 1)
+        self.mark_at, self.holds_member = NOWHERE, False
+        scanner.go_into_string(at, self._judge.watcher, at - start - 1)
         if content is not None:
             scanner.go_into_string(at - len(content), self._judge.fresh_watcher(), 0)
             scanner.scan(content)

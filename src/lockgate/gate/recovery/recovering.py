@@ -295,17 +295,8 @@ class RecoveringGate(DocumentGate):
 
     def _return(self, pending: PendingViolation) -> None:
         """A remedy took the text back for nothing: judge it again up to the violation."""
-        work, scanner = self._work, self._scanner
-        before = bytes(work.pending[: max(pending.at - scanner.base, 0)])
-        if not before:
-            return
-        del work.pending[: len(before)]
-        self._kept.data += before
-        scanner.stop_depth = -1
-        try:
-            scanner.scan(before)
-        except Violation:
-            pass  # the text went back into a string; what stands before the violation was judged once already
+        work = self._work
+        work.judge_again(max(pending.at - work.scanner.base, 0))
         self._closers.watch()
 
     def _close_bracket(self, events: list[Event], *, is_end: bool) -> bool:

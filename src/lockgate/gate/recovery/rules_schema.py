@@ -15,7 +15,7 @@ from lockgate.gate.recovery.patch_rule import (
     PatchRule,
     drop_member,
     is_nothing,
-    is_placeholder,
+    placeholder_length,
     replace,
     scalar_of,
 )
@@ -124,7 +124,7 @@ class WrapMember(PatchRule):
             return []
         rules = site.subschemas.checks(OBJECT)
         names = rules.known_names()
-        if len(names) != 1 or not rules.closed or set(rules.required) != names or is_placeholder(site, site.at):
+        if len(names) != 1 or not rules.closed or set(rules.required) != names or placeholder_length(site, site.at):
             return []
         return [Edit((Change(site.at, 0, b"{" + json_string(*names) + b":"),), closer=b"}")]
 
@@ -278,14 +278,20 @@ class NullMember(PatchRule):
 
     id = "null_member"
     mends = "schema"
-    holds = "a comma and a name, until the value begins"
+    holds = "a comma and a name, until the value begins; a text of an optional member, while it may still be none"
+    sees_member = True
 
     def propose(self, site: Site) -> Sequence[Edit]:
+        if site.from_member:
+            length = placeholder_length(site, site.held.start) if site.is_optional else 0
+            if length and site.kinds & NULL:
+                return replace(site.held.start, length, b"null")
+            return drop_member(site) if length else []
         if site.awaits != "value" or not site.is_optional:
             return []
         if is_nothing(site, site.at):
             return [] if site.kinds & NULL else drop_member(site)
-        return drop_member(site) if _is_kind_fault(site) and is_placeholder(site, site.at) else []
+        return drop_member(site) if _is_kind_fault(site) and placeholder_length(site, site.at) else []
 
 
 class DefaultMember(PatchRule):
@@ -345,7 +351,7 @@ class WrapElement(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if not _is_kind_fault(site) or not site.kinds & ARRAY or site.byte in (b"[", b"n"):
             return []
-        if is_placeholder(site, site.at) or UnwrapMember().propose(site):
+        if placeholder_length(site, site.at) or UnwrapMember().propose(site):
             return []
         return [Edit((Change(site.at, 0, b"["),), closer=b"]", weight=1)]
 

@@ -22,6 +22,9 @@ _HEX4: Final = re.compile(rb"[0-9a-fA-F]{4}")
 _BRACED: Final = re.compile(rb"\{([0-9a-fA-F]{1,6})\}")
 _HEX2: Final = re.compile(rb"[0-9a-fA-F]{2}")
 
+#: What a text says, in any case, that stands for no value.
+NOTHING_WORDS: Final = ("null", "none", "nil", "nan", "n/a", "na", "undefined")
+
 NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 

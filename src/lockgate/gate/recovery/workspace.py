@@ -8,7 +8,7 @@ from lockgate.gate.base import KeptText
 from lockgate.gate.events import Element
 from lockgate.gate.recovery.edits import Rewriter
 from lockgate.gate.recovery.ledger import Ledger
-from lockgate.gate.scan import Scanner
+from lockgate.gate.scan import Scanner, Violation
 from lockgate.gate.schema.judge import Judge
 
 
@@ -71,6 +71,21 @@ class Workspace:
         self.pending[:0] = self.kept.cut(at)
         while self.finished and self.finished[-1].end > at:
             self.finished.pop()
+
+    def judge_again(self, length: int) -> None:
+        """Judge bytes of what is pending that were judged before; nobody is told what ends among them."""
+        before = bytes(self.pending[:length])
+        if not before:
+            return
+        del self.pending[:length]
+        self.kept.data += before
+        scanner = self.scanner
+        stop_depth, scanner.stop_depth = scanner.stop_depth, -1
+        try:
+            scanner.scan(before)
+        except Violation:
+            pass  # the text went back into a string; what stands before the violation was judged once already
+        scanner.stop_depth = stop_depth
 
     def rewrite(
         self, start: int, rewriter: Rewriter, *, rule: str, when_rewritten: Callable[[], None] | None = None
