@@ -71,12 +71,13 @@ class PatchMarks:
         """Whether the string that begins may turn out to be none: an optional member with a placeholder in it."""
         scanner = self._scanner
         watcher = scanner.watcher
-        if watcher is None or not scanner.is_in_object or self.mark_at == NOWHERE:
+        if watcher is None or self.mark_at == NOWHERE:
             return False
-        self.holds_member = self._judge.may_leave_out_in(scanner.depth)
-        if self.holds_member:
-            scanner.watcher = PlaceholderWatcher(watcher, self._let_member_go)
-        return self.holds_member
+        if not scanner.is_in_object or not self._judge.may_leave_out_in(scanner.depth):
+            return False
+        self.holds_member = True
+        scanner.watcher = PlaceholderWatcher(watcher, self._let_member_go)
+        return True
 
     def _let_member_go(self, watcher: TextWatcher) -> None:
         self._scanner.watcher = watcher

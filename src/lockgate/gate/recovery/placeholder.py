@@ -10,6 +10,8 @@ from lockgate.gate.scan import TextWatcher, Violation
 
 #: Characters that a placeholder has at most, white space included.
 _MOST: Final = 24
+#: What a placeholder begins with.
+_FIRST: Final = frozenset(f" {''.join(word[0] + word[0].upper() for word in NOTHING_WORDS)}")
 
 
 class PlaceholderWatcher:
@@ -29,6 +31,9 @@ class PlaceholderWatcher:
 
     def take(self, text: str) -> int:
         bad = self._inner.take(text)
+        if text[0] not in _FIRST and not self._text:  # as most texts are
+            self._when_over(self._inner)
+            return bad
         self._text += text[:_MOST] if bad < 0 else text[: bad + 1]
         begun = self._text.strip(" ").casefold()
         if len(self._text) >= _MOST or not any(word.startswith(begun) for word in NOTHING_WORDS):
