@@ -366,3 +366,91 @@ def test_an_amount_without_quotes() -> None:
         found = _patched(_object(n={"type": "number"}, m=COUNT), f'{{"n": {text}, "m": 1}}', lossy=("amount",))
         assert _is_value(found, {"n": number, "m": 1}), text
         assert _patched(_object(n={"type": "number"}, m=COUNT), f'{{"n": {text}, "m": 1}}').state == "halted"
+
+
+# -- escapes -----------------------------------------------------------------------------------------------------------
+
+#: What stands between the quotes, and the text that is meant.
+ESCAPES = [
+    (r"\hbar\frac{\partial y}{t}\phi", r"\hbar\frac{\partial y}{t}\phi"),
+    (r"\frac{1}{2} \alpha", r"\frac{1}{2} \alpha"),
+    (r"\beta + \gamma", r"\beta + \gamma"),
+    (r"\nabla \cdot \vec{E}", r"\nabla \cdot \vec{E}"),
+    (r"\theta_1 \in A", r"\theta_1 \in A"),
+    (r"\rho \sim \nu", r"\rho \sim \nu"),
+    (r"\text{if } x \geq 0", r"\text{if } x \geq 0"),
+    (r"\(\frac{1}{2}\alpha\)", r"\(\frac{1}{2}\alpha\)"),
+    (r"\frac{a}{b}\,dx", r"\frac{a}{b}\,dx"),
+    (r"\begin{matrix} a \\ b \end{matrix} \alpha", r"\begin{matrix} a \\ b \end{matrix} \alpha"),
+    (r"\frac{a}{b} \\alpha \,", r"\frac{a}{b} \alpha \,"),
+    (r"C:\Users\\new\temp", r"C:\Users\new\temp"),
+    (r"C:\Users\new\report.md", r"C:\Users\new\report.md"),
+    (r"C:\new\Users\temp", r"C:\new\Users\temp"),
+    (r"C:\temp\Ärger\sub", r"C:\temp\Ärger\sub"),
+    (r"C:\users\nina", r"C:\users\nina"),
+    (r"\d+\t\w+\b", r"\d+\t\w+\b"),
+    (r"\vec{v} \to \nu", r"\vec{v} \to \nu"),
+    (r"\alpha says \"hi\" \u00e9", '\\alpha says "hi" é'),
+    # Written by somebody who escapes.
+    (r"I\'m here.\nYou too", "I'm here.\nYou too"),
+    (r"one\ntwo", "one\ntwo"),
+    (r"one\n\nsee \d", "one\n\nsee \\d"),
+    (r"Hello\nworld, use \d", "Hello\nworld, use \\d"),
+    (r"a\tb\nuse snake\_case\n- \*so\*", "a\tb\nuse snake\\_case\n- \\*so\\*"),
+    (r"\"quoted\" \d\n", '"quoted" \\d\n'),
+    (r"C:\\Users\d\new", "C:\\Users\\d\new"),
+    (r"\\frac and \d\nline", "\\frac and \\d\nline"),
+    (r"\u00e9\nnext", "é\nnext"),
+    (r"\x41\nnext", "A\nnext"),
+    (r"\fine", "\fine"),
+    (r"\frac \beta", "\frac \beta"),
+    (r"\b\f\n\r\t\/", "\b\f\n\r\t/"),
+    (r"\nabla " + "long " * 120 + r"\alpha", "\nabla " + "long " * 120 + "\\alpha"),
+]
+
+
+@pytest.mark.parametrize(("inner", "wanted"), ESCAPES)
+def test_the_first_escape_tells_whether_backslashes_are_meant(inner: str, wanted: str) -> None:
+    for text, value in [
+        (f'{{"t": "{inner}"}}', {"t": wanted}),
+        (f'["x\\ny", "{inner}", "x\\ny"]', ["x\ny", wanted, "x\ny"]),
+        (f'"{inner}"', wanted),
+        (f'["{"é" * 1500}{inner}"]', ["é" * 1500 + wanted]),
+    ]:
+        assert _is_value(_patched(True, text), value)
+    found = _patched({"type": "array", "items": {"type": "string", "maxLength": len(wanted)}}, f'["{inner}"]')
+    assert _is_value(found, [wanted])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r"{'p': 'C:\Users\new\temp'}", {"p": r"C:\Users\new\temp"}),
+        (r"{'p': '\alpha \frac \'x\''}", {"p": r"\alpha \frac 'x'"}),
+        (r"{'p': 'it\'s\nhere'}", {"p": "it's\nhere"}),
+        (r"{'p': 'a\nb \d'}", {"p": "a\nb \\d"}),
+        (r"{p: C:\Users\new\temp, q: 1}", {"p": r"C:\Users\new\temp", "q": 1}),
+        (r"{“p”: “C:\Users\new”}", {"p": r"C:\Users\new"}),
+    ],
+)
+def test_the_same_in_strings_with_other_quotes(text: str, value: Any) -> None:
+    assert _is_value(_patched(True, text), value)
+
+
+def test_backslashes_that_were_put_there_are_reported() -> None:
+    found = lockgate.repair(r'["C:\new\Users"]')
+    assert [(patch.rule, patch.upstream_at) for patch in found.patches] == [("escape", 4), ("escape", 8)]
+
+
+def test_a_line_break_is_not_held() -> None:
+    """Only what is seldom meant, and no longer than needed."""
+    for text, is_held in [
+        (r"a\nWorld", False),
+        (r"a\nab", True),
+        (r"a\nabout", False),
+        (r"a\fx", True),
+        (r"a\f ", False),
+    ]:
+        gate = lockgate.compile(True).gate("patch")
+        gate.feed(f'["{text}'.encode())
+        assert (gate.held_bytes > 0) == is_held, text

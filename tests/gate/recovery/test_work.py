@@ -15,6 +15,10 @@ import lockgate
 from lockgate.gate.recovery.recovering import RecoveringGate
 
 _CLOSED = {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": False}
+_OPTIONAL = {
+    "type": "array",
+    "items": {"type": "object", "properties": {name: {"type": "string", "pattern": "^[0-9]*$"} for name in "ab"}},
+}
 HOSTILE: dict[str, tuple[Callable[[int], bytes], Any]] = {
     "quotes": (lambda n: b'"' * n, True),
     "quotes in an array": (lambda n: b"[" + b'"' * n, True),
@@ -25,6 +29,9 @@ HOSTILE: dict[str, tuple[Callable[[int], bytes], Any]] = {
     "closing brackets": (lambda n: b"[" + b"]" * n, True),
     "commas": (lambda n: b"[" + b"," * n, True),
     "backslashes": (lambda n: b'["' + b"\\" * n, True),
+    "escapes that may not be meant": (lambda n: b"[" + b",".join([rb'"\f\a \n"'] * (n // 12)) + b"]", True),
+    "wrong escapes in one string": (lambda n: b'["' + b"\\_ \\fa" * (n // 6), True),
+    "placeholders": (lambda n: b"[" + b",".join([b'{"a":"null","b":"no"}'] * (n // 22)) + b"]", _OPTIONAL),
     "slashes": (lambda n: b"[" + b"/" * n, True),
     "line breaks in a string": (lambda n: b'["' + b"a\n" * (n // 2) + b'"]', True),
     "quotes in a string": (lambda n: b'["' + b'a" b ' * (n // 5) + b'"]', True),

@@ -22,7 +22,7 @@ from lockgate.gate.events import Violated
 from lockgate.gate.recovery.closers import LOOK_BYTES, Closer, Closers
 from lockgate.gate.recovery.edits import NOWHERE, Edit, NeedMoreText
 from lockgate.gate.recovery.opened import Opened, opened_at
-from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, PatchMarks
+from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, NO_ESCAPE, PatchMarks
 from lockgate.gate.recovery.patch_rule import PatchRule
 from lockgate.gate.recovery.site import Site, describe
 from lockgate.gate.recovery.strategy import FINAL, Answer, PendingViolation, Remedy
@@ -49,7 +49,7 @@ class PatchStrategy:
     """
 
     def __init__(self, work: Workspace, closers: Closers, rules: Sequence[PatchRule], *, max_patches: int) -> None:
-        self.marks = PatchMarks(work.scanner, work.judge, work.max_held)
+        self.marks = PatchMarks(work.scanner, work.judge, work.kept, work.max_held)
         self._work = work
         self._closers = closers
         self._rules = rules
@@ -94,10 +94,19 @@ class PatchStrategy:
         site = describe(violation, scanner, marks, work.judge, work.max_held)
         if violation.code == "trailing_text" and not work.kept.at:
             site = replace(site, document=work.kept.between(0, at))
+        site = replace(site, has_escape=marks.escape_at != NO_ESCAPE)
+        back_at = at
+        is_held = marks.escape_at >= 0 and at - marks.escape_at <= work.max_held
+        if is_held and into_string is not None and self._is_bad_escape(pending):
+            back_at = marks.escape_at
+            into_string = _IntoString(into_string.start, work.kept.between(into_string.start + 1, back_at))
         of_member = None
         if is_of_member:
             of_member = replace(site, has_quote=has_quote, has_number=has_number, from_member=True)
-        return _Patch(self, work, pending, site, into_string, may_patch=may_patch, of_member=of_member)
+        return _Patch(self, work, pending, site, into_string, back_at, may_patch=may_patch, of_member=of_member)
+
+    def _is_bad_escape(self, pending: PendingViolation) -> bool:
+        return pending.violation.code == "invalid_json" and self._work.byte_at(pending.at) == b"\\"
 
     def _into_string(self, pending: PendingViolation) -> _IntoString | None:
         """How to go back into the string in hand; None if it is too long to be judged again."""
@@ -213,6 +222,8 @@ class PatchStrategy:
                 continue
             work.pending[at : at + change.length] = change.inserted
             ledger.change(change.rule or rule, base + at, removed, change.inserted)
+            if rule == "escape":
+                self.marks.mended_escape_at = base + at
             shift += len(change.inserted) - change.length
         if edit.closer:
             depth = work.scanner.depth + (-1 if edit.is_around else 0 if edit.swallows else 1)
@@ -297,6 +308,7 @@ class _Patch:
         pending: PendingViolation,
         site: Site,
         into_string: _IntoString | None,
+        back_at: int,
         *,
         may_patch: bool,
         of_member: Site | None,
@@ -307,6 +319,7 @@ class _Patch:
         self._pending = pending
         self._site = site
         self._into_string = into_string
+        self._back_at = back_at  # byte to go back to inside a string
         self._may_patch = may_patch
         self._of_member = of_member  # the violation as seen from the name of its member, which is looked at first
         self._look = 0  # index into WINDOWS
@@ -315,7 +328,7 @@ class _Patch:
         if self._of_member is not None:
             self._strategy.go_back(self._pending.at, None)
             return
-        self._strategy.go_back(self._pending.at, self._into_string)
+        self._strategy.go_back(self._back_at, self._into_string)
         watcher = self._work.scanner.watcher
         if isinstance(watcher, StringWatcher) and self._work.scanner.in_value_string:
             self._site = replace(self._site, text=watcher.text if watcher.keeps else None)

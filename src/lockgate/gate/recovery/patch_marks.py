@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from lockgate.gate.base import KeptText
 from lockgate.gate.grammar import (
     AFTER_MINUS,
     AT_ELEMENT_OR_CLOSE,
@@ -23,10 +24,13 @@ from lockgate.gate.grammar import (
     ScanState,
 )
 from lockgate.gate.recovery.edits import NOWHERE
+from lockgate.gate.recovery.escapes import EscapeWatcher, is_behind_drive, may_be_backslash
 from lockgate.gate.recovery.placeholder import PlaceholderWatcher
 from lockgate.gate.scan import Scanner, TextWatcher
 from lockgate.gate.schema.judge import Judge
 
+NO_ESCAPE: Final = -1
+DECIDED: Final = -2
 #: A string that is longer is not judged again from its beginning.
 MAX_JUDGED_AGAIN: Final = 4096
 
@@ -35,17 +39,22 @@ class PatchMarks:
     """See the module. A ``StrategyMarks``.
 
     Args:
+        kept: The text.
         max_held: Bytes that may be held.
 
     Attributes:
         mark_at: Byte of the text to go back to; ``NOWHERE`` inside a string, or where going back was given up.
         has_bracket: Whether the mark stands before the bracket that closed the document.
+        escape_at: Byte of the backslash of the first escape of the string in hand, while it may not be meant as one;
+            ``NO_ESCAPE`` if there was none yet, ``DECIDED`` if it was meant.
+        mended_escape_at: Byte of an escape that was put there, and says nothing.
         holds_member: Whether a string value is open that may be a placeholder: the mark stands before its member.
     """
 
     doubts_quotes = True
 
-    def __init__(self, scanner: Scanner, judge: Judge, max_held: int) -> None:
+    def __init__(self, scanner: Scanner, judge: Judge, kept: KeptText, max_held: int) -> None:
+        self._kept = kept
         self._scanner = scanner
         self._judge = judge
         self._max_held = max_held
@@ -60,12 +69,16 @@ class PatchMarks:
         self._root = judge.frames[0] if judge.frames else None
         self.has_bracket = False
         self.holds_member = False
+        self.escape_at = NO_ESCAPE
+        self.mended_escape_at = -1
 
     # -- what the scanner tells ------------------------------------------------------------------------------------
 
     def value_begun(self, kind: int) -> None:
-        if kind == STRING and not self._holds_member():
-            self.mark_at = NOWHERE
+        if kind == STRING:
+            self.escape_at = NO_ESCAPE
+            if not self._holds_member():
+                self.mark_at = NOWHERE
 
     def _holds_member(self) -> bool:
         """Whether the string that begins may turn out to be none: an optional member with a placeholder in it."""
@@ -82,6 +95,23 @@ class PatchMarks:
     def _let_member_go(self, watcher: TextWatcher) -> None:
         self._scanner.watcher = watcher
         self.mark_at, self.holds_member = NOWHERE, False
+
+    def escape_ended(self, at: int, letter: int) -> None:
+        if self.escape_at != NO_ESCAPE or at == self.mended_escape_at:
+            return
+        self.escape_at = DECIDED
+        if not may_be_backslash(letter) or self.mark_at != NOWHERE:
+            return
+        start = at + 1 - self._scanner.string_bytes
+        if at - start > MAX_JUDGED_AGAIN:
+            return
+        self.escape_at = self.mark_at = at
+        is_path = is_behind_drive(self._kept.between(max(start, at - 3), at))
+        self._scanner.watcher = EscapeWatcher(letter, self._judge.watcher, self._let_escape_go, is_path=is_path)
+
+    def _let_escape_go(self, watcher: TextWatcher | None) -> None:
+        self._scanner.watcher = watcher
+        self.mark_at, self.escape_at = NOWHERE, DECIDED
 
     def container_opened(self, at: int) -> None:
         self.mark_at = at
@@ -219,6 +249,8 @@ class PatchMarks:
         """
         scanner = self._scanner
         self.mark_at, self.holds_member = NOWHERE, False
+        if self.escape_at >= 0:
+            self.escape_at = DECIDED
         scanner.go_into_string(at, self._judge.watcher, at - start - 1)
         if content is not None:
             scanner.go_into_string(at - len(content), self._judge.fresh_watcher(), 0)

@@ -70,6 +70,7 @@ class Site:
         outer_names: Names that the object around the array in hand knows, and does not have yet.
         has_bracket: Whether the window begins with the bracket that closed the document.
         from_member: Whether the violation lies in a string, and the window begins before its member all the same.
+        has_escape: Whether the string in hand has an escape before the window, or at its beginning.
         document: The whole document, where it has ended and is still known.
         held: Where the parts of the held text stand.
         scalar: Where a number or literal stands that has just ended; -1 for none.
@@ -98,6 +99,7 @@ class Site:
     outer_names: Set[str]
     has_bracket: bool
     from_member: bool = False
+    has_escape: bool = False
     document: bytes | None = None
     text: str | None = None
     window: bytes = b""
