@@ -254,6 +254,8 @@ class UnknownMember(PatchRule):
     mends = "schema"
     holds = "a comma and a name, until the value begins; the member that is left out"
 
+    _NAME: Final = re.compile(rb'[{,]\s{0,24}"((?:[^"\\]|\\.){1,200})"\s{0,8}:', re.DOTALL)
+
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.code == "duplicate_member":
             return drop_member(site)
@@ -262,7 +264,7 @@ class UnknownMember(PatchRule):
         if site.keyword == "maxProperties" or UnwrapMember().may_hold_all(site):
             return []
         if site.awaits in ("name text", "name", "name or }") and site.byte != b"}":
-            return drop_member(site)
+            return drop_member(site) if self._leaves_some(site) else []
         if site.awaits == "comma" and site.byte == b",":
             # All members are there already: the comma is wrong, and the member follows it.
             end = site.next_byte(site.at + 1)
@@ -271,6 +273,17 @@ class UnknownMember(PatchRule):
             limit = site.max_held
             return [Edit((Change(site.at, 1, b""),), lambda: Dropped(limit), weight=30)]
         return []
+
+    def _leaves_some(self, site: Site) -> bool:
+        """Whether not all of an object goes: a member of it must be there, or one that is known is in sight."""
+        if site.checks is None or site.checks.required or site.seen or not site.is_first:
+            return True
+        known = site.checks.known
+        names = (found[1] for found in self._NAME.finditer(site.window))
+        if any(_names(known.spellings, name) for name in names):
+            return True
+        site.need_more()
+        return not known.texts
 
 
 class NullMember(PatchRule):
@@ -351,7 +364,7 @@ class WrapElement(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if not _is_kind_fault(site) or not site.kinds & ARRAY or site.byte in (b"[", b"n"):
             return []
-        if placeholder_length(site, site.at) or UnwrapMember().propose(site):
+        if placeholder_length(site, site.at) or UnwrapMember().may_hold_all(site):
             return []
         return [Edit((Change(site.at, 0, b"["),), closer=b"]", weight=1)]
 
@@ -362,8 +375,12 @@ class UnwrapElement(PatchRule):
     id = "unwrap_element"
     mends = "schema"
 
+    _EMPTY: Final = re.compile(rb"(?:\[\s{0,24}){1,24}\]")
+
     def propose(self, site: Site) -> Sequence[Edit]:
         if not _is_kind_fault(site) or site.kinds & ARRAY or site.byte != b"[":
+            return []
+        if self._EMPTY.match(site.rest):
             return []
         ends = _ends_after_one(site.rest)
         if ends is None:
@@ -382,25 +399,14 @@ class UnwrapMember(PatchRule):
 
     _NAME: Final = rb'"((?:[^"\\]|\\.)*)"\s*'
     _OBJECT: Final = re.compile(_NAME + rb":\s*(\{)\s*(?:" + _NAME + rb":)", re.DOTALL)
-    _NEXT: Final = re.compile(rb"\s*,\s*" + _NAME + rb":", re.DOTALL)
     _ARRAY: Final = re.compile(rb"\{\s*" + _NAME + rb":\s*(\[)", re.DOTALL)
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if _is_kind_fault(site) and site.kinds & ARRAY and not site.kinds & OBJECT and site.byte == b"{":
-            return self._array(site)
-        return self._object(site)
+        return self._array(site) or self._object(site)
 
     def may_hold_all(self, site: Site) -> bool:
         """Whether the member in hand holds the object that is wanted, or one of several that do."""
-        found = self._wrapper(site)
-        if found is None:
-            return False
-        end = _end_of(site.window, found.start(2))
-        if end < 0:
-            site.need_more()
-            return True
-        following = self._NEXT.match(site.window, end)
-        return following is None or site.checks is None or not _names(site.checks.known.spellings, following[1])
+        return self._wrapper(site) is not None or self._array_wrapper(site) is not None
 
     def _wrapper(self, site: Site) -> re.Match[bytes] | None:
         """A first member that the schema does not know; its value begins with a name that it knows."""
@@ -423,15 +429,21 @@ class UnwrapMember(PatchRule):
         change = Change(start, found.end(2) - start, b"")
         return [Edit((change,), closer=b"}", swallows=True, is_around=True, weight=1 - change.length)]
 
-    def _array(self, site: Site) -> Sequence[Edit]:
+    def _array_wrapper(self, site: Site) -> re.Match[bytes] | None:
+        """An object where an array must stand; its first member holds one, and is none that an element has."""
+        if not _is_kind_fault(site) or not site.kinds & ARRAY or site.kinds & OBJECT or site.byte != b"{":
+            return None
         found = self._ARRAY.match(site.window, site.at)
         if found is None:
             site.need_more()
-            return []
+            return None
         element = site.subschemas.checks(ARRAY).element(0)
-        if element.kinds & OBJECT and _names(element.checks(OBJECT).known.spellings, found[1]):
-            return []  # it is an element
-        if not self._is_alone(site, found.start(2)):
+        is_element = element.kinds & OBJECT and _names(element.checks(OBJECT).known.spellings, found[1])
+        return None if is_element else found
+
+    def _array(self, site: Site) -> Sequence[Edit]:
+        found = self._array_wrapper(site)
+        if found is None or not self._is_alone(site, found.start(2)):
             return []
         change = Change(site.at, found.start(2) - site.at, b"")
         return [Edit((change,), closer=b"}", swallows=True, weight=1 - change.length)]
