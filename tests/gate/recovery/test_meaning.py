@@ -298,6 +298,8 @@ ROWS = {"type": "array", "items": ROW}
         (_object(Answer={"type": "object"}), '{"Answer": {"x": 1}}', {"Answer": {"x": 1}}),
         ({"type": "array", "items": {**ROW, "minProperties": 1}}, '["note: see below"]', None),
         ({"type": "object"}, '"[see the note]"', None),
+        ({"type": "array", "items": TEXT}, '"[oak, elm]"', ["oak", "elm"]),
+        ({"type": "array", "items": TEXT}, f'"[{", ".join(["sycamore"] * 20)}]"', ["sycamore"] * 20),
         ({"type": "object"}, '"{see the note}"', None),
     ],
 )  # fmt: skip

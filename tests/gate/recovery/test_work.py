@@ -45,7 +45,10 @@ HOSTILE: dict[str, tuple[Callable[[int], bytes], Any]] = {
 
 
 def _one_fault(count: int, text: str) -> tuple[int, int]:
-    """Steps of Python, and bytes at most, that one more misspelt value costs among so many allowed ones."""
+    """Steps of Python, and bytes at most, that one more misspelt value costs among so many allowed ones.
+
+    What runs below Python shows in the bytes.
+    """
     schema = lockgate.compile({"type": "array", "items": {"enum": [f"cat {n:06}" for n in range(count)]}})
     steps = 0
 
@@ -83,7 +86,7 @@ def _one_fault(count: int, text: str) -> tuple[int, int]:
 def test_a_fault_costs_the_same_among_many_allowed_values(text: str) -> None:
     few, many = _one_fault(70, text), _one_fault(70_000, text)
     assert many[0] <= 2 * few[0]
-    assert many[1] <= 2 * few[1]
+    assert many[1] <= few[1] + 256 * 1024  # a list of them all has twice that
 
 
 def _steps(text: bytes, schema: Any, max_patches: int = 10**9) -> float:

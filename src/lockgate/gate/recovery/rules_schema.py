@@ -80,13 +80,16 @@ class JsonInString(PatchRule):
     _WHITE: Final = rb"(?:\s|\\[nrt]){0,12}"
     _OPENING: Final = re.compile(
         rb'"' + _WHITE + rb"(?:(\{)" + _WHITE + rb"(?:\\\"|\}|'|[A-Za-z_]\w{0,40}\s{0,8}:|//|/\*)"
-        rb"|(\[)" + _WHITE + rb"(?:\\\"|[{\[\]'0-9-]|true|false|null|True|False|None))"
+        rb"|(\[)" + _WHITE + rb"(?:\\\"|[{\[\]'0-9-]|true|false|null|True|False|None"
+        rb"|[\w.-]{1,40}(?:, ?[\w.-]{1,40}){1,24}\]\"))"
     )
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if not _is_kind_fault(site) or site.kinds & STRING:
             return []
         found = self._OPENING.match(site.window, site.at)
+        if found is None and site.rest.startswith(b'"['):
+            site.need_more()
         if found is None or not site.kinds & (OBJECT if found[1] else ARRAY):
             return []
         return [Edit((Change(site.at, 1, b""),), Unescaped)]
