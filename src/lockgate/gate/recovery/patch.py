@@ -35,6 +35,8 @@ from lockgate.gate.schema.string_checks import StringWatcher
 WINDOWS: Final = (LOOK_BYTES, 1024)
 #: Codes of violations that JSON can have.
 _SCHEMA_CODES: Final = frozenset({"schema_violation", "duplicate_member"})
+#: Bytes of a string that rules are shown where its end is in doubt.
+_SHOWN_BEFORE: Final = 1024
 #: Edits at one byte, without getting any further, after which it is given up. The end of a text is such a byte: there
 #: each edit closes one container.
 _MAX_REPEATS: Final = 600
@@ -95,6 +97,9 @@ class PatchStrategy:
         if violation.code == "trailing_text" and not work.kept.at:
             site = replace(site, document=work.kept.between(0, at))
         site = replace(site, has_escape=marks.escape_at != NO_ESCAPE)
+        if site.has_quote:
+            start = max(marks.mark_at - marks.string_bytes, work.kept.at, marks.mark_at - _SHOWN_BEFORE)
+            site = replace(site, before_quote=work.kept.between(start, marks.mark_at))
         back_at = at
         is_held = marks.escape_at >= 0 and at - marks.escape_at <= work.max_held
         if is_held and into_string is not None and self._is_bad_escape(pending):

@@ -44,6 +44,7 @@ class PatchMarks:
 
     Attributes:
         mark_at: Byte of the text to go back to; ``NOWHERE`` inside a string, or where going back was given up.
+        string_bytes: Bytes of the string whose closing quote the mark stands before.
         has_bracket: Whether the mark stands before the bracket that closed the document.
         escape_at: Byte of the backslash of the first escape of the string in hand, while it may not be meant as one;
             ``NO_ESCAPE`` if there was none yet, ``DECIDED`` if it was meant.
@@ -64,7 +65,7 @@ class PatchMarks:
         self._state: ScanState = scanner.state  # inside a number: the mark stands before it
         self._key: str | int | None = None  # of the last value that ended in the container in hand
         self._watcher: TextWatcher | None = None
-        self._string_bytes = 0
+        self.string_bytes = 0
         self._element_at = -1
         self._root = judge.frames[0] if judge.frames else None
         self.has_bracket = False
@@ -128,7 +129,7 @@ class PatchMarks:
         if state == IN_STRING:
             self.mark_at = at - 1
             self._state = IN_STRING
-            self._watcher, self._string_bytes = self._judge.watcher, scanner.string_bytes
+            self._watcher, self.string_bytes = self._judge.watcher, scanner.string_bytes
             self.holds_member = False
         elif state >= AFTER_MINUS and 0 <= at - self.mark_at <= self._max_held:
             self.mark_at = at - len(scanner.number)
@@ -161,7 +162,7 @@ class PatchMarks:
     @property
     def is_blank(self) -> bool:
         """Whether the mark stands before the closing quote of an empty string."""
-        return self._state == IN_STRING and not self._string_bytes
+        return self._state == IN_STRING and not self.string_bytes
 
     @property
     def is_first(self) -> bool:
@@ -187,7 +188,7 @@ class PatchMarks:
         """Mark the closing quote of a string value that may not end there: it was refused, and stands at ``at``."""
         self.mark_at = at
         self._state = IN_STRING
-        self._watcher, self._string_bytes = self._judge.watcher, self._scanner.string_bytes
+        self._watcher, self.string_bytes = self._judge.watcher, self._scanner.string_bytes
         self.holds_member = False
         self._key = self._frames[-1].key if self._frames else None
         self._element_at = self._judge.element_at
@@ -223,7 +224,7 @@ class PatchMarks:
         if scanner.depth == scanner.watch_depth:
             judge.element_at = self._element_at
         if is_string:
-            scanner.go_into_string(self.mark_at, self._watcher, self._string_bytes)
+            scanner.go_into_string(self.mark_at, self._watcher, self.string_bytes)
             judge.resume_string(self._watcher)
             self.mark_at = NOWHERE
         else:

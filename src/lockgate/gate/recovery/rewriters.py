@@ -96,7 +96,8 @@ class Quoted(_BaseRewriter):
             return self._backslashes.piece(text, at, is_end=is_end)
         if found in self._closers:
             closes = self._closes(text, at + len(found), is_end=is_end)
-            if closes is None:
+            self.has_failed = self._end is not None and self._end.is_lost
+            if closes is None or self.has_failed:
                 return None
             self.is_over = closes
             return Piece(found, b'"' if closes else b'\\"' if found == b'"' else found.replace(b'"', b'\\"'))

@@ -232,19 +232,29 @@ class MemberName(PatchRule):
 
 
 class NameQuote(PatchRule):
-    """Closes a name that the schema knows before its colon, where its second quote is missing."""
+    """Closes a name before its colon, where its second quote is missing."""
 
     id = "name_quote"
+    is_guess = True
     holds = "a comma and a name, until the value begins"
 
     _COLON: Final = re.compile(rb"[ \t]{0,8}:")
+    _OPEN: Final = re.compile(rb'"([^"\\:\n]{1,120}?)[ \t]{0,8}:')
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.code != "schema_violation" or site.awaits != "name text" or site.checks is None:
+        if site.awaits == "name text" and site.code == "schema_violation" and site.checks is not None:
+            return self._known(site)
+        is_over = site.awaits == "name text" and site.byte in (b"\n", b"\r", b"\t")
+        if site.code != "invalid_json" or site.held.name < 0 or not (is_over or site.awaits == "colon"):
             return []
+        found = self._OPEN.match(site.window, site.held.name)
+        return replace(found.end(1), 0, b'"') if found is not None and found.end() <= site.at else []
+
+    def _known(self, site: Site) -> Sequence[Edit]:
         if site.byte not in (b":", b" ") or site.match(self._COLON) is None:
             return []
         name = site.window[site.held.name + 1 : site.at].decode("utf-8", "replace").rstrip()
+        assert site.checks is not None
         if name not in site.checks.known_names() or name in site.seen:
             return []
         return replace(site.at, 0, b'"')
@@ -267,7 +277,8 @@ class UnknownMember(PatchRule):
         if site.keyword == "maxProperties" or UnwrapMember().may_hold_all(site):
             return []
         if site.awaits in ("name text", "name", "name or }") and site.byte != b"}":
-            return drop_member(site) if self._leaves_some(site) else []
+            is_too_much = self._leaves_some(site) and not self._is_of_the_object_around(site)
+            return drop_member(site) if is_too_much else []
         if site.awaits == "comma" and site.byte == b",":
             # All members are there already: the comma is wrong, and the member follows it.
             end = site.next_byte(site.at + 1)
@@ -287,6 +298,13 @@ class UnknownMember(PatchRule):
             return True
         site.need_more()
         return not known.texts
+
+    def _is_of_the_object_around(self, site: Site) -> bool:
+        """Whether an object around knows the name: then a brace is missing, and nothing is too much."""
+        found = _STRING.match(site.window, site.held.name) if site.held.name >= 0 else None
+        if found is None and site.held.name >= 0:
+            site.need_more()
+        return found is not None and found[1].decode("utf-8", "replace") in site.around_names
 
 
 class NullMember(PatchRule):

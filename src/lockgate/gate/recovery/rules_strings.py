@@ -13,7 +13,7 @@ from lockgate.gate.recovery.patch_rule import NAME, VALUE, PatchRule, begins_nam
 from lockgate.gate.recovery.rewriters import DOUBLE, SINGLE, Bare, Quoted
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import control, escape
-from lockgate.gate.recovery.string_end import StringEnd
+from lockgate.gate.recovery.string_end import StringEnd, StringPlace
 
 
 class Quotes(PatchRule):
@@ -129,26 +129,34 @@ class InnerQuote(PatchRule):
 
     def _value(self, site: Site) -> Sequence[Edit]:
         """The quote at the mark: the string goes on if another quote behind the violation can close it."""
-        if self._begins_member(site) or not self._ends(site, 1):
-            return []
         place = site.string_place()
+        ends_here = StringEnd(place, inner=0).is_behind(site.window, 1, is_end=site.is_end)
+        if ends_here is None:
+            site.need_more()
+        if ends_here or self._begins_another(site, place) or not self._ends(site, 1):
+            return []
         weight = 0 if site.held.comma < 0 else 10
-        return [Edit((Change(0, 1, b'\\"'),), lambda: Quoted(('"',), StringEnd(place)), weight=weight)]
+        return [Edit((Change(0, 1, b'\\"'),), lambda: Quoted(('"',), StringEnd(place, inner=1)), weight=weight)]
 
-    def _begins_member(self, site: Site) -> bool:
-        """Whether the quote opens a name that the schema knows: then it is another quote that is missing."""
+    def _begins_another(self, site: Site, place: StringPlace) -> bool:
+        """Whether the quote opens the next name or element: then it is the one before that is missing."""
+        if not site.is_in_object or not site.depth:
+            is_apart = _APART.search(place.before) is not None
+            return is_apart and any(rest.match(site.window, 1) for rest in (_ELEMENT_REST, _NAME_REST))
         found = _NAME_REST.match(site.window, 1)
         if found is None:
             return False
-        return found[1].decode("utf-8", "replace") in site.string_place().names
+        if found[1].decode("utf-8", "replace") in place.names:
+            return True
+        return not place.before or _APART.search(place.before) is not None
 
     def _ends(self, site: Site, start: int) -> bool:
         """Whether a quote behind this byte closes the string, as far as one can see."""
-        rewriter = Quoted(('"',), StringEnd(site.string_place()))
+        rewriter = Quoted(('"',), StringEnd(site.string_place(), inner=1))
         rewriter.read(site.window[start:], is_end=site.is_end)
         if not rewriter.is_over:
             site.need_more()
-        return rewriter.is_over or not site.is_end
+        return rewriter.is_over or not (site.is_end or rewriter.has_failed)
 
     def _name(self, site: Site) -> Sequence[Edit]:
         found = re.compile(rb'[^":\n]*"\s*:').match(site.window, site.at)
@@ -158,6 +166,9 @@ class InnerQuote(PatchRule):
         return replace(site.held.name_end - 1, 1, b'\\"')
 
 
+#: The end of a text that does not end there: a comma or line break, perhaps an escaped one, that parts what follows.
+_APART: Final = re.compile(rb"(?:,|\\[nr])(?:[\s{\[]|\\[nrt])*\Z")
+_ELEMENT_REST: Final = re.compile(rb'[^"\\\n]{1,60}"[ \t\n\r]{0,24}[,\]]')
 _NAME_REST: Final = re.compile(rb'((?:[^"\\\n]|\\.){1,60})"[ \t]{0,8}:')
 
 
@@ -169,6 +180,8 @@ class ControlCharacter(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.awaits not in ("string", "name text") or not site.byte or site.byte[0] >= 0x20:
             return []
+        if site.awaits == "name text" and b":" in site.window[max(site.held.name, 0) : site.at]:
+            return []  # the name ended before its colon
         return replace(site.at, 1, control(site.byte[0]))
 
 

@@ -175,7 +175,7 @@ class Colon(PatchRule):
     id = "colon"
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.awaits != "colon" or not site.byte:
+        if site.awaits != "colon" or not site.byte or b":" in site.window[max(site.held.name, 0) : site.held.name_end]:
             return []
         if site.byte == b"=":
             return replace(site.at, 2 if site.rest[1:2] == b">" else 1, b":")
@@ -249,7 +249,7 @@ class Bracket(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.code == "trailing_text":
             return self._closed_too_early(site) if site.has_bracket else []
-        if site.held.comma >= 0 and site.byte in (b'"', b"'") and site.outer_names:
+        if site.held.comma >= 0 and site.outer_names and (site.held.name >= 0 or site.byte in (b'"', b"'")):
             return self._before_member(site)
         if site.byte not in (b"}", b"]", b")") or not site.depth or site.awaits == "value":
             return []
@@ -267,12 +267,18 @@ class Bracket(PatchRule):
         return edits
 
     def _before_member(self, site: Site) -> list[Edit]:
-        """A member that the object around the array knows: the array ends before the comma."""
-        found = _NAME.match(site.rest)
+        """A member that the object around knows: what is open ends before the comma."""
+        if site.is_in_object and (site.code != "schema_violation" or site.awaits != "name text"):
+            return []
+        found = _NAME.match(site.window, site.held.name if site.held.name >= 0 else site.at)
         if found is None:
             site.need_more()
             return []
-        return replace(site.held.comma, 0, b"]") if found[1].decode("utf-8", "replace") in site.outer_names else []
+        return (
+            replace(site.held.comma, 0, site.brackets[:1])
+            if found[1].decode("utf-8", "replace") in site.outer_names
+            else []
+        )
 
     def _closed_too_early(self, site: Site) -> list[Edit]:
         """The document goes on behind the bracket that closed it: that one was too many, or the next one is."""

@@ -67,10 +67,12 @@ class Site:
         is_first: Whether the container in hand has nothing before the window.
         max_held: Bytes that a rewriter may hold.
         brackets: What closes the open containers, innermost first.
-        outer_names: Names that the object around the array in hand knows, and does not have yet.
+        around_names: Names that any object around knows, and does not have yet.
+        outer_names: Names that the object around the container in hand knows, and does not have yet.
         has_bracket: Whether the window begins with the bracket that closed the document.
         from_member: Whether the violation lies in a string, and the window begins before its member all the same.
         has_escape: Whether the string in hand has an escape before the window, or at its beginning.
+        before_quote: The last bytes of the string whose closing quote the window begins with, as far as it is known.
         document: The whole document, where it has ended and is still known.
         held: Where the parts of the held text stand.
         scalar: Where a number or literal stands that has just ended; -1 for none.
@@ -96,10 +98,12 @@ class Site:
     is_first: bool
     max_held: int
     brackets: bytes
+    around_names: Set[str]
     outer_names: Set[str]
     has_bracket: bool
     from_member: bool = False
     has_escape: bool = False
+    before_quote: bytes = b""
     document: bytes | None = None
     text: str | None = None
     window: bytes = b""
@@ -148,9 +152,12 @@ class Site:
         """Where the string in hand, or the last one, stands."""
         checks = self.checks if self.is_in_object else None
         if checks is None:
-            return StringPlace(self.depth, self.is_in_object and self.depth > 0, frozenset(), is_closed=False)
+            is_in_object = self.is_in_object and self.depth > 0
+            return StringPlace(self.depth, is_in_object, frozenset(), is_closed=False, before=self.before_quote)
         names = checks.known_names() - self.seen
-        return StringPlace(self.depth, is_in_object=True, names=names, is_closed=bool(checks.closed))
+        return StringPlace(
+            self.depth, is_in_object=True, names=names, is_closed=bool(checks.closed), before=self.before_quote
+        )
 
     def match(self, pattern: re.Pattern[bytes], at: int | None = None) -> re.Match[bytes] | None:
         """What a pattern finds at a byte of the window (default: the violation).
@@ -207,7 +214,8 @@ def describe(violation: Violation, scanner: Scanner, marks: PatchMarks, judge: J
         is_first=marks.is_first,
         max_held=max_held,
         brackets=scanner.brackets,
-        outer_names=judge.outer_names(),
+        around_names=judge.names_around(),
+        outer_names=judge.names_around(1),
         has_bracket=marks.has_bracket,
     )
 

@@ -14,24 +14,29 @@ from typing import Final
 from lockgate.gate.recovery.spelling import sign_at
 
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
-#: White space and comments.
-_GAP: Final = re.compile(rb"(?:[ \t\n\r]+|//[^\n]{0,200}(?:\n|\Z)|/\*(?:[^*]|\*(?!/)){0,200}\*/)*")
+#: White space, comments, and commas that are too many.
+_COMMAS: Final = re.compile(rb"(?:[ \t\n\r,]+|//[^\n]{0,200}(?:\n|\Z)|/\*(?:[^*]|\*(?!/)){0,200}\*/)*")
 #: White space that is looked through for what follows a string; more of it ends the string.
 _MAX_WHITE: Final = 64
 #: Bytes that are looked at to tell what follows.
 LOOK_AHEAD: Final = 96
 
-_QUOTED_NAME: Final = (
-    rb"""(?:"(?P<double>(?:[^"\\\n]|\\.){1,60})"|['`](?P<single>[^'`\n]{1,60})['`])[ \t]{0,8}(?:[:=]|\xef\xbc\x9a)"""
-)
+_QUOTE: Final = rb"(?:[\"'`]|\xc2[\xab\xbb\xb4]|\xe2\x80[\x98-\x9f])"
+_COLON: Final = rb"[ \t]{0,8}(?:[:=]|\xef\xbc\x9a)"
+_QUOTED_NAME: Final = _QUOTE + rb"(?P<quoted>(?:[^\"'`\\\n\xe2]|\\.|\xe2(?!\x80[\x98-\x9f])){1,60})" + _QUOTE + _COLON
 _NAME: Final = re.compile(_QUOTED_NAME + rb"|(?P<bare>[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)|\}")
+#: A name one quote of which is missing.
+_HALF_NAME: Final = re.compile(_QUOTE + rb"(?P<open>[\w$ -]{1,60}):|(?P<shut>[\w$-]{1,60})" + _QUOTE + _COLON)
 _BEFORE_NAME: Final = re.compile(rb"(?:,|[\n\r])\s{0,24}" + _QUOTED_NAME)
+#: What an element begins with that stands behind a comma: it ends before a comma or bracket, or is too long to see.
 _ELEMENT: Final = re.compile(
     rb"""[{\[(]|(?:"(?:[^"\\]|\\.){0,60}"|'[^'\n]{0,60}'|`(?:[^`\\]|\\.){0,60}`|-?[0-9][0-9.eE+-]{0,30}"""
     rb"""|[tT]rue|TRUE|[fF]alse|FALSE|[nN]ull|NULL|[nN]one|NONE|NaN|nan|nil|undefined)"""
     rb"""\s{0,24}(?:[,\])]|\Z)|[\])]|["'`][^"'`]{60}""",
     re.DOTALL,
 )
+_BARE_ELEMENT: Final = re.compile(rb"[^\s\"'`,\[\]{}():][^\"'`,\[\]{}():\n]{0,60}\"?\s{0,8}[,\]]")
+_COLON_BEHIND: Final = re.compile(_COLON)
 _BRACKETS: Final = re.compile(rb"[}\])][}\])\s]*")
 
 
@@ -44,20 +49,33 @@ class StringPlace:
         is_in_object: Whether the innermost is an object.
         names: Names that may follow there, as far as the schema knows them.
         is_closed: Whether there are no others.
+        before: The string up to the byte in question, as far as it is known; its last bytes if it is long.
     """
 
     depth: int
     is_in_object: bool
     names: Set[str]
     is_closed: bool
+    before: bytes = b""
 
 
 class StringEnd:
-    """Asked about every quote of one string, in order."""
+    """Asked about every quote of one string, in order.
 
-    def __init__(self, place: StringPlace) -> None:
+    Args:
+        inner: Double quotes of it that were no end so far; -1 does not count them. Behind an odd one the partner is
+            due, and only a plain sign ends the string.
+
+    Attributes:
+        is_lost: What was passed is no text of a string.
+    """
+
+    def __init__(self, place: StringPlace, *, inner: int = -1) -> None:
         self._place = place
+        self._inner = inner
+        self.is_lost = False
         self._open = 0  # brackets that opened in the string
+        self.passed(place.before)
 
     def passed(self, text: bytes) -> None:
         """This much of the string has gone by."""
@@ -68,6 +86,14 @@ class StringEnd:
 
     def is_behind(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
         """Whether the string ended before this byte, which is the one behind a quote; None: more must be seen."""
+        found = self._is_behind(text, at, is_end=is_end)
+        if found is False and self._inner >= 0:
+            self._inner += 1
+            # A name outside all brackets of the text is one of the document: another quote is missing.
+            self.is_lost = self.is_lost or (self._open <= 0 and _COLON_BEHIND.match(text, at) is not None)
+        return found
+
+    def _is_behind(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
         end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
         if end - at > _MAX_WHITE:
             return True
@@ -77,11 +103,11 @@ class StringEnd:
             return None
         sign, length = sign_at(text, end)
         byte = sign[0] if sign else text[end]
-        if len(text) - end < LOOK_AHEAD and not is_end and (byte in b",}])/+" or end > at):
+        if len(text) - end < LOOK_AHEAD and not is_end and (byte in b",;}])/+" or end > at):
             return None
         if byte in b"}])":
             return text[end] != byte or self._closes(text, end)
-        if byte == 0x2C:
+        if byte in b",;":
             return self._goes_on(text, end + length)
         if byte in b"/#":
             return text[end : end + 2] in (b"//", b"/*") or (byte == 0x23 and end > at)
@@ -105,25 +131,35 @@ class StringEnd:
 
     def _goes_on(self, text: bytes, at: int) -> bool:
         """A comma follows: and a member, or an element?"""
-        at = _GAP.match(text, at).end()  # type: ignore[union-attr]
+        at = _COMMAS.match(text, at).end()  # type: ignore[union-attr]
         if not self._place.depth:
             return False
         if self._place.is_in_object:
             return self._is_name(text, at)
-        return at == len(text) or (self._open <= 0 and _ELEMENT.match(text, at) is not None)
+        if at == len(text):
+            return True
+        if self._open > 0:
+            return False
+        return _ELEMENT.match(text, at) is not None or (self._is_even and _BARE_ELEMENT.match(text, at) is not None)
+
+    @property
+    def _is_even(self) -> bool:
+        return self._inner < 0 or self._inner % 2 == 0
 
     def _is_name(self, text: bytes, at: int) -> bool:
         """Whether a member begins here."""
-        found = _NAME.match(text, at)
-        if found is None or not self._place.is_in_object:
+        if at == len(text) or not self._place.is_in_object:
             return at == len(text)
-        if found[0] == b"}":
-            return True
-        return self._is_known(found) or not (self._place.is_closed or self._open > 0)
+        found = _NAME.match(text, at)
+        if found is not None:
+            return found[0] == b"}" or self._is_known(found) or not (self._place.is_closed or self._open > 0)
+        found = _HALF_NAME.match(text, at)
+        if found is None:
+            return False
+        return self._is_known(found) or (self._is_even and not (self._place.is_closed or self._open > 0))
 
     def _is_known(self, found: re.Match[bytes]) -> bool:
-        parts = found.groupdict()
-        name = parts["double"] or parts["single"] or parts.get("bare") or b""
+        name = next((text for text in found.groups() if text is not None), b"")
         return name.decode("utf-8", "replace") in self._place.names
 
     def is_missing(self, text: bytes, at: int, *, is_end: bool) -> bool | None:

@@ -483,10 +483,14 @@ class Judge:
         assert isinstance(frame, _ObjectFrame)
         return frame.seen
 
-    def outer_names(self) -> AbstractSet[str]:
-        """Names that the object around the array in hand knows, and does not have yet."""
-        frame = self._stack[-2] if len(self._stack) > 1 and isinstance(self._stack[-1], _ArrayFrame) else None
-        return frame.checks.known_names() - frame.seen if isinstance(frame, _ObjectFrame) else frozenset()
+    def names_around(self, levels: int | None = None) -> AbstractSet[str]:
+        """Names that so many objects around the container in hand know, and do not have yet; default: all of them."""
+        around = self._stack[:-1] if levels is None else self._stack[-1 - levels : -1]
+        found: set[str] = set()
+        for frame in around:
+            if isinstance(frame, _ObjectFrame):
+                found |= frame.checks.known_names() - frame.seen
+        return found
 
     @property
     def checks_around(self) -> Checks | None:
