@@ -46,6 +46,11 @@ class Closers:
         """Whether a bracket was put or taken away whose partner is still to come."""
         return bool(self._closers)
 
+    @property
+    def last_after(self) -> int:
+        """Byte behind which the value begins that the innermost waits for; -1 for none."""
+        return self._closers[-1].after if self._closers else -1
+
     def add(self, closer: Closer) -> None:
         """One more, inside of all others."""
         self._closers.append(closer)

@@ -122,6 +122,11 @@ class PatchStrategy:
             return _IntoString(start, None)
         return _IntoString(start, kept.between(start + 1, at)) if at - start <= MAX_JUDGED_AGAIN else None
 
+    @property
+    def closer_at(self) -> int:
+        """Where a value begins behind which a bracket is due, from where the text went back to; below 0 for none."""
+        return self._closers.last_after - self._work.scanner.base
+
     def _is_stuck(self, upstream_at: int) -> bool:
         """Whether edits were made here again and again, and the text gets no further."""
         self._repeats = self._repeats + 1 if upstream_at <= self._last_at else 0
@@ -369,7 +374,8 @@ class _Patch:
             window = whole_characters(bytes(work.pending[: at + size]))
             is_last = self._look == len(WINDOWS) - 1
             try:
-                return self._choose(replace(site, window=window, at=at, is_end=is_all, is_last_look=is_last))
+                shown = replace(site, window=window, at=at, is_end=is_all, is_last_look=is_last)
+                return self._choose(replace(shown, closer_at=self._strategy.closer_at))
             except NeedMoreText:
                 self._look += 1
         return "no"

@@ -316,6 +316,8 @@ class NullMember(PatchRule):
     sees_member = True
 
     def propose(self, site: Site) -> Sequence[Edit]:
+        if site.closer_at > site.held.name >= 0:
+            return []  # its value was taken out of an array, the end of which is still to come
         if site.from_member:
             length = placeholder_length(site, site.held.start) if site.is_optional else 0
             if length and site.kinds & NULL:

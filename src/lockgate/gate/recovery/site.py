@@ -70,6 +70,7 @@ class Site:
         around_names: Names that any object around knows, and does not have yet.
         outer_names: Names that the object around the container in hand knows, and does not have yet.
         has_bracket: Whether the window begins with the bracket that closed the document.
+        closer_at: Byte of the window that a value begins at behind which a bracket is due; below 0 for none in sight.
         from_member: Whether the violation lies in a string, and the window begins before its member all the same.
         has_escape: Whether the string in hand has an escape before the window, or at its beginning.
         before_quote: The last bytes of the string whose closing quote the window begins with, as far as it is known.
@@ -101,6 +102,7 @@ class Site:
     around_names: Set[str]
     outer_names: Set[str]
     has_bracket: bool
+    closer_at: int = -1
     from_member: bool = False
     has_escape: bool = False
     before_quote: bytes = b""
