@@ -120,7 +120,7 @@ class Schema:
             max_held_bytes: Bytes that recovery holds at most; a patch that had to hold more is not made. With ``skip``
                 beside ``patch``, each of the two holds so many.
             lossy: Patch rules that lose something and are wanted all the same: ``clamp``, ``round``, ``cut``,
-                ``empty_object``.
+                ``amount``, ``empty_object``.
             skip: With ``patch``: where no patch gets past a violation, leave out what ``skip`` would leave out.
             accept_truncated: Whether a text that ended early and was closed by a patch may be ``complete``.
             defer_over_bytes: Leave the authority's judgement of longer documents to the caller, who must not block

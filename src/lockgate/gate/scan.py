@@ -123,6 +123,10 @@ class Marks(Protocol):
         """It was a bracket; ``at`` is the byte behind it."""
         ...
 
+    def escape_ended(self, at: int, letter: int) -> None:
+        """In a string value stood an escape, whose backslash is at this byte, and this letter behind it."""
+        ...
+
     def value_ended(self, at: int, state: ScanState) -> None:
         """A value ended before this byte, and the sink took it.
 
@@ -599,7 +603,10 @@ class Scanner:
             raise Violation(
                 "invalid_json", f'\\{_show(data, i)} is no escape: use \\" \\\\ \\/ \\b \\f \\n \\r \\t or \\uXXXX'
             )
+        at = self.unit_at
         self._end_escape(char, i)
+        if self.marks is not None and not self.in_name:
+            self.marks.escape_ended(at, byte)
         return i + 1
 
     def _end_escape(self, char: str, i: int) -> None:

@@ -54,7 +54,9 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("number", True, "0x1f", "31"),
     ("comment", True, '{"a": 1, // one\n "b": /* two */ 2} # three', '{"a": 1, \n "b":  2} '),
     ("control_character", True, '["a\nb\tc"]', '["a\\nb\\tc"]'),
-    ("escape", True, '["\\d \\x41 \\\' \\u12 \\ud800"]', '["\\\\d \\u0041 \' \\\\u12 \\ufffd"]'),
+    ("escape", True, '["\\x41 \\\' \\u12 \\ud800 \\_"]', '["\\u0041 \' \\\\u12 \\ufffd \\\\_"]'),
+    ("escape", True, r'["C:\Users\new", "a\n"]', r'["C:\\Users\\new", "a\n"]'),
+    ("escape", True, r'["\frac{\alpha}{2}"]', r'["\\frac{\\alpha}{2}"]'),
     ("inner_quote", True, '{"t": "he said "hi", then left", "u": 1}', '{"t": "he said \\"hi\\", then left", "u": 1}'),
     ("inner_quote", {"type": "string", "minLength": 9}, '"an "odd" one"', '"an \\"odd\\" one"'),
     ("triple_quotes", True, '{"a": """say "hi"\nnow""", "b": ""}', '{"a": "say \\"hi\\"\\nnow", "b": ""}'),
@@ -93,10 +95,13 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("wrap_element", {"type": "array", "items": {"type": "integer"}}, "12", "[12]"),
     ("wrap_element", _PEOPLE, '{"n":1}\n{"n":2}, {"n":3}\nDone.', '[{"n":1},\n{"n":2}, {"n":3}]\n'),
     ("unwrap_element", _PERSON, '{"name":["x"]}', '{"name":"x"}'),
+    ("unwrap_member", _ONLY, '{"answer": {"n": 1}}', '{"n": 1}'),
+    ("unwrap_member", _PEOPLE, '{"people": [{"n": 1}, {"n": 2}]}', '[{"n": 1}, {"n": 2}]'),
     ("opening_brace", _PEOPLE, '["n": 1, "m": 2}, {"n": 3}]', '[{"n": 1, "m": 2}, {"n": 3}]'),
     ("opening_brace", {"type": "object"}, '"n": 1}', '{"n": 1}'),
     ("wrap_member", _ONLY, "5", '{"n":5}'),
     ("null_member", _PERSON, '{"name":"x","age":null}', '{"name":"x"}'),
+    ("null_member", _PERSON, '{"name":"x","age":"n/a","tags":""}', '{"name":"x"}'),
     ("unknown_member", _PERSON, '{"name":"x","y":[1,{"z":"]"}]}', '{"name":"x"}'),
     ("unknown_member", _PERSON, '{"y":1, "name":"x"}', '{"name":"x"}'),
     ("unknown_member", _PERSON, '{"name":"x","name":"x"}', '{"name":"x"}'),
@@ -108,6 +113,9 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("round", _COUNT, "5.7", "5"),
     ("cut", {"type": "string", "maxLength": 3}, '"abcdef"', '"abc"'),
     ("cut", {"type": "array", "maxItems": 2}, "[1,2,3,4]", "[1,2]"),
+    ("amount", {"type": "number"}, '"$1,234.50"', "1234.50"),
+    ("amount", _PERSON, '{"name":"x","age":"12 years"}', '{"name":"x","age":12}'),
+    ("amount", _PERSON, '{"age": 12 years,"name":"x"}', '{"age": 12,"name":"x"}'),
     ("empty_object", {"type": "object"}, " ", " {}"),
 ]
 
@@ -150,7 +158,7 @@ def test_a_member_that_comes_again_with_another_value_is_not_dropped() -> None:
 
 def test_a_lossy_rule_must_be_asked_for() -> None:
     assert lockgate.repair("50", _COUNT).state == "halted"
-    with pytest.raises(Misuse, match="clamp, round, cut, empty_object"):
+    with pytest.raises(Misuse, match="clamp, round, cut, amount, empty_object"):
         lockgate.repair("50", _COUNT, lossy=["shrink"])
 
 

@@ -73,7 +73,7 @@ def _options(rng: random.Random) -> dict[str, Any]:
     if options["recovery"] == "patch":
         options["max_patches"] = rng.choice([10_000, 3])
         options["accept_truncated"] = rng.random() < 0.3
-        options["lossy"] = ("clamp", "round", "cut", "empty_object") if rng.random() < 0.2 else ()
+        options["lossy"] = ("clamp", "round", "cut", "amount", "empty_object") if rng.random() < 0.2 else ()
     return options
 
 

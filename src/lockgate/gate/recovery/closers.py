@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lockgate.gate.events import Violated
 from lockgate.gate.grammar import ARRAY, KIND_OF_BYTE, OBJECT, STRING, WHITE
 from lockgate.gate.recovery.workspace import Workspace
 from lockgate.gate.scan import Violation
@@ -44,6 +45,11 @@ class Closers:
     def are_due(self) -> bool:
         """Whether a bracket was put or taken away whose partner is still to come."""
         return bool(self._closers)
+
+    @property
+    def last_after(self) -> int:
+        """Byte behind which the value begins that the innermost waits for; -1 for none."""
+        return self._closers[-1].after if self._closers else -1
 
     def add(self, closer: Closer) -> None:
         """One more, inside of all others."""
@@ -107,7 +113,12 @@ class Closers:
             work.ledger.change(closer.rule, base + found, closer.bracket, b"")
         elif found >= 0 or not is_end:
             work.scanner.blame = max(found, 0)
-            raise Violation("invalid_json", "more than one element where one was unwrapped")
+            raise Violation("invalid_json", "more than one value where one was unwrapped")
+        else:
+            upstream_at, message = work.ledger.upstream_of(base), "the text ended before a bracket that must follow"
+            event = Violated("truncated", at=base, upstream_at=upstream_at, message=message, action="patch")
+            work.ledger.note(base, event)
+            work.was_truncated = True
         self._end()
 
     def _put(self, closer: Closer) -> None:

@@ -63,8 +63,9 @@ class Edit:
         changes: In order, not overlapping, inside the window.
         rewriter: Makes what rewrites the text after the last change; None leaves it as it is.
         closer: After the value that begins at the last change: insert this (or, with ``swallows``, remove it).
-        is_around: The closer belongs to the container in hand, not to a value in it.
+        is_around: That value is the container in hand itself.
         is_sure: What it mends is wrong whatever follows: then that is not looked at.
+        is_whole: The document is whole with it, though the text ended before.
         weight: Changed bytes that do not show in ``changes``.
     """
 
@@ -74,6 +75,7 @@ class Edit:
     swallows: bool = False
     is_around: bool = False
     is_sure: bool = False
+    is_whole: bool = False
     weight: int = 0
 
     @property

@@ -21,12 +21,12 @@ from lockgate.gate.base import pointer_tokens, violated
 from lockgate.gate.events import Violated
 from lockgate.gate.recovery.closers import LOOK_BYTES, Closer, Closers
 from lockgate.gate.recovery.edits import NOWHERE, Edit, NeedMoreText
-from lockgate.gate.recovery.opened import Opened, opened_at
-from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, PatchMarks
+from lockgate.gate.recovery.missing_bracket import MissingBracket, opened_at
+from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, NO_ESCAPE, PatchMarks
 from lockgate.gate.recovery.patch_rule import PatchRule
 from lockgate.gate.recovery.site import UNKNOWN, Site, describe
 from lockgate.gate.recovery.strategy import FINAL, Answer, PendingViolation, Remedy
-from lockgate.gate.recovery.trial import Edited, Reading, edited, passes, read_as_json, read_on, whole_characters
+from lockgate.gate.recovery.trial import Edited, HowFar, edited, passes, read_as_json, read_on, whole_characters
 from lockgate.gate.recovery.workspace import Workspace
 from lockgate.gate.scan import PLAIN_RUN
 from lockgate.gate.schema.string_checks import StringWatcher
@@ -54,7 +54,7 @@ class PatchStrategy:
     """
 
     def __init__(self, work: Workspace, closers: Closers, rules: Sequence[PatchRule], *, max_patches: int) -> None:
-        self.marks = PatchMarks(work.scanner, work.judge, work.max_held)
+        self.marks = PatchMarks(work.scanner, work.judge, work.kept, work.max_held)
         self._work = work
         self._closers = closers
         self._rules = rules
@@ -83,12 +83,16 @@ class PatchStrategy:
         scanner, violation = work.scanner, pending.violation
         if at - marks.mark_at > work.max_held:
             marks.forget()  # in whatever pieces the text came, it is too far away, also when text between is left out
-        if scanner.in_value_string and work.byte_at(at) == b'"':
+        is_of_member = marks.holds_member and violation.code == "schema_violation"
+        is_of_member = is_of_member and at - marks.mark_at <= work.max_held
+        has_quote, has_number = marks.has_quote, marks.has_number
+        is_quote = scanner.in_value_string and work.byte_at(at) == b'"'
+        if is_quote and not is_of_member:
             marks.mark_quote(at)
         if violation.code in FINAL:
             return None
         into_string = None
-        if scanner.in_value_string and marks.mark_at != at:
+        if scanner.in_value_string and not is_quote:
             into_string = self._into_string(pending)
             if into_string is None:
                 return None
@@ -101,10 +105,22 @@ class PatchStrategy:
         if violation.code == "duplicate_member" and not work.kept.at and self._compared < _MAX_COMPARED:
             self._compared += 1
             site = replace(site, repeated=self._value_at(pending.path))
+        site = replace(site, has_escape=marks.escape_at != NO_ESCAPE)
         if site.has_quote:
             start = max(marks.mark_at - marks.string_bytes, work.kept.at, marks.mark_at - _SHOWN_BEFORE)
             site = replace(site, before_quote=work.kept.between(start, marks.mark_at))
-        return _Patch(self, work, pending, site, into_string, may_patch=may_patch)
+        back_at = at
+        is_held = marks.escape_at >= 0 and at - marks.escape_at <= work.max_held
+        if is_held and into_string is not None and self._is_bad_escape(pending):
+            back_at = marks.escape_at
+            into_string = _IntoString(into_string.start, work.kept.between(into_string.start + 1, back_at))
+        of_member = None
+        if is_of_member:
+            of_member = replace(site, has_quote=has_quote, has_number=has_number, from_member=True)
+        return _Patch(self, work, pending, site, into_string, back_at, may_patch=may_patch, of_member=of_member)
+
+    def _is_bad_escape(self, pending: PendingViolation) -> bool:
+        return pending.violation.code == "invalid_json" and self._work.byte_at(pending.at) == b"\\"
 
     def _value_at(self, path: str) -> Any:
         """The value that the text has at a path."""
@@ -124,6 +140,11 @@ class PatchStrategy:
         if pending.violation.code != "schema_violation":
             return _IntoString(start, None)
         return _IntoString(start, kept.between(start + 1, at)) if at - start <= MAX_JUDGED_AGAIN else None
+
+    @property
+    def closer_at(self) -> int:
+        """Where a value begins behind which a bracket is due, from where the text went back to; below 0 for none."""
+        return self._closers.last_after - self._work.scanner.base
 
     def _is_stuck(self, upstream_at: int) -> bool:
         """Whether edits were made here again and again, and the text gets no further."""
@@ -157,9 +178,14 @@ class PatchStrategy:
 
     def _proposals(self, site: Site) -> list[tuple[int, int, Edit]]:
         """Cost, number of the rule, and edit."""
-        return [(edit.cost, order, edit) for order, rule in enumerate(self._rules) for edit in rule.propose(site)]
+        return [
+            (edit.cost, order, edit)
+            for order, rule in enumerate(self._rules)
+            if rule.sees_member or not site.from_member
+            for edit in rule.propose(site)
+        ]
 
-    def _proposals_in(self, opened: Opened) -> list[tuple[int, int, Edit]]:
+    def _proposals_in(self, opened: MissingBracket) -> list[tuple[int, int, Edit]]:
         """The edits that are possible behind a bracket that is put in first."""
         return [
             (cost + len(opened.bracket.inserted), order, opened.around(edit))
@@ -177,7 +203,7 @@ class PatchStrategy:
         for one in candidates:
             if one.edit.is_sure and passes(one.made, one.edit, site, work.scanner, work.judge, is_strict=False)[0]:
                 return one.rule.id, one.edit
-        form = _Form(site, work, self._closers)
+        form = _WellFormed(site, work, self._closers)
         for is_strict in (True, False):
             passing: list[_Candidate] = []
             for one in candidates:
@@ -219,7 +245,7 @@ class PatchStrategy:
         if not is_early or not work.was_truncated:
             claim = violated(pending.violation, pending.path, pending.at, pending.upstream_at)
             ledger.claim = msgspec.structs.replace(claim, action="patch")
-        work.was_truncated |= is_early
+        work.was_truncated |= is_early and not edit.is_whole
         shift = 0  # bytes that the changes so far have added
         for change in edit.changes:
             at = change.at + shift
@@ -228,6 +254,8 @@ class PatchStrategy:
                 continue
             work.pending[at : at + change.length] = change.inserted
             ledger.change(change.rule or rule, base + at, removed, change.inserted)
+            if rule == "escape":
+                self.marks.mended_escape_at = base + at
             shift += len(change.inserted) - change.length
         if edit.closer:
             depth = work.scanner.depth + (-1 if edit.is_around else 0 if edit.swallows else 1)
@@ -245,7 +273,7 @@ class _Candidate(NamedTuple):
     made: Edited
 
 
-class _Form:
+class _WellFormed:
     """Keeps rules in their place: JSON that the schema does not take is not mended as if it were no JSON.
 
     Which of the two it is shows when one reads on. Where nothing wrong is in sight, it is JSON.
@@ -255,7 +283,7 @@ class _Form:
         self._site = site
         self._work = work
         self._closers = closers
-        self._unchanged: Reading | None = None
+        self._unchanged: HowFar | None = None
 
     def allows(self, one: _Candidate) -> bool:
         """Whether this rule may make this edit.
@@ -282,7 +310,7 @@ class _Form:
         return reading.is_refused and not is_behind and len(window) - reading.unread <= reach
 
     @property
-    def _as_it_is(self) -> Reading:
+    def _as_it_is(self) -> HowFar:
         """How far the text is JSON without any edit."""
         if self._unchanged is None:
             self._unchanged = self._read(self._site.window)
@@ -290,7 +318,7 @@ class _Form:
             self._site.need_more()
         return self._unchanged
 
-    def _read(self, text: bytes) -> Reading:
+    def _read(self, text: bytes) -> HowFar:
         self._work.steps += len(text)
         return read_as_json(text, self._work.scanner)
 
@@ -312,8 +340,10 @@ class _Patch:
         pending: PendingViolation,
         site: Site,
         into_string: _IntoString | None,
+        back_at: int,
         *,
         may_patch: bool,
+        of_member: Site | None,
     ) -> None:
         self.marks = strategy.marks
         self._strategy = strategy
@@ -321,19 +351,41 @@ class _Patch:
         self._pending = pending
         self._site = site
         self._into_string = into_string
+        self._back_at = back_at  # byte to go back to inside a string
         self._may_patch = may_patch
+        self._of_member = of_member  # the violation as seen from the name of its member, which is looked at first
         self._look = 0  # index into WINDOWS
 
     def go_back(self) -> None:
-        self._strategy.go_back(self._pending.at, self._into_string)
+        if self._of_member is not None:
+            self._strategy.go_back(self._pending.at, None)
+            return
+        self._strategy.go_back(self._back_at, self._into_string)
         watcher = self._work.scanner.watcher
         if isinstance(watcher, StringWatcher) and self._work.scanner.in_value_string:
             self._site = replace(self._site, text=watcher.text if watcher.keeps else None)
 
     def resolve(self, *, is_end: bool) -> Answer:
-        work = self._work
         if not self._may_patch:
             return "no"
+        if self._of_member is not None:
+            answer = self._resolve(self._of_member, is_end=is_end)
+            if answer != "no":
+                return answer
+            self._go_into_value()
+        return self._resolve(self._site, is_end=is_end)
+
+    def _go_into_value(self) -> None:
+        """The string is no placeholder: what can be done about it is done inside it."""
+        work, at = self._work, self._pending.at
+        work.judge_again(at - work.scanner.base)
+        if self._into_string is None:
+            self.marks.mark_quote(at)
+        self._of_member, self._look = None, 0
+        self.go_back()
+
+    def _resolve(self, site: Site, *, is_end: bool) -> Answer:
+        work = self._work
         at = self._pending.at - work.scanner.base
         held = at + max(work.scanner.base - work.held_from, 0)
         while self._look < len(WINDOWS):
@@ -345,7 +397,8 @@ class _Patch:
             window = whole_characters(bytes(work.pending[: at + size]))
             is_last = self._look == len(WINDOWS) - 1
             try:
-                return self._choose(replace(self._site, window=window, at=at, is_end=is_all, is_last_look=is_last))
+                shown = replace(site, window=window, at=at, is_end=is_all, is_last_look=is_last)
+                return self._choose(replace(shown, closer_at=self._strategy.closer_at))
             except NeedMoreText:
                 self._look += 1
         return "no"

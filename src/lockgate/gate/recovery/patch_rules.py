@@ -43,6 +43,7 @@ PATCH_RULES: Final[tuple[PatchRule, ...]] = (
     rules_schema.DefaultMember(),
     rules_schema.WrapElement(),
     rules_schema.UnwrapElement(),
+    rules_schema.UnwrapMember(),
     rules_schema.OpeningBrace(),
     rules_schema.WrapMember(),
     rules_schema.NullMember(),
@@ -55,6 +56,7 @@ LOSSY_RULES: Final[tuple[PatchRule, ...]] = (
     rules_lossy.Clamp(),
     rules_lossy.Round(),
     rules_lossy.Cut(),
+    rules_lossy.Amount(),
     rules_lossy.EmptyObject(),
 )
 

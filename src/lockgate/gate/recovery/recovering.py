@@ -298,19 +298,9 @@ class RecoveringGate(DocumentGate):
 
     def _return(self, pending: PendingViolation) -> None:
         """A remedy took the text back for nothing: judge it again up to the violation."""
-        work, scanner = self._work, self._scanner
-        before = bytes(work.pending[: max(pending.at - scanner.base, 0)])
-        if not before:
-            return
-        del work.pending[: len(before)]
-        self._kept.data += before
-        scanner.stop_depth = -1
-        try:
-            scanner.scan(before)
-            if pending.violation.code == "trailing_text":
-                scanner.finish()  # a number at the root had ended
-        except Violation:
-            pass  # the text went back into a string; what stands before the violation was judged once already
+        work = self._work
+        is_over = pending.violation.code == "trailing_text"
+        work.judge_again(max(pending.at - work.scanner.base, 0), is_over=is_over)
         self._closers.watch()
 
     def _close_bracket(self, events: list[Event], *, is_end: bool) -> bool:

@@ -8,7 +8,8 @@ from typing import Final
 
 from lockgate.gate.grammar import ARRAY, FALSE, NUMBER, OBJECT, STRING, TRUE
 from lockgate.gate.recovery.edits import Piece
-from lockgate.gate.recovery.spelling import control, escape, sign_at
+from lockgate.gate.recovery.escapes import Backslashes
+from lockgate.gate.recovery.spelling import control, sign_at
 from lockgate.gate.recovery.string_end import StringEnd
 
 _COLON_BEHIND: Final = re.compile(rb":|=>|=[ \t]")
@@ -52,6 +53,7 @@ class Quoted(_BaseRewriter):
         self._closers = frozenset(closer.encode() for closer in closers)
         self._end = end
         self._may_lack = may_lack
+        self._backslashes = Backslashes()
 
     def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
         pieces: list[Piece] = []
@@ -94,8 +96,7 @@ class Quoted(_BaseRewriter):
         if found == b",":
             return Piece(found, found)
         if found == b"\\":
-            escaped = escape(text, at, is_end=is_end)
-            return None if escaped is None else Piece(text[at : at + escaped[0]], escaped[1])
+            return self._backslashes.piece(text, at, is_end=is_end)
         if found in self._closers:
             closes = self._closes(text, at + len(found), is_end=is_end)
             self.has_failed = self._end is not None and self._end.is_lost
@@ -147,6 +148,7 @@ class Bare(_BaseRewriter):
         super().__init__()
         self._has_begun = False
         self._is_name, self._is_root = is_name, is_root
+        self._backslashes = Backslashes()
         self._is_member = is_member
         self._braces = 0  # opened in the words
         self._has_square = False  # a square bracket, too
@@ -203,11 +205,11 @@ class Bare(_BaseRewriter):
             self._end(pieces)
             return 0
         if byte == 0x5C:
-            escaped = escape(text, at, is_end=is_end)
+            escaped = self._backslashes.piece(text, at, is_end=is_end)
             if escaped is None:
                 return -1
-            pieces.append(Piece(text[at : at + escaped[0]], escaped[1]))
-            return escaped[0]
+            pieces.append(escaped)
+            return len(escaped.removed)
         if byte == 0x22:
             return self._quote(text, at, pieces, is_end=is_end)
         pieces.append(Piece(text[at : at + 1], control(byte)))

@@ -67,10 +67,7 @@ _CLOSING: Final = re.compile(rb"</[A-Za-z_][\w:.-]{0,40}>|```|<\|[\w-]{1,40}\|>|
 
 
 class TextAfter(PatchRule):
-    """Cuts what follows the document: prose, the end of a fence or tag, or the same document once more.
-
-    Where another document stands in it, or this one goes on, nothing is cut.
-    """
+    """Cuts what follows the document: prose, the end of a fence or tag, the same document; never another one."""
 
     id = "text_after"
     holds = "the text after the document"

@@ -8,7 +8,8 @@ from typing import Final
 
 from lockgate.gate.grammar import STRING
 from lockgate.gate.recovery.edits import Change, Edit
-from lockgate.gate.recovery.patch_rule import NAME, VALUE, PatchRule, begins_name, replace, scalar_of
+from lockgate.gate.recovery.escapes import MeantBackslashes, is_sign
+from lockgate.gate.recovery.patch_rule import NAME, VALUE, PatchRule, begins_name, is_nothing, replace, scalar_of
 from lockgate.gate.recovery.rewriters import DOUBLE, SINGLE, Bare, Quoted
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import control, escape
@@ -194,14 +195,17 @@ class ControlCharacter(PatchRule):
 
 
 class Escape(PatchRule):
-    """Mends an escape that JSON does not have: a letter after a backslash, half a surrogate pair."""
+    """Mends an escape that JSON does not have; if the first of a string is one, all its backslashes are meant."""
 
     id = "escape"
-    holds = "12 bytes of an escape"
+    holds = "12 bytes of an escape; up to 512 characters behind a first one that is seldom meant"
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.byte != b"\\" or site.awaits not in ("string", "name text") or site.code == "truncated":
             return []
+        is_held = site.at > 0 and site.awaits == "string"  # from the first escape on, which is seldom meant
+        if site.awaits == "string" and (is_held or not site.has_escape) and is_sign(site.window, site.at):
+            return [Edit((Change(0, 0, b""),), MeantBackslashes, weight=1)]
         escaped = escape(site.window, site.at, is_end=site.is_end or site.is_last_look)
         if escaped is None:
             site.need_more()
@@ -247,7 +251,7 @@ class BareText(PatchRule):
             start = site.scalar
         else:
             return []
-        if site.code == "schema_violation":
+        if site.code == "schema_violation" or is_nothing(site, start):
             return []
         is_root, is_member = not site.depth, site.is_in_object and site.depth > 0
         return [Edit((Change(start, 0, b""),), lambda: Bare(is_root=is_root, is_member=is_member), weight=40)]

@@ -12,6 +12,7 @@ from lockgate.gate.recovery.edits import NeedMoreText
 from lockgate.gate.recovery.patch_marks import PatchMarks
 from lockgate.gate.recovery.string_end import StringPlace
 from lockgate.gate.scan import Scanner, Violation
+from lockgate.gate.schema.allowed_texts import AllowedTexts
 from lockgate.gate.schema.graph import Checks, SubschemaSet
 from lockgate.gate.schema.judge import Judge
 from lockgate.gate.schema.number_checks import NumberChecks, NumberWatcher
@@ -63,7 +64,7 @@ class Site:
         member: Name of the member in hand.
         seen: Names that the object has.
         missing: Its required members that are not there.
-        allowed: What an enum allows for the string in hand.
+        allowed: What an enum allows for the string in hand; None where it is no enum.
         text: The string in hand up to the violation, decoded, if it is kept.
         number: What the schema says of the number in hand.
         depth: Open containers.
@@ -78,6 +79,9 @@ class Site:
             know, though it knows some.
         has_others: Whether the object in hand has names that it does not know, and an object around does.
         has_bracket: Whether the window begins with the bracket that closed the document.
+        closer_at: Byte of the window that a value begins at behind which a bracket is due; below 0 for none in sight.
+        from_member: Whether the violation lies in a string, and the window begins before its member all the same.
+        has_escape: Whether the string in hand has an escape before the window, or at its beginning.
         before_quote: The last bytes of the string whose closing quote the window begins with, as far as it is known.
         document: The whole document, where it has ended and is still known.
         repeated: The value that the object has under the name that comes again, as far as it is known.
@@ -99,7 +103,7 @@ class Site:
     member: str | None
     seen: MutableSet[str]
     missing: tuple[str, ...]
-    allowed: list[str]
+    allowed: AllowedTexts | None
     number: NumberChecks | None
     depth: int
     is_first: bool
@@ -112,6 +116,9 @@ class Site:
     has_strangers: bool
     has_others: bool
     has_bracket: bool
+    closer_at: int = -1
+    from_member: bool = False
+    has_escape: bool = False
     before_quote: bytes = b""
     document: bytes | None = None
     repeated: Any = UNKNOWN
@@ -217,7 +224,7 @@ def describe(violation: Violation, scanner: Scanner, marks: PatchMarks, judge: J
         member=judge.member,
         seen=seen,
         missing=tuple(name for name in checks.required if name not in seen) if checks and is_in_object else (),
-        allowed=watcher.allowed if isinstance(watcher, StringWatcher) and in_string else [],
+        allowed=watcher.allowed if isinstance(watcher, StringWatcher) and in_string else None,
         number=watcher.checks if isinstance(watcher, NumberWatcher) else None,
         depth=scanner.depth,
         is_first=marks.is_first,

@@ -88,6 +88,9 @@ class SkipMarks:
     def container_opened(self, at: int) -> None:
         self._note(at, is_first=True)
 
+    def escape_ended(self, at: int, letter: int) -> None:
+        pass
+
     def value_ended(self, at: int, state: ScanState) -> None:
         if self.starts and self.starts[-1].depth == self._scanner.depth:
             self.starts.pop()

@@ -136,6 +136,10 @@ class JointMarks:
         for one in self._marks:
             one.container_opened(at)
 
+    def escape_ended(self, at: int, letter: int) -> None:
+        for one in self._marks:
+            one.escape_ended(at, letter)
+
     def value_ended(self, at: int, state: ScanState) -> None:
         for one in self._marks:
             one.value_ended(at, state)

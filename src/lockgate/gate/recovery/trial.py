@@ -61,7 +61,7 @@ def edited(edit: Edit, site: Site) -> Edited:
         if rewriter.is_over:
             text += site.window[at + used :]
             reach = at + used
-    if edit.closer and edit.rewriter is None and not edit.is_around:
+    if edit.closer and edit.rewriter is None:
         _close(text, len(text) - len(site.window) + edit.end, edit)
     return Edited(bytes(text), goal, rewritten_to if rewritten_to >= 0 else len(text), reach, left_out, has_failed)
 
@@ -69,7 +69,11 @@ def edited(edit: Edit, site: Site) -> Edited:
 def _close(text: bytearray, start: int, edit: Edit) -> None:
     """Put the closing bracket behind the value that begins at a byte, or take it away there."""
     end = ValueEnd()
-    at = next((at for at in range(start, len(text)) if end.is_at(text[at])), -1)
+    at = next(
+        (at for at in range(start, len(text)) if end.is_at(text[at]) and not (edit.is_around and text[at] == 0x2C)), -1
+    )
+    if at >= 0 and edit.is_around:  # behind the bracket of the container in hand
+        at = next((after for after in range(at + 1, len(text)) if text[after] not in WHITE), -1)
     if at >= 0 and edit.swallows:
         del text[at : at + len(edit.closer)]
     elif at >= 0:
@@ -95,7 +99,7 @@ def passes(
     return not read_on(text[:goal], scanner, judge).is_refused, goal
 
 
-class Reading(NamedTuple):
+class HowFar(NamedTuple):
     """How far a text goes.
 
     Attributes:
@@ -109,7 +113,7 @@ class Reading(NamedTuple):
     is_whole: bool
 
 
-def read_on(text: bytes, scanner: Scanner, judge: Judge) -> Reading:
+def read_on(text: bytes, scanner: Scanner, judge: Judge) -> HowFar:
     """Let twins of scanner and judge go on with a text."""
     twin = judge.fork()
     return _read(text, scanner.fork(twin, twin.watcher))
@@ -125,19 +129,19 @@ def closes_before_element(brackets: bytes, scanner: Scanner, judge: Judge) -> bo
     return not _read(brackets, forked).is_refused
 
 
-def read_as_json(text: bytes, scanner: Scanner) -> Reading:
+def read_as_json(text: bytes, scanner: Scanner) -> HowFar:
     """The same without a schema."""
     return _read(text, scanner.fork(_ANYTHING, None))
 
 
-def _read(text: bytes, twin: Scanner) -> Reading:
+def _read(text: bytes, twin: Scanner) -> HowFar:
     begin = twin.base
     try:
         twin.scan(whole_characters(text))
     except Violation:
         at = twin.unit_at if twin.unit_at >= 0 else twin.position
-        return Reading(len(text) - (at - begin), is_refused=True, is_whole=twin.is_done)
-    return Reading(0, is_refused=False, is_whole=twin.is_done)
+        return HowFar(len(text) - (at - begin), is_refused=True, is_whole=twin.is_done)
+    return HowFar(0, is_refused=False, is_whole=twin.is_done)
 
 
 class _Anything:

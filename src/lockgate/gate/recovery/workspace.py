@@ -9,7 +9,7 @@ from lockgate.gate.events import Element
 from lockgate.gate.limits import Limits
 from lockgate.gate.recovery.edits import NOWHERE, Rewriter
 from lockgate.gate.recovery.ledger import Ledger
-from lockgate.gate.scan import Scanner
+from lockgate.gate.scan import Scanner, Violation
 from lockgate.gate.schema.judge import Judge
 
 
@@ -79,6 +79,27 @@ class Workspace:
         self.pending[:0] = self.kept.cut(at)
         while self.finished and self.finished[-1].end > at:
             self.finished.pop()
+
+    def judge_again(self, length: int, *, is_over: bool = False) -> None:
+        """Judge bytes of what is pending that were judged before; nobody is told what ends among them.
+
+        Args:
+            is_over: The document ended with them, so a number at the root did, too.
+        """
+        before = bytes(self.pending[:length])
+        if not before:
+            return
+        del self.pending[:length]
+        self.kept.data += before
+        scanner = self.scanner
+        stop_depth, scanner.stop_depth = scanner.stop_depth, -1
+        try:
+            scanner.scan(before)
+            if is_over:
+                scanner.finish()
+        except Violation:
+            pass  # the text went back into a string; what stands before the violation was judged once already
+        scanner.stop_depth = stop_depth
 
     def rewrite(
         self, start: int, rewriter: Rewriter, *, rule: str, when_rewritten: Callable[[], None] | None = None

@@ -84,7 +84,8 @@ class Checks:
     """
 
     __slots__ = (
-        "_children", "_graph", "_subschemas", "allowed_texts", "automata", "closed", "finished_checks", "has_names",
+        "_allowed", "_children", "_graph", "_known", "_subschemas", "allowed_texts", "automata", "closed",
+        "finished_checks", "has_names",
         "has_needs", "is_free", "kind", "least", "most", "names", "number", "open_from", "prefix_length", "required",
     )  # fmt: skip
 
@@ -92,6 +93,8 @@ class Checks:
         self._graph = graph
         self._subschemas = subschemas
         self._children: dict[str | int, SubschemaSet] = {}
+        self._allowed: AllowedTexts | None = None
+        self._known: AllowedTexts | None = None
         self.kind = kind
         self.allowed_texts: list[AllowedTexts] = []
         self.automata: list[AutomatonCheck] = []
@@ -188,9 +191,26 @@ class Checks:
                 self._children[name] = found
         return found
 
-    def known_names(self) -> set[str]:
+    @property
+    def allowed(self) -> AllowedTexts | None:
+        """The texts that every enum and const allows; None where there are none of these."""
+        if self._allowed is None and self.allowed_texts:
+            first, *others = self.allowed_texts
+            both = first.texts.intersection(*(one.texts for one in others))
+            self._allowed = AllowedTexts(both, first.schema_path) if others else first
+        return self._allowed
+
+    @property
+    def known(self) -> AllowedTexts:
         """Names that the schema mentions as properties."""
-        return {name for subschema in self._subschemas for name in subschema.members.properties}
+        if self._known is None:
+            names = (name for subschema in self._subschemas for name in subschema.members.properties)
+            self._known = AllowedTexts(names, "")
+        return self._known
+
+    def known_names(self) -> frozenset[str]:
+        """Names that the schema mentions as properties."""
+        return self.known.texts
 
     def element(self, index: int) -> SubschemaSet:
         """What applies to the element at this index."""

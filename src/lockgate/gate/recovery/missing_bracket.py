@@ -14,7 +14,7 @@ from lockgate.gate.recovery.site import Site
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class MissingBracket:
     """A violation, seen as if a bracket stood before it.
 
     Attributes:
@@ -32,7 +32,7 @@ class Opened:
         return replace(edit, changes=(self.bracket, *edit.changes), closer=self.closer)
 
 
-def opened_at(site: Site) -> Iterator[Opened]:
+def opened_at(site: Site) -> Iterator[MissingBracket]:
     """The brackets that may be missing before a violation, where a value must begin."""
     if site.code not in ("invalid_json", "schema_violation") or site.awaits not in VALUE or not site.byte:
         return
@@ -43,7 +43,7 @@ def opened_at(site: Site) -> Iterator[Opened]:
             site, awaits="element or ]", kinds=inner.kinds, subschemas=inner, checks=checks, is_in_object=False,
             member=None, missing=(), depth=site.depth + 1, is_first=True, brackets=b"]" + site.brackets,
         )  # fmt: skip
-        yield Opened(Change(site.at, 0, b"[", _WRAP), b"]", seen)
+        yield MissingBracket(Change(site.at, 0, b"[", _WRAP), b"]", seen)
     if site.kinds & OBJECT and not site.kinds & STRING and site.match(_NAME) is not None:
         checks = site.subschemas.checks(OBJECT)
         seen = replace(
@@ -51,7 +51,7 @@ def opened_at(site: Site) -> Iterator[Opened]:
             member=None, missing=tuple(checks.required), depth=site.depth + 1, is_first=True,
             brackets=b"}" + site.brackets,
         )  # fmt: skip
-        yield Opened(Change(site.at, 0, b"{", _BRACE), b"", seen)
+        yield MissingBracket(Change(site.at, 0, b"{", _BRACE), b"", seen)
 
 
 _NAME: Final = re.compile(rb"""["']?[A-Za-z_$][\w$ -]{0,60}["']?\s{0,8}:""")
