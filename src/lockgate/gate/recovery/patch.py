@@ -100,15 +100,9 @@ class PatchStrategy:
             return None
         may_patch = not self._is_stuck(pending.upstream_at) and self._patches < self._max_patches
         site = describe(violation, scanner, marks, work.judge, work.max_held)
-        if violation.code == "trailing_text" and not work.kept.at:
-            site = replace(site, document=work.kept.between(0, at))
-        if violation.code == "duplicate_member" and not work.kept.at and self._compared < _MAX_COMPARED:
-            self._compared += 1
-            site = replace(site, repeated=self._value_at(pending.path))
         site = replace(site, has_escape=marks.escape_at != NO_ESCAPE)
-        if site.has_quote:
-            start = max(marks.mark_at - marks.string_bytes, work.kept.at, marks.mark_at - _SHOWN_BEFORE)
-            site = replace(site, before_quote=work.kept.between(start, marks.mark_at))
+        if marks.mark_at <= work.max_held:  # in whatever pieces it came, that much is still known
+            site = self._with_text_before(site, pending)
         back_at = at
         is_held = marks.escape_at >= 0 and at - marks.escape_at <= work.max_held
         if is_held and into_string is not None and self._is_bad_escape(pending):
@@ -118,6 +112,19 @@ class PatchStrategy:
         if is_of_member:
             of_member = replace(site, has_quote=has_quote, has_number=has_number, from_member=True)
         return _Patch(self, work, pending, site, into_string, back_at, may_patch=may_patch, of_member=of_member)
+
+    def _with_text_before(self, site: Site, pending: PendingViolation) -> Site:
+        """The site with what it may know of the text before the mark."""
+        kept, marks = self._work.kept, self.marks
+        if site.code == "trailing_text":
+            return replace(site, document=kept.between(0, pending.at))
+        if site.code == "duplicate_member" and self._compared < _MAX_COMPARED:
+            self._compared += 1
+            return replace(site, repeated=self._value_at(pending.path))
+        if not site.has_quote:
+            return site
+        start = max(marks.mark_at - marks.string_bytes, marks.mark_at - _SHOWN_BEFORE)
+        return replace(site, before_quote=kept.between(start, marks.mark_at))
 
     def _is_bad_escape(self, pending: PendingViolation) -> bool:
         return pending.violation.code == "invalid_json" and self._work.byte_at(pending.at) == b"\\"

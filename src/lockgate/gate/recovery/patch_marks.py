@@ -171,6 +171,10 @@ class PatchMarks:
         return self._state in (AT_VALUE, AT_ELEMENT_OR_CLOSE, AT_NAME_OR_CLOSE)
 
     @property
+    def doubts_end(self) -> bool:
+        return self.has_bracket
+
+    @property
     def element_at(self) -> int:
         scanner = self._scanner
         return self._element_at if scanner.depth == scanner.watch_depth else self._judge.element_at

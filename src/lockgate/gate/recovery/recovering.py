@@ -331,8 +331,8 @@ class RecoveringGate(DocumentGate):
 
     @property
     def _is_document_whole(self) -> bool:
-        """Whether the document has ended for good: a string at the root may go on behind its quote."""
-        may_go_on = self._asks_late and not self._is_ending
+        """Whether the document has ended for good: its last quote or bracket may not be the one that was meant."""
+        may_go_on = (self._asks_late or self._marks.doubts_end) and not self._is_ending
         return self._scanner.is_done and self._deferred is None and not may_go_on
 
     def _release_up_to(self, upto: int, events: list[Event]) -> None:

@@ -55,7 +55,7 @@ class SkipMarks:
         between: Where the next value would begin, once one has ended or a container has opened.
     """
 
-    doubts_quotes = False
+    doubts_end = doubts_quotes = False
     element_at = -1  # no element is open where a value begins that may be left out
 
     def __init__(self, scanner: Scanner, judge: Judge) -> None:

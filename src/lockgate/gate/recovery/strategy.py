@@ -30,6 +30,11 @@ class StrategyMarks(Marks, Protocol):
     """Where a strategy can go back to, and what is held so that it can."""
 
     @property
+    def doubts_end(self) -> bool:
+        """Whether the bracket that closed the document may turn out to be one too many."""
+        ...
+
+    @property
     def doubts_quotes(self) -> bool:
         """Whether a string may turn out to go on behind its closing quote."""
         ...
@@ -143,6 +148,10 @@ class JointMarks:
     def value_ended(self, at: int, state: ScanState) -> None:
         for one in self._marks:
             one.value_ended(at, state)
+
+    @property
+    def doubts_end(self) -> bool:
+        return any(one.doubts_end for one in self._marks)
 
     @property
     def doubts_quotes(self) -> bool:
