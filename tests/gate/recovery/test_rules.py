@@ -73,6 +73,7 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("doubled_brace", True, '{"x": {"a": {{"b": 1}}, "c": 2}}', '{"x": {"a": {"b": 1}, "c": 2}}'),
     ("doubled_brace", True, '{{"a": 1}}', '{"a": 1}'),
     ("tuple", True, '{"a": (1, 2)}', '{"a": [1, 2]}'),
+    ("tuple", True, "{'a': ('x', ('y', 'z'))}", '{"a": ["x", ["y", "z"]]}'),
     ("call", True, '{"id": ObjectId("12")}', '{"id": "12"}'),
     ("ellipsis", True, "[1, 2, ...]", "[1, 2]"),
     ("missing_value", True, '{"a":, "b": 1}', '{"a":null, "b": 1}'),

@@ -317,10 +317,12 @@ class Tuple(PatchRule):
 
     id = "tuple"
 
+    _FIRST: Final = re.compile(rb"\(\s{0,24}(?:['\"(\[{]|-?[0-9])")
+
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.byte != b"(" or site.awaits not in VALUE or not site.kinds & ARRAY or not site.depth:
             return []
-        return replace(site.at, 1, b"[")
+        return replace(site.at, 1, b"[", is_sure=self._FIRST.match(site.rest) is not None)
 
 
 class CallRule(PatchRule):
