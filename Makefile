@@ -14,10 +14,10 @@ demo: .venv/.server  ## gateway, simulator and playground: no key, no network
 demo-llm: .venv/.llm  ## the same on a small real model, on this machine
 	$(BIN)/lockgate demo --llm
 
-test: .venv/.dev  ## everything that must hold at every commit; under 6 minutes on 2 cores
+test: .venv/.dev  ## everything that must hold at every commit; COVERAGE=1 also says which statements it runs
 	@scripts/system-packages chromium
-	$(BIN)/pytest -n 2 --dist worksteal --cov=lockgate --cov-report=
-	@$(BIN)/python scripts/show_coverage.py
+	$(BIN)/pytest -n 2 --dist worksteal $(if $(COVERAGE),--cov=lockgate --cov-report=)
+	$(if $(COVERAGE),@$(BIN)/python scripts/show_coverage.py)
 
 test-repeat: .venv/.dev  ## make test N times in a row on a machine kept busy; stops at the first red one
 	@scripts/test-repeat $(N)

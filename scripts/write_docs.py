@@ -20,7 +20,8 @@ from lockgate.errors import Code
 from lockgate.gate.recovery.patch import WINDOWS
 from lockgate.gate.recovery.patch_rules import LOSSY_RULES, PATCH_RULES
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.lifecycle import OUTCOMES
+from lockgate.protocol.finish import WORDS, Finish
+from lockgate.protocol.lifecycle import OUTCOMES, Ended, outcome
 from lockgate.retry.failures import RULES as FAILURES
 from lockgate.sources import NO_SETTINGS, Key, keys_of
 from lockgate.streams import options
@@ -184,8 +185,32 @@ _AFTER_OUTCOMES: Final = """
   `stopped` (closed by lockgate at a violation).
 - A producer that closes a pushed stream says that its text is over: `stop` and `clean`.
 - A stream is as bad as its worst channel, from good to bad: complete, incomplete, refused, failed, halted, cancelled.
-  Where the request required a tool call and none came, it is incomplete at best.
+  Where the request required a tool call and none came, or a choice of several (`n`) of which nothing came, it is
+  incomplete at best.
 """
+
+
+def finish_page() -> str:
+    """The words that answers end with: the table of protocol/finish.py."""
+    lines = [
+        "# Finish reasons",
+        "",
+        "What a `finish_reason` of a provider says. Words are compared without case, hyphens and underscores, and",
+        "without the prefixes of some dialects (`FINISH_REASON_`, `FinishReason.`). Of several words the worst stays;",
+        "the rows stand from good to bad. [Providers](../howto/providers.md) says who uses which.",
+        "",
+        "| class | a whole document with it is | words |",
+        "|---|---|---|",
+    ]
+    for finish in Finish:
+        found = outcome("complete", finish, has_error=False, has_refusal=False, ended=Ended.CLEAN)
+        words = ", ".join(f"`{word}`" for word in WORDS.get(finish, ())) or "any other word"
+        lines.append(f"| `{finish}` | {found} | {words} |")
+    lines += [
+        "",
+        "`tool_calls` proves an end only where a call came. [Outcomes](outcomes.md) has the whole table.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def retries_page() -> str:
@@ -287,6 +312,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/settings.md": settings_page,
     "reference/options.md": options_page,
     "reference/outcomes.md": outcomes_page,
+    "reference/finish-reasons.md": finish_page,
     "reference/retries.md": retries_page,
     "reference/library.md": api_page,
     "reference/metrics.md": metrics_page,

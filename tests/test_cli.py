@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 
 
@@ -222,6 +224,29 @@ def test_a_key_in_place_of_its_file_is_not_told(tmp_path: Path) -> None:
     assert done.stderr.startswith("lockgate: upstream.api_key_file: *** cannot be read: ")
     assert done.stderr.endswith(" (from --set)\n")
     assert "hunter2" not in done.stderr
+
+
+def test_serve_says_where_each_key_goes_before_it_takes_requests(tmp_path: Path) -> None:
+    environment = {**os.environ, "LOCKGATE_UPSTREAM__API_KEY": "hunter2", "OPENROUTER_API_KEY": "hunter3"}
+    arguments = ["serve", "--port", str(free_port()), "--base-url", "https://api.example/v1"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "lockgate", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        cwd=tmp_path,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        said = [child.stdout.readline() for _ in range(3)]
+        child.terminate()
+        rest = child.stdout.read()
+    assert said[:2] == [
+        "lockgate: upstream.api_key (from LOCKGATE_UPSTREAM__API_KEY) goes to api.example and to no other host\n",
+        "lockgate: OPENROUTER_API_KEY is not sent: it is for openrouter.ai, and requests go to api.example\n",
+    ]
+    assert said[2].startswith("lockgate 0.")
+    assert "hunter" not in "".join(said) + rest
 
 
 def test_settings_are_shown_as_serve_would_take_them(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from typer.testing import CliRunner
 
 from lockgate.cli import app
-from lockgate.config import Settings, SettingsError, load, upstream_key
+from lockgate.config import Flag, Settings, SettingsError, in_force, load, upstream_key, where_keys_go
 from lockgate.sources import NO_SETTINGS, Key, keys_of
+from lockgate.upstream.endpoint import endpoint_of
 
 KEYS = list(keys_of(Settings))
 EVERY_KEY = pytest.mark.parametrize("key", KEYS, ids=lambda key: key.name)
@@ -258,6 +259,108 @@ def test_the_key_that_stands_in_is_shown_by_its_variable(monkeypatch: pytest.Mon
     own = {"value": "***", "source": "flag", "name": "--set"}
     assert shown("--set", "upstream.api_key=sk-other")["upstream.api_key"] == own
     assert shown("--set", "upstream.api_key_file=key")["upstream.api_key"]["value"] is None
+
+
+def told_of_keys(*assignments: str) -> str:
+    """All lines about keys, for these flags."""
+    flags = [Flag("--set", *assignment.split("=", 1)) for assignment in assignments]
+    return "\n".join(where_keys_go(in_force(None, flags)))
+
+
+OWN_HOST = "upstream.base_url=https://api.example:8443/v1?hint=hush"
+
+
+@pytest.mark.parametrize(
+    ("assignments", "told"),
+    [
+        pytest.param((), "OPENROUTER_API_KEY goes to openrouter.ai and to no other host", id="openrouter"),
+        pytest.param(
+            ("upstream.base_url=https://eu.openrouter.ai/v1",),
+            "OPENROUTER_API_KEY goes to eu.openrouter.ai and to no other host",
+            id="a host of openrouter",
+        ),
+        pytest.param(
+            ("upstream.api_key=hush",),
+            "upstream.api_key (from --set) goes to openrouter.ai and to no other host\n"
+            "OPENROUTER_API_KEY is not sent: upstream.api_key is set",
+            id="another key for openrouter",
+        ),
+        pytest.param(
+            (OWN_HOST,),
+            "OPENROUTER_API_KEY is not sent: it is for openrouter.ai, and requests go to api.example:8443\n"
+            "no key is sent to api.example:8443: there is none; "
+            "if one is needed, set LOCKGATE_UPSTREAM__API_KEY or upstream.api_key_file",
+            id="no key of its own",
+        ),
+        pytest.param(
+            ("upstream.base_url=https://openrouter.ai.example/v1", "upstream.api_key_file=key"),
+            "upstream.api_key_file (from --set) goes to openrouter.ai.example and to no other host\n"
+            "OPENROUTER_API_KEY is not sent: it is for openrouter.ai, and requests go to openrouter.ai.example",
+            id="a host that looks like openrouter",
+        ),
+        pytest.param(
+            ("upstream.replay=some.sse", "upstream.api_key=hush"), "no key is sent: upstream.replay", id="replay"
+        ),
+    ],
+)
+def test_each_key_is_told_with_its_host(
+    assignments: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-hush")
+    (tmp_path / "key").write_text("hush")
+    found = told_of_keys(*assignments)
+    assert found.startswith(told)
+    assert found.count("\n") == told.count("\n")
+    assert "hush" not in found
+
+
+@pytest.mark.parametrize(
+    ("assignments", "told"),
+    [
+        pytest.param(
+            ("upstream.base_url=http://pier:hush@a.example/v1",),
+            "the user and password in upstream.base_url go to a.example and to no other host",
+            id="user and password",
+        ),
+        pytest.param(
+            ("upstream.base_url=http://pier:hush@a.example/v1", "upstream.api_key=hush"),
+            "upstream.api_key (from --set) goes to a.example and to no other host\n"
+            "the user and password in upstream.base_url are not sent: upstream.api_key takes their place",
+            id="key before user and password",
+        ),
+        pytest.param(
+            (OWN_HOST, "upstream.api_key=hush", "upstream.headers.authorization=Own hush"),
+            "upstream.api_key is not sent: upstream.headers.authorization takes its place\n"
+            "upstream.headers.authorization (from --set) goes to api.example:8443 and to no other host",
+            id="header before key",
+        ),
+        pytest.param(
+            (OWN_HOST, "upstream.api_key=hush", "upstream.key_scheme=api-key", "upstream.query.api-version=hush"),
+            "upstream.api_key (from --set) goes to api.example:8443 and to no other host\n"
+            "upstream.query.api-version (from --set) goes to api.example:8443 and to no other host",
+            id="query",
+        ),
+        pytest.param(
+            (OWN_HOST, "upstream.headers.Authorization=Own hush", "upstream.proxy=http://pier:hush@proxy.example:1"),
+            "upstream.headers.Authorization (from --set) goes to api.example:8443 and to no other host\n"
+            "the user and password in upstream.proxy go to proxy.example:1",
+            id="proxy",
+        ),
+    ],
+)
+def test_everything_secret_is_told_with_its_host(assignments: tuple[str, ...], told: str) -> None:
+    """And what is said agrees with what is sent."""
+    found = told_of_keys(*assignments)
+    assert found == told
+    upstream = in_force(None, [Flag("--set", *one.split("=", 1)) for one in assignments]).settings.upstream
+    sent = endpoint_of(
+        upstream.base_url,
+        api_key=upstream_key(upstream),
+        key_scheme=upstream.key_scheme,
+        headers={name: value.get_secret_value() for name, value in upstream.headers.items()},
+    )
+    assert ("upstream.api_key (" in found) == (sent.headers.get(sent.key_header) in ("hush", "Bearer hush"))
+    assert ("base_url go to" in found) == sent.headers.get("Authorization", "").startswith("Basic ")
 
 
 def test_two_keys_are_told_with_their_sources(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,7 @@ def request_examples(page: str) -> list[tuple[str, dict[str, Any]]]:
     "name, count",
     [
         pytest.param("README.md", 1, id="readme"),
+        pytest.param("docs/start.md", 1, id="start"),
         pytest.param("docs/howto/real-model.md", 1, id="real model"),
         pytest.param("docs/concepts/continuation.md", 1, id="continuation"),
         pytest.param("docs/reference/protocol.md", 2, id="protocol"),
@@ -137,8 +138,9 @@ def test_no_page_with_request_examples_is_forgotten() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     with_examples = {str(path.relative_to(ROOT)) for path in pages if request_examples(path.read_text("utf-8"))}
     assert with_examples == {
-        "README.md", "docs/howto/real-model.md", "docs/concepts/continuation.md", "docs/reference/protocol.md"
-    }  # fmt: skip
+        *("README.md", "docs/start.md", "docs/howto/real-model.md"),
+        *("docs/concepts/continuation.md", "docs/reference/protocol.md"),
+    }
 
 
 def test_module_examples_run() -> None:

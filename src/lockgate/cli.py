@@ -189,7 +189,7 @@ def serve(
     setting: SetOption = None,
 ) -> None:
     """Run the gateway. Settings come from flags, then LOCKGATE_* variables, then the file."""
-    from lockgate.config import SettingsError, in_force, upstream_key
+    from lockgate.config import SettingsError, in_force, where_keys_go
 
     try:
         found = in_force(config, _flags(host, port, base_url, store, setting or []))
@@ -201,11 +201,8 @@ def serve(
     settings = found.settings
     try:
         check_settings(settings)
-        if upstream_key(settings.upstream) is None:
-            print(
-                "there is no key: requests go out without one; set OPENROUTER_API_KEY or upstream.api_key_file",
-                file=sys.stderr,
-            )
+        for line in where_keys_go(found):
+            print(f"lockgate: {line}", file=sys.stderr)
         print(f"lockgate {__version__} on http://{settings.server.host}:{settings.server.port}", flush=True)
         run(settings)
     except SettingsError as error:

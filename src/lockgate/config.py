@@ -23,8 +23,9 @@ from lockgate.retry.capabilities import Patterns, Prefill, Tail
 from lockgate.retry.failures import Occasion
 from lockgate.retry.policy import RUNGS, Rung
 from lockgate.sources import HIDDEN, Flag, InForce, Origin, Row, SettingsError, Sources
+from lockgate.upstream.endpoint import key_header_of
 
-__all__ = ["Flag", "Settings", "SettingsError", "in_force", "load", "rows_to_show", "upstream_key"]
+__all__ = ["Flag", "Settings", "SettingsError", "in_force", "load", "rows_to_show", "upstream_key", "where_keys_go"]
 
 #: The name that OpenRouter's own documentation uses.
 KEY_OF_OPENROUTER: Final = "OPENROUTER_API_KEY"
@@ -301,6 +302,13 @@ class Delivery(_Section):
     )
     # Proxies commonly cut a silent connection after 30 to 60 s.
     heartbeat_s: float = Field(10.0, gt=0, le=300, description="A comment is sent after this much silence, in seconds.")
+    # Often enough to be believed, and rare beside the text of a model that speaks.
+    silence_s: float = Field(
+        3.0,
+        gt=0,
+        le=300,
+        description="With notes=1, a reader is told this often that upstream is silent, in seconds.",
+    )
     max_read_bytes: int = Field(256 * 1024, ge=1024, description="One event carries at most this much text, in bytes.")
     # Under the minute after which proxies cut a silent request.
     long_poll_s: float = Field(
@@ -431,10 +439,7 @@ def upstream_key(upstream: Upstream) -> str | None:
     if upstream.api_key is not None:
         return upstream.api_key.get_secret_value()
     if upstream.api_key_file is None:
-        # A key is for the host that it was made for.
-        host = urlsplit(upstream.base_url).hostname or ""
-        is_openrouter = f".{host}".endswith(".openrouter.ai")
-        return (os.environ.get(KEY_OF_OPENROUTER) or None) if is_openrouter else None
+        return (os.environ.get(KEY_OF_OPENROUTER) or None) if _is_openrouter(upstream) else None
     try:
         key = upstream.api_key_file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -442,3 +447,67 @@ def upstream_key(upstream: Upstream) -> str | None:
     if not key:
         raise SettingsError(f"upstream.api_key_file: {upstream.api_key_file} is empty")
     return key
+
+
+def _is_openrouter(upstream: Upstream) -> bool:
+    """Whether the key of OpenRouter may go there: a key is for the host that it was made for."""
+    return f".{urlsplit(upstream.base_url).hostname or ''}".endswith(".openrouter.ai")
+
+
+def where_keys_go(found: InForce[Settings]) -> Iterator[str]:
+    """A line for each secret of the settings: to which host it goes, or why it does not. Values are not in it.
+
+    Raises:
+        SettingsError: the file of the key cannot be read or is empty.
+    """
+    upstream = found.settings.upstream
+    if upstream.replay is not None:
+        yield "no key is sent: upstream.replay plays a recording, and no provider is asked"
+        return
+    host = _host_of(upstream.base_url)
+    yield from _where_the_key_goes(found, host)
+    for kind in ("headers", "query"):
+        for name in getattr(upstream, kind):
+            yield f"{found.with_source(f'upstream.{kind}.{name}')} goes to {host} and to no other host"
+    if upstream.proxy is not None and _has_user(upstream.proxy.get_secret_value()):
+        yield f"the user and password in upstream.proxy go to {_host_of(upstream.proxy.get_secret_value())}"
+
+
+def _where_the_key_goes(found: InForce[Settings], host: str) -> Iterator[str]:
+    """The same for the key, and for what may stand in for it: only one of them is sent."""
+    upstream = found.settings.upstream
+    key = _name_of_key(upstream)
+    headers = {name.lower(): f"upstream.headers.{name}" for name in upstream.headers}
+    user = "the user and password in upstream.base_url" if _has_user(upstream.base_url) else ""
+    instead = headers.get((key_header_of(upstream.key_scheme) if key else "Authorization").lower())
+    if key and instead:
+        yield f"{key} is not sent: {instead} takes its place"
+    elif key:
+        yield f"{found.with_source(key)} goes to {host} and to no other host"
+    if user and (key or instead):
+        yield f"{user} are not sent: {key or instead} takes their place"
+    elif user:
+        yield f"{user} go to {host} and to no other host"
+    if os.environ.get(KEY_OF_OPENROUTER) and key != KEY_OF_OPENROUTER:
+        why = f"{key} is set" if _is_openrouter(upstream) else f"it is for openrouter.ai, and requests go to {host}"
+        yield f"{KEY_OF_OPENROUTER} is not sent: {why}"
+    if not (key or instead or user):
+        setting = KEY_OF_OPENROUTER if _is_openrouter(upstream) else "LOCKGATE_UPSTREAM__API_KEY"
+        yield f"no key is sent to {host}: there is none; if one is needed, set {setting} or upstream.api_key_file"
+
+
+def _name_of_key(upstream: Upstream) -> str:
+    """The setting or variable that the key comes from; empty if there is none."""
+    if upstream_key(upstream) is None:
+        return ""
+    if upstream.api_key is not None:
+        return "upstream.api_key"
+    return "upstream.api_key_file" if upstream.api_key_file is not None else KEY_OF_OPENROUTER
+
+
+def _host_of(url: str) -> str:
+    return urlsplit(url.strip()).netloc.rpartition("@")[2]
+
+
+def _has_user(url: str) -> bool:
+    return urlsplit(url.strip()).username is not None

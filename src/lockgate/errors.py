@@ -205,6 +205,9 @@ class Code(StrEnum):
     CONFLICT = (
         "conflict", "request", "client", False, 409, None,
         "The stream is not as the request takes it to be: another content type, other settings, another writer.")
+    KEY_REUSED = (
+        "key_reused", "request", "caller", False, 409, None,
+        "The Idempotency-Key belongs to a stream that was opened with another body.")
     OFFSET_GONE = (
         "offset_gone", "request", "client", False, 410, None,
         "The log has no such position: it is before what is kept, or beyond the end.")
@@ -289,6 +292,10 @@ class Forbidden(LockgateError):
 
 class Conflict(LockgateError):
     code = Code.CONFLICT
+
+
+class KeyReused(LockgateError):
+    code = Code.KEY_REUSED
 
 
 class TooLarge(LockgateError):

@@ -138,6 +138,11 @@ class InForce(Generic[Model]):
         names = _names(origin for origin in origins if origin != DEFAULT)
         return _bare(message) + (f" (from {names})" if names else "")
 
+    def with_source(self, name: str) -> str:
+        """The name of a setting or of an entry of a map, and where its value came from."""
+        origins = [origin for path, origin in self.origins.items() if ".".join(path) == name]
+        return f"{name} (from {_names(origins)})" if origins else name
+
     def _origin(self, path: tuple[str, ...]) -> Origin:
         return self.origins.get(path, DEFAULT)
 

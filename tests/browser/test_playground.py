@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.chromium import chromium, page_of
@@ -19,13 +22,13 @@ from tests.ports import free_port
 
 
 @contextlib.asynccontextmanager
-async def demo(folder: Path, *options: str) -> AsyncIterator[str]:
+async def demo(folder: Path, *options: str, **variables: str) -> AsyncIterator[str]:
     """``lockgate demo`` as a person starts it: gateway, upstream, playground."""
     port = free_port()
     command = [sys.executable, "-m", "lockgate", "demo", "--port", str(port), *options]
     with (
         open(folder / "demo.log", "wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, cwd=folder) as process,
+        subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=os.environ | variables) as process,
     ):
         try:
             await _answers(f"http://127.0.0.1:{port}/healthz", process)
@@ -126,6 +129,23 @@ async def test_a_dropped_connection_loses_nothing(page: Page) -> None:
 
 
 @pytest.mark.browser
+async def test_silence_of_upstream_is_shown_while_it_lasts(page: Page) -> None:
+    """Also before the first token; the text that comes then, and the end, take it away."""
+    await generate(page, "invoice", size=3000, rate=1000, at=900)
+    await expect(page.locator("#silence")).to_have_text("")
+    await page.locator("[data-fault=stall]").click()
+    await expect(page.locator("#silence")).to_have_text(re.compile(r"^upstream silent for \d+ s$"))
+    await expect(page.locator("#order")).to_have_attribute("data-ok", "true")
+    await page.locator("#cancel").click()
+    await state(page, "cancelled")
+    await expect(page.locator("#silence")).to_have_text("")
+    await expect(page.locator("#order")).to_have_attribute("data-proven", "true")
+    await generate(page, "invoice", at=0)
+    await page.locator("[data-fault=stall]").click()
+    await expect(page.locator("#silence")).to_have_text(re.compile(r"^upstream silent for \d+ s, no token yet$"))
+
+
+@pytest.mark.browser
 async def test_a_generation_can_be_cancelled(page: Page) -> None:
     await generate(page, "log-lines", size=200_000, rate=20)
     await page.locator("#generate").click()
@@ -210,3 +230,66 @@ async def choose(page: Page, recovery: str, retry: str, fault: str) -> None:
     await page.locator("#recovery").select_option(recovery)
     await page.locator("#retry").select_option(retry)
     await page.locator(f"[data-fault={fault}]").click()
+
+
+# -- behind a proxy that serves it under a base path -------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def proxy(upstream: str, *, strips: bool) -> AsyncIterator[str]:
+    """Serves a gateway under ``/lockgate``, and nothing beside it; takes the base path off, or passes it on."""
+
+    async def forward(request: web.Request) -> web.StreamResponse:
+        path = request.raw_path.removeprefix("/lockgate") if strips else request.raw_path
+        body = await request.read()
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "accept-encoding"}
+        async with client.request(
+            request.method, upstream + path, headers=headers, data=body, allow_redirects=False
+        ) as got:
+            passed = {name: value for name, value in got.headers.items() if name.lower() not in _OF_CONNECTION}
+            answer = web.StreamResponse(status=got.status, headers=passed)
+            await answer.prepare(request)
+            async for piece in got.content.iter_any():
+                await answer.write(piece)
+            return answer
+
+    app = web.Application()
+    app.router.add_route("*", "/lockgate/{path:.*}", forward)
+    runner = web.AppRunner(app)
+    async with aiohttp.ClientSession(auto_decompress=False) as client:
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", port := free_port())
+        await site.start()
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            await runner.cleanup()
+
+
+_OF_CONNECTION = ("transfer-encoding", "connection", "content-length")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("strips", [True, False], ids=["taken off", "passed on"])
+async def test_the_page_works_under_a_base_path(tmp_path: Path, browser: Browser, strips: bool) -> None:
+    async with (
+        demo(tmp_path, LOCKGATE_SERVER__ROOT_PATH="/lockgate") as gateway,
+        proxy(gateway, strips=strips) as outside,
+        page_of(browser) as page,
+    ):
+        failed: list[str] = []
+        page.on("response", lambda response: failed.append(response.url) if response.status >= 400 else None)
+        await page.goto(f"{outside}/lockgate/")
+        await expect(page).to_have_url(re.compile(r"/lockgate/playground/$"))
+        await generate(page, "invoice", size=3000, rate=1000)
+        await page.locator("#generate").click()
+        await state(page, "complete")
+        assert await page.locator("#released").text_content() == await page.locator("#upstream").text_content()
+        await generate(page, "log-lines", size=200_000, rate=20)
+        await page.locator("#generate").click()
+        await expect(page.locator("#records")).not_to_have_text("0")
+        await page.locator("#drop").click()
+        await expect(page.locator("#reconnects li")).to_have_count(1)
+        await page.locator("#cancel").click()
+        await state(page, "cancelled")
+        assert failed == []

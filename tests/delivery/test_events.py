@@ -14,12 +14,13 @@ from lockgate.delivery.event_stream import EventReader
 from lockgate.delivery.forms import JsonForm
 from lockgate.delivery.read_query import ReadQuery, offset_of
 from lockgate.delivery.readers import Pacing, Readers
-from lockgate.delivery.views import RawView
+from lockgate.delivery.views import Item, RawView, TextView, View
 from lockgate.errors import BadRequest
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.offsets import START, Offset
 from lockgate.protocol.sse import EventStreamDecoder, ServerSentEvent
 from lockgate.store.memory import MemoryLog
+from tests.delivery.streams import make
 
 
 class Connection:
@@ -82,7 +83,7 @@ class Writer:
 
 @asynccontextmanager
 async def connected(
-    after: Offset = START, *, heartbeat_s: float = 60.0, is_plain: bool = False
+    after: Offset = START, *, heartbeat_s: float = 60.0, is_plain: bool = False, view: View | None = None
 ) -> AsyncIterator[tuple[Writer, Connection, Any]]:
     log = MemoryLog()
     await log.open()
@@ -97,7 +98,7 @@ async def connected(
             log,
             "s",
             after,
-            view=RawView(),
+            view=view or RawView(),
             form=JsonForm(),
             pacing=pacing,
             meters=meters,
@@ -165,6 +166,31 @@ async def test_line_ends_between_values_reach_the_reader(is_plain: bool) -> None
         assert (plain if is_plain else connection.items) == [json.loads(text) for text in texts]
 
 
+async def test_a_plain_reader_stands_at_the_end_whatever_its_view_shows() -> None:
+    """The text view does not show the final record: an EventSource must not come back for it for ever."""
+    made = await make(1)
+    connection = Connection()
+    meters = Meters()
+    reader = EventReader(
+        made.log,
+        "s",
+        START,
+        view=TextView("content"),
+        form=JsonForm(),
+        pacing=Pacing(retry_ms=250, heartbeat_s=60.0, max_read_bytes=1000),
+        meters=meters,
+        readers=Readers(meters, limit=10),
+        is_plain=True,
+    )
+    await reader.run(connection.receive, connection.send)
+    assert "".join(json.loads(event.data) for event in connection.events) == made.text("content")
+    assert connection.events[-1].last_event_id != str(Offset(1, len(made.records)))
+    assert bytes(connection.sent).endswith(b"\n\nid: %b\n\n" % str(Offset(1, len(made.records))).encode())
+    decoder = EventStreamDecoder()
+    decoder.feed(bytes(connection.sent))
+    assert decoder.last_event_id == str(Offset(1, len(made.records)))
+
+
 async def test_silence_is_filled_with_comments() -> None:
     async with connected(heartbeat_s=0.02) as (writer, connection, (reading, _)):
         task = reading()
@@ -172,6 +198,46 @@ async def test_silence_is_filled_with_comments() -> None:
         await writer.write(1, close=True)
         await task
         assert connection.items == [1]
+
+
+class Silent(RawView):
+    """Shows something in silence, or nothing, and counts how often it is asked."""
+
+    silence_s = 0.01
+
+    def __init__(self, *items: Item) -> None:
+        self.asked = 0
+        self._items = items
+
+    def while_silent(self) -> list[Item]:
+        self.asked += 1
+        return list(self._items)
+
+
+@pytest.mark.parametrize("is_plain", [False, True], ids=["named", "plain"])
+async def test_what_a_view_shows_in_silence_comes_again_and_again(is_plain: bool) -> None:
+    """It moves no reader: what comes next has the next offset."""
+    async with connected(is_plain=is_plain, view=Silent(Item(None, b'"silent"'))) as (writer, connection, (reading, _)):
+        task = reading()
+        await connection.has(b'"silent"', times=3)
+        ids = {event.last_event_id for event in connection.events}
+        assert ids == {"" if is_plain else "0000_0000000000000000"}
+        await writer.write(1, close=True)
+        await task
+        assert connection.events[-1].last_event_id == "0001_0000000000000001"
+
+
+async def test_a_view_with_nothing_to_show_in_silence_is_not_asked_all_the_time() -> None:
+    """The heartbeat goes on, and the view is asked once for each time that is due."""
+    view = Silent()
+    async with connected(heartbeat_s=0.05, view=view) as (writer, connection, (reading, _)):
+        task = reading()
+        began_s = asyncio.get_running_loop().time()
+        await connection.has(b": beat\n", times=3)
+        took_s = asyncio.get_running_loop().time() - began_s
+        assert 0 < view.asked <= took_s / view.silence_s + 3  # and with each heartbeat
+        await writer.write(1, close=True)
+        await task
 
 
 async def test_a_client_that_leaves_ends_its_reader() -> None:

@@ -15,7 +15,9 @@ from lockgate.delivery.views import DeltaView, ElementsView, Item, SnapshotView,
 from lockgate.gate.limits import Limits
 from lockgate.gate.partial import PartialValue
 from lockgate.gate.values import value_of
+from lockgate.protocol.envelope import encode_record
 from lockgate.protocol.offsets import START, Offset
+from lockgate.store.base import LogEntry
 from tests.delivery.streams import Made, make
 
 VIEWS = ("delta", "elements", "snapshot", "text")
@@ -32,7 +34,9 @@ def view_of(name: str, *, notes: bool, sides: bool = False) -> View:
             view = SnapshotView(None, grow=PartialValue, pause_s=0.0, max_bytes=2**20, sides=sides)
         case _:
             view = TextView("content")
-    return WithNotes(view, channel=None, grow=lambda: PartialValue(keeps_text=False)) if notes else view
+    if not notes:
+        return view
+    return WithNotes(view, channel=None, grow=lambda: PartialValue(keeps_text=False), created_s=0.0, silence_s=3.0)
 
 
 class Reader:
@@ -222,7 +226,14 @@ async def test_notes_tell_how_judging_goes_on() -> None:
     """State, path, members done, elements, bytes held, progress, health; at the end the outcome."""
     made = await make(5)
     now = [0.0]
-    view = WithNotes(DeltaView(), channel=None, grow=lambda: PartialValue(keeps_text=False), now=lambda: now[0])
+    view = WithNotes(
+        DeltaView(),
+        channel=None,
+        grow=lambda: PartialValue(keeps_text=False),
+        created_s=0.0,
+        silence_s=3.0,
+        now=lambda: now[0],
+    )
     notes = []
     for number, record in enumerate(made.records):
         now[0] = record.read_s or now[0]
@@ -239,5 +250,47 @@ async def test_notes_tell_how_judging_goes_on() -> None:
     assert (last["content"]["state"], last["content"]["health"]["upstream"]) == ("complete", "ended")
     first = next(note["data"][0] for note in notes if note["meta"]["channel"] == "content")
     assert (first["state"], first["health"]["upstream"]) == ("open", "flowing")
-    now[0] += 60
-    assert [json.loads(item.data)["data"][0]["health"]["upstream"] for item in view.while_silent()] == ["ended"] * 2
+
+
+def silence(view: WithNotes) -> list[dict[str, Any]]:
+    """What is told in silence, without an offset and of the whole stream."""
+    items = view.while_silent()
+    assert all(item.offset is None for item in items)
+    notes = [json.loads(item.data) for item in items]
+    assert all((note["meta"]["kind"], note["meta"]["channel"]) == ("note", "") for note in notes)
+    return [one for note in notes for one in note["data"]]
+
+
+async def test_silence_is_told_from_what_the_log_shows() -> None:
+    """From the creation on, and after each text; also to a reader that is shown only another channel."""
+    made, now = await make(5), [100.0]
+    view = WithNotes(
+        DeltaView("tool/0"), channel="tool/0", grow=None, created_s=90.0, silence_s=3.0, now=lambda: now[0]
+    )
+    assert silence(view) == [{"silent_s": 10.0, "waiting_for": "first token"}]
+    content = next(record for record in made.records if record.channel == "content" and record.kind == "delta")
+    now[0] = content.read_s + 2.9
+    payload = encode_record(content)
+    view.show([LogEntry(Offset(1, 1), payload)])
+    assert silence(view) == []
+    now[0] = content.read_s + 12.04
+    assert silence(view) == [{"silent_s": 12.0, "waiting_for": "next token"}]
+
+
+async def test_what_the_generating_node_knows_is_told_before_what_the_log_shows() -> None:
+    """Text that is held is in no record, and a model that reasons is not silent."""
+    heard: list[tuple[float, bool] | None] = [(99.0, True)]
+    view = WithNotes(
+        DeltaView(),
+        channel=None,
+        grow=None,
+        created_s=0.0,
+        silence_s=3.0,
+        heard=lambda: heard[0],
+        now=lambda: 100.0,
+    )
+    assert silence(view) == []
+    heard[0] = (80.0, True)
+    assert silence(view) == [{"silent_s": 20.0, "waiting_for": "next token"}]
+    heard[0] = None
+    assert silence(view) == [{"silent_s": 100.0, "waiting_for": "first token"}]

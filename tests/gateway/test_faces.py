@@ -20,6 +20,7 @@ ROWS = {
 }
 GOOD = '{"rows": [1, 22, 333], "note": "é 😀"}'
 WAITING: dict[str, asyncio.Event] = {}
+SHORT: dict[str, Any] = {"delivery__long_poll_s": 0.3, "delivery__silence_s": 0.1}
 
 
 def scripted(body: dict[str, Any]) -> Any:
@@ -32,6 +33,8 @@ def scripted(body: dict[str, Any]) -> Any:
             return [chunk('{"rows": [1, 2'), None]
         case "waiting":
             return [chunk('{"rows": [1, '), WAITING["go"], *answer("2]}")]
+        case "silent":
+            return [WAITING["first"], chunk('{"rows": [1, '), WAITING["next"], *answer("2]}")]
         case "ndjson":
             return answer("1\n22\n333", [1, 3, 6])
         case "thinking":
@@ -53,7 +56,7 @@ async def get(session: aiohttp.ClientSession, url: str, **headers: str) -> tuple
 async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
     """One for all tests here, since a start costs a second; a long poll waits only shortly."""
     folder = tmp_path_factory.mktemp("node")
-    async with Upstream(scripted) as up, running(Node(folder, up.base_url, delivery__long_poll_s=0.3)) as process:
+    async with Upstream(scripted) as up, running(Node(folder, up.base_url, **SHORT)) as process:
         yield process
 
 
@@ -221,6 +224,36 @@ async def test_notes_tell_how_judging_goes_on(node: Node) -> None:
     assert (last["state"], last["members_done"], last["elements_done"]) == ("complete", ["rows"], 2)
     assert reader.final["state"] == "complete"
     assert reader.text() == '{"rows": [1, 2]}'
+
+
+@pytest.mark.parametrize("lockgate", [{}, {"release": "document"}], ids=["released at once", "held"])
+async def test_silence_is_told_while_it_lasts(node: Node, lockgate: dict[str, Any]) -> None:
+    """Before the first token and between two, also where nothing of them is released yet; the log has none of it."""
+    WAITING.update(first=asyncio.Event(), next=asyncio.Event())
+    made = await create(node.url, model="silent", response_format=schema_format(ROWS), lockgate=lockgate)
+    url = f"{node.url}{made['urls']['stream']}"
+    reader = Reader(f"{url}?notes=1")
+    reading = asyncio.create_task(reader.run())
+
+    async def told(word: str) -> list[float]:
+        """How long upstream was silent, once that was said three times."""
+        while True:
+            said = [one["data"][0] for one in reader.envelopes if one["meta"]["kind"] == "note"]
+            found = [one["silent_s"] for one in said if one.get("waiting_for") == word]
+            if len(found) >= 3:
+                return found
+            reader.grown.clear()
+            await reader.grown.wait()
+
+    for word in ("first", "next"):
+        silent_s = await told(f"{word} token")
+        assert silent_s == sorted(silent_s)
+        assert silent_s[0] >= 0.1
+        WAITING[word].set()
+    await reading
+    assert (reader.final["state"], reader.text()) == ("complete", '{"rows": [1, 2]}')
+    whole = await Reader(url).run()
+    assert all(one["meta"]["kind"] != "note" for one in whole.envelopes)
 
 
 @pytest.mark.parametrize("options", [{"partialValidation": False}, {"release": "document"}], ids=str)

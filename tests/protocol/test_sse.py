@@ -21,6 +21,7 @@ from lockgate.protocol.sse import (
     ServerSentEvent,
     encode_comment,
     encode_event,
+    encode_position,
     encode_retry,
 )
 from tests.conftest import Corpus
@@ -302,6 +303,7 @@ def test_the_encoded_form() -> None:
     assert encode_event(b"x", event_id="") == b"id: \ndata:x\n\n"
     assert encode_comment("a\nb") == b": a\n: b\n"
     assert encode_comment("") == b": \n"
+    assert encode_position("7") == b"id: 7\n\n"
 
 
 def test_a_line_that_begins_with_a_space_keeps_it() -> None:

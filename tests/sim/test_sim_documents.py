@@ -141,6 +141,18 @@ def test_render_writes_what_json_dumps_writes(style: Style) -> None:
 
 
 @every_entry
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"], ids=["lf", "crlf", "cr"])
+def test_any_document_can_be_indented_with_any_line_end(entry: CatalogueEntry, line_end: str) -> None:
+    text = entry.indented(line_end).document(3, 4_000)
+    assert line_end + "  " in text
+    assert text.replace(line_end, "").count("\n") + text.replace(line_end, "").count("\r") == 0
+    assert abs(len(text.encode()) - 4_000) <= 600
+    validator(entry).validate(json.loads(text))
+    place = entry.indented(line_end).places(3, 4_000)[-1]
+    assert text.encode()[place.at - 2 : place.at] == b": " or text.encode()[: place.at].endswith(b"  ")
+
+
+@every_entry
 def test_places_point_at_the_scalars(entry: CatalogueEntry) -> None:
     value, text = entry.value(1, 3_000), entry.document(1, 3_000).encode()
     found = entry.places(1, 3_000)

@@ -17,6 +17,7 @@ from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers
 from lockgate.retry.capabilities import Capability
 from lockgate.retry.policy import RetryPolicy
+from lockgate.store.base import LogEntry
 from lockgate.store.memory import MemoryLog
 from lockgate.streams.helper import Helper
 from lockgate.streams.plan import Defaults, Plan, read_plan
@@ -180,8 +181,13 @@ async def told(
         if during is not None:
             await during(pump)
         await running
-        page = await log.read("s", START, max_bytes=10**9)
+        entries: list[LogEntry] = []
+        while True:
+            page = await log.read("s", entries[-1].offset if entries else START, max_bytes=2**20)
+            if not page.entries:
+                break
+            entries += page.entries
         assert page.is_closed
-        return Story([decode_record(entry.payload) for entry in page.entries])
+        return Story([decode_record(entry.payload) for entry in entries])
     finally:
         await log.shut()

@@ -54,6 +54,23 @@ def validator(name: str) -> jsonschema_rs.Validator:
 CREATE_STREAM, PUSH_OPTIONS = validator("CreateStream"), validator("PushOptions")
 
 
+# -- a stream it is -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [{}, {"lockgate": {"source": "push", "schema": True}}], ids=["upstream", "push"])
+def test_an_answer_that_is_no_stream_is_refused(more: dict[str, Any]) -> None:
+    """It says what to do for the whole text; what else the word may be is no reason to refuse."""
+    for fine in (True, None):
+        assert complaint({**CHAT, **more, "stream": fine}) == ""
+        assert CREATE_STREAM.is_valid({**CHAT, **more, "stream": fine})
+    refused = complaint({**CHAT, **more, "stream": False})
+    assert refused.startswith("stream: false is not offered: leave it out")
+    assert "?view=text" in refused
+    assert complaint({**CHAT, **more, "stream": 1}) == "stream: must be true, or left out, not '1'"
+    for wrong in (False, 1, "true"):
+        assert not CREATE_STREAM.is_valid({**CHAT, **more, "stream": wrong})
+
+
 # -- what is said --------------------------------------------------------------------------------------------------
 
 

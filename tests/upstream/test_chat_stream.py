@@ -590,11 +590,21 @@ def test_garbage_is_a_failure(data: str) -> None:
     [
         *("{}", '{"object":"ping"}', "null", '""', "[]", "5", "true", ": keepalive", ":", "ping", "PONG", '"ping"'),
         *("keep-alive", "2026-07-26T19:11:49Z", "1721999999", '{"type":"heartbeat","at":"noon"}'),
+        *("undefined", "None", "nil", "NaN", "NULL", "nan"),
+        *("keepalive 3", "ping - 2026-07-26 19:11:49.123", '{"heartbeat":"2026-01-01"}', '{"message":"pong"}'),
     ],
 )
 def test_events_that_say_nothing_are_passed_over_and_counted(data: str) -> None:
     events = run(sse(data, text("a"), of({}, finish_reason="stop")))
     assert events == [Delta("content", b"a"), Finished(0, "stop"), ConnectionEnded(How.CLEAN, skipped=1)]
+
+
+@pytest.mark.parametrize("word", ["undefined", "None", "NaN"])
+def test_a_body_that_is_only_such_a_word_is_no_answer(word: str) -> None:
+    """Outside an event stream it is what upstream has to say."""
+    events = run(word.encode())
+    assert isinstance(events[-1], ConnectionEnded)
+    assert events[-1].how is not How.CLEAN
 
 
 @pytest.mark.parametrize("data", ["", " "])
@@ -763,3 +773,61 @@ def test_the_cuts_change_nothing_but_the_pieces(chunks: list[Any], step: int, ho
     whole = run(data, how)
     assert merged(run(data, how, step=step)) == merged(whole)
     assert [isinstance(event, ConnectionEnded) for event in whole] == [False] * (len(whole) - 1) + [True]
+
+
+# -- odd places ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["delta", "message"])
+def test_an_error_inside_a_delta_is_one(place: str) -> None:
+    events = run(sse(text("a"), {"choices": [{"index": 0, place: {"error": {"message": "out of slots"}}}]}) + DONE)
+    assert [one.message for one in events if isinstance(one, Failed)] == ["out of slots"]
+
+
+def test_a_keepalive_with_an_error_is_an_error() -> None:
+    events = run(sse(text("a"), {"type": "ping", "error": {"message": "out of slots"}}))
+    assert any(isinstance(one, Failed) for one in events)
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        {"choices": [{"index": 0, "delta": {"finish_reason": "length"}}]},
+        {"choices": [{"index": 0, "message": {"finish_reason": "length"}}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_details": {"type": "length"}}]},
+        {"choices": [{"index": 0, "delta": {}}], "finish_reason": "length"},
+    ],
+    ids=["delta", "message", "details", "beside the choices"],
+)
+def test_a_finish_reason_counts_wherever_servers_put_it(chunk: dict[str, Any]) -> None:
+    events = run(sse(text("a"), chunk, of({}, finish_reason="stop")) + DONE)
+    assert [one.reason for one in events if isinstance(one, Finished)] == ["length", "stop"]
+
+
+def test_messages_of_a_choice_are_its_answer() -> None:
+    events = run(sse({"choices": [{"index": 0, "messages": [{"role": "assistant", "content": "a"}]}]}))
+    assert Delta("content", b"a") in events
+
+
+def test_a_name_behind_whole_arguments_is_theirs() -> None:
+    whole = of({"tool_calls": [{"index": 0, "id": "a", "function": {"arguments": '{"x": 1}'}}]})
+    name = of({"tool_calls": [{"index": 0, "function": {"name": "f"}}]})
+    events = run(sse(whole, name, of({}, finish_reason="tool_calls")))
+    assert events[:2] == [ToolStarted("tool/0", "a", "f"), Delta("tool/0", b'{"x": 1}')]
+    assert not any(isinstance(one, ToolStarted) for one in events[2:])
+
+
+@pytest.mark.parametrize("tools", [(), ("f", "g")], ids=["undeclared", "declared"])
+def test_two_calls_by_id_alone_may_alternate(tools: tuple[str, ...]) -> None:
+    pieces = [("a", "f", '{"x"'), ("b", "g", '{"y"'), ("a", None, ":1}"), ("b", None, ":2}")]
+    calls = [
+        of({"tool_calls": [{"id": one, "function": {"name": name, "arguments": data}}]}) for one, name, data in pieces
+    ]
+    decoder = ChatStreamDecoder(tools=tools)
+    events = decoder.feed(sse(*calls, of({}, finish_reason="tool_calls"))) + decoder.close()
+    said = {
+        name: b"".join(one.data for one in events if isinstance(one, Delta) and one.channel == name)
+        for name in ("tool/0", "tool/1")
+    }
+    assert said == {"tool/0": b'{"x":1}', "tool/1": b'{"y":2}'}
+    assert [one.name for one in events if isinstance(one, ToolStarted)] == ["f", "g"]

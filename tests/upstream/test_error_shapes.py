@@ -41,6 +41,7 @@ COATS: dict[str, Any] = {
     "success": {"success": False, "message": SENTENCE},
     "status": {"status": "error", "message": SENTENCE},
     "only a message": {"message": SENTENCE},
+    "result code": {"resultCode": "FAIL", "resultMsg": SENTENCE},
 }
 
 
@@ -158,6 +159,7 @@ def test_a_web_page_has_a_title() -> None:
         {"message": "m", "type": "insufficient_quota"},
         {"message": "Insufficient Balance"},
         {"message": "Your credit balance is too low to use this API"},
+        {"message": "The monthly spending limit was reached"},
         {"message": "You exceeded your current quota, please check your plan and billing details"},
     ],
 )

@@ -27,6 +27,8 @@ from lockgate.upstream.redaction import MAX_MESSAGE_CHARS, plain_message
         ("password=swordfish", "swordfish"),
         ("key 123e4567-e89b-12d3-a456-426614174000 is revoked", "426614174000"),
         ("ghp_abcdefghij0123456789", "abcdefghij0123456789"),
+        ("AccountKey=Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MA==", "Zm9vYmFyYmF6"),
+        ("Cookie: session=9a8b7c6d5e4f3a2b", "9a8b7c6d5e4f3a2b"),
     ],
 )
 def test_secrets(text: str, secret: str) -> None:
@@ -50,6 +52,8 @@ def test_secrets(text: str, secret: str) -> None:
         "try again at 12:30:00",
         "see https://example.com/docs?page=2#top",
         "version 10.2 is required",
+        "the session expired after 3600 seconds",
+        "monkey: gpt-4o-mini is no model",
     ],
 )
 def test_other_words_stay(text: str) -> None:

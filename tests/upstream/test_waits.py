@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.upstream.waits import after_s, wait_s
+from lockgate.upstream.waits import after_s, told, wait_s
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,26 @@ def test_what_cannot_be_read_was_not_said(value: str) -> None:
 def test_nothing_raises(text: str, value: object) -> None:
     for found in (after_s(text), wait_s({"retry-after": text, "retry-after-ms": text}, value, text)):
         assert found is None or 0 <= found < 1e9
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1.4999999, "1.5 s"),
+        (1.1, "1.1 s"),
+        (0.001 * 1500, "1.5 s"),
+        (0.34, "0.4 s"),
+        (2.0, "2 s"),
+        (59.95, "60 s"),
+        (3723.5, "3724 s"),
+        (2_592_000.0, "2592000 s"),
+    ],
+)
+def test_a_wait_is_said_in_a_figure_for_people(seconds: float, text: str) -> None:
+    assert told(seconds) == text
+
+
+@given(st.floats(0, 1e8))
+def test_a_wait_is_never_said_shorter_than_it_is(seconds: float) -> None:
+    said = float(told(seconds).removesuffix(" s"))
+    assert seconds - 0.001 <= said <= seconds + 1

@@ -23,7 +23,7 @@ from lockgate.observe.metrics import Meters
 from lockgate.protocol.cursor import cursor_after
 from lockgate.protocol.header_names import CONTENT_TYPE, DATA_ENCODING, LIVE, encoded
 from lockgate.protocol.offsets import Offset
-from lockgate.protocol.sse import encode_comment, encode_event, encode_retry
+from lockgate.protocol.sse import encode_comment, encode_event, encode_position, encode_retry
 from lockgate.store.base import Page, StreamLog
 
 _HEADERS: Final = {CONTENT_TYPE: "text/event-stream", **LIVE}
@@ -64,11 +64,14 @@ class EventReader(Reader):
         self._is_plain = is_plain
         self._cursor = cursor_after(time.time(), cursor)
         self._quiet_since_s = 0.0
+        self._due_s = 0.0  # when something is to be sent, or the view to be asked, if nothing comes
+        self._pause_s = min(pacing.heartbeat_s, view.silence_s)
         self._last_data_s = 0.0
         self._begun_s = time.monotonic()
         self._is_live = False  # whether everything before the next record was read
-        self._has_said_where = False  # in a control event
+        self._has_said_where = is_plain  # in a control event, if it has any
         self._has_said_end = False
+        self._plain_position: Offset | None = None  # the last id of a plain event
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Serve it."""
@@ -96,8 +99,11 @@ class EventReader(Reader):
                 await self._pause()
                 continue
             self._is_live = True
-            await self._while_silent(send)
-            await self._wait(max(0.0, self._quiet_since_s + self._pacing.heartbeat_s - time.monotonic()))
+            left_s = self._due_s - time.monotonic()
+            if left_s > 0 and self._has_said_where:
+                await self._wait(left_s)
+            else:
+                await self._while_silent(send)
 
     async def _pause(self) -> None:
         """Wait before the next read, for views whose items are large. The wait ends when the client leaves."""
@@ -110,6 +116,7 @@ class EventReader(Reader):
         async with asyncio.timeout(STUCK_S):
             await send({"type": "http.response.body", "body": data, "more_body": more})
         self._quiet_since_s = time.monotonic()
+        self._due_s = self._quiet_since_s + self._pause_s
 
     async def _deliver(self, send: Send, page: Page) -> None:
         last = page.entries[-1].offset
@@ -134,20 +141,23 @@ class EventReader(Reader):
         self._last_data_s = now_s
 
     async def _while_silent(self, send: Send) -> None:
-        """At the tail: tell the reader once that it is there, and send a heartbeat when it is due."""
-        if not self._has_said_where and not self._is_plain:
+        """At the tail: tell the reader once that it is there; then send what silence brings, or a heartbeat."""
+        heartbeat_s = self._quiet_since_s + self._pacing.heartbeat_s
+        if not self._has_said_where:
             await self._write(send, self._control(up_to_date=True, is_closed=False))
-        elif time.monotonic() - self._quiet_since_s >= self._pacing.heartbeat_s:
-            items = self._view.while_silent()
-            if not items:
-                await self._write(send, encode_comment("beat"))
-            elif self._is_plain:
-                await self._write(send, self._plain(items))
-            else:
-                await self._write(send, self._named(items, up_to_date=True, is_closed=False))
+        elif items := self._view.while_silent():
+            data = self._plain(items) if self._is_plain else self._named(items, up_to_date=True, is_closed=False)
+            await self._write(send, data)
+        elif (now_s := time.monotonic()) >= heartbeat_s:
+            await self._write(send, encode_comment("beat"))
+        else:
+            self._due_s = min(heartbeat_s, now_s + self._view.silence_s)
 
     async def _finish(self, send: Send) -> None:
-        if not self._has_said_end and not self._is_plain:  # otherwise it was sent with the last records
+        if self._is_plain:
+            if self._plain_position != self._after:  # a view may not show the last record: without its id, a client
+                await self._write(send, encode_position(str(self._after)))  # would come back for it again and again
+        elif not self._has_said_end:  # otherwise it was sent with the last records
             await self._write(send, self._control(up_to_date=True, is_closed=True))
         await self._write(send, b"", more=False)
 
@@ -160,6 +170,7 @@ class EventReader(Reader):
 
     def _plain(self, items: list[Item]) -> bytes:
         """One event for each item, for ``onmessage``. An event without an id does not move the client's position."""
+        self._plain_position = next((item.offset for item in reversed(items) if item.offset), self._plain_position)
         return b"".join(
             [encode_event(item.data, event_id=str(item.offset) if item.offset is not None else None) for item in items]
         )

@@ -1,21 +1,34 @@
 """Feedback: notes about the progress of judging, for readers that ask for them (``notes=1``).
 
 They are computed at read time from the records that everybody reads. So they cost nothing if nobody asks, and a reader
-that comes back gets the same notes as one that stayed.
+that comes back gets the same notes as one that stayed. While nothing comes, a note says every few seconds how long
+that has been so: to a reader who is told nothing, a model that thinks and one that hangs look the same.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from lockgate.delivery.views import Growing, Item, View
-from lockgate.protocol.envelope import Feedback, Health, Progress, Record, decode_record, feedback_envelope
+from lockgate.protocol.envelope import (
+    Feedback,
+    Health,
+    Progress,
+    Record,
+    UpstreamSilence,
+    decode_record,
+    feedback_envelope,
+    silence_envelope,
+)
 from lockgate.store.base import LogEntry
 
 #: Seconds without a byte after which upstream counts as silent. Models think for a while before their first token.
 _SILENT_S: Final = 5.0
+
+#: When upstream last said something, in seconds since 1970, and whether any text came; None if this node does not know.
+Heard: TypeAlias = Callable[[], tuple[float, bool] | None]
 
 
 class WithNotes:
@@ -23,6 +36,9 @@ class WithNotes:
 
     Args:
         grow: Makes an object that follows a text without keeping it.
+        created_s: When the stream was created, in seconds since 1970.
+        silence_s: How often a reader is told that nothing comes, in seconds.
+        heard: What the node that generates the stream knows. The log alone says less: text may be held.
         now: Seconds since 1970.
     """
 
@@ -34,13 +50,20 @@ class WithNotes:
         *,
         channel: str | None,
         grow: Callable[[], Growing] | None,
+        created_s: float,
+        silence_s: float,
+        heard: Heard = lambda: None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.pause_s = view.pause_s
+        self.silence_s = silence_s
         self._view = view
         self._channel = channel
         self._grow = grow
+        self._heard = heard
         self._now = now
+        self._came_s = created_s
+        self._has_text = False
         self._watched: dict[str, _ChannelNotes] = {}
 
     @property
@@ -64,13 +87,23 @@ class WithNotes:
         return [*items[:-1], *notes, *items[-1:]] if is_over and items else [*items, *notes]
 
     def while_silent(self) -> list[Item]:
-        """Notes for a reader that got nothing for a while."""
-        return [Item(None, watched.note(channel, self._now())) for channel, watched in self._watched.items()]
+        """How long nothing came; nothing of a stream that speaks, if only to others or in text that is held."""
+        heard_s, has_text = self._heard() or (self._came_s, self._has_text)
+        silent_s = self._now() - heard_s
+        if silent_s < self.silence_s:
+            return []
+        return [
+            Item(
+                None, silence_envelope(UpstreamSilence(round(silent_s, 1), "next token" if has_text else "first token"))
+            )
+        ]
 
     def _follow(self, entries: Sequence[LogEntry]) -> list[str]:
         changed: dict[str, None] = {}
         for _, payload in entries:
             record = decode_record(payload)
+            self._came_s = max(self._came_s, record.read_s)
+            self._has_text = self._has_text or record.kind == "delta"
             if record.channel and self._channel in (None, record.channel):
                 if record.channel not in self._watched:
                     has_value = self._grow is not None and record.schema

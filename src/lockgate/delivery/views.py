@@ -8,6 +8,7 @@ view equals an uninterrupted one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
@@ -25,7 +26,7 @@ from lockgate.store.base import LogEntry
 
 
 class Item(NamedTuple):
-    """One item to show: a JSON text without line ends, or the bytes of a raw stream.
+    """One item to show: a JSON text, with the line ends that the model wrote, or the bytes of a raw stream.
 
     ``offset`` is the position from which a reader that has the item may go on; None if only a later item has one.
     """
@@ -56,6 +57,8 @@ class View(Protocol):
     needs: Literal["nothing", "element", "all"]
     #: Shortest time between two reads of a live stream, in seconds, so that large items do not come too often.
     pause_s: float
+    #: Longest time that a reader may get nothing before ``while_silent`` is asked, in seconds.
+    silence_s: float
 
     @property
     def read_s(self) -> float:
@@ -85,6 +88,7 @@ class RawView:
 
     needs: Literal["nothing", "element", "all"] = "nothing"
     pause_s = 0.0
+    silence_s = math.inf
     read_s = 0.0
     outcome = ""
 
@@ -108,6 +112,7 @@ class _RecordView:
 
     needs: Literal["nothing", "element", "all"] = "nothing"
     pause_s = 0.0
+    silence_s = math.inf
 
     def __init__(self, channel: str | None = None, *, sides: bool = False) -> None:
         self.read_s = 0.0

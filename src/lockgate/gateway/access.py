@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from lockgate.errors import BadRequest, Code, Forbidden, TooLarge
 from lockgate.protocol.header_names import CONTENT_TYPE, REQUEST_HEADERS, RESPONSE_HEADERS, SAFETY, encoded
@@ -20,8 +22,12 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+#: Most of a body that is too large that is read before it is refused, and for how long. Whoever sends more, or more
+#: slowly, learns only that the connection broke.
+_DRAINED_BYTES: Final = 64 * 1024 * 1024
+_DRAINED_S: Final = 20.0
 #: Answered under any host name.
-PROBES: Final = frozenset({"/healthz", "/metrics"})
+PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class HostCheck:
@@ -46,8 +52,12 @@ class HostCheck:
 
 def _is_probe(scope: Scope) -> bool:
     """Whether a load balancer or a scraper may ask this: it comes by the address of the pod, and it spends nothing."""
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path in PROBES and scope.get("method") in ("GET", "HEAD")
+    return below_root(scope) in PROBES and scope.get("method") in ("GET", "HEAD")
+
+
+def below_root(scope: Scope) -> str:
+    """The path as the routes have it: without the base path."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
 
 
 def host_name(host: str) -> str:
@@ -75,6 +85,26 @@ def with_root_path(app: App, root_path: str) -> App:
             path = scope["path"]
             has_it = path == root_path or path.startswith(f"{root_path}/")
             scope = {**scope, "root_path": root_path, "path": path if has_it else root_path + path}
+        await app(scope, receive, send)
+
+    return wrapped
+
+
+#: The browser needs the slash there: the page names its files relative to its own address.
+_PAGE: Final = "/playground/"
+
+
+def with_plain_paths(app: App) -> App:
+    """Answer a path with a slash at its end as the one without it.
+
+    A redirect would cost a second request, and many clients do not repeat a POST, or drop its token on the way.
+    """
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            path = below_root(scope)
+            if path != _PAGE:
+                scope = {**scope, "path": scope.get("root_path", "") + (path.removesuffix("/") or "/")}
         await app(scope, receive, send)
 
     return wrapped
@@ -147,11 +177,32 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     """The whole body.
 
     Raises:
+        BadRequest: the caller left before the end of it.
         TooLarge: it is longer than that.
     """
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > max_bytes:
-            raise TooLarge(f"the body is larger than {max_bytes} bytes")
+    body, pieces = bytearray(), request.stream()
+    try:
+        async for piece in pieces:
+            body += piece
+            if len(body) > max_bytes:
+                body.clear()
+                await _drain(pieces)
+                raise TooLarge(f"the body is larger than {max_bytes} bytes")
+    except ClientDisconnect:
+        raise BadRequest("the body broke off: the caller left") from None  # nobody reads it; no reason for a traceback
     return bytes(body)
+
+
+async def _drain(pieces: AsyncIterator[bytes]) -> None:
+    """Read what is left of a body and throw it away, within bounds.
+
+    Many clients, like the fetch of Node, read nothing before they have written all. An answer that comes earlier closes
+    the connection under their hands, and they see a broken connection instead of it.
+    """
+    left = _DRAINED_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAINED_S):
+            async for piece in pieces:
+                left -= len(piece)
+                if left <= 0:
+                    return

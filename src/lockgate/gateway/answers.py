@@ -48,13 +48,14 @@ class DeliveryRetry(msgspec.Struct, frozen=True):
 
 
 class CreatedStream(msgspec.Struct, frozen=True):
-    """A new stream.
+    """A stream, for who opened it.
 
     Attributes:
         id: Its id.
         urls: Where it is read (``stream``), where its state is (``status``), and where it is cancelled (``cancel``).
         schema: ``inline@sha256:...``; ``""`` where the content is not judged.
-        token: Allows to cancel it, to delete it and to push to it. It is stored nowhere.
+        token: Allows to cancel it, to delete it and to push to it. It is stored nowhere; who sends
+            the same ``Idempotency-Key`` and body gets it again.
         expires: When it is deleted at the earliest, in seconds since 1970.
         protocol: How readers should read it first (``delivery.protocol``).
         retry: How they should come back.
@@ -113,6 +114,18 @@ class NodeHealth(msgspec.Struct, frozen=True):
     open_streams: int
     open_readers: int
     breakers: list[OpenBreaker]
+
+
+class NodeReadiness(msgspec.Struct, frozen=True):
+    """Whether this node should be sent new streams.
+
+    Attributes:
+        ready: Whether it should.
+        reason: Why not; ``""`` if it should.
+    """
+
+    ready: bool
+    reason: str
 
 
 def json_answer(body: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -23,8 +23,16 @@ from lockgate import __version__
 from lockgate.config import Settings
 from lockgate.delivery.readers import Readers
 from lockgate.errors import Code, LockgateError, OffsetGone
-from lockgate.gateway.access import App, HostCheck, check_origin, with_cors, with_root_path, with_safety
-from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, OpenBreaker, json_answer
+from lockgate.gateway.access import (
+    App,
+    HostCheck,
+    check_origin,
+    with_cors,
+    with_plain_paths,
+    with_root_path,
+    with_safety,
+)
+from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, NodeReadiness, OpenBreaker, json_answer
 from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import ControlRoutes
 from lockgate.gateway.headers import error_headers
@@ -143,9 +151,11 @@ class Gateway:
                 Exception: _answer_internal_error,
             },
         )
+        api.router.redirect_slashes = False  # ``with_plain_paths`` answers them
         server = self.settings.server
         app = with_cors(api, server.cors_origins, private_network=server.private_network)
-        return with_root_path(with_safety(HostCheck(app, server.allowed_hosts)), server.root_path)
+        app = with_plain_paths(with_safety(HostCheck(app, server.allowed_hosts)))
+        return with_root_path(app, server.root_path)
 
     @cached_property
     def routes(self) -> list[Route]:
@@ -162,7 +172,7 @@ class Gateway:
         ]
 
     def _stream_route(self) -> Route:
-        reading = ReadRoutes(self.log, self.settings.delivery, self.readers, self.meters)
+        reading = ReadRoutes(self.log, self.settings.delivery, self.readers, self.meters, self.owner.heard)
         writing = WriteRoutes(
             self.log,
             self._opening,
@@ -189,7 +199,7 @@ class Gateway:
         )
 
     def _watch_routes(self) -> list[Route]:
-        contract = openapi()
+        contract = openapi(self.settings.server.root_path)
 
         async def document(_request: Request) -> Response:
             return JSONResponse(contract)
@@ -204,10 +214,19 @@ class Gateway:
             )
             return json_answer(health, 200 if health.status == "ok" else 503)
 
+        async def readiness(_request: Request) -> Response:
+            reason = self.owner.why_not_ready
+            return json_answer(NodeReadiness(not reason, reason), 503 if reason else 200)
+
         async def metrics(_request: Request) -> Response:
             return Response(self.meters.exposition(), headers={names.CONTENT_TYPE: CONTENT_TYPE})
 
-        return [route("/healthz", GET=health), route("/metrics", GET=metrics), route("/openapi.json", GET=document)]
+        return [
+            route("/healthz", GET=health),
+            route("/readyz", GET=readiness),
+            route("/metrics", GET=metrics),
+            route("/openapi.json", GET=document),
+        ]
 
     def _page_routes(self) -> list[Route]:
         base, page = self.settings.upstream.base_url, self.settings.playground
@@ -216,6 +235,7 @@ class Gateway:
             route("/playground/api/upstream/{stream_id}", GET=lambda request: copies.get(stream_of(request), request)),
             *playground_routes(
                 self.readers,
+                body_of=self._control.body,
                 catalogue_url=f"{base}/sim/documents" if page.keep_upstream and not page.model else None,
                 model=page.model,
                 keeps_upstream=page.keep_upstream,

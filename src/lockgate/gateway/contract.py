@@ -11,11 +11,11 @@ from typing import Any, Final, TypeAlias
 
 from lockgate import __version__
 from lockgate.errors import VIOLATIONS, Code
-from lockgate.gateway.answers import CancelledStream, CreatedStream, ErrorAnswer, NodeHealth
+from lockgate.gateway.answers import CancelledStream, CreatedStream, ErrorAnswer, NodeHealth, NodeReadiness
 from lockgate.gateway.reading import FACES
 from lockgate.gateway.shapes import shapes_of
 from lockgate.protocol import header_names as names
-from lockgate.protocol.envelope import Attempt, Feedback, Problem, StreamEnd, StreamResponse
+from lockgate.protocol.envelope import Attempt, Feedback, Problem, StreamEnd, StreamResponse, UpstreamSilence
 from lockgate.protocol.header_names import RESPONSE_HEADERS
 from lockgate.streams.options import request_schema
 from lockgate.streams.status import StreamStatus
@@ -112,8 +112,8 @@ _READ_PARAMETERS: Final[list[_Json]] = [
     _query("live", {"enum": ["long-poll", "sse"]}, "Wait for more."),
     _query("view", {"enum": ["delta", "elements", "snapshot", "text"]}, "How the log is shown."),
     _query("events", {"enum": ["named", "plain"]}, "plain: events without a name, one envelope each, for onmessage."),
-    _query("notes", {"enum": ["0", "1"]}, "1: add notes on how judging goes on."),
     _query("sides", {"enum": ["0", "1"]}, "1: show what upstream sent beside the text, like reasoning."),
+    _query("notes", {"enum": ["0", "1"]}, "1: add notes on how judging goes on, and on silence."),
     _query("cursor", {"type": "string"}, "The Stream-Cursor of the answer before."),
     _header(names.LAST_EVENT_ID, _OFFSET, "What an EventSource resumes from; wins over offset."),
     _header(names.IF_NONE_MATCH, {"type": "string"}, "An ETag that the client has."),
@@ -228,16 +228,22 @@ _LINKS: Final[_Json] = {
     operation: {"operationId": operation, "parameters": {"stream_id": "$response.body#/id"}}
     for operation in ("readStream", "headStream", "streamStatus", "push", "cancelStream", "deleteStream")
 }
+#: What both answers to who opens a stream have.
+_OPENED: Final[_Json] = {"content": _json(_ref("CreatedStream")), "links": _LINKS}
+_KEY: Final = _header(
+    names.IDEMPOTENCY_KEY,
+    {"type": "string", "pattern": "^[!-~]{1,256}$"},
+    "Requests with the same key and body open one stream, which all of them get. Choose a random one, like a UUID.",
+)
 _CREATE: Final[_Json] = {
     "operationId": "createStream",
     "summary": "Start a generation, or open a stream that producers push to.",
+    "parameters": [_KEY],
     "requestBody": {"required": True, "content": _json(_ref("CreateStream"))},
     "responses": {
-        "201": _answer(
-            "The stream, and where everything about it is.", names.LOCATION, content=_json(_ref("CreatedStream"))
-        )
-        | {"links": _LINKS},
-        **_errors(Code.BAD_REQUEST, Code.FORBIDDEN, Code.TOO_LARGE, *_OF_THE_LOG),
+        "200": _answer("The stream that an earlier request with this key and body opened.", names.LOCATION) | _OPENED,
+        "201": _answer("The stream, and where everything about it is.", names.LOCATION) | _OPENED,
+        **_errors(Code.BAD_REQUEST, Code.FORBIDDEN, Code.KEY_REUSED, Code.TOO_LARGE, *_OF_THE_LOG),
     },
 }
 _STATUS: Final[_Json] = {
@@ -265,6 +271,15 @@ _HEALTH: Final[_Json] = {
         "200": _answer("It does.", content=_json(_ref("NodeHealth"))),
         **_errors(*_ALWAYS),
         "503": _answer("It drains.", content=_json(_ref("NodeHealth"))),
+    },
+}
+_READINESS: Final[_Json] = {
+    "operationId": "readiness",
+    "summary": "Whether this node should be sent new streams: its log takes appends, and it does not shut down.",
+    "responses": {
+        "200": _answer("It should.", content=_json(_ref("NodeReadiness"))),
+        **_errors(*_ALWAYS),
+        "503": _answer("It should not; the reason says why.", content=_json(_ref("NodeReadiness"))),
     },
 }
 _METRICS: Final[_Json] = {
@@ -295,21 +310,25 @@ _DATA_BY_KIND: Final[list[_Json]] = [
     }
     for kind, items in (
         ("delta", {"type": "string"}),
-        ("note", {"anyOf": [_ref("Attempt"), _ref("Feedback")]}),
+        ("note", {"anyOf": [_ref("Attempt"), _ref("Feedback"), _ref("UpstreamSilence")]}),
         ("final", _ref("StreamEnd")),
     )
 ]
 
 
 def _shapes() -> _Json:
-    records = shapes_of(StreamResponse, Problem, StreamEnd, Attempt, Feedback)
+    records = shapes_of(StreamResponse, Problem, StreamEnd, Attempt, Feedback, UpstreamSilence)
     records["StreamResponse"]["allOf"] = _DATA_BY_KIND
-    answers = shapes_of(ErrorAnswer, CreatedStream, CancelledStream, StreamStatus, NodeHealth)
+    answers = shapes_of(ErrorAnswer, CreatedStream, CancelledStream, StreamStatus, NodeHealth, NodeReadiness)
     return {**request_schema(), **records, **answers, "Event": _EVENT}
 
 
-def openapi() -> _Json:
-    """The whole document."""
+def openapi(root_path: str = "") -> _Json:
+    """The whole document.
+
+    Args:
+        root_path: Base path of the gateway: clients that are made from the document must know it.
+    """
     return {
         "openapi": "3.1.0",
         "info": {
@@ -317,6 +336,7 @@ def openapi() -> _Json:
             "version": __version__,
             "description": "Structured LLM output, judged byte by byte while it streams.",
         },
+        **({"servers": [{"url": root_path}]} if root_path else {}),
         "paths": {
             "/v1/streams": {"post": _CREATE},
             "/v1/stream/{stream_id}": {
@@ -330,6 +350,7 @@ def openapi() -> _Json:
             "/v1/stream/{stream_id}/status": {"parameters": [_STREAM_ID], "get": _STATUS},
             "/v1/stream/{stream_id}/cancel": {"parameters": [_STREAM_ID], "post": _CANCEL},
             "/healthz": {"get": _HEALTH},
+            "/readyz": {"get": _READINESS},
             "/metrics": {"get": _METRICS},
         },
         "components": {

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from lockgate.config import Settings
 from lockgate.gateway.access import check_origin, json_body
 from lockgate.gateway.answers import CancelledStream, CreatedStream, DeliveryRetry, json_answer
-from lockgate.gateway.headers import bearer_token
+from lockgate.gateway.headers import bearer_token, idempotency_key
 from lockgate.protocol import header_names as names
 from lockgate.store.base import StreamLog
 from lockgate.streams.meta import decode_meta
@@ -31,9 +29,10 @@ class ControlRoutes:
 
     async def create(self, request: Request) -> Response:
         """Start a generation, or open a stream that producers push to."""
-        opened = await self._opening.open(await self._body(request))
+        key = idempotency_key(request.headers)
+        opened = await self._opening.open(await self.body(request), key)
         answer = self._answer(opened)
-        return json_answer(answer, 201, {names.LOCATION: answer.urls["stream"]})
+        return json_answer(answer, 201 if opened.is_new else 200, {names.LOCATION: answer.urls["stream"]})
 
     def _answer(self, opened: Opened) -> CreatedStream:
         root = self._settings.server.root_path
@@ -47,7 +46,7 @@ class ControlRoutes:
             urls=urls,
             schema=opened.meta.schema,
             token=opened.token,
-            expires=time.time() + self._settings.store.retain_s,
+            expires=opened.created_s + self._settings.store.retain_s,
             protocol=self._settings.delivery.protocol,
             retry=DeliveryRetry(retry.max_attempts, retry.backoff_strategy),
         )
@@ -58,12 +57,17 @@ class ControlRoutes:
 
     async def cancel(self, stream_id: str, request: Request) -> Response:
         """Cancel the generation: upstream is closed, readers get the final record."""
-        await self._body(request)
+        await self.body(request)
         meta = decode_meta((await self._log.head(stream_id)).meta)
         check_token(bearer_token(request.headers), meta.token_sha256)
         cancelled = self._owner.cancel(stream_id)
         return json_answer(CancelledStream(stream_id, cancelled), 202)
 
-    async def _body(self, request: Request) -> bytes:
+    async def body(self, request: Request) -> bytes:
+        """The body of a request that does something: JSON, from where that is allowed.
+
+        Raises:
+            BadRequest, Forbidden, TooLarge: see ``gateway.access``.
+        """
         check_origin(request.headers, self._settings.server.cors_origins)
         return await json_body(request, self._settings.server.max_request_bytes)

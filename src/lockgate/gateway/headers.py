@@ -21,6 +21,7 @@ _TTL: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 _MAX_INTEGER: Final = 2**53 - 1
 _MAX_NAME: Final = 256
+_KEY: Final = re.compile(r"[!-~]{1,256}")
 
 # -- of requests ---------------------------------------------------------------------------------------------------
 
@@ -34,6 +35,18 @@ def bearer_token(headers: Mapping[str, str]) -> str:
     """The token of a stream; ``""`` if there is none."""
     scheme, _, token = headers.get(names.AUTHORIZATION, "").partition(" ")
     return token if scheme.lower() == "bearer" else ""
+
+
+def idempotency_key(headers: Mapping[str, str]) -> str | None:
+    """The key under which a request may be sent again; None if it has none.
+
+    Raises:
+        BadRequest: it is empty, too long, or has other characters than visible ASCII.
+    """
+    key = headers.get(names.IDEMPOTENCY_KEY)
+    if key is not None and not _KEY.fullmatch(key):
+        raise BadRequest(f"{names.IDEMPOTENCY_KEY}: must be 1 to 256 visible ASCII characters, like a UUID")
+    return key
 
 
 def check_type(headers: Mapping[str, str], meta: StreamMeta) -> None:

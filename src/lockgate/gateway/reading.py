@@ -64,10 +64,22 @@ class ReadStart:
 
 
 class ReadRoutes:
-    """Serves readers of one log."""
+    """Serves readers of one log.
 
-    def __init__(self, log: StreamLog, delivery: Delivery, readers: Readers, meters: Meters) -> None:
+    Args:
+        heard: When upstream last said something for a stream, and whether text came; None if it is not running here.
+    """
+
+    def __init__(
+        self,
+        log: StreamLog,
+        delivery: Delivery,
+        readers: Readers,
+        meters: Meters,
+        heard: Callable[[str], tuple[float, bool] | None] = lambda stream_id: None,
+    ) -> None:
         self._log = log
+        self._heard = heard
         self._delivery = delivery
         self._readers = readers
         self._meters = meters
@@ -116,11 +128,12 @@ class ReadRoutes:
 
     async def _prepared_view(self, start: ReadStart) -> View:
         """The view that was asked for, ready to show what comes after the start."""
-        view = self._view(start.query, start.meta)
+        view = self._view(start)
         await Seeker(self._log, start.stream_id, start.head).prepare(view, start.after)
         return view
 
-    def _view(self, query: ReadQuery, meta: StreamMeta) -> View:
+    def _view(self, start: ReadStart) -> View:
+        query, meta = start.query, start.meta
         if meta.kind == "raw":
             return RawView()
         # With a sequence, the channel says where to begin, not what to show.
@@ -151,7 +164,14 @@ class ReadRoutes:
                 view = DeltaView(only, sides=query.sides)
         if query.notes:
             grow = (lambda: PartialValue(keeps_text=False)) if meta.framing == "json" else None
-            view = WithNotes(view, channel=only, grow=grow)
+            view = WithNotes(
+                view,
+                channel=only,
+                grow=grow,
+                created_s=start.head.created_s,
+                silence_s=self._delivery.silence_s,
+                heard=lambda: self._heard(start.stream_id),
+            )
         return view
 
     def _form(self, meta: StreamMeta) -> Form:
@@ -240,8 +260,8 @@ class ReadRoutes:
             max_bytes=self._delivery.max_read_bytes,
             tag=tag,
         )
-        # What was released never changes. But it is one user's, and a raw stream may be deleted and made anew.
-        may_keep = meta.kind != "raw" and not query.notes
+        # What was released never changes. But it is one user's, and a stream of a given id may be made anew.
+        may_keep = not meta.has_given_id and not query.notes
         answer.headers[names.CACHE_CONTROL] = _MAY_KEEP if may_keep else "private, no-cache"
         answer.headers[names.VARY] = "Accept"
         if not query.notes and _matches(query.if_none_match, answer.headers[names.ETAG]):

@@ -216,6 +216,11 @@ class Meters:
             "Upstream connections that lockgate closed before their end, by reason.",
             ("reason",),
         )
+        self._passed_over = self._counter(
+            "connectionHealth",
+            "upstream_events_passed_over",
+            "Events of upstreams that were no chunk of an answer, such as keep-alives, and were passed over.",
+        )
         self._breakers = self._gauge(
             "connectionHealth", "breakers", "Circuit breakers that are not closed, by state.", ("state",)
         )
@@ -274,6 +279,11 @@ class Meters:
         """lockgate closed the upstream connection before its end."""
         if self._groups.connection_health:
             self._stopped.labels(reason).inc()
+
+    def upstream_passed_over(self, events: int) -> None:
+        """A connection to upstream ended, on which this many events were no chunk of the answer."""
+        if self._groups.connection_health and events:
+            self._passed_over.inc(events)
 
     def watch_breakers(self, count: Callable[[str], int]) -> None:
         """Ask ``count`` for the number of circuit breakers in a state, each time the metrics are read."""

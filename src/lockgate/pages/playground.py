@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,11 +98,18 @@ class UpstreamCopies:
 
 
 def playground_routes(
-    readers: Readers, *, catalogue_url: str | None, model: str = "", keeps_upstream: bool = False, is_here: bool = False
+    readers: Readers,
+    *,
+    body_of: Callable[[Request], Awaitable[bytes]],
+    catalogue_url: str | None,
+    model: str = "",
+    keeps_upstream: bool = False,
+    is_here: bool = False,
 ) -> list[Route]:
-    """Routes under ``/playground``, and ``/``, which leads there.
+    """Routes under ``/playground/``; ``/`` and ``/playground`` lead there.
 
     Args:
+        body_of: Reads the body of a request that does something, and checks where it comes from.
         catalogue_url: Where the simulator lists its documents; None if upstream is not the simulator.
         model: Model that the form begins with, if upstream is not the simulator.
         keeps_upstream: Whether a request may ask for a copy of what upstream sends.
@@ -137,13 +144,14 @@ def playground_routes(
 
     async def drop(request: Request) -> Response:
         try:
-            stream_id = msgspec.json.decode(await request.body())["id"]
+            stream_id = msgspec.json.decode(await body_of(request))["id"]
         except (msgspec.DecodeError, KeyError, TypeError):
             raise BadRequest('the body must be {"id": "<stream>"}') from None
         return JSONResponse({"dropped": readers.drop(str(stream_id))})
 
     return [
         Route("/", root),
+        Route("/playground", root),
         Route("/playground/", page),
         Route("/playground/{name}", static),
         Route("/playground/api/catalogue", catalogue),

@@ -251,7 +251,7 @@ class StreamResponse(msgspec.Struct, frozen=True, omit_defaults=True):
         meta: Where it belongs.
         data: By kind: the released texts of a delta, finished elements, the value so far of a snapshot, the call that
             begins, the members of a side record, how the stream ended (final), or what a note says: the attempt that
-            begins, or how judging goes on.
+            begins, how judging goes on, or how long upstream says nothing.
         errors: What went wrong at this point; absent where nothing did.
     """
 
@@ -361,6 +361,25 @@ class Health(msgspec.Struct, frozen=True):
 
     upstream: Literal["flowing", "silent", "ended"]
     silent_s: float
+
+
+class UpstreamSilence(msgspec.Struct, frozen=True):
+    """``data`` of a ``note`` of the whole stream that tells a reader how long nothing came, every few seconds.
+
+    It is made for readers that ask (``notes=1``), and is no record.
+
+    Attributes:
+        silent_s: Seconds since upstream said something; at a node that does not generate the stream, since text came.
+        waiting_for: Whether any text came so far.
+    """
+
+    silent_s: float
+    waiting_for: Literal["first token", "next token"]
+
+
+def silence_envelope(silence: UpstreamSilence) -> bytes:
+    """A note with silence."""
+    return _json.encode(StreamResponse(Meta("", 0, 0, "", "note"), [silence]))
 
 
 def feedback_envelope(channel: str, schema: str, sequence: int, feedback: Feedback) -> bytes:

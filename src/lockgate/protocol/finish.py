@@ -10,8 +10,9 @@ Sources: the API references and type definitions of the providers named beside e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 
@@ -82,11 +83,17 @@ _WORDS: Final[dict[Finish, str]] = {
 }
 
 
+#: Every word by its class, as providers spell it.
+WORDS: Final[Mapping[Finish, tuple[str, ...]]] = MappingProxyType(
+    {finish: tuple(words.split()) for finish, words in _WORDS.items()}
+)
+
+
 def _folded(word: str) -> str:
     return re.sub(r"[^a-z0-9]", "", word.lower())
 
 
-_TABLE: Final[dict[str, Finish]] = {_folded(word): finish for finish, words in _WORDS.items() for word in words.split()}
+_TABLE: Final[dict[str, Finish]] = {_folded(word): finish for finish, words in WORDS.items() for word in words}
 _PREFIX: Final = re.compile(r"^(?:finish|stop|done)?reason")
 # Words come from outside: only so much of one is looked at.
 _MAX_WORD_CHARS: Final = 100

@@ -23,6 +23,7 @@ PRODUCER_SEQ: Final = "Producer-Seq"
 EXPECTED_SEQ: Final = "Producer-Expected-Seq"
 RECEIVED_SEQ: Final = "Producer-Received-Seq"
 OPTIONS: Final = "Lockgate-Options"
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 ETAG: Final = "ETag"
 LOCATION: Final = "Location"
 RETRY_AFTER: Final = "Retry-After"
@@ -91,7 +92,7 @@ RESPONSE_HEADERS: Final[dict[str, ResponseHeader]] = {
 #: Headers that scripts of other origins may send.
 REQUEST_HEADERS: Final = (
     *(AUTHORIZATION, CONTENT_TYPE, LAST_EVENT_ID, CACHE_CONTROL, IF_NONE_MATCH, TTL, EXPIRES_AT, CLOSED, STREAM_SEQ),
-    *(PRODUCER_ID, PRODUCER_EPOCH, PRODUCER_SEQ, OPTIONS),
+    *(PRODUCER_ID, PRODUCER_EPOCH, PRODUCER_SEQ, OPTIONS, IDEMPOTENCY_KEY),
 )
 #: Of every answer.
 SAFETY: Final = {CONTENT_TYPE_OPTIONS: "nosniff", RESOURCE_POLICY: "cross-origin"}

@@ -65,6 +65,19 @@ def encode_retry(retry_ms: int) -> bytes:
     return b"retry: %d\n" % retry_ms
 
 
+def encode_position(event_id: str) -> bytes:
+    """Serialize an event that nobody sees: it has no data, and only moves the position that a client resumes from.
+
+    Raises:
+        ValueError: ``event_id`` holds CR, LF or NUL.
+
+    Spec: WHATWG HTML 9.2.6 (an event without data sets the last event ID, and is not dispatched).
+    """
+    if _FORBIDDEN.search(event_id):
+        raise ValueError("event_id must not hold CR, LF or NUL")
+    return b"id: %b\n\n" % event_id.encode()
+
+
 def encode_comment(text: str) -> bytes:
     """Serialize a comment, one line for each line of ``text``. Readers skip it; proxies see that the stream lives.
 

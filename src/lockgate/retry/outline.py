@@ -1,4 +1,4 @@
-"""Where a released text ends: the open containers, what each has already, and what is open in the innermost one."""
+"""Where a released text ends: the open containers, their finished members, and the open name or scalar."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, Final, Literal
 
 from lockgate.retry.json_tokens import Token, tokens_of
 
-#: Stands for the value of a finished container, which nobody looks at.
+#: Stands for the value of a finished container. The value itself is not needed.
 CONTAINER: Final = object()
 
-#: What the innermost container awaits. ``first``: just opened; ``next``: a value is finished; ``another``: a comma was
-#: released; ``name``: inside a member name; ``colon``: behind it; ``value``: a member's value is to begin; ``inside``:
-#: a scalar is open.
+#: What the innermost container waits for. ``first``: it was just opened; ``next``: a value is finished; ``another``: a
+#: comma was released; ``name``: inside a member name; ``colon``: after a member name; ``value``: before a member's
+#: value; ``inside``: inside a scalar.
 Awaits = Literal["first", "next", "another", "name", "colon", "value", "inside"]
 
 
@@ -21,10 +21,10 @@ class Level:
     """One open container.
 
     Attributes:
-        is_object: Or an array.
-        members: Of an object: finished members; scalars with their value.
-        count: Of an array: finished elements.
-        name: Of an object: the member that is open, if its name is whole.
+        is_object: Whether it is an object; otherwise it is an array.
+        members: For an object: finished members. Scalars have their value.
+        count: For an array: number of finished elements.
+        name: For an object: name of the open member, if the name is complete.
     """
 
     is_object: bool
@@ -47,11 +47,11 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """The open containers, outermost first; none before the document and behind it.
+    """The open containers, outermost first. There are none before the document begins and after it ends.
 
     Attributes:
-        awaits: What the innermost one awaits.
-        open: The bytes of the name or scalar that is open; empty unless ``awaits`` is ``name`` or ``inside``.
+        awaits: What the innermost container waits for.
+        open: The bytes of the open name or scalar; empty unless ``awaits`` is ``name`` or ``inside``.
     """
 
     levels: tuple[Level, ...]
@@ -65,7 +65,7 @@ class Outline:
 
 
 def outline_of(released: bytes) -> Outline:
-    """Read a live prefix. Linear."""
+    """Read a prefix of a document. Takes linear time."""
     tokens = tokens_of(released)
     levels: list[Level] = []
     awaits: Awaits = "value"

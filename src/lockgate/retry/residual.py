@@ -1,9 +1,9 @@
 """A schema for what is missing: the rest of each open container, innermost first, as members of one root object.
 
-The answer to it is spliced into the open text by ``splice``. The root is an object, every name in it is required and
-nothing else is allowed, so that strict providers take it wherever they took the original. Where the schema does not say
-plainly what may be missing (dynamic references, branches that the released text does not tell apart), there is no
-residual: :class:`Unavailable` says why.
+``splice`` puts the answer into the open text. The root is an object, every name in it is required and nothing else is
+allowed, so strict providers that accept the original schema accept this one, too. Some schemas do not show clearly what
+is missing: those with dynamic references, or with branches that all fit the released text. Then there is no residual,
+and :class:`Unavailable` gives the reason.
 
 The residual guides the provider; it does not judge. The gate of the original schema judges the spliced text.
 """
@@ -19,34 +19,34 @@ from lockgate.retry.capabilities import Patterns
 from lockgate.retry.json_tokens import open_string
 from lockgate.retry.outline import CONTAINER, Level, Outline
 
-#: A string that is open is asked for again as a whole, or, if it is longer than this, from an anchor on.
+#: An open string is requested again as a whole. If it is longer than this, it is requested from an anchor on.
 MAX_REPEATED_CHARS: Final = 200
 #: Characters at the end of a long open string from which the answer must go on.
 ANCHOR_CHARS: Final = 48
 _MIN_ANCHOR_CHARS: Final = 4
 _MAX_PARTS: Final = 64
-#: Characters that grammars made of patterns handle alike, inside a JSON string.
+#: Characters of a JSON string that all providers handle in the same way in a pattern.
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\"\\\x7f]*\Z")
-#: The rest of a string, by what an engine matches a pattern with: the string as JSON writes it (a dot would be its
-#: closing quote, too, and it would have no end), or its value.
+#: A pattern for the rest of a string. Some engines match a pattern with the string as written in JSON, where a dot
+#: would also match the closing quote, so that the string would never end. Others match it with the value.
 ANY_REST: Final[dict[Patterns, str]] = {
     "written": r'([^"\\\x00-\x1f]|\\(["\\/bfnrt]|u[0-9a-fA-F]{4}))*',
     "value": r"(.|\n)*",
 }
 _SPECIAL: Final = re.compile(r"[.^$*+?()\[\]{}|/\\-]")
-#: Keywords that say the same of what is missing as of the whole object or array.
+#: Keywords that mean the same for the missing part as for the whole object or array.
 _KEPT_OF_OBJECT: Final = ("description", "title", "additionalProperties", "patternProperties", "propertyNames")
 _KEPT_OF_ARRAY: Final = ("description", "title", "items", "additionalItems")
 _NOT_FOLLOWED: Final = ("$dynamicRef", "$recursiveRef", "$id", "id")
 _LITERALS: Final[dict[bytes, Any]] = {b"t": True, b"f": False, b"n": None}
-#: Of an integer, whatever else a schema says is left as it is.
+#: An integer schema with any other keyword is not changed.
 _OF_INTEGER: Final = frozenset({"type", "minimum", "maximum", "title", "description"})
-#: Digits of the largest integer of 64 bits: a maximum beyond that says nothing of use.
+#: Digits of the largest integer of 64 bits. A larger maximum is of no use.
 _MAX_DIGITS: Final = 20
 _WHOLE: Final = "whole_document"
 
 
-#: The member for an array's element that is open: a scalar that comes again, whole.
+#: Name of the member for an open array element: a scalar that the answer repeats as a whole.
 OPEN: Final = "open"
 
 
@@ -59,9 +59,9 @@ class MissingPart:
     """The rest of one open container in the answer.
 
     Attributes:
-        name: Its name in the answer's root object; :data:`OPEN` for the element that is open itself.
-        depth: Which open container, 0 for the outermost.
-        words: What it holds, for the model.
+        name: Its name in the answer's root object; :data:`OPEN` for an open array element.
+        depth: Number of the open container, 0 for the outermost.
+        words: A description of its contents for the model.
     """
 
     name: str
@@ -71,14 +71,14 @@ class MissingPart:
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """What to ask for: a schema, and what its members mean, innermost container first."""
+    """The schema to request, and the meaning of its members, innermost container first."""
 
     schema: dict[str, Any]
     rests: tuple[MissingPart, ...]
 
 
 def anchor_of(opened: str) -> str:
-    """The end of an open string from which an answer may go on; empty if the string is to be repeated whole."""
+    """The end of an open string, from which the answer may continue; empty if it must repeat the whole string."""
     found = _PLAIN.search(opened[-ANCHOR_CHARS:])
     assert found is not None  # it matches the empty end
     plain = found.group()
@@ -91,10 +91,10 @@ def residual_of(schema: Any, outline: Outline, patterns: Patterns = "written") -
     """Make the residual of a schema.
 
     Args:
-        patterns: What the provider matches patterns with.
+        patterns: Whether the provider matches patterns with the written string or with its value.
 
     Raises:
-        Unavailable: nothing is open, or the schema does not say plainly what is missing.
+        Unavailable: no container is open, or the schema does not show clearly what is missing.
     """
     if not outline.levels:
         raise Unavailable("no container is open")
@@ -147,7 +147,7 @@ def _rest_of_object(source: _Source, parts: list[Any], level: Level, here: Outli
             properties[name] = {"allOf": [properties[name], one]} if name in properties else one
         required += [name for name in part.get("required", ()) if name not in required]
         kept |= {keyword: part[keyword] for keyword in _KEPT_OF_OBJECT if keyword in part}
-    # A member whose value is an open container belongs to the next level; one whose value is still to come, to this.
+    # A member whose value is an open container belongs to the next level; one without a value yet, to this level.
     has = set(level.members) | ({level.name} if level.name is not None and here is None else set())
     opened = level.name if here is not None else None
     is_closed = kept.get("additionalProperties") is False and "patternProperties" not in kept
@@ -165,7 +165,7 @@ def _rest_of_object(source: _Source, parts: list[Any], level: Level, here: Outli
 
 
 def _named_first(properties: dict[str, Any], required: list[str], prefix: str) -> tuple[dict[str, Any], list[str]]:
-    """Inside a member name: the members that it may become stand first; if it is only one, it must come."""
+    """Inside a member name: put the members whose names can match first. If there is only one, it is required."""
     first = [name for name in properties if name.startswith(prefix)]
     ordered = {name: properties[name] for name in first}
     ordered |= {name: one for name, one in properties.items() if name not in ordered}
@@ -175,7 +175,7 @@ def _named_first(properties: dict[str, Any], required: list[str], prefix: str) -
 
 
 def _rest_of_array(parts: list[Any], level: Level, here: Outline | None) -> dict[str, Any] | None:
-    # Finished elements, and the open one, which belongs to the next level or comes by itself.
+    # Finished elements and the open one. The open one belongs to the next level or has a member of its own.
     done = level.count + (here is None or here.awaits == "inside")
     rest: dict[str, Any] = {"type": "array"}
     for part in parts:
@@ -197,10 +197,10 @@ def _rest_of_array(parts: list[Any], level: Level, here: Outline | None) -> dict
 
 
 def _opened_value(schema: Any, here: Outline | None, patterns: Patterns) -> Any:
-    """Schema of the value that is asked for again, since a part of it was released."""
+    """Schema of a value that is requested again because a part of it was released."""
     if here is None or here.awaits != "inside" or not isinstance(schema, dict | bool):
         return schema
-    if here.open[:1] in _LITERALS:  # its first letter says which one it is
+    if here.open[:1] in _LITERALS:  # the first letter is enough to know the literal
         return {"const": _LITERALS[here.open[:1]]}
     if not isinstance(schema, dict):
         return schema
@@ -213,10 +213,10 @@ def _opened_value(schema: Any, here: Outline | None, patterns: Patterns) -> Any:
         return schema
     anchor = anchor_of(begun)
     if _PLAIN.fullmatch(anchor or begun) is None:
-        return schema  # a quote or a backslash: not every grammar writes them right; the splice compares all the same
+        return schema  # not every engine handles a quote or a backslash correctly; the splice compares in any case
     escaped = _SPECIAL.sub(lambda found: "\\" + found.group(), anchor or begun)
     pattern = f"^{escaped}{ANY_REST[patterns]}$"
-    if anchor:  # what the original says is about the whole string
+    if anchor:  # the original schema is about the whole string
         return {"type": "string", "pattern": pattern}
     if "pattern" in schema or "$ref" in schema or "allOf" in schema:
         return {"allOf": [schema, {"type": "string", "pattern": pattern}]}
@@ -224,9 +224,9 @@ def _opened_value(schema: Any, here: Outline | None, patterns: Patterns) -> Any:
 
 
 def _opened_integer(schema: dict[str, Any], begun: bytes) -> dict[str, Any]:
-    """The integers that begin with these digits: a range for each number of digits that may still come.
+    """The integers that begin with these digits, as one range for each number of further digits.
 
-    Only a maximum makes them few. Of other numbers no schema can say how they must begin.
+    Without a maximum there would be too many ranges. No schema can express how other numbers begin.
     """
     least, most = schema.get("minimum", 0), schema.get("maximum")
     if schema.get("type") != "integer" or not schema.keys() <= _OF_INTEGER or not begun.isdigit():
@@ -267,7 +267,7 @@ def _place(level: Level, pointer: tuple[str, ...]) -> str:
 
 
 def _begun(here: Outline) -> str:
-    """How a scalar that comes again must begin."""
+    """For the model: how a repeated scalar must begin."""
     begun = open_string(here.open) if here.open[:1] == b'"' else here.open.decode()
     if anchor := anchor_of(begun):
         return f", from these characters on: {anchor}"
@@ -278,14 +278,14 @@ def _begun(here: Outline) -> str:
 
 
 class _Source:
-    """The original schema, and what is referred to in it."""
+    """The original schema, and the schemas that it refers to."""
 
     def __init__(self, root: Any, patterns: Patterns) -> None:
         self._root = root
         self.patterns = patterns
 
     def parts(self, schema: Any, depth: int = 0) -> list[Any]:
-        """The plain objects whose conjunction this is: references followed, ``allOf`` opened."""
+        """The plain objects that must all hold: references are followed, and ``allOf`` is taken apart."""
         if schema is True or schema == {}:
             return []
         if not isinstance(schema, dict) or depth > _MAX_PARTS:
@@ -301,7 +301,7 @@ class _Source:
         return found
 
     def chosen(self, parts: list[Any], level: Level) -> list[Any]:
-        """The parts with each ``anyOf`` and ``oneOf`` decided by what the container has already."""
+        """The parts, with one branch for each ``anyOf`` and ``oneOf``: the one that fits the released members."""
         decided = []
         for part in parts:
             decided.append(part)
@@ -309,7 +309,7 @@ class _Source:
                 if keyword in part:
                     fitting = [self.parts(one) for one in part[keyword] if self._fits(one, level)]
                     if len(fitting) != 1:
-                        raise Unavailable(f"the text so far does not tell the branches of {keyword} apart")
+                        raise Unavailable(f"the text so far does not decide between the branches of {keyword}")
                     decided += self.chosen(fitting[0], level)
         return decided
 
@@ -344,7 +344,7 @@ class _Source:
         return found
 
     def with_definitions(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The residual with everything that it refers to, under a root of its own."""
+        """The residual schema, with a copy of everything that it refers to."""
         used: dict[str, dict[str, Any]] = {}
         found: dict[str, Any] = self._moved(schema, used)
         if "$schema" in self._root:
@@ -352,7 +352,8 @@ class _Source:
         return found | used
 
     def _moved(self, schema: Any, used: dict[str, dict[str, Any]]) -> Any:
-        """A copy whose references hold under the new root: definitions by name, everything else in the whole."""
+        """A copy whose references work under the new root. Other references than those to definitions lead to a copy of
+        the whole schema."""
         if isinstance(schema, list):
             return [self._moved(one, used) for one in schema]
         if not isinstance(schema, dict):
@@ -361,7 +362,7 @@ class _Source:
         reference = schema.get("$ref")
         if not isinstance(reference, str):
             return moved
-        target = self._target(reference)  # what is not followed, is not available
+        target = self._target(reference)  # raises if it cannot be followed
         pieces = reference.split("/")
         if len(pieces) == 3 and pieces[1] in ("$defs", "definitions"):
             group = used.setdefault(pieces[1], {})
@@ -392,7 +393,7 @@ def _part_fits(part: dict[str, Any], level: Level) -> bool:
 
 
 def _may_be(schema: Any, value: Any) -> bool:
-    """Whether const and enum, which tell the branches of unions apart, allow the value."""
+    """Whether ``const`` and ``enum`` allow the value. They decide between the branches of unions."""
     if not isinstance(schema, dict) or value is CONTAINER:
         return True
     allowed = schema.get("enum", [schema["const"]] if "const" in schema else None)

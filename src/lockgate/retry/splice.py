@@ -1,9 +1,10 @@
 """The answer to a residual schema, spliced into the open text while it arrives.
 
-The answer is one object with the rest of each open container, innermost first. Its brackets and names go, commas come
-where they are needed, and containers of which nothing is missing are closed. Where a name or a scalar was open, the
-answer begins with that one again, whole, as the first member of the innermost rest or, of an array, by itself: it must
-begin with what was released, and only what follows goes out. What does not fit is refused; nothing released is touched.
+The answer is one object with the rest of each open container, innermost first. The splice removes its brackets and
+names, adds commas where they are needed, and closes containers that miss nothing. If a name or a scalar was open, the
+answer repeats it as a whole: as the first member of the innermost rest, or, in an array, as a member of its own. The
+repeated one must begin with the released part, and only the bytes after that part are used. An answer that does not fit
+is refused. Released text is never changed.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from lockgate.retry.outline import Level, Outline
 from lockgate.retry.regenerate import MAX_PREFACE_BYTES
 from lockgate.retry.residual import OPEN, Residual, anchor_of
 
-#: Most of an answer that is held while its next token is incomplete.
+#: Most bytes of an answer that are held while its next token is incomplete.
 _MAX_HELD_BYTES: Final = 256 * 1024
 
 
 class Splice:
-    """Takes the bytes of the answer and gives those that continue the open text.
+    """Takes the bytes of the answer and returns those that continue the open text.
 
     Attributes:
-        refused: Why the join failed; empty while it holds.
+        refused: Why the answer does not fit; empty while it does.
         skipped_bytes: Bytes of preface before the answer.
-        is_joined: Whether new text has come out.
-        is_whole: Whether every rest has come and every container is closed.
+        is_joined: Whether any new text was returned.
+        is_whole: Whether every rest was received and every container is closed.
     """
 
     def __init__(self, residual: Residual, outline: Outline) -> None:
@@ -44,7 +45,7 @@ class Splice:
         self._out: list[bytes] = []
 
     def feed(self, data: bytes) -> bytes:
-        """The next bytes of the answer; those to feed."""
+        """Take the next bytes of the answer and return the bytes for the gate."""
         if self.refused or self.is_whole:
             return b""
         self._buffer += data
@@ -62,7 +63,7 @@ class Splice:
             self.refused = "the answer ended before it gave anything that was missing"
         return b""
 
-    # -- steps: each takes something of the buffer and says whether the next can go on ---------------------------
+    # -- steps: each reads from the buffer and returns whether the next step can run -----------------------------
 
     def _begin(self) -> bool:
         at = self._buffer.find(b"{")
@@ -96,7 +97,7 @@ class Splice:
         return True
 
     def _scalar(self) -> bool:
-        """The element that was open, come again as a member of its own."""
+        """The array element that was open: the answer repeats it as a member of its own."""
         at = 0
         colon, at = self._next(at)
         if colon is None:
@@ -107,8 +108,8 @@ class Splice:
         text = self._buffer[value.start : end]
         found = self._after_released(text)
         if found is None:
-            # It is whole, so there is nothing to wait for.
-            return self._refuse("a value that was open came again differently")
+            # The value is complete, so more bytes cannot change this.
+            return self._refuse("the answer repeats an open value differently")
         self._out.append(text[found:])
         self._buffer = self._buffer[end:]
         del self._rests[0]
@@ -116,7 +117,7 @@ class Splice:
         return True
 
     def _open(self) -> bool:
-        """The colon, and the bracket of the rest, which goes."""
+        """The colon, and the opening bracket of the rest, which is removed."""
         level = self._outline.levels[self._depth]
         token = self._take()
         if token is None:
@@ -134,7 +135,7 @@ class Splice:
         return self._depth == len(self._outline.levels) - 1
 
     def _first(self) -> bool:
-        """The member or element that is open in the released text, come again."""
+        """The member that is open in the released text: the answer repeats it."""
         awaits, level = self._outline.awaits, self._outline.levels[self._depth]
         name, at = self._next(0)
         if name is None:
@@ -159,15 +160,15 @@ class Splice:
         return self._go_on(self._buffer[name.start + 1 + found :])
 
     def _again(self, text: bytes) -> bool:
-        """A scalar that was open: the answer's must begin with it."""
+        """A scalar that was open: the answer's scalar must begin with the released part."""
         text = text.lstrip(b" \t\n\r")
         found = self._after_released(text)
         if found is not None:
             return self._go_on(text[found:])
-        return False if self._may_still_fit else self._refuse("a value that was open came again differently")
+        return False if self._may_still_fit else self._refuse("the answer repeats an open value differently")
 
     def _after_released(self, text: bytes) -> int | None:
-        """Where the released part of a scalar ends that ``text`` begins with; None if it does not fit, yet."""
+        """Where the released part of the scalar ends in ``text``; None if ``text`` does not begin with it (yet)."""
         opened = self._outline.open
         self._may_still_fit = opened.startswith(text)
         if opened[:1] != b'"':
@@ -182,7 +183,7 @@ class Splice:
         return 1 + found if isinstance(found, int) else None
 
     def _rest(self) -> bool:
-        """Before the first member or element of a rest: a comma, if one is needed and if there is anything."""
+        """Before the first member or element of a rest: write a comma if one is needed."""
         self._buffer = self._buffer.lstrip(b" \t\n\r")
         if not self._buffer:
             return False
@@ -194,7 +195,7 @@ class Splice:
         return self._go_on(self._buffer)
 
     def _go_on(self, text: bytes) -> bool:
-        """From here to the bracket that closes this rest, the answer's bytes are the text's."""
+        """Copy the answer's bytes from here to the closing bracket of this rest."""
         self._buffer = text
         self._raw = Depth()
         self._raw.depth = 1
@@ -245,7 +246,7 @@ class Splice:
         return False
 
 
-#: What the innermost container awaits when its first rest begins with something that was released in part.
+#: States of the innermost container in which its rest begins with a member that was released in part.
 _REOPENED: Final = frozenset({"name", "colon", "value", "inside"})
 
 

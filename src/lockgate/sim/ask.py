@@ -13,7 +13,7 @@ from lockgate.sim.answer_schema import ANY_OBJECT, format_schema, tool_schema
 from lockgate.sim.continuation import Conversation, Kind, read_conversation, text_of
 from lockgate.sim.documents import MODELS, Writer
 from lockgate.sim.schema_writer.schema_entry import SchemaEntry
-from lockgate.sim.sim_options import Choices
+from lockgate.sim.sim_options import LINE_ENDS, Choices
 
 
 class UnknownModel(BadRequest):
@@ -86,6 +86,8 @@ def read_ask(raw: bytes, defaults: Choices) -> Ask:
     elif is_any:
         parameters = tool_schema(body, tool) if tool is not None else None
         entry = SchemaEntry(next((one for one in (parameters, wanted) if one is not None), ANY_OBJECT))
+    if choices.line_ends is not None:
+        entry = entry.indented(LINE_ENDS[choices.line_ends])
     characters = sum(len(text_of(one)) for one in messages)
     prompt_tokens = max(1, characters // 4 + 4 * len(messages))
     return Ask(model, entry, choices, is_stream is True, tool, prompt_tokens, conversation)

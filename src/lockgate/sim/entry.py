@@ -8,7 +8,7 @@ longer document of the same seed begins with the same parts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from typing import Final
@@ -72,6 +72,10 @@ class CatalogueEntry:
     def style_of(self, _: int) -> Style:
         """How the text is written, whatever the seed."""
         return self.style
+
+    def indented(self, line_end: str) -> CatalogueEntry:
+        """The same kind, indented, with these line ends."""
+        return replace(self, style=self.style.indented(line_end))
 
 
 # Benchmarks ask for the same document hundreds of times. A document has at most 4 MiB.

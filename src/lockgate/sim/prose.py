@@ -39,6 +39,10 @@ class FreeText:
     default_bytes: int = 3_000
     schema: None = None
 
+    def indented(self, _: str) -> FreeText:
+        """Prose has no indentation."""
+        return self
+
     def document(self, seed: int, size_bytes: int) -> str:
         """Prose of about this many bytes. The same arguments give the same text."""
         dice = Dice(f"{self.name}/{seed}")

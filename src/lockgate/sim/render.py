@@ -17,12 +17,17 @@ Path: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a document is written."""
+    """How a document is written. ``line_end`` counts where it is indented."""
 
     indent: int | None = None
     comma: str = ","
     colon: str = ":"
     is_ascii: bool = False
+    line_end: str = "\n"
+
+    def indented(self, line_end: str) -> Style:
+        """The same, indented, with these line ends."""
+        return Style(indent=2, colon=": ", is_ascii=self.is_ascii, line_end=line_end)
 
 
 COMPACT = Style()
@@ -48,7 +53,7 @@ class ValuePlace:
 def render(value: Json, style: Style) -> str:
     """The JSON text of a value."""
     pieces: list[str] = []
-    _write(value, style, "\n", pieces, None, ())
+    _write(value, style, style.line_end, pieces, None, ())
     return "".join(pieces)
 
 
@@ -59,7 +64,7 @@ def places(value: Json, style: Style, *, containers: bool = False) -> list[Value
     """
     pieces: list[str] = []
     marks: list[tuple[int, Path]] = []
-    _write(value, style, "\n", pieces, marks, ())
+    _write(value, style, style.line_end, pieces, marks, ())
     if not containers:
         marks = [mark for mark in marks if not isinstance(_at(value, mark[1]), dict | list)]
     found, at, seen = [], 0, 0
@@ -79,7 +84,7 @@ def _at(value: Json, path: Path) -> Json:
 def _write(
     value: Json, style: Style, line: str, pieces: list[str], marks: list[tuple[int, Path]] | None, path: Path
 ) -> None:
-    """Append the text of a value. ``line`` is the line feed and the indentation of the value's level."""
+    """Append the text of a value. ``line`` is the line end and the indentation of the value's level."""
     if marks is not None:
         marks.append((len(pieces), path))
     if isinstance(value, dict | list) and value:

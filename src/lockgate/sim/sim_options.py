@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from lockgate.errors import BadRequest
@@ -12,6 +13,8 @@ from lockgate.sim.faults import Fault, Strike, read_strikes, takes_place
 
 #: Longest document: enough for benchmarks of long documents, and too short to fill the memory.
 MAX_SIZE_BYTES: Final = 4 * 1024 * 1024
+#: What a line of an indented document can end with, by name.
+LINE_ENDS: Final = MappingProxyType({"lf": "\n", "crlf": "\r\n", "cr": "\r"})
 _MAX_RATE: Final = 1_000_000
 _MAX_COALESCE: Final = 100
 _MAX_WHOLE: Final = 2**53
@@ -35,6 +38,7 @@ class Choices:
         as_tool: Send the document as the arguments of a tool call.
         coalesce: Number of deltas in one write.
         stamp: Put the time of sending into each chunk, for measurements on one machine.
+        line_ends: The document is indented, and its lines end with this; None writes it as is usual for its kind.
     """
 
     seed: int = 1
@@ -49,6 +53,7 @@ class Choices:
     as_tool: bool = False
     coalesce: int = 1
     stamp: bool = False
+    line_ends: str | None = None
 
     def __post_init__(self) -> None:
         """Check each value.
@@ -106,6 +111,10 @@ def _is_bool(value: Any) -> bool:
     return isinstance(value, bool)
 
 
+def _is_line_end(value: Any) -> bool:
+    return isinstance(value, str) and value in LINE_ENDS
+
+
 def _is_fault(value: Any) -> bool:
     return isinstance(value, str) and value in {*Fault}
 
@@ -130,6 +139,7 @@ _RULES: Final[dict[str, _OptionRule]] = {
     "as_tool": _OptionRule(_is_bool, "true or false"),
     "coalesce": _OptionRule(_is_whole(1, _MAX_COALESCE), f"a whole number from 1 to {_MAX_COALESCE}"),
     "stamp": _OptionRule(_is_bool, "true or false"),
+    "line_ends": _OptionRule(_or_none(_is_line_end), f"{', '.join(LINE_ENDS)}, or null"),
 }
 
 

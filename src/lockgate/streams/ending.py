@@ -13,10 +13,13 @@ from lockgate.protocol.lifecycle import Ended, Outcome, may_be_clean, outcome, s
 from lockgate.streams.attempt import RunningAttempt, summed
 from lockgate.streams.channels import Channel
 from lockgate.streams.plan import Plan
+from lockgate.upstream.base import choices_of
 from lockgate.upstream.billing import billing_of
 
 #: Longest part of an unknown word that is shown.
 _MAX_WORD_CHARS: Final = 60
+#: Most choices that a message names.
+_MAX_NAMED: Final = 8
 #: Reasons to stop a stream that nobody asked to end.
 _ABORTS: Final = (Code.OWNER_GONE, Code.DEADLINE_PASSED)
 
@@ -53,7 +56,7 @@ class Ending:
         """Whether nothing came at all, or a document was asked for as content, and neither it nor a tool call came."""
         is_called = any(channel.is_tool for channel in self._channels.values())
         is_missing = self._plan.content is not None and "content" not in self._channels and not is_called
-        return not self._channels or is_missing
+        return not self._channels or (is_missing and not self._missing())
 
     def records(self, halts: Sequence[Record]) -> tuple[list[Record], Outcome]:
         """The last records of the stream, and what became of it.
@@ -64,12 +67,33 @@ class Ending:
         records = [*halts] if self._run.ended is not Ended.CANCELLED else []
         records += self._close_channels()
         records += self._failures()
-        found = stream_outcome(self._outcomes.values(), lacks_call=self._lacks_call)
+        found = stream_outcome(
+            [*self._outcomes.values(), *map(self._outcome_of_missing, self._missing())], lacks_call=self._lacks_call
+        )
         return [*records, self._final(found)], found
 
     @property
     def _lacks_call(self) -> bool:
         return self._plan.must_call and not any(channel.is_tool for channel in self._channels.values())
+
+    def _missing(self) -> list[int]:
+        """The choices of several that were asked for and of which no text and no call came."""
+        asked = choices_of(self._plan.body)
+        begun = {channel.choice for channel in self._channels.values()}
+        return [choice for choice in range(asked) if choice not in begun] if asked > 1 else []
+
+    def _outcome_of_missing(self, choice: int) -> Outcome:
+        """What a choice without any text comes to: never complete, but it may have been refused, for example."""
+        run, ended = self._run, self._run.ended
+        assert ended is not None
+        return outcome(
+            "complete",
+            run.finish_of(choice),
+            has_error=run.failure is not None,
+            has_refusal=choice in run.refusals,
+            ended=ended,
+            is_blank=True,
+        )
 
     def _close_channels(self) -> list[Record]:
         records: list[Record] = []
@@ -122,6 +146,11 @@ class Ending:
             if fold_finish(word) is Finish.UNKNOWN:
                 message = f"finish_reason {word[:_MAX_WORD_CHARS]!r} is no word that is known: nothing proves an end"
                 yield Problem(Code.UNKNOWN_FINISH, sequence, False, "none", message)
+        if missing := self._missing():
+            asked = choices_of(self._plan.body)
+            names = ", ".join(map(str, missing[:_MAX_NAMED])) + (", …" if len(missing) > _MAX_NAMED else "")
+            message = f"nothing came of {len(missing)} of {asked} choices (n: {asked}): choice {names}"
+            yield Problem(Code.UPSTREAM_TRUNCATED, sequence, True, "none", message)
         if run.ended is Ended.SILENT:
             message = "upstream ended with neither a finish_reason nor [DONE]"
             yield Problem(Code.UPSTREAM_TRUNCATED, sequence, True, "none", message)

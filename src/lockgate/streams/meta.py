@@ -24,6 +24,7 @@ class StreamMeta(msgspec.Struct, frozen=True, omit_defaults=True):
         config: What a second PUT must repeat to be the same.
         options: Of a pushed stream: the options that its gate is made from, at any node, with all that was decided when
             it was opened; see ``streams.options.StreamOptions``.
+        body_sha256: Of a stream whose request had an ``Idempotency-Key``: hash of the request's body.
         limits: Of a pushed stream: the bounds of its document; see ``lockgate.Limits``.
     """
 
@@ -36,11 +37,17 @@ class StreamMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     content_type: str = "application/json"
     config: dict[str, str] = {}
     options: dict[str, Any] = {}
+    body_sha256: str = ""
     limits: Limits | None = None
 
     @property
     def has_elements(self) -> bool:
         return self.elements is not None or self.framing == "ndjson"
+
+    @property
+    def has_given_id(self) -> bool:
+        """Whether its id follows from what a caller sent. After a deletion, another stream can have it."""
+        return self.kind == "raw" or bool(self.config) or bool(self.body_sha256)
 
 
 _decoder: Final = msgspec.json.Decoder(StreamMeta)

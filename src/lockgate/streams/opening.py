@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
 
 from lockgate import Schema, satisfiable
-from lockgate.errors import BadRequest, Conflict, Forbidden, StreamExists, StreamUnknown
+from lockgate.errors import BadRequest, Conflict, Forbidden, KeyReused, StreamExists, StreamUnknown
 from lockgate.protocol.envelope import Problem, encode_record
 from lockgate.store.base import Head, Lifetime, StreamLog
 from lockgate.streams.meta import StreamMeta, decode_meta, encode_meta
@@ -31,6 +32,7 @@ from lockgate.streams.pushed_streams import (
     problem_of,
     texts_of,
 )
+from lockgate.streams.request_keys import Identity, RequestKeys
 from lockgate.streams.tokens import hash_of, new_stream_id, new_token
 
 _DEFAULT_TYPE: Final = "application/octet-stream"
@@ -39,17 +41,21 @@ _FOREVER: Final = Lifetime()
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A new stream, as its creator sees it.
+    """A stream, as its creator sees it.
 
     Attributes:
         token: Whoever has it may write, cancel and delete the stream.
+        created_s: When it was created, in seconds since 1970.
         keeps_upstream: Whether a copy of what upstream sends is kept.
+        is_new: Whether it was opened now, and not by an earlier request with the same key.
     """
 
     stream_id: str
     meta: StreamMeta
     token: str
+    created_s: float
     keeps_upstream: bool = False
+    is_new: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,32 +103,68 @@ class Opening:
         self._owner = owner
         self._pushed = pushed
         self._defaults = defaults
+        self._keys = RequestKeys(log)
 
-    async def open(self, body: bytes) -> Opened:
+    async def open(self, body: bytes, key: str | None = None) -> Opened:
         """Open a stream as a chat-completions body asks for it: from a provider, or for producers to push to.
+
+        Args:
+            key: Requests with the same key and body open one stream, which all of them get.
 
         Raises:
             BadRequest: says what is wrong, where, and what to send instead.
             Busy: this node is going down, or has as many streams as it may.
+            KeyReused: a stream was opened with this key, and another body.
         """
+        if key is None:
+            return await self._open(Identity(new_stream_id(), new_token()), body)
+        identity = await self._keys.identity(key, body)
+        if (found := await self._opened(identity, body)) is not None:
+            return found
+        try:
+            made = await self._open(identity, body)
+        except StreamExists:  # another request with this key was first
+            if (found := await self._opened(identity, body)) is not None:
+                return found
+            raise
+        # So that each repeat gets the same answer: the log writes down its own time.
+        return replace(made, created_s=(await self._log.head(made.stream_id)).created_s)
+
+    async def _opened(self, identity: Identity, body: bytes) -> Opened | None:
+        """The stream that an earlier request with this key opened, if there is one."""
+        try:
+            head = await self._log.head(identity.stream_id)
+        except StreamUnknown:
+            return None
+        meta = decode_meta(head.meta)
+        if meta.body_sha256 != identity.body_sha256:
+            raise KeyReused(
+                "Idempotency-Key: was sent before with another body, and its stream is still there; send a new key for "
+                "a new request, or the same bytes for the same one"
+            )
+        keeps_upstream = read_request(body).options.keep_upstream
+        return Opened(identity.stream_id, meta, identity.token, head.created_s, keeps_upstream, is_new=False)
+
+    async def _open(self, identity: Identity, body: bytes) -> Opened:
         self._owner.refuse_if_draining()
         request = read_request(body)
         plan = await self._plan(request)
-        stream_id, token = new_stream_id(), new_token()
+        stream_id, token, body_sha256 = identity
         if request.options.source == "push":
-            meta = self._pushed_meta(request.options, plan, token=token)
+            meta = self._pushed_meta(request.options, plan, identity)
             lifetime = Lifetime(ttl_s=self._defaults.retain_s)
             await self._log.create(stream_id, encode_meta(meta), owner="", lifetime=lifetime)
-            return Opened(stream_id, meta, token)
+            return Opened(stream_id, meta, token, time.time())
         meta = StreamMeta(
             model=str(plan.body["model"]),
             token_sha256=hash_of(token),
             schema=_schema_id(plan),
             framing=plan.judging.framing,
             elements=plan.judging.elements,
+            body_sha256=body_sha256,
         )
         await self._owner.generate(stream_id, meta, plan)
-        return Opened(stream_id, meta, token, plan.keep_upstream)
+        return Opened(stream_id, meta, token, time.time(), plan.keep_upstream)
 
     async def open_named(self, wanted: Wanted) -> Found:
         """Open a stream that producers push to, or find that it is there as wanted. Whoever knows its name may write.
@@ -142,7 +184,7 @@ class Opening:
         options = read_push_options(wanted.options)
         plan = await self._plan(StreamRequest(options, {}))
         said = wanted.said | {"options": json.dumps(json.loads(wanted.options), sort_keys=True)}
-        meta = msgspec.structs.replace(self._pushed_meta(options, plan), config=said)
+        meta = msgspec.structs.replace(self._pushed_meta(options, plan, Identity(wanted.stream_id, "")), config=said)
         push = Push(texts_of(wanted.body), wanted.close)
         if (found := await self._find(wanted, meta)) is not None:
             return found
@@ -211,7 +253,7 @@ class Opening:
             await _refuse_unsatisfiable(plan.content)
         return plan
 
-    def _pushed_meta(self, options: StreamOptions, plan: Plan, *, token: str = "") -> StreamMeta:
+    def _pushed_meta(self, options: StreamOptions, plan: Plan, identity: Identity) -> StreamMeta:
         """All that was decided: the schema may stand where a chat request has it, and the settings may have spoken."""
         judging = plan.judging
         decided = msgspec.structs.replace(
@@ -219,10 +261,11 @@ class Opening:
         )
         return StreamMeta(
             "pushed",
-            token_sha256=hash_of(token),
+            token_sha256=hash_of(identity.token),
             schema=_schema_id(plan),
             framing=judging.framing,
             elements=judging.elements,
+            body_sha256=identity.body_sha256,
             options=msgspec.to_builtins(decided),
             limits=self._defaults.limits,
         )

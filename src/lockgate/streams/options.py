@@ -274,6 +274,11 @@ class CreateStream(msgspec.Struct, frozen=True):
         Annotated[list[_Object], Meta(min_length=1)] | UnsetType,
         _says("The chat so far.", words="a non-empty array of chat messages"),
     ] = UNSET
+    # Upstream is asked for a stream in any case. ``false`` was once ignored, and its sender waited for another answer.
+    stream: Annotated[
+        Annotated[bool, Meta(extra_json_schema={"const": True})] | None,
+        _says("Whether the answer is a stream: it always is, so `false` is refused.", words="true, or left out"),
+    ] = None
     response_format: Annotated[
         ResponseFormat | None,
         Meta(extra_json_schema=_FORMAT_RULE),
@@ -309,6 +314,11 @@ def read_request(text: bytes) -> StreamRequest:
     if "lockgate" in body:
         body["lockgate"] = _whole_numbers(body["lockgate"])
     given = check(CreateStream, body)
+    if given.stream is False:
+        raise BadRequest(
+            "stream: false is not offered: leave it out; this request is answered with the stream's urls, and "
+            "GET urls.stream?view=text gives the whole text in one answer, which ends when it is complete"
+        )
     body.pop("lockgate", None)
     if given.lockgate.source == "upstream":
         if given.model is UNSET:

@@ -75,6 +75,8 @@ class StreamOwner:
         self._pumps: dict[str, tuple[Pump, asyncio.Task[None]]] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._is_draining = False
+        #: When the log last took a write, by the monotonic clock; None before the first.
+        self._written_s: float | None = None
         self.helper = Helper()
 
     @property
@@ -85,11 +87,23 @@ class StreamOwner:
     def is_draining(self) -> bool:
         return self._is_draining
 
+    @property
+    def why_not_ready(self) -> str:
+        """Why this node should be sent no new streams; ``""`` if it should.
+
+        Asking costs nothing: the beat of every second is a write, so its success shows that the log takes appends.
+        """
+        if self._is_draining:
+            return "this node is shutting down"
+        if self._written_s is None or time.monotonic() - self._written_s > LEASE_S:
+            return f"the log of streams has taken no write for more than {LEASE_S:g} s; this node's output says why"
+        return ""
+
     # -- life --------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         await self._log.open()
-        await self._log.beat(self.name, ttl_s=LEASE_S)
+        await self._beat()
         self._keeper = asyncio.create_task(self._keep())
 
     async def drain(self, drain_s: float) -> None:
@@ -120,7 +134,7 @@ class StreamOwner:
         """Beat, and end the streams of nodes that do not beat any more."""
         while True:
             try:
-                await self._log.beat(self.name, ttl_s=LEASE_S)
+                await self._beat()
                 for stream_id in await self._log.orphans(limit=_ORPHANS_A_ROUND):
                     await self._end_orphan(stream_id)
                 await self._log.expire(older_than_s=self._retain_s, limit=_ORPHANS_A_ROUND)
@@ -128,6 +142,10 @@ class StreamOwner:
                 # Whatever went wrong: a node that stops beating loses its streams, so go on and try again.
                 _log.exception("keeping the stream log failed; trying again in %s s", BEAT_S)
             await asyncio.sleep(BEAT_S)
+
+    async def _beat(self) -> None:
+        await self._log.beat(self.name, ttl_s=LEASE_S)
+        self._written_s = time.monotonic()
 
     async def _end_orphan(self, stream_id: str) -> None:
         with contextlib.suppress(StreamClosed):  # another node was first
@@ -194,6 +212,11 @@ class StreamOwner:
         if found is not None:
             found[0].interrupt(Code.CANCELLED)
         return found is not None
+
+    def heard(self, stream_id: str) -> tuple[float, bool] | None:
+        """When upstream last said something for a stream, and whether text came; None if it is not running here."""
+        found = self._pumps.get(stream_id)
+        return found[0].heard if found is not None else None
 
     async def end(self, stream_id: str) -> bool:
         """Cancel a stream and wait for its end; False if it is not running here, or does not end in time."""

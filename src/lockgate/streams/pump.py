@@ -99,6 +99,12 @@ class Pump:
         self._is_waiting = False
         self._task: asyncio.Task[Any] | None = None
         self.outcome: Outcome | None = None
+        self._heard_s = time.time()
+
+    @property
+    def heard(self) -> tuple[float, bool]:
+        """When upstream last said something (at first: when it was asked), in seconds since 1970; whether text came."""
+        return self._heard_s, any(run.is_heard for run in self._runs)
 
     @property
     def failure(self) -> up.Failed | None:
@@ -208,7 +214,10 @@ class Pump:
                 batch = await self._interruptible(anext(batches, None))
                 if batch is None:
                     break
-                last = await self._take(batch, time.time())
+                read_s = time.time()
+                if batch:
+                    self._heard_s = read_s
+                last = await self._take(batch, read_s)
                 if run.ended is None:
                     await self._append(last)
                     last = []
@@ -296,7 +305,8 @@ class Pump:
                     self._add_side(content_of(choice), event)
                 case up.Side(channel=name):
                     self._add_side(name, event)
-                case up.ConnectionEnded():
+                case up.ConnectionEnded(skipped=skipped):
+                    self._meters.upstream_passed_over(skipped)
                     for name, data in run.take_spaces().items():
                         records += await self._feed(name, data, read_s)
                 case up.ToolStarted(channel=name, call_id=call_id, name=tool) if run.target is None:

@@ -19,6 +19,7 @@ from lockgate.retry.residual import Residual, Unavailable, residual_of
 from lockgate.retry.splice import Splice
 from lockgate.streams.channels import Channel, Join
 from lockgate.streams.plan import Plan
+from lockgate.upstream.base import choices_of
 
 
 class ReleasedText:
@@ -51,11 +52,11 @@ class ReleasedText:
         """The one channel that there is to continue; None if the answer may have more to it than that."""
         if list(self._texts) == ["content"] and len(self._channels) == 1:
             may_call = bool(plan.body.get("tools")) and plan.content is None
-            return None if may_call or _choices(plan.body) > 1 else self._channels["content"]
+            return None if may_call or choices_of(plan.body) > 1 else self._channels["content"]
         if list(self._texts) == ["tool/0"] and all(name in ("tool/0", "content") for name in self._channels):
             # Other calls could still follow, unless the request rules them out.
             is_alone = plan.body.get("parallel_tool_calls") is False or isinstance(plan.body.get("tool_choice"), dict)
-            return self._channels["tool/0"] if is_alone and _choices(plan.body) == 1 else None
+            return self._channels["tool/0"] if is_alone and choices_of(plan.body) == 1 else None
         return None
 
     async def prepare(self, step: Step, body: dict[str, Any], retry: RetryPolicy) -> tuple[dict[str, Any], str | None]:
@@ -100,8 +101,3 @@ def _residual(channel: Channel, outline: Outline, patterns: Patterns = "written"
         return residual_of(msgspec.json.decode(channel.schema.source[0]), outline, patterns)
     except (Unavailable, RecursionError):
         return None
-
-
-def _choices(body: Mapping[str, Any]) -> int:
-    count = body.get("n", 1)
-    return count if isinstance(count, int) else 1

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 
 from lockgate.protocol.lifecycle import Ended as How
+
+#: Most choices that are waited for; no provider takes a request for more.
+MAX_CHOICES: Final = 128
 
 
 class Delta(msgspec.Struct, frozen=True, gc=False):
@@ -134,6 +137,12 @@ class Generation(Protocol):
     def abort(self) -> None:
         """Close the upstream connection now, even while nobody reads. The iterator then ends."""
         ...
+
+
+def choices_of(body: Mapping[str, Any]) -> int:
+    """How many choices a request asks for."""
+    count = body.get("n")
+    return min(count, MAX_CHOICES) if isinstance(count, int) and count > 1 else 1
 
 
 class Provider(Protocol):

@@ -1,8 +1,8 @@
 """Tool calls under assembly: which call a piece belongs to, what it is called, and when its arguments may go out.
 
-Pieces belong together by index and id; where servers let these change, by what is still open: an id or a name that
-comes again begins no new call while the arguments are not whole. A call is announced when its name is settled, and its
-arguments wait for that, so that they meet the right schema from their first byte.
+Pieces with the same index and id belong to the same call. Some servers change both within a call. So while the
+arguments of a call are not complete, another id, or the name again, does not begin a new call. A call is announced when
+its name is complete. Its arguments wait until then, so that the right schema judges them from their first byte.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ToolCall:
         text: The same, as what makes events of text.
         number: Which call of its choice it is, from 0.
         is_blank: Whether no arguments came yet, white space aside.
-        is_announced: Whether the call was told of; set by whoever does that.
+        is_announced: Whether a ``ToolStarted`` was sent; the caller sets it.
     """
 
     def __init__(self, channel: str, number: int) -> None:
@@ -52,7 +52,7 @@ class ToolCall:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the arguments are a whole JSON text, as far as their brackets tell."""
+        """Whether the arguments are a whole JSON text, judged by their brackets alone."""
         return not self.is_blank and self._depth <= 0 and not self._is_in_string and not self._half_escape
 
     def take(self, text: str, *, is_settled: bool) -> str:
@@ -205,6 +205,12 @@ class ToolCalls:
             is_other: It has another id.
         """
         name = fragment.name
+        if name and not known.name and not text.strip() and not is_other:
+            return False  # its name, behind all of its arguments
+        if is_other and name and known.name and name != known.name:
+            is_apart = {name, known.name} <= self._tools if self._tools else not known.is_blank
+            if is_apart:
+                return True  # two calls whose pieces alternate
         if known.is_whole:
             if known.repeats(text) and (not name or name == known.name):
                 return is_other and bool(name)  # said again under its own id, or another call of the same

@@ -1,13 +1,13 @@
 """The dialect of OpenAI-compatible chat completions: the bytes of an answer in, upstream events out. Sans-I/O.
 
-How it works: ``protocol.sse`` cuts the body into events, leniently: lines that are no field of an event stream come,
-too, so that a JSON document, lines of JSON, a plain sentence or a web page are known by what they are, whatever their
-label says. The data of each event is one chunk (``chunks``). The text of a channel is collected as long as no other
-channel speaks and becomes one event for each ``feed``.
+How it works: ``protocol.sse`` cuts the body into events. It also returns lines that are no field of an event stream, so
+that a JSON document, lines of JSON, a plain sentence or a web page are recognized by their text, whatever the content
+type is. The data of each event is one chunk (``chunks``). Text of one channel is collected until another channel has
+text, and at most to the end of a ``feed``; then it becomes one event.
 
-Nothing that upstream sends raises, and no text is dropped in silence: it is delivered, kept aside, or ends the answer
-as a failure that quotes it. After an error the content is over; after the last finish reason the answer is, and what
-still comes are facts (usage, ``[DONE]``), or text after all, which is taken.
+Nothing that upstream sends raises an exception, and no text is dropped silently: it is delivered, kept as side members,
+or ends the answer with a failure that quotes it. After an error there is no more content. After the last finish reason
+the answer is over: usage and ``[DONE]`` may follow. If text follows all the same, it is taken.
 """
 
 from __future__ import annotations
@@ -33,7 +33,18 @@ from lockgate.upstream.base import (
     UpstreamEvent,
 )
 from lockgate.upstream.calls import ToolCall, ToolCalls
-from lockgate.upstream.chunks import Chunk, ChunkChoice, Fragment, Said, loads, read_by_hand, read_wire
+from lockgate.upstream.chunks import (
+    Chunk,
+    ChunkChoice,
+    Fragment,
+    Said,
+    WireChunk,
+    decode_wire,
+    loads,
+    plain_text,
+    read_by_hand,
+    read_wire,
+)
 from lockgate.upstream.dialects import dialect_of
 from lockgate.upstream.error_shapes import error_in, fold, title_of_page
 from lockgate.upstream.failed import failure
@@ -44,16 +55,20 @@ from lockgate.upstream.text import ChannelText
 #: Most choices and tool calls of one stream together. The largest recorded has 15; each costs memory until the end.
 MAX_CHANNELS: Final = 1024
 _QUOTE_CHARS: Final = 60
-#: Text of a message is compared with what was said before, up to this length.
+#: The text of a message is compared with earlier text up to this length.
 _MAX_COMPARED_CHARS: Final = 1024 * 1024
-#: A message that begins with so much of what was said says it again, and goes on.
+#: A message that begins with at least so many characters of earlier text repeats that text and continues it.
 _MIN_REPEATED_CHARS: Final = 8
 _DONE: Final = re.compile(r'"?\s*\[\s*done\s*\]|"?done"?\s*$', re.IGNORECASE)
 _KEEPALIVES: Final = frozenset(
     {"ping", "pong", "keepalive", "heartbeat", "noop", "comment", "processing", "openrouterprocessing", "waiting"}
 )
+#: What programs write where they have no value, in place of the ``null`` of JSON.
+_NO_VALUES: Final = frozenset({"undefined", "none", "nil", "nan", "null"})
 _ERROR_NAMES: Final = frozenset({"error", "err", "errors", "exception", "failure", "fatal", "detail", "message"})
 _MOMENT: Final = re.compile(r"[\d\s:.,+TZ-]+")  # a time, as some servers send it to keep the connection alive
+_MOMENT_BEHIND: Final = re.compile(r"(?<=[A-Za-z])[\s:.,+-][\d\s:.,+TZ-]*$")  # "ping - 12:00:01"
+_MAX_KEEPALIVE_CHARS: Final = 80
 _FIELD: Final = re.compile(r"([A-Za-z][\w-]{0,39}):(?!//)")
 
 
@@ -75,7 +90,7 @@ class _ChoiceState:
         self.calls = ToolCalls(self.prefix, tools)
         self.is_finished = False
         self.has_delta = False
-        self.said_instead = ""  # content of messages where no delta speaks
+        self.said_instead = ""  # content of messages, where no delta has content
 
     def _reasoned(self, data: bytes) -> Reasoned:
         return Reasoned(self.choice, data, self.reasoned_as)
@@ -113,14 +128,14 @@ class ChatStreamDecoder:
         self._events = EventStreamDecoder(max_event_bytes=max_event_bytes, is_lenient=True)
         self._is_deaf = False  # after an event over the limit: nothing more is kept
         self._is_closed = False
-        self._is_resumed = False  # text came after all choices had finished: the words are no end with this server
+        self._is_resumed = False  # text followed the finish reasons, so with this server they do not mark the end
         self._told = Told()
         self._usage: dict[str, Any] | None = None
         self._choices: dict[int, _ChoiceState] = {}
         self._channels = 0
         self._out: list[UpstreamEvent] = []
         self._sides = Sides()
-        # The channel that speaks, and what it said since the last event.
+        # The channel whose text is being collected, and that text.
         self._speaker: ChannelText | None = None
         self._spoken: list[str] = []
 
@@ -183,12 +198,35 @@ class ChatStreamDecoder:
 
     def _take(self, event: ServerSentEvent) -> None:
         data = event.data
-        if event.event == "message" and data.startswith("{") and (chunk := read_wire(data)) is not None:
-            self._take_safely(chunk)
-        elif event.is_stray:
+        if event.event == "message" and data.startswith("{") and (wire := decode_wire(data)) is not None:
+            if self._say_plain(wire):
+                return
+            if (chunk := read_wire(wire)) is not None:
+                self._take_safely(chunk)
+                return
+        if event.is_stray:
             self._take_stray(data)
         else:
             self._take_odd(data, event.event)
+
+    def _say_plain(self, wire: WireChunk) -> bool:
+        """The short way: content of choice 0 goes on, and nothing else is new. Otherwise false, and nothing is done."""
+        text = plain_text(wire)
+        state = self._choices.get(0)
+        if not text or state is None or state.is_finished or self.has_failed or self.has_done or self._tells(wire):
+            return False
+        state.has_delta = True
+        self._say(state.content, text)
+        return True
+
+    def _tells(self, chunk: WireChunk | Chunk) -> bool:
+        """Whether a chunk has a fact that was not known."""
+        told = self._told
+        return bool(
+            (chunk.id and not told.upstream_id)
+            or (chunk.model and not told.model)
+            or (chunk.provider and not told.provider)
+        )
 
     def _take_odd(self, data: str, event: str) -> None:
         """An event that is no chunk of the common kind."""
@@ -203,7 +241,7 @@ class ChatStreamDecoder:
         except (ValueError, RecursionError):
             if is_error:
                 self._fail(text)
-            elif name in _KEEPALIVES or _is_keepalive(text):
+            elif name in _KEEPALIVES or _is_keepalive(text) or text.lower() in _NO_VALUES:
                 self.skipped += 1
             else:
                 self._fail_garbled(f"an event of the stream is not a chunk: {_quote(text)}", is_recoverable=True)
@@ -244,7 +282,7 @@ class ChatStreamDecoder:
         if field is not None and fold(field[1]) in _ERROR_NAMES:
             self._fail_by_event(_value_of(text[field.end() :].strip()))
         elif _is_keepalive(text) or _DONE.match(text) or (field is not None and "\n" not in text):
-            self.skipped += 1  # a field that the standard tells to ignore
+            self.skipped += 1  # an unknown field, which the standard says to ignore
         else:
             self._fail(text)
 
@@ -258,17 +296,17 @@ class ChatStreamDecoder:
         elif isinstance(value, str) and value.strip() and not _is_keepalive(value):
             self._fail_garbled(f"an event of the stream is not a chunk: {_quote(value)}", is_recoverable=True)
         else:
-            self.skipped += 1  # nothing is said in it
+            self.skipped += 1  # there is nothing in it
 
     def _take_object(self, value: dict[str, Any]) -> None:
         if not value.get("choices"):
-            if any(fold(str(value.get(name))) in _KEEPALIVES for name in ("type", "event", "object")):
+            if _is_keepalive_object(value):
                 self.skipped += 1
                 return
             dialect = dialect_of(value)
             if dialect is not None and error_in(value) is None:
                 self._fail_garbled(
-                    f"the answer speaks the protocol of {dialect}, not of chat completions: check upstream.base_url",
+                    f"the answer uses the protocol of {dialect}, not of chat completions: check upstream.base_url",
                     is_recoverable=False,
                 )
                 return
@@ -290,12 +328,7 @@ class ChatStreamDecoder:
             self._fail_garbled(str(error), is_recoverable=False)
 
     def _take_chunk(self, chunk: Chunk) -> None:
-        told = self._told
-        if (
-            (chunk.id and not told.upstream_id)
-            or (chunk.model and not told.model)
-            or (chunk.provider and not told.provider)
-        ):
+        if self._tells(chunk):
             self._tell(chunk)
         # Whatever the finish reason says: OpenRouter puts errors on finish, usage and bare chunks alike.
         if chunk.error is not None and (not self.is_finished or any(one.finish_reason for one in chunk.choices)):
@@ -345,7 +378,7 @@ class ChatStreamDecoder:
         self._say_all(state, said, said.content)
 
     def _take_instead(self, state: _ChoiceState, said: Said) -> None:
-        """A message, or a text, where a delta should be; where deltas speak it only repeats them."""
+        """A message or a text in place of a delta. Where deltas had content, it only repeats them."""
         if state.has_delta:
             return
         content, before = said.content, state.said_instead
@@ -385,7 +418,7 @@ class ChatStreamDecoder:
             self._sides.add(call.channel, fragment.aside)
 
     def _end_calls(self, state: _ChoiceState) -> None:
-        """Nothing more comes for them: what waited for a name, or to see more, waits no longer."""
+        """The calls are over: send the arguments that waited for a name or for more text."""
         for call in state.calls:
             rest = call.rest()
             if self.has_failed and not call.is_announced:
@@ -441,7 +474,7 @@ class ChatStreamDecoder:
     # -- failures --------------------------------------------------------------------------------------------------
 
     def _fail_by_event(self, value: object) -> None:
-        """What an event that says it is an error holds."""
+        """The contents of an event that is marked as an error."""
         error = error_in(value)
         self._fail(value if error is None else error)
 
@@ -465,7 +498,7 @@ class ChatStreamDecoder:
         return self.is_finished and not self._is_resumed
 
     def _fail_once(self, failed: Failed) -> None:
-        """Only the first failure is told: it is the cause, and the content ended there."""
+        """Report the first failure only: it is the cause, and the content ended there."""
         if not self.has_failed:
             self._emit(failed)
             self.has_failed = True
@@ -507,8 +540,19 @@ def _is_keepalive(text: str) -> bool:
         not text.strip()
         or text.startswith(":")
         or fold(text) in _KEEPALIVES
+        or (len(text) < _MAX_KEEPALIVE_CHARS and fold(_MOMENT_BEHIND.sub("", text)) in _KEEPALIVES)
         or _MOMENT.fullmatch(text.strip()) is not None
     )
+
+
+def _is_keepalive_object(value: dict[str, Any]) -> bool:
+    """Whether an object says, by a word or by its only name, that it keeps the connection alive."""
+    if value.get("error") or value.get("errors"):
+        return False
+    words = [value.get(name) for name in ("type", "event", "object")]
+    if len(value) == 1:
+        words += [next(iter(value)), value.get("message")]
+    return any(isinstance(word, str) and fold(word) in _KEEPALIVES for word in words)
 
 
 def _value_of(text: str) -> object:

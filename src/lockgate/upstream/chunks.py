@@ -1,9 +1,9 @@
-"""One event of a chat-completion stream as structs: what is said in it, and what is not understood.
+"""One event of a chat-completion stream as structs: its text, and what is not understood.
 
-Nearly every chunk decodes straight into the wire structs, at C speed; these know the members of the common servers and
-no others. Whatever they refuse (an odd type, a member that they do not know) is read by hand, and of that nothing is
-dropped in silence: text goes to its channel, other members go aside, to be kept in the log as they came, and text in a
-place where no text is known is ``lost``, with a quote of it, which ends the stream.
+Nearly every chunk decodes directly into the wire structs, at C speed. These have the members that common servers send,
+and no others. A chunk with an odd type or an unknown member is read by hand, and then nothing is dropped silently: text
+goes to its channel, and other members are kept for the log as they came (``aside``). Text in an unknown place is
+``lost``: a quote of it ends the stream as failed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -26,8 +26,6 @@ LEGACY_INDEX: Final = -1
 # Members whose value does not matter, skipped without a look. Alone: in a union msgspec takes no Raw.
 _Skip = msgspec.Raw
 _SKIPPED: Final = msgspec.Raw()
-# Members that are there, but empty: with something in them they are read by hand.
-_Nothing = Annotated[list[Any], msgspec.Meta(max_length=0)] | None
 
 
 # -- the wire as it mostly is ----------------------------------------------------------------------------------------
@@ -53,10 +51,11 @@ class _WireDelta(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     refusal: str | None = None
     tool_calls: list[_WireCall] | None = None
     function_call: None = None
-    reasoning_details: _Nothing = None
-    annotations: _Nothing = None
-    audio: None = None
-    images: _Nothing = None
+    # These are kept aside as they came, whatever they are.
+    reasoning_details: Any = None
+    annotations: Any = None
+    audio: Any = None
+    images: Any = None
     channel: _Skip = _SKIPPED
     token_id: _Skip = _SKIPPED
 
@@ -66,7 +65,7 @@ class _WireChoice(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     delta: _WireDelta | None = None
     finish_reason: str | None = None
     native_finish_reason: str | None = None
-    logprobs: None = None
+    logprobs: Any = None
     error: None = None
     matched_stop: _Skip = _SKIPPED
     stop_reason: _Skip = _SKIPPED
@@ -75,7 +74,9 @@ class _WireChoice(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     seed: _Skip = _SKIPPED
 
 
-class _WireChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+class WireChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A chunk of the common kind, as it came."""
+
     id: str | None = None
     object: _Skip = _SKIPPED
     created: _Skip = _SKIPPED
@@ -91,7 +92,10 @@ class _WireChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     sim: _Skip = _SKIPPED
 
 
-_decode_wire: Final = msgspec.json.Decoder(_WireChunk).decode
+_decode_wire: Final = msgspec.json.Decoder(WireChunk).decode
+
+
+_ASIDE_OF_DELTA: Final = ("reasoning_details", "annotations", "audio", "images")
 
 
 # -- what it says ----------------------------------------------------------------------------------------------------
@@ -125,7 +129,7 @@ class Said(msgspec.Struct, gc=False):
 
 
 class ChunkChoice(msgspec.Struct, gc=False):
-    """One choice of a chunk. ``instead``: a message or text, which counts where no delta speaks."""
+    """One choice of a chunk. ``instead``: a message or text, which counts only where no delta has content."""
 
     index: int | None = None
     said: Said | None = None
@@ -148,12 +152,33 @@ class Chunk(msgspec.Struct, gc=False):
     lost: str = ""
 
 
-def read_wire(data: str) -> Chunk | None:
+def decode_wire(data: str) -> WireChunk | None:
     """A chunk of the common kind; None for all that must be read by hand."""
     try:
-        wire = _decode_wire(data)
+        return _decode_wire(data)
     except (msgspec.DecodeError, RecursionError):
         return None
+
+
+def plain_text(wire: WireChunk) -> str:
+    """The content of a chunk that says nothing else, for choice 0; empty for any other chunk.
+
+    Nine of ten chunks are of this kind, so they take a short way. What it says is what ``read_wire`` says.
+    """
+    choices = wire.choices
+    if choices is None or len(choices) != 1 or wire.usage:
+        return ""
+    choice = choices[0]
+    delta = choice.delta
+    if delta is None or choice.index or choice.finish_reason or choice.logprobs or delta.reasoning_details:
+        return ""
+    if delta.reasoning or delta.reasoning_content or delta.refusal or delta.tool_calls:
+        return ""
+    return "" if delta.annotations or delta.images or delta.audio else delta.content or ""
+
+
+def read_wire(wire: WireChunk) -> Chunk | None:
+    """What a chunk of the common kind says; None if it must be read by hand all the same."""
     if wire.choices is None:
         return None
     choices = []
@@ -163,15 +188,11 @@ def read_wire(data: str) -> Chunk | None:
         delta = one.delta
         if delta is not None and delta.reasoning and delta.reasoning_content not in (None, "", delta.reasoning):
             return None  # they say different things: both are kept
-        choices.append(
-            ChunkChoice(
-                one.index,
-                None if one.delta is None else _said_on_wire(one.delta),
-                None,
-                one.finish_reason or "",
-                one.native_finish_reason,
-            )
-        )
+        said = None if delta is None else _said_on_wire(delta)
+        if one.logprobs and _filled(one.logprobs):
+            said = said or Said(calls=[], aside={})
+            said.aside["logprobs"] = one.logprobs
+        choices.append(ChunkChoice(one.index, said, None, one.finish_reason or "", one.native_finish_reason))
     return Chunk(wire.id, wire.model, wire.provider, choices, _plain_usage(wire.usage))
 
 
@@ -180,10 +201,17 @@ def _said_on_wire(delta: _WireDelta) -> Said:
         Fragment(one.index, one.id or "", *(("", None) if one.function is None else _on_wire(one.function)))
         for one in delta.tool_calls or ()
     ]
-    # The two say the same, and most servers that know both send both: the text counts once.
-    reasoned_as = "reasoning" if delta.reasoning else "reasoning_content"
-    reasoning = delta.reasoning or delta.reasoning_content or ""
-    return Said(delta.content or "", reasoning, delta.refusal or "", calls, {}, reasoned_as)
+    aside = {}
+    for name in _ASIDE_OF_DELTA:
+        if (member := getattr(delta, name)) and _filled(member):
+            aside[name] = member
+    # Most servers that know both members send the same text in both: it counts once.
+    reasoning, reasoned_as = delta.reasoning or "", "reasoning"
+    if not reasoning and delta.reasoning_content:
+        reasoning, reasoned_as = delta.reasoning_content, "reasoning_content"
+    if not reasoning and delta.reasoning_details:
+        reasoning = _text_of_details(delta.reasoning_details)
+    return Said(delta.content or "", reasoning, delta.refusal or "", calls, aside, reasoned_as)
 
 
 def _on_wire(function: _WireFunction) -> tuple[str, str | None]:
@@ -239,6 +267,10 @@ _ASIDE_PARTS: Final = frozenset(
     }
     | {"reference", "citation", "documenturl", "urlcitation", "searchresult", "source"}
 )
+# Of members that say the same the first counts.
+_RANKS: Final = {"content": 0, "reasoning": 1, "reasoning_details": 3}
+# OpenAI's last member was a preview's: {"type": "max_tokens"}.
+_FINISHES: Final = ("finish_reason", "finishReason", "finish_details")
 _SIDES: Final = ("citations", "searchresults", "images", "relatedquestions", "annotations", "logprobs", "sources")
 
 
@@ -265,6 +297,9 @@ class _Reading:
             error=error_in({"error": groq.get("error")}) if error is None else error,
         )
         chunk.choices = [self.choice(one) for one in self._choices(value.get("choices"))]
+        if finish := _finish(value.get("finish_reason")):  # beside the choices: it is that of each that has none
+            for choice in chunk.choices:
+                choice.finish_reason = choice.finish_reason or finish
         for name, member in value.items():
             folded = fold(name)
             if folded in _SIDES:
@@ -292,11 +327,12 @@ class _Reading:
             if _has_text(value):
                 self.lose("choices", value)
             return ChunkChoice()
+        places = [one for one in (value, value.get("delta"), value.get("message")) if isinstance(one, dict)]
         found = ChunkChoice(
             index=_index(value.get("index")),
-            finish_reason=_finish(value.get("finish_reason") or value.get("finishReason")),
+            finish_reason=next(filter(None, map(_finish_in, places)), ""),
             native_finish_reason=_word(value.get("native_finish_reason")),
-            error=error_in({"error": value.get("error")}),
+            error=next(filter(None, (error_in({"error": one.get("error")}) for one in places)), None),
         )
         if _filled(value.get("delta")):
             found.said = self.said(value["delta"], "delta")
@@ -304,9 +340,9 @@ class _Reading:
             found.instead = self.said(message, "message")
         for name, member in value.items():
             folded = fold(name)
-            if name in ("index", "delta", "message", "error", "finish_reason", "finishReason") or not _filled(member):
+            if name in ("index", "delta", "message", "error", *_FINISHES) or not _filled(member):
                 continue
-            if folded in _ANSWERS:
+            if folded in _ANSWERS or folded == "messages":
                 found.instead = found.instead or self.said(member, name)
             elif folded not in _META:
                 found.said = found.said or Said(calls=[], aside={})
@@ -323,8 +359,8 @@ class _Reading:
         if fold(str(value.get("type", ""))) in _TEXT_PARTS and "content" not in value and "text" in value:
             self._content(found, value, where)  # a part, where a delta should be
             return found
-        # What is said under its own name goes before what is said under another.
-        for name in sorted(value, key=lambda name: name != "content"):
+        # Content under its own name comes before content under another.
+        for name in sorted(value, key=_rank):
             self._member(found, name, value[name], f"{where}.{name}")
         return found
 
@@ -338,7 +374,7 @@ class _Reading:
             self._reasoning(found, name, value)
         elif folded == "reasoningdetails":
             found.aside[name] = value
-            found.reasoning = found.reasoning or _joined(value, ("text", "summary"))
+            found.reasoning = found.reasoning or _text_of_details(value)
         elif folded == "refusal":
             found.refusal += _joined(value, ("text", "refusal", "message"))
             if not isinstance(value, str):
@@ -471,6 +507,16 @@ def _joined(value: object, names: tuple[str, ...], depth: int = 4) -> str:
     return ""
 
 
+def _rank(name: str) -> int:
+    """In which order the members of a delta are read, whatever their order on the wire."""
+    return _RANKS.get(name, 2)
+
+
+def _text_of_details(value: object) -> str:
+    """The text in ``reasoning_details``, for servers that send no other reasoning."""
+    return _joined(value, ("text", "summary"))
+
+
 def _filled(value: object) -> bool:
     """Whether there is anything in a value: a text, a number or true, at any depth."""
     if isinstance(value, dict):
@@ -510,6 +556,11 @@ def _word(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if abs(value) < 10**30 else None
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+
+
+def _finish_in(value: dict[str, Any]) -> str:
+    """The finish reason of a choice, or of a delta or message where servers put it."""
+    return next(filter(None, (_finish(value.get(name)) for name in _FINISHES)), "")
 
 
 def _finish(value: object) -> str:

@@ -110,7 +110,7 @@ class Decoding:
         return piece
 
     def _choose(self) -> None:
-        """Find out what it is. Its label counts only where the first bytes do not tell."""
+        """Find out the encoding. The header counts only where the first bytes do not show it."""
         head = self._waiting[:8].removeprefix(_BOM)
         if head.startswith(_GZIP):
             self._codec = _Zlib(47)

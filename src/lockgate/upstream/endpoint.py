@@ -63,7 +63,7 @@ def endpoint_of(
     secrets = [*(query or {}).values(), *(headers or {}).values(), *(value for _, value in parse_qsl(parts.query))]
     key_header = ""
     if api_key:
-        key_header = "Authorization" if key_scheme.lower() == "bearer" else key_scheme
+        key_header = key_header_of(key_scheme)
         sent[key_header] = f"Bearer {api_key}" if key_scheme.lower() == "bearer" else api_key
         secrets.append(api_key)
     elif parts.username is not None:
@@ -82,6 +82,11 @@ def endpoint_of(
         key_header=key_header,
         secrets=tuple(filter(None, secrets)),
     )
+
+
+def key_header_of(key_scheme: str) -> str:
+    """The header that carries a key of this scheme."""
+    return "Authorization" if key_scheme.lower() == "bearer" else key_scheme
 
 
 def _basic(user: str, password: str | None) -> str:

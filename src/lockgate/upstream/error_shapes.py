@@ -1,8 +1,8 @@
 """Errors in every coat: whether a JSON value is one, and what it says.
 
-Providers, proxies and web frameworks tell their errors in dozens of shapes, as the body of an answer or in the middle
-of a stream. :func:`error_in` knows one from a chunk, :func:`sentence_of` finds the words for people in it, and the rest
-finds its facts. Names of members are compared without case, hyphens and underscores.
+Providers, proxies and web frameworks send errors in dozens of shapes, as the body of an answer or in the middle of a
+stream. :func:`error_in` distinguishes an error from a chunk, :func:`sentence_of` finds the sentence for people in it,
+and the other functions find its facts. Names of members are compared without case, hyphens and underscores.
 """
 
 from __future__ import annotations
@@ -10,20 +10,40 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 _MAX_DEPTH: Final = 4
 _MAX_NAMES: Final = 64  # of one object, so that a mad one costs little
 _MAX_NAME_CHARS: Final = 60
+# Chunks have the same few names again and again; those that an upstream makes up must not fill the memory.
+_MAX_FOLDED: Final = 4096
+_ODD: Final = re.compile("[^a-z0-9]")
 
 # Members that hold the sentence, the best first.
 _SENTENCES: Final = (
     *("message", "errormessage", "errormsg", "errmsg", "msg", "detail", "details", "errordescription", "statusmsg"),
-    *("description", "faultstring", "error", "errors", "err", "reason", "title", "text", "fault", "exception", "body"),
+    *(
+        "description",
+        "faultstring",
+        "resultmsg",
+        "resultmessage",
+        "retmsg",
+        "error",
+        "errors",
+        "err",
+        "reason",
+        "title",
+        "text",
+        "fault",
+        "exception",
+        "body",
+    ),
 )
 # Members that an error has, and an answer has not: alone they say that it is one.
 _ERROR_SENTENCES: Final = frozenset(
     {"message", "errormessage", "errormsg", "errmsg", "msg", "detail", "errordescription", "faultstring", "fault"}
+    | {"resultmsg", "resultmessage", "retmsg"}
     | {"exception", "err", "title", "reason"}
 )
 _ERROR_CODES: Final = frozenset({"errorcode", "errcode", "errorcodes", "errorno", "errno"})
@@ -39,7 +59,12 @@ _NO_ERRORS: Final = frozenset({"", "0", "none", "null", "false", "ok", "success"
 
 def fold(name: str) -> str:
     """A name or a word without case, hyphens and underscores."""
-    return re.sub(r"[^a-z0-9]", "", name[:_MAX_NAME_CHARS].lower())
+    return _folded(name[:_MAX_NAME_CHARS])
+
+
+@lru_cache(maxsize=_MAX_FOLDED)
+def _folded(name: str) -> str:
+    return _ODD.sub("", name.lower())
 
 
 def named(value: object) -> dict[str, Any]:
@@ -174,7 +199,7 @@ def _sentence(value: object, depth: int) -> str:
 
 
 def _entry(value: object, depth: int) -> str:
-    """One of several errors: with the place that FastAPI and pydantic tell in ``loc``."""
+    """One of several errors, with the place that FastAPI and pydantic give in ``loc``."""
     text = _sentence(value, depth)
     place = named(value).get("loc")
     if text and isinstance(place, list):

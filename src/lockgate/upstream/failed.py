@@ -67,7 +67,7 @@ _SYNONYMS: Final = {
 # Only where neither a word nor a status says more.
 _QUOTA_SENTENCE: Final = re.compile(
     r"insufficient[ _](?:quota|balance|credits?|funds)|(?:credit|account) balance|out of credits?"
-    r"|billing (?:hard )?limit"
+    r"|(?:billing|spending|spend) (?:hard )?limit"
     r"|balance .{0,30}(?:spent|exhausted|too low|insufficient)|check your plan and billing|payment required|arrear"
     r"|余额不足|欠费",
     re.IGNORECASE,
@@ -105,7 +105,7 @@ def failure(
     kinds = kinds_of(error)
     words = {fold(kind) for kind in kinds}
     asked_s = wait_s(headers, error, sentence)
-    # Gemini's rate limit, too, tells to check the plan, but it says how long to wait.
+    # Gemini's rate limit also says to check the plan, but it gives a time to wait.
     is_spent = bool(words & _QUOTA) or (asked_s is None and _QUOTA_SENTENCE.search(sentence) is not None)
     is_recoverable = not is_spent and _is_recoverable(
         status, words, sentence, _asked_again(headers, error), is_waited=asked_s is not None

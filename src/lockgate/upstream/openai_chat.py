@@ -22,7 +22,7 @@ import msgspec
 from lockgate.errors import Misuse
 from lockgate.protocol.lifecycle import Ended as How
 from lockgate.protocol.sse import DEFAULT_MAX_EVENT_BYTES
-from lockgate.upstream.base import Delta, Failed, Refused, Side, Told, ToolStarted, UpstreamEvent
+from lockgate.upstream.base import Delta, Failed, Refused, Side, Told, ToolStarted, UpstreamEvent, choices_of
 from lockgate.upstream.chat_stream import ChatStreamDecoder
 from lockgate.upstream.encoding import CannotDecode, Decoding
 from lockgate.upstream.endpoint import Endpoint, endpoint_of, place_of
@@ -87,7 +87,7 @@ class OpenAIChatProvider:
         self.endpoint: Endpoint = endpoint_of(
             base_url, api_key=api_key, key_scheme=key_scheme, headers=headers, query=query
         )
-        # OpenRouter always tells the usage and ignores the option; the others must be asked.
+        # OpenRouter always sends the usage and ignores the option; the others must be asked.
         is_openrouter = f".{self.endpoint.host}".endswith(".openrouter.ai")
         self._asks_usage = not is_openrouter
         self.routes_models = is_openrouter
@@ -202,7 +202,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         self._model = body.get("model")
         self._silence = Silence(timers_of(self._model, provider._model_timers, provider._timers))
         self._tools = tuple(_names_of_tools(body))
-        self._choices = body["n"] if isinstance(body.get("n"), int) and 1 <= body["n"] <= 128 else 1
+        self._choices = choices_of(body)
         self._decoder = self._new_decoder()
         self._decoding = Decoding()
         self._response: aiohttp.ClientResponse | None = None
@@ -305,7 +305,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         try:
             text = (await self._read_body(response, _MAX_ERROR_BYTES)).decode("utf-8", "replace")
         except (aiohttp.ClientError, TimeoutError, ConnectionError, CannotDecode):
-            text = ""  # the status is told all the same
+            text = ""  # the status is reported in any case
         if 400 <= response.status < 500 and self._asks_without_options(text):
             return []
         error = error_of_text(text)
@@ -390,7 +390,8 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         if failed is not None and len(events) == 1 and self._asks_without_options(failed.message):
             return []
         if failed is not None and failed.code == "upstream_garbled":
-            # Not an error that upstream told of, after which usage may follow: it goes on writing what nobody can use.
+            # Upstream itself did not report an error, so it goes on sending what cannot be used. (After its own error,
+            # usage may follow.)
             return self._end(events + self._decoder.close(How.BROKEN))
         if any(type(event) not in (Told, Side) for event in events):
             has_answer = any(type(event) in (Delta, ToolStarted, Refused) for event in events)

@@ -36,7 +36,8 @@ _QUERY: Final = re.compile(r"(?i:([?&](?:[\w-]*key|[\w-]*token|sig|signature|cod
 # After these words comes a secret, if it looks like one: "API key: missing" has none.
 _SCHEME: Final = re.compile(rf"(?i:\b(bearer|basic|digest|apikey)\s+)({_CHAR}{{8,}})")
 _NAMED: Final = re.compile(
-    r"(?i:((?:\b|[_-])(?:key|token|secret|credentials?|signature|authorization|auth)(?:[_ -]?id)?\b[\"']?"
+    r"(?i:((?:\b|[_-]|\b(?:access|account|api|client|private|session|shared|subscription))"
+    r"(?:key|token|secret|credentials?|signature|authorization|auth|session|sid)(?:[_ -]?id)?\b[\"']?"
     r"(?:\s+(?:provided|given|is|was|of|value))*)"
     rf"(\s*[:=(]\s*[\"'`]?|\s+[\"'`]?))({_CHAR}{{8,}})"
 )

@@ -11,7 +11,7 @@ _APART: Final = object()
 
 
 class Sides:
-    """Collects members, and drops those that say again what was said last."""
+    """Collects members, and drops those that only repeat the last value."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, dict[str, Any]] = {}

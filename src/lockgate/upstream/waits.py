@@ -66,8 +66,9 @@ def after_s(value: str | None) -> float | None:
 
 
 def told(seconds: float) -> str:
-    """A wait as people say it."""
-    return f"{math.ceil(seconds * 10) / 10:g} s"
+    """A wait as people say it: tenths of a second below a minute, then whole seconds; not less than it is."""
+    tenths = math.ceil(round(seconds * 10, 3))  # 1.1 * 10 is a little more than 11
+    return f"{tenths / 10:g} s" if tenths < 600 else f"{math.ceil(round(seconds, 3))} s"
 
 
 def _members(value: object, depth: int) -> Iterator[float | None]:

@@ -8,6 +8,7 @@
 //   #example #model #prompt #one-shot #schema #bound #free-seed #max-tokens   shown instead where there is no catalogue
 //   #state               badge; data-state = idle | open | complete | incomplete | halted | failed | refused | cancelled
 //   #reason              the state in one sentence
+//   #silence             how long upstream has said nothing; empty while it speaks
 //   #connection          data-connection = none | connecting | live | dropped | closed | lost
 //   #lock                data-gate = idle | open | away | shut | level | still;
 //                        [data-part=received|released|beyond] are its counters

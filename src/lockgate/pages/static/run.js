@@ -29,7 +29,8 @@ export class Run {
     this.stage = stage;
     if (stream.urls.upstream) this.#upstream = this.#readUpstream(stream.urls.upstream);
     else stage.missUpstream();
-    this.#released = new Reader(onThisOrigin(stream.urls.stream), {
+    // With notes, since they tell how long upstream is silent.
+    this.#released = new Reader(`${onThisOrigin(stream.urls.stream)}?notes=1`, {
       data: (envelopes) => stage.takeReleased(envelopes),
       opened: () => stage.connected(),
       dropped: () => stage.dropped(),

@@ -6,6 +6,7 @@ import { Channel } from "./channel.js";
 import { Gaps } from "./gaps.js";
 import { Lock } from "./lock.js";
 import { Order } from "./order.js";
+import { Silence } from "./silence.js";
 import { Timeline } from "./timeline.js";
 import { Violations } from "./violations.js";
 import { announce, duration, explain } from "./words.js";
@@ -35,6 +36,7 @@ export class Stage {
   #channels = new Map();
   #columns = { upstream: byId("upstream"), released: byId("released"), value: byId("value") };
   #order = new Order();
+  #silence = new Silence(byId("silence"));
   #gaps = new Gaps();
   #timeline = new Timeline(byId("timeline"));
   #lock = new Lock(byId("lock"));
@@ -70,7 +72,7 @@ export class Stage {
   /** @param {Envelope[]} envelopes */
   takeReleased(envelopes) {
     const before = this.#order.records;
-    for (const envelope of envelopes) this.#takeEnvelope(envelope);
+    for (const envelope of envelopes) if (!this.#isFeedback(envelope)) this.#takeEnvelope(envelope);
     if (envelopes.some(({ meta }) => meta.kind === "delta")) this.#gaps.arrive(performance.now());
     this.#timeline.records(this.#order.records - before);
     this.#drawSoon();
@@ -106,6 +108,7 @@ export class Stage {
 
   dropped() {
     if (this.end !== null) return;
+    this.#silence.end(); // until the gateway tells it again
     this.#gaps.interrupt();
     this.#timeline.dropped();
     this.#lock.position = "away";
@@ -145,23 +148,37 @@ export class Stage {
   /** Another stream takes over the page. */
   abandon() {
     this.#isAbandoned = true;
+    this.#silence.end();
     clearInterval(this.#slowBeat);
   }
 
   /** Draw what is there and stand still. */
   #rest() {
     clearInterval(this.#slowBeat);
+    this.#silence.end();
     this.#timeline.finish();
     this.#drawAll();
   }
 
   // -- records
 
+  /**
+   * Whether a note is one that the gateway made for this reader alone, and not a record. Of those, the page shows silence.
+   *
+   * @param {Envelope} envelope
+   */
+  #isFeedback({ meta, data }) {
+    const [told] = meta.kind === "note" ? data : [];
+    if (told?.silent_s !== undefined) this.#silence.take(told);
+    return told?.silent_s !== undefined || told?.progress !== undefined;
+  }
+
   /** @param {Envelope} envelope */
   #takeEnvelope(envelope) {
     this.#order.take(envelope);
     const { kind, channel, schema } = envelope.meta;
     if (kind === "delta") {
+      this.#silence.end();
       for (const text of envelope.data) this.#channel(channel).release(text);
       this.#hasSchema = schema !== "";
       this.#sayFlowing();
@@ -316,6 +333,7 @@ export class Stage {
   #drawSlowly() {
     for (const channel of this.#channels.values()) channel.tree.draw();
     this.#timeline.draw();
+    this.#silence.draw();
     this.#drawOrder();
     const [p50, p99] = this.#gaps.percentiles(0.5, 0.99);
     byId("gap-last").textContent = duration(this.#gaps.last_ms);

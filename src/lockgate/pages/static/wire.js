@@ -38,6 +38,12 @@
  */
 
 /**
+ * @typedef {object} Silence  `data` of a note that is no record: nothing comes from upstream
+ * @property {number} silent_s
+ * @property {"first token" | "next token"} waiting_for
+ */
+
+/**
  * @typedef {object} StreamEnd  body of the `final` record
  * @property {Outcome} state
  * @property {string} reason
@@ -53,7 +59,8 @@
 /**
  * @typedef {object} Envelope
  * @property {{schema: string, sequence: number, totalChunks: number, channel: string, kind: string, at?: number}} meta
- * @property {any[]} data  texts of a `delta`, the {@link Attempt} of a `note`, the {@link StreamEnd} of a `final`
+ * @property {any[]} data  texts of a `delta`, the {@link Attempt} or {@link Silence} of a `note`, the {@link StreamEnd}
+ *   of a `final`
  * @property {Problem[]} [errors]
  */
 
@@ -82,6 +89,9 @@
 /** @typedef {{title: string, asked: string, answered: string, prompt: string, schema: unknown}} Prompt */
 /** @typedef {{model: string, keeps_upstream: boolean, is_here: boolean, prompts: Prompt[]}} Prompts */
 
+/** The gateway's address: this file is served below it, whatever base path a proxy gives it. */
+const GATEWAY = new URL("..", import.meta.url);
+
 /** An answer other than the one asked for. */
 export class WireError extends Error {
   /**
@@ -100,7 +110,7 @@ export class WireError extends Error {
  * @returns {Promise<Catalogue | null>}
  */
 export async function loadCatalogue() {
-  const answer = await call("/playground/api/catalogue", { headers: { Accept: "application/json" } });
+  const answer = await call("playground/api/catalogue", { headers: { Accept: "application/json" } });
   if (answer.status === 404) return null;
   return read(answer);
 }
@@ -111,7 +121,7 @@ export async function loadCatalogue() {
  * @returns {Promise<Prompts>}
  */
 export const loadPrompts = async () =>
-  read(await call("/playground/api/prompts", { headers: { Accept: "application/json" } }));
+  read(await call("playground/api/prompts", { headers: { Accept: "application/json" } }));
 
 /**
  * A `response_format` that names a schema.
@@ -129,7 +139,7 @@ export const jsonSchema = (name, schema) => ({
  * @param {object} body  a chat-completions body
  * @returns {Promise<Created>}
  */
-export const createStream = (body) => post("/v1/streams", body);
+export const createStream = (body) => post("v1/streams", body);
 
 /** @param {Created} stream */
 export const cancelStream = (stream) =>
@@ -140,7 +150,7 @@ export const cancelStream = (stream) =>
  *
  * @param {Created} stream
  */
-export const dropReaders = (stream) => post("/playground/api/drop", { id: stream.id });
+export const dropReaders = (stream) => post("playground/api/drop", { id: stream.id });
 
 /**
  * The path and query of a URL that the gateway gave: the page and the API share one origin, whatever name of this
@@ -154,7 +164,7 @@ export function onThisOrigin(url) {
 }
 
 /**
- * @param {string} url
+ * @param {string} url  as `call` takes it
  * @param {object} body
  * @param {Record<string, string>} [headers]
  */
@@ -168,12 +178,12 @@ async function post(url, body, headers = {}) {
 }
 
 /**
- * @param {string} url
+ * @param {string} url  may be relative to the gateway's address
  * @param {RequestInit} request
  */
 async function call(url, request) {
   try {
-    return await fetch(url, request);
+    return await fetch(new URL(url, GATEWAY), request);
   } catch {
     throw new WireError("unreachable", "The gateway does not answer. Is it still running?");
   }

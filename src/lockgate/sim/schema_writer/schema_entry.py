@@ -39,6 +39,7 @@ class SchemaEntry:
 
     Args:
         schema: The caller's; an object or a boolean.
+        line_end: Every document is indented, with these line ends; None leaves it to the seed.
 
     Attributes: as those of ``entry.CatalogueEntry``.
     """
@@ -48,8 +49,9 @@ class SchemaEntry:
     description: Final = "A document for the JSON Schema that the request brings, drawn by seed."
     default_bytes: Final = DEFAULT_BYTES
 
-    def __init__(self, schema: Json) -> None:
+    def __init__(self, schema: Json, *, line_end: str | None = None) -> None:
         self.schema = schema
+        self._line_end = line_end
         self._last: tuple[tuple[int, int], Json] | None = None
 
     def document(self, seed: int, size_bytes: int) -> str:
@@ -70,7 +72,12 @@ class SchemaEntry:
 
     def style_of(self, seed: int) -> Style:
         """How the text of a seed is written."""
-        return Dice(f"schema/{self._digest}/{seed}/style").pick(_STYLES)
+        style = Dice(f"schema/{self._digest}/{seed}/style").pick(_STYLES)
+        return style if self._line_end is None else style.indented(self._line_end)
+
+    def indented(self, line_end: str) -> SchemaEntry:
+        """The same, indented, with these line ends."""
+        return SchemaEntry(self.schema, line_end=line_end)
 
     @cached_property
     def _digest(self) -> str:

@@ -89,7 +89,9 @@ class Writer:
     def _around(self, left: int) -> int:
         """Bytes before a member or element: a comma, and the indentation."""
         indent = self._style.indent
-        return len(self._style.comma) + (0 if indent is None else 1 + indent * (self._levels - left + 1))
+        return len(self._style.comma) + (
+            0 if indent is None else len(self._style.line_end) + indent * (self._levels - left + 1)
+        )
 
     def write(self, nodes: Nodes, want: int, left: int, hint: str = "") -> Sized:
         """A value that satisfies all the nodes, as far as drawing and the judge can see.

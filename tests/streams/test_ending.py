@@ -1,0 +1,93 @@
+"""The end of a stream: several choices each need a proof of it, and what was passed over is counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lockgate.observe.metrics import Meters
+from lockgate.protocol.lifecycle import Ended as How
+from lockgate.retry.policy import NO_RETRY
+from lockgate.upstream import base as up
+from lockgate.upstream.replay import ReplayProvider
+from tests.streams.pumping import Scripted, Story, plan, told
+
+SCHEMA = {"type": "object", "required": ["a"]}
+TEXT = b'{"a": 1}'
+END = up.ConnectionEnded(How.CLEAN, has_done=True)
+
+
+def choice(number: int, *, finish: str = "stop", data: bytes = TEXT) -> list[up.UpstreamEvent]:
+    name = f"choice/{number}/content" if number else "content"
+    return [up.Delta(name, data), up.Finished(number, finish)]
+
+
+async def story_of(*events: up.UpstreamEvent, n: Any, schema: Any = SCHEMA) -> Story:
+    return await told(plan(schema, NO_RETRY, n=n), Scripted(lambda _body, _number: [*events, END]))
+
+
+def messages(story: Story) -> list[str]:
+    return [error.message for record in story.records for error in record.errors]
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, None], ids=["schema", "any text"])
+async def test_all_choices_that_were_asked_for_make_a_complete_stream(schema: Any) -> None:
+    story = await story_of(*choice(0), *choice(1), n=2, schema=schema)
+    assert (story.end.state, messages(story)) == ("complete", [])
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, None], ids=["schema", "any text"])
+@pytest.mark.parametrize(
+    ("came", "n", "names"),
+    [((0,), 2, "choice 1"), ((1,), 2, "choice 0"), ((0, 2), 4, "choice 1, 3"), ((0,), 12, "7, 8, …")],
+)
+async def test_a_choice_of_which_nothing_came_is_named(schema: Any, came: tuple[int, ...], n: int, names: str) -> None:
+    events = [event for number in came for event in choice(number)]
+    story = await story_of(*events, n=n, schema=schema)
+    assert (story.end.state, story.end.reason) == ("incomplete", "truncated")
+    (message,) = messages(story)
+    assert message.endswith(names)
+    assert f"nothing came of {n - len(came)} of {n} choices" in message
+
+
+async def test_a_finish_reason_without_any_text_proves_nothing() -> None:
+    story = await story_of(*choice(0), up.Finished(1, "stop"), n=2)
+    assert story.end.state == "incomplete"
+
+
+@pytest.mark.parametrize(
+    ("event", "state"),
+    [
+        (up.Refused(1, b"no"), "refused"),
+        (up.Finished(1, "content_filter"), "refused"),
+        (up.Finished(1, "error"), "failed"),
+    ],
+)
+async def test_what_became_of_a_choice_without_text_counts(event: up.UpstreamEvent, state: str) -> None:
+    story = await story_of(*choice(0), event, n=2)
+    assert story.end.state == state
+
+
+async def test_a_tool_call_is_a_choice_that_came() -> None:
+    call: list[up.UpstreamEvent] = [
+        up.ToolStarted("choice/1/tool/0", "c", "f"),
+        up.Delta("choice/1/tool/0", b"{}"),
+        up.Finished(1, "tool_calls"),
+    ]
+    story = await story_of(*choice(0), *call, n=2)
+    assert (story.end.state, messages(story)) == ("complete", [])
+
+
+async def test_a_server_that_ignores_the_number_of_one_is_not_waited_for() -> None:
+    for n in (1, None, 0, True, "2"):
+        story = await story_of(*choice(0), n=n)
+        assert story.end.state == "complete", n
+
+
+async def test_events_that_were_no_chunk_are_counted() -> None:
+    meters = Meters()
+    body = b'data: null\n\ndata: ping\n\ndata: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
+    story = await told(plan(None, NO_RETRY), ReplayProvider(body), meters=meters)
+    assert story.end.state == "complete"
+    assert "lockgate_upstream_events_passed_over_total 2.0" in meters.exposition().decode()
