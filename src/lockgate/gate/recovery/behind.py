@@ -13,7 +13,7 @@ _MEMBER: Final = re.compile(r"""\{\s{0,24}(?:"[^"\n]{0,200}"|'[^'\n]{0,200}'|\w{
 #: Signs of a document that was closed once too often, and nothing else.
 _ONLY_SIGNS: Final = " \t\n\r,;}])`"
 #: With these the document itself would go on.
-_GOES_ON: Final = (",", ":", '"', "'")
+_GOES_ON: Final = (":", '"', "'")
 
 
 def may_go(rest: bytes, document: bytes | None) -> bool:
@@ -26,7 +26,7 @@ def may_go(rest: bytes, document: bytes | None) -> bool:
     text = rest.decode("utf-8", "replace").lstrip()
     if not text.strip(_ONLY_SIGNS):
         return True
-    if text.lstrip("}] \t\n\r").startswith(_GOES_ON):
+    if text.lstrip("}] \t\n\r,;").startswith(_GOES_ON):
         return False
     value = _value(document.decode("utf-8", "replace")) if document is not None else _UNKNOWN
     return _has_no_other(text, value)

@@ -12,7 +12,7 @@ from lockgate.gate.recovery.escapes import Backslashes
 from lockgate.gate.recovery.spelling import control, sign_at
 from lockgate.gate.recovery.string_end import StringEnd
 
-_COLON_BEHIND: Final = re.compile(rb":|=>|=[ \t]")
+_COLON_BEHIND: Final = re.compile(rb":|\xef\xbc\x9a|=>|=[ \t]")
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: White space that is looked through for what follows a token; more of it ends the token.
 _LOOK: Final = 64
@@ -487,7 +487,9 @@ class Preamble(_Collecting):
 
     _LETTER: Final = rb"[A-Za-z_$\xc3-\xf4]"
     _OBJECT: Final = (
-        rb"\{\s{0,12}(?:[\"}'`]|\xe2\x80[\x98-\x9f]|//|/\*|#|" + _LETTER + rb"[\w$ -]{0,50}[\"']?\s{0,8}:|\.\.\.)"
+        rb"\{(?:\s|\xef\xbb\xbf|\xc2\xa0|\xe3\x80\x80){0,12}(?:[\"}'`]|\xe2\x80[\x98-\x9f]|//|/\*|#|"
+        + _LETTER
+        + rb"[\w$ -]{0,50}[\"']?\s{0,8}:|\.\.\.)"
     )
     _ARRAY: Final = (
         rb"\[\s{0,12}(?:[\"'{\[\]`]|\xe2\x80[\x98-\x9f]|-?[0-9.]{1,20}\s{0,8}[,\]]"

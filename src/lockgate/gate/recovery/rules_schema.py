@@ -345,6 +345,12 @@ class NullMember(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.closer_at > site.held.name >= 0:
             return []  # its value was taken out of an array, the end of which is still to come
+        if (
+            site.member in site.around_names
+            and site.checks is not None
+            and site.member not in site.checks.known_names()
+        ):
+            return []  # it is of an object around: a brace is missing
         if site.from_member:
             length = placeholder_length(site, site.held.start) if site.is_optional else 0
             if length and site.kinds & NULL:

@@ -15,7 +15,10 @@ from lockgate.gate.recovery.spelling import sign_at
 
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: White space, comments, and commas that are too many.
-_COMMAS: Final = re.compile(rb"(?:[ \t\n\r,]+|\\[nrt]|//[^\n]{0,200}(?:\n|\Z)|/\*(?:[^*]|\*(?!/)){0,200}\*/)*")
+_COMMAS: Final = re.compile(
+    rb"(?:[ \t\n\r,]+|\xef\xbb\xbf|\xc2\xa0|\xe3\x80\x80|\\[nrt]"
+    rb"|//[^\n]{0,200}(?:\n|\Z)|/\*(?:[^*]|\*(?!/)){0,200}\*/)*"
+)
 #: White space that is looked through for what follows a string; more of it ends the string.
 _MAX_WHITE: Final = 64
 #: Bytes that are looked at to tell what follows.
@@ -33,6 +36,8 @@ _HALF_NAME: Final = re.compile(
 _NAME_ALONE: Final = re.compile(
     rb"(?:" + _QUOTED_NAME.removesuffix(_COLON) + rb"|[\w$.-]{1,60}[\"']?)[ \t]{1,8}(?:" + _QUOTE + rb"|[{\[0-9-])"
 )
+#: A known name that goes on up to the quote of its value.
+_SPACED_NAME: Final = re.compile(_QUOTE + rb"(?P<spaced>[\w$.-]{1,60})[ \t]{1,8}" + _QUOTE)
 _BEFORE_NAME: Final = re.compile(rb"(?:,|[\n\r])\s{0,24}" + _QUOTED_NAME)
 #: What an element begins with that stands behind a comma: it ends before a comma or bracket, or is too long to see.
 _ELEMENT: Final = re.compile(
@@ -132,7 +137,12 @@ class StringEnd:
             return text[end : end + 2] in (b"//", b"/*") or (byte == 0x23 and end > at)
         if byte == 0x2B:
             return re.match(rb"\+\s{0,24}[\"']", text[end : end + 32]) is not None
-        return any(line in text[at:end] for line in (b"\n", b"\r")) and self._is_name(text, end)
+        if b"\n" not in text[at:end] and b"\r" not in text[at:end]:
+            return False
+        # The comma is missing.
+        if self._place.is_in_object:
+            return self._is_name(text, end)
+        return self._is_even and self._open <= 0 and _ELEMENT.match(text, end) is not None
 
     def _closes(self, text: bytes, at: int) -> bool:
         """Brackets follow: those of the document, or of the text itself?"""
@@ -146,6 +156,8 @@ class StringEnd:
             return following not in (b'"', b"'", b":", b";")
         if self._open > 0 or not self._place.depth:
             return False
+        if self._inner < 0 and _NAME.match(text, found.end()):
+            return True  # the comma is missing
         return following in (b"", b",", b"`", b"<") or text[found.end() : found.end() + 2] in (b"//", b"/*")
 
     def _goes_on(self, text: bytes, at: int) -> bool:
@@ -178,12 +190,13 @@ class StringEnd:
             return found[0] == b"}" or self._is_known(found) or not (self._place.is_closed or self._open > 0)
         found = _HALF_NAME.match(text, at)
         if found is None:
-            return self._is_even and _NAME_ALONE.match(text, at) is not None
+            alone = _NAME_ALONE.match(text, at) or _SPACED_NAME.match(text, at)
+            return self._is_even and alone is not None and (alone.re is _NAME_ALONE or self._is_known(alone))
         return self._is_known(found) or (self._is_even and not (self._place.is_closed or self._open > 0))
 
     def _is_known(self, found: re.Match[bytes]) -> bool:
         name = next((text for text in found.groups() if text is not None), b"")
-        return name.decode("utf-8", "replace") in self._place.names
+        return name.decode("utf-8", "replace").strip() in self._place.names
 
     def is_missing(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
         """Whether the string ended before this comma or line end without a quote: a known member begins behind it."""
