@@ -57,6 +57,14 @@ def test_check_of_a_file(schema: str, tmp_path: Path) -> None:
     assert lockgate("check", "-s", schema, str(tmp_path / "d.json")).returncode == 0
 
 
+def test_check_of_a_schema_in_other_words(tmp_path: Path) -> None:
+    (tmp_path / "tool.json").write_text(json.dumps({"name": "f", "inputSchema": SCHEMA}))
+    command = ["check", "-s", str(tmp_path / "tool.json")]
+    assert lockgate(*command, "--dialect", "mcp", stdin=b'{"n": 1}').returncode == 0
+    assert "pass schema['inputSchema']" in lockgate(*command, stdin=b"{}").stderr
+    assert "use one of openai, mcp" in lockgate(*command, "--dialect", "xml", stdin=b"{}").stderr
+
+
 def test_check_for_machines(schema: str) -> None:
     done = lockgate("check", "-s", schema, "--json", stdin=b'{"n": 1, "m"')
     said = [json.loads(line) for line in done.stdout.splitlines()]

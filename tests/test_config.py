@@ -179,6 +179,7 @@ def test_a_file_of_the_working_folder_is_found(tmp_path: Path) -> None:
         pytest.param({"validation": {"errorRecovery": "mend"}}, "validation.errorRecovery", "'halt'", id="camelCase"),
         pytest.param({"upstream": {"base_url": "ftp://x"}}, "upstream.base_url", "http", id="not http"),
         pytest.param({"upstream": {"idle_bytes_s": float("inf")}}, "upstream.idle_bytes_s", "finite", id="no limit"),
+        pytest.param({"validation": {"repeat_run": 5}}, "validation.repeat_run", "at least 12", id="short run"),
         pytest.param({"server": {"allowed_hosts": []}}, "server.allowed_hosts", "at least 1", id="nobody may talk"),
         pytest.param({"server": {"allowed_hosts": ["a:1"]}}, "server.allowed_hosts[0]", "without port", id="port"),
         pytest.param({"server": {"allowed_hosts": ["::1"]}}, "server.allowed_hosts[0]", "[::1]", id="bare IPv6"),

@@ -59,17 +59,27 @@ def check(
         str | None, typer.Option(help="Draft 4, 6, 7, 2019-09 or 2020-12, if $schema does not name one.")
     ] = None,
     formats: Annotated[bool, typer.Option(help="Check the keyword format.")] = True,
+    dialect: Annotated[
+        str | None,
+        typer.Option(help="openai, mcp, openapi-3.0, gemini or pydantic, if the schema is written for one of them."),
+    ] = None,
     duplicate_members: Annotated[bool, typer.Option(help="Accept a member name twice in one object.")] = False,
 ) -> None:
     """Judge a document while it arrives. Exit 0: complete. 1: violated or incomplete. 2: bad usage or schema."""
     try:
         compiled = compile(
-            schema.read_bytes(), draft=draft, formats=formats, limits=Limits(duplicate_members=duplicate_members)
+            schema.read_bytes(),
+            draft=draft,
+            formats=formats,
+            limits=Limits(duplicate_members=duplicate_members),
+            dialect=dialect,  # type: ignore[arg-type]  # what is none is refused
         )
     except OSError as error:
         raise fail(f"--schema {schema}: {error.strerror}") from None
     except SchemaError as error:
         raise fail(f"--schema {schema}: {error}") from None
+    except Misuse as error:
+        raise fail(f"--{error}") from None
     from lockgate.terminal import JSONReport, LiveReport
 
     raise _judge(file, compiled.gate(), lambda: JSONReport() if as_json else LiveReport(sys.stdout))

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from lockgate.gate.events import Recovery
+from lockgate.gate.limits import SHORTEST_RUN
 from lockgate.retry.backoff import Strategy
 from lockgate.retry.capabilities import Patterns, Prefill, Tail
 from lockgate.retry.failures import Occasion
@@ -40,6 +41,12 @@ def _host(name: str) -> str:
     if not re.fullmatch(r"\*|\[[0-9a-fA-F:.]+\]|[^\s:/@*\[\]]+", name):
         raise ValueError("should be a host name without port, like example.org or [::1], or *")
     return name
+
+
+def _repeat_run(limit: int) -> int:
+    if 0 < limit < SHORTEST_RUN:
+        raise ValueError(f"must be 0 or at least {SHORTEST_RUN}: shorter runs are common")
+    return limit
 
 
 def _origin(name: str) -> str:
@@ -332,9 +339,18 @@ class Validation(_Section):
         alias="errorRecovery",
         description="A violation halts the stream, skips the value that holds it, or patches the text.",
     )
+    skip: bool = Field(False, description="Where errorRecovery is patch and no patch helps, the value is skipped.")
     max_depth: int = Field(256, ge=1, le=500, description="A document may be nested at most this deep.")
     max_document_bytes: int = Field(
         64 * 1024 * 1024, ge=1024, description="A document may have at most this many bytes."
+    )
+    max_number_digits: int = Field(4096, ge=1, le=4096, description="A number may have at most this many digits.")
+    repeat_run: Annotated[int, AfterValidator(_repeat_run)] = Field(
+        0, ge=0, description="A piece may repeat inside one string or number for so many characters; 0 for no limit."
+    )
+    strip_nul: bool = Field(
+        False,
+        description="U+0000 in strings and names is refused, or taken out by patches: PostgreSQL cannot store it.",
     )
 
 

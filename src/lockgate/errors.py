@@ -115,6 +115,12 @@ class Code(StrEnum):
     WHITESPACE_LIMIT = (
         "whitespace_limit", "document", "model", True, 422, "success",
         "A run of white space longer than max_whitespace_bytes: the model is looping.")
+    REPEAT_LIMIT = (
+        "repeat_limit", "document", "model", True, 422, "success",
+        "A string or number in which the same few characters repeat for longer than repeat_run: the model is looping.")
+    NUL_CHARACTER = (
+        "nul_character", "document", "model", True, 422, "success",
+        "U+0000 in a string or name, which strip_nul refuses: PostgreSQL and others cannot store it.")
 
     UPSTREAM_REFUSED = (
         "upstream_refused", "attempt", "provider", None, None, None,

@@ -107,6 +107,13 @@ def test_what_only_the_authority_knows_is_judged_before_the_last_byte() -> None:
         pytest.param(b"12345", Limits(max_number_digits=4), "number_limit", b"1234", id="number"),
         pytest.param(b'{"a":1,"b":2}', Limits(max_members=1), "members_limit", b'{"a":1,', id="members"),
         pytest.param(b"[1,   2]", Limits(max_whitespace_bytes=2), "whitespace_limit", b"[1,  ", id="white space"),
+        pytest.param(
+            b'["' + 20 * b"ab" + b'"]', Limits(repeat_run=30), "repeat_limit", b'["' + 15 * b"ab", id="string loop"
+        ),
+        pytest.param(b"[0." + 20 * b"3", Limits(repeat_run=12), "repeat_limit", b"[0." + 12 * b"3", id="number loop"),
+        pytest.param(b'{"' + 20 * b"a", Limits(repeat_run=12), "repeat_limit", b'{"' + 12 * b"a", id="name loop"),
+        pytest.param(b'["a\\u0000b"]', Limits(strip_nul=True), "nul_character", b'["a', id="nul"),
+        pytest.param(b'{"\\u0000', Limits(strip_nul=True), "nul_character", b'{"', id="nul in a name"),
         pytest.param(b"[1,2,3]", Limits(max_document_bytes=4), "document_limit", b"[1,2", id="document"),
         pytest.param(
             '["é"]'.encode(), Limits(max_document_bytes=3), "document_limit", b'["', id="document, whole characters"
@@ -154,8 +161,8 @@ def test_after_a_halt_nothing_changes() -> None:
 
 def test_misuse_is_raised() -> None:
     gate = lockgate.compile(True).gate()
-    with pytest.raises(Misuse, match="encode text"):
-        gate.feed("text")  # type: ignore[arg-type]
+    with pytest.raises(Misuse, match="bytes or str, not list"):
+        gate.feed([])  # type: ignore[arg-type]
     gate.close()
     with pytest.raises(Misuse, match="after close"):
         gate.feed(b"1")
@@ -173,7 +180,7 @@ def test_misuse_is_raised() -> None:
         pytest.param('{"properties": {"a": {"minLength": -1}}}', "/properties/a/minLength", "-1", id="negative length"),
         pytest.param("[]", "", "object or a boolean", id="not a schema"),
         pytest.param("{", "", "not JSON", id="not JSON"),
-        pytest.param({"$ref": "https://example.org/other"}, "", "example.org", id="remote reference"),
+        pytest.param({"$ref": "https://example.org/other"}, "/$ref", "example.org", id="remote reference"),
         pytest.param({"$schema": "https://example.org/my-dialect"}, "/$schema", "dialect", id="unknown dialect"),
         pytest.param({"pattern": "("}, "/pattern", "(", id="broken pattern"),
     ],

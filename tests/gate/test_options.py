@@ -319,3 +319,50 @@ def test_elements_that_only_the_whole_document_judges_are_not_handed_out(item: A
     with pytest.raises(Misuse, match="elements cannot be judged one by one"):
         schema.gate(elements="")
     assert schema.gate(framing="ndjson").feed(b"[1]\n")
+
+
+# -- what callers get and give -------------------------------------------------------------------------------------
+
+
+def test_an_element_brings_its_text_and_its_value() -> None:
+    """What was released of it, patches included; elements and lines, whatever the cuts."""
+    schema = lockgate.compile({"properties": {"items": {"items": {"type": "object"}}}})
+    text = b'{"items": [ {"a": "\xc3\xa9"} , {"b": [1.5, null]}]}'
+    for size in (1, 3, len(text)):
+        gate = schema.gate(elements="/items")
+        events = [event for at in range(0, len(text), size) for event in gate.feed(text[at : at + size])]
+        elements = [event for event in events if isinstance(event, lockgate.Element)]
+        assert [element.data for element in elements] == [text[element.start : element.end] for element in elements]
+        assert [element.value() for element in elements] == [{"a": "é"}, {"b": [1.5, None]}]
+
+
+@pytest.mark.parametrize("recovery", ["halt", "skip", "patch"])
+def test_a_line_brings_its_text_and_its_value(recovery: Any) -> None:
+    gate = lockgate.compile({"type": "object"}).gate(recovery, framing="ndjson")
+    text = b'{"a": 1}\n\n {"b": 2}\n' + (b"{'c': 3}" if recovery == "patch" else b'{"c": 3}')
+    events = [*gate.feed(text), *gate.close()]
+    released = b"".join(event.data for event in events if isinstance(event, lockgate.Released))
+    elements = [event for event in events if isinstance(event, lockgate.Element)]
+    assert [element.data for element in elements] == [released[element.start : element.end] for element in elements]
+    assert [element.value() for element in elements] == [{"a": 1}, {"b": 2}, {"c": 3}]
+
+
+@pytest.mark.parametrize(
+    ("gate", "again"),
+    [(lockgate.compile(True).gate(mode, framing=framing), lockgate.compile(True).gate(mode, framing=framing))
+     for mode in ("halt", "skip", "patch") for framing in ("json", "ndjson")]
+    + [(lockgate.passthrough(), lockgate.passthrough())],
+    ids=range(7),
+)  # fmt: skip
+def test_text_may_be_fed_as_it_is(gate: lockgate.Gate, again: lockgate.Gate) -> None:
+    pieces = ['{"é', '": "😀', 'x"}', ""]
+    assert [gate.feed(piece) for piece in pieces] == [again.feed(piece.encode()) for piece in pieces]
+    assert gate.close() == again.close()
+
+
+def test_half_a_surrogate_pair_is_no_text() -> None:
+    gate = lockgate.compile(True).gate()
+    (released, violated) = gate.feed('"\ud800"')
+    assert isinstance(released, lockgate.Released)
+    assert isinstance(violated, lockgate.Violated)
+    assert (released.data, violated.code) == (b'"', "invalid_utf8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -83,3 +84,92 @@ def test_a_value_that_only_its_end_can_decide_is_held_back_at_its_closing_byte()
 def test_a_container_that_must_be_equal_speaks_early() -> None:
     run = judge(lockgate.compile({"const": {"a": [1, {"b": "xyz"}]}}), b'{"a": [1, {"b": "xq"}]}')
     assert run.released == b'{"a": [1, {"b": "x'
+
+
+# -- references --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Row<Item>", "Row[Item]", "a b", "Größe", "日本", "a|b", "a^b", "100%", "C#", "{a}", '"q"', "a\\b", "a`b", "x/y",
+     "q~z", "a?b", "a+b", "a&b=c", "a'b", "(a)", "a:b", "%zz"],
+    ids=range(22),
+)  # fmt: skip
+@pytest.mark.parametrize("escape", [False, True], ids=["as it is", "escaped"])
+def test_a_reference_may_hold_any_character(name: str, escape: bool) -> None:
+    """As generators write names; and escaped, as a URI must."""
+    token = name.replace("~", "~0").replace("/", "~1")
+    reference = "#/$defs/" + (quote(token, safe="~") if escape else token)
+    schema = lockgate.compile(
+        {"$defs": {name: {"not": {"type": "string"}}}, "items": {"$ref": reference}, "enum": [[1], [{"$ref": "a b"}]]}
+    )
+    assert judge(schema, b"[1]").state == "complete"
+    assert judge(schema, b'[{"$ref": "a b"}]').state == "complete", "a value that looks like a reference is none"
+    assert judge(schema, b'["x"]').violations[0].code == "schema_violation"
+
+
+@pytest.mark.parametrize(
+    ("schema", "pointer"),
+    [
+        pytest.param({"properties": {"a": {"$ref": "#/$defs/Gone"}}}, "/properties/a/$ref", id="pointer"),
+        pytest.param({"items": {"anyOf": [True, {"$ref": "#gone"}]}}, "/items/anyOf/1/$ref", id="anchor"),
+        pytest.param({"items": {"$ref": "gone.json"}}, "/items/$ref", id="document"),
+        pytest.param({"$defs": {"a/b": {"$ref": "gone.json"}}}, "/$defs/a~1b/$ref", id="document-out-of-reach"),
+        pytest.param({"not": {"$ref": "https://e.example/x#/y"}}, "/not/$ref", id="other-host"),
+        pytest.param({"not": {"$dynamicRef": "#gone"}}, "/not/$dynamicRef", id="dynamic"),
+        pytest.param({"$defs": {"a": {"$ref": "#/$defs/Gone"}}, "$ref": "#/$defs/a"}, "/$defs/a/$ref", id="behind"),
+        pytest.param({"$id": "https://e.example/a", "contains": {"$ref": "#/x y"}}, "/contains/$ref", id="with-id"),
+        pytest.param({"properties": {"$ref": {"$ref": "#/gone"}}}, "/properties/$ref/$ref", id="member-of-that-name"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_names_its_place(schema: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(lockgate.SchemaError, match="leads nowhere") as refused:
+        lockgate.compile(schema)
+    assert refused.value.pointer == pointer
+
+
+def test_a_dangling_reference_of_another_document_is_named_with_it() -> None:
+    with pytest.raises(lockgate.SchemaError, match=r"https://e\.example/other#/items/\$ref: 'gone'"):
+        lockgate.compile(
+            {"$ref": "https://e.example/other"}, registry={"https://e.example/other": {"items": {"$ref": "gone"}}}
+        )
+
+
+def test_documents_of_a_registry_may_have_relative_names() -> None:
+    schema = lockgate.compile({"items": {"not": {"$ref": "word.json"}}}, registry={"word.json": {"type": "string"}})
+    assert judge(schema, b'[1, "x"]').released == b'[1, "x'
+
+
+def test_a_resource_inside_a_document_of_the_registry_has_its_own_name() -> None:
+    bundle = {"$defs": {"word": {"$id": "https://e.example/word", "type": "string"}}}
+    schema = lockgate.compile({"not": {"$ref": "https://e.example/word"}}, registry={"https://e.example/all": bundle})
+    assert judge(schema, b'"x"').violations[0].code == "schema_violation"
+
+
+def test_a_document_that_nobody_needs_may_be_broken() -> None:
+    registry = {"https://e.example/broken": {"$ref": "gone"}, "https://e.example/word": {"type": "string"}}
+    schema = lockgate.compile({"items": {"not": {"$ref": "https://e.example/word"}}}, registry=registry)
+    assert judge(schema, b'[1, "x"]').released == b'[1, "x'
+
+
+def test_an_element_that_must_equal_a_schema_is_compared_with_it_and_not_judged_by_it() -> None:
+    schema = lockgate.compile({"items": {"const": {"type": "string"}}})
+    run = judge_elements(schema, b'[{"type": "string"}]')
+    assert run == (["/0"], "complete", [])
+
+
+def test_where_a_reference_has_two_meanings_the_document_is_judged_as_a_whole() -> None:
+    twice = [{"$id": "https://e.example/a", "type": kind} for kind in ("string", "integer")]
+    schema = lockgate.compile({"$defs": {"a": twice[0], "b": twice[1]}, "items": {"$ref": "https://e.example/a"}})
+    states = {judge(schema, text).state for text in (b'["x"]', b"[1]")}
+    assert states == {"complete", "halted"}
+    assert {one.code for text in (b'["x"]', b"[1]") for one in judge(schema, text).violations} == {"schema_violation"}
+    with pytest.raises(lockgate.Misuse, match="whole document"):
+        schema.gate(elements="")
+
+
+def judge_elements(schema: lockgate.Schema, text: bytes) -> tuple[list[str], str, list[str]]:
+    gate = schema.gate(elements="")
+    events = [*gate.feed(text), *gate.close()]
+    paths = [event.path for event in events if isinstance(event, lockgate.Element)]
+    return paths, gate.state, [event.code for event in events if isinstance(event, lockgate.Violated)]

@@ -91,7 +91,14 @@ def test_an_answer_that_is_no_stream_is_refused(more: dict[str, Any]) -> None:
             {"retry": 5}, "lockgate.retry: must be an object like {\"maxAttempts\": 3}, or false, not '5'", id="section"
         ),
         pytest.param({"retry": {"deadline_s": 0}}, "lockgate.retry.deadline_s: must be seconds, more than 0", id="gt"),
-        pytest.param({"formats": 1}, "lockgate.formats: must be true or false, not '1'", id="boolean"),
+        pytest.param(
+            {"accept_truncated": 1}, "lockgate.accept_truncated: must be true or false, not '1'", id="boolean"
+        ),
+        pytest.param({"formats": 1}, "lockgate.formats: must be true, false, or an object like", id="modes"),
+        pytest.param(
+            {"formats": {"email": "lenient"}}, "lockgate: formats['email']: only date-time, time,", id="no-mode"
+        ),
+        pytest.param({"dialect": "xml"}, "lockgate.dialect: must be one of gemini, mcp, openai,", id="dialect"),
         pytest.param(
             {"recovery": "hope"}, "lockgate.recovery: must be one of halt, patch, skip, not 'hope'", id="word"
         ),
@@ -106,7 +113,7 @@ def test_an_answer_that_is_no_stream_is_refused(more: dict[str, Any]) -> None:
             {"recover": "skip"}, "lockgate.recover: there is no such option; did you mean recovery? use", id="near"
         ),
         pytest.param(
-            {"x": 1}, "lockgate.x: there is no such option; use accept_truncated, draft, elements,", id="unknown"
+            {"x": 1}, "lockgate.x: there is no such option; use accept_truncated, dialect, draft,", id="unknown"
         ),
         pytest.param(
             {"retry": {"x": 1}}, "lockgate.retry.x: there is no such option; use backoffStrategy,", id="inner"
@@ -254,12 +261,17 @@ OPTIONS = of_struct(
     {
         "schema": SCHEMAS | st.none(),
         "draft": st.sampled_from([4, 6, 7, 7.0, 5, "2020-12", "7"]),
-        "formats": BOOLEANS,
+        "formats": BOOLEANS
+        | st.dictionaries(
+            st.sampled_from(["time", "email"]), st.sampled_from(["strict", "lenient", "loose"]), max_size=2
+        ),
+        "dialect": st.sampled_from(["openai", "gemini", "pydantic", "mcp", "openapi-3.0", "xml"]),
         "framing": st.sampled_from(["json", "ndjson", "xml"]),
         "elements": st.sampled_from(["", "/items", "items"]),
         "partialValidation": BOOLEANS,
         "release": st.sampled_from(["prefix", "element", "document", "never"]),
         "recovery": st.sampled_from(["halt", "skip", "patch", "hope"]),
+        "skip": BOOLEANS,
         "max_patches": NUMBERS,
         "lossy": st.lists(st.sampled_from(["clamp", "cut", "round", "empty_object", "glue"]), max_size=2),
         "accept_truncated": BOOLEANS,
@@ -324,3 +336,47 @@ def test_every_option_has_a_description() -> None:
     for kind in (CreateStream, StreamOptions, RetryOptions):
         for name, schema in components[kind.__name__]["properties"].items():
             assert schema.get("description"), f"{kind.__name__}.{name}"
+
+
+def test_schemas_of_a_request_may_be_in_the_words_of_a_dialect() -> None:
+    """All of them, also those of tools; and formats are judged as they say."""
+    upper = {"type": "OBJECT", "properties": {"t": {"type": "STRING", "format": "date-time", "nullable": True}}}
+    body = {
+        **CHAT,
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": upper}}],
+        "lockgate": {"schema": {"responseSchema": upper}, "dialect": "gemini", "formats": {"date-time": "lenient"}},
+    }
+    plan = read_plan(json.dumps(body).encode())
+    for schema in (plan.content, plan.tools["f"]):
+        assert schema is not None
+        gate = schema.gate()
+        gate.feed(b'{"t": "2024-05-06T10:56:41"}')
+        gate.close()
+        assert gate.state == "complete"
+
+
+def test_a_wrapper_is_refused_with_the_member_to_pass() -> None:
+    wrapped = {"name": "x", "strict": True, "schema": {"type": "object"}}
+    assert "pass schema['schema'], or say dialect='openai'" in complaint({**CHAT, "lockgate": {"schema": wrapped}})
+
+
+def test_skip_behind_patch_comes_from_the_request_or_the_settings() -> None:
+    """What the settings say counts where the recovery is patch."""
+    text = b'{"a": 1, "b": {"c": []}}'
+    schema = {"properties": {"b": {"type": "string"}}}
+
+    def state(lockgate: dict[str, Any], *, skips: bool) -> str:
+        body = {**CHAT, "lockgate": {"schema": schema, **lockgate}}
+        plan = read_plan(json.dumps(body).encode(), Defaults(skips=skips))
+        gate = plan.gate_of(plan.content, is_tool=False)
+        gate.feed(text)
+        gate.close()
+        return gate.state
+
+    assert state({"recovery": "patch", "skip": True}, skips=False) == "complete"
+    assert state({"recovery": "patch"}, skips=True) == "complete"
+    assert state({"recovery": "patch", "skip": False}, skips=True) == "halted"
+    assert state({"recovery": "patch"}, skips=False) == "halted"
+    assert state({"recovery": "halt"}, skips=True) == "halted"
+    refused = complaint({**CHAT, "lockgate": {"schema": schema, "recovery": "halt", "skip": True}})
+    assert refused.startswith("lockgate: skip is for recovery='patch'")

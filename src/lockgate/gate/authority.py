@@ -6,9 +6,9 @@ It judges Python objects, so a document is parsed once, by the standard library,
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import Any, Final
-from urllib.parse import quote
 
 import jsonschema_rs
 
@@ -16,7 +16,8 @@ from lockgate.errors import SchemaError
 from lockgate.gate.events import Complaint
 from lockgate.gate.limits import DEEPEST, Limits
 from lockgate.gate.scan import Violation
-from lockgate.gate.schema.resources import NAMELESS, SchemaLocation, escape_pointer
+from lockgate.gate.schema.formats import Formats
+from lockgate.gate.schema.resources import NAMELESS, SchemaLocation, SchemaResources, escape_pointer, escaped
 from lockgate.gate.values import value_of
 
 _VALIDATORS: Final[dict[int, Any]] = {
@@ -26,6 +27,15 @@ _VALIDATORS: Final[dict[int, Any]] = {
     2019: jsonschema_rs.Draft201909Validator,
     2020: jsonschema_rs.Draft202012Validator,
 }
+_DRAFTS: Final = {
+    4: jsonschema_rs.Draft4,
+    6: jsonschema_rs.Draft6,
+    7: jsonschema_rs.Draft7,
+    2019: jsonschema_rs.Draft201909,
+    2020: jsonschema_rs.Draft202012,
+}
+# What the engine calls a document without a name.
+_NAMELESS_THERE: Final = "json-schema:///"
 # A pattern that backtracks longer is reported as undecided; 100,000 steps take a few milliseconds.
 _BACKTRACK_LIMIT: Final = 100_000
 
@@ -34,27 +44,29 @@ class Authority:
     """A compiled schema that judges finished values, whole documents and parts of them.
 
     Args:
-        schema: A boolean or a dict of plain JSON values.
+        resources: The schema, a boolean or a dict of plain JSON values, and the documents that it may refer to.
         draft: 4, 6, 7, 2019 or 2020.
-        formats: Whether ``format`` is asserted.
-        registry: Other documents by URI.
+        formats: How ``format`` is judged.
 
     Raises:
         SchemaError: not a valid schema of its draft, or a reference that leads nowhere.
     """
 
-    def __init__(self, schema: Any, *, draft: int, formats: bool, registry: Mapping[str, Any]) -> None:
+    def __init__(self, resources: SchemaResources, *, draft: int, formats: Formats) -> None:
         self._validator = _VALIDATORS[draft]
-        self._documents = {NAMELESS: schema, **registry}
+        self._draft = draft
+        self._resources = resources
         self._options: dict[str, Any] = {
-            "validate_formats": formats,
+            "validate_formats": formats.others == "strict",
+            "formats": formats.checks(),
             "ignore_unknown_formats": True,
             "retriever": self._retrieve,  # never fetches: the default one would open files and sockets
             # Linear-time patterns where possible; this engine refuses look-around and back-references.
             "pattern_options": jsonschema_rs.RegexOptions(),
         }
+        self._retrieved: dict[str, Any] = {}
         self._slow_patterns: list[Any] = []  # compiled ones that the linear engine does not take
-        self._root = self._compile(schema)
+        self._root = self._compile(escaped(resources.documents[NAMELESS]))
         self.document = Judgement(self._root, "", "the schema", self._is_undecided)
 
     def judge_text(self, text: bytes) -> None:
@@ -62,23 +74,33 @@ class Authority:
         refuse(self.document.complaint(parse(text)), "")
 
     def part(self, location: SchemaLocation, schema_path: str, keywords: Iterable[str]) -> Judgement | None:
-        """What judges values by one schema of the documents, as it stands there; None if nothing can."""
+        """What judges values by one schema of the documents, as it stands there; None if nothing can.
+
+        It is asked for by its URI, so that what is relative in it is relative to where it stands.
+        """
         if not location.pointer and location.document == NAMELESS:
             return Judgement(self._root, schema_path, _shown(keywords), self._is_undecided)
-        reference = {"$ref": f"{location.document}#{quote(location.pointer, safe='/~')}"}
         try:
-            validator = self._validator(reference, **self._options)
+            validator = self._validator(
+                {"$ref": self._resources.uri_of(location)}, registry=self._registry, **self._options
+            )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
-            return None  # it stands, but not by itself; then only the whole document can be judged by it
+            return None
         return Judgement(validator, schema_path, _shown(keywords), self._is_undecided)
+
+    @cached_property
+    def _registry(self) -> Any:
+        """The document and those that it was seen to need, read once for all parts."""
+        documents = {**self._retrieved, NAMELESS: escaped(self._resources.documents[NAMELESS])}
+        return jsonschema_rs.Registry(documents.items(), draft=_DRAFTS[self._draft], retriever=self._retrieve)
 
     def _is_undecided(self, value: Any) -> bool:
         """Whether some string in a value makes some pattern hit its limit. Only where patterns can: see _compile."""
         return any(_hits_limit(pattern, text) for pattern in self._slow_patterns for text in _strings(value))
 
-    def _slow(self, schema: Any) -> list[str]:
+    def _slow(self) -> list[str]:
         """Every text of the documents that is a pattern, and that only the backtracking engine takes."""
-        sources = {text for document in (schema, *self._documents.values()) for text in _patterns(document)}
+        sources = {text for document in self._resources.documents.values() for text in _patterns(document)}
         return sorted(source for source in sources if not self._is_linear(source))
 
     def _is_linear(self, source: str) -> bool:
@@ -89,8 +111,12 @@ class Authority:
         return True
 
     def _retrieve(self, uri: str) -> Any:
+        if uri.startswith(_NAMELESS_THERE):
+            uri = NAMELESS + uri.removeprefix(_NAMELESS_THERE)
+        uri = uri.removesuffix("#")
         try:
-            return self._documents[uri.removesuffix("#")]
+            document = self._retrieved[uri] = escaped(self._resources.find(uri))
+            return document
         except KeyError:
             raise ValueError(f"{uri} is not in the registry, and nothing is fetched") from None
 
@@ -102,15 +128,24 @@ class Authority:
         self._options["pattern_options"] = jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACK_LIMIT)
         try:
             compiled = self._validator(schema, **self._options)
-            self._slow_patterns = [
-                self._validator({"pattern": source}, **self._options) for source in self._slow(schema)
-            ]
+            self._slow_patterns = [self._validator({"pattern": source}, **self._options) for source in self._slow()]
             return compiled
         except jsonschema_rs.ValidationError as error:
-            pointer = _pointer(error.instance_path)
-            raise SchemaError(f"schema{pointer or ' root'}: {_clip(error.message)}", pointer=pointer) from None
+            raise self._refusal(_clip(error.message), _pointer(error.instance_path)) from None
         except (jsonschema_rs.ReferencingError, ValueError) as error:
-            raise SchemaError(f"schema: {_clip(str(error))}") from None
+            raise self._refusal(_clip(str(error)), "") from None
+
+    def _refusal(self, message: str, pointer: str) -> SchemaError:
+        """The error for a schema that does not compile; it names a reference that leads nowhere, if that is why."""
+        dangling = self._resources.dangling
+        if pointer.endswith("/type") and message.partition(" ")[0].strip('"[').isupper():
+            message += "; types are in lower case, or say dialect='gemini' or dialect='openapi-3.0'"
+        if pointer or dangling is None:
+            return SchemaError(f"schema{pointer or ' root'}: {message}", pointer=pointer)
+        if dangling.document == NAMELESS:
+            pointer = dangling.pointer
+        where = pointer or f" {dangling.document}#{dangling.pointer}"
+        return SchemaError(f"schema{where}: {dangling.schema[:200]!r} leads nowhere: {message}", pointer=pointer)
 
 
 class Judgement:

@@ -77,11 +77,11 @@ class Gate(Protocol):
         """
         ...
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Take the next bytes, cut anywhere, even inside a character.
+    def feed(self, data: bytes | str) -> list[Event]:
+        """Take the next bytes, cut anywhere, even inside a character; or a text, which is encoded as UTF-8.
 
         Raises:
-            Misuse: after ``close``, while a document is deferred, or for anything but bytes.
+            Misuse: after ``close``, while a document is deferred, or for anything else.
         """
         ...
 
@@ -269,6 +269,7 @@ class DocumentGate(TextGate):
         self._may_be_quick = self._is_quick = release == "prefix" and elements is None
         self._quick_until = min(limits.max_document_bytes, limits.authority_max_bytes)
         self._finished: list[Element] = []  # elements that are not handed out yet
+        self._last_element_end = -1
         self._asks = True  # not while a text is restored: the authority has seen it
         self._defer_over_bytes = defer_over_bytes
         self._deferred: bytes | None = None
@@ -304,6 +305,11 @@ class DocumentGate(TextGate):
         is_whole = scanner.is_done or (scanner.may_end_number and not scanner.depth)
         return is_whole and not self._tail
 
+    @property
+    def document_text(self) -> bytes:
+        """The document, once it is whole; b"" where its text is not kept (``elements``, or a long document)."""
+        return self._kept.between(0, self.document_end) if self._keeps_whole else b""
+
     def restore(self, text: bytes) -> list[Event]:
         check_bytes(text)
         self._is_quick = False
@@ -323,7 +329,7 @@ class DocumentGate(TextGate):
         self._let_go()
         return events
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes | str) -> list[Event]:
         raise NotImplementedError
 
     def close(self, *, clean: bool = True) -> list[Event]:
@@ -339,11 +345,13 @@ class DocumentGate(TextGate):
 
     def _end_element(self, path: str, start: int, end: int, subschemas: SubschemaSet) -> None:
         """The judge reports a finished element."""
+        text = self._kept.between(start, end)
         if self._authority is not None and self._asks:
-            value = parse(self._kept.between(start, end))
+            value = parse(text)
             for judgement in self._graph.judgements(subschemas):
                 refuse(judgement.complaint(value), path)
-        self._finished.append(Element(path, start, end))
+        self._finished.append(Element(path, start, end, text))
+        self._last_element_end = end
 
     def _ask(self, length: int, *, may_defer: bool) -> None:
         """Show the document to the authority, or leave that to the caller.
@@ -372,10 +380,15 @@ class DocumentGate(TextGate):
         return None
 
 
+def encoded(text: str) -> bytes:
+    """A text as UTF-8. Half a surrogate pair becomes bytes that no gate takes."""
+    return text.encode("utf-8", "surrogatepass")
+
+
 def check_bytes(data: object) -> None:
     """Raise ``Misuse`` for anything that cannot be fed."""
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise Misuse(f"feed takes bytes, not {type(data).__name__}; encode text as UTF-8")
+        raise Misuse(f"feed takes bytes or str, not {type(data).__name__}")
     try:
         len(data)
     except ValueError:

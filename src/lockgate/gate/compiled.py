@@ -22,8 +22,11 @@ from lockgate.gate.recovery.recovering import RecoveringGate
 from lockgate.gate.recovery.skip import SkipStrategy
 from lockgate.gate.recovery.strategy import StrategyMaker
 from lockgate.gate.schema.dialect import draft_of, names_known_dialect
+from lockgate.gate.schema.formats import LENIENT_CHECKS, FormatMode, Formats
 from lockgate.gate.schema.graph import SchemaGraph
+from lockgate.gate.schema.python_types import is_python_type, schema_of_type
 from lockgate.gate.schema.resources import SchemaResources
+from lockgate.gate.schema.wrappers import DIALECTS, Dialect, translated, unwrapped
 
 
 class SchemaSource(NamedTuple):
@@ -31,12 +34,18 @@ class SchemaSource(NamedTuple):
 
     Attributes:
         schema: JSON text.
-        formats: Whether ``format`` is asserted.
+        formats: What ``compile`` takes.
+        registry: Other documents by URI.
     """
 
     schema: str
     draft: int
-    formats: bool
+    formats: bool | dict[str, FormatMode]
+    registry: dict[str, Any]
+
+    def compile(self) -> Schema:
+        """The schema. It is compiled once in each process."""
+        return compile(self.schema, draft=self.draft, formats=self.formats, registry=self.registry)
 
 
 class Schema:
@@ -53,7 +62,7 @@ class Schema:
         schema: Any,
         *,
         draft: int,
-        formats: bool,
+        formats: Formats,
         limits: Limits,
         registry: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
@@ -61,13 +70,20 @@ class Schema:
         self.limits = limits
         self._schema = schema
         self._formats = formats
+        self._registry = dict(registry)
         canonical = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         self.id = f"inline@sha256:{hashlib.sha256(canonical.encode(errors='surrogatepass')).hexdigest()}"
-        self._authority = Authority(schema, draft=draft, formats=formats, registry=registry)
         resources = SchemaResources(schema, draft, registry)
-        # What a dynamic reference means depends on the way to it, and a dialect of its own may switch keywords off:
-        # then only the whole document can be judged.
-        self._is_whole = not resources.is_static or resources.has_foreign or not names_known_dialect(schema)
+        self._authority = Authority(resources, draft=draft, formats=formats)
+        # What a dynamic reference means depends on the way to it, a dialect of its own may switch keywords off, and
+        # what some references mean is not said: then only the whole document can be judged.
+        self._is_whole = (
+            not resources.is_static
+            or resources.has_foreign
+            or bool(resources.unclear)
+            or resources.has_loop
+            or not names_known_dialect(schema)
+        )
         self._graph = SchemaGraph(
             resources,
             draft,
@@ -86,6 +102,7 @@ class Schema:
         max_patches: int = 10_000,
         max_held_bytes: int = 64 * 1024,
         lossy: Iterable[str] = (),
+        skip: bool = False,
         accept_truncated: bool = False,
         defer_over_bytes: int | None = None,
     ) -> Gate:
@@ -100,9 +117,11 @@ class Schema:
                 ``""`` for a root array.
             release: ``prefix``: at once; ``element``, ``document``: hold until the element, the document is whole.
             max_patches: Violations that are patched at most; the next one halts.
-            max_held_bytes: Bytes that recovery holds at most; a patch that had to hold more is not made.
+            max_held_bytes: Bytes that recovery holds at most; a patch that had to hold more is not made. With ``skip``
+                beside ``patch``, each of the two holds so many.
             lossy: Patch rules that lose something and are wanted all the same: ``clamp``, ``round``, ``cut``,
-                ``empty_object``.
+                ``amount``, ``empty_object``.
+            skip: With ``patch``: where no patch gets past a violation, leave out what ``skip`` would leave out.
             accept_truncated: Whether a text that ended early and was closed by a patch may be ``complete``.
             defer_over_bytes: Leave the authority's judgement of longer documents to the caller, who must not block
                 meanwhile: when ``deferred`` is not None after a ``feed``, have :meth:`complaint` judge it, anywhere,
@@ -117,11 +136,14 @@ class Schema:
         if recovery != "patch" and (tuple(lossy) or accept_truncated):
             name = "lossy" if tuple(lossy) else "accept_truncated"
             raise Misuse(f"{name} is for recovery='patch' only; with {recovery!r} nothing is patched")
+        if skip and recovery == "halt":
+            raise Misuse("skip is for recovery='patch'; with 'halt' nothing is left out")
         if max_patches < 0 or max_held_bytes < 1:
             raise Misuse("max_patches must be at least 0 and max_held_bytes at least 1")
         if release not in ("prefix", "element", "document"):
             raise Misuse(f"release={release!r} is unknown; use 'prefix', 'element' or 'document'")
-        strategies = self._strategies(recovery, max_patches, lossy)
+        skips = skip or recovery == "skip"
+        strategies = self._strategies(recovery, max_patches, lossy, skips=skips and framing == "json")
 
         def document_gate(mode: Release, pointer: str | None = None) -> DocumentGate:
             judged_by = self._graph, self._authority, self.limits
@@ -141,13 +163,13 @@ class Schema:
             if elements is not None:
                 raise Misuse("with framing='ndjson' the lines are the elements; leave elements out")
             defer_over_bytes = None
-            if recovery == "skip":
-                strategies = []  # a line is left out whole
-            return LinesGate(document_gate, skips=recovery == "skip", max_held_bytes=max_held_bytes, release=release)
+            # A line is left out whole.
+            return LinesGate(document_gate, skips=skips, max_held_bytes=max_held_bytes, release=release)
         if elements is not None and self._is_whole:
             raise Misuse(
-                "elements cannot be judged one by one with this schema: it has dynamic references, or another $schema "
-                "inside, so only the whole document can tell; leave elements out"
+                "elements cannot be judged one by one with this schema: it has dynamic references, another $schema "
+                "inside, a reference that does not lead to one schema, or one that leads back to itself, so only the "
+                "whole document can tell; leave elements out"
             )
         if framing != "json":
             raise Misuse(f"framing={framing!r} is unknown; use 'json' or 'ndjson'")
@@ -155,14 +177,14 @@ class Schema:
             raise Misuse("release='element' needs elements, the JSON pointer to their array")
         return document_gate(release, elements)
 
-    def _strategies(self, recovery: Recovery, max_patches: int, lossy: Iterable[str]) -> list[StrategyMaker]:
+    def _strategies(
+        self, recovery: Recovery, max_patches: int, lossy: Iterable[str], *, skips: bool
+    ) -> list[StrategyMaker]:
         rules = rules_for(lossy)
-        match recovery:
-            case "skip":
-                return [SkipStrategy]
-            case "patch":
-                return [lambda work, closers: PatchStrategy(work, closers, rules, max_patches=max_patches)]
-        return []
+        makers: list[StrategyMaker] = []
+        if recovery == "patch":
+            makers.append(lambda work, closers: PatchStrategy(work, closers, rules, max_patches=max_patches))
+        return [*makers, SkipStrategy] if skips else makers
 
     def complaint(self, text: bytes) -> Complaint | None:
         """What the authority says against a whole document; None if nothing."""
@@ -171,45 +193,62 @@ class Schema:
     @property
     def source(self) -> SchemaSource:
         """What another process needs to compile the same."""
-        return SchemaSource(json.dumps(self._schema), self.draft, self._formats)
+        return SchemaSource(json.dumps(self._schema), self.draft, self._formats.given, self._registry)
 
 
 def compile(
-    schema: dict[str, Any] | bool | str | bytes,
+    schema: dict[str, Any] | bool | str | bytes | Any,
     *,
     draft: int | str | None = None,
-    formats: bool = True,
+    formats: bool | Mapping[str, FormatMode] = True,
     limits: Limits | None = None,
     registry: Mapping[str, Any] | None = None,
+    dialect: Dialect | None = None,
 ) -> Schema:
     """Compile a JSON Schema.
 
     Args:
-        schema: The schema as a dict or boolean, or as JSON text.
+        schema: The schema as a dict or boolean, as JSON text, or a Python type that has one: a model of pydantic, a
+            dataclass, a ``TypedDict``, or one like ``list[Item]``. For what pydantic makes, ``dialect`` is
+            ``"pydantic"`` unless it is given.
         draft: 4, 6, 7, "2019-09" or "2020-12"; None reads ``$schema`` and falls back to 2020-12.
-        formats: Assert ``format``; False only annotates.
+        formats: Assert ``format``; False only annotates. Or modes by name, for some: ``"strict"``, ``"off"``, or
+            ``"lenient"`` for ``date-time`` and ``time`` (without an offset, or with a space for the T), ``duration``
+            (with a sign, fractions of seconds), ``uri`` (as URL libraries write them) and ``ipv6`` (with a zone).
         limits: Bounds of the documents; None takes the defaults of :class:`Limits`.
         registry: Other schemas by URI, for references that lead out of this one. Nothing is ever fetched.
+        dialect: Whose schema it is. ``"openai"``, ``"mcp"``: the schema may stand in their wrapper, such as ``{"name":
+            …, "schema": …}`` or a tool. ``"openapi-3.0"``, ``"gemini"``: also ``nullable``, types in upper case, and
+            exclusive bounds that are booleans. ``"pydantic"``: what pydantic itself writes is valid; all formats that
+            can be lenient are, unless ``formats`` says otherwise.
 
     Raises:
-        SchemaError: not JSON, not a valid schema of its draft, or one that refers to something outside itself. Its
-            ``pointer`` leads to it.
+        SchemaError: not JSON, not a valid schema of its draft, a wrapper around one, or one that refers to something
+            outside itself. Its ``pointer`` leads to it.
+        Misuse: an unknown dialect, or a mode that a format does not have.
     """
-    plain = _plain(schema)
-    number = draft_of(plain, draft)
+    if dialect is not None and dialect not in DIALECTS:
+        raise Misuse(f"dialect={dialect!r} is unknown; use one of {', '.join(DIALECTS)}")
+    if is_python_type(schema):
+        schema, is_of_pydantic = schema_of_type(schema)
+        dialect = "pydantic" if is_of_pydantic and dialect is None else dialect
+    lenient: dict[str, FormatMode] = dict.fromkeys(LENIENT_CHECKS, "lenient") if dialect == "pydantic" else {}
+    modes = Formats.of(formats, lenient)
     try:
-        others = {uri: _plain(other) for uri, other in (registry or {}).items()}
-        return _cached(plain, others, number, formats, limits or Limits())
+        plain = translated(unwrapped(_plain(schema), dialect), dialect)
+        number = draft_of(plain, draft)
+        others = {uri: translated(_plain(other), dialect) for uri, other in (registry or {}).items()}
+        return _cached(plain, others, number, modes, limits or Limits())
     except RecursionError:
         raise SchemaError("schema: nested too deeply to be compiled") from None
 
 
 #: Compiled schemas by content; a gateway is sent the same few ones again and again.
-_CACHE: Final[OrderedDict[tuple[str, int, bool, Limits], Schema]] = OrderedDict()
+_CACHE: Final[OrderedDict[tuple[str, int, Formats, Limits], Schema]] = OrderedDict()
 _CACHE_SIZE: Final = 256
 
 
-def _cached(schema: Any, registry: dict[str, Any], draft: int, formats: bool, limits: Limits) -> Schema:
+def _cached(schema: Any, registry: dict[str, Any], draft: int, formats: Formats, limits: Limits) -> Schema:
     key = (json.dumps([schema, registry], sort_keys=True), draft, formats, limits)
     found = _CACHE.get(key)
     if found is None:

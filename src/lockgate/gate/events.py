@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+import json
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -84,12 +85,18 @@ class Skipped(msgspec.Struct, frozen=True, gc=False):
 class Element(msgspec.Struct, frozen=True, gc=False):
     """One finished and judged item: an element of the declared array, or an NDJSON line.
 
-    ``start`` and ``end`` are bytes of the released text; all of them are released.
+    ``start`` and ``end`` are bytes of the released text; all of them are released. ``data`` is that text; it is empty
+    only for a line longer than ``authority_max_bytes``.
     """
 
     path: str
     start: int
     end: int
+    data: bytes = b""
+
+    def value(self) -> Any:
+        """The element as Python values."""
+        return json.loads(self.data)
 
 
 class Completed(msgspec.Struct, frozen=True, gc=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lockgate.gate.base import DocumentGate, not_utf8, violated
+from lockgate.gate.base import DocumentGate, encoded, not_utf8, violated
 from lockgate.gate.events import Complaint, Completed, Event, Released
 from lockgate.gate.scan import Violation, character_start
 
@@ -21,7 +21,7 @@ class HaltGate(DocumentGate):
 
     _behind_deferred: _Behind | None = None
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes | str) -> list[Event]:
         # The common case by a short way: ASCII, nothing held, nothing to hold, no limit in sight. It does what the long
         # way does; a test feeds both.
         if self._is_quick and type(data) is bytes and data.isascii():
@@ -40,6 +40,8 @@ class HaltGate(DocumentGate):
                 self._release_piece(self._releasable(scanner.scanned), data, events)
                 self._is_quick = False
                 return events
+        if isinstance(data, str):
+            return self.feed(encoded(data))
         if not self._takes(data):
             return []
         events = []

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from lockgate.errors import Misuse
-from lockgate.gate.base import DocumentGate, check_bytes, violated
+from lockgate.gate.base import DocumentGate, check_bytes, encoded, violated
 from lockgate.gate.events import (
     Complaint,
     Completed,
@@ -98,7 +98,9 @@ class LinesGate:
     def expected(self) -> Expected:
         return (self._line or self._make("prefix")).expected() if self._state == "open" else Expected("end")
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes | str) -> list[Event]:
+        if isinstance(data, str):
+            data = encoded(data)
         check_bytes(data)
         if self._state == "halted":
             return []
@@ -244,8 +246,9 @@ class LinesGate:
         assert self._line is not None
         events += self._kept
         self._kept = []
-        events.append(Element(f"/{self._lines}", self._before, self._before + self._line.document_end))
-        self._before += self._line.released_bytes
+        line = self._line
+        events.append(Element(f"/{self._lines}", self._before, self._before + line.document_end, line.document_text))
+        self._before += line.released_bytes
         self._lines += 1
         self._line = self._held = None
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from lockgate.errors import Misuse
-from lockgate.gate.base import Gate, TextGate, not_utf8
+from lockgate.gate.base import Gate, TextGate, encoded, not_utf8
 from lockgate.gate.events import Completed, Event, Expected, Violated
 
 
 class Passthrough(TextGate):
     """Whole UTF-8 characters, and nothing else is asked of them."""
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes | str) -> list[Event]:
+        if isinstance(data, str):
+            return self.feed(encoded(data))
         if not self._takes(data):
             return []
         events: list[Event] = []

@@ -50,6 +50,7 @@ from lockgate.gate.grammar import (
     ScanState,
 )
 from lockgate.gate.limits import Limits
+from lockgate.gate.repetition import Repetition
 
 _LITERAL: Final = {NULL: b"null", FALSE: b"false", TRUE: b"true"}
 
@@ -122,6 +123,10 @@ class Marks(Protocol):
         """It was a bracket; ``at`` is the byte behind it."""
         ...
 
+    def escape_ended(self, at: int, letter: int) -> None:
+        """In a string value stood an escape, whose backslash is at this byte, and this letter behind it."""
+        ...
+
     def value_ended(self, at: int, state: ScanState) -> None:
         """A value ended before this byte, and the sink took it.
 
@@ -190,6 +195,7 @@ class Scanner:
         "_limits",
         "_literal",
         "_name_parts",
+        "_repetition",
         "_sink",
         "_stack",
         "_steps",
@@ -227,6 +233,8 @@ class Scanner:
         self._is_object = False
         self._white_length = 0
         self._name_parts: list[str] = []
+        # Of the string or number in hand, where that has a limit.
+        self._repetition = Repetition(limits.repeat_run) if limits.repeat_run else None
         self._escape = b""
         self._high = 0
         self._literal = b""
@@ -347,6 +355,11 @@ class Scanner:
         del self._stack[depth:]
         self._is_object = is_in_object
 
+    def reopen(self, *, is_object: bool) -> None:
+        """Be in the root container again, which had ended."""
+        self._stack.append(False)
+        self._is_object = is_object
+
     def go_into_string(self, base: int, watcher: TextWatcher | None, string_bytes: int) -> None:
         """Be inside a string value at a byte of the text, of which so many bytes stand before it."""
         self.go_to(base, IN_STRING)
@@ -361,6 +374,7 @@ class Scanner:
         twin.in_name, twin._name_parts, twin.watcher = self.in_name, self._name_parts.copy(), watcher
         twin._escape, twin._high = self._escape, self._high
         twin._literal, twin.number = self._literal, self.number
+        twin._repetition = None if self._repetition is None else self._repetition.fork()
         return twin
 
     def finish(self) -> None:
@@ -405,8 +419,12 @@ class Scanner:
             self.in_name = False
             self.string_bytes = 0
             self.state = IN_STRING
+            if self._repetition is not None:
+                self._repetition = Repetition(self._limits.repeat_run)
         elif kind == NUMBER:
             self.number = b""
+            if self._repetition is not None:
+                self._repetition = Repetition(self._limits.repeat_run)
             self._eat(data, i, i + 1)
             self.state = AFTER_MINUS if byte == 0x2D else AFTER_ZERO if byte == 0x30 else IN_INTEGER
         elif kind & (OBJECT | ARRAY):
@@ -448,6 +466,8 @@ class Scanner:
         self.in_name = True
         self.string_bytes = 0
         self.state = IN_STRING
+        if self._repetition is not None:
+            self._repetition = Repetition(self._limits.repeat_run)
         return i + 1
 
     def _colon(self, data: bytes, i: int, n: int) -> int:
@@ -516,7 +536,7 @@ class Scanner:
                 self._take(data[i:fits].decode(), i)
                 self._grow(data, end - i, i)
             self.string_bytes += end - i
-            if self.in_name or self.watcher is not None:
+            if self.in_name or self.watcher is not None or self._repetition is not None:
                 self._take(data[i:end].decode(), i)
             if end == n:
                 return n
@@ -547,7 +567,18 @@ class Scanner:
             bad = watcher.take(text)
             if bad >= 0:
                 self.blame = i + len(text[:bad].encode())
+                self._check_repetition(text[:bad], i)
                 raise watcher.violation()
+        if self._repetition is not None:
+            self._check_repetition(text, i)
+
+    def _check_repetition(self, text: str, i: int) -> None:
+        bad = -1 if self._repetition is None else self._repetition.take(text)
+        if bad >= 0:
+            assert self._repetition is not None
+            self.blame = i + len(text[:bad].encode())
+            run, piece = self._limits.repeat_run, self._repetition.piece
+            raise Violation("repeat_limit", f"{piece[:60]!r} repeats for more than {run} characters")
 
     def _end_string(self, i: int) -> None:
         if self.in_name:
@@ -572,11 +603,14 @@ class Scanner:
             raise Violation(
                 "invalid_json", f'\\{_show(data, i)} is no escape: use \\" \\\\ \\/ \\b \\f \\n \\r \\t or \\uXXXX'
             )
+        at = self.unit_at
         self._end_escape(char, i)
+        if self.marks is not None and not self.in_name:
+            self.marks.escape_ended(at, byte)
         return i + 1
 
     def _end_escape(self, char: str, i: int) -> None:
-        if self.in_name or self.watcher is not None:
+        if self.in_name or self.watcher is not None or self._repetition is not None:
             self._take(char, i)
         self.unit_at = -1
         self.state = IN_STRING
@@ -603,6 +637,8 @@ class Scanner:
         elif 0xD800 <= code <= 0xDBFF:
             self._high = code
             self.state = AT_LOW_BACKSLASH
+        elif code == 0 and self._limits.strip_nul:
+            raise Violation("nul_character", "U+0000, which the limits refuse")
         else:
             self._end_escape(chr(code), i)
 
@@ -647,7 +683,10 @@ class Scanner:
             bad = watcher.take(data[i:fits].decode())
             if bad >= 0:
                 self.blame = i + bad
+                self._check_repetition(data[i : i + bad].decode(), i)
                 raise watcher.violation()
+        if self._repetition is not None:
+            self._check_repetition(data[i:fits].decode(), i)
         if fits < end:  # what fits is judged first: a violation in it goes before the limit, wherever the text is cut
             self.blame = fits
             raise Violation("number_limit", f"a number longer than {self._limits.max_number_digits} digits")

@@ -162,9 +162,16 @@ def defaults_of(settings: Settings) -> Defaults:
     """What streams get that do not say."""
     validation = settings.validation
     return Defaults(
-        limits=Limits(max_depth=validation.max_depth, max_document_bytes=validation.max_document_bytes),
+        limits=Limits(
+            max_depth=validation.max_depth,
+            max_document_bytes=validation.max_document_bytes,
+            max_number_digits=validation.max_number_digits,
+            repeat_run=validation.repeat_run,
+            strip_nul=validation.strip_nul,
+        ),
         is_partial=validation.partial_validation,
         recovery=validation.error_recovery,
+        skips=validation.skip,
         retry=retry_of(settings),
         keeps_upstream=settings.playground.keep_upstream,
         takes_raw=settings.delivery.raw_streams,

@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Final
 
-from lockgate import Schema, compile
+from lockgate import Schema
 from lockgate.gate.compiled import SchemaSource
 from lockgate.gate.events import Complaint
 
@@ -56,9 +56,7 @@ class Helper:
 
 
 def _judge(source: SchemaSource, text: bytes) -> Complaint | None:
-    return compile(source.schema, draft=source.draft, formats=source.formats).complaint(
-        text
-    )  # compiled once: compile remembers
+    return source.compile().complaint(text)
 
 
 def _start() -> None:

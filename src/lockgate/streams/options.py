@@ -17,6 +17,8 @@ from msgspec import UNSET, Meta, UnsetType, field
 from lockgate.errors import BadRequest
 from lockgate.gate.events import Framing, Recovery, Release
 from lockgate.gate.recovery.patch_rules import LOSSY_RULES
+from lockgate.gate.schema.formats import FormatMode
+from lockgate.gate.schema.wrappers import Dialect
 from lockgate.retry.backoff import Strategy
 from lockgate.retry.failures import Occasion
 from lockgate.retry.policy import RUNGS, RetryPolicy, Rung
@@ -30,7 +32,8 @@ _Schema: TypeAlias = _Object | bool
 #: What is refused although the JSON Schema of a request allows it.
 BEYOND_SCHEMA: Final = (
     "A schema, also one of a tool's parameters, that cannot be compiled, or that no document can satisfy.",
-    "`lossy` or `accept_truncated` without recovery `patch`.",
+    "`formats` with mode `lenient` for a format that has none.",
+    "`lossy` or `accept_truncated` without recovery `patch`, or `skip` with recovery `halt`.",
     "`elements` with a schema whose elements cannot be judged one by one, or beside `framing` `ndjson`; `elements` or "
     "`framing` `ndjson` without a schema; `release` `element` without elements.",
     "`keep_upstream` where the gateway keeps no copies (`playground.keep_upstream`).",
@@ -110,7 +113,21 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Literal[4, 6, 7, "2019-09", "2020-12"] | UnsetType,
         _says("Draft of JSON Schema that the schemas are written in.", default="what `$schema` says, else 2020-12"),
     ] = UNSET
-    formats: Annotated[bool, _says("Whether `format` is asserted; `false` only annotates.")] = True
+    formats: Annotated[
+        bool | dict[str, FormatMode],
+        _says(
+            "Whether `format` is asserted; `false` only annotates. Or how some are judged, by name: `lenient` allows "
+            "what programs write, such as times without an offset.",
+            words='true, false, or an object like {"date-time": "lenient"}; modes are strict, lenient and off',
+        ),
+    ] = True
+    dialect: Annotated[
+        Dialect | UnsetType,
+        _says(
+            "Whose words the schemas are written in; what is wrapped around them there is taken off.",
+            default="plain JSON Schema, and no wrapper",
+        ),
+    ] = UNSET
     framing: Annotated[Framing, _says("One JSON document, or one a line (NDJSON).")] = "json"
     elements: Annotated[
         Annotated[str, Meta(pattern="^(/|$)")] | UnsetType,
@@ -140,6 +157,13 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         _says(
             "At a violation: halt the stream, skip the value that holds it, or patch the text.",
             default="`validation.errorRecovery`",
+        ),
+    ] = UNSET
+    skip: Annotated[
+        bool | UnsetType,
+        _says(
+            "With recovery `patch`: where no patch gets past a violation, leave the value out that holds it.",
+            default="`validation.skip`",
         ),
     ] = UNSET
     max_patches: Annotated[

@@ -31,6 +31,7 @@ class Defaults:
         limits: Bounds of documents.
         is_partial: What ``partialValidation`` is where a request does not say.
         recovery: What ``recovery`` is where a request does not say.
+        skips: What ``skip`` is where a request does not say, and its recovery is ``patch``.
         retry: How generations go on, and how far requests may go.
         keeps_upstream: Whether requests may ask for a copy of what upstream sent.
         takes_raw: Whether streams without a schema may be opened.
@@ -40,6 +41,7 @@ class Defaults:
     limits: Limits = field(default_factory=Limits)
     is_partial: bool = True
     recovery: Recovery = "halt"
+    skips: bool = False
     retry: RetryPolicy = NO_RETRY
     keeps_upstream: bool = False
     takes_raw: bool = False
@@ -56,6 +58,7 @@ class Judging:
         is_partial: Release text while it is prefix-valid; else hold it until the element or document is whole.
         release: Overrides ``is_partial`` for the content.
         recovery: What happens at a violation.
+        skips: Whether a value is left out where no patch helps.
         max_patches: Violations that are patched at most, in each document.
         lossy: Patch rules that lose something, and that the request asks for.
         accepts_truncated: Whether a text that ended early and was closed by a patch may be complete.
@@ -66,6 +69,7 @@ class Judging:
     is_partial: bool = True
     release: Release | None = None
     recovery: Recovery = "halt"
+    skips: bool = False
     max_patches: int = 10_000
     lossy: tuple[str, ...] = ()
     accepts_truncated: bool = False
@@ -130,13 +134,14 @@ class Plan:
             release=release,
             max_patches=judging.max_patches,
             lossy=judging.lossy,
+            skip=judging.skips,
             accept_truncated=judging.accepts_truncated,
             defer_over_bytes=OVER_BYTES,
         )
 
     def plain_gate_of(self, schema: Schema | None, *, is_tool: bool) -> Gate:
         """A gate that judges as that of ``gate_of`` does, without recovery."""
-        judging = replace(self.judging, recovery="halt", lossy=(), accepts_truncated=False)
+        judging = replace(self.judging, recovery="halt", lossy=(), skips=False, accepts_truncated=False)
         return replace(self, judging=judging).gate_of(schema, is_tool=is_tool)
 
 
@@ -160,9 +165,17 @@ def make_plan(request: StreamRequest, defaults: Defaults) -> Plan:
 
     def compiled(schema: Any, where: str) -> Schema:
         try:
-            return compile(schema, draft=draft, formats=options.formats, limits=defaults.limits)
+            return compile(
+                schema,
+                draft=draft,
+                formats=options.formats,
+                limits=defaults.limits,
+                dialect=said(options.dialect, None),
+            )
         except SchemaError as error:
             raise BadRequest(f"{where}: {error}") from None
+        except Misuse as error:  # a mode that a format does not have
+            raise BadRequest(f"lockgate: {error}") from None
 
     if options.schema is not None:
         content: Schema | None = compiled(options.schema, "lockgate.schema")
@@ -185,12 +198,15 @@ def make_plan(request: StreamRequest, defaults: Defaults) -> Plan:
 
 
 def _judging(options: StreamOptions, defaults: Defaults) -> Judging:
+    recovery = said(options.recovery, defaults.recovery)
     return Judging(
         framing=options.framing,
         elements=said(options.elements, None),
         is_partial=said(options.partial_validation, defaults.is_partial),
         release=said(options.release, None),
-        recovery=said(options.recovery, defaults.recovery),
+        recovery=recovery,
+        # What the settings say of skip is about patch; only a request that asks for it itself is refused.
+        skips=said(options.skip, defaults.skips and recovery == "patch"),
         max_patches=options.max_patches,
         lossy=options.lossy,
         accepts_truncated=options.accept_truncated,

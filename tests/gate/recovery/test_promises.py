@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import cast
 import pytest
 
 import lockgate
-from lockgate import Completed, Misuse, Patched, Released, SchemaError, Violated
+from lockgate import Completed, Misuse, Patched, Released, SchemaError, Skipped, Violated
 from lockgate.gate.events import Recovery
 from lockgate.gate.recovery.recovering import RecoveringGate
 from tests.conftest import Corpus
@@ -59,6 +60,35 @@ def _run_made(count: int, seed: int) -> Counter[str]:
 def test_any_keywords_any_limits_any_bytes() -> None:
     states = _run_made(100, seed=13)
     assert min(states["complete"], states["halted"], states["incomplete"]) > 3
+
+
+def _run_with_skip(folder: Path, count: int, seed: int) -> Counter[str]:
+    """The same with skip behind patch, for texts and schemas of both kinds."""
+    states: Counter[str] = Counter()
+    rng = random.Random(seed)
+    wild = ((None, trial) for trial in texts.trials(faults.wild(folder), count, seed))
+    for schema, trial in itertools.chain(wild, made(count, seed)):
+        if trial.options["recovery"] != "patch" or "framing" in trial.options:
+            continue
+        with_skip = trial._replace(options={**trial.options, "skip": True})
+        try:
+            if schema is None:
+                found = texts.check(with_skip, rng)
+            else:
+                found = texts.check_with(schema, with_skip, rng)
+        except SchemaError:
+            continue
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {with_skip}") from error
+        states[found.state] += 1
+        states["skipped"] += any(isinstance(event, Skipped) for event in found.events)
+    return states
+
+
+def test_patch_then_skip(corpus: Corpus) -> None:
+    """Nothing is told of a change inside what was left out; the rest is what patch promises."""
+    states = _run_with_skip(corpus.folder / "suites" / "jsonschemabench", 150, seed=8)
+    assert min(states["complete"], states["halted"], states["skipped"]) > 10
 
 
 @pytest.mark.acceptance
@@ -149,7 +179,7 @@ def test_a_gate_is_rebuilt_from_what_it_released(corpus: Corpus, recovery: Recov
 @pytest.mark.parametrize(
     ("released", "rest", "wanted"),
     [
-        (b'{"a":1}', b', {"a":2}', b""),
+        (b'{"a":1}', b"Done.", b""),
         (b'{"a":1', b' "b":2}', b', "b":2}'),
         (b'{"a":{}', b"}", b"}"),
         (b"{", b"'b':2,}", b'"b":2}'),

@@ -24,6 +24,7 @@ _COUNT = {"type": "integer", "minimum": 1, "maximum": 10}
 
 #: Rule, schema, what a model writes, what comes of it.
 SHOWN: list[tuple[str, Any, str, str]] = [
+    ("nul_character", lockgate.compile(True, limits=lockgate.Limits(strip_nul=True)), '["a\\u0000b"]', '["ab"]'),
     ("byte_order_mark", True, "\ufeff[1]", "[1]"),
     ("prose_before", True, 'Sure:\n```json\n{"a":1}', '\n{"a":1}'),
     ("prose_before", True, '<think>{"no": 1}</think>{"a":1}', '{"a":1}'),
@@ -53,7 +54,9 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("number", True, "0x1f", "31"),
     ("comment", True, '{"a": 1, // one\n "b": /* two */ 2} # three', '{"a": 1, \n "b":  2} '),
     ("control_character", True, '["a\nb\tc"]', '["a\\nb\\tc"]'),
-    ("escape", True, '["\\d \\x41 \\\' \\u12 \\ud800"]', '["\\\\d \\u0041 \' \\\\u12 \\ufffd"]'),
+    ("escape", True, '["\\x41 \\\' \\u12 \\ud800 \\_"]', '["\\u0041 \' \\\\u12 \\ufffd \\\\_"]'),
+    ("escape", True, r'["C:\Users\new", "a\n"]', r'["C:\\Users\\new", "a\n"]'),
+    ("escape", True, r'["\frac{\alpha}{2}"]', r'["\\frac{\\alpha}{2}"]'),
     ("inner_quote", True, '{"t": "he said "hi", then left", "u": 1}', '{"t": "he said \\"hi\\", then left", "u": 1}'),
     ("inner_quote", {"type": "string", "minLength": 9}, '"an "odd" one"', '"an \\"odd\\" one"'),
     ("triple_quotes", True, '{"a": """say "hi"\nnow""", "b": ""}', '{"a": "say \\"hi\\"\\nnow", "b": ""}'),
@@ -63,7 +66,14 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("colon", True, '{"a" 1, "b" = 2, "c" => 3}', '{"a": 1, "b" : 2, "c" : 3}'),
     ("bracket", True, '{"a": [1, 2}', '{"a": [1, 2]}'),
     ("bracket", True, '{"a": 1]', '{"a": 1}'),
+    ("bracket", True, '[{"a": 1}]}, {"a": 2}]', '[{"a": 1}, {"a": 2}]'),
+    ("bracket", True, "[[1}], [2]]", "[[1], [2]]"),
+    ("sign", True, '{“a”：“b”，"c"：［1，2］}', '{"a":"b","c":[1,2]}'),
+    ("sign", True, '{\\n"a": 1,\\n\\t"b": 2\\n}', '{"a": 1,"b": 2}'),
+    ("doubled_brace", True, '{"x": {"a": {{"b": 1}}, "c": 2}}', '{"x": {"a": {"b": 1}, "c": 2}}'),
+    ("doubled_brace", True, '{{"a": 1}}', '{"a": 1}'),
     ("tuple", True, '{"a": (1, 2)}', '{"a": [1, 2]}'),
+    ("tuple", True, "{'a': ('x', ('y', 'z'))}", '{"a": ["x", ["y", "z"]]}'),
     ("call", True, '{"id": ObjectId("12")}', '{"id": "12"}'),
     ("ellipsis", True, "[1, 2, ...]", "[1, 2]"),
     ("missing_value", True, '{"a":, "b": 1}', '{"a":null, "b": 1}'),
@@ -86,13 +96,16 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("wrap_element", {"type": "array", "items": {"type": "integer"}}, "12", "[12]"),
     ("wrap_element", _PEOPLE, '{"n":1}\n{"n":2}, {"n":3}\nDone.', '[{"n":1},\n{"n":2}, {"n":3}]\n'),
     ("unwrap_element", _PERSON, '{"name":["x"]}', '{"name":"x"}'),
+    ("unwrap_member", _ONLY, '{"answer": {"n": 1}}', '{"n": 1}'),
+    ("unwrap_member", _PEOPLE, '{"people": [{"n": 1}, {"n": 2}]}', '[{"n": 1}, {"n": 2}]'),
     ("opening_brace", _PEOPLE, '["n": 1, "m": 2}, {"n": 3}]', '[{"n": 1, "m": 2}, {"n": 3}]'),
     ("opening_brace", {"type": "object"}, '"n": 1}', '{"n": 1}'),
     ("wrap_member", _ONLY, "5", '{"n":5}'),
     ("null_member", _PERSON, '{"name":"x","age":null}', '{"name":"x"}'),
+    ("null_member", _PERSON, '{"name":"x","age":"n/a","tags":""}', '{"name":"x"}'),
     ("unknown_member", _PERSON, '{"name":"x","y":[1,{"z":"]"}]}', '{"name":"x"}'),
     ("unknown_member", _PERSON, '{"y":1, "name":"x"}', '{"name":"x"}'),
-    ("unknown_member", _PERSON, '{"name":"x","name":"y"}', '{"name":"x"}'),
+    ("unknown_member", _PERSON, '{"name":"x","name":"x"}', '{"name":"x"}'),
     ("truncated", True, '{"a": [1, {"b": "tr', '{"a": [1, {"b": "tr"}]}'),
     ("truncated", True, '{"a": 1, "b":', '{"a": 1}'),
     ("truncated", True, "[1, 2.", "[1, 2]"),
@@ -101,6 +114,9 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("round", _COUNT, "5.7", "5"),
     ("cut", {"type": "string", "maxLength": 3}, '"abcdef"', '"abc"'),
     ("cut", {"type": "array", "maxItems": 2}, "[1,2,3,4]", "[1,2]"),
+    ("amount", {"type": "number"}, '"$1,234.50"', "1234.50"),
+    ("amount", _PERSON, '{"name":"x","age":"12 years"}', '{"name":"x","age":12}'),
+    ("amount", _PERSON, '{"age": 12 years,"name":"x"}', '{"age": 12,"name":"x"}'),
     ("empty_object", {"type": "object"}, " ", " {}"),
 ]
 
@@ -113,13 +129,37 @@ def test_rule(rule: str, schema: Any, text: str, wanted: str) -> None:
     assert rule in {patch.rule for patch in found.patches}
 
 
+_FILES = {"type": "object", "properties": {"files": {"type": "array", "items": {"type": "string"}}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "wanted"),
+    [
+        (_FILES, '{"files": E:\\Store\\R.md,\n "n": 1}', '{"files": ["E:\\\\Store\\\\R.md"],\n "n": 1}'),
+        (_FILES, "{'files': 'one'}", '{"files": ["one"]}'),
+        (_ONLY, 'n": 1}', '{"n": 1}'),
+        (_ONLY, "n: 1}", '{"n": 1}'),
+        (_ONLY, "'n': 1}", '{"n": 1}'),
+    ],
+)
+def test_two_faults_at_one_byte(schema: Any, text: str, wanted: str) -> None:
+    found = lockgate.repair(text, schema)
+    assert (found.text, found.state) == (wanted, "complete")
+
+
 def test_every_rule_is_shown() -> None:
     assert {rule for rule, *_ in SHOWN} == {rule.id for rule in (*PATCH_RULES, *LOSSY_RULES)}
 
 
+def test_a_member_that_comes_again_with_another_value_is_not_dropped() -> None:
+    """Nobody can tell which of the two was meant."""
+    found = lockgate.repair('{"name":"x","name":"y"}', _PERSON)
+    assert (found.state, found.errors[-1].code) == ("halted", "duplicate_member")
+
+
 def test_a_lossy_rule_must_be_asked_for() -> None:
     assert lockgate.repair("50", _COUNT).state == "halted"
-    with pytest.raises(Misuse, match="clamp, round, cut, empty_object"):
+    with pytest.raises(Misuse, match="clamp, round, cut, amount, empty_object"):
         lockgate.repair("50", _COUNT, lossy=["shrink"])
 
 

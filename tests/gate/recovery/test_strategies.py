@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from typing import Any
+
+import pytest
 
 import lockgate
 from lockgate import Event, Misuse, Patched, Released, Schema, Skipped, Violated
@@ -94,3 +97,37 @@ def test_any_text_any_cuts_with_both() -> None:
         gate = schema.gate(elements=trial.options["elements"])
         gate.feed(whole[0])
         assert gate.state == "open", "what was released can no longer become valid"
+
+
+def test_a_change_inside_a_value_that_is_left_out_never_came_to_be() -> None:
+    """The violation that it got past is not told of, either; and what was left out is what upstream sent."""
+    inner = {"type": "object", "properties": {"x": {"items": {"type": "integer"}}, "y": {"type": "integer"}}}
+    schema = lockgate.compile({"properties": {"a": {"type": "integer"}, "b": {**inner, "required": ["x", "y"]}}})
+    for before, after in ((b'{"a": "1", ', b"}"), (b"{", b', "a": "1"}'), (b'{"a": "1" ', b"}")):
+        left_out = b'"b": {\'x\': [1 2,], "y": {"z": {}}}'
+        text = before + left_out + after
+        for size in (1, 3, 100):
+            pieces = [text[at : at + size] for at in range(0, len(text), size)]
+            gate = schema.gate("patch", skip=True)
+            events = [event for piece in pieces for event in gate.feed(piece)] + gate.close()
+            released = b"".join(event.data for event in events if isinstance(event, Released))
+            assert (json.loads(released), gate.state) == ({"a": 1}, "complete")
+            (patched,) = (event for event in events if isinstance(event, Patched))
+            assert (patched.rule, patched.removed) == ("scalar_in_string", b'"1"')
+            (skipped,) = (event for event in events if isinstance(event, Skipped))
+            assert text[skipped.upstream_at : skipped.upstream_end] == left_out
+            assert [event.action for event in events if isinstance(event, Violated)].count("patch") == 1
+
+
+def test_skip_behind_patch_is_an_option() -> None:
+    text = b'{"a":1,"b":{"x":1}}'
+    gate = SCHEMA.gate("patch", skip=True)
+    gate.feed(text)
+    gate.close()
+    assert gate.state == "complete"
+    lines = SCHEMA.gate("patch", skip=True, framing="ndjson")
+    events = [*lines.feed(b'{\'a\':1}\n{"a":{}}\n{"a":"3"}\n'), *lines.close()]
+    assert [event.value() for event in events if isinstance(event, lockgate.Element)] == [{"a": 1}, {"a": 3}]
+    assert [type(event) for event in events if isinstance(event, Skipped | Violated)].count(Skipped) == 1
+    with pytest.raises(Misuse, match="skip"):
+        SCHEMA.gate("halt", skip=True)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -11,6 +15,10 @@ import lockgate
 from lockgate.gate.recovery.recovering import RecoveringGate
 
 _CLOSED = {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": False}
+_OPTIONAL = {
+    "type": "array",
+    "items": {"type": "object", "properties": {name: {"type": "string", "pattern": "^[0-9]*$"} for name in "ab"}},
+}
 HOSTILE: dict[str, tuple[Callable[[int], bytes], Any]] = {
     "quotes": (lambda n: b'"' * n, True),
     "quotes in an array": (lambda n: b"[" + b'"' * n, True),
@@ -21,6 +29,9 @@ HOSTILE: dict[str, tuple[Callable[[int], bytes], Any]] = {
     "closing brackets": (lambda n: b"[" + b"]" * n, True),
     "commas": (lambda n: b"[" + b"," * n, True),
     "backslashes": (lambda n: b'["' + b"\\" * n, True),
+    "escapes that may not be meant": (lambda n: b"[" + b",".join([rb'"\f\a \n"'] * (n // 12)) + b"]", True),
+    "wrong escapes in one string": (lambda n: b'["' + b"\\_ \\fa" * (n // 6), True),
+    "placeholders": (lambda n: b"[" + b",".join([b'{"a":"null","b":"no"}'] * (n // 22)) + b"]", _OPTIONAL),
     "slashes": (lambda n: b"[" + b"/" * n, True),
     "line breaks in a string": (lambda n: b'["' + b"a\n" * (n // 2) + b'"]', True),
     "quotes in a string": (lambda n: b'["' + b'a" b ' * (n // 5) + b'"]', True),
@@ -31,6 +42,51 @@ HOSTILE: dict[str, tuple[Callable[[int], bytes], Any]] = {
     "python": (lambda n: b"[" + b",".join([b"{'a': 'b', 'c': True}"] * (n // 21)) + b"]", True),
     "prose": (lambda n: b"hello {world " * (n // 13), _CLOSED),
 }
+
+
+def _one_fault(count: int, text: str) -> tuple[int, int]:
+    """Steps of Python, and bytes at most, that one more misspelt value costs among so many allowed ones.
+
+    What runs below Python shows in the bytes.
+    """
+    schema = lockgate.compile({"type": "array", "items": {"enum": [f"cat {n:06}" for n in range(count)]}})
+    steps = 0
+
+    def trace(frame: FrameType, event: str, arg: Any) -> Any:
+        nonlocal steps
+        frame.f_trace_opcodes = True
+        steps += event == "opcode"
+        return trace
+
+    def mend() -> str:
+        gate = schema.gate(recovery="patch")
+        gate.feed(text.encode())
+        gate.close()
+        return gate.state
+
+    def mend_traced() -> str:
+        sys.settrace(trace)  # of this thread alone
+        return mend()
+
+    assert mend() == "complete"  # with the first fault the list is folded, once for all documents
+    tracemalloc.start()
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(mend_traced).result() == "complete"
+        return steps, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['["CAT 000007"]', '["It is cat 000007, I am sure."]', '["cat_000007", "Cat 000008", "CAT 000009"]'],
+    ids=["spelling", "sentence", "several"],
+)
+def test_a_fault_costs_the_same_among_many_allowed_values(text: str) -> None:
+    few, many = _one_fault(70, text), _one_fault(70_000, text)
+    assert many[0] <= 2 * few[0]
+    assert many[1] <= few[1] + 256 * 1024  # a list of them all has twice that
 
 
 def _steps(text: bytes, schema: Any, max_patches: int = 10**9) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jsonschema_rs
 
 import lockgate
-from lockgate import Event, Misuse, Patched, Released, Schema
+from lockgate import Event, Misuse, Patched, Released, Schema, Skipped
 from lockgate.gate.recovery.recovering import RecoveringGate
 from tests.gate.recovery.faults import Wild
 
@@ -72,7 +73,7 @@ def _options(rng: random.Random) -> dict[str, Any]:
     if options["recovery"] == "patch":
         options["max_patches"] = rng.choice([10_000, 3])
         options["accept_truncated"] = rng.random() < 0.3
-        options["lossy"] = ("clamp", "round", "cut", "empty_object") if rng.random() < 0.2 else ()
+        options["lossy"] = ("clamp", "round", "cut", "amount", "empty_object") if rng.random() < 0.2 else ()
     return options
 
 
@@ -102,7 +103,8 @@ def run(schema: Schema, pieces: Iterable[bytes], options: dict[str, Any]) -> Run
             else:
                 events.append(event)
         if gate.state == "open" and options["release"] == "prefix":
-            assert gate.held_bytes <= max(options["max_held_bytes"], 128) + 12
+            strategies = 1 + options.get("skip", False)
+            assert gate.held_bytes <= strategies * max(options["max_held_bytes"], 128) + 12
     return Run(bytes(released), tuple(events), gate.state)
 
 
@@ -124,8 +126,10 @@ def check_with(schema: Schema, trial: Trial, rng: random.Random) -> Run:
     )
     if "framing" in trial.options:
         return whole
-    if trial.options["recovery"] == "patch":
+    if trial.options["recovery"] == "patch" and not trial.options.get("skip"):
         check_changes(text, whole)
+    elif text.isascii():
+        check_skips(text, whole)
     gate = schema.gate(elements=trial.options["elements"])
     gate.feed(whole.released)
     assert gate.state == "open", "what was released can no longer become valid"
@@ -143,6 +147,34 @@ def _check_decided(schema: Schema, trial: Trial, whole: Run) -> None:
     events = [*gate.feed(trial.text), *gate.decide(), *gate.close()]
     released = b"".join(event.data for event in events if isinstance(event, Released))
     assert (gate.state, released) == (whole.state, whole.released)
+
+
+def check_skips(text: bytes, found: Run) -> None:
+    """The same where values were left out, too: each with a comma beside it, and no change is told of inside it."""
+    skips: list[Skipped] = []
+    for skip in (event for event in found.events if isinstance(event, Skipped)):
+        assert 0 <= skip.upstream_at < skip.upstream_end <= len(text)
+        skips = [one for one in skips if one.upstream_at < skip.upstream_at or one.upstream_end > skip.upstream_end]
+        skips.append(skip)
+    patches = [event for event in found.events if isinstance(event, Patched)]
+    for patch in patches:
+        end = patch.upstream_at + len(patch.removed)
+        assert text[patch.upstream_at : end] == patch.removed, f"removed is what upstream sent: {patch}"
+        for skip in skips:
+            is_apart = end <= skip.upstream_at or patch.upstream_at >= skip.upstream_end
+            assert is_apart, f"a change inside what was left out: {patch} {skip}"
+    if found.state != "complete":
+        return
+    edits = [(patch.upstream_at, 0, patch.upstream_at + len(patch.removed), patch.inserted) for patch in patches]
+    edits += [(skip.upstream_at, 1, skip.upstream_end, b"\x00") for skip in skips]
+    rebuilt, at = bytearray(), 0
+    for start, _, end, inserted in sorted(edits, key=lambda one: one[:2]):
+        rebuilt += text[at:start] + inserted
+        at = end
+    whole = bytes(rebuilt + text[at:])
+    while b"\x00" in whole:  # with the comma before it, or the one behind the first
+        whole = re.sub(rb",[ \t\n\r]*\x00|(?<=[\[{])([ \t\n\r]*)\x00(?:[ \t\n\r]*,)?|\x00", rb"\1", whole, count=1)
+    assert json.loads(whole) == json.loads(found.released)
 
 
 def check_changes(text: bytes, found: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lockgate.gate.events import Violated
 from lockgate.gate.grammar import ARRAY, KIND_OF_BYTE, OBJECT, STRING, WHITE
 from lockgate.gate.recovery.workspace import Workspace
 from lockgate.gate.scan import Violation
@@ -39,6 +40,16 @@ class Closers:
         self._work = work
         self._closers: list[Closer] = []
         self.is_due = False
+
+    @property
+    def are_due(self) -> bool:
+        """Whether a bracket was put or taken away whose partner is still to come."""
+        return bool(self._closers)
+
+    @property
+    def last_after(self) -> int:
+        """Byte behind which the value begins that the innermost waits for; -1 for none."""
+        return self._closers[-1].after if self._closers else -1
 
     def add(self, closer: Closer) -> None:
         """One more, inside of all others."""
@@ -102,7 +113,12 @@ class Closers:
             work.ledger.change(closer.rule, base + found, closer.bracket, b"")
         elif found >= 0 or not is_end:
             work.scanner.blame = max(found, 0)
-            raise Violation("invalid_json", "more than one element where one was unwrapped")
+            raise Violation("invalid_json", "more than one value where one was unwrapped")
+        else:
+            upstream_at, message = work.ledger.upstream_of(base), "the text ended before a bracket that must follow"
+            event = Violated("truncated", at=base, upstream_at=upstream_at, message=message, action="patch")
+            work.ledger.note(base, event)
+            work.was_truncated = True
         self._end()
 
     def _put(self, closer: Closer) -> None:
@@ -113,9 +129,10 @@ class Closers:
         self._end()
 
     def _end(self) -> None:
-        self.is_due = False
-        self._closers.pop()
+        depth = self._closers.pop().depth
         self.watch()
+        # The value ended for all that were opened around it.
+        self.is_due = bool(self._closers) and self._closers[-1].depth == depth
 
     def _begins_another(self, at: int, *, is_end: bool) -> bool | None:
         """Whether an element begins at a byte of what is to come, or behind a comma there; None: more must be seen."""

@@ -11,11 +11,15 @@ NOWHERE: Final = 1 << 62
 
 
 class Change(NamedTuple):
-    """Bytes of the window that are replaced: at ``at``, ``length`` bytes, by ``inserted``."""
+    """Bytes of the window that are replaced: at ``at``, ``length`` bytes, by ``inserted``.
+
+    ``rule`` is the id of the rule that it belongs to, where that is not the one that proposes the edit.
+    """
 
     at: int
     length: int
     inserted: bytes
+    rule: str = ""
 
 
 class Piece(NamedTuple):
@@ -59,6 +63,9 @@ class Edit:
         changes: In order, not overlapping, inside the window.
         rewriter: Makes what rewrites the text after the last change; None leaves it as it is.
         closer: After the value that begins at the last change: insert this (or, with ``swallows``, remove it).
+        is_around: That value is the container in hand itself.
+        is_sure: What it mends is wrong whatever follows: then that is not looked at.
+        is_whole: The document is whole with it, though the text ended before.
         weight: Changed bytes that do not show in ``changes``.
     """
 
@@ -66,6 +73,9 @@ class Edit:
     rewriter: Callable[[], Rewriter] | None = None
     closer: bytes = b""
     swallows: bool = False
+    is_around: bool = False
+    is_sure: bool = False
+    is_whole: bool = False
     weight: int = 0
 
     @property

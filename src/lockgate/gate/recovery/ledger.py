@@ -116,16 +116,41 @@ class Ledger:
         del self._notes[count:]
         return tail
 
-    def gather(self, at: int) -> None:
-        """The text behind a byte is left out: what was noted in it is reported at that byte."""
-        count = len(self._notes)
-        while count and self._notes[count - 1].at > at:
-            count -= 1
-        self._notes[count:] = [_moved(note, at - note.at) for note in self._notes[count:]]
+    def _changes_from(self, at: int) -> list[Note]:
+        """The same, with the claim of the first change among them."""
+        tail = self._tail_from(at)
+        while tail and self._notes and _is_claim(self._notes[-1]) and self._notes[-1].at == tail[0].at:
+            tail.insert(0, self._notes.pop())
+        return tail
 
-    def leave_out(self, at: int, end: int) -> None:
-        """Text was left out."""
-        self._shift(at, end, self.upstream_of(end), grown=at - end)
+    def gather(self, at: int, start: int, said: Violated) -> None:
+        """A value is to be left out: what was noted before it is reported first, and then the violation in it.
+
+        Args:
+            at: Where the text will be missing.
+            start: Where the value begins.
+        """
+        tail = self._changes_from(at)
+        count = bisect_right(tail, start, key=lambda note: note.at)
+        while count and tail[count - 1].at + tail[count - 1].length > start:
+            count -= 1  # a change of the value itself
+        while count and count < len(tail) and _is_claim(tail[count - 1]) and tail[count - 1].at == start:
+            count -= 1
+        self._notes += (_moved(note, at - note.at) for note in _without(tail[:count], start, start, NOWHERE))
+        self._notes += [Note(at, 0, said), *tail[count:]]
+
+    def leave_out(self, at: int, start: int, end: int, stop: int) -> None:
+        """A value was left out, and with it what was changed in it: those changes never come to be.
+
+        Args:
+            at: Where it is missing.
+            start, end: Where it stood in the text as it was.
+            stop: The byte behind it and what was left out with it.
+        """
+        tail = _without(self._changes_from(at), start, end, stop)
+        self._notes += (_moved(note, at - note.at) for note in tail if note.at < stop)
+        self._notes += (_moved(note, at - stop) for note in tail if note.at >= stop)
+        self._shift(at, stop, self.upstream_of(stop), grown=at - stop)
 
     def note(self, at: int, event: Skipped | Violated) -> None:
         """An event to come at a byte."""
@@ -164,6 +189,10 @@ class Ledger:
             if note.at + (0 if is_last else note.length) > upto:
                 break
             count += 1
+        while 0 < count < len(self._notes) and not is_last and _is_claim(self._notes[count - 1]):
+            if not isinstance(self._notes[count].event, Patched):
+                break
+            count -= 1  # its change may still be left out, and then it is not told of
         if count:
             due, self._notes = self._notes[:count], self._notes[count:]
             yield from due
@@ -191,6 +220,25 @@ def _undone(text: bytes, start: int, notes: list[Note]) -> bytes:
         upstream += text[at - start : note.at - start] + note.event.removed
         at = note.at + note.length
     return bytes(upstream + text[at - start :])
+
+
+def _is_claim(note: Note) -> bool:
+    """Whether it is a violation that the change behind it got past."""
+    return isinstance(note.event, Violated) and note.event.action == "patch"
+
+
+def _without(notes: list[Note], start: int, end: int, stop: int) -> list[Note]:
+    """Notes without those of changes inside a value that is left out, or of text put in beside it, before ``stop``."""
+    left: list[Note] = []
+    is_undone = False
+    for note in reversed(notes):
+        if isinstance(note.event, Patched):
+            is_undone = start < note.at <= end or (bool(note.event.inserted) and note.at < stop)
+        elif not _is_claim(note):
+            is_undone = False
+        if not is_undone:
+            left.append(note)
+    return left[::-1]
 
 
 def _moved(note: Note, by: int) -> Note:

@@ -13,25 +13,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from lockgate.gate.base import violated
+from lockgate.gate.base import pointer_tokens, violated
 from lockgate.gate.events import Violated
 from lockgate.gate.recovery.closers import LOOK_BYTES, Closer, Closers
 from lockgate.gate.recovery.edits import NOWHERE, Edit, NeedMoreText
-from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, PatchMarks
+from lockgate.gate.recovery.missing_bracket import MissingBracket, opened_at
+from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, NO_ESCAPE, PatchMarks
 from lockgate.gate.recovery.patch_rule import PatchRule
-from lockgate.gate.recovery.site import Site, describe
+from lockgate.gate.recovery.site import UNKNOWN, Site, describe
 from lockgate.gate.recovery.strategy import FINAL, Answer, PendingViolation, Remedy
-from lockgate.gate.recovery.trial import passes, whole_characters
+from lockgate.gate.recovery.trial import Edited, HowFar, edited, passes, read_as_json, read_on, whole_characters
 from lockgate.gate.recovery.workspace import Workspace
 from lockgate.gate.scan import PLAIN_RUN
 from lockgate.gate.schema.string_checks import StringWatcher
+from lockgate.gate.values import value_of
 
 #: Bytes after a violation that rules are shown: first these, then, if a rule must see more, these.
 WINDOWS: Final = (LOOK_BYTES, 1024)
+#: Codes of violations that JSON can have.
+_SCHEMA_CODES: Final = frozenset({"schema_violation", "duplicate_member"})
+#: Members that come again, of which the values are compared: each time the text is read from its beginning.
+_MAX_COMPARED: Final = 16
+#: Bytes of a string that rules are shown where its end is in doubt.
+_SHOWN_BEFORE: Final = 1024
 #: Edits at one byte, without getting any further, after which it is given up. The end of a text is such a byte: there
 #: each edit closes one container.
 _MAX_REPEATS: Final = 600
@@ -46,7 +54,7 @@ class PatchStrategy:
     """
 
     def __init__(self, work: Workspace, closers: Closers, rules: Sequence[PatchRule], *, max_patches: int) -> None:
-        self.marks = PatchMarks(work.scanner, work.judge, work.max_held)
+        self.marks = PatchMarks(work.scanner, work.judge, work.kept, work.max_held)
         self._work = work
         self._closers = closers
         self._rules = rules
@@ -54,6 +62,11 @@ class PatchStrategy:
         self._patches = 0
         self._last_at = -1  # byte of upstream of the violation that lies furthest
         self._repeats = 0
+        self._compared = 0
+
+    @property
+    def closes_early(self) -> bool:
+        return any(rule.id == "truncated" for rule in self._rules)
 
     def end_character(self, tail: bytes) -> bool:
         """What there is of the character goes, and the text is not complete."""
@@ -68,20 +81,63 @@ class PatchStrategy:
     def remedy(self, pending: PendingViolation) -> Remedy | None:
         work, marks, at = self._work, self.marks, pending.at
         scanner, violation = work.scanner, pending.violation
-        if scanner.in_value_string and work.byte_at(at) == b'"':
+        if at - marks.mark_at > work.max_held:
+            marks.forget()  # in whatever pieces the text came, it is too far away, also when text between is left out
+        is_of_member = marks.holds_member and violation.code == "schema_violation"
+        is_of_member = is_of_member and at - marks.mark_at <= work.max_held
+        has_quote, has_number = marks.has_quote, marks.has_number
+        is_quote = scanner.in_value_string and work.byte_at(at) == b'"'
+        if is_quote and not is_of_member:
             marks.mark_quote(at)
         if violation.code in FINAL:
             return None
         into_string = None
-        if scanner.in_value_string and marks.mark_at != at:
+        if scanner.in_value_string and not is_quote:
             into_string = self._into_string(pending)
             if into_string is None:
                 return None
-        elif at - marks.mark_at > work.max_held or marks.mark_at == NOWHERE:
+        elif marks.mark_at == NOWHERE:
             return None
         may_patch = not self._is_stuck(pending.upstream_at) and self._patches < self._max_patches
         site = describe(violation, scanner, marks, work.judge, work.max_held)
-        return _Patch(self, work, pending, site, into_string, may_patch=may_patch)
+        site = replace(site, has_escape=marks.escape_at != NO_ESCAPE)
+        if marks.mark_at <= work.max_held:  # in whatever pieces it came, that much is still known
+            site = self._with_text_before(site, pending)
+        back_at = at
+        is_held = marks.escape_at >= 0 and at - marks.escape_at <= work.max_held
+        if is_held and into_string is not None and self._is_bad_escape(pending):
+            back_at = marks.escape_at
+            into_string = _IntoString(into_string.start, work.kept.between(into_string.start + 1, back_at))
+        of_member = None
+        if is_of_member:
+            of_member = replace(site, has_quote=has_quote, has_number=has_number, from_member=True)
+        return _Patch(self, work, pending, site, into_string, back_at, may_patch=may_patch, of_member=of_member)
+
+    def _with_text_before(self, site: Site, pending: PendingViolation) -> Site:
+        """The site with what it may know of the text before the mark."""
+        kept, marks = self._work.kept, self.marks
+        if site.code == "trailing_text":
+            return replace(site, document=kept.between(0, pending.at))
+        if site.code == "duplicate_member" and self._compared < _MAX_COMPARED:
+            self._compared += 1
+            return replace(site, repeated=self._value_at(pending.path))
+        if not site.has_quote:
+            return site
+        start = max(marks.mark_at - marks.string_bytes, marks.mark_at - _SHOWN_BEFORE)
+        return replace(site, before_quote=kept.between(start, marks.mark_at))
+
+    def _is_bad_escape(self, pending: PendingViolation) -> bool:
+        return pending.violation.code == "invalid_json" and self._work.byte_at(pending.at) == b"\\"
+
+    def _value_at(self, path: str) -> Any:
+        """The value that the text has at a path."""
+        value = value_of(self._work.kept.between(0, self.marks.mark_at), self._work.limits)
+        for token in pointer_tokens(path):
+            if isinstance(value, dict):
+                value = value.get(token, UNKNOWN)
+            elif isinstance(value, list):
+                value = value[int(token)] if int(token) < len(value) else UNKNOWN
+        return value
 
     def _into_string(self, pending: PendingViolation) -> _IntoString | None:
         """How to go back into the string in hand; None if it is too long to be judged again."""
@@ -91,6 +147,11 @@ class PatchStrategy:
         if pending.violation.code != "schema_violation":
             return _IntoString(start, None)
         return _IntoString(start, kept.between(start + 1, at)) if at - start <= MAX_JUDGED_AGAIN else None
+
+    @property
+    def closer_at(self) -> int:
+        """Where a value begins behind which a bracket is due, from where the text went back to; below 0 for none."""
+        return self._closers.last_after - self._work.scanner.base
 
     def _is_stuck(self, upstream_at: int) -> bool:
         """Whether edits were made here again and again, and the text gets no further."""
@@ -116,20 +177,70 @@ class PatchStrategy:
         Raises:
             NeedMoreText: a rule must see more of the text first.
         """
+        found = self._best(self._proposals(site), site)
+        if found is not None:
+            return found
+        # Nothing helps alone: perhaps what stands here lacks its opening bracket, too.
+        return self._best([one for opened in opened_at(site) for one in self._proposals_in(opened)], site)
+
+    def _proposals(self, site: Site) -> list[tuple[int, int, Edit]]:
+        """Cost, number of the rule, and edit."""
+        return [
+            (edit.cost, order, edit)
+            for order, rule in enumerate(self._rules)
+            if rule.sees_member or not site.from_member
+            for edit in rule.propose(site)
+        ]
+
+    def _proposals_in(self, opened: MissingBracket) -> list[tuple[int, int, Edit]]:
+        """The edits that are possible behind a bracket that is put in first."""
+        return [
+            (cost + len(opened.bracket.inserted), order, opened.around(edit))
+            for cost, order, edit in self._proposals(opened.site)
+            if self._rules[order].mends == "text" and not edit.closer
+        ]
+
+    def _best(self, proposals: list[tuple[int, int, Edit]], site: Site) -> tuple[str, Edit] | None:
+        """The proposal to take."""
         work = self._work
-        proposals: list[tuple[int, int, Edit]] = []
-        for order, rule in enumerate(self._rules):
-            proposals += [(edit.cost, order, edit) for edit in rule.propose(site)]
         proposals.sort(key=lambda one: one[:2])
+        if work.rewriter is not None:  # the rest of the text is in a rewriter's hands already
+            proposals = [one for one in proposals if one[2].rewriter is None]
+        candidates = [_Candidate(self._rules[order], edit, edited(edit, site)) for _, order, edit in proposals]
+        for one in candidates:
+            if one.edit.is_sure and passes(one.made, one.edit, site, work.scanner, work.judge, is_strict=False)[0]:
+                return one.rule.id, one.edit
+        form = _WellFormed(site, work, self._closers)
         for is_strict in (True, False):
-            for _, order, edit in proposals:
-                if work.rewriter is not None and edit.rewriter is not None:
-                    continue  # the rest of the text is in a rewriter's hands already
-                is_past, steps = passes(edit, site, work.scanner, work.judge, is_strict=is_strict)
+            passing: list[_Candidate] = []
+            for one in candidates:
+                is_past, steps = passes(one.made, one.edit, site, work.scanner, work.judge, is_strict=is_strict)
                 work.steps += steps
-                if is_past:
-                    return self._rules[order].id, edit
+                if is_past and form.allows(one):
+                    passing.append(one)
+                    if not one.rule.is_guess and len(passing) == 1:
+                        break  # the cheapest is sure
+            if passing:
+                best = self._furthest(passing, site) if len(passing) > 1 else passing[0]
+                return best.rule.id, best.edit
         return None
+
+    def _furthest(self, passing: Sequence[_Candidate], site: Site) -> _Candidate:
+        """The one with which the text goes on for longest; of equal ones the cheapest.
+
+        Raises:
+            NeedMoreText: more of the text could tell.
+        """
+        work = self._work
+        ranks = []
+        for one in passing:
+            reading = read_on(one.made.text, work.scanner, work.judge)
+            work.steps += len(one.made.text) - reading.unread
+            ranks.append((reading.unread + one.made.left_out, site.is_end and not reading.is_whole))
+        best = min(ranks)
+        if not best[0] and ranks.count(best) > 1:
+            site.need_more()
+        return passing[ranks.index(best)]
 
     def make(self, rule: str, edit: Edit, pending: PendingViolation) -> None:
         """Change the text."""
@@ -141,7 +252,7 @@ class PatchStrategy:
         if not is_early or not work.was_truncated:
             claim = violated(pending.violation, pending.path, pending.at, pending.upstream_at)
             ledger.claim = msgspec.structs.replace(claim, action="patch")
-        work.was_truncated |= is_early
+        work.was_truncated |= is_early and not edit.is_whole
         shift = 0  # bytes that the changes so far have added
         for change in edit.changes:
             at = change.at + shift
@@ -149,14 +260,74 @@ class PatchStrategy:
             if removed == change.inserted:
                 continue
             work.pending[at : at + change.length] = change.inserted
-            ledger.change(rule, base + at, removed, change.inserted)
+            ledger.change(change.rule or rule, base + at, removed, change.inserted)
+            if rule == "escape":
+                self.marks.mended_escape_at = base + at
             shift += len(change.inserted) - change.length
         if edit.closer:
-            depth = work.scanner.depth + (0 if edit.swallows else 1)
+            depth = work.scanner.depth + (-1 if edit.is_around else 0 if edit.swallows else 1)
             after = base + edit.changes[-1].at
             self._closers.add(Closer(rule, pending.path, depth, after, edit.closer, edit.swallows))
         if edit.rewriter is not None:
             work.rewrite(edit.end + shift, edit.rewriter(), rule=rule)
+
+
+class _Candidate(NamedTuple):
+    """An edit, the rule that proposes it, and the text with it."""
+
+    rule: PatchRule
+    edit: Edit
+    made: Edited
+
+
+class _WellFormed:
+    """Keeps rules in their place: JSON that the schema does not take is not mended as if it were no JSON.
+
+    Which of the two it is shows when one reads on. Where nothing wrong is in sight, it is JSON.
+    """
+
+    def __init__(self, site: Site, work: Workspace, closers: Closers) -> None:
+        self._site = site
+        self._work = work
+        self._closers = closers
+        self._unchanged: HowFar | None = None
+
+    def allows(self, one: _Candidate) -> bool:
+        """Whether this rule may make this edit.
+
+        Raises:
+            NeedMoreText: more of the text must be seen first.
+        """
+        if self._site.code not in _SCHEMA_CODES:
+            return True
+        if self._closers.are_due:  # then it is no JSON for our own sake
+            return one.rule.mends == "schema"
+        if one.rule.mends == "text":
+            return self._is_broken_within(one.made.reach)
+        made = one.made
+        reading = self._read(made.text)
+        if not reading.is_refused or (one.edit.rewriter and len(made.text) - reading.unread < made.rewritten_to):
+            return True  # what stands inside the value is judged when it comes
+        return reading.unread <= self._as_it_is.unread + len(one.edit.closer)
+
+    def _is_broken_within(self, reach: int) -> bool:
+        """Whether the text stops being JSON before this byte of the window; behind the document that says nothing."""
+        reading, window = self._as_it_is, self._site.window
+        is_behind = reading.is_whole and self._site.depth > 0
+        return reading.is_refused and not is_behind and len(window) - reading.unread <= reach
+
+    @property
+    def _as_it_is(self) -> HowFar:
+        """How far the text is JSON without any edit."""
+        if self._unchanged is None:
+            self._unchanged = self._read(self._site.window)
+        if not self._unchanged.is_refused:
+            self._site.need_more()
+        return self._unchanged
+
+    def _read(self, text: bytes) -> HowFar:
+        self._work.steps += len(text)
+        return read_as_json(text, self._work.scanner)
 
 
 class _IntoString(NamedTuple):
@@ -176,8 +347,10 @@ class _Patch:
         pending: PendingViolation,
         site: Site,
         into_string: _IntoString | None,
+        back_at: int,
         *,
         may_patch: bool,
+        of_member: Site | None,
     ) -> None:
         self.marks = strategy.marks
         self._strategy = strategy
@@ -185,22 +358,45 @@ class _Patch:
         self._pending = pending
         self._site = site
         self._into_string = into_string
+        self._back_at = back_at  # byte to go back to inside a string
         self._may_patch = may_patch
+        self._of_member = of_member  # the violation as seen from the name of its member, which is looked at first
         self._look = 0  # index into WINDOWS
 
     def go_back(self) -> None:
-        self._strategy.go_back(self._pending.at, self._into_string)
+        if self._of_member is not None:
+            self._strategy.go_back(self._pending.at, None)
+            return
+        self._strategy.go_back(self._back_at, self._into_string)
         watcher = self._work.scanner.watcher
         if isinstance(watcher, StringWatcher) and self._work.scanner.in_value_string:
             self._site = replace(self._site, text=watcher.text if watcher.keeps else None)
 
     def resolve(self, *, is_end: bool) -> Answer:
-        work = self._work
         if not self._may_patch:
             return "no"
+        if self._of_member is not None:
+            answer = self._resolve(self._of_member, is_end=is_end)
+            if answer != "no":
+                return answer
+            self._go_into_value()
+        return self._resolve(self._site, is_end=is_end)
+
+    def _go_into_value(self) -> None:
+        """The string is no placeholder: what can be done about it is done inside it."""
+        work, at = self._work, self._pending.at
+        work.judge_again(at - work.scanner.base)
+        if self._into_string is None:
+            self.marks.mark_quote(at)
+        self._of_member, self._look = None, 0
+        self.go_back()
+
+    def _resolve(self, site: Site, *, is_end: bool) -> Answer:
+        work = self._work
         at = self._pending.at - work.scanner.base
+        held = at + max(work.scanner.base - work.held_from, 0)
         while self._look < len(WINDOWS):
-            size = min(WINDOWS[self._look], max(work.max_held - at, 0))
+            size = min(WINDOWS[self._look], max(work.max_held - held, 0))
             behind = len(work.pending) - at
             is_all = is_end and work.rewriter is None and behind <= size
             if behind < size and not is_all:
@@ -208,7 +404,8 @@ class _Patch:
             window = whole_characters(bytes(work.pending[: at + size]))
             is_last = self._look == len(WINDOWS) - 1
             try:
-                return self._choose(replace(self._site, window=window, at=at, is_end=is_all, is_last_look=is_last))
+                shown = replace(site, window=window, at=at, is_end=is_all, is_last_look=is_last)
+                return self._choose(replace(shown, closer_at=self._strategy.closer_at))
             except NeedMoreText:
                 self._look += 1
         return "no"

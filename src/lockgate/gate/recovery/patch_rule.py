@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from lockgate.gate.grammar import FALSE, NULL, NUMBER, TRUE
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.rewriters import Dropped
 from lockgate.gate.recovery.site import Site
-from lockgate.gate.recovery.spelling import number_of
+from lockgate.gate.recovery.spelling import NOTHING_WORDS, number_of
 
 
 class PatchRule:
     """Base of the rules: an id, a line for people, and whether it must be asked for."""
 
     id: ClassVar[str]
+    #: What it mends: text that is no JSON, or JSON that the schema does not take. Valid JSON is never mended as text.
+    mends: ClassVar[Literal["text", "schema"]] = "text"
+    #: Whether what it proposes is one of several ways to read the text: then the one counts that goes on for longest.
+    is_guess: ClassVar[bool] = False
     #: What is held for it, for the documentation.
     holds: ClassVar[str] = ""
     is_lossy: ClassVar[bool] = False
+    #: Whether it is shown a string that the schema refuses from the name of its member on, too.
+    sees_member: ClassVar[bool] = False
 
     def propose(self, site: Site) -> Sequence[Edit]:
         """Edits that may take the text past the violation; [] for none.
@@ -30,14 +36,14 @@ class PatchRule:
         raise NotImplementedError
 
 
-def replace(at: int, length: int, inserted: bytes = b"") -> list[Edit]:
+def replace(at: int, length: int, inserted: bytes = b"", *, is_sure: bool = False) -> list[Edit]:
     """One change as the only proposal."""
-    return [Edit((Change(at, length, inserted),))]
+    return [Edit((Change(at, length, inserted),), is_sure=is_sure)]
 
 
 VALUE: Final = ("value", "element or ]")
 NAME: Final = ("name", "name or }")
-_NAME_WORD: Final = re.compile(rb"[^\s\"'{}\[\],:][^\"'{}\[\],:\n\r]{0,200}?\s*[:=]")
+_NAME_WORD: Final = re.compile(rb"[^\s\"'{}\[\],:][^\"'{}\[\],:\n\r]{0,200}?[\"']?\s*[:=]")
 
 
 def begins_name(site: Site, at: int) -> bool:
@@ -67,6 +73,31 @@ def drop_member(site: Site) -> list[Edit]:
             weight=30,
         )
     ]
+
+
+_END: Final = rb"(?=\s{0,24}(?:[,}\])\n/#]|\Z))"
+_NOTHING: Final = re.compile(rb"(?:[nN]ull|NULL|[nN]one|NONE|[nN]il|NaN|nan|NAN|undefined)" + _END)
+_PLACEHOLDER: Final = re.compile(
+    rb"(?:\" {0,7}(?:(?i:" + "|".join(NOTHING_WORDS).encode() + rb") {0,7})?\"|\[\s{0,24}\]|\{\s{0,24}\})" + _END
+)
+
+
+def is_nothing(site: Site, at: int) -> bool:
+    """Whether a word stands here, without quotes, that says that there is no value."""
+    return _length(site, _NOTHING, at) > 0
+
+
+def placeholder_length(site: Site, at: int) -> int:
+    """Bytes of a value that has nothing in it, or of a text that says so; 0 if none stands here."""
+    return _length(site, _PLACEHOLDER, at)
+
+
+def _length(site: Site, pattern: re.Pattern[bytes], at: int) -> int:
+    found = pattern.match(site.window, at)
+    if found is None:
+        return 0
+    site.next_byte(found.end())
+    return found.end() - at
 
 
 LITERALS: Final = {

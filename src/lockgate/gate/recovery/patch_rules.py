@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from typing import Final
 
 from lockgate.errors import Misuse
-from lockgate.gate.recovery import rules_around, rules_lossy, rules_schema, rules_strings, rules_text
+from lockgate.gate.recovery import rules_around, rules_limits, rules_lossy, rules_schema, rules_strings, rules_text
 from lockgate.gate.recovery.patch_rule import PatchRule
 
 PATCH_RULES: Final[tuple[PatchRule, ...]] = (
     rules_around.ByteOrderMark(),
     rules_strings.ControlCharacter(),
     rules_strings.Escape(),
+    rules_text.Sign(),
+    rules_text.DoubledBrace(),
+    rules_limits.NulCharacter(),
     rules_text.ExtraComma(),
     rules_text.Literal(),
     rules_text.Number(),
@@ -40,6 +43,7 @@ PATCH_RULES: Final[tuple[PatchRule, ...]] = (
     rules_schema.DefaultMember(),
     rules_schema.WrapElement(),
     rules_schema.UnwrapElement(),
+    rules_schema.UnwrapMember(),
     rules_schema.OpeningBrace(),
     rules_schema.WrapMember(),
     rules_schema.NullMember(),
@@ -52,6 +56,7 @@ LOSSY_RULES: Final[tuple[PatchRule, ...]] = (
     rules_lossy.Clamp(),
     rules_lossy.Round(),
     rules_lossy.Cut(),
+    rules_lossy.Amount(),
     rules_lossy.EmptyObject(),
 )
 

@@ -13,11 +13,12 @@ from typing import Final
 import msgspec
 
 from lockgate.gate.authority import Authority
-from lockgate.gate.base import DocumentGate, not_utf8, violated
+from lockgate.gate.base import DocumentGate, encoded, not_utf8, violated
 from lockgate.gate.events import Complaint, Completed, Event, Release, Released, Violated
 from lockgate.gate.limits import Limits
 from lockgate.gate.recovery.closers import Closers
 from lockgate.gate.recovery.strategy import JointMarks, PendingViolation, Strategy, StrategyMaker, StrategyMarks
+from lockgate.gate.recovery.trial import closes_before_element
 from lockgate.gate.recovery.workspace import Workspace
 from lockgate.gate.scan import Reached, Violation, character_start
 from lockgate.gate.schema.graph import SchemaGraph
@@ -55,7 +56,7 @@ class RecoveringGate(DocumentGate):
         )
         self._accepts_truncated = accept_truncated
         self._max_held = max_held_bytes
-        self._work = Workspace(self._scanner, self._judge, self._kept, self._finished, max_held_bytes)
+        self._work = Workspace(self._scanner, self._judge, self._kept, self._finished, max_held_bytes, limits)
         self._closers = Closers(self._work)
         self._strategies: list[Strategy] = [make(self._work, self._closers) for make in strategies]
         marks = [strategy.marks for strategy in self._strategies]
@@ -79,7 +80,7 @@ class RecoveringGate(DocumentGate):
     def could_end(self) -> bool:
         return super().could_end() and (self._accepts_truncated or not self._work.was_truncated)
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes | str) -> list[Event]:
         # The common case by a short way, as in the halt gate: ASCII, no violation in hand, no limit in sight.
         if self._is_quick and type(data) is bytes and data.isascii():
             scanner, length = self._scanner, len(data)
@@ -105,6 +106,8 @@ class RecoveringGate(DocumentGate):
                 if end - at == length:
                     return [Released(data if upto == end else data[: upto - end], at)]
                 return [Released(self._kept.between(at, upto), at)]
+        if isinstance(data, str):
+            return self.feed(encoded(data))
         if not self._takes(data):
             return []
         if len(data) > _SLICE:  # what a violation moves about stays small
@@ -262,6 +265,7 @@ class RecoveringGate(DocumentGate):
             remedy = strategy.remedy(pending)
             if remedy is not None:
                 pending.remedies.append(remedy)
+        work.held_from = self._marks.mark_at
         if pending.remedies:
             self._go_back(pending)
         else:
@@ -294,17 +298,9 @@ class RecoveringGate(DocumentGate):
 
     def _return(self, pending: PendingViolation) -> None:
         """A remedy took the text back for nothing: judge it again up to the violation."""
-        work, scanner = self._work, self._scanner
-        before = bytes(work.pending[: max(pending.at - scanner.base, 0)])
-        if not before:
-            return
-        del work.pending[: len(before)]
-        self._kept.data += before
-        scanner.stop_depth = -1
-        try:
-            scanner.scan(before)
-        except Violation:
-            pass  # the text went back into a string; what stands before the violation was judged once already
+        work = self._work
+        is_over = pending.violation.code == "trailing_text"
+        work.judge_again(max(pending.at - work.scanner.base, 0), is_over=is_over)
         self._closers.watch()
 
     def _close_bracket(self, events: list[Event], *, is_end: bool) -> bool:
@@ -335,8 +331,8 @@ class RecoveringGate(DocumentGate):
 
     @property
     def _is_document_whole(self) -> bool:
-        """Whether the document has ended for good: a string at the root may go on behind its quote."""
-        may_go_on = self._asks_late and not self._is_ending
+        """Whether the document has ended for good: its last quote or bracket may not be the one that was meant."""
+        may_go_on = (self._asks_late or self._marks.doubts_end) and not self._is_ending
         return self._scanner.is_done and self._deferred is None and not may_go_on
 
     def _release_up_to(self, upto: int, events: list[Event]) -> None:
@@ -345,13 +341,18 @@ class RecoveringGate(DocumentGate):
         if self._deferred is not None:
             upto = min(upto, self.document_end - 1)
         if self._release_mode == "element" and self._judge.element_at >= 0:
-            upto = min(upto, self._judge.element_at)
+            upto = min(upto, self._before_element)
         # A change is reported where it stands in the released text, wherever a rewriter is by now.
         for note in self._work.ledger.due(upto):
             self._release_text(note.at, events)
             events.append(note.event)
         self._release_text(upto, events)
         self._let_go()
+
+    @property
+    def _before_element(self) -> int:
+        """Where the text ends that stands before the element in hand: its comma belongs to it."""
+        return self._last_element_end if self._last_element_end >= 0 else self._judge.element_at
 
     def _release_text(self, upto: int, events: list[Event]) -> None:
         if upto > self._released:
@@ -402,6 +403,9 @@ class RecoveringGate(DocumentGate):
         """Give up: everything before the violation is released, as by the halt gate."""
         work, scanner, violation = self._work, self._scanner, pending.violation
         self._violation = None
+        may_close = violation.code == "truncated" and any(one.closes_early for one in self._strategies)
+        if may_close and self._leave_out_element(pending, events):
+            return
         if violation.code == "truncated" or work.was_truncated:
             self._report_all(scanner.scanned, pending.at, events)
             if not work.was_truncated:
@@ -414,6 +418,29 @@ class RecoveringGate(DocumentGate):
             self._report_all(max(self._released, min(pending.at, scanner.scanned)), pending.at, events)
             events.append(violated(violation, pending.path, self._released, pending.upstream_at))
         self._drop()
+
+    def _leave_out_element(self, pending: PendingViolation, events: list[Event]) -> bool:
+        """The text ended inside an element of which nothing was released: close it before that element."""
+        judge, scanner, work = self._judge, self._scanner, self._work
+        if self._release_mode != "element" or judge.element_at < 0 or self._released > self._before_element:
+            return False
+        at, brackets = self._before_element, scanner.brackets[scanner.depth - scanner.watch_depth :]
+        if not closes_before_element(brackets, scanner, judge):
+            return False
+        half = self._kept.cut(at) + bytes(work.pending) + bytes(work.raw)
+        if not work.was_truncated:
+            claim = violated(pending.violation, pending.path, at, pending.upstream_at)
+            work.ledger.claim = msgspec.structs.replace(claim, action="patch")
+        work.ledger.change("truncated", at, half, brackets)
+        self._kept.data += brackets
+        work.was_truncated = True
+        self._state = "incomplete"
+        for note in work.ledger.due(at + len(brackets), is_last=True):
+            self._release_text(note.at, events)
+            events.append(note.event)
+        self._release_text(at + len(brackets), events)
+        self._drop()
+        return True
 
     def _give_up(self, violation: Violation, at: int, events: list[Event]) -> None:
         """Halt for something that no strategy is asked about."""

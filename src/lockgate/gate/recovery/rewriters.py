@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from lockgate.gate.grammar import ARRAY, FALSE, NUMBER, OBJECT, STRING, TRUE
 from lockgate.gate.recovery.edits import Piece
-from lockgate.gate.recovery.spelling import control, escape
+from lockgate.gate.recovery.escapes import Backslashes
+from lockgate.gate.recovery.spelling import control, sign_at
+from lockgate.gate.recovery.string_end import StringEnd
 
+_COLON_BEHIND: Final = re.compile(rb":|\xef\xbc\x9a|=>|=[ \t]")
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: White space that is looked through for what follows a token; more of it ends the token.
 _LOOK: Final = 64
 #: Bytes that a rewriter leaves in front of it, at most, to see what follows.
 _AHEAD: Final = 96
 
+#: First bytes of quotes.
+_QUOTES: Final = (b'"', b"'", b"`", b"\xe2", b"\xc2")
 SINGLE: Final = ("'", "\u2018", "\u2019", "\u201a", "\u201b", "`", "\u00b4")
 DOUBLE: Final = ("\u201c", "\u201d", "\u201e", "\u201f", "\u00ab", "\u00bb")
 
@@ -32,19 +38,22 @@ class _BaseRewriter:
 
 
 class Quoted(_BaseRewriter):
-    """The rest of a string in other quotes, up to a quote that is followed by what can follow a string.
+    """The rest of a string, up to a quote that is followed by what can follow a string.
 
     Args:
         closers: Quotes that can close it.
-        is_name: Whether it is a member name.
+        end: Tells whether one does; None for a member name, which ends before its colon.
+        may_lack: Whether the closing quote may be missing, and the next member begin.
     """
 
-    def __init__(self, closers: tuple[str, ...], *, is_name: bool) -> None:
+    def __init__(self, closers: tuple[str, ...], end: StringEnd | None, *, may_lack: bool = False) -> None:
         super().__init__()
         marks = b"|".join(re.escape(closer.encode()) for closer in closers)
-        self._special = re.compile(marks + rb'|["\\\x00-\x1f]')
+        self._special = re.compile(marks + (rb'|["\\\x00-\x1f,]' if may_lack else rb'|["\\\x00-\x1f]'))
         self._closers = frozenset(closer.encode() for closer in closers)
-        self._is_name = is_name
+        self._end = end
+        self._may_lack = may_lack
+        self._backslashes = Backslashes()
 
     def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
         pieces: list[Piece] = []
@@ -53,16 +62,21 @@ class Quoted(_BaseRewriter):
             found = self._special.search(text, at)
             end = found.start() if found else self._whole(text, is_end=is_end)
             if end > at:
-                pieces.append(Piece(text[at:end], text[at:end]))
+                self._pass(pieces, text[at:end], text[at:end])
                 at = end
             if found is None:
                 break
             piece = self._piece(text, at, found[0], is_end=is_end)
             if piece is None:
                 break
-            pieces.append(piece)
+            self._pass(pieces, *piece)
             at += len(piece.removed)
         return pieces, at
+
+    def _pass(self, pieces: list[Piece], removed: bytes, inserted: bytes) -> None:
+        pieces.append(Piece(removed, inserted))
+        if self._end is not None:
+            self._end.passed(removed)
 
     def _whole(self, text: bytes, *, is_end: bool) -> int:
         """Closers have up to three bytes: the last two of a text may be the beginning of one."""
@@ -72,29 +86,44 @@ class Quoted(_BaseRewriter):
         return len(text) - tail
 
     def _piece(self, text: bytes, at: int, found: bytes, *, is_end: bool) -> Piece | None:
+        if self._may_lack and self._end is not None and found in (b",", b"\n", b"\r"):
+            is_missing = self._end.is_missing(text, at, is_end=is_end)
+            if is_missing is None:
+                return None
+            if is_missing:
+                self.is_over = True
+                return Piece(b"", b'"')
+        if found == b",":
+            return Piece(found, found)
         if found == b"\\":
-            escaped = escape(text, at, is_end=is_end)
-            return None if escaped is None else Piece(text[at : at + escaped[0]], escaped[1])
+            return self._backslashes.piece(text, at, is_end=is_end)
         if found in self._closers:
             closes = self._closes(text, at + len(found), is_end=is_end)
-            if closes is None:
+            self.has_failed = self._end is not None and self._end.is_lost
+            if closes is None or self.has_failed:
                 return None
             self.is_over = closes
-            return Piece(found, b'"' if closes else found)
+            return Piece(found, b'"' if closes else b'\\"' if found == b'"' else found.replace(b'"', b'\\"'))
         if found == b'"' and not is_end and any(c.startswith(text[at : at + 3]) for c in self._closers):
             return None  # it may be the beginning of three
         return Piece(found, b'\\"' if found == b'"' else control(found[0]))
 
     def _closes(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
-        """Whether what follows can follow a string; None: it is not seen yet."""
-        end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
-        if end - at > _LOOK:
-            return True
-        if end == len(text):
-            return True if is_end else None
-        if self._is_name:
-            return text[end] in b":="
-        return text[end] in b",]}/#+" or (end > at and any(text.startswith(closer, end) for closer in self._closers))
+        """Whether what follows can follow the string; None: it is not seen yet."""
+        if self._end is None:
+            end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
+            if end == len(text) and end - at <= _LOOK:
+                return True if is_end else None
+            if text[end : end + 1] >= b"\x80" and len(text) - end < 3 and not is_end:
+                return None
+            if end > at and text[end : end + 1] in _QUOTES:
+                return True  # the colon is missing
+            return end - at > _LOOK or sign_at(text, end)[0] in (b":", b"=")
+        closes = self._end.is_behind(text, at, is_end=is_end)
+        if closes is False:
+            end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
+            closes = end > at and b'"' not in self._closers and any(text.startswith(one, end) for one in self._closers)
+        return closes
 
 
 class Bare(_BaseRewriter):
@@ -110,15 +139,19 @@ class Bare(_BaseRewriter):
     """
 
     #: What follows a member: a brace, a comma and a name with its colon, a name alone on the next line, a comment.
-    _NAME: Final = rb"""(?:"(?:[^"\\\n]|\\.){0,60}"|'[^'\n]{0,60}'|[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)"""
+    _NAME: Final = rb"""(?:"(?:[^"\\\n]|\\.){0,60}"|['`][^'`\n]{0,60}['`]|[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)"""
     _FOLLOWS: Final = re.compile(rb"\s{0,24}(?:\}|//|/\*|,?\s{0,24}(?:\}|\Z|" + _NAME + rb"))")
+    _WRONG_BRACKET: Final = re.compile(rb"\]\s{0,24}(?:[}\],]|\Z)")
     _BEHIND_BRACE: Final = re.compile(rb"[ \t]{0,24}(?:[,}\]\n\r]|\Z)")
 
     def __init__(self, *, is_name: bool = False, is_root: bool = False, is_member: bool = False) -> None:
         super().__init__()
         self._has_begun = False
+        self._is_name, self._is_root = is_name, is_root
+        self._backslashes = Backslashes()
         self._is_member = is_member
         self._braces = 0  # opened in the words
+        self._has_square = False  # a square bracket, too
         self._is_quoted = False  # a quote in the words waits for its partner
         self._stop = rb"[:=]" if is_name else rb"[{,\]}\n\r]" if is_member else rb"[,\]}\n\r]"
         self._special = re.compile(rb'[ \t\n\r\x00-\x1f"\\]' if is_root else rb'[ \t\x00-\x1f"\\]|' + self._stop)
@@ -139,6 +172,7 @@ class Bare(_BaseRewriter):
             end = found.start() if found else len(text)
             if end > at:
                 pieces.append(Piece(text[at:end], text[at:end]))
+                self._has_square = self._has_square or b"[" in text[at:end]
                 at = end
                 continue
             taken = self._special_piece(text, at, pieces, is_end=is_end)
@@ -171,11 +205,11 @@ class Bare(_BaseRewriter):
             self._end(pieces)
             return 0
         if byte == 0x5C:
-            escaped = escape(text, at, is_end=is_end)
+            escaped = self._backslashes.piece(text, at, is_end=is_end)
             if escaped is None:
                 return -1
-            pieces.append(Piece(text[at : at + escaped[0]], escaped[1]))
-            return escaped[0]
+            pieces.append(escaped)
+            return len(escaped.removed)
         if byte == 0x22:
             return self._quote(text, at, pieces, is_end=is_end)
         pieces.append(Piece(text[at : at + 1], control(byte)))
@@ -185,6 +219,8 @@ class Bare(_BaseRewriter):
         """Whether the member ends before this byte; None: more must be seen."""
         if len(text) - at < _AHEAD and not is_end:
             return None
+        if text[at] == 0x5D and not self._has_square and self._WRONG_BRACKET.match(text, at):
+            return True
         if text[at] == 0x7D:
             return self._BEHIND_BRACE.match(text, at + 1) is not None
         return self._FOLLOWS.match(text, at) is not None
@@ -215,6 +251,9 @@ class Bare(_BaseRewriter):
         """A double quote: the missing one's partner if the token ends behind it, else a character."""
         end = _WHITE_RUN.match(text, at + 1).end()  # type: ignore[union-attr]
         if end == len(text) and not is_end:
+            return -1
+        if not (self._is_name or self._is_root) and _COLON_BEHIND.match(text, end):
+            self.has_failed = True  # a name: what stands here is a part of the document
             return -1
         ends: bool | None = not self._is_quoted and (end == len(text) or text[end] in self._stops)
         if ends and self._is_member and end < len(text):
@@ -384,10 +423,21 @@ class Skimmed(_BaseRewriter):
 
 
 class RestOfText(_Collecting):
-    """Everything up to the end of the text."""
+    """Everything up to the end of the text, if that may go.
+
+    Args:
+        limit: Bytes that are removed at most.
+        may_go: Whether all of it may.
+    """
+
+    def __init__(self, limit: int, may_go: Callable[[bytes], bool]) -> None:
+        super().__init__(limit)
+        self._may_go = may_go
 
     def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
         self._take(text)
+        if is_end and not self.has_failed:
+            self.has_failed = not self._may_go(bytes(self._taken))
         return (self._done() if is_end and not self.has_failed else []), len(text)
 
 
@@ -437,7 +487,9 @@ class Preamble(_Collecting):
 
     _LETTER: Final = rb"[A-Za-z_$\xc3-\xf4]"
     _OBJECT: Final = (
-        rb"\{\s{0,12}(?:[\"}'`]|\xe2\x80[\x98-\x9f]|//|/\*|#|" + _LETTER + rb"[\w$ -]{0,50}[\"']?\s{0,8}:|\.\.\.)"
+        rb"\{(?:\s|\xef\xbb\xbf|\xc2\xa0|\xe3\x80\x80){0,12}(?:[\"}'`]|\xe2\x80[\x98-\x9f]|//|/\*|#|"
+        + _LETTER
+        + rb"[\w$ -]{0,50}[\"']?\s{0,8}:|\.\.\.)"
     )
     _ARRAY: Final = (
         rb"\[\s{0,12}(?:[\"'{\[\]`]|\xe2\x80[\x98-\x9f]|-?[0-9.]{1,20}\s{0,8}[,\]]"
@@ -488,7 +540,7 @@ class Preamble(_Collecting):
             self._take(text[: found.start()])
             return ([] if self.has_failed else self._done()), found.start()
         used = max(sure - self._BEHIND, start, 0)  # what stands before is looked at too
-        self._behind = self._BEHIND if sure > self._BEHIND else self._behind
+        self._behind = max(sure - used, 0)
         self._take(text[:used])
         self.has_failed |= is_end
         return [], used

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from lockgate.gate.grammar import ARRAY, OBJECT, STRING
+from lockgate.gate.recovery.behind import may_go
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.patch_rule import PatchRule, replace
 from lockgate.gate.recovery.rewriters import Preamble, RestOfText
@@ -19,7 +21,7 @@ class ByteOrderMark(PatchRule):
     id = "byte_order_mark"
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        return replace(site.at, 3) if site.rest.startswith(b"\xef\xbb\xbf") and not site.depth else []
+        return replace(site.at, 3, is_sure=True) if site.rest.startswith(b"\xef\xbb\xbf") and not site.depth else []
 
 
 class ProseBefore(PatchRule):
@@ -60,14 +62,26 @@ class ProseBefore(PatchRule):
         return used if rewriter.is_over else -1
 
 
+#: What closes a block that the document stands in, where brackets of the document are missing.
+_CLOSING: Final = re.compile(rb"</[A-Za-z_][\w:.-]{0,40}>|```|<\|[\w-]{1,40}\|>|\[/[A-Z_]{1,40}\]")
+
+
 class TextAfter(PatchRule):
-    """Cuts what follows the document: prose, the end of a fence, or the document once more."""
+    """Cuts what follows the document: prose, the end of a fence or tag, the same document; never another one."""
 
     id = "text_after"
     holds = "the text after the document"
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.code != "trailing_text":
+        if site.code != "trailing_text" and not self._is_closing_tag(site):
             return []
-        limit, at = site.max_held, site.at
-        return [Edit((Change(at, 0, b""),), lambda: RestOfText(limit), weight=20)]
+        if site.has_strangers and site.byte in (b"}", b"]", b","):
+            return []  # a bracket further inside was too many
+        limit, at, document = site.max_held, site.at, site.document
+        return [Edit((Change(at, 0, b""),), lambda: RestOfText(limit, partial(may_go, document=document)), weight=20)]
+
+    def _is_closing_tag(self, site: Site) -> bool:
+        """Whether the document breaks off, and the end of what it stands in follows."""
+        if not site.depth or site.awaits in ("string", "name text") or site.code != "invalid_json":
+            return False
+        return site.byte in (b"<", b"`", b"[") and _CLOSING.match(site.rest) is not None

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Final
 
-from lockgate.gate.grammar import OBJECT
+from lockgate.gate.grammar import NUMBER as NUMBER_KIND
+from lockgate.gate.grammar import OBJECT, STRING
+from lockgate.gate.recovery.amounts import amount_of
 from lockgate.gate.recovery.edits import Change, Edit
-from lockgate.gate.recovery.patch_rule import PatchRule, replace
+from lockgate.gate.recovery.patch_rule import VALUE, PatchRule, replace
 from lockgate.gate.recovery.rewriters import CutString, Dropped
 from lockgate.gate.recovery.site import Site
-from lockgate.gate.recovery.spelling import NUMBER
+from lockgate.gate.recovery.spelling import NUMBER, text_of
 
 
 class Clamp(PatchRule):
     """Puts the nearest bound in place of a number beyond it."""
 
     id = "clamp"
+    mends = "schema"
     holds = "a number, until it ends"
     is_lossy = True
 
@@ -39,6 +44,7 @@ class Round(PatchRule):
     """Cuts the fraction of a number where an integer must stand."""
 
     id = "round"
+    mends = "schema"
     holds = "a number, until it ends"
     is_lossy = True
 
@@ -55,6 +61,7 @@ class Cut(PatchRule):
     """Cuts a string, an array or an object at the length that is allowed."""
 
     id = "cut"
+    mends = "schema"
     holds = "what is cut"
     is_lossy = True
 
@@ -67,6 +74,39 @@ class Cut(PatchRule):
         return []
 
 
+class Amount(PatchRule):
+    """Takes a number out of its currency, percent sign or unit, where there is one way to read it."""
+
+    id = "amount"
+    mends = "schema"
+    holds = "such an amount, until it ends"
+    is_lossy = True
+
+    _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.){1,60}"', re.DOTALL)
+    #: Without quotes, in an object: up to a comma that parts no thousands, a bracket or the end of the line.
+    _BARE: Final = re.compile(rb"(?:[^\s\"'{}\[\],:][^\"'{}\[\],:\n\r]{0,40}|,[0-9]{3}(?![0-9])){1,6}(?=[,}\]\n\r]|\Z)")
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        start, kinds, pattern = site.at, site.kinds, self._BARE
+        if site.awaits in ("comma", "end") and site.scalar >= 0:
+            start, kinds = site.scalar, site.last_kinds
+        elif site.awaits not in VALUE:
+            return []
+        elif site.byte == b'"':
+            pattern = self._STRING
+        if not kinds & NUMBER_KIND or kinds & STRING:
+            return []
+        found = pattern.match(site.window, start)
+        if found is None or found.end() == len(site.window):
+            site.need_more()
+        number = amount_of(_text(found[0])) if found is not None else None
+        return replace(start, len(found[0]), number) if found is not None and number is not None else []
+
+
+def _text(amount: bytes) -> str:
+    return (text_of(amount) or "") if amount[:1] == b'"' else amount.decode("utf-8", "replace")
+
+
 class EmptyObject(PatchRule):
     """Makes ``{}`` of a text of nothing but white space: arguments of a tool that takes none."""
 
@@ -75,4 +115,6 @@ class EmptyObject(PatchRule):
 
     def propose(self, site: Site) -> Sequence[Edit]:
         is_empty = site.code == "truncated" and not site.depth and site.awaits == "value" and not site.window.strip()
-        return replace(len(site.window), 0, b"{}") if is_empty and site.kinds & OBJECT else []
+        if not is_empty or not site.kinds & OBJECT:
+            return []
+        return [Edit((Change(len(site.window), 0, b"{}"),), is_whole=True)]

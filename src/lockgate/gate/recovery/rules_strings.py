@@ -8,13 +8,12 @@ from typing import Final
 
 from lockgate.gate.grammar import STRING
 from lockgate.gate.recovery.edits import Change, Edit
-from lockgate.gate.recovery.patch_rule import NAME, VALUE, PatchRule, begins_name, replace, scalar_of
+from lockgate.gate.recovery.escapes import MeantBackslashes, is_sign
+from lockgate.gate.recovery.patch_rule import NAME, VALUE, PatchRule, begins_name, is_nothing, replace, scalar_of
 from lockgate.gate.recovery.rewriters import DOUBLE, SINGLE, Bare, Quoted
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import control, escape
-
-#: Quotes behind a violation that are looked at.
-_MAX_QUOTES: Final = 12
+from lockgate.gate.recovery.string_end import StringEnd, StringPlace
 
 
 class Quotes(PatchRule):
@@ -39,7 +38,12 @@ class Quotes(PatchRule):
         change = Change(site.at, len(quote), before + b'"')
         if not is_name and not site.kinds & STRING:
             return self._scalar(site, quote, closers)
-        return [Edit((change,), lambda: Quoted(closers, is_name=is_name), weight=2)]
+        place = None if is_name else site.string_place()
+        return [
+            Edit(
+                (change,), lambda: Quoted(closers, StringEnd(place) if place else None, may_lack=not is_name), weight=2
+            )
+        ]
 
     def _is_element(self, site: Site) -> bool:
         """Whether a whole element in other quotes stands here: not the rest of the string before it."""
@@ -84,7 +88,8 @@ class TripleQuotes(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if not site.is_blank or not site.has_quote or site.window[:2] != b'""' or site.at != 1:
             return []
-        return [Edit((Change(0, 2, b""),), lambda: Quoted(('"""',), is_name=False))]
+        place = site.string_place()
+        return [Edit((Change(0, 2, b""),), lambda: Quoted(('"""',), StringEnd(place)))]
 
 
 class Concatenation(PatchRule):
@@ -103,22 +108,19 @@ class Concatenation(PatchRule):
 
 
 class InnerQuote(PatchRule):
-    """Escapes a quote inside a string: one that nothing follows that can follow a string."""
+    """Escapes quotes inside a string: those that nothing follows that can follow a string."""
 
     id = "inner_quote"
+    is_guess = True
     holds = "a closing quote, until the next byte that is no white space, and the comma and name behind it"
-
-    _PART: Final = re.compile(rb'(?:[^"\\]|\\.)*"', re.DOTALL)
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.code not in ("invalid_json", "trailing_text", "schema_violation", "duplicate_member"):
             return []
         if site.code == "schema_violation" and site.awaits == "string":
             # The string is too short, or not what a pattern wants: then its end may not be meant.
-            is_end = site.byte == b'"' and self._closes(site, site.at + 1)
-            return [Edit((Change(site.at, 1, b'\\"'),), weight=4)] if is_end else []
-        if site.code == "schema_violation" and site.awaits == "comma":
-            return []  # an element or member that is one too many: its comma is meant
+            is_inner = site.byte == b'"' and self._ends(site, site.at + 1)
+            return [Edit((Change(site.at, 1, b'\\"'),), weight=4)] if is_inner else []
         if site.has_quote and site.at > 0 and not Concatenation().propose(site):
             return self._value(site)
         if site.held.name >= 0 and site.awaits == "colon":
@@ -127,49 +129,35 @@ class InnerQuote(PatchRule):
 
     def _value(self, site: Site) -> Sequence[Edit]:
         """The quote at the mark: the string goes on if another quote behind the violation can close it."""
-        if site.code == "trailing_text" and not self._closes_root(site):
-            return []
-        if site.code != "trailing_text" and not self._closes(site, site.at):
-            return []
-        return [Edit((Change(0, 1, b'\\"'),), weight=0 if site.held.comma < 0 else 10)]
-
-    def _closes(self, site: Site, start: int) -> bool:
-        at = start
-        for _ in range(_MAX_QUOTES):
-            found = self._PART.match(site.window, at)
-            if found is None:
-                break
-            at = found.end()
-            end = site.next_byte(at)
-            following = site.window[end : end + 1]
-            if following == b":" and site.is_in_object:
-                return False
-            if following in (b"}", b"]") or not following:
-                return True
-            if following == b"," and self._goes_on(site, end + 1):
-                return True
-        else:
-            return False
-        site.need_more()
-        return False
-
-    def _goes_on(self, site: Site, at: int) -> bool:
-        """Whether a member or element begins behind a comma."""
-        at = site.next_byte(at)
-        following = site.window[at : at + 1]
-        if site.is_in_object:
-            return following in (b'"', b"}", b"'") and (following == b"}" or begins_name(site, at))
-        return following != b"" and (
-            following in b"\"'{[]-0123456789" or re.match(rb"true|false|null", site.window[at:]) is not None
-        )
-
-    def _closes_root(self, site: Site) -> bool:
-        """At the root a later quote must end the text."""
-        text = site.rest.rstrip(b" \t\n\r")
-        if not site.is_end:
+        place = site.string_place()
+        ends_here = StringEnd(place, inner=0).is_behind(site.window, 1, is_end=site.is_end)
+        if ends_here is None:
             site.need_more()
-            return False
-        return text.endswith(b'"') and not text.endswith(b'\\"')
+        if _COLON_BEHIND.match(site.window, 1) and not _opens(place.before):
+            return []  # a name: what is missing stands before it
+        if ends_here or self._begins_another(site, place) or not self._ends(site, 1):
+            return []
+        weight = 0 if site.held.comma < 0 else 10
+        return [Edit((Change(0, 1, b'\\"'),), lambda: Quoted(('"',), StringEnd(place, inner=1)), weight=weight)]
+
+    def _begins_another(self, site: Site, place: StringPlace) -> bool:
+        """Whether the quote opens the next name or element: then it is the one before that is missing."""
+        if not site.is_in_object or not site.depth:
+            return _APART.search(place.before) is not None
+        found = _NAME_REST.match(site.window, 1)
+        if found is None:
+            return _CLOSED.search(place.before) is not None
+        if found[1].decode("utf-8", "replace") in place.names:
+            return True
+        return not place.before or _APART.search(place.before) is not None
+
+    def _ends(self, site: Site, start: int) -> bool:
+        """Whether a quote behind this byte closes the string, as far as one can see."""
+        rewriter = Quoted(('"',), StringEnd(site.string_place(), inner=1))
+        rewriter.read(site.window[start:], is_end=site.is_end)
+        if not rewriter.is_over:
+            site.need_more()
+        return rewriter.is_over or not (site.is_end or rewriter.has_failed)
 
     def _name(self, site: Site) -> Sequence[Edit]:
         found = re.compile(rb'[^":\n]*"\s*:').match(site.window, site.at)
@@ -177,6 +165,20 @@ class InnerQuote(PatchRule):
             site.need_more()
             return []
         return replace(site.held.name_end - 1, 1, b'\\"')
+
+
+_COLON_BEHIND: Final = re.compile(rb"[ \t]{0,8}:")
+
+
+def _opens(text: bytes) -> bool:
+    """Whether a brace is open in a text."""
+    return text.count(b"{") > text.count(b"}")
+
+
+#: The end of a text that does not end there: a comma or line break, perhaps an escaped one, that parts what follows.
+_APART: Final = re.compile(rb"(?:,|\\[nr])(?:[\s{\[]|\\[nrt])*\Z")
+_CLOSED: Final = re.compile(rb"[}\]]\s*,(?:\s|\\[nrt])*\Z")
+_NAME_REST: Final = re.compile(rb'((?:[^"\\\n]|\\.){1,60})"[ \t]{0,8}:')
 
 
 class ControlCharacter(PatchRule):
@@ -187,18 +189,23 @@ class ControlCharacter(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.awaits not in ("string", "name text") or not site.byte or site.byte[0] >= 0x20:
             return []
+        if site.awaits == "name text" and b":" in site.window[max(site.held.name, 0) : site.at]:
+            return []  # the name ended before its colon
         return replace(site.at, 1, control(site.byte[0]))
 
 
 class Escape(PatchRule):
-    """Mends an escape that JSON does not have: a letter after a backslash, half a surrogate pair."""
+    """Mends an escape that JSON does not have; if the first of a string is one, all its backslashes are meant."""
 
     id = "escape"
-    holds = "12 bytes of an escape"
+    holds = "12 bytes of an escape; up to 512 characters behind a first one that is seldom meant"
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.byte != b"\\" or site.awaits not in ("string", "name text") or site.code == "truncated":
             return []
+        is_held = site.at > 0 and site.awaits == "string"  # from the first escape on, which is seldom meant
+        if site.awaits == "string" and (is_held or not site.has_escape) and is_sign(site.window, site.at):
+            return [Edit((Change(0, 0, b""),), MeantBackslashes, weight=1)]
         escaped = escape(site.window, site.at, is_end=site.is_end or site.is_last_look)
         if escaped is None:
             site.need_more()
@@ -229,6 +236,7 @@ class BareText(PatchRule):
     """Puts quotes around a string value that has none; it ends at a comma, a closing bracket or the end of the line."""
 
     id = "bare_text"
+    is_guess = True
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if not site.kinds & STRING or not site.byte:
@@ -243,7 +251,7 @@ class BareText(PatchRule):
             start = site.scalar
         else:
             return []
-        if site.code == "schema_violation":
+        if site.code == "schema_violation" or is_nothing(site, start):
             return []
         is_root, is_member = not site.depth, site.is_in_object and site.depth > 0
         return [Edit((Change(start, 0, b""),), lambda: Bare(is_root=is_root, is_member=is_member), weight=40)]

@@ -11,7 +11,7 @@ from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.patch_rule import LITERALS, NAME, VALUE, PatchRule, begins_name, drop_member, replace
 from lockgate.gate.recovery.rewriters import Until
 from lockgate.gate.recovery.site import Site
-from lockgate.gate.recovery.spelling import number_of
+from lockgate.gate.recovery.spelling import number_of, sign_at
 
 
 class Comment(PatchRule):
@@ -51,6 +51,7 @@ class MissingComma(PatchRule):
     """Inserts a comma between two members or elements, or puts one where a semicolon stands."""
 
     id = "missing_comma"
+    is_guess = True
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.awaits != "comma" or not site.byte:
@@ -101,6 +102,7 @@ class Literal(PatchRule):
     id = "literal"
 
     _WORDS: Final = re.compile(rb"[+-]?[A-Za-z]{3,9}(?![A-Za-z0-9_$-])")
+    _BEHIND: Final = re.compile(rb"\s{0,24}[,}\]]")
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.awaits not in (*VALUE, "literal", "number"):
@@ -116,7 +118,8 @@ class Literal(PatchRule):
         if literal is None or word not in _LITERAL_CASES.get(word.casefold(), ()):
             return []
         kind, text = literal
-        return replace(start, len(found[0]), text) if site.kinds & kind else []
+        is_alone = self._BEHIND.match(site.window, found.end()) is not None
+        return replace(start, len(found[0]), text, is_sure=is_alone) if site.kinds & kind else []
 
 
 class Number(PatchRule):
@@ -174,13 +177,51 @@ class Colon(PatchRule):
     id = "colon"
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.awaits != "colon" or not site.byte:
+        if site.awaits != "colon" or not site.byte or b":" in site.window[max(site.held.name, 0) : site.held.name_end]:
             return []
         if site.byte == b"=":
             return replace(site.at, 2 if site.rest[1:2] == b">" else 1, b":")
         if site.byte in (b",", b"}"):
             return replace(site.at, 0, b":null")
-        return replace(site.before, 0, b":") if site.byte not in b"]:" else []
+        is_value = site.byte in b"\"'`{[-+." or site.byte.isalnum() or site.rest[:3] in _OPENING_QUOTES
+        return replace(site.before, 0, b":") if is_value else []
+
+
+_OPENING_QUOTES: Final = tuple(quote.encode() for quote in "\u2018\u201a\u201c\u201e")
+
+
+class Sign(PatchRule):
+    """Puts signs of other scripts between tokens as JSON has them, and removes line breaks that were written out."""
+
+    id = "sign"
+
+    _WRITTEN: Final = re.compile(rb"(?:\\[nrt])+")
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if site.awaits in ("string", "name text") or site.code not in ("invalid_json", "trailing_text"):
+            return []
+        if site.byte == b"\\":
+            if len(site.rest) < 2:
+                site.need_more()
+            found = self._WRITTEN.match(site.rest)
+            return replace(site.at, len(found[0]), is_sure=True) if found is not None else []
+        if site.byte < b"\x80":
+            return []
+        if len(site.rest) < 3:
+            site.need_more()
+        plain, length = sign_at(site.window, site.at)
+        return replace(site.at, length, plain, is_sure=True) if plain != site.byte else []
+
+
+class DoubledBrace(PatchRule):
+    """Takes the second brace of two away, at both ends of an object: templates have them so."""
+
+    id = "doubled_brace"
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if site.awaits != "name or }" or site.byte != b"{":
+            return []
+        return [Edit((Change(site.at, 1, b""),), closer=b"}", swallows=True, is_around=True)]
 
 
 class MissingValue(PatchRule):
@@ -197,12 +238,21 @@ class MissingValue(PatchRule):
         return drop_member(site) if site.is_optional else []
 
 
+_NAME: Final = re.compile(rb"""["']([^"'\n]{1,120})["']\s{0,24}:""")
+
+
 class Bracket(PatchRule):
-    """Closes what was left open, or puts the right bracket in place of a wrong one."""
+    """Closes what was left open, puts the right bracket in place of a wrong one, and removes one that is too many."""
 
     id = "bracket"
+    is_guess = True
+    holds = "the bracket that closes the document, until the next byte that is no white space"
 
     def propose(self, site: Site) -> Sequence[Edit]:
+        if site.code == "trailing_text":
+            return self._closed_too_early(site) if site.has_bracket else []
+        if site.held.comma >= 0 and site.outer_names and (site.held.name >= 0 or site.byte in (b'"', b"'")):
+            return self._before_member(site)
         if site.byte not in (b"}", b"]", b")") or not site.depth or site.awaits == "value":
             return []
         if site.awaits not in ("comma", "element or ]", "name or }", *NAME):
@@ -212,12 +262,54 @@ class Bracket(PatchRule):
             return []
         edits = []
         outer = site.brackets.find(site.byte)
-        if outer > 0:
+        if outer > 0 and not site.has_others:
             edits += replace(site.at, 0, site.brackets[:outer])
         edits += [Edit((Change(site.at, 1, mine),), weight=1 if outer > 0 else 0)]
-        if outer < 0:
-            edits += [Edit((Change(site.at, 1, b""),), weight=2)]
+        if not site.has_strangers:
+            edits += [Edit((Change(site.at, 1, b""),), weight=3)]
         return edits
+
+    def _before_member(self, site: Site) -> list[Edit]:
+        """A member that the object around knows: what is open ends before the comma."""
+        if site.is_in_object and (site.code != "schema_violation" or site.awaits != "name text"):
+            return []
+        found = _NAME.match(site.window, site.held.name if site.held.name >= 0 else site.at)
+        if found is None:
+            site.need_more()
+            return []
+        return (
+            replace(site.held.comma, 0, site.brackets[:1])
+            if found[1].decode("utf-8", "replace") in site.outer_names
+            else []
+        )
+
+    def _closed_too_early(self, site: Site) -> list[Edit]:
+        """The document goes on behind the bracket that closed it: that one was too many, or the next one is.
+
+        It may have been one further inside. Then members stand where they do not belong, which the schema may know.
+        """
+        if site.has_strangers:
+            return []
+        edits = []
+        if site.byte == b"," and self._may_go_on(site, site.at):
+            edits += replace(0, 1)
+        if site.byte in (b"}", b"]"):
+            edits += [*replace(0, 1), *replace(site.at, 1)]
+            if self._may_go_on(site, site.at + 1):
+                edits += [Edit((Change(0, 1, b""), Change(site.at, 1, b"")))]
+        return edits
+
+    def _may_go_on(self, site: Site, at: int) -> bool:
+        """Whether behind a comma something follows that belongs to the document: what, an object must know."""
+        if site.window[:1] == b"]":
+            return True
+        found = _BEHIND_COMMA.match(site.window, at)
+        if found is None:
+            site.need_more()
+        return found is not None and found[1].decode("utf-8", "replace") in site.root_names
+
+
+_BEHIND_COMMA: Final = re.compile(rb"""\s{0,24},\s{0,24}["']([^"'\n]{1,120})["']\s{0,24}:""")
 
 
 class Tuple(PatchRule):
@@ -225,10 +317,12 @@ class Tuple(PatchRule):
 
     id = "tuple"
 
+    _FIRST: Final = re.compile(rb"\(\s{0,24}(?:['\"(\[{]|-?[0-9])")
+
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.byte != b"(" or site.awaits not in VALUE or not site.kinds & ARRAY or not site.depth:
             return []
-        return replace(site.at, 1, b"[")
+        return replace(site.at, 1, b"[", is_sure=self._FIRST.match(site.rest) is not None)
 
 
 class CallRule(PatchRule):

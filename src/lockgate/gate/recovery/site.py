@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import MutableSet
+from collections.abc import MutableSet, Set
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from lockgate.gate.grammar import WHITE
 from lockgate.gate.recovery.edits import NeedMoreText
 from lockgate.gate.recovery.patch_marks import PatchMarks
+from lockgate.gate.recovery.string_end import StringPlace
 from lockgate.gate.scan import Scanner, Violation
+from lockgate.gate.schema.allowed_texts import AllowedTexts
 from lockgate.gate.schema.graph import Checks, SubschemaSet
 from lockgate.gate.schema.judge import Judge
 from lockgate.gate.schema.number_checks import NumberChecks, NumberWatcher
@@ -21,6 +23,10 @@ _PARTS: Final = rb"""[ \t\n\r]*(?P<comma>,)?[ \t\n\r]*(?P<name>"(?:[^"\\]|\\.)*"
 _HELD: Final = re.compile(_PARTS, re.DOTALL)
 _HELD_QUOTE: Final = re.compile(rb'(?P<quote>")' + _PARTS, re.DOTALL)
 _HELD_NUMBER: Final = re.compile(rb"-?[0-9][0-9.eE+-]*" + _PARTS, re.DOTALL)
+
+
+#: A value that is not known.
+UNKNOWN: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +64,27 @@ class Site:
         member: Name of the member in hand.
         seen: Names that the object has.
         missing: Its required members that are not there.
-        allowed: What an enum allows for the string in hand.
+        allowed: What an enum allows for the string in hand; None where it is no enum.
         text: The string in hand up to the violation, decoded, if it is kept.
         number: What the schema says of the number in hand.
         depth: Open containers.
         is_first: Whether the container in hand has nothing before the window.
         max_held: Bytes that a rewriter may hold.
         brackets: What closes the open containers, innermost first.
+        around_names: Names that any object around knows, and does not have yet.
+        lacking_names: Names that the object which ended last knows, and did not have.
+        outer_names: Names that the object around the container in hand knows, and does not have yet.
+        root_names: Names that the document knows, and does not have yet; where it has ended.
+        has_strangers: Whether the document, where it has ended, or else the object in hand, has names that it does not
+            know, though it knows some.
+        has_others: Whether the object in hand has names that it does not know, and an object around does.
+        has_bracket: Whether the window begins with the bracket that closed the document.
+        closer_at: Byte of the window that a value begins at behind which a bracket is due; below 0 for none in sight.
+        from_member: Whether the violation lies in a string, and the window begins before its member all the same.
+        has_escape: Whether the string in hand has an escape before the window, or at its beginning.
+        before_quote: The last bytes of the string whose closing quote the window begins with, as far as it is known.
+        document: The whole document, where it has ended and is still known.
+        repeated: The value that the object has under the name that comes again, as far as it is known.
         held: Where the parts of the held text stand.
         scalar: Where a number or literal stands that has just ended; -1 for none.
     """
@@ -83,12 +103,25 @@ class Site:
     member: str | None
     seen: MutableSet[str]
     missing: tuple[str, ...]
-    allowed: list[str]
+    allowed: AllowedTexts | None
     number: NumberChecks | None
     depth: int
     is_first: bool
     max_held: int
     brackets: bytes
+    around_names: Set[str]
+    lacking_names: Set[str]
+    outer_names: Set[str]
+    root_names: Set[str]
+    has_strangers: bool
+    has_others: bool
+    has_bracket: bool
+    closer_at: int = -1
+    from_member: bool = False
+    has_escape: bool = False
+    before_quote: bytes = b""
+    document: bytes | None = None
+    repeated: Any = UNKNOWN
     text: str | None = None
     window: bytes = b""
     at: int = 0
@@ -131,6 +164,16 @@ class Site:
             and self.checks is not None
             and (self.member not in self.checks.required)
         )
+
+    def string_place(self) -> StringPlace:
+        """Where the string in hand, or the last one, stands."""
+        checks = self.checks if self.is_in_object else None
+        if checks is None:
+            is_in_object = self.is_in_object and self.depth > 0
+            return StringPlace(self.depth, is_in_object, frozenset(), is_closed=False, before=self.before_quote)
+        names = checks.known_names() - self.seen
+        is_closed = any(not patterns for _, patterns in checks.closed)
+        return StringPlace(self.depth, is_in_object=True, names=names, is_closed=is_closed, before=self.before_quote)
 
     def match(self, pattern: re.Pattern[bytes], at: int | None = None) -> re.Match[bytes] | None:
         """What a pattern finds at a byte of the window (default: the violation).
@@ -181,12 +224,19 @@ def describe(violation: Violation, scanner: Scanner, marks: PatchMarks, judge: J
         member=judge.member,
         seen=seen,
         missing=tuple(name for name in checks.required if name not in seen) if checks and is_in_object else (),
-        allowed=watcher.allowed if isinstance(watcher, StringWatcher) and in_string else [],
+        allowed=watcher.allowed if isinstance(watcher, StringWatcher) and in_string else None,
         number=watcher.checks if isinstance(watcher, NumberWatcher) else None,
         depth=scanner.depth,
         is_first=marks.is_first,
         max_held=max_held,
         brackets=scanner.brackets,
+        around_names=judge.names_around(),
+        lacking_names=judge.names_lacking(),
+        outer_names=judge.names_around(1),
+        root_names=marks.root_names(),
+        has_strangers=marks.has_strangers() or judge.has_strangers(),
+        has_others=bool(judge.names_around() & judge.strangers()),
+        has_bracket=marks.has_bracket,
     )
 
 

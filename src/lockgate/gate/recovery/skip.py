@@ -55,7 +55,7 @@ class SkipMarks:
         between: Where the next value would begin, once one has ended or a container has opened.
     """
 
-    doubts_quotes = False
+    doubts_end = doubts_quotes = False
     element_at = -1  # no element is open where a value begins that may be left out
 
     def __init__(self, scanner: Scanner, judge: Judge) -> None:
@@ -87,6 +87,9 @@ class SkipMarks:
 
     def container_opened(self, at: int) -> None:
         self._note(at, is_first=True)
+
+    def escape_ended(self, at: int, letter: int) -> None:
+        pass
 
     def value_ended(self, at: int, state: ScanState) -> None:
         if self.starts and self.starts[-1].depth == self._scanner.depth:
@@ -150,6 +153,10 @@ class SkipStrategy:
         self._work = work
         self._closers = closers
 
+    @property
+    def closes_early(self) -> bool:
+        return False
+
     def end_character(self, tail: bytes) -> bool:
         return False  # nothing is changed by skip: the tail stays, and the text is not complete
 
@@ -164,10 +171,10 @@ class SkipStrategy:
 
     def _droppable(self, violation: Violation, at: int) -> Start | None:
         """Where the smallest value begins that holds the violation and may be left out."""
-        if violation.code in FINAL or violation.code == "truncated":
-            return None
         marks = self.marks
         marks.forget_before(at - self._work.max_held)
+        if violation.code in FINAL or violation.code == "truncated":
+            return None
         if marks.between is not None and self._may_leave_out_next(violation, self._work.byte_at(at)):
             return marks.between
         return marks.starts[-1] if marks.starts else None
@@ -209,20 +216,24 @@ class _Skip:
 
     def resolve(self, *, is_end: bool) -> Answer:
         work, pending = self._work, self._pending
-        if work.rewriter is not None:
-            return "no"  # the value's end is behind text that a patch still rewrites
         base = work.scanner.base
+        # Text that a patch still rewrites is waited for, but not for long: the value's end may be behind it.
+        end = work.rewritten_to if work.rewriter is None else base + len(work.pending)
+        if work.has_failed or end - base > work.max_held:
+            return "no"
+        if work.rewriter is not None:
+            return "more"
         comma = 0
         if not self._start.is_first:
             comma = next(index for index, byte in enumerate(work.pending) if byte not in WHITE) + 1
+        white = len(work.pending) - comma - len(work.pending[comma:].lstrip(WHITE))
         skimmed = Skimmed(with_comma=self._start.is_first)
         value_at = base + comma  # byte of the text, as it was, that follows its comma
         work.rewrite(comma, skimmed, rule="skip", when_rewritten=lambda: self._leave_out(skimmed, value_at))
         del work.pending[max(comma - 1, 0) :]
         at = base + len(work.pending)
-        work.ledger.gather(at)  # also what was left out inside this value before
         said = violated(pending.violation, pending.path, at, pending.upstream_at)
-        work.ledger.note(at, msgspec.structs.replace(said, action="skip"))
+        work.ledger.gather(at, value_at + white, msgspec.structs.replace(said, action="skip"))
         return "done"
 
     def _leave_out(self, skimmed: Skimmed, value_at: int) -> None:
@@ -230,5 +241,5 @@ class _Skip:
         work, ledger = self._work, self._work.ledger
         at = work.scanner.base + len(work.pending)
         start, end = (ledger.upstream_of(value_at + taken) for taken in (skimmed.start, skimmed.end))
+        ledger.leave_out(at, value_at + skimmed.start, value_at + skimmed.end, value_at + skimmed.taken)
         ledger.note(at, Skipped(self._path, start, end, self._pending.violation.code))
-        ledger.leave_out(at, value_at + skimmed.taken)

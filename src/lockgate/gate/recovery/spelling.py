@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from typing import Final
 
 CONTROL: Final = {0x08: b"\\b", 0x09: b"\\t", 0x0A: b"\\n", 0x0C: b"\\f", 0x0D: b"\\r"}
@@ -23,7 +22,36 @@ _HEX4: Final = re.compile(rb"[0-9a-fA-F]{4}")
 _BRACED: Final = re.compile(rb"\{([0-9a-fA-F]{1,6})\}")
 _HEX2: Final = re.compile(rb"[0-9a-fA-F]{2}")
 
+#: What a text says, in any case, that stands for no value.
+NOTHING_WORDS: Final = ("null", "none", "nil", "nan", "n/a", "na", "undefined")
+
 NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+
+
+#: Signs of other scripts and keyboards that stand where JSON has its own between tokens.
+SIGNS: Final = {
+    sign.encode(): plain.encode()
+    for signs, plain in (
+        ("\uff1a\ufe55\ua789\u2236", ":"),
+        ("\uff0c\u3001\u060c\ufe50\uff64", ","),
+        ("\uff1b\u061b", ","),
+        ("\uff5b\ufe5b", "{"),
+        ("\uff5d\ufe5c", "}"),
+        ("\uff3b\u3010\u3014", "["),
+        ("\uff3d\u3011\u3015", "]"),
+        ("\u00a0\u1680\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "),
+        ("\u0085\u2028\u2029", "\n"),
+        ("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff", ""),
+    )
+    for sign in signs
+}
+_SIGN: Final = re.compile(b"|".join(map(re.escape, SIGNS)))
+
+
+def sign_at(text: bytes, at: int) -> tuple[bytes, int]:
+    """What JSON has for the sign at a byte, and how many bytes the sign has; nothing is known of others."""
+    found = _SIGN.match(text, at)
+    return (SIGNS[found[0]], len(found[0])) if found is not None else (text[at : at + 1], 1)
 
 
 def control(byte: int) -> bytes:
@@ -72,31 +100,13 @@ def json_string(text: str) -> bytes:
     return json.dumps(text, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def folded(text: str) -> str:
-    """A text without case, accents, spacing and punctuation: what two spellings of one word have in common."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(char for char in plain if char.isalnum())
-
-
-def one_like(text: str, words: list[str]) -> str | None:
-    """The one word that differs from a text only in case, accents, spacing and punctuation."""
-    key = folded(text)
-    if not key:
+def text_of(string: bytes) -> str | None:
+    """The text of a JSON string, quotes and all; control characters may stand in it. None if it is no string."""
+    try:
+        text = json.loads(string, strict=False)
+    except ValueError:
         return None
-    found = [word for word in words if folded(word) == key]
-    if len(found) > 1:  # then case may decide
-        found = [word for word in found if word.casefold() == text.casefold()]
-    return found[0] if len(found) == 1 else None
-
-
-def one_within(text: str, words: list[str]) -> str | None:
-    """The one word that a sentence has in it; by its own case if that tells, else by any."""
-    for flags in (0, re.IGNORECASE):
-        found = [word for word in words if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, flags)]
-        longest = [word for word in found if not any(word != other and word in other for other in found)]
-        if found:
-            return longest[0] if len(longest) == 1 else None
-    return None
+    return text if isinstance(text, str) else None
 
 
 def number_of(text: str) -> bytes | None:

@@ -19,7 +19,7 @@ from lockgate.gate.scan import Marks, Violation
 #: Codes that another continuation of the text cannot help.
 FINAL: Final = frozenset({
     "depth_limit", "document_limit", "string_limit", "number_limit", "members_limit", "whitespace_limit",
-    "authority_disagreement", "pattern_undecided", "invalid_utf8",
+    "repeat_limit", "authority_disagreement", "pattern_undecided", "invalid_utf8",
 })  # fmt: skip
 
 #: ``done``: the text goes on otherwise. ``more``: more of it must be seen first. ``no``: there is nothing to do.
@@ -28,6 +28,11 @@ Answer: TypeAlias = Literal["done", "more", "no"]
 
 class StrategyMarks(Marks, Protocol):
     """Where a strategy can go back to, and what is held so that it can."""
+
+    @property
+    def doubts_end(self) -> bool:
+        """Whether the bracket that closed the document may turn out to be one too many."""
+        ...
 
     @property
     def doubts_quotes(self) -> bool:
@@ -108,6 +113,11 @@ class Strategy(Protocol):
         """What may be done about a violation, which the scanner has just found; None if nothing."""
         ...
 
+    @property
+    def closes_early(self) -> bool:
+        """Whether a text that ends early is closed."""
+        ...
+
     def end_character(self, tail: bytes) -> bool:
         """The text ends with these bytes, which begin a character: whether they are left out."""
         ...
@@ -131,9 +141,17 @@ class JointMarks:
         for one in self._marks:
             one.container_opened(at)
 
+    def escape_ended(self, at: int, letter: int) -> None:
+        for one in self._marks:
+            one.escape_ended(at, letter)
+
     def value_ended(self, at: int, state: ScanState) -> None:
         for one in self._marks:
             one.value_ended(at, state)
+
+    @property
+    def doubts_end(self) -> bool:
+        return any(one.doubts_end for one in self._marks)
 
     @property
     def doubts_quotes(self) -> bool:

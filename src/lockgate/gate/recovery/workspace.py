@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from lockgate.gate.base import KeptText
 from lockgate.gate.events import Element
-from lockgate.gate.recovery.edits import Rewriter
+from lockgate.gate.limits import Limits
+from lockgate.gate.recovery.edits import NOWHERE, Rewriter
 from lockgate.gate.recovery.ledger import Ledger
-from lockgate.gate.scan import Scanner
+from lockgate.gate.scan import Scanner, Violation
 from lockgate.gate.schema.judge import Judge
 
 
@@ -25,14 +26,19 @@ class Workspace:
         has_failed: The rewriter did not find what it was made for.
         was_truncated: The text ended early, and was ended here.
         steps: Bytes judged, trials included: what work is measured by.
+        rewritten_to: Byte of the text that the last rewriter ended at.
+        held_from: Byte that any strategy holds the text from, at the violation in hand.
     """
 
-    def __init__(self, scanner: Scanner, judge: Judge, kept: KeptText, finished: list[Element], max_held: int) -> None:
+    def __init__(
+        self, scanner: Scanner, judge: Judge, kept: KeptText, finished: list[Element], max_held: int, limits: Limits
+    ) -> None:
         self.scanner = scanner
         self.judge = judge
         self.kept = kept
         self.finished = finished
         self.max_held = max_held
+        self.limits = limits
         self.ledger = Ledger()
         self.pending = bytearray()
         self.raw = bytearray()
@@ -42,6 +48,8 @@ class Workspace:
         self.has_failed = False
         self.was_truncated = False
         self.steps = 0
+        self.rewritten_to = 0
+        self.held_from = NOWHERE
 
     @property
     def unjudged_bytes(self) -> int:
@@ -72,6 +80,27 @@ class Workspace:
         while self.finished and self.finished[-1].end > at:
             self.finished.pop()
 
+    def judge_again(self, length: int, *, is_over: bool = False) -> None:
+        """Judge bytes of what is pending that were judged before; nobody is told what ends among them.
+
+        Args:
+            is_over: The document ended with them, so a number at the root did, too.
+        """
+        before = bytes(self.pending[:length])
+        if not before:
+            return
+        del self.pending[:length]
+        self.kept.data += before
+        scanner = self.scanner
+        stop_depth, scanner.stop_depth = scanner.stop_depth, -1
+        try:
+            scanner.scan(before)
+            if is_over:
+                scanner.finish()
+        except Violation:
+            pass  # the text went back into a string; what stands before the violation was judged once already
+        scanner.stop_depth = stop_depth
+
     def rewrite(
         self, start: int, rewriter: Rewriter, *, rule: str, when_rewritten: Callable[[], None] | None = None
     ) -> None:
@@ -92,6 +121,7 @@ class Workspace:
             if removed != inserted:
                 self.ledger.change(self.rewriter_rule, at, removed, inserted)
         if rewriter.is_over or (is_end and not rewriter.has_failed):
+            self.rewritten_to = self.scanner.base + len(self.pending)
             if self.when_rewritten is not None:
                 self.when_rewritten()
             self.pending += self.raw

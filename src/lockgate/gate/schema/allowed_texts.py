@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+from lockgate.gate.schema.spellings import Spellings
 
 
 class AllowedTexts:
@@ -14,18 +16,33 @@ class AllowedTexts:
         schema_path: The keyword that allows no others.
     """
 
-    __slots__ = ("_sorted", "schema_path", "texts")
+    __slots__ = ("_sorted", "_spellings", "schema_path", "texts")
 
     def __init__(self, texts: Iterable[str], schema_path: str) -> None:
         self.texts = frozenset(texts)
         self.schema_path = schema_path
         self._sorted = sorted(self.texts)
+        self._spellings: Spellings | None = None
 
     def is_live(self, prefix: str) -> bool:
         """Whether some text begins with ``prefix``."""
         # Texts that begin with a prefix stand together, right where the prefix itself would stand.
         at = bisect_left(self._sorted, prefix)
         return at < len(self._sorted) and self._sorted[at].startswith(prefix)
+
+    def beginning_with(self, prefix: str) -> Iterator[str]:
+        """The texts that begin so, in order; finding the first costs the same among many as among few."""
+        for at in range(bisect_left(self._sorted, prefix), len(self._sorted)):
+            if not self._sorted[at].startswith(prefix):
+                return
+            yield self._sorted[at]
+
+    @property
+    def spellings(self) -> Spellings:
+        """The texts by all their spellings; made when it is first asked for."""
+        if self._spellings is None:
+            self._spellings = Spellings(self._sorted)
+        return self._spellings
 
     def first_dead(self, before: str, text: str) -> int:
         """Index of the first character of ``text`` after which, behind ``before``, nothing is left; -1 for none."""

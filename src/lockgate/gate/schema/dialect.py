@@ -56,6 +56,11 @@ def names_known_dialect(schema: Any) -> bool:
     return uri is None or (isinstance(uri, str) and _draft_of_uri(uri) is not None)
 
 
+def is_known_draft(ref: str) -> bool:
+    """Whether a reference leads into one of the drafts, which the authority knows by itself."""
+    return _draft_of_uri(ref.partition("#")[0]) is not None
+
+
 def _draft_of_uri(uri: str) -> int | None:
     return _BY_URI.get(uri.removesuffix("#").replace("https://json-schema.org/draft-", "http://json-schema.org/draft-"))
 

@@ -6,16 +6,21 @@ only the offset tells; so the first eight characters choose the expression that 
 ``jsonschema-rs`` follows RFC 3339, leap years and leap seconds included (at the end of any day), but its arithmetic
 lets the six characters before ``0`` pass for digits: ``2020-01-0*`` is the tenth. The judge must not refuse what the
 authority accepts, so it reads digits in the same way.
+
+Who asks for it gets a format *lenient*: as programs write such values, though the standard says otherwise. Then the
+authority is given our check.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address
 from itertools import product
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
+from lockgate.errors import Misuse
 from lockgate.gate.schema.charset import union
 from lockgate.gate.schema.pattern import Pattern, PatternState
 
@@ -133,14 +138,19 @@ class _Time:
     Args:
         prefix: Expression for what comes before the hour.
         prefix_length: Its length in characters.
+        needs_offset: Whether the offset from UTC must be there.
     """
 
-    def __init__(self, prefix: str, prefix_length: int) -> None:
+    def __init__(self, prefix: str, prefix_length: int, *, needs_offset: bool = True) -> None:
+        self._needs_offset: Final = needs_offset
         self._head: Final = Pattern(f"^{prefix}{_range(0, 23)}:{_range(0, 59)}:{_range(0, 60)}$")
-        self._tail: Final = Pattern(f"^{_FRACTION}(?:[Zz]|[+-]{_range(0, 23)}:{_range(0, 59)})$")
+        self._tail: Final = Pattern(f"^{_FRACTION}{self._maybe(f'(?:[Zz]|[+-]{_range(0, 23)}:{_range(0, 59)})')}$")
         self._hour_at = prefix_length
         self._head_length = prefix_length + len("hh:mm:ss")
         self.start: Final = _TimeState("", None, self._head.start)
+
+    def _maybe(self, offset: str) -> str:
+        return offset if self._needs_offset else f"{offset}?"
 
     def feed(self, state: _TimeState, text: str) -> tuple[_TimeState, int]:
         if self.is_dead(state):
@@ -160,7 +170,9 @@ class _Time:
 
     def _tail_after(self, time: str) -> Pattern:
         hour, minute, second = (_pair_value(time[at : at + 2]) for at in (0, 3, 6))
-        return _leap_second_tail(hour * 60 + minute) if second == 60 else self._tail
+        if second != 60:
+            return self._tail
+        return _leap_second_tail(hour * 60 + minute, needs_offset=self._needs_offset)
 
     def accepts(self, state: _TimeState) -> bool:
         return state.tail is not None and state.tail.accepts(state.inner)
@@ -173,14 +185,14 @@ _MINUTES_OF_DAY: Final = 24 * 60
 
 
 @lru_cache(maxsize=64)
-def _leap_second_tail(minute_of_day: int) -> Pattern:
+def _leap_second_tail(minute_of_day: int, *, needs_offset: bool) -> Pattern:
     """What may follow second 60: the offset under which the minute is the last one of the day in UTC."""
     ahead = (minute_of_day + 1) % _MINUTES_OF_DAY
     behind = -ahead % _MINUTES_OF_DAY
     offsets = [f"[+]{_offset(ahead)}", f"-{_offset(behind)}"]
     if ahead == 0:
         offsets.append("[Zz]")
-    return Pattern(f"^{_FRACTION}(?:{'|'.join(offsets)})$")
+    return Pattern(f"^{_FRACTION}(?:{'|'.join(offsets)}){'' if needs_offset else '?'}$")
 
 
 def _offset(minutes: int) -> str:
@@ -197,3 +209,107 @@ FORMATS: Final[dict[str, tuple[Automaton, bool]]] = {
     "ipv4": (Pattern(rf"^(?:{_BYTE}\.){{3}}{_BYTE}$"), True),
     "uuid": (Pattern(f"^{_HEXADECIMAL}{{8}}(?:-{_HEXADECIMAL}{{4}}){{3}}-{_HEXADECIMAL}{{12}}$"), True),
 }
+
+
+# -- lenient ones ------------------------------------------------------------------------------------------------
+
+#: How a format is judged: as its standard says, as programs write it, or not at all.
+FormatMode: TypeAlias = Literal["strict", "lenient", "off"]
+
+
+def _duration() -> str:
+    """ISO 8601 as programs write it: with a sign, a fraction of seconds, and units left out in the middle."""
+    days = "(?:[0-9]+Y(?:[0-9]+M)?(?:[0-9]+D)?|[0-9]+M(?:[0-9]+D)?|[0-9]+D)"
+    seconds = r"[0-9]+(?:[.,][0-9]+)?S"
+    time = f"T(?:[0-9]+H(?:[0-9]+M)?(?:{seconds})?|[0-9]+M(?:{seconds})?|{seconds})"
+    return f"[+-]?P(?:[0-9]+W|{days}(?:{time})?|{time})"
+
+
+# As WHATWG's URL standard writes them, which leaves characters as they are that RFC 3986 wants escaped.
+_URL: Final = "[A-Za-z][A-Za-z0-9+.-]*:(?:[/][!-~]*|[!-.0-~][ -~]*)"
+
+_LENIENT: Final[dict[str, Automaton]] = {
+    "date-time": _Time(f"{_DATE}[Tt ]", len("yyyy-mm-ddT"), needs_offset=False),
+    "time": _Time("", 0, needs_offset=False),
+    "duration": Pattern(f"^{_duration()}$"),
+    "uri": Pattern(f"^{_URL}$"),
+}
+
+
+def _is_ipv6(text: str) -> bool:
+    """An address, perhaps with a zone (RFC 4007), as the standard library writes it."""
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
+    return True
+
+
+def _matches(automaton: Automaton) -> Callable[[str], bool]:
+    def matches(text: str) -> bool:
+        state, bad = automaton.feed(automaton.start, text)
+        return bad < 0 and automaton.accepts(state)
+
+    return matches
+
+
+#: What the authority is given for each format that can be lenient.
+LENIENT_CHECKS: Final[dict[str, Callable[[str], bool]]] = {
+    **{name: _matches(automaton) for name, automaton in _LENIENT.items()},
+    "ipv6": _is_ipv6,
+}
+
+
+class Formats(NamedTuple):
+    """How formats are judged.
+
+    Attributes:
+        others: How those are that have no mode of their own.
+        modes: Format and its mode, sorted.
+    """
+
+    others: FormatMode
+    modes: tuple[tuple[str, FormatMode], ...] = ()
+
+    @classmethod
+    def of(cls, asked: bool | Mapping[str, FormatMode], defaults: Mapping[str, FormatMode]) -> Formats:
+        """What a caller asks for.
+
+        Args:
+            asked: Whether any is asserted, or the modes of some.
+            defaults: Modes of those that the caller does not speak of.
+
+        Raises:
+            Misuse: an unknown mode, or lenient where there is no such thing.
+        """
+        if isinstance(asked, bool):
+            return cls("strict", tuple(sorted(defaults.items()))) if asked else cls("off")
+        for name, mode in asked.items():
+            if mode not in get_args(FormatMode):
+                raise Misuse(f"formats[{name!r}] is {mode!r}; use 'strict', 'lenient' or 'off'")
+            if mode == "lenient" and name not in LENIENT_CHECKS:
+                raise Misuse(f"formats[{name!r}]: only {', '.join(LENIENT_CHECKS)} can be lenient")
+        return cls("strict", tuple(sorted({**defaults, **asked}.items())))
+
+    @property
+    def given(self) -> bool | dict[str, FormatMode]:
+        """What a caller asks for to get the same."""
+        return dict(self.modes) if self.others == "strict" else False
+
+    def mode(self, name: str) -> FormatMode:
+        return dict(self.modes).get(name, self.others)
+
+    def checks(self) -> dict[str, Callable[[str], bool]]:
+        """What the authority is given instead of its own checks."""
+        own = [(name, mode == "off") for name, mode in self.modes if mode != "strict"]
+        return {name: _takes_all if is_off else LENIENT_CHECKS[name] for name, is_off in own}
+
+    def automaton(self, name: str) -> tuple[Automaton | None, bool]:
+        """What judges a format while it arrives, and whether it has the last word."""
+        if self.mode(name) == "lenient":
+            return _LENIENT.get(name), name in _LENIENT
+        return FORMATS.get(name, (None, False))
+
+
+def _takes_all(text: str) -> bool:
+    return True

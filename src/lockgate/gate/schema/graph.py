@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from lockgate.gate.events import Complaint
 from lockgate.gate.grammar import ANY_KIND, ARRAY, NUMBER, OBJECT, STRING
 from lockgate.gate.schema.allowed_texts import AllowedTexts
+from lockgate.gate.schema.formats import Formats
 from lockgate.gate.schema.mismatch import Mismatch
 from lockgate.gate.schema.number_checks import NumberChecks
 from lockgate.gate.schema.pattern import Pattern
@@ -35,11 +36,21 @@ class FinishedCheck(Protocol):
         ...
 
 
-class Undecided:
-    """Stands in where a subschema cannot be judged by itself: it never complains."""
+class WithDocument:
+    """Stands in where a subschema is not judged by itself, but with the whole document: it never complains."""
 
     def complaint(self, value: Any) -> None:
         return None
+
+
+class Unknown:
+    """Stands in for a subschema that nothing can judge, which is a bug of ours: it never takes a value as proven."""
+
+    def __init__(self, schema_path: str) -> None:
+        self._schema_path = schema_path
+
+    def complaint(self, value: Any) -> Complaint:
+        return Complaint("authority_disagreement", self._schema_path, "this part of the schema could not be judged")
 
 
 class ClosedNames(NamedTuple):
@@ -73,7 +84,8 @@ class Checks:
     """
 
     __slots__ = (
-        "_children", "_graph", "_subschemas", "allowed_texts", "automata", "closed", "finished_checks", "has_names",
+        "_allowed", "_children", "_graph", "_known", "_subschemas", "allowed_texts", "automata", "closed",
+        "finished_checks", "has_names",
         "has_needs", "is_free", "kind", "least", "most", "names", "number", "open_from", "prefix_length", "required",
     )  # fmt: skip
 
@@ -81,6 +93,8 @@ class Checks:
         self._graph = graph
         self._subschemas = subschemas
         self._children: dict[str | int, SubschemaSet] = {}
+        self._allowed: AllowedTexts | None = None
+        self._known: AllowedTexts | None = None
         self.kind = kind
         self.allowed_texts: list[AllowedTexts] = []
         self.automata: list[AutomatonCheck] = []
@@ -177,9 +191,26 @@ class Checks:
                 self._children[name] = found
         return found
 
-    def known_names(self) -> set[str]:
+    @property
+    def allowed(self) -> AllowedTexts | None:
+        """The texts that every enum and const allows; None where there are none of these."""
+        if self._allowed is None and self.allowed_texts:
+            first, *others = self.allowed_texts
+            both = first.texts.intersection(*(one.texts for one in others))
+            self._allowed = AllowedTexts(both, first.schema_path) if others else first
+        return self._allowed
+
+    @property
+    def known(self) -> AllowedTexts:
         """Names that the schema mentions as properties."""
-        return {name for subschema in self._subschemas for name in subschema.members.properties}
+        if self._known is None:
+            names = (name for subschema in self._subschemas for name in subschema.members.properties)
+            self._known = AllowedTexts(names, "")
+        return self._known
+
+    def known_names(self) -> frozenset[str]:
+        """Names that the schema mentions as properties."""
+        return self.known.texts
 
     def element(self, index: int) -> SubschemaSet:
         """What applies to the element at this index."""
@@ -247,7 +278,7 @@ class SchemaGraph:
         resources: SchemaResources,
         draft: int,
         *,
-        formats: bool,
+        formats: Formats,
         finished_check: Callable[[SchemaLocation, str, list[str]], FinishedCheck | None],
         whole: FinishedCheck | None,
     ) -> None:
@@ -266,7 +297,7 @@ class SchemaGraph:
         self.root = self.set_of([resources.root])
 
     def subschema(self, location: SchemaLocation) -> Subschema:
-        key = (location.document, location.pointer)
+        key = location.key
         subschema = self._subschemas.get(key)
         if subschema is None:
             subschema = self._subschemas[key] = Subschema(location, self._resources, self._draft, formats=self._formats)
@@ -274,11 +305,12 @@ class SchemaGraph:
 
     def finished_check(self, subschema: Subschema) -> FinishedCheck:
         if self._whole is not None:
-            return self._whole if subschema is self._root_subschema else Undecided()
+            return self._whole if subschema is self._root_subschema else WithDocument()
         finished_check = self._finished_checks.get(subschema.key)
         if finished_check is None:
-            made = self._make_finished_check(subschema.location, *subschema.to_blame)
-            finished_check = self._finished_checks[subschema.key] = made or Undecided()
+            schema_path, keywords = subschema.to_blame
+            made = self._make_finished_check(subschema.location, schema_path, keywords)
+            finished_check = self._finished_checks[subschema.key] = made or Unknown(schema_path)
         return finished_check
 
     def set_of(self, locations: Iterable[SchemaLocation]) -> SubschemaSet:
@@ -307,7 +339,8 @@ class SchemaGraph:
         """What judges a finished value by this set, subschema by subschema."""
         if self._whole is not None:
             return []
-        return [self.finished_check(subschema) for subschema in subschemas.subschemas]
+        # What is made of a const or enum is judged by the schema that has that keyword.
+        return [self.finished_check(one) for one in subschemas.subschemas if not one.location.is_made]
 
     def kinds_of(self, subschemas: Iterable[Subschema]) -> int:
         kinds = ANY_KIND
@@ -324,7 +357,7 @@ class SchemaGraph:
         return kinds
 
     def _kinds_of_branch(self, location: SchemaLocation) -> int:
-        key = (location.document, location.pointer)
+        key = location.key
         if key in self._kinds_under_way:
             return ANY_KIND  # a choice that contains itself: nothing is known from outside
         self._kinds_under_way.add(key)

@@ -7,6 +7,7 @@ else is judged as it passes. The judge knows no bytes: the scanner knows where i
 from __future__ import annotations
 
 from collections.abc import Callable, MutableSet, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple
 
 from lockgate.gate.grammar import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
@@ -33,7 +34,7 @@ OnElement = Callable[[str, int, int, SubschemaSet], None]
 _LITERALS: Final[dict[int, Any]] = {NULL: None, FALSE: False, TRUE: True}
 
 
-class _ObjectFrame:
+class ObjectFrame:
     __slots__ = ("checks", "key", "repeated", "seen", "value")
 
     def __init__(self, checks: Checks, value: dict[str, Any] | None) -> None:
@@ -43,8 +44,8 @@ class _ObjectFrame:
         self.seen: MutableSet[str] = set()
         self.repeated: str | None = None  # a name that came when it was there already
 
-    def fork(self) -> _ObjectFrame:
-        twin = _ObjectFrame(self.checks, forked_object(self.value))
+    def fork(self) -> ObjectFrame:
+        twin = ObjectFrame(self.checks, forked_object(self.value))
         twin.key = self.key
         twin.seen = LayeredSet(self.seen) if len(self.seen) > FORKED_WHOLE else set(self.seen)
         return twin
@@ -77,7 +78,7 @@ class JudgePosition(NamedTuple):
     """
 
     depth: int
-    frame: _ObjectFrame | _ArrayFrame | None
+    frame: ObjectFrame | _ArrayFrame | None
     done: int
     member: str | None
     checks: Checks
@@ -95,7 +96,8 @@ class Judge:
     """
 
     __slots__ = (
-        "_authority", "_checks", "_elements", "_limits", "_name_watcher", "_next", "_on_element", "_pointer",
+        "_authority", "_checks", "_elements",
+        "_ended", "_limits", "_name_watcher", "_next", "_on_element", "_pointer",
         "_position", "_root", "_stack", "_watcher", "element_at", "ended_element_at",
     )  # fmt: skip
 
@@ -104,7 +106,7 @@ class Judge:
         self._next = root  # subschemas of the value that comes next
         self._limits = limits
         self._authority = authority
-        self._stack: list[_ObjectFrame | _ArrayFrame] = []
+        self._stack: list[ObjectFrame | _ArrayFrame] = []
         self._checks: Checks = root.checks(NULL)  # of the value in hand
         self._watcher: TextWatcher | None = None
         self._name_watcher: NameWatcher | PlainNameWatcher | None = None
@@ -112,6 +114,7 @@ class Judge:
         self._position: Callable[[], int] = int
         self._on_element: OnElement | None = None
         self._elements: _ArrayFrame | None = None  # that array, once it has begun
+        self._ended: ObjectFrame | _ArrayFrame | None = None  # the container that ended last
         self.element_at = -1  # first byte of its element in hand
         self.ended_element_at = -1  # the same, if the value that ended last was such an element
 
@@ -151,7 +154,7 @@ class Judge:
             if checks.number is not None:
                 self._watcher = NumberWatcher(checks.number, self.violation)
         elif kind == OBJECT:
-            self._stack.append(_ObjectFrame(checks, {} if keeps or checks.finished_checks else None))
+            self._stack.append(ObjectFrame(checks, {} if keeps or checks.finished_checks else None))
         elif kind == ARRAY:
             array = _ArrayFrame(checks, [] if keeps or checks.finished_checks else None)
             self._stack.append(array)
@@ -190,7 +193,7 @@ class Judge:
         frame = self._stack[-1] if self._stack else None
         if frame is None or frame.value is None:
             return
-        if type(frame) is _ObjectFrame:
+        if type(frame) is ObjectFrame:
             assert frame.key is not None
             frame.value[frame.key] = value
         elif type(frame) is _ArrayFrame and frame.value is not None:
@@ -200,7 +203,7 @@ class Judge:
 
     def begin_name(self) -> TextWatcher | None:
         frame = self._stack[-1]
-        assert isinstance(frame, _ObjectFrame)
+        assert isinstance(frame, ObjectFrame)
         frame.key = None
         checks = frame.checks
         if len(frame.seen) >= self._limits.max_members:
@@ -212,7 +215,7 @@ class Judge:
 
     def name(self, name: str) -> None:
         frame = self._stack[-1]
-        assert isinstance(frame, _ObjectFrame)
+        assert isinstance(frame, ObjectFrame)
         if self._name_watcher is not None:
             self._name_watcher.end()
         frame.key = name
@@ -223,7 +226,7 @@ class Judge:
         frame.seen.add(name)
         self._next = frame.checks.member(name)
 
-    def _check_another_member(self, frame: _ObjectFrame) -> None:
+    def _check_another_member(self, frame: ObjectFrame) -> None:
         checks = frame.checks
         if self._limits.duplicate_members:
             return  # the next one may be there already
@@ -233,7 +236,7 @@ class Judge:
             if not patterns and frame.seen >= names.texts:
                 raise self.misfit(names.schema_path, "all allowed members are there, and one more is to come")
 
-    def _end_object(self, frame: _ObjectFrame) -> None:
+    def _end_object(self, frame: ObjectFrame) -> None:
         checks = frame.checks
         if checks.most is not None and len(frame.seen) > checks.most.limit:
             raise self.misfit(checks.most.schema_path, f"more than {checks.most.limit} members")
@@ -267,7 +270,7 @@ class Judge:
     def another(self) -> None:
         # The comma is the first byte that is one too many.
         frame = self._stack[-1]
-        if isinstance(frame, _ObjectFrame):
+        if isinstance(frame, ObjectFrame):
             self._check_another_member(frame)
             frame.key = None  # what comes next is not of that member
         else:
@@ -278,11 +281,12 @@ class Judge:
 
     def end_container(self) -> None:
         frame = self._stack[-1]
-        if isinstance(frame, _ObjectFrame):
+        if isinstance(frame, ObjectFrame):
             self._end_object(frame)
         else:
             self._end_array(frame)
         self._stack.pop()
+        self._ended = frame
         if frame.value is not None:
             try:
                 self._finished(frame.value, frame.checks)
@@ -316,7 +320,7 @@ class Judge:
 
     def _note_array(self, frame: _ArrayFrame) -> None:
         """An array begins: is it the one whose elements are handed out?"""
-        names = [one.key if isinstance(one, _ObjectFrame) else None for one in self._stack[:-1]]
+        names = [one.key if isinstance(one, ObjectFrame) else None for one in self._stack[:-1]]
         if names == list(self._pointer or ()):
             self._elements = frame
 
@@ -330,12 +334,12 @@ class Judge:
         frame = stack[-1]
         if type(frame) is _ArrayFrame:
             return JudgePosition(len(stack), frame, frame.key, None, self._checks, self._next, self.element_at)
-        assert isinstance(frame, _ObjectFrame)
+        assert isinstance(frame, ObjectFrame)
         seen = len(frame.seen)
         return JudgePosition(len(stack), frame, seen, frame.key, self._checks, self._next, self.element_at)
 
     @property
-    def frames(self) -> Sequence[_ObjectFrame | _ArrayFrame]:
+    def frames(self) -> Sequence[ObjectFrame | _ArrayFrame]:
         """The open containers, outermost first, each with the ``key`` of its value in hand. The same list always."""
         return self._stack
 
@@ -349,7 +353,7 @@ class Judge:
         if not self._stack:
             return
         frame = self._stack[-1]
-        if isinstance(frame, _ObjectFrame):
+        if isinstance(frame, ObjectFrame):
             assert not isinstance(key, int)
             begun = frame.key  # a member that has begun since
             if begun is not None and begun != key and begun != frame.repeated:
@@ -367,12 +371,25 @@ class Judge:
         if kind == STRING:
             self._checks = self._next.checks(STRING)
 
+    def leave_element(self, depth: int) -> int:
+        """Be before the element in hand of an array of this depth; returns the index of the element before it."""
+        del self._stack[depth:]
+        frame = self._stack[-1]
+        assert isinstance(frame, _ArrayFrame)
+        self.come_back(frame.key - 1, NULL)
+        self.element_at = -1
+        return frame.key
+
+    def reopen(self, root: ObjectFrame | _ArrayFrame) -> None:
+        """Be in the root container again, which had ended."""
+        self._stack.append(root)
+
     def _subschemas_in(self, depth: int) -> SubschemaSet:
         """Subschemas of the last value of a container; of the container itself where nothing has ended in it."""
         if not depth:
             return self._root
         frame = self._stack[depth - 1]
-        if isinstance(frame, _ObjectFrame):
+        if isinstance(frame, ObjectFrame):
             return self._subschemas_in(depth - 1) if frame.key is None else frame.checks.member(frame.key)
         return self._subschemas_in(depth - 1) if frame.key < 0 else frame.checks.element(frame.key)
 
@@ -380,7 +397,7 @@ class Judge:
         """Be where the judge was: as if nothing had come since. A value that has ended since is taken out again."""
         depth, frame, done, name, self._checks, self._next, self.element_at = position
         del self._stack[depth:]
-        if isinstance(frame, _ObjectFrame):
+        if isinstance(frame, ObjectFrame):
             if len(frame.seen) > done and frame.key is not None:
                 frame.seen.discard(frame.key)
                 if frame.value is not None:
@@ -397,7 +414,7 @@ class Judge:
         frame = self._stack[-1] if self._stack else None
         if frame is None or frame.value is None:
             return
-        if isinstance(frame, _ObjectFrame):
+        if isinstance(frame, ObjectFrame):
             assert frame.value is not None
             frame.value.pop(frame.key or "", None)
         else:
@@ -441,7 +458,7 @@ class Judge:
     def member(self) -> str | None:
         """Name of the member in hand, if the innermost container is an object that has one in hand."""
         frame = self._stack[-1] if self._stack else None
-        return frame.key if isinstance(frame, _ObjectFrame) else None
+        return frame.key if isinstance(frame, ObjectFrame) else None
 
     def may_leave_out(self, *, has_begun: bool = False) -> bool:
         """Whether the value to come, or that has begun, may be missing: an optional member, an element handed out."""
@@ -451,8 +468,8 @@ class Judge:
         """The same for the value that has begun directly in so many containers."""
         return self._may_be_missing(self._stack[depth - 1] if depth else None, has_begun=True)
 
-    def _may_be_missing(self, frame: _ObjectFrame | _ArrayFrame | None, *, has_begun: bool) -> bool:
-        if isinstance(frame, _ObjectFrame):
+    def _may_be_missing(self, frame: ObjectFrame | _ArrayFrame | None, *, has_begun: bool) -> bool:
+        if isinstance(frame, ObjectFrame):
             return frame.key is not None and frame.key not in frame.checks.required
         if frame is None or frame is not self._elements:
             return False
@@ -466,8 +483,32 @@ class Judge:
     def names_seen(self) -> MutableSet[str]:
         """Names of the members of the innermost object, which must be one."""
         frame = self._stack[-1]
-        assert isinstance(frame, _ObjectFrame)
+        assert isinstance(frame, ObjectFrame)
         return frame.seen
+
+    def strangers(self) -> AbstractSet[str]:
+        """Names of the object in hand that it does not know."""
+        frame = self._stack[-1] if self._stack else None
+        return frame.seen - frame.checks.known_names() if isinstance(frame, ObjectFrame) else frozenset()
+
+    def has_strangers(self) -> bool:
+        """Whether the object in hand has names that it does not know, though it knows some."""
+        frame = self._stack[-1] if self._stack else None
+        return isinstance(frame, ObjectFrame) and bool(frame.checks.known_names() and self.strangers())
+
+    def names_lacking(self) -> AbstractSet[str]:
+        """Names that the object which ended last knows, and did not have."""
+        ended = self._ended
+        return ended.checks.known_names() - ended.seen if isinstance(ended, ObjectFrame) else frozenset()
+
+    def names_around(self, levels: int | None = None) -> AbstractSet[str]:
+        """Names that so many objects around the container in hand know, and do not have yet; default: all of them."""
+        around = self._stack[:-1] if levels is None else self._stack[-1 - levels : -1]
+        found: set[str] = set()
+        for frame in around:
+            if isinstance(frame, ObjectFrame):
+                found |= frame.checks.known_names() - frame.seen
+        return found
 
     @property
     def checks_around(self) -> Checks | None:
@@ -488,7 +529,7 @@ class Judge:
     def next_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names that are known and not there yet, and those of them that are required."""
         frame = self._stack[-1]
-        assert isinstance(frame, _ObjectFrame)
+        assert isinstance(frame, ObjectFrame)
         known = frame.checks.known_names() - frame.seen
         missing = frame.checks.required.keys() - frame.seen
         return tuple(sorted(known | missing)), tuple(sorted(missing))
@@ -517,8 +558,8 @@ def kind_names(kinds: int) -> tuple[str, ...]:
     return tuple(name for kind, name in names.items() if kinds & kind)
 
 
-def _pointer(frames: list[_ObjectFrame | _ArrayFrame]) -> str:
-    parts = (frame.key if isinstance(frame, _ObjectFrame) else str(max(frame.key, 0)) for frame in frames)
+def _pointer(frames: list[ObjectFrame | _ArrayFrame]) -> str:
+    parts = (frame.key if isinstance(frame, ObjectFrame) else str(max(frame.key, 0)) for frame in frames)
     return "".join(f"/{escape_pointer(part)}" for part in parts if part is not None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from lockgate.gate.grammar import STRING
@@ -45,10 +46,9 @@ class StringWatcher:
         return StringWatcher(self._checks, self._complain, keeps=self.keeps)
 
     @property
-    def allowed(self) -> list[str]:
-        """The texts that an enum or const allows here, shortest first; [] where anything goes."""
-        lists = self._checks.allowed_texts
-        return sorted(frozenset.intersection(*(one.texts for one in lists)), key=len) if lists else []
+    def allowed(self) -> AllowedTexts | None:
+        """The texts that an enum or const allows here; None where anything goes."""
+        return self._checks.allowed
 
     @property
     def text(self) -> str:
@@ -127,11 +127,10 @@ class StringWatcher:
 
     def continuations(self, limit: int) -> tuple[str, ...]:
         """The texts that may still follow, where an enum or const says so."""
-        if not self._checks.allowed_texts:
+        allowed = self.allowed
+        if allowed is None:
             return ()
-        alive = [{text for text in one.texts if text.startswith(self.text)} for one in self._checks.allowed_texts]
-        both = sorted(set.intersection(*alive))[:limit]
-        return tuple(text[len(self.text) :] for text in both)
+        return tuple(text[len(self.text) :] for text in islice(allowed.beginning_with(self.text), limit))
 
 
 class PlainNameWatcher:

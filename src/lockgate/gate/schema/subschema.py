@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from lockgate.gate.grammar import ANY_KIND, ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
 from lockgate.gate.schema.allowed_texts import AllowedTexts
-from lockgate.gate.schema.formats import FORMATS, Automaton
+from lockgate.gate.schema.formats import Automaton, Formats
 from lockgate.gate.schema.number_checks import AllowedNumbers, Bound, NumberChecks, NumberValue
 from lockgate.gate.schema.pattern import Pattern, Unsupported
 from lockgate.gate.schema.resources import SchemaLocation, SchemaResources, escape_pointer
@@ -95,7 +95,7 @@ class Subschema:
         finished_kinds: Kinds for which the finished value must be shown to ``jsonschema-rs``.
     """
 
-    def __init__(self, location: SchemaLocation, resources: SchemaResources, draft: int, *, formats: bool) -> None:
+    def __init__(self, location: SchemaLocation, resources: SchemaResources, draft: int, *, formats: Formats) -> None:
         self.location = location
         self.kinds = ANY_KIND
         self.kind_limits: list[KindLimit] = []
@@ -116,7 +116,7 @@ class Subschema:
 
     @property
     def key(self) -> tuple[str, str]:
-        return self.location.document, self.location.pointer
+        return self.location.key
 
     def path(self, *tokens: str) -> str:
         """Schema path to a keyword of this subschema; in another document than the main one, with its URI."""
@@ -231,7 +231,7 @@ class Subschema:
         else:
             first, rest = ("prefixItems", "items") if self._draft >= 2020 else ("items", "additionalItems")
             others = {first: [_equal(inner) for inner in value], rest: False, "minItems": len(value)}
-        return SchemaLocation(self.location.document, pointer, self.location.base, others)
+        return self.location._replace(pointer=pointer, schema=others, is_made=True)
 
     def _read_logic(self, schema: dict[str, Any]) -> None:
         for at, _ in enumerate(schema.get("allOf", ())):
@@ -253,16 +253,16 @@ class Subschema:
             self.max_length = CountLimit(count_of(schema["maxLength"]), self.path("maxLength"))
         if "pattern" in schema:
             self._watch(lambda: Pattern(schema["pattern"]), "pattern", schema["pattern"])
-        if "format" in schema and self._formats:
+        if "format" in schema and self._formats.mode(schema["format"]) != "off":
             self._read_format(schema["format"])
 
     def _read_format(self, name: str) -> None:
-        found = FORMATS.get(name)
-        # uuid and date-only formats came with later drafts; older ones ignore what they do not know.
-        if found is None or not _knows_format(name, self._draft):
+        automaton, is_exact = self._formats.automaton(name)
+        # uuid and date-only formats came with later drafts; older ones ignore what they do not know, unless asked.
+        is_known = self._formats.mode(name) == "lenient" or _knows_format(name, self._draft)
+        if automaton is None or not is_known:
             self.finished_kinds |= STRING
             return
-        automaton, is_exact = found
         self._watch(lambda: automaton, "format", name)
         if not is_exact:
             self.finished_kinds |= STRING
