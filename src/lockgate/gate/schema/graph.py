@@ -11,7 +11,8 @@ when a document first needs them, and are kept with the schema.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from lockgate.gate.events import Complaint
@@ -227,6 +228,9 @@ class Checks:
         """The first ``dependentRequired`` that is not met by the members that are there."""
         there = set(present)
         for subschema in self._subschemas:
+            # Members are looked up, and not needs: an object of two bytes must not cost a walk through all of them.
+            if not any(name in subschema.members.needs for name in there):
+                continue
             for name, needed in subschema.members.needs.items():
                 missing = set(needed) - there if name in there else set()
                 if missing:
@@ -290,7 +294,7 @@ class SchemaGraph:
         self._finished_checks: dict[tuple[str, str], FinishedCheck] = {}
         self._subschemas: dict[tuple[str, str], Subschema] = {}
         self._sets: dict[frozenset[tuple[str, str]], SubschemaSet] = {}
-        self._kinds_under_way: set[tuple[str, str]] = set()
+        self._kinds: dict[tuple[str, str], int] = {}
         self._root_subschema = self.subschema(resources.root)
         if whole is not None:
             self._root_subschema.finished_kinds = ANY_KIND
@@ -343,11 +347,10 @@ class SchemaGraph:
         return [self.finished_check(one) for one in subschemas.subschemas if not one.location.is_made]
 
     def kinds_of(self, subschemas: Iterable[Subschema]) -> int:
+        """Kinds that all of these subschemas allow, with everything that applies with them."""
         kinds = ANY_KIND
         for subschema in subschemas:
-            kinds &= subschema.kinds
-            for _, branches in subschema.choices:
-                kinds &= self.kinds_of_branches(branches)
+            kinds &= self._kinds_of(subschema)
         return kinds
 
     def kinds_of_branches(self, branches: Iterable[SchemaLocation]) -> int:
@@ -357,14 +360,68 @@ class SchemaGraph:
         return kinds
 
     def _kinds_of_branch(self, location: SchemaLocation) -> int:
-        key = location.key
-        if key in self._kinds_under_way:
-            return ANY_KIND  # a choice that contains itself: nothing is known from outside
-        self._kinds_under_way.add(key)
-        try:
-            return self.kinds_of(self._close([self.subschema(location)]))
-        finally:
-            self._kinds_under_way.discard(key)
+        found = self._kinds.get(location.key)
+        return self._kinds_of(self.subschema(location)) if found is None else found
+
+    def _kinds_of(self, subschema: Subschema) -> int:
+        if subschema.key not in self._kinds:
+            self._work_out_kinds(subschema)
+        return self._kinds[subschema.key]
+
+    def _work_out_kinds(self, first: Subschema) -> None:
+        """Kinds of a subschema and of all that judge the same value: once for each, however many ways lead to it.
+
+        Nothing is known of a choice that contains itself, so each begins with all kinds, and loses some when one that
+        it depends on does. There are seven to lose, so that the work is linear in the subschemas and the ways.
+        """
+        order = self._same_value(first)
+        found = {subschema.key: ANY_KIND for subschema in order}
+        users: dict[tuple[str, str], list[Subschema]] = {}
+        for subschema in order:
+            for location in _judging_the_same(subschema):
+                users.setdefault(location.key, []).append(subschema)
+        # Those found last stand deepest: with them first, hardly any is looked at twice.
+        todo = deque(reversed(order))
+        waiting = {subschema.key for subschema in order}
+        while todo:
+            subschema = todo.popleft()
+            waiting.discard(subschema.key)
+            kinds = self._kinds_by_parts(subschema, found)
+            if kinds != found[subschema.key]:
+                found[subschema.key] = kinds
+                for user in users.get(subschema.key, ()):
+                    if user.key not in waiting:
+                        waiting.add(user.key)
+                        todo.append(user)
+        self._kinds.update(found)  # at once, for other threads may look
+
+    def _same_value(self, first: Subschema) -> list[Subschema]:
+        """The subschema and those that judge the same value because of it, as far as their kinds are not known."""
+        found = {first.key: first}
+        stack = [first]
+        while stack:
+            for location in _judging_the_same(stack.pop()):
+                if location.key not in found and location.key not in self._kinds:
+                    subschema = found[location.key] = self.subschema(location)
+                    stack.append(subschema)
+        return list(found.values())
+
+    def _kinds_by_parts(self, subschema: Subschema, found: Mapping[tuple[str, str], int]) -> int:
+        """By what is known of the parts: found before, or so far."""
+
+        def known(location: SchemaLocation) -> int:
+            key = location.key
+            return found[key] if key in found else self._kinds[key]
+
+        kinds = subschema.kinds
+        for location in subschema.together:
+            kinds &= known(location)
+        for _, branches in subschema.choices:
+            allowed = 0
+            for location in branches:
+                allowed |= known(location)
+            kinds &= allowed
+        return kinds
 
     def for_kind(self, subschemas: list[Subschema], kind: int) -> list[Subschema]:
         """The subschemas that apply to a value of this kind: choices with one branch left are resolved.
@@ -378,10 +435,18 @@ class SchemaGraph:
             if subschema.key in settled:
                 continue
             settled[subschema.key] = subschema
+            stack += [self.subschema(location) for location in subschema.together]
             for _, branches in subschema.choices:
                 left = [location for location in branches if self._kinds_of_branch(location) & kind]
                 if len(left) == 1:
-                    stack += self._close([self.subschema(left[0])])
+                    stack.append(self.subschema(left[0]))
                 else:
                     subschema.finished_kinds |= kind
         return list(settled.values())
+
+
+def _judging_the_same(subschema: Subschema) -> Iterator[SchemaLocation]:
+    """What decides, along with a subschema's own keywords, which kinds it allows."""
+    yield from subschema.together
+    for _, branches in subschema.choices:
+        yield from branches
