@@ -5,14 +5,22 @@ Work is counted in calls, never in seconds.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+import lockgate
+from lockgate import Limits, SchemaError
+from lockgate.errors import SchemaTooComplex
 from lockgate.gate.grammar import ANY_KIND
+from lockgate.gate.limits import SCHEMA_LIMITS
+from lockgate.gate.schema.budget import check_size
 from lockgate.gate.schema.formats import Formats
 from lockgate.gate.schema.graph import SchemaGraph, SubschemaSet, WithDocument
 from lockgate.gate.schema.resources import SchemaResources
+from tests.conftest import Corpus
 from tests.gate.schema_shapes import SHAPES, Json, count_work, shared_chain, size_of
 
 #: Calls for each schema or reference of a schema. Measured: 33 to 248, at every depth the same.
@@ -79,3 +87,79 @@ def test_kinds_come_through_what_is_shared_and_through_loops() -> None:
     loop = {"$ref": "#/$defs/a", "$defs": {"a": {"type": ["integer", "string"], "anyOf": [{"$ref": "#/$defs/b"}]}}}
     loop["$defs"]["b"] = {"anyOf": [{"$ref": "#/$defs/a"}, {"type": "integer"}]}  # type: ignore[index]
     assert graph_of(loop).root.kinds == graph_of({"type": ["integer", "string"]}).root.kinds
+
+
+# -- limits ----------------------------------------------------------------------------------------------------------
+
+
+def refused(schema: Any, **limits: Any) -> SchemaTooComplex:
+    with pytest.raises(SchemaError) as caught:
+        lockgate.compile(schema, limits=Limits(**limits))
+    assert isinstance(caught.value, SchemaTooComplex)
+    assert caught.value.code == "schema_too_complex"
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("schema", "limit", "size"),
+    [
+        pytest.param({"title": "x" * 80}, "bytes", 93, id="bytes"),
+        pytest.param({"items": {"properties": {"a": True}}}, "nodes", 4, id="nodes"),
+        pytest.param({"allOf": [{"$ref": "#/$defs/a"}] * 3, "$defs": {"a": True}}, "references", 3, id="references"),
+        pytest.param({"items": {"items": {"items": {}}}}, "depth", 4, id="depth"),
+        pytest.param({"items": {"oneOf": [{}, {}, {}]}}, "branches", 3, id="branches"),
+        pytest.param({"pattern": "a", "patternProperties": {"b": True, "c": True}}, "patterns", 3, id="patterns"),
+        pytest.param({"pattern": "^(?:ab|c){10}$"}, "automata", 52, id="automata"),
+        pytest.param({"items": {"enum": [1, 2]}, "enum": [[], [1]]}, "enum_values", 4, id="enum-values"),
+    ],
+)
+def test_each_limit_names_itself_and_the_number_that_passed_it(schema: Any, limit: str, size: int) -> None:
+    name = f"max_schema_{limit}"
+    enough: dict[str, Any] = {name: size}
+    lockgate.compile(schema, limits=Limits(**enough))
+    error = refused(schema, **{name: size - 1})
+    assert (error.limit_name, error.found, error.limit) == (name, size, size - 1)
+    assert str(error).startswith("schema: too complex: ")
+    assert str(size) in str(error)
+    assert f"{size - 1} are allowed ({name})" in str(error)
+
+
+def test_documents_of_a_registry_count_too() -> None:
+    with pytest.raises(SchemaTooComplex, match=r"3 objects and booleans; 2 are allowed \(max_schema_nodes\)"):
+        lockgate.compile({"$ref": "urn:a"}, registry={"urn:a": {"items": {}}}, limits=Limits(max_schema_nodes=2))
+
+
+def test_a_long_name_around_many_schemas_counts_in_the_path_of_each() -> None:
+    """Each would be known by a path that has the name in it."""
+    error = refused({"properties": {"x" * 500: {"anyOf": [{}] * 100}}}, max_schema_bytes=2_000)
+    assert (error.limit_name, error.limit) == ("max_schema_bytes", 32_000)
+
+
+@pytest.mark.parametrize("nested", [199, 100_000], ids=str)
+def test_a_text_nested_too_deeply_is_refused(nested: int) -> None:
+    text = b'{"items":' * nested + b"[{}]" + b"}" * nested
+    with pytest.raises(SchemaError, match="nest"):
+        lockgate.compile(text)
+
+
+def test_values_are_no_schemas_but_cost_as_they_do() -> None:
+    """An enum of objects is compiled into schemas, so its objects count."""
+    assert refused({"enum": [{"a": {}}]}, max_schema_nodes=2).found == 3
+
+
+def test_the_limits_that_a_schema_was_compiled_with_go_with_it() -> None:
+    """A process beside this one compiles it again, and must not refuse it there."""
+    schema = lockgate.compile({"enum": list(range(5_000))}, limits=Limits(max_schema_enum_values=5_000))
+    assert schema.source.compile().limits == schema.limits
+
+
+def test_real_schemas_are_far_below_the_limits(corpus: Corpus) -> None:
+    """A tenth of each limit is enough for what is recorded, but for the depth, which Python's stack bounds."""
+    a_tenth: dict[str, Any] = {name: getattr(Limits(), name) // 10 for name in SCHEMA_LIMITS} | {"max_schema_depth": 40}
+    limits = Limits(**a_tenth)
+    lines = (corpus.folder / "suites/jsonschemabench/cases.jsonl").read_text("utf-8").splitlines()
+    schemas = [json.loads(line)["schema"] for line in lines]
+    schemas += [json.loads(file.read_bytes()) for file in (corpus.folder / "documents" / "schemas").glob("*.json")]
+    assert len(schemas) > corpus.of(sample=5, whole=400)
+    for schema in schemas:
+        check_size([schema], limits)

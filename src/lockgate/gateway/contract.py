@@ -192,7 +192,8 @@ _PUT: Final[_Json] = {
         "200": _answer("It is there, as asked for.", *_ABOUT_STREAM),
         "201": _answer("Created.", names.LOCATION, *_ABOUT_STREAM),
         **_errors(
-            *(Code.BAD_REQUEST, Code.FORBIDDEN, Code.STREAM_UNKNOWN, Code.CONFLICT, Code.STREAM_CLOSED),
+            *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.FORBIDDEN, Code.STREAM_UNKNOWN),
+            *(Code.CONFLICT, Code.STREAM_CLOSED),
             *(Code.TOO_LARGE, *_VIOLATION, Code.NOT_OFFERED, *_OF_THE_LOG),
         ),
     },
@@ -237,7 +238,7 @@ _CREATE: Final[_Json] = {
             "The stream, and where everything about it is.", names.LOCATION, content=_json(_ref("CreatedStream"))
         )
         | {"links": _LINKS},
-        **_errors(Code.BAD_REQUEST, Code.FORBIDDEN, Code.TOO_LARGE, *_OF_THE_LOG),
+        **_errors(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.FORBIDDEN, Code.TOO_LARGE, *_OF_THE_LOG),
     },
 }
 _STATUS: Final[_Json] = {
