@@ -365,6 +365,9 @@ class Validation(_Section):
         ge=1,
         description="One value may be judged by at most this many schemas, shared ones counted each time.",
     )
+    max_schema_ways: int = Field(
+        1_000_000, ge=1, description="The same for a value and those inside it, one in the other."
+    )
     strip_nul: bool = Field(
         False,
         description="U+0000 in strings and names is refused, or taken out by patches: PostgreSQL cannot store it.",

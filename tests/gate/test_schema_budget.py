@@ -9,23 +9,31 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import anyio.lowlevel
+import jsonschema_rs
 import pytest
 
 import lockgate
-from lockgate import Limits, SchemaError
+from lockgate import Limits, Schema, SchemaError
 from lockgate.errors import SchemaTooComplex
 from lockgate.gate.grammar import ANY_KIND
 from lockgate.gate.limits import SCHEMA_LIMITS
 from lockgate.gate.schema.budget import check_size
+from lockgate.gate.schema.dialect import draft_of
+from lockgate.gate.schema.expansion import Expansion, check_expansion
 from lockgate.gate.schema.formats import Formats
 from lockgate.gate.schema.graph import SchemaGraph, SubschemaSet, WithDocument
 from lockgate.gate.schema.resources import SchemaResources
 from tests.conftest import Corpus
-from tests.gate.schema_shapes import SHAPES, Json, count_work, shared_chain, size_of
+from tests.gate.runs import judge
+from tests.gate.schema_shapes import SAME_VALUE, SHAPES, Json, count_work, shared_chain, size_of
 
 #: Calls for each schema or reference of a schema. Measured: 33 to 248, at every depth the same.
 CALLS_EACH = 500
 DEPTHS = (10, 28, 60)
+#: Calls for each byte of a text, when what applies is known. Measured: up to 62.
+CALLS_A_BYTE = 100
+TEXTS = [b"1", b'"x"', b"null", b"{}", b"[]", b"[1,[1]]", b'{"a":1,"b":{"a":"x"}}', b'{"a":' * 30 + b"1" + b"}" * 30]
 
 shapes = pytest.mark.parametrize("shape", [pytest.param(name, id=name) for name in SHAPES])
 
@@ -40,6 +48,14 @@ def graph_of(schema: Json) -> SchemaGraph:
         finished_check=lambda _location, _path, _keywords: WithDocument(),
         whole=None,
     )
+
+
+def compiled_or_none(schema: Json) -> Schema | None:
+    """None where it is refused as too complex."""
+    try:
+        return lockgate.compile(schema)
+    except SchemaTooComplex:
+        return None
 
 
 def kinds() -> Iterator[int]:
@@ -87,6 +103,146 @@ def test_kinds_come_through_what_is_shared_and_through_loops() -> None:
     loop = {"$ref": "#/$defs/a", "$defs": {"a": {"type": ["integer", "string"], "anyOf": [{"$ref": "#/$defs/b"}]}}}
     loop["$defs"]["b"] = {"anyOf": [{"$ref": "#/$defs/a"}, {"type": "integer"}]}  # type: ignore[index]
     assert graph_of(loop).root.kinds == graph_of({"type": ["integer", "string"]}).root.kinds
+
+
+@shapes
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_a_schema_is_compiled_or_refused_at_once(shape: str, depth: int) -> None:
+    schema = shared_chain(SHAPES[shape], depth)
+    # Loops are walked way by way, up to the limit.
+    limit = CALLS_EACH * size_of(schema) + Limits().max_schema_expansion
+    count_work(limit, lambda: compiled_or_none(schema))
+
+
+@pytest.mark.parametrize("depth", [2, 6, 60])
+async def test_neither_holds_up_the_event_loop(depth: int) -> None:
+    """A callback that takes more than 100 ms of CPU fails the test."""
+    for name, levels in SHAPES.items():
+        schema = compiled_or_none(shared_chain(levels, depth))
+        assert schema is not None or depth > 2, name
+        await anyio.lowlevel.checkpoint()
+
+
+@shapes
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_small_texts_cost_little_by_what_is_not_refused(shape: str, depth: int) -> None:
+    """Our own work for each byte does not grow with the ways through the schema."""
+    schema = shared_chain(SHAPES[shape], depth)
+    compiled = compiled_or_none(schema)
+    if compiled is None:
+        return
+    for text in TEXTS:
+        # Once for each place and kind, what applies there is worked out; so the first text pays for the later ones.
+        limit = CALLS_EACH * size_of(schema) * len(text)
+        count_work(limit, lambda text=text: judge(compiled, text))  # type: ignore[misc]
+        count_work(CALLS_A_BYTE * len(text), lambda text=text: judge(compiled, text))  # type: ignore[misc]
+
+
+@shapes
+def test_what_is_compiled_is_judged_as_the_authority_says(shape: str) -> None:
+    schema = shared_chain(SHAPES[shape], 3)
+    compiled = lockgate.compile(schema)
+    authority = jsonschema_rs.Draft202012Validator(schema)
+    for text in TEXTS:
+        assert (judge(compiled, text).state == "complete") == authority.is_valid(json.loads(text)), text
+
+
+# -- what the authority would make of it -----------------------------------------------------------------------------
+
+
+def expansion_of(schema: Json) -> tuple[int, int]:
+    expansion = Expansion(SchemaResources(schema, 2020, {}))
+    return expansion.count(10**12), expansion.count_ways(10**12)
+
+
+def looks(schema: Json, root: Json, value: Any) -> int:
+    """How many schemas are looked at for a value, if each is looked at, and nothing is remembered."""
+    count = 1
+    if "$ref" in schema:
+        count += looks(root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root, value)
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        count += sum(looks(one, root, value) for one in schema.get(keyword, ()))
+    count += sum(looks(schema[keyword], root, value) for keyword in ("not", "if", "then", "else") if keyword in schema)
+    for keyword in ("dependentSchemas", "dependencies"):
+        count += sum(looks(one, root, value) for one in schema.get(keyword, {}).values())
+    if isinstance(value, dict):
+        for name, member in value.items():
+            applied = [inner for pattern, inner in schema.get("patternProperties", {}).items() if name in pattern]
+            applied += [schema["properties"][name]] if name in schema.get("properties", {}) else []
+            count += sum(looks(inner, root, member) for inner in applied)
+    return count
+
+
+@pytest.mark.parametrize(
+    "shape", [pytest.param(name, id=name) for name in SAME_VALUE if "uneval" not in name and "left" not in name]
+)
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_as_many_are_counted_as_a_walk_without_memory_meets(shape: str, depth: int) -> None:
+    schema = shared_chain(SHAPES[shape], depth)
+    found = looks(schema, schema, 1)
+    assert expansion_of(schema) == (found, found)
+
+
+@pytest.mark.parametrize("shape", ["properties-and-patterns", "patternProperties", "allOf-of-properties"])
+def test_ways_are_counted_along_the_path_that_has_most(shape: str) -> None:
+    schema = shared_chain(SHAPES[shape], 5)
+    value: Any = 1
+    for _ in range(5):
+        value = {"a": value}
+    assert expansion_of(schema)[1] == looks(schema, schema, value)
+
+
+def test_what_looks_again_grows_as_it_does_in_the_engine() -> None:
+    """Time measured with one branch a level: 50 times for four levels more. (3 + root of 5) / 2 for each."""
+    schemas = [shared_chain(SHAPES["unevaluated-one-branch"], depth) for depth in (12, 16)]
+    fewer, more = (expansion_of(schema)[0] for schema in schemas)
+    assert 45 < more / fewer < 50
+
+
+@pytest.mark.parametrize(
+    ("schema", "limit"),
+    [
+        pytest.param(shared_chain(SHAPES["anyOf"], 22), "expansion", id="shared"),
+        pytest.param(shared_chain(SHAPES["unevaluatedProperties"], 16), "expansion", id="unevaluated"),
+        pytest.param(shared_chain(SHAPES["allOf-of-properties"], 28), "ways", id="inside"),
+        pytest.param(
+            {
+                "$ref": "#/$defs/0",
+                "$defs": {str(at): {"allOf": [{"$ref": f"#/$defs/{to}"} for to in range(6)]} for at in range(6)},
+            },
+            "expansion",
+            id="knot",
+        ),
+        pytest.param(
+            {
+                "$id": "urn:a",
+                "$dynamicRef": "#n0",
+                "$defs": {
+                    str(at): {"$dynamicAnchor": f"n{at}", "anyOf": [{"$dynamicRef": f"#n{at + 1}"}] * 2}
+                    for at in range(40)
+                }
+                | {"40": {"$dynamicAnchor": "n40"}},
+            },
+            "expansion",
+            id="dynamic",
+        ),
+    ],
+)
+def test_more_than_the_authority_may_make_is_refused(schema: Json, limit: str) -> None:
+    name = f"max_schema_{limit}"
+    error = refused(schema)
+    most = getattr(Limits(), name)
+    assert (error.limit_name, error.limit) == (name, most)
+    assert f"at least {most + 1} " in str(error)
+
+
+def test_a_loop_that_leads_back_in_one_way_is_taken() -> None:
+    ring = {
+        "$ref": "#/$defs/0",
+        "$defs": {str(at): {"allOf": [{"$ref": f"#/$defs/{(at + 1) % 30}"}]} for at in range(30)},
+    }
+    lockgate.compile(ring)
+    lockgate.compile({"anyOf": [{"$ref": "#"}, {"type": "string"}]})
 
 
 # -- limits ----------------------------------------------------------------------------------------------------------
@@ -163,3 +319,4 @@ def test_real_schemas_are_far_below_the_limits(corpus: Corpus) -> None:
     assert len(schemas) > corpus.of(sample=5, whole=400)
     for schema in schemas:
         check_size([schema], limits)
+        check_expansion(SchemaResources(schema, draft_of(schema, None), {}), limits)

@@ -23,6 +23,7 @@ from lockgate.gate.recovery.skip import SkipStrategy
 from lockgate.gate.recovery.strategy import StrategyMaker
 from lockgate.gate.schema.budget import check_size, hold
 from lockgate.gate.schema.dialect import draft_of, names_known_dialect
+from lockgate.gate.schema.expansion import check_expansion
 from lockgate.gate.schema.formats import LENIENT_CHECKS, FormatMode, Formats
 from lockgate.gate.schema.graph import SchemaGraph
 from lockgate.gate.schema.python_types import is_python_type, schema_of_type
@@ -76,6 +77,7 @@ class Schema:
         canonical = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         self.id = f"inline@sha256:{hashlib.sha256(canonical.encode(errors='surrogatepass')).hexdigest()}"
         resources = SchemaResources(schema, draft, registry)
+        check_expansion(resources, limits)
         self._authority = Authority(resources, draft=draft, formats=formats)
         # What a dynamic reference means depends on the way to it, a dialect of its own may switch keywords off, and
         # what some references mean is not said: then only the whole document can be judged.

@@ -42,6 +42,7 @@ _SHOWN: Final = {
     "automata": "states in the automata of its patterns",
     "enum_values": "values in its enums",
     "expansion": "schemas to look at for one value, with shared ones counted each time",
+    "ways": "ways to look at a value and at those inside it, one in the other",
 }
 
 

@@ -77,6 +77,25 @@ class SchemaLocation(NamedTuple):
         return self._replace(pointer=pointer, schema=schema)
 
 
+class Way(NamedTuple):
+    """From a schema to one that it applies."""
+
+    keyword: str
+    target: tuple[str, str]  # key of its location
+
+    @property
+    def is_reference(self) -> bool:
+        return self.keyword.startswith("$")
+
+
+class ReachedSchema(NamedTuple):
+    """A schema in reach, and the ways from it: to those for the same value, and to those for what is inside it."""
+
+    location: SchemaLocation
+    same_value: list[Way]
+    inside: list[Way]
+
+
 def escape_pointer(name: str) -> str:
     """One reference token of a JSON pointer (RFC 6901 section 3)."""
     return name.replace("~", "~0").replace("/", "~1")
@@ -114,7 +133,9 @@ class SchemaResources:
         self._ambiguous: set[str | tuple[str, str]] = set()  # URIs and anchors that two schemas have
         # Name of a dynamic anchor -> how many there are. The drafts themselves have one, which the authority knows.
         self._dynamic: dict[str, int] = {"meta": 1}
+        self._dynamic_anchors: dict[str, list[SchemaLocation]] = {}
         self._recursive = 0
+        self._recursive_anchors: list[SchemaLocation] = []
         self._names_of_root: set[str] = set()
         self._foreign: set[str] = set()  # bases of schemas that are written in another draft
         self._written: list[tuple[SchemaLocation, str]] = []  # every reference, and its base
@@ -207,6 +228,48 @@ class SchemaResources:
         """Whether a schema is written in another draft than the main one."""
         return urldefrag(location.base)[0] in self._foreign
 
+    def reachable(self) -> Iterator[ReachedSchema]:
+        """Every schema that judges some value, each once.
+
+        Where a dynamic reference may lead to one of several schemas, it leads to all of them.
+        """
+        seen: set[tuple[str, str]] = set()
+        stack = [self.root]
+        while stack:
+            location = self.at_home(stack.pop())
+            if location.key in seen:
+                continue
+            seen.add(location.key)
+            reached = ReachedSchema(location, [], [])
+            for one in subschemas(location):
+                keyword = one.pointer[len(location.pointer) + 1 :].partition("/")[0]
+                ways = reached.same_value if keyword in _SAME_VALUE else reached.inside
+                ways.append(Way(keyword, one.key))
+                stack.append(one)
+            for keyword, target in self._targets(location):
+                reached.same_value.append(Way(keyword, target.key))
+                stack.append(target)
+            yield reached
+
+    def _targets(self, location: SchemaLocation) -> Iterator[tuple[str, SchemaLocation]]:
+        """Where the references of a schema may lead."""
+        schema = location.schema
+        if not isinstance(schema, dict):
+            return
+        for reference in _references(location):
+            keyword = reference.pointer.rpartition("/")[2]
+            target = self.resolve(reference.schema, location.base)
+            if target is not None:
+                yield keyword, target
+            if keyword == "$dynamicRef":
+                others = self._dynamic_anchors.get(reference.schema.partition("#")[2], [])
+                yield from ((keyword, other) for other in others if target is None or other.key != target.key)
+        if isinstance(schema.get("$recursiveRef"), str):
+            target = self.resolve("#", location.base)
+            others = [self.root, *self._recursive_anchors]
+            found = {one.key: one for one in ([target] if target is not None else []) + others}
+            yield from (("$recursiveRef", one) for one in found.values())
+
     # -- finding what is there -----------------------------------------------------------------------------------
 
     def _own_uri(self, location: SchemaLocation) -> str | None:
@@ -259,8 +322,10 @@ class SchemaResources:
         if isinstance(schema.get("$dynamicAnchor"), str):
             name = schema["$dynamicAnchor"]
             self._dynamic[name] = self._dynamic.get(name, 0) + 1
+            self._dynamic_anchors.setdefault(name, []).append(location)
         if schema.get("$recursiveAnchor") is True:
             self._recursive += 1
+            self._recursive_anchors.append(location)
 
     def _unclear(self, root: SchemaLocation) -> list[SchemaLocation]:
         """The references in reach that do not lead to one known schema, as locations of their texts."""
