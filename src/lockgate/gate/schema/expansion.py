@@ -88,7 +88,7 @@ class Expansion:
         self._read(resources)
 
     def _read(self, resources: SchemaResources) -> None:
-        for location, ways, inside in resources.reachable():
+        for location, ways, inside in resources.reached:
             key = location.key
             self._ways[key] = ways
             self._inside[key] = inside
