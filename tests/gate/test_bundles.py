@@ -72,7 +72,7 @@ def compare(seed: int, documents: int, counts: Counter[str]) -> None:
 def part_of(schema: lockgate.Schema, pointer: str) -> Any:
     root = schema._graph._resources.root
     location: SchemaLocation = schema._graph._resources.at_home(root.below(*pointer.split("/")[1:]))
-    part = schema._authority.part(location, "", [])
+    part = schema._authority.part([location], "", [])
     assert part is not None
     return part
 

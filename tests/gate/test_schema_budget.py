@@ -6,7 +6,8 @@ Work is counted in calls, never in seconds.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import combinations
 from typing import Any
 
 import anyio.lowlevel
@@ -22,7 +23,7 @@ from lockgate.gate.schema.budget import check_size
 from lockgate.gate.schema.dialect import draft_of
 from lockgate.gate.schema.expansion import Expansion, check_expansion
 from lockgate.gate.schema.formats import Formats
-from lockgate.gate.schema.graph import SchemaGraph, SubschemaSet, WithDocument
+from lockgate.gate.schema.graph import MAX_TOGETHER, SchemaGraph, SubschemaSet, WithDocument
 from lockgate.gate.schema.resources import SchemaResources
 from tests.conftest import Corpus
 from tests.gate.runs import judge
@@ -45,7 +46,7 @@ def graph_of(schema: Json) -> SchemaGraph:
         resources,
         2020,
         formats=Formats.of(True, {}),
-        finished_check=lambda _location, _path, _keywords: WithDocument(),
+        finished_check=lambda _locations, _path, _keywords: WithDocument(),
         whole=None,
     )
 
@@ -145,6 +146,80 @@ def test_what_is_compiled_is_judged_as_the_authority_says(shape: str) -> None:
     authority = jsonschema_rs.Draft202012Validator(schema)
     for text in TEXTS:
         assert (judge(compiled, text).state == "complete") == authority.is_valid(json.loads(text)), text
+
+
+# -- what a text may cost --------------------------------------------------------------------------------------------
+
+
+def wide(count: int, one: Callable[[int], Json]) -> Json:
+    """A schema in which so many apply to a member."""
+    return {"allOf": [{"properties": {"a": one(at)}, "patternProperties": {"^b": one(at)}} for at in range(count)]}
+
+
+@pytest.mark.parametrize("count", [MAX_TOGETHER // 2, MAX_TOGETHER + 1, 2 * MAX_TOGETHER], ids=str)
+@pytest.mark.parametrize("text", [b'{"a":5}', b'{"a":-1}', b'{"bb":9999}', b'{"bb":[1],"a":1}', b'{"c":-1,"a":[-1]}'])
+def test_more_than_are_followed_at_one_place_are_judged_when_the_value_is_finished(count: int, text: bytes) -> None:
+    schema = wide(count, lambda at: {"anyOf": [{"minimum": -at / count, "type": "number"}, {"items": {"minimum": 0}}]})
+    run = judge(lockgate.compile(schema), text)
+    authority = jsonschema_rs.Draft202012Validator(schema)
+    assert (run.state == "complete") == authority.is_valid(json.loads(text))
+    assert all(violation.code == "schema_violation" for violation in run.violations)
+
+
+def test_elements_are_judged_by_all_that_apply_to_them_however_many() -> None:
+    many = [{"not": {"const": at}} for at in range(MAX_TOGETHER + 1)]
+    gate = lockgate.compile({"items": {"allOf": many}}).gate(elements="")
+    events = gate.feed(b"[5000,-1,7]")
+    assert [event.data for event in events if isinstance(event, lockgate.Element)] == [b"5000", b"-1"]
+    assert gate.state == "halted"
+
+
+@pytest.mark.parametrize("pointer", ["", "/a", "/b/c"])
+def test_elements_of_what_is_not_followed_are_not_offered(pointer: str) -> None:
+    """What applies to an element would not be known."""
+    schema: Json = {"allOf": [{"items": {"not": {"const": at}}} for at in range(MAX_TOGETHER + 1)]}
+    for name in reversed(pointer.split("/")[1:]):
+        schema = {"properties": {name: schema}}
+    with pytest.raises(lockgate.Misuse, match=f"more than {MAX_TOGETHER} schemas"):
+        lockgate.compile(schema).gate(elements=pointer)
+
+
+def test_a_name_costs_no_more_than_those_that_are_followed() -> None:
+    """Each of the names is new."""
+    schema = lockgate.compile({"allOf": [{"properties": {"a": {"minimum": at}}} for at in range(4_000)]})
+    text = json.dumps({f"c{at}": at for at in range(100)}).encode()
+    judge(schema, text)
+    count_work(20 * MAX_TOGETHER, lambda: judge(schema, text))
+
+
+def test_what_documents_make_a_schema_keep_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each name goes with another choice of patterns. Without room the sets are made anew, and say the same."""
+    letters = "abcdefghij"
+    below = {"patternProperties": {letter: {"$ref": f"#/$defs/{letter}"} for letter in letters}}
+    definitions: Json = {letter: {"maxProperties": 9, **below} for letter in letters}
+    names = ["".join(name) for name in combinations(letters, 3)]
+    texts = [json.dumps({name: {name[::-1]: {}}}).encode() for name in names]
+    texts.append(json.dumps({"abc": dict.fromkeys(names[:10], 1)}).encode())
+    runs = []
+    for room in (10**9, 300):
+        monkeypatch.setattr("lockgate.gate.schema.graph.MAX_KEPT", room)
+        # The titles tell the two apart, or the second would be the first.
+        schema = lockgate.compile({**below, "$defs": definitions, "title": str(room)})
+        runs.append([judge(schema, text)[:2] for text in texts])
+        kept = sum(1 + len(one.subschemas) for one in schema._graph._sets.values())
+        assert (kept <= 300) == (room == 300)
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("text", [b"123456789", b"-4e0", b"0.25", b"99999999999999999"])
+def test_a_digit_costs_the_same_among_many_allowed_numbers_as_among_few(text: bytes) -> None:
+    few, many = (lockgate.compile({"enum": [*range(0, 7 * count, 7), 123456789, -4, 0.25]}) for count in (10, 20_000))
+    for schema in (few, many):
+        judge(schema, b"7")
+    fewer, run = count_work(10_000, lambda: judge(few, text))
+    more, same = count_work(10_000, lambda: judge(many, text))
+    assert run.state == same.state
+    assert more <= fewer + 10 * len(text)
 
 
 # -- what the authority would make of it -----------------------------------------------------------------------------

@@ -73,16 +73,17 @@ class Authority:
         """Judge a whole JSON text that our own checks have let pass. Raises ``Violation`` if it is not valid."""
         refuse(self.document.complaint(parse(text)), "")
 
-    def part(self, location: SchemaLocation, schema_path: str, keywords: Iterable[str]) -> Judgement | None:
-        """What judges values by one schema of the documents, as it stands there; None if nothing can.
+    def part(self, locations: list[SchemaLocation], schema_path: str, keywords: Iterable[str]) -> Judgement | None:
+        """What judges values by some schemas of the documents, all of them; None if nothing can.
 
-        It is asked for by its URI, so that what is relative in it is relative to where it stands.
+        Each is asked for by its URI, so that what is relative in it is relative to where it stands.
         """
-        if not location.pointer and location.document == NAMELESS:
+        if len(locations) == 1 and not locations[0].pointer and locations[0].document == NAMELESS:
             return Judgement(self._root, schema_path, _shown(keywords), self._is_undecided)
+        parts = [{"$ref": self._resources.uri_of(location)} for location in locations]
         try:
             validator = self._validator(
-                {"$ref": self._resources.uri_of(location)}, registry=self._registry, **self._options
+                parts[0] if len(parts) == 1 else {"allOf": parts}, registry=self._registry, **self._options
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
             return None

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from lockgate.errors import Misuse, SchemaError
 from lockgate.gate.authority import Authority, parse
-from lockgate.gate.base import DocumentGate, Gate
+from lockgate.gate.base import DocumentGate, Gate, pointer_tokens
 from lockgate.gate.events import Complaint, Framing, Recovery, Release
 from lockgate.gate.halt import HaltGate
 from lockgate.gate.limits import Limits
@@ -25,7 +25,7 @@ from lockgate.gate.schema.budget import check_size, hold
 from lockgate.gate.schema.dialect import draft_of, names_known_dialect
 from lockgate.gate.schema.expansion import check_expansion
 from lockgate.gate.schema.formats import LENIENT_CHECKS, FormatMode, Formats
-from lockgate.gate.schema.graph import SchemaGraph
+from lockgate.gate.schema.graph import MAX_TOGETHER, SchemaGraph
 from lockgate.gate.schema.python_types import is_python_type, schema_of_type
 from lockgate.gate.schema.resources import SchemaResources
 from lockgate.gate.schema.wrappers import DIALECTS, Dialect, translated, unwrapped
@@ -174,6 +174,11 @@ class Schema:
                 "elements cannot be judged one by one with this schema: it has dynamic references, another $schema "
                 "inside, a reference that does not lead to one schema, or one that leads back to itself, so only the "
                 "whole document can tell; leave elements out"
+            )
+        if elements is not None and not self._graph.follows(pointer_tokens(elements)):
+            raise Misuse(
+                f"elements cannot be judged one by one: more than {MAX_TOGETHER} schemas apply to their array, or to "
+                "what holds it; leave elements out"
             )
         if framing != "json":
             raise Misuse(f"framing={framing!r} is unknown; use 'json' or 'ndjson'")
