@@ -211,6 +211,25 @@ def test_what_documents_make_a_schema_keep_is_bounded(monkeypatch: pytest.Monkey
     assert runs[0] == runs[1]
 
 
+def test_parts_that_lead_to_each_other_share_what_they_have() -> None:
+    """A validator for each would hold all of them: it took 50 MB for each level of the text."""
+    count = 2_000
+    definitions = {
+        f"n{at}": {
+            "properties": {"a": {"$ref": f"#/$defs/n{(at + 1) % count}"}, "b": {"$ref": f"#/$defs/n{at * 3 % count}"}},
+            "not": {"required": ["q"]},
+        }
+        for at in range(count)
+    }
+    schema = lockgate.compile({"$ref": "#/$defs/n1", "$defs": definitions})
+    assert judge(schema, b'{"a":' * 200 + b"{}" + b"}" * 200).state == "complete"
+    run = judge(schema, b'{"a":' * 200 + b'{"q":1}' + b"}" * 200)
+    assert (run.state, run.released) == ("halted", b'{"a":' * 200 + b'{"q":1')
+    validators = {id(check._validator._validator) for check in schema._graph._finished_checks.values()}  # type: ignore[attr-defined]
+    assert len(schema._graph._finished_checks) > 200
+    assert len(validators) == 1
+
+
 @pytest.mark.parametrize("text", [b"123456789", b"-4e0", b"0.25", b"99999999999999999"])
 def test_a_digit_costs_the_same_among_many_allowed_numbers_as_among_few(text: bytes) -> None:
     few, many = (lockgate.compile({"enum": [*range(0, 7 * count, 7), 123456789, -4, 0.25]}) for count in (10, 20_000))
