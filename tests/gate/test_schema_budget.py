@@ -300,6 +300,11 @@ def test_what_looks_again_grows_as_it_does_in_the_engine() -> None:
         pytest.param(shared_chain(SHAPES["unevaluatedProperties"], 16), "expansion", id="unevaluated"),
         pytest.param(shared_chain(SHAPES["allOf-of-properties"], 28), "ways", id="inside"),
         pytest.param(
+            shared_chain([*SHAPES["allOf-of-properties"] * 27, lambda _: SHAPES["recursion"][0]({"$ref": "#"})], 28),
+            "ways",
+            id="inside-and-back",
+        ),
+        pytest.param(
             {
                 "$ref": "#/$defs/0",
                 "$defs": {str(at): {"allOf": [{"$ref": f"#/$defs/{to}"} for to in range(6)]} for at in range(6)},

@@ -6,8 +6,8 @@ chain of schemas which each refer twice to the next one doubles with every level
 shared: a few kilobytes of schema can take gigabytes. Both are counted here, in time that is linear in the schema.
 
 The same doubling can happen from a value to what is inside it, so the ways along one path of a document are counted,
-too. There is one thing that no count of the schema can tell: where it refers to itself from inside a value, documents
-may be nested as deep as they like. Those ways are counted once.
+too. Where a schema refers to itself from inside a value, they are counted until they come back: from there on the
+engine does remember what it found.
 
 The counts follow the engine: measured time and memory grow with them, by the same factor for each level.
 """
@@ -122,23 +122,21 @@ class Expansion:
         return copies + max(counts.looks for counts in self._counts.values())
 
     def count_ways(self, most: int) -> int:
-        """The most that are looked at for a value and, along one path, for those inside it. To be asked for last.
+        """The most that are looked at for a value and, along one path, for those inside it.
 
         Raises:
             _TooMany: more than ``most``.
         """
         self._most = most
-        order = {key: at for at, key in enumerate(self._counts)}  # each after those for the same value
         known: dict[_Key, _Counts] = {}
 
         def targets(key: _Key) -> Iterator[_Key]:
             return (way.target for way in (*self._ways[key], *self._inside[key]))
 
-        for together in _parts(self._ways, targets):
-            for key in sorted(together, key=order.__getitem__):
-                known[key] = self._count_one(key, known, 1 + self._count_inside(key, known))
-                if known[key].looks > most:
-                    raise _TooMany
+        for key in _deepest_first(self._ways, targets):
+            known[key] = self._count_one(key, known, 1 + self._count_inside(key, known))
+            if known[key].looks > most:
+                raise _TooMany
         return max(counts.looks for counts in known.values())
 
     def _count_inside(self, key: _Key, known: dict[_Key, _Counts]) -> int:
@@ -250,3 +248,23 @@ def _parts(keys: Iterable[_Key], targets: Callable[[_Key], Iterable[_Key]]) -> I
                         part.append(open_ones.pop())
                     is_open.difference_update(part)
                     yield part
+
+
+def _deepest_first(keys: Iterable[_Key], targets: Callable[[_Key], Iterable[_Key]]) -> Iterator[_Key]:
+    """The schemas, each after those that it leads to, but for those that lead back to it."""
+    seen: set[_Key] = set()
+    for start in keys:
+        if start in seen:
+            continue
+        seen.add(start)
+        stack = [(start, iter(targets(start)))]
+        while stack:
+            key, ways = stack[-1]
+            for target in ways:
+                if target not in seen:
+                    seen.add(target)
+                    stack.append((target, iter(targets(target))))
+                    break
+            else:
+                stack.pop()
+                yield key
