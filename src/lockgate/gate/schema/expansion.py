@@ -7,7 +7,8 @@ shared: a few kilobytes of schema can take gigabytes. Both are counted here, in 
 
 The same doubling can happen from a value to what is inside it, so the ways along one path of a document are counted,
 too. Where a schema refers to itself from inside a value, they are counted until they come back: from there on the
-engine does remember what it found.
+engine does remember what it found, but not on behalf of an ``unevaluated…``: a recursive schema with such keywords can
+take longer than is counted.
 
 The counts follow the engine: measured time and memory grow with them, by the same factor for each level.
 """
