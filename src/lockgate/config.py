@@ -348,6 +348,34 @@ class Validation(_Section):
     repeat_run: Annotated[int, AfterValidator(_repeat_run)] = Field(
         0, ge=0, description="A piece may repeat inside one string or number for so many characters; 0 for no limit."
     )
+    # A request brings its schema. These stop one that would cost more than its size, and are far above real ones.
+    max_schema_bytes: int = Field(
+        4 * 1024 * 1024, ge=1024, description="A schema may have at most this many bytes, as JSON."
+    )
+    max_schema_nodes: int = Field(
+        50_000, ge=1, description="A schema may have at most this many objects and booleans in it."
+    )
+    max_schema_references: int = Field(50_000, ge=1, description="A schema may have at most this many references.")
+    # Deeper ones exhaust Python's stack.
+    max_schema_depth: int = Field(200, ge=1, le=250, description="A schema may be nested at most this deep, as JSON.")
+    max_schema_branches: int = Field(
+        5_000, ge=1, description="One anyOf, oneOf or allOf may have at most this many branches."
+    )
+    max_schema_patterns: int = Field(2_000, ge=1, description="A schema may have at most this many patterns.")
+    max_schema_automata: int = Field(
+        500_000, ge=1, description="The automata of its patterns may have at most this many states together."
+    )
+    max_schema_enum_values: int = Field(
+        200_000, ge=1, description="The enums of a schema may have at most this many values together."
+    )
+    max_schema_expansion: int = Field(
+        10_000,
+        ge=1,
+        description="One value may be judged by at most this many schemas, shared ones counted each time.",
+    )
+    max_schema_ways: int = Field(
+        1_000_000, ge=1, description="The same for a value and those inside it, one in the other."
+    )
     strip_nul: bool = Field(
         False,
         description="U+0000 in strings and names is refused, or taken out by patches: PostgreSQL cannot store it.",

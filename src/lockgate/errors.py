@@ -233,6 +233,9 @@ class Code(StrEnum):
         "tail_moved", "request", "client", True, 409, None,
         "A push was meant to follow a certain offset, but others have written since: read on, then decide anew.")
 
+    SCHEMA_TOO_COMPLEX = (
+        "schema_too_complex", "request", "caller", False, 400, None,
+        "A JSON Schema that would cost more than a limit allows; the message has the number, the limit and its name.")
     SCHEMA_ERROR = (
         "schema_error", "library", "caller", False, None, None,
         "A JSON Schema that cannot be compiled.")
@@ -277,6 +280,32 @@ class SchemaError(LockgateError):
     def __init__(self, message: str, *, pointer: str = "") -> None:
         super().__init__(message)
         self.pointer = pointer
+
+
+class SchemaTooComplex(SchemaError):
+    """A JSON Schema that would cost more than a limit allows.
+
+    Attributes:
+        limit_name: Name of the limit, in ``Limits`` and in the settings.
+        found: The number that passed it; the least that it can be where counting stopped there.
+        limit: The limit.
+    """
+
+    code = Code.SCHEMA_TOO_COMPLEX
+
+    def __init__(
+        self, limit_name: str, found: int, limit: int, *, shown: str, is_least: bool = False, factor: int = 1
+    ) -> None:
+        least = "at least " if is_least else ""
+        name = f"{factor} * {limit_name}" if factor > 1 else limit_name
+        super().__init__(f"schema: too complex: {least}{found} {shown}; {limit} are allowed ({name})")
+        self.limit_name = limit_name
+        self.found = found
+        self.limit = limit
+
+    def say_where(self, where: str) -> None:
+        """Put the name of what holds the schema before the sentence."""
+        self.args = (f"{where}: {self}",)
 
 
 # -- requests ------------------------------------------------------------------------------------------------------

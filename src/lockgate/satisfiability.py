@@ -1,7 +1,7 @@
 """Can any document satisfy a schema at all? A schema that none can satisfy would only ever halt streams.
 
-What decides it, ``jsonschema_rs.canonicalize``, has no limit of its own, so it works in a process that can be ended.
-This is why it is not part of the gate, which does no I/O.
+What decides it, ``jsonschema_rs.canonicalize``, has no limit of its own, so it works in a process that can be ended,
+and that gets no more than so much memory. This is why it is not part of the gate, which does no I/O.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from lockgate.gate.compiled import Schema
 Satisfiable: TypeAlias = Literal["yes", "no", "unknown"]
 
 _LIMIT_S: Final = 2.0
-_PROGRAM: Final = (
-    "import json, sys, jsonschema_rs; print(jsonschema_rs.canonicalize(json.load(sys.stdin)).satisfiability())"
-)
+_MAX_BYTES: Final = 1024**3
+_PROGRAM: Final = f"""
+import json, resource, sys, jsonschema_rs
+resource.setrlimit(resource.RLIMIT_AS, ({_MAX_BYTES}, {_MAX_BYTES}))
+print(jsonschema_rs.canonicalize(json.load(sys.stdin)).satisfiability())
+"""
 
 
 def satisfiable(schema: Schema, *, limit_s: float = _LIMIT_S) -> Satisfiable:

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.gate.schema_shapes import SHAPES, shared_chain
 from tests.gateway.nodes import DONE, Node, Reader, Upstream, answer, apart, chunk, create, running, schema_format
 
 PERSON = {
@@ -316,6 +317,27 @@ async def test_a_mistake_is_answered_with_what_is_wrong_and_where(
         error = (await response.json())["error"]
     assert (response.status, error["code"]) == (400, "bad_request")
     assert words in error["message"]
+
+
+@pytest.mark.parametrize("shape", ["anyOf", "unevaluatedProperties", "unevaluated-one-if", "allOf-of-properties"])
+async def test_a_schema_that_would_cost_too_much_is_refused_and_nobody_waits(
+    node: Node, session: aiohttp.ClientSession, shape: str
+) -> None:
+    """A few kilobytes that would take hours, or gigabytes; a stream beside them goes on."""
+    GATES["go"] = asyncio.Event()
+    made = await create(node.url, model="gated")
+    reading = asyncio.create_task(Reader(node.url + made["urls"]["stream"]).run())
+    format_ = schema_format(shared_chain(SHAPES[shape], 40))
+    body = {"model": "good", "messages": MESSAGES, "response_format": format_, "tools": TOOLS}
+    for _ in range(3):
+        async with session.post(f"{node.url}/v1/streams", json=body) as response:
+            assert response.status == 400
+            error = (await response.json())["error"]
+    assert error["code"] == "schema_too_complex"
+    assert error["message"].startswith("response_format.json_schema.schema: schema: too complex: at least ")
+    assert "max_schema_" in error["message"]
+    GATES["go"].set()
+    assert (await reading).text() == "onetwo"
 
 
 @pytest.mark.parametrize(

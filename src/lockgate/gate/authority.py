@@ -18,6 +18,7 @@ from lockgate.gate.limits import DEEPEST, Limits
 from lockgate.gate.scan import Violation
 from lockgate.gate.schema.formats import Formats
 from lockgate.gate.schema.resources import NAMELESS, SchemaLocation, SchemaResources, escape_pointer, escaped
+from lockgate.gate.schema.subschema import FINISHED_ONLY
 from lockgate.gate.values import value_of
 
 _VALIDATORS: Final[dict[int, Any]] = {
@@ -34,6 +35,8 @@ _DRAFTS: Final = {
     2019: jsonschema_rs.Draft201909,
     2020: jsonschema_rs.Draft202012,
 }
+#: Keywords of which some can only be judged by a finished value.
+_SEEN_FINISHED: Final = frozenset([*FINISHED_ONLY, "anyOf", "oneOf", "enum", "format", "pattern", "patternProperties"])
 # What the engine calls a document without a name.
 _NAMELESS_THERE: Final = "json-schema:///"
 # A pattern that backtracks longer is reported as undecided; 100,000 steps take a few milliseconds.
@@ -73,20 +76,48 @@ class Authority:
         """Judge a whole JSON text that our own checks have let pass. Raises ``Violation`` if it is not valid."""
         refuse(self.document.complaint(parse(text)), "")
 
-    def part(self, location: SchemaLocation, schema_path: str, keywords: Iterable[str]) -> Judgement | None:
-        """What judges values by one schema of the documents, as it stands there; None if nothing can.
+    def part(self, locations: list[SchemaLocation], schema_path: str, keywords: Iterable[str]) -> Judgement | None:
+        """What judges values by some schemas of the documents, all of them; None if nothing can.
 
-        It is asked for by its URI, so that what is relative in it is relative to where it stands.
+        Each is asked for by its URI, so that what is relative in it is relative to where it stands.
         """
-        if not location.pointer and location.document == NAMELESS:
+        if len(locations) == 1 and not locations[0].pointer and locations[0].document == NAMELESS:
             return Judgement(self._root, schema_path, _shown(keywords), self._is_undecided)
+        parts = self._parts if len(locations) == 1 else self._all_parts
+        found = parts.of(locations)
+        if found is not None:
+            return Judgement(found, schema_path, _shown(keywords), self._is_undecided)
         try:
-            validator = self._validator(
-                {"$ref": self._resources.uri_of(location)}, registry=self._registry, **self._options
-            )
+            validator = self._referring({"allOf": [self._reference_to(location) for location in locations]})
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
             return None
         return Judgement(validator, schema_path, _shown(keywords), self._is_undecided)
+
+    def _referring(self, schema: Any) -> Any:
+        """A validator by a schema that refers to others in the documents."""
+        return self._validator(schema, registry=self._registry, **self._options)
+
+    def _reference_to(self, location: SchemaLocation) -> dict[str, str]:
+        return {"$ref": self._resources.uri_of(location)}
+
+    @cached_property
+    def _parts(self) -> _Parts:
+        """The parts that are commonly asked for: those that only a finished value can be judged by."""
+        return self._compile_parts(lambda schema: not _SEEN_FINISHED.isdisjoint(schema))
+
+    @cached_property
+    def _all_parts(self) -> _Parts:
+        return self._compile_parts(lambda _: True)
+
+    def _compile_parts(self, is_wanted: Callable[[dict[str, Any]], bool]) -> _Parts:
+        reached = (one.location for one in self._resources.reached)
+        wanted = [one for one in reached if isinstance(one.schema, dict) and is_wanted(one.schema)]
+        names = {location.key: str(number) for number, location in enumerate(wanted)}
+        switch = {names[location.key]: self._reference_to(location) for location in wanted}
+        try:
+            return _Parts(self._referring({"properties": switch}), names)
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
+            return _Parts(None, {})  # one of them is none; then each that is asked for is tried by itself
 
     @cached_property
     def _registry(self) -> Any:
@@ -146,6 +177,41 @@ class Authority:
             pointer = dangling.pointer
         where = pointer or f" {dangling.document}#{dangling.pointer}"
         return SchemaError(f"schema{where}: {dangling.schema[:200]!r} leads nowhere: {message}", pointer=pointer)
+
+
+class _Parts:
+    """Many parts of a schema in one validator, so that what they share is there once.
+
+    A validator for each would hold all that it leads to: parts that lead to each other, 9,000 of them, took 50 MB each.
+    It judges objects by the schema of each member. So a value is put under the name of the part that is to judge it.
+
+    Args:
+        validator: Judges the members of an object.
+        names: Key of each location -> the name of the member that it judges.
+    """
+
+    def __init__(self, validator: Any, names: dict[tuple[str, str], str]) -> None:
+        self._validator = validator
+        self._names = names
+
+    def of(self, locations: list[SchemaLocation]) -> _Member | None:
+        """What judges by all of these parts; None if some are not there."""
+        names = [self._names.get(location.key) for location in locations]
+        found = [name for name in names if name is not None]
+        return _Member(self._validator, found) if len(found) == len(names) else None
+
+
+class _Member:
+    """Judges values as members of these names, one after the other."""
+
+    __slots__ = ("_names", "_validator")
+
+    def __init__(self, validator: Any, names: list[str]) -> None:
+        self._validator = validator
+        self._names = names
+
+    def is_valid(self, value: Any) -> bool:
+        return all(self._validator.is_valid({name: value}) for name in self._names)
 
 
 class Judgement:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from lockgate.errors import Misuse, SchemaError
 from lockgate.gate.authority import Authority, parse
-from lockgate.gate.base import DocumentGate, Gate
+from lockgate.gate.base import DocumentGate, Gate, pointer_tokens
 from lockgate.gate.events import Complaint, Framing, Recovery, Release
 from lockgate.gate.halt import HaltGate
 from lockgate.gate.limits import Limits
@@ -21,9 +21,11 @@ from lockgate.gate.recovery.patch_rules import rules_for
 from lockgate.gate.recovery.recovering import RecoveringGate
 from lockgate.gate.recovery.skip import SkipStrategy
 from lockgate.gate.recovery.strategy import StrategyMaker
+from lockgate.gate.schema.budget import check_size, hold
 from lockgate.gate.schema.dialect import draft_of, names_known_dialect
+from lockgate.gate.schema.expansion import check_expansion
 from lockgate.gate.schema.formats import LENIENT_CHECKS, FormatMode, Formats
-from lockgate.gate.schema.graph import SchemaGraph
+from lockgate.gate.schema.graph import MAX_TOGETHER, SchemaGraph
 from lockgate.gate.schema.python_types import is_python_type, schema_of_type
 from lockgate.gate.schema.resources import SchemaResources
 from lockgate.gate.schema.wrappers import DIALECTS, Dialect, translated, unwrapped
@@ -42,10 +44,11 @@ class SchemaSource(NamedTuple):
     draft: int
     formats: bool | dict[str, FormatMode]
     registry: dict[str, Any]
+    limits: Limits = Limits()
 
     def compile(self) -> Schema:
         """The schema. It is compiled once in each process."""
-        return compile(self.schema, draft=self.draft, formats=self.formats, registry=self.registry)
+        return compile(self.schema, draft=self.draft, formats=self.formats, limits=self.limits, registry=self.registry)
 
 
 class Schema:
@@ -74,6 +77,7 @@ class Schema:
         canonical = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         self.id = f"inline@sha256:{hashlib.sha256(canonical.encode(errors='surrogatepass')).hexdigest()}"
         resources = SchemaResources(schema, draft, registry)
+        check_expansion(resources, limits)
         self._authority = Authority(resources, draft=draft, formats=formats)
         # What a dynamic reference means depends on the way to it, a dialect of its own may switch keywords off, and
         # what some references mean is not said: then only the whole document can be judged.
@@ -171,6 +175,11 @@ class Schema:
                 "inside, a reference that does not lead to one schema, or one that leads back to itself, so only the "
                 "whole document can tell; leave elements out"
             )
+        if elements is not None and not self._graph.follows(pointer_tokens(elements)):
+            raise Misuse(
+                f"elements cannot be judged one by one: more than {MAX_TOGETHER} schemas apply to their array, or to "
+                "what holds it; leave elements out"
+            )
         if framing != "json":
             raise Misuse(f"framing={framing!r} is unknown; use 'json' or 'ndjson'")
         if release == "element" and elements is None:
@@ -193,7 +202,7 @@ class Schema:
     @property
     def source(self) -> SchemaSource:
         """What another process needs to compile the same."""
-        return SchemaSource(json.dumps(self._schema), self.draft, self._formats.given, self._registry)
+        return SchemaSource(json.dumps(self._schema), self.draft, self._formats.given, self._registry, self.limits)
 
 
 def compile(
@@ -215,7 +224,7 @@ def compile(
         formats: Assert ``format``; False only annotates. Or modes by name, for some: ``"strict"``, ``"off"``, or
             ``"lenient"`` for ``date-time`` and ``time`` (without an offset, or with a space for the T), ``duration``
             (with a sign, fractions of seconds), ``uri`` (as URL libraries write them) and ``ipv6`` (with a zone).
-        limits: Bounds of the documents; None takes the defaults of :class:`Limits`.
+        limits: Bounds of the documents and of the schema; None takes the defaults of :class:`Limits`.
         registry: Other schemas by URI, for references that lead out of this one. Nothing is ever fetched.
         dialect: Whose schema it is. ``"openai"``, ``"mcp"``: the schema may stand in their wrapper, such as ``{"name":
             …, "schema": …}`` or a tool. ``"openapi-3.0"``, ``"gemini"``: also ``nullable``, types in upper case, and
@@ -224,7 +233,8 @@ def compile(
 
     Raises:
         SchemaError: not JSON, not a valid schema of its draft, a wrapper around one, or one that refers to something
-            outside itself. Its ``pointer`` leads to it.
+            outside itself. Its ``pointer`` leads to it. With the code ``schema_too_complex``, one that is beyond a
+            limit.
         Misuse: an unknown dialect, or a mode that a format does not have.
     """
     if dialect is not None and dialect not in DIALECTS:
@@ -234,11 +244,13 @@ def compile(
         dialect = "pydantic" if is_of_pydantic and dialect is None else dialect
     lenient: dict[str, FormatMode] = dict.fromkeys(LENIENT_CHECKS, "lenient") if dialect == "pydantic" else {}
     modes = Formats.of(formats, lenient)
+    limits = limits or Limits()
     try:
-        plain = translated(unwrapped(_plain(schema), dialect), dialect)
+        given, documents = _plain_ones(schema, registry or {}, limits)
+        plain = translated(unwrapped(given, dialect), dialect)
         number = draft_of(plain, draft)
-        others = {uri: translated(_plain(other), dialect) for uri, other in (registry or {}).items()}
-        return _cached(plain, others, number, modes, limits or Limits())
+        others = {uri: translated(other, dialect) for uri, other in documents.items()}
+        return _cached(plain, others, number, modes, limits)
     except RecursionError:
         raise SchemaError("schema: nested too deeply to be compiled") from None
 
@@ -246,6 +258,8 @@ def compile(
 #: Compiled schemas by content; a gateway is sent the same few ones again and again.
 _CACHE: Final[OrderedDict[tuple[str, int, Formats, Limits], Schema]] = OrderedDict()
 _CACHE_SIZE: Final = 256
+#: Bytes of all their texts. What is compiled takes some fifty times as much.
+_CACHE_BYTES: Final = 16 * 1024 * 1024
 
 
 def _cached(schema: Any, registry: dict[str, Any], draft: int, formats: Formats, limits: Limits) -> Schema:
@@ -253,17 +267,33 @@ def _cached(schema: Any, registry: dict[str, Any], draft: int, formats: Formats,
     found = _CACHE.get(key)
     if found is None:
         found = _CACHE[key] = Schema(schema, draft=draft, formats=formats, limits=limits, registry=registry)
-        if len(_CACHE) > _CACHE_SIZE:
+        while len(_CACHE) > _CACHE_SIZE or (len(_CACHE) > 1 and sum(len(text) for text, *_ in _CACHE) > _CACHE_BYTES):
             _CACHE.popitem(last=False)
     else:
         _CACHE.move_to_end(key)
     return found
 
 
-def _plain(schema: Any) -> Any:
-    """The schema as plain JSON values of our own, so that no caller can change it."""
+def _plain_ones(schema: Any, registry: Mapping[str, Any], limits: Limits) -> tuple[Any, dict[str, Any]]:
+    """The schema and its documents as plain values, if none of the limits is passed."""
+    plain, used = _plain(schema, limits, 0)
+    documents: dict[str, Any] = {}
+    for uri, other in registry.items():
+        documents[uri], used = _plain(other, limits, used)
+    check_size([plain, *documents.values()], limits)
+    return plain, documents
+
+
+def _plain(schema: Any, limits: Limits, used: int) -> tuple[Any, int]:
+    """The schema as plain JSON values of our own, so that no caller can change it.
+
+    Returns:
+        It, and the bytes of all texts so far, of which ``used`` were used before.
+    """
     try:
         text = schema if isinstance(schema, str | bytes) else json.dumps(schema, allow_nan=False)
+        used += len(text)
+        hold("bytes", used, limits)
         plain = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_members)
     except UnicodeDecodeError:
         raise SchemaError("schema: the text is not UTF-8") from None
@@ -273,7 +303,7 @@ def _plain(schema: Any) -> Any:
         raise SchemaError("schema: nested too deeply, or refers to itself as a Python object") from None
     if not isinstance(plain, dict | bool):
         raise SchemaError(f"schema: must be an object or a boolean, not {type(plain).__name__}")
-    return plain
+    return plain, used
 
 
 def _refuse_constant(name: str) -> Any:

@@ -192,7 +192,8 @@ _PUT: Final[_Json] = {
         "200": _answer("It is there, as asked for.", *_ABOUT_STREAM),
         "201": _answer("Created.", names.LOCATION, *_ABOUT_STREAM),
         **_errors(
-            *(Code.BAD_REQUEST, Code.FORBIDDEN, Code.STREAM_UNKNOWN, Code.CONFLICT, Code.STREAM_CLOSED),
+            *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.FORBIDDEN, Code.STREAM_UNKNOWN),
+            *(Code.CONFLICT, Code.STREAM_CLOSED),
             *(Code.TOO_LARGE, *_VIOLATION, Code.NOT_OFFERED, *_OF_THE_LOG),
         ),
     },
@@ -243,7 +244,9 @@ _CREATE: Final[_Json] = {
     "responses": {
         "200": _answer("The stream that an earlier request with this key and body opened.", names.LOCATION) | _OPENED,
         "201": _answer("The stream, and where everything about it is.", names.LOCATION) | _OPENED,
-        **_errors(Code.BAD_REQUEST, Code.FORBIDDEN, Code.KEY_REUSED, Code.TOO_LARGE, *_OF_THE_LOG),
+        **_errors(
+            Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.FORBIDDEN, Code.KEY_REUSED, Code.TOO_LARGE, *_OF_THE_LOG
+        ),
     },
 }
 _STATUS: Final[_Json] = {

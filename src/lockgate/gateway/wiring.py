@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 from lockgate import Limits, __version__
 from lockgate.config import Settings, SettingsError, Store, Upstream, UpstreamCapability, upstream_key
+from lockgate.gate.limits import SCHEMA_LIMITS
 from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers, Thresholds
 from lockgate.retry.capabilities import Capability
@@ -168,6 +169,7 @@ def defaults_of(settings: Settings) -> Defaults:
             max_number_digits=validation.max_number_digits,
             repeat_run=validation.repeat_run,
             strip_nul=validation.strip_nul,
+            **{name: getattr(validation, name) for name in SCHEMA_LIMITS},
         ),
         is_partial=validation.partial_validation,
         recovery=validation.error_recovery,

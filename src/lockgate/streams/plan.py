@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from lockgate import Gate, Limits, Schema, compile, passthrough
-from lockgate.errors import BadRequest, Misuse, SchemaError
+from lockgate.errors import BadRequest, Misuse, SchemaError, SchemaTooComplex
 from lockgate.gate.events import Framing, Recovery, Release
 from lockgate.retry.policy import NO_RETRY, RetryPolicy
 from lockgate.streams.helper import OVER_BYTES
@@ -159,6 +159,7 @@ def make_plan(request: StreamRequest, defaults: Defaults) -> Plan:
 
     Raises:
         BadRequest: a schema that cannot be compiled, or options that exclude each other.
+        SchemaTooComplex: a schema beyond a limit.
     """
     options, body = request
     draft = said(options.draft, None)
@@ -172,6 +173,9 @@ def make_plan(request: StreamRequest, defaults: Defaults) -> Plan:
                 limits=defaults.limits,
                 dialect=said(options.dialect, None),
             )
+        except SchemaTooComplex as error:
+            error.say_where(where)
+            raise
         except SchemaError as error:
             raise BadRequest(f"{where}: {error}") from None
         except Misuse as error:  # a mode that a format does not have

@@ -11,7 +11,8 @@ when a document first needs them, and are kept with the schema.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from lockgate.gate.events import Complaint
@@ -26,6 +27,12 @@ from lockgate.gate.schema.subschema import AutomatonCheck, CountLimit, Subschema
 
 #: Names remembered for the checks of one object; a schema with open objects meets any number of names.
 _MAX_NAMES: Final = 2048
+#: Subschemas that are followed at one place. What more of them say is judged when the value is finished: each new name
+#: and each value asks all of them, and no byte may cost more than that.
+MAX_TOGETHER: Final = 1_000
+#: Subschemas in all sets that are kept. Documents choose the names, and so the sets, of which patterns of names allow
+#: exponentially many; beyond this they are made anew each time.
+MAX_KEPT: Final = 200_000
 
 
 class FinishedCheck(Protocol):
@@ -80,16 +87,20 @@ class Checks:
         required: For objects: required names, each with the schema path.
         names: For objects: what ``propertyNames`` says; None if nothing.
         finished_checks: What must see the finished value.
+        is_followed: Whether what is inside the value is judged, too; not where the subschemas are too many.
         is_free: Whether nothing at all is checked, so that nothing has to follow the value.
     """
 
     __slots__ = (
         "_allowed", "_children", "_graph", "_known", "_subschemas", "allowed_texts", "automata", "closed",
         "finished_checks", "has_names",
-        "has_needs", "is_free", "kind", "least", "most", "names", "number", "open_from", "prefix_length", "required",
+        "has_needs", "is_followed", "is_free", "kind", "least", "most", "names", "number", "open_from", "prefix_length",
+        "required",
     )  # fmt: skip
 
-    def __init__(self, graph: SchemaGraph, subschemas: list[Subschema], kind: int) -> None:
+    def __init__(
+        self, graph: SchemaGraph, subschemas: list[Subschema], kind: int, *, instead: FinishedCheck | None = None
+    ) -> None:
         self._graph = graph
         self._subschemas = subschemas
         self._children: dict[str | int, SubschemaSet] = {}
@@ -111,6 +122,9 @@ class Checks:
         self.finished_checks: list[FinishedCheck] = [
             graph.finished_check(subschema) for subschema in subschemas if subschema.finished_kinds & kind
         ]
+        self.is_followed = instead is None
+        if instead is not None:
+            self.finished_checks.append(instead)
         self._gather()
 
     def _gather(self) -> None:
@@ -187,7 +201,7 @@ class Checks:
             found = self._graph.set_of(
                 location for subschema in self._subschemas for location in subschema.members.locations_of(name)
             )
-            if len(self._children) < _MAX_NAMES:
+            if found.is_kept and len(self._children) < _MAX_NAMES:
                 self._children[name] = found
         return found
 
@@ -220,13 +234,17 @@ class Checks:
             found = self._graph.set_of(
                 location for subschema in self._subschemas for location in subschema.elements.locations_at(index)
             )
-            self._children[index] = found
+            if found.is_kept:
+                self._children[index] = found
         return found
 
     def unmet_need(self, present: Iterable[str]) -> UnmetNeed | None:
         """The first ``dependentRequired`` that is not met by the members that are there."""
         there = set(present)
         for subschema in self._subschemas:
+            # Members are looked up, and not needs: an object of two bytes must not cost a walk through all of them.
+            if not any(name in subschema.members.needs for name in there):
+                continue
             for name, needed in subschema.members.needs.items():
                 missing = set(needed) - there if name in there else set()
                 if missing:
@@ -235,23 +253,48 @@ class Checks:
 
 
 class SubschemaSet:
-    """The subschemas that apply at one instance location. Interned: equal sets are one object."""
+    """The subschemas that apply at one instance location. Equal sets are one object, as long as there is room.
 
-    __slots__ = ("_checks", "_graph", "kinds", "subschemas")
+    Args:
+        locations: What leads to all of them.
+        subschemas: None if they are too many to be followed: then the finished value is judged by the locations.
 
-    def __init__(self, graph: SchemaGraph, subschemas: list[Subschema]) -> None:
+    Attributes:
+        is_kept: Whether the graph keeps it.
+        subschemas: Those that are followed.
+        kinds: Kinds that may stand here.
+    """
+
+    __slots__ = ("_checks", "_graph", "_locations", "is_followed", "is_kept", "kinds", "subschemas")
+
+    def __init__(
+        self, graph: SchemaGraph, locations: list[SchemaLocation], subschemas: list[Subschema] | None, *, is_kept: bool
+    ) -> None:
         self._graph = graph
-        self.subschemas = subschemas
+        self._locations = locations
+        self.is_followed = subschemas is not None
+        self.is_kept = is_kept
+        self.subschemas = subschemas or []
         self._checks: dict[int, Checks] = {}
-        #: Kinds that may stand here.
-        self.kinds = graph.kinds_of(subschemas)
+        self.kinds = graph.kinds_of(self.subschemas)
+
+    @property
+    def judgement(self) -> FinishedCheck:
+        """What judges a finished value by all of them at once."""
+        return self._graph.finished_check_of(self._locations)
 
     def checks(self, kind: int) -> Checks:
         """What is checked of a value of this kind."""
         checks = self._checks.get(kind)
         if checks is None:
-            checks = self._checks[kind] = Checks(self._graph, self._graph.for_kind(self.subschemas, kind), kind)
+            checks = self._checks[kind] = self._make_checks(kind)
         return checks
+
+    def _make_checks(self, kind: int) -> Checks:
+        followed = self._graph.for_kind(self.subschemas, kind) if self.is_followed else None
+        if followed is None:
+            return Checks(self._graph, [], kind, instead=self.judgement)
+        return Checks(self._graph, followed, kind)
 
     def blame(self, kind: int) -> Mismatch:
         """The keyword that refuses a kind which may not stand here; its message names what is allowed instead."""
@@ -269,7 +312,7 @@ class SchemaGraph:
     """All subschemas of one schema, and the sets of them that documents need.
 
     Args:
-        finished_check: Makes what judges finished values by the schema at a location.
+        finished_check: Makes what judges finished values by the schemas at some locations, all of them.
         whole: Judges the finished document, where no smaller value can be judged by itself.
     """
 
@@ -279,7 +322,7 @@ class SchemaGraph:
         draft: int,
         *,
         formats: Formats,
-        finished_check: Callable[[SchemaLocation, str, list[str]], FinishedCheck | None],
+        finished_check: Callable[[list[SchemaLocation], str, list[str]], FinishedCheck | None],
         whole: FinishedCheck | None,
     ) -> None:
         self._resources = resources
@@ -290,7 +333,8 @@ class SchemaGraph:
         self._finished_checks: dict[tuple[str, str], FinishedCheck] = {}
         self._subschemas: dict[tuple[str, str], Subschema] = {}
         self._sets: dict[frozenset[tuple[str, str]], SubschemaSet] = {}
-        self._kinds_under_way: set[tuple[str, str]] = set()
+        self._kept_count = 0
+        self._kinds: dict[tuple[str, str], int] = {}
         self._root_subschema = self.subschema(resources.root)
         if whole is not None:
             self._root_subschema.finished_kinds = ANY_KIND
@@ -309,29 +353,59 @@ class SchemaGraph:
         finished_check = self._finished_checks.get(subschema.key)
         if finished_check is None:
             schema_path, keywords = subschema.to_blame
-            made = self._make_finished_check(subschema.location, schema_path, keywords)
+            made = self._make_finished_check([subschema.location], schema_path, keywords)
             finished_check = self._finished_checks[subschema.key] = made or Unknown(schema_path)
         return finished_check
 
+    def finished_check_of(self, locations: list[SchemaLocation]) -> FinishedCheck:
+        """What judges a finished value by all of these schemas at once."""
+        if self._whole is not None:
+            is_root = any(location.key == self._root_subschema.key for location in locations)
+            return self._whole if is_root else WithDocument()
+        # What is made of a const or enum is judged by the schema that has that keyword.
+        written = list({location.key: location for location in locations if not location.is_made}.values())
+        if not written:
+            return WithDocument()
+        schema_path = self.subschema(written[0]).path()
+        return self._make_finished_check(written, schema_path, []) or Unknown(schema_path)
+
     def set_of(self, locations: Iterable[SchemaLocation]) -> SubschemaSet:
         """The set in which all of these schemas apply."""
-        subschemas = self._close(self.subschema(location) for location in locations)
-        key = frozenset(subschema.key for subschema in subschemas)
+        origins = list(locations)
+        subschemas = self._close(self.subschema(location) for location in origins)
+        parts = subschemas if subschemas is not None else [self.subschema(location) for location in origins]
+        key = frozenset(subschema.key for subschema in parts)
         found = self._sets.get(key)
         if found is None:
-            found = self._sets[key] = SubschemaSet(self, subschemas)
+            is_kept = self._kept_count + len(key) < MAX_KEPT
+            found = SubschemaSet(self, origins, subschemas, is_kept=is_kept)
+            if is_kept:
+                self._sets[key] = found
+                self._kept_count += 1 + len(key)
         return found
 
-    def _close(self, subschemas: Iterable[Subschema]) -> list[Subschema]:
-        """With everything that ``allOf`` and references bring along; a cycle ends where it began."""
+    def _close(self, subschemas: Iterable[Subschema]) -> list[Subschema] | None:
+        """With everything that ``allOf`` and references bring along; a cycle ends where it began. None: too many."""
         found: dict[tuple[str, str], Subschema] = {}
         stack = list(subschemas)
         while stack:
             subschema = stack.pop()
             if subschema.key not in found:
                 found[subschema.key] = subschema
+                if len(found) > MAX_TOGETHER:
+                    return None
                 stack += [self.subschema(location) for location in subschema.together]
         return list(found.values())
+
+    def follows(self, names: Iterable[str]) -> bool:
+        """Whether all that applies to the elements of an array is known, which these names of members lead to."""
+        place = self.root
+        for name in names:
+            checks = place.checks(OBJECT)
+            if not checks.is_followed:
+                return False
+            place = checks.member(name)
+        return place.checks(ARRAY).is_followed
 
     # -- kinds -----------------------------------------------------------------------------------------------------
 
@@ -339,15 +413,16 @@ class SchemaGraph:
         """What judges a finished value by this set, subschema by subschema."""
         if self._whole is not None:
             return []
+        if not subschemas.is_followed:
+            return [subschemas.judgement]
         # What is made of a const or enum is judged by the schema that has that keyword.
         return [self.finished_check(one) for one in subschemas.subschemas if not one.location.is_made]
 
     def kinds_of(self, subschemas: Iterable[Subschema]) -> int:
+        """Kinds that all of these subschemas allow, with everything that applies with them."""
         kinds = ANY_KIND
         for subschema in subschemas:
-            kinds &= subschema.kinds
-            for _, branches in subschema.choices:
-                kinds &= self.kinds_of_branches(branches)
+            kinds &= self._kinds_of(subschema)
         return kinds
 
     def kinds_of_branches(self, branches: Iterable[SchemaLocation]) -> int:
@@ -357,19 +432,73 @@ class SchemaGraph:
         return kinds
 
     def _kinds_of_branch(self, location: SchemaLocation) -> int:
-        key = location.key
-        if key in self._kinds_under_way:
-            return ANY_KIND  # a choice that contains itself: nothing is known from outside
-        self._kinds_under_way.add(key)
-        try:
-            return self.kinds_of(self._close([self.subschema(location)]))
-        finally:
-            self._kinds_under_way.discard(key)
+        found = self._kinds.get(location.key)
+        return self._kinds_of(self.subschema(location)) if found is None else found
 
-    def for_kind(self, subschemas: list[Subschema], kind: int) -> list[Subschema]:
+    def _kinds_of(self, subschema: Subschema) -> int:
+        if subschema.key not in self._kinds:
+            self._work_out_kinds(subschema)
+        return self._kinds[subschema.key]
+
+    def _work_out_kinds(self, first: Subschema) -> None:
+        """Kinds of a subschema and of all that judge the same value: once for each, however many ways lead to it.
+
+        Nothing is known of a choice that contains itself, so each begins with all kinds, and loses some when one that
+        it depends on does. There are seven to lose, so that the work is linear in the subschemas and the ways.
+        """
+        order = self._same_value(first)
+        found = {subschema.key: ANY_KIND for subschema in order}
+        users: dict[tuple[str, str], list[Subschema]] = {}
+        for subschema in order:
+            for location in _judging_the_same(subschema):
+                users.setdefault(location.key, []).append(subschema)
+        # Those found last stand deepest: with them first, hardly any is looked at twice.
+        todo = deque(reversed(order))
+        waiting = {subschema.key for subschema in order}
+        while todo:
+            subschema = todo.popleft()
+            waiting.discard(subschema.key)
+            kinds = self._kinds_by_parts(subschema, found)
+            if kinds != found[subschema.key]:
+                found[subschema.key] = kinds
+                for user in users.get(subschema.key, ()):
+                    if user.key not in waiting:
+                        waiting.add(user.key)
+                        todo.append(user)
+        self._kinds.update(found)  # at once, for other threads may look
+
+    def _same_value(self, first: Subschema) -> list[Subschema]:
+        """The subschema and those that judge the same value because of it, as far as their kinds are not known."""
+        found = {first.key: first}
+        stack = [first]
+        while stack:
+            for location in _judging_the_same(stack.pop()):
+                if location.key not in found and location.key not in self._kinds:
+                    subschema = found[location.key] = self.subschema(location)
+                    stack.append(subschema)
+        return list(found.values())
+
+    def _kinds_by_parts(self, subschema: Subschema, found: Mapping[tuple[str, str], int]) -> int:
+        """By what is known of the parts: found before, or so far."""
+
+        def known(location: SchemaLocation) -> int:
+            key = location.key
+            return found[key] if key in found else self._kinds[key]
+
+        kinds = subschema.kinds
+        for location in subschema.together:
+            kinds &= known(location)
+        for _, branches in subschema.choices:
+            allowed = 0
+            for location in branches:
+                allowed |= known(location)
+            kinds &= allowed
+        return kinds
+
+    def for_kind(self, subschemas: list[Subschema], kind: int) -> list[Subschema] | None:
         """The subschemas that apply to a value of this kind: choices with one branch left are resolved.
 
-        The rest of the choices stay open, and the finished value is shown to their subschema.
+        The rest of the choices stay open, and the finished value is shown to their subschema. None: too many.
         """
         settled: dict[tuple[str, str], Subschema] = {}
         stack = list(subschemas)
@@ -378,10 +507,20 @@ class SchemaGraph:
             if subschema.key in settled:
                 continue
             settled[subschema.key] = subschema
+            if len(settled) > MAX_TOGETHER:
+                return None
+            stack += [self.subschema(location) for location in subschema.together]
             for _, branches in subschema.choices:
                 left = [location for location in branches if self._kinds_of_branch(location) & kind]
                 if len(left) == 1:
-                    stack += self._close([self.subschema(left[0])])
+                    stack.append(self.subschema(left[0]))
                 else:
                     subschema.finished_kinds |= kind
         return list(settled.values())
+
+
+def _judging_the_same(subschema: Subschema) -> Iterator[SchemaLocation]:
+    """What decides, along with a subschema's own keywords, which kinds it allows."""
+    yield from subschema.together
+    for _, branches in subschema.choices:
+        yield from branches

@@ -6,9 +6,10 @@ Once the exponent's sign is known the value can only grow, or only shrink, with 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final
 
 from lockgate.gate.scan import Violation, integer_of
 from lockgate.gate.schema.mismatch import Complain, Mismatch
@@ -50,11 +51,52 @@ def _is_blurred(value: NumberValue, limit: NumberValue) -> bool:
     return is_mixed and max(abs(value), abs(limit)) >= 2**53 and max(abs(value), abs(limit)) < 1e308
 
 
-class AllowedNumbers(NamedTuple):
-    """The numbers that an enum or const allows."""
+class AllowedNumbers:
+    """The numbers that an enum or const allows.
 
-    values: frozenset[NumberValue]
-    schema_path: str
+    Args:
+        values: Some numbers.
+        schema_path: The keyword.
+
+    Attributes:
+        least: The least of them.
+    """
+
+    __slots__ = ("_digits", "least", "schema_path", "values")
+
+    def __init__(self, values: frozenset[NumberValue], schema_path: str) -> None:
+        self.values = values
+        self.schema_path = schema_path
+        self.least = min(values)
+        # Significant digits of those with each sign, in order: a digit that comes in costs no walk through all values.
+        self._digits: dict[bool, list[str]] = {True: [], False: []}
+        for value in values:
+            if value:
+                self._digits[value < 0].append(_significant_digits(value))
+        for texts in self._digits.values():
+            texts.sort()
+
+    def may_become(self, digits: str, *, is_negative: bool) -> bool:
+        """Whether a number that begins with these significant digits can be one of them."""
+        texts = self._digits[is_negative]
+        if len(digits) > _SURE_DIGITS:
+            return bool(texts)  # several spellings stand for the same double; the end of the number decides
+        whole = digits.rstrip("0")
+        at = bisect_left(texts, whole)
+        if at < len(texts) and texts[at] == whole:
+            return True
+        at = bisect_left(texts, digits)
+        return at < len(texts) and texts[at].startswith(digits)
+
+    def has(self, value: NumberValue) -> bool:
+        """Whether a finished number is one of them, or may be, as far as doubles can tell."""
+        return value in self.values or any(
+            _is_blurred(value, one) and float(value) == float(one) for one in self.values
+        )
+
+
+def _significant_digits(value: NumberValue) -> str:
+    return "".join(str(digit) for digit in Decimal(repr(value)).as_tuple().digits).strip("0")
 
 
 @dataclass(slots=True)
@@ -107,11 +149,9 @@ class NumberChecks:
             return Mismatch(
                 self.high.schema_path, f"{shown} is greater than {self.high.keyword} {self.high.limit} allows"
             )
-        for values, schema_path in self.values:
-            if value not in values and not any(
-                _is_blurred(value, one) and float(value) == float(one) for one in values
-            ):
-                return Mismatch(schema_path, f"{shown} is not an allowed value")
+        for allowed in self.values:
+            if not allowed.has(value):
+                return Mismatch(allowed.schema_path, f"{shown} is not an allowed value")
         return None
 
 
@@ -174,7 +214,7 @@ class NumberWatcher:
         if self._is_negative:
             if low is not None and (not low.allows_from_above(0) or (self._is_nonzero and low.limit >= 0)):
                 return Mismatch(low.schema_path, f"less than {low.keyword} {low.limit} allows")
-            too_high = next((path for values, path in self._checks.values if min(values) > 0), None)
+            too_high = next((allowed.schema_path for allowed in self._checks.values if allowed.least > 0), None)
             return None if too_high is None else Mismatch(too_high, "no allowed value is negative")
         if high is not None and (not high.allows_from_below(0) or (self._is_nonzero and high.limit <= 0)):
             return Mismatch(high.schema_path, f"greater than {high.keyword} {high.limit} allows")
@@ -187,22 +227,13 @@ class NumberWatcher:
     def _judge_digits(self, char: str) -> Mismatch | None:
         if not self._checks.values:
             return None
-        if self._is_nonzero:
-            self._digits += char
-        for values, path in self._checks.values:
-            if not any(self._may_become(value) for value in values):
-                return Mismatch(path, f"no allowed value begins like {self._text[:40]}")
-        return None
-
-    def _may_become(self, value: NumberValue) -> bool:
         if not self._is_nonzero:
-            return True  # zeros: an exponent or later digits may make anything of it
-        if value == 0 or (value < 0) != self._is_negative:
-            return False
-        if len(self._digits) > _SURE_DIGITS:
-            return True  # several spellings stand for the same double; the end of the number decides
-        wanted = "".join(str(digit) for digit in Decimal(repr(value)).as_tuple().digits).strip("0")
-        return self._digits.rstrip("0") == wanted or wanted.startswith(self._digits)
+            return None  # zeros: an exponent or later digits may make anything of it
+        self._digits += char
+        for allowed in self._checks.values:
+            if not allowed.may_become(self._digits, is_negative=self._is_negative):
+                return Mismatch(allowed.schema_path, f"no allowed value begins like {self._text[:40]}")
+        return None
 
     # -- the exponent --------------------------------------------------------------------------------------------
 

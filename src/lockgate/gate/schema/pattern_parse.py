@@ -20,6 +20,10 @@ class Unsupported(Exception):
     """A pattern that cannot be judged by prefix. The sentence says why."""
 
 
+class TooManyRanges(Unsupported):
+    """A pattern whose classes have too many ranges of characters."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chars:
     """One character of a set."""
@@ -289,7 +293,7 @@ class _Parser:
     def _counted(self, ranges: Ranges) -> Ranges:
         self._range_count += len(ranges)
         if self._range_count > _MAX_RANGES:
-            raise Unsupported("character classes with too many ranges")
+            raise TooManyRanges("character classes with too many ranges")
         return ranges
 
     def _class_item(self) -> Ranges:

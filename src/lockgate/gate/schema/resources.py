@@ -74,7 +74,27 @@ class SchemaLocation(NamedTuple):
         for token in tokens:
             schema = schema[token]
             pointer += f"/{escape_pointer(str(token))}"
-        return self._replace(pointer=pointer, schema=schema)
+        # Not by _replace, which takes three times as long: each schema passes here several times.
+        return SchemaLocation(self.document, pointer, self.base, schema, self.home, self.is_made)
+
+
+class Way(NamedTuple):
+    """From a schema to one that it applies."""
+
+    keyword: str
+    target: tuple[str, str]  # key of its location
+
+    @property
+    def is_reference(self) -> bool:
+        return self.keyword.startswith("$")
+
+
+class ReachedSchema(NamedTuple):
+    """A schema in reach, and the ways from it: to those for the same value, and to those for what is inside it."""
+
+    location: SchemaLocation
+    same_value: list[Way]
+    inside: list[Way]
 
 
 def escape_pointer(name: str) -> str:
@@ -102,6 +122,8 @@ class SchemaResources:
 
     Attributes:
         documents: All of them by their full URI, the main one among them.
+        reached: Every schema in reach of the main document, each once. Where a dynamic reference may lead to one of
+            several schemas, it leads to all of them here.
         unclear: What in reach of the main document does not lead to one schema, or is not led to by one URI.
         has_loop: Whether some schema comes back to itself with the same value, which the drafts leave undefined.
     """
@@ -110,11 +132,14 @@ class SchemaResources:
         self._id = "id" if draft == 4 else "$id"
         self._draft = draft
         self._resources: dict[str, SchemaLocation] = {}
+        self._resolved: dict[tuple[str, str], SchemaLocation | None] = {}
         self._anchors: dict[tuple[str, str], SchemaLocation] = {}
         self._ambiguous: set[str | tuple[str, str]] = set()  # URIs and anchors that two schemas have
         # Name of a dynamic anchor -> how many there are. The drafts themselves have one, which the authority knows.
         self._dynamic: dict[str, int] = {"meta": 1}
+        self._dynamic_anchors: dict[str, list[SchemaLocation]] = {}
         self._recursive = 0
+        self._recursive_anchors: list[SchemaLocation] = []
         self._names_of_root: set[str] = set()
         self._foreign: set[str] = set()  # bases of schemas that are written in another draft
         self._written: list[tuple[SchemaLocation, str]] = []  # every reference, and its base
@@ -124,11 +149,11 @@ class SchemaResources:
             base = urldefrag(urljoin_any(NAMELESS, uri))[0]
             self._walk(SchemaLocation(base, "", base, document))
         self.root = self._walk(SchemaLocation(NAMELESS, "", NAMELESS, schema))
-        self._same_value: dict[tuple[str, str], list[tuple[str, str]]] = {}  # schema -> those it puts to its own value
-        self.unclear = self._unclear(self.root)
+        self.unclear: list[SchemaLocation] = []
+        self.reached = list(self._reach(self.root))
         if self._roots[NAMELESS] in self._ambiguous:
             self.unclear.append(self.root)
-        self.has_loop = _has_loop(self._same_value)
+        self.has_loop = _has_loop({one.location.key: [way.target for way in one.same_value] for one in self.reached})
 
     def find(self, uri: str) -> Any:
         """The schema of this URI, without a fragment.
@@ -178,6 +203,12 @@ class SchemaResources:
 
     def resolve(self, ref: str, base: str) -> SchemaLocation | None:
         """Where a reference leads; None if nowhere known, or not to one schema alone."""
+        key = (ref, base)  # generators write the same few references thousands of times
+        if key not in self._resolved:
+            self._resolved[key] = self._resolve(ref, base)
+        return self._resolved[key]
+
+    def _resolve(self, ref: str, base: str) -> SchemaLocation | None:
         uri, fragment = urldefrag(urljoin_any(base, ref))
         resource = self._resources.get(uri)
         if resource is None or uri in self._ambiguous:
@@ -205,7 +236,28 @@ class SchemaResources:
 
     def is_foreign(self, location: SchemaLocation) -> bool:
         """Whether a schema is written in another draft than the main one."""
-        return urldefrag(location.base)[0] in self._foreign
+        return bool(self._foreign) and urldefrag(location.base)[0] in self._foreign
+
+    def _targets(self, location: SchemaLocation) -> Iterator[tuple[str, SchemaLocation]]:
+        """Where the references of a schema may lead. Those that do not lead to one known schema are unclear."""
+        schema = location.schema
+        if not isinstance(schema, dict):
+            return
+        for reference in _references(location):
+            keyword = reference.pointer.rpartition("/")[2]
+            target = self.resolve(reference.schema, location.base)
+            if target is not None and self._is_findable(target):
+                yield keyword, target
+            elif target is not None or not is_known_draft(reference.schema):
+                self.unclear.append(reference)
+            if keyword == "$dynamicRef":
+                others = self._dynamic_anchors.get(reference.schema.partition("#")[2], [])
+                yield from ((keyword, other) for other in others if target is None or other.key != target.key)
+        if isinstance(schema.get("$recursiveRef"), str):
+            target = self.resolve("#", location.base)
+            others = [self.root, *self._recursive_anchors]
+            found = {one.key: one for one in ([target] if target is not None else []) + others}
+            yield from (("$recursiveRef", one) for one in found.values())
 
     # -- finding what is there -----------------------------------------------------------------------------------
 
@@ -228,7 +280,7 @@ class SchemaResources:
             location = self.at_home(stack.pop())
             self._note(location)
             self._written += [(one, location.base) for one in _references(location)]
-            stack += [*subschemas(location), *_definitions(location)]
+            stack += [*(one for _, one in _applied(location)), *_definitions(location)]
         return first
 
     def _name(self, uri: str, location: SchemaLocation) -> None:
@@ -259,31 +311,33 @@ class SchemaResources:
         if isinstance(schema.get("$dynamicAnchor"), str):
             name = schema["$dynamicAnchor"]
             self._dynamic[name] = self._dynamic.get(name, 0) + 1
+            self._dynamic_anchors.setdefault(name, []).append(location)
         if schema.get("$recursiveAnchor") is True:
             self._recursive += 1
+            self._recursive_anchors.append(location)
 
-    def _unclear(self, root: SchemaLocation) -> list[SchemaLocation]:
-        """The references in reach that do not lead to one known schema, as locations of their texts."""
-        found: list[SchemaLocation] = []
+    def _reach(self, root: SchemaLocation) -> Iterator[ReachedSchema]:
+        """The schemas in reach. References that do not lead to one known schema are noted as ``unclear``."""
+        seen: set[tuple[str, str]] = set()
         stack = [root]
         while stack:
             location = self.at_home(stack.pop())
-            if location.key in self._same_value:
+            if location.key in seen:
                 continue
-            same_value = self._same_value[location.key] = [one.key for one in subschemas(location, same_value=True)]
-            stack += subschemas(location)
-            for reference in _references(location):
-                target = self.resolve(reference.schema, location.base)
-                if target is not None and self._is_findable(target):
-                    stack.append(target)
-                    same_value.append(target.key)
-                elif target is not None or not is_known_draft(reference.schema):
-                    found.append(reference)
-        return found
+            seen.add(location.key)
+            reached = ReachedSchema(location, [], [])
+            for keyword, one in _applied(location):
+                ways = reached.same_value if keyword in _SAME_VALUE else reached.inside
+                ways.append(Way(keyword, one.key))
+                stack.append(one)
+            for keyword, target in self._targets(location):
+                reached.same_value.append(Way(keyword, target.key))
+                stack.append(target)
+            yield reached
 
     def _is_findable(self, target: SchemaLocation) -> bool:
         """Whether its URI leads to it: an ``$id`` that stands where no schema can stand names nothing."""
-        home = self._resources.get(urldefrag(target.base)[0])
+        home = self._resources.get(target.base) or self._resources.get(urldefrag(target.base)[0])
         return home is not None and (home.document, home.pointer) == (target.document, target.home)
 
     def _follow(self, location: SchemaLocation, pointer: str) -> SchemaLocation | None:
@@ -311,21 +365,20 @@ def _references(location: SchemaLocation) -> Iterator[SchemaLocation]:
                 yield location.below(keyword)
 
 
-def subschemas(location: SchemaLocation, *, same_value: bool = False) -> Iterator[SchemaLocation]:
-    """The schemas that a schema applies, by the keywords of all drafts; if asked, only those for the same value."""
+def _applied(location: SchemaLocation) -> Iterator[tuple[str, SchemaLocation]]:
+    """The schemas that a schema applies, by the keywords of all drafts."""
     schema = location.schema
     if not isinstance(schema, dict):
         return
-    for keyword in schema:
-        inner = schema[keyword]
-        if same_value and keyword not in _SAME_VALUE:
-            continue
-        if keyword in _ONE and isinstance(inner, dict | bool):
-            yield location.below(keyword)
-        if keyword in _LIST and isinstance(inner, list):
-            yield from (location.below(keyword, at) for at in range(len(inner)))
-        if keyword in _MAP and isinstance(inner, dict):
-            yield from _below_names(location, keyword)
+    for keyword, inner in schema.items():
+        if isinstance(inner, list):
+            if keyword in _LIST:
+                yield from ((keyword, location.below(keyword, at)) for at in range(len(inner)))
+        elif isinstance(inner, dict | bool):
+            if keyword in _ONE:
+                yield keyword, location.below(keyword)
+            if keyword in _MAP and isinstance(inner, dict):
+                yield from ((keyword, one) for one in _below_names(location, keyword))
 
 
 def _definitions(location: SchemaLocation) -> Iterator[SchemaLocation]:

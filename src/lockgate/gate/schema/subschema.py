@@ -29,7 +29,7 @@ KINDS: Final = {
 }
 
 #: Keywords that only a finished value can be judged by -> the kinds that they are about.
-_FINISHED_ONLY: Final = {
+FINISHED_ONLY: Final = {
     "not": ANY_KIND,
     "if": ANY_KIND,
     "$dynamicRef": ANY_KIND,
@@ -131,7 +131,7 @@ class Subschema:
     def to_blame(self) -> tuple[str, list[str]]:
         """Schema path and keywords for a finished value that this subschema refuses."""
         schema = self.location.schema
-        asked = [*_FINISHED_ONLY, "anyOf", "oneOf", "enum", "format", "pattern", "patternProperties", "$ref"]
+        asked = [*FINISHED_ONLY, "anyOf", "oneOf", "enum", "format", "pattern", "patternProperties", "$ref"]
         found = [keyword for keyword in asked if isinstance(schema, dict) and keyword in schema]
         return (self.path(found[0]) if len(found) == 1 else self.path()), found
 
@@ -179,7 +179,7 @@ class Subschema:
             self._reference(target)
         if "$recursiveRef" in schema and self._draft == 2019:
             self._reference(self._resources.resolve_recursive(self.location.base))
-        for keyword, kinds in _FINISHED_ONLY.items():
+        for keyword, kinds in FINISHED_ONLY.items():
             if keyword in schema and not keyword.startswith("$"):
                 self.finished_kinds |= kinds
 
