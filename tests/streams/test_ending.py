@@ -91,3 +91,13 @@ async def test_events_that_were_no_chunk_are_counted() -> None:
     story = await told(plan(None, NO_RETRY), ReplayProvider(body), meters=meters)
     assert story.end.state == "complete"
     assert "lockgate_upstream_events_passed_over_total 2.0" in meters.exposition().decode()
+
+
+@pytest.mark.parametrize(("tool", "authority"), [("save", "document"), ("other", "passthrough")])
+async def test_a_call_that_nobody_declared_has_no_proof(tool: str, authority: str) -> None:
+    """Its arguments must be JSON; that satisfies no schema."""
+    tools = [{"type": "function", "function": {"name": name, "parameters": SCHEMA}} for name in ("save", "load")]
+    events: list[up.UpstreamEvent] = [up.ToolStarted("tool/0", "c", tool), up.Delta("tool/0", TEXT)]
+    events += [up.Finished(0, "tool_calls"), END]
+    story = await told(plan(None, NO_RETRY, tools=tools), Scripted(lambda _body, _number: events))
+    assert (story.end.state, story.end.authority) == ("complete", authority)

@@ -187,7 +187,9 @@ class Ending:
         return Stopped(run.tokens, run.is_estimate, billing_of(run.told.provider or self._provider_name), saved)
 
     def _authority(self) -> Any:
-        judged = [channel.authority for channel in self._channels.values() if channel.schema is not None]
+        # Arguments of a call that nobody declared are judged as JSON; there is no schema that they satisfy.
+        unproven = (None, self._plan.any_json)
+        judged = [channel.authority for channel in self._channels.values() if channel.schema not in unproven]
         # The weakest proof of all channels is that of the stream.
         return next((word for word in ("checks", "elements", "document") if word in judged), "passthrough")
 
