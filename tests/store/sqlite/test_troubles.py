@@ -33,13 +33,17 @@ async def test_a_lock_that_is_held_too_long_fails_and_passes(path: Path) -> None
 
 
 async def test_no_answer_for_too_long_is_an_error_and_the_append_may_still_happen(path: Path) -> None:
-    async with opened(SqliteLog(path, patience_s=0.05)) as log:
+    async with opened(SqliteLog(path, patience_s=0.5)) as log:
         await log.create("s", b"", owner="a")
         with locked(path):
             for _ in range(2):
-                with pytest.raises(StoreError, match=r"log\.db: no commit for 0\.05 s"):
+                with pytest.raises(StoreError, match=r"log\.db: no commit for 0\.5 s"):
                     await log.append("s", [b"x"], epoch=1, seq=0)
-        assert await log.append("s", [b"x"], epoch=1, seq=0) == Offset(1, 1)
+        end = None
+        while end is None:  # a busy machine may not commit within the log's patience; to ask again is safe
+            with contextlib.suppress(StoreError):
+                end = await log.append("s", [b"x"], epoch=1, seq=0)
+        assert end == Offset(1, 1)
         assert payloads_of(await rest(log, "s")) == [b"x"]
         assert log._queued_bytes == 0
 
