@@ -112,3 +112,35 @@ def test_work_is_linear(name: str) -> None:
 def test_a_million_bytes(name: str) -> None:
     make, schema = HOSTILE[name]
     print(name, round(_steps(make(10**6), schema, max_patches=10_000), 2), "bytes judged for each byte")
+
+
+def _members(numbers: range) -> bytes:
+    return b"".join(b"'k%d': 'v', " % number for number in numbers)
+
+
+def _taken_by_faults(names: int) -> int:
+    """Bytes that faults in an object take at most, where the schema knows so many names."""
+    properties = {f"k{number}": {"type": "string"} for number in range(names)}
+    gate = lockgate.compile({"type": "object", "properties": properties}).gate("patch", max_patches=1000)
+    gate.feed(b"{" + _members(range(20)))  # what is worked out once for a schema
+    tracemalloc.start()
+    try:
+        gate.feed(_members(range(20, 40)))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_faults_do_not_copy_the_names_that_the_schema_knows() -> None:
+    """Among 7,000 names a set of them would have half a megabyte."""
+    assert _taken_by_faults(7000) < _taken_by_faults(70) + 50_000
+
+
+def test_a_text_in_other_quotes_is_released_as_it_comes() -> None:
+    """Whether a quote ends a string shows soon: nothing waits for as much as rules may ever see."""
+    gate = lockgate.compile(True).gate("patch", max_patches=1000)
+    gate.feed(b"{")
+    for number in range(200):
+        gate.feed(_members(range(number, number + 1)))
+        assert gate.held_bytes <= 400
+    assert gate.state == "open"

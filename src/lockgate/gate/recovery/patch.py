@@ -26,14 +26,16 @@ from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, NO_ESCAPE, Patc
 from lockgate.gate.recovery.patch_rule import PatchRule
 from lockgate.gate.recovery.site import UNKNOWN, Site, describe
 from lockgate.gate.recovery.strategy import FINAL, Answer, PendingViolation, Remedy
+from lockgate.gate.recovery.string_end import LOOK_AHEAD
 from lockgate.gate.recovery.trial import Edited, HowFar, edited, passes, read_as_json, read_on, whole_characters
 from lockgate.gate.recovery.workspace import Workspace
 from lockgate.gate.scan import PLAIN_RUN
 from lockgate.gate.schema.string_checks import StringWatcher
 from lockgate.gate.values import value_of
 
-#: Bytes after a violation that rules are shown: first these, then, if a rule must see more, these.
-WINDOWS: Final = (LOOK_BYTES, 1024)
+#: Bytes after a violation that rules are shown: first these, then, if a rule must see more, the next ones. The second
+#: is what tells whether a quote ends a string, so that a text in other quotes need not wait for a thousand bytes.
+WINDOWS: Final = (LOOK_BYTES, 2 * LOOK_AHEAD, 1024)
 #: Codes of violations that JSON can have.
 _SCHEMA_CODES: Final = frozenset({"schema_violation", "duplicate_member"})
 #: Members that come again, of which the values are compared: each time the text is read from its beginning.

@@ -8,7 +8,6 @@ number. Names, commas and colons lie behind the mark until the value behind them
 
 from __future__ import annotations
 
-from collections.abc import Set
 from typing import Final
 
 from lockgate.gate.base import KeptText
@@ -28,7 +27,7 @@ from lockgate.gate.recovery.edits import NOWHERE
 from lockgate.gate.recovery.escapes import EscapeWatcher, is_behind_drive, may_be_backslash
 from lockgate.gate.recovery.placeholder import PlaceholderWatcher
 from lockgate.gate.scan import Scanner, TextWatcher
-from lockgate.gate.schema.judge import Judge, ObjectFrame
+from lockgate.gate.schema.judge import FreeNames, Judge, ObjectFrame, has_strangers
 
 NO_ESCAPE: Final = -1
 DECIDED: Final = -2
@@ -187,18 +186,13 @@ class PatchMarks:
             return scanner.string_start
         return NOWHERE
 
-    def root_names(self) -> Set[str]:
+    def root_names(self) -> FreeNames:
         """Names that the document knows, and does not have; where it has ended."""
-        root = self._root if self.has_bracket else None
-        return root.checks.known_names() - root.seen if isinstance(root, ObjectFrame) else frozenset()
+        return FreeNames((self._root,) if self.has_bracket and isinstance(self._root, ObjectFrame) else ())
 
     def has_strangers(self) -> bool:
         """Whether the document, which has ended, has names that it does not know, though it knows some."""
-        root = self._root if self.has_bracket else None
-        if not isinstance(root, ObjectFrame):
-            return False
-        known = root.checks.known_names()
-        return bool(known) and any(name not in known for name in root.seen)
+        return self.has_bracket and has_strangers(self._root)
 
     # -- marking -------------------------------------------------------------------------------------------------
 

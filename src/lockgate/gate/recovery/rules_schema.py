@@ -331,7 +331,8 @@ class UnknownMember(PatchRule):
         found = _STRING.match(site.window, site.held.name) if site.held.name >= 0 else None
         if found is None and site.held.name >= 0:
             site.need_more()
-        return found is not None and found[1].decode("utf-8", "replace") in site.around_names | site.lacking_names
+        name = found[1].decode("utf-8", "replace") if found is not None else None
+        return name is not None and (name in site.around_names or name in site.lacking_names)
 
 
 class NullMember(PatchRule):

@@ -262,10 +262,10 @@ class Bracket(PatchRule):
             return []
         edits = []
         outer = site.brackets.find(site.byte)
-        if outer > 0 and not site.has_others:
+        if outer > 0 and not site.has_others():
             edits += replace(site.at, 0, site.brackets[:outer])
         edits += [Edit((Change(site.at, 1, mine),), weight=1 if outer > 0 else 0)]
-        if not site.has_strangers:
+        if not site.has_strangers():
             edits += [Edit((Change(site.at, 1, b""),), weight=3)]
         return edits
 
@@ -288,7 +288,7 @@ class Bracket(PatchRule):
 
         It may have been one further inside. Then members stand where they do not belong, which the schema may know.
         """
-        if site.has_strangers:
+        if site.has_strangers():
             return []
         edits = []
         if site.byte == b"," and self._may_go_on(site, site.at):

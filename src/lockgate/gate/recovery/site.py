@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import MutableSet, Set
+from collections.abc import Callable, MutableSet
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from lockgate.gate.recovery.string_end import StringPlace
 from lockgate.gate.scan import Scanner, Violation
 from lockgate.gate.schema.allowed_texts import AllowedTexts
 from lockgate.gate.schema.graph import Checks, SubschemaSet
-from lockgate.gate.schema.judge import Judge
+from lockgate.gate.schema.judge import FreeNames, Judge
 from lockgate.gate.schema.number_checks import NumberChecks, NumberWatcher
 from lockgate.gate.schema.string_checks import StringWatcher
 
@@ -75,6 +75,7 @@ class Site:
         lacking_names: Names that the object which ended last knows, and did not have.
         outer_names: Names that the object around the container in hand knows, and does not have yet.
         root_names: Names that the document knows, and does not have yet; where it has ended.
+        own_names: Names that the object in hand knows, and does not have yet.
         has_strangers: Whether the document, where it has ended, or else the object in hand, has names that it does not
             know, though it knows some.
         has_others: Whether the object in hand has names that it does not know, and an object around does.
@@ -109,12 +110,13 @@ class Site:
     is_first: bool
     max_held: int
     brackets: bytes
-    around_names: Set[str]
-    lacking_names: Set[str]
-    outer_names: Set[str]
-    root_names: Set[str]
-    has_strangers: bool
-    has_others: bool
+    around_names: FreeNames
+    lacking_names: FreeNames
+    outer_names: FreeNames
+    root_names: FreeNames
+    own_names: FreeNames
+    has_strangers: Callable[[], bool]
+    has_others: Callable[[], bool]
     has_bracket: bool
     closer_at: int = -1
     from_member: bool = False
@@ -170,10 +172,11 @@ class Site:
         checks = self.checks if self.is_in_object else None
         if checks is None:
             is_in_object = self.is_in_object and self.depth > 0
-            return StringPlace(self.depth, is_in_object, frozenset(), is_closed=False, before=self.before_quote)
-        names = checks.known_names() - self.seen
+            return StringPlace(self.depth, is_in_object, FreeNames(), is_closed=False, before=self.before_quote)
         is_closed = any(not patterns for _, patterns in checks.closed)
-        return StringPlace(self.depth, is_in_object=True, names=names, is_closed=is_closed, before=self.before_quote)
+        return StringPlace(
+            self.depth, is_in_object=True, names=self.own_names, is_closed=is_closed, before=self.before_quote
+        )
 
     def match(self, pattern: re.Pattern[bytes], at: int | None = None) -> re.Match[bytes] | None:
         """What a pattern finds at a byte of the window (default: the violation).
@@ -234,8 +237,9 @@ def describe(violation: Violation, scanner: Scanner, marks: PatchMarks, judge: J
         lacking_names=judge.names_lacking(),
         outer_names=judge.names_around(1),
         root_names=marks.root_names(),
-        has_strangers=marks.has_strangers() or judge.has_strangers(),
-        has_others=bool(judge.names_around() & judge.strangers()),
+        own_names=judge.names_in_hand(),
+        has_strangers=lambda: marks.has_strangers() or judge.has_strangers(),
+        has_others=judge.has_names_of_others,
         has_bracket=marks.has_bracket,
     )
 

@@ -7,11 +7,11 @@ an element, the end. The names that the schema knows decide in an object.
 from __future__ import annotations
 
 import re
-from collections.abc import Set
 from dataclasses import dataclass
 from typing import Final
 
 from lockgate.gate.recovery.spelling import sign_at
+from lockgate.gate.schema.judge import FreeNames
 
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: White space, comments, and commas that are too many.
@@ -78,7 +78,7 @@ class StringPlace:
 
     depth: int
     is_in_object: bool
-    names: Set[str]
+    names: FreeNames
     is_closed: bool
     before: bytes = b""
 

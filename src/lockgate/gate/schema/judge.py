@@ -7,7 +7,7 @@ else is judged as it passes. The judge knows no bytes: the scanner knows where i
 from __future__ import annotations
 
 from collections.abc import Callable, MutableSet, Sequence
-from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from lockgate.gate.grammar import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
@@ -63,6 +63,28 @@ class _ArrayFrame:
         twin = _ArrayFrame(self.checks, forked_array(self.value))
         twin.key = self.key
         return twin
+
+
+@dataclass(frozen=True, slots=True)
+class FreeNames:
+    """Names that one of some objects knows and does not have. Only asked about: there may be any number of them."""
+
+    frames: tuple[ObjectFrame, ...] = ()
+
+    def __contains__(self, name: object) -> bool:
+        return any(name in frame.checks.known_names() and name not in frame.seen for frame in self.frames)
+
+    def __bool__(self) -> bool:
+        """Whether names are known at all."""
+        return any(frame.checks.known_names() for frame in self.frames)
+
+
+def has_strangers(frame: object) -> bool:
+    """Whether an object has names that it does not know, though it knows some."""
+    if not isinstance(frame, ObjectFrame):
+        return False
+    known = frame.checks.known_names()
+    return bool(known) and any(name not in known for name in frame.seen)
 
 
 class JudgePosition(NamedTuple):
@@ -486,29 +508,34 @@ class Judge:
         assert isinstance(frame, ObjectFrame)
         return frame.seen
 
-    def strangers(self) -> AbstractSet[str]:
-        """Names of the object in hand that it does not know."""
-        frame = self._stack[-1] if self._stack else None
-        return frame.seen - frame.checks.known_names() if isinstance(frame, ObjectFrame) else frozenset()
-
     def has_strangers(self) -> bool:
         """Whether the object in hand has names that it does not know, though it knows some."""
+        return bool(self._stack) and has_strangers(self._stack[-1])
+
+    def has_names_of_others(self) -> bool:
+        """Whether the object in hand has names that it does not know, and that an object around knows and lacks."""
         frame = self._stack[-1] if self._stack else None
-        return isinstance(frame, ObjectFrame) and bool(frame.checks.known_names() and self.strangers())
+        if not isinstance(frame, ObjectFrame):
+            return False
+        known = frame.checks.known_names()
+        # By what schemas know, not by what the document has: that can be any number.
+        others = (name for one in self.names_around().frames for name in one.checks.known_names() - known)
+        around = self.names_around()
+        return any(name in frame.seen and name in around for name in others)
 
-    def names_lacking(self) -> AbstractSet[str]:
+    def names_in_hand(self) -> FreeNames:
+        """Names that the object in hand knows, and does not have yet."""
+        frame = self._stack[-1] if self._stack else None
+        return FreeNames((frame,) if isinstance(frame, ObjectFrame) else ())
+
+    def names_lacking(self) -> FreeNames:
         """Names that the object which ended last knows, and did not have."""
-        ended = self._ended
-        return ended.checks.known_names() - ended.seen if isinstance(ended, ObjectFrame) else frozenset()
+        return FreeNames((self._ended,) if isinstance(self._ended, ObjectFrame) else ())
 
-    def names_around(self, levels: int | None = None) -> AbstractSet[str]:
+    def names_around(self, levels: int | None = None) -> FreeNames:
         """Names that so many objects around the container in hand know, and do not have yet; default: all of them."""
         around = self._stack[:-1] if levels is None else self._stack[-1 - levels : -1]
-        found: set[str] = set()
-        for frame in around:
-            if isinstance(frame, ObjectFrame):
-                found |= frame.checks.known_names() - frame.seen
-        return found
+        return FreeNames(tuple(frame for frame in around if isinstance(frame, ObjectFrame)))
 
     @property
     def checks_around(self) -> Checks | None:
