@@ -288,8 +288,9 @@ def rules_page() -> str:
         "",
         "## Where it looks, and how far",
         "",
-        f"At a violation the rules see {WINDOWS[0]} bytes behind it, and {WINDOWS[1]:,} if one must see more; so long",
-        "the text waits. `max_held_bytes` bounds all that is held, `max_patches` the violations that are patched.",
+        f"At a violation the rules see {WINDOWS[0]} bytes behind it, and up to {WINDOWS[-1]:,} if one must see more;",
+        "so long the text waits. `max_held_bytes` bounds all that is held, `max_patches` the violations that",
+        "are patched.",
     ]
     return "\n".join(lines) + "\n"
 

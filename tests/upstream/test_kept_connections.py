@@ -14,18 +14,26 @@ ANSWER = b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
 
 
+async def request_of(reader: asyncio.StreamReader) -> bytes | None:
+    """The head of the next request, when its body has come, too; None if there is no further one."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    length = int(next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))[15:])
+    await reader.readexactly(length)
+    return head
+
+
 async def test_a_kept_connection_that_the_server_closed_is_not_a_failure() -> None:
     """Each connection serves one answer, then dies at the next request without a word; every generation is whole."""
     served = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for number in range(2):
-            try:
-                head = await reader.readuntil(b"\r\n\r\n")
-            except asyncio.IncompleteReadError:
+            head = await request_of(reader)
+            if head is None:
                 break
-            length = int(next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))[15:])
-            await reader.readexactly(length)
             if number == 1:
                 break
             served.append(head)
@@ -85,12 +93,9 @@ async def asked_again(monkeypatch: pytest.MonkeyPatch, word: bytes, stale_s: flo
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal asked
         for reply in (HEAD + ANSWER, word):
-            try:
-                head = await reader.readuntil(b"\r\n\r\n")
-            except asyncio.IncompleteReadError:
+            head = await request_of(reader)
+            if head is None:
                 break
-            length = int(next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))[15:])
-            await reader.readexactly(length)
             asked += 1
             writer.write(reply)
             await writer.drain()

@@ -210,15 +210,13 @@ class PatchStrategy:
             proposals = [one for one in proposals if one[2].rewriter is None]
         candidates = [_Candidate(self._rules[order], edit, edited(edit, site)) for _, order, edit in proposals]
         for one in candidates:
-            if one.edit.is_sure and passes(one.made, one.edit, site, work.scanner, work.judge, is_strict=False)[0]:
+            if one.edit.is_sure and self._is_past(one, site, is_strict=False):
                 return one.rule.id, one.edit
         form = _WellFormed(site, work, self._closers)
         for is_strict in (True, False):
             passing: list[_Candidate] = []
             for one in candidates:
-                is_past, steps = passes(one.made, one.edit, site, work.scanner, work.judge, is_strict=is_strict)
-                work.steps += steps
-                if is_past and form.allows(one):
+                if self._is_past(one, site, is_strict=is_strict) and form.allows(one):
                     passing.append(one)
                     if not one.rule.is_guess and len(passing) == 1:
                         break  # the cheapest is sure
@@ -226,6 +224,13 @@ class PatchStrategy:
                 best = self._furthest(passing, site) if len(passing) > 1 else passing[0]
                 return best.rule.id, best.edit
         return None
+
+    def _is_past(self, one: _Candidate, site: Site, *, is_strict: bool) -> bool:
+        """Whether the text goes past the violation with an edit."""
+        work = self._work
+        is_past, steps = passes(one.made, one.edit, site, work.scanner, work.judge, is_strict=is_strict)
+        work.steps += steps
+        return is_past
 
     def _furthest(self, passing: Sequence[_Candidate], site: Site) -> _Candidate:
         """The one with which the text goes on for longest; of equal ones the cheapest.
