@@ -22,8 +22,8 @@ from lockgate.streams.options import read_push_options, read_request
 ROOT = Path(__file__).parents[1]
 
 
-def writer() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("write_docs", ROOT / "scripts" / "write_docs.py")
+def writer(name: str = "write_docs") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -35,6 +35,12 @@ def writer() -> ModuleType:
 def test_pages_are_what_the_code_says(name: str) -> None:
     written = (ROOT / "docs" / name).read_text(encoding="utf-8")
     assert written == writer().PAGES[name](), f"docs/{name} is out of date: run make docs"
+
+
+@pytest.mark.parametrize(("name", "page"), [("repair-comparison", "comparison"), ("recovery-corpus", "corpus")])
+def test_figures_of_recovery_are_of_this_code(shared_data: Path, name: str, page: str) -> None:
+    written = (ROOT / "docs" / "reference" / f"{name}.md").read_text(encoding="utf-8")
+    assert written == getattr(writer("write_recovery_docs"), page)(), "run scripts/write_recovery_docs.py"
 
 
 #: Pages that people read, by their path in the repository.
