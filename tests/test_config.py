@@ -45,7 +45,7 @@ def samples(annotation: Any) -> Iterator[Any]:
     elif annotation is bool:
         yield from (True, False)
     elif annotation in (int, float):
-        yield from (3, 5000) if annotation is int else (3.5, 0.25)
+        yield from (3, 5000, 2**29) if annotation is int else (3.5, 0.25)
     elif annotation in (str, Path, SecretStr):
         yield from ("some", "https://some.example", "/some")
     else:

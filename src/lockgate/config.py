@@ -267,6 +267,24 @@ class Store(_Section):
     )
 
 
+class Workers(_Section):
+    """Processes beside the node, for schemas that nobody has seen yet, long documents, and heavy schemas."""
+
+    processes: int = Field(
+        2, ge=1, le=64, description="At most this many look at new schemas, and as many at long documents."
+    )
+    heavy: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="At most this many schemas that are large or costly are in use at once.",
+    )
+    cpu_s: int = Field(5, ge=1, le=600, description="One step of theirs may take this much CPU time, in seconds.")
+    memory_bytes: int = Field(
+        1024 * 1024 * 1024, ge=256 * 1024 * 1024, le=2**40, description="Each of them may have this much memory, in bytes."
+    )
+
+
 class Playground(_Section):
     """The page for people."""
 
@@ -403,6 +421,7 @@ class Settings(_Section):
     delivery: Delivery = Field(default_factory=Delivery)
     validation: Validation = Field(default_factory=Validation)
     monitoring: Monitoring = Field(default_factory=Monitoring)
+    workers: Workers = Field(default_factory=Workers)
     playground: Playground = Field(default_factory=Playground)
 
     @model_validator(mode="after")

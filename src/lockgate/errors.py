@@ -10,7 +10,7 @@ An exception class exists only where something raises it. Its ``code`` leads to 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 #: What a code speaks of: the text of the model (the gate says it), an attempt to generate (what became of the request
 #: to the provider), a stream (why it ended), a request (what it is answered with), or a use of the library.
@@ -267,6 +267,16 @@ class LockgateError(Exception):
         """Whether trying again, or going on, can help."""
         return bool(self.code.recoverable)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle: the sentence and the data are all there is; they are not made again from arguments."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[LockgateError], args: tuple[Any, ...], data: dict[str, Any]) -> LockgateError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(data)
+    return error
+
 
 class SchemaError(LockgateError):
     """A JSON Schema that cannot be compiled.
@@ -303,9 +313,11 @@ class SchemaTooComplex(SchemaError):
         self.found = found
         self.limit = limit
 
-    def say_where(self, where: str) -> None:
-        """Put the name of what holds the schema before the sentence."""
-        self.args = (f"{where}: {self}",)
+    def at(self, where: str) -> SchemaTooComplex:
+        """The same, with the name of what holds the schema before the sentence."""
+        error = SchemaTooComplex.__new__(SchemaTooComplex, f"{where}: {self}")
+        error.__dict__.update(self.__dict__)
+        return error
 
 
 # -- requests ------------------------------------------------------------------------------------------------------

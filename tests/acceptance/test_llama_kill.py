@@ -25,7 +25,6 @@ from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers
 from lockgate.retry.policy import RetryPolicy
 from lockgate.store.memory import MemoryLog
-from lockgate.streams.helper import Helper
 from lockgate.streams.pump import Pump
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from tests.conftest import missing
@@ -100,7 +99,7 @@ async def grown(log: MemoryLog, least_bytes: int) -> None:
 async def round_of(provider: OpenAIChatProvider, llama: Llama, number: int) -> list[Story]:
     """Five streams at once; the server dies when each has something, and comes back."""
     logs, tasks = [], []
-    breakers, meters, helper = Breakers(), Meters(), Helper()
+    breakers, meters = Breakers(), Meters()
     retry = RetryPolicy(BackoffPolicy())
     for index in range(SLOTS):
         log = MemoryLog()
@@ -109,7 +108,7 @@ async def round_of(provider: OpenAIChatProvider, llama: Llama, number: int) -> l
         asked: dict[str, Any] = {"model": "smollm2", "seed": number * SLOTS + index, "temperature": 0.8}
         asked["messages"] = [{"role": "user", "content": f"A shopping list for {index + 2} people, as JSON."}]
         made = plan(SCHEMA, retry, **asked)
-        pump = Pump("s", made, provider, log, meters, epoch=epoch, helper=helper, breakers=breakers)
+        pump = Pump("s", made, provider, log, meters, epoch=epoch, breakers=breakers)
         logs.append(log)
         tasks.append(asyncio.create_task(pump.run()))
     await asyncio.gather(*(grown(log, 40 + 20 * index) for index, log in enumerate(logs)))
@@ -161,7 +160,7 @@ async def freed(why: str) -> tuple[str, float]:
         options = {"schema": SCHEMA} if why == "violation" else {}
         made = plan(long, RetryPolicy(), model="smollm2", seed=1, lockgate=options)
         epoch = await log.create("s", b"", owner="test")
-        pump = Pump("s", made, provider, log, Meters(), epoch=epoch, helper=Helper())
+        pump = Pump("s", made, provider, log, Meters(), epoch=epoch)
         task = asyncio.create_task(pump.run())
         await grown(log, 40)
         async with aiohttp.ClientSession() as session, asyncio.timeout(300):

@@ -20,6 +20,7 @@ from lockgate.protocol.lifecycle import Outcome
 from lockgate.store.memory import MemoryLog
 from lockgate.streams.channels import Channel
 from lockgate.streams.plan import Judging, Plan
+from lockgate.streams.schemas import SchemaHere
 from lockgate.streams.side_records import SideRecords
 from lockgate.upstream.base import Reasoned
 
@@ -81,7 +82,9 @@ def _row(rng: random.Random) -> dict[str, Any]:
 async def make(seed: int) -> Made:
     """A stream of two channels in pieces of seeded sizes, closed and whole."""
     rng = random.Random(seed)
-    plan = Plan({}, content=compile(ROWS), any_json=compile(True), judging=Judging(elements="/rows"))
+    plan = Plan(
+        {}, content=SchemaHere(compile(ROWS)), any_json=SchemaHere(compile(True)), judging=Judging(elements="/rows")
+    )
     meters = Meters()
     channels = [Channel("content", plan, meters), Channel("tool/0", plan, meters, tool="t", call_id="c")]
     texts = [document(rng).encode(), document(rng).encode()]
@@ -99,12 +102,12 @@ async def make(seed: int) -> Made:
                 sides.add(channel.name, Reasoned(0, b"Let me see. "))
                 batch += sides.take({channel.name: channel.chunks}, time.time())
             if piece:
-                batch += channel.feed(piece, time.time())
+                batch += await channel.feed(piece, time.time())
         if batch:
             records += batch
             await log.append("s", [encode_record(record) for record in batch], epoch=epoch, seq=seq)
             seq += 1
-    last = [record for channel in channels for record in channel.close(clean=True, read_s=0.0)]
+    last = [record for channel in channels for record in await channel.close(clean=True, read_s=0.0)]
     ends = {channel.name: channel.end(Outcome.COMPLETE) for channel in channels}
     last.append(Record("final", "", "", 0, final=StreamEnd(Outcome.COMPLETE, "stop", "document", channels=ends)))
     records += last

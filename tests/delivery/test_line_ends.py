@@ -25,6 +25,7 @@ from lockgate.protocol.sse import EventStreamDecoder
 from lockgate.store.memory import MemoryLog
 from lockgate.streams.channels import Channel
 from lockgate.streams.plan import Judging, Plan
+from lockgate.streams.schemas import SchemaHere
 from tests.delivery.streams import ROWS
 from tests.delivery.test_events import Connection
 from tests.delivery.test_views import VIEWS, view_of
@@ -37,14 +38,16 @@ LINE_ENDS = {"lf": "\n", "crlf": "\r\n", "cr": "\r", "empty lines": "\n\n", "mix
 async def logged(text: str, seed: int) -> MemoryLog:
     """A finished stream with this text, in records of seeded sizes."""
     rng = random.Random(seed)
-    plan = Plan({}, content=compile(ROWS), any_json=compile(True), judging=Judging(elements="/rows"))
+    plan = Plan(
+        {}, content=SchemaHere(compile(ROWS)), any_json=SchemaHere(compile(True)), judging=Judging(elements="/rows")
+    )
     channel = Channel("content", plan, Meters())
     log = MemoryLog()
     epoch = await log.create("s", b"{}", owner="test")
     records: list[Record] = []
     for piece in pieces(text.encode(), rng):
-        records += channel.feed(piece, time.time())
-    records += channel.close(clean=True, read_s=0.0)
+        records += await channel.feed(piece, time.time())
+    records += await channel.close(clean=True, read_s=0.0)
     ends = {"content": channel.end(Outcome.COMPLETE)}
     records.append(Record("final", "", "", 0, final=StreamEnd(Outcome.COMPLETE, "stop", "document", channels=ends)))
     await log.append("s", [encode_record(record) for record in records], epoch=epoch, seq=0, close=True)

@@ -15,9 +15,10 @@ from lockgate.sim.documents import CATALOGUE
 from lockgate.sim.faults import PIECES, WRAPPINGS
 from lockgate.sim.packing import PACKERS
 from lockgate.sim.server import SimOptions, Simulator, serve
-from lockgate.streams.plan import Defaults, read_plan
+from lockgate.streams.plan import Defaults
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.timers import Timers
+from tests.streams.plans import read_plan
 from tests.streams.pumping import QUICK, told
 
 KIND = "poll"

@@ -23,10 +23,11 @@ from lockgate.retry.outline import outline_of
 from lockgate.retry.policy import RUNGS, RetryPolicy
 from lockgate.sim.documents import CATALOGUE
 from lockgate.sim.server import SimOptions, serve
-from lockgate.streams.plan import Defaults, Plan, read_plan
+from lockgate.streams.plan import Defaults, Plan
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.timers import Timers
 from tests.retry.cases import schema
+from tests.streams.plans import read_plan
 from tests.streams.pumping import ABLE, QUICK, Story, told
 
 MATRIX = tomllib.loads((Path(__file__).parent / "fault_matrix.toml").read_text("utf-8"))

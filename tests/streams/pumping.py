@@ -19,10 +19,10 @@ from lockgate.retry.capabilities import Capability
 from lockgate.retry.policy import RetryPolicy
 from lockgate.store.base import LogEntry
 from lockgate.store.memory import MemoryLog
-from lockgate.streams.helper import Helper
-from lockgate.streams.plan import Defaults, Plan, read_plan
+from lockgate.streams.plan import Defaults, Plan
 from lockgate.streams.pump import Pump, Trace
 from lockgate.upstream import base as up
+from tests.streams.plans import read_plan
 
 Answer = Iterable[up.UpstreamEvent]
 
@@ -172,7 +172,6 @@ async def told(
             log,
             meters or Meters(),
             epoch=epoch,
-            helper=Helper(),
             breakers=breakers,
             rng=rng,
             trace=trace,

@@ -23,10 +23,11 @@ from lockgate.store.base import Page
 from lockgate.store.memory import MemoryLog
 from lockgate.streams.meta import StreamMeta
 from lockgate.streams.owner import StreamOwner
-from lockgate.streams.plan import Plan, read_plan
+from lockgate.streams.plan import Plan
 from lockgate.streams.tokens import new_stream_id
 from lockgate.upstream.billing import billing_of
 from lockgate.upstream.openai_chat import OpenAIChatProvider
+from tests.streams.plans import read_plan
 
 ABANDON_S = 0.05
 

@@ -21,7 +21,9 @@ from lockgate.streams.opening import Found, Opening, Wanted
 from lockgate.streams.owner import StreamOwner
 from lockgate.streams.plan import Defaults
 from lockgate.streams.pushed_streams import Push, PushedStreams
+from lockgate.streams.schemas import Schemas
 from lockgate.streams.tokens import check_token, hash_of, new_token
+from lockgate.workers.pool import WorkerLimits, Workers
 from tests.streams.pumping import Scripted, clean
 
 NUMBERS = {"type": "array", "items": {"type": "integer"}}
@@ -74,10 +76,14 @@ class Node:
 async def node(defaults: Defaults | None = None, log: MemoryLog | None = None) -> AsyncIterator[Node]:
     log, meters = log or MemoryLog(), Meters()
     owner = StreamOwner(log, Scripted(lambda _body, _number: clean("[1]")), meters, max_open=10)
-    pushed = PushedStreams(log, meters, owner.helper)
+    workers = Workers(WorkerLimits(processes=1))
+    schemas = Schemas(workers)
+    pushed = PushedStreams(log, meters, schemas)
     try:
-        yield Node(log, owner, pushed, Opening(log, owner, pushed, defaults or Defaults()))
+        yield Node(log, owner, pushed, Opening(log, owner, pushed, schemas, defaults or Defaults()))
     finally:
+        schemas.stop()
+        await workers.stop()
         await owner.drain(0)
         await owner.stop()
 

@@ -23,7 +23,8 @@ from lockgate.streams.options import (
     read_request,
     request_schema,
 )
-from lockgate.streams.plan import Defaults, make_plan, read_plan
+from lockgate.streams.plan import Defaults
+from tests.streams.plans import at_once, plan_of, read_plan
 
 CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "go"}]}
 
@@ -40,7 +41,7 @@ def complaint(body: Any) -> str:
 def header_complaint(section: Any) -> str:
     """The same of a header ``Lockgate-Options``."""
     try:
-        make_plan(StreamRequest(read_push_options(json.dumps(section)), {}), Defaults())
+        plan_of(StreamRequest(read_push_options(json.dumps(section)), {}))
     except BadRequest as error:
         return str(error)
     return ""
@@ -206,7 +207,7 @@ def test_a_request_may_be_stricter_than_the_settings_and_not_laxer() -> None:
 
     def asked(**retry: Any) -> RetryPolicy:
         request = read_request(json.dumps({**CHAT, "lockgate": {"retry": retry}}).encode())
-        return make_plan(request, Defaults(retry=settings)).retry
+        return plan_of(request, Defaults(retry=settings)).retry
 
     assert asked() == settings
     lax = asked(deadline_s=600, steps=["residual", "regenerate"], max_tokens=1000)
@@ -349,9 +350,9 @@ def test_schemas_of_a_request_may_be_in_the_words_of_a_dialect() -> None:
     plan = read_plan(json.dumps(body).encode())
     for schema in (plan.content, plan.tools["f"]):
         assert schema is not None
-        gate = schema.gate()
-        gate.feed(b'{"t": "2024-05-06T10:56:41"}')
-        gate.close()
+        gate = schema.gate(plan.options_of(is_tool=True))
+        at_once(gate.feed(b'{"t": "2024-05-06T10:56:41"}'))
+        at_once(gate.close(clean=True))
         assert gate.state == "complete"
 
 
@@ -368,9 +369,10 @@ def test_skip_behind_patch_comes_from_the_request_or_the_settings() -> None:
     def state(lockgate: dict[str, Any], *, skips: bool) -> str:
         body = {**CHAT, "lockgate": {"schema": schema, **lockgate}}
         plan = read_plan(json.dumps(body).encode(), Defaults(skips=skips))
-        gate = plan.gate_of(plan.content, is_tool=False)
-        gate.feed(text)
-        gate.close()
+        assert plan.content is not None
+        gate = plan.content.gate(plan.options_of(is_tool=False))
+        at_once(gate.feed(text))
+        at_once(gate.close(clean=True))
         return gate.state
 
     assert state({"recovery": "patch", "skip": True}, skips=False) == "complete"

@@ -13,13 +13,13 @@ from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Record, decode_record
 from lockgate.protocol.offsets import START
 from lockgate.store.memory import MemoryLog
-from lockgate.streams.helper import Helper
-from lockgate.streams.plan import Plan, read_plan
+from lockgate.streams.plan import Plan
 from lockgate.streams.pump import Pump
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.timers import Timers
 from tests.conftest import Corpus
 from tests.gateway.nodes import Upstream
+from tests.streams.plans import read_plan
 
 
 def plan_of(sidecar: dict[str, Any]) -> Plan:
@@ -63,7 +63,7 @@ async def pumped(plan: Plan, provider: Any) -> tuple[list[Record], str]:
     await log.open()
     try:
         epoch = await log.create("s", b"", owner="test")
-        outcome = await Pump("s", plan, provider, log, Meters(), epoch=epoch, helper=Helper()).run()
+        outcome = await Pump("s", plan, provider, log, Meters(), epoch=epoch).run()
         page = await log.read("s", START, max_bytes=10**9)
         assert page.is_closed
         return [decode_record(entry.payload) for entry in page.entries], str(outcome)

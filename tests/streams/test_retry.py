@@ -563,8 +563,8 @@ async def test_a_gate_that_would_hold_back_released_text_does_not_release_it_twi
 ) -> None:
     channel = Channel("content", plan(SCHEMA, lockgate={"release": release, "recovery": recovery}), Meters())
     await channel.rejoin(HALF.encode(), None)
-    records = channel.feed(WHOLE[41:].encode(), 1.0)
-    records += channel.close(clean=True, read_s=2.0)
+    records = await channel.feed(WHOLE[41:].encode(), 1.0)
+    records += await channel.close(clean=True, read_s=2.0)
     assert "".join(record.text for record in records) == WHOLE[41:]
 
 

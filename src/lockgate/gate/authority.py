@@ -72,6 +72,10 @@ class Authority:
         self._root = self._compile(escaped(resources.documents[NAMELESS]))
         self.document = Judgement(self._root, "", "the schema", self._is_undecided)
 
+    def prepare(self) -> None:
+        """Make now what would be made when it is first asked for."""
+        _ = self._parts, self._all_parts
+
     def judge_text(self, text: bytes) -> None:
         """Judge a whole JSON text that our own checks have let pass. Raises ``Violation`` if it is not valid."""
         refuse(self.document.complaint(parse(text)), "")

@@ -21,9 +21,9 @@ from lockgate.gate.recovery.patch_rules import rules_for
 from lockgate.gate.recovery.recovering import RecoveringGate
 from lockgate.gate.recovery.skip import SkipStrategy
 from lockgate.gate.recovery.strategy import StrategyMaker
-from lockgate.gate.schema.budget import check_size, hold
+from lockgate.gate.schema.budget import automata_of, check_size, hold
 from lockgate.gate.schema.dialect import draft_of, names_known_dialect
-from lockgate.gate.schema.expansion import check_expansion
+from lockgate.gate.schema.expansion import Expanded, check_expansion
 from lockgate.gate.schema.formats import LENIENT_CHECKS, FormatMode, Formats
 from lockgate.gate.schema.graph import MAX_TOGETHER, SchemaGraph
 from lockgate.gate.schema.python_types import is_python_type, schema_of_type
@@ -47,8 +47,46 @@ class SchemaSource(NamedTuple):
     limits: Limits = Limits()
 
     def compile(self) -> Schema:
-        """The schema. It is compiled once in each process."""
-        return compile(self.schema, draft=self.draft, formats=self.formats, limits=self.limits, registry=self.registry)
+        """The schema. It is compiled once in each process, and its limits, which were held, are not checked again."""
+        modes = Formats.of(self.formats, {})
+        return _cached(json.loads(self.schema), self.registry, self.draft, modes, self.limits, is_checked=True)
+
+
+class Weight(NamedTuple):
+    """What a schema costs those who use it.
+
+    Attributes:
+        bytes: Length of its text.
+        automata: States in the automata of its patterns.
+        looks, ways, is_counted: As ``Expanded``.
+    """
+
+    bytes: int
+    automata: int
+    looks: int
+    ways: int
+    is_counted: bool
+
+    @property
+    def is_light(self) -> bool:
+        """Whether compiling it and judging by it takes a bounded and short time for each byte.
+
+        Beyond this compiling takes a tenth of a second, or a byte a thousandth. Of the schemas in public catalogues
+        one in twenty is.
+        """
+        return (
+            self.is_counted
+            and self.bytes <= _LIGHT_BYTES
+            and self.automata <= _LIGHT_AUTOMATA
+            and self.looks <= _LIGHT_LOOKS
+            and self.ways <= _LIGHT_WAYS
+        )
+
+
+_LIGHT_BYTES: Final = 64 * 1024
+_LIGHT_AUTOMATA: Final = 20_000
+_LIGHT_LOOKS: Final = 1_000
+_LIGHT_WAYS: Final = 20_000
 
 
 class Schema:
@@ -68,6 +106,7 @@ class Schema:
         formats: Formats,
         limits: Limits,
         registry: Mapping[str, Any] = MappingProxyType({}),
+        is_checked: bool = False,
     ) -> None:
         self.draft = draft
         self.limits = limits
@@ -77,7 +116,7 @@ class Schema:
         canonical = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         self.id = f"inline@sha256:{hashlib.sha256(canonical.encode(errors='surrogatepass')).hexdigest()}"
         resources = SchemaResources(schema, draft, registry)
-        check_expansion(resources, limits)
+        self._expanded = Expanded(0, 0, is_counted=False) if is_checked else check_expansion(resources, limits)
         self._authority = Authority(resources, draft=draft, formats=formats)
         # What a dynamic reference means depends on the way to it, a dialect of its own may switch keywords off, and
         # what some references mean is not said: then only the whole document can be judged.
@@ -195,6 +234,17 @@ class Schema:
             makers.append(lambda work, closers: PatchStrategy(work, closers, rules, max_patches=max_patches))
         return [*makers, SkipStrategy] if skips else makers
 
+    def prepare(self) -> None:
+        """Make now what would be made when it is first needed, but for the automata of patterns."""
+        self._authority.prepare()
+
+    @property
+    def weight(self) -> Weight:
+        """What it costs those who use it; not known of one whose limits were not checked here."""
+        documents = [self._schema, *self._registry.values()]
+        size = sum(len(json.dumps(document)) for document in documents)
+        return Weight(size, sum(map(automata_of, documents)), *self._expanded)
+
     def complaint(self, text: bytes) -> Complaint | None:
         """What the authority says against a whole document; None if nothing."""
         return self._authority.document.complaint(parse(text))
@@ -259,18 +309,19 @@ def compile(
 _CACHE: Final[OrderedDict[tuple[str, int, Formats, Limits], Schema]] = OrderedDict()
 _CACHE_SIZE: Final = 256
 #: Bytes of all their texts. What is compiled takes some fifty times as much.
-_CACHE_BYTES: Final = 16 * 1024 * 1024
+_CACHE_BYTES: Final = 4 * 1024 * 1024
 
 
-def _cached(schema: Any, registry: dict[str, Any], draft: int, formats: Formats, limits: Limits) -> Schema:
+def _cached(
+    schema: Any, registry: dict[str, Any], draft: int, formats: Formats, limits: Limits, *, is_checked: bool = False
+) -> Schema:
     key = (json.dumps([schema, registry], sort_keys=True), draft, formats, limits)
-    found = _CACHE.get(key)
+    found = _CACHE.pop(key, None)
     if found is None:
-        found = _CACHE[key] = Schema(schema, draft=draft, formats=formats, limits=limits, registry=registry)
-        while len(_CACHE) > _CACHE_SIZE or (len(_CACHE) > 1 and sum(len(text) for text, *_ in _CACHE) > _CACHE_BYTES):
-            _CACHE.popitem(last=False)
-    else:
-        _CACHE.move_to_end(key)
+        found = Schema(schema, draft=draft, formats=formats, limits=limits, registry=registry, is_checked=is_checked)
+    _CACHE[key] = found  # the last one in; another thread may do the same, one step of it at a time
+    while len(_CACHE) > _CACHE_SIZE or (len(_CACHE) > 1 and sum(len(text) for text, *_ in list(_CACHE)) > _CACHE_BYTES):
+        _CACHE.popitem(last=False)
     return found
 
 

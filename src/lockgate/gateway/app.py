@@ -37,7 +37,7 @@ from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import ControlRoutes
 from lockgate.gateway.headers import error_headers
 from lockgate.gateway.reading import ReadRoutes
-from lockgate.gateway.wiring import breakers_of, defaults_of, log_of, provider_of
+from lockgate.gateway.wiring import breakers_of, defaults_of, log_of, provider_of, worker_limits_of
 from lockgate.gateway.writing import WriteRoutes
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
 from lockgate.pages.playground import UpstreamCopies, playground_routes
@@ -48,7 +48,9 @@ from lockgate.streams.opening import Opening
 from lockgate.streams.owner import StreamOwner
 from lockgate.streams.plan import Plan
 from lockgate.streams.pushed_streams import PushedStreams
+from lockgate.streams.schemas import Schemas
 from lockgate.upstream.base import Provider
+from lockgate.workers.pool import Workers
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -86,8 +88,10 @@ class Gateway:
             ended=self.copies.ended,
             retain_s=settings.store.retain_s,
         )
-        self._pushed = PushedStreams(self.log, self.meters, self.owner.helper)
-        self._opening = Opening(self.log, self.owner, self._pushed, defaults_of(settings))
+        self._workers = Workers(worker_limits_of(settings))
+        self._schemas = Schemas(self._workers)
+        self._pushed = PushedStreams(self.log, self.meters, self._schemas)
+        self._opening = Opening(self.log, self.owner, self._pushed, self._schemas, defaults_of(settings))
         self._control = ControlRoutes(settings, self.log, self._opening, self.owner)
         self._drainer: asyncio.Task[None] | None = None
         self.app: App = self._make_app()
@@ -100,6 +104,7 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
+        await self._workers.start()
         await self.owner.start()
         await self.copies.log.open()
         restore = self._drain_on_signals()
@@ -109,6 +114,8 @@ class Gateway:
             await (self._drainer or self.owner.drain(0))
             restore()
             await self.owner.stop()
+            self._schemas.stop()
+            await self._workers.stop()
             await self.copies.log.shut()
 
     def _drain_on_signals(self) -> Callable[[], None]:

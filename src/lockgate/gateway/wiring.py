@@ -25,6 +25,7 @@ from lockgate.upstream.base import Provider
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.replay import ReplayProvider
 from lockgate.upstream.timers import Timers
+from lockgate.workers.pool import WorkerLimits
 
 T = TypeVar("T")
 
@@ -179,3 +180,9 @@ def defaults_of(settings: Settings) -> Defaults:
         takes_raw=settings.delivery.raw_streams,
         retain_s=settings.store.retain_s,
     )
+
+
+def worker_limits_of(settings: Settings) -> WorkerLimits:
+    """What the processes beside the node may take."""
+    workers = settings.workers
+    return WorkerLimits(workers.processes, workers.heavy, workers.cpu_s, workers.memory_bytes)

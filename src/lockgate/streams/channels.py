@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Literal, Protocol
 
-from lockgate import Schema, Violated
-from lockgate.gate.events import Complaint
+from lockgate import Violated, passthrough
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import ChannelEnd, Record, ToolCallStart
 from lockgate.protocol.lifecycle import Outcome
-from lockgate.streams.helper import Helper
+from lockgate.streams.gates import GateHere, StreamGate
 from lockgate.streams.plan import Plan
 from lockgate.streams.record_maker import RecordMaker
+from lockgate.streams.schemas import StreamSchema
 
-#: A gate is rebuilt in pieces of this size, so that other streams get their turn between them.
-_SLICE_BYTES: Final = 32 * 1024
-#: Above this, the first bytes of a continuation are tried on rebuilt gates in a thread.
-_THREAD_OVER_BYTES: Final = 64 * 1024
+#: A record holds the text of at most so many bytes that came: a reader is sent whole records.
+_RECORD_BYTES: Final = 64 * 1024
+#: A gate is rebuilt within this time, however long the text is.
+_LIVE_S: Final = 60.0
 
 
 class Join(Protocol):
@@ -46,14 +46,19 @@ class Channel:
         self.is_tool = tool is not None
         #: Name of the tool, of a tool call.
         self.tool = tool
-        self.schema: Schema | None = plan.schema_of(name, tool)
+        self.schema: StreamSchema | None = plan.schema_of(name, tool)
         self._call_id = call_id
         self._plan = plan
-        self._gate = plan.gate_of(self.schema, is_tool=self.is_tool)
+        self._gate = self._new_gate()
         self._join: Join | None = None
         #: Whether nothing but white space came so far.
         self.is_blank = True
         self._records = RecordMaker(name, self.schema.id if self.schema is not None else "", meters)
+
+    def _new_gate(self) -> StreamGate:
+        if self.schema is None:
+            return GateHere(passthrough(), _nobody)
+        return self.schema.gate(self._plan.options_of(is_tool=self.is_tool))
 
     # -- what is known of it -------------------------------------------------------------------------------------
 
@@ -87,11 +92,6 @@ class Channel:
         """Whether the text could end here, as far as its gate can tell before it is closed."""
         return (self.is_tool and self.is_blank) or self._gate.could_end()  # a call without arguments has none
 
-    @property
-    def deferred(self) -> bytes | None:
-        """A whole document that must be shown to the authority, and ``settle`` called, before anything else."""
-        return self._gate.deferred
-
     def call(self, index: int, read_s: float) -> Record:
         """The record with which a tool call begins.
 
@@ -103,48 +103,44 @@ class Channel:
 
     # -- text ----------------------------------------------------------------------------------------------------
 
-    async def judge(self, data: bytes, read_s: float, helper: Helper) -> list[Record]:
-        """``feed``, and where the whole document must be shown to the authority, that too, in the helper process."""
+    async def judge(self, data: bytes, read_s: float) -> list[Record]:
+        """Take what one read brought for this channel; the records are what may be delivered of it."""
         join = self._join
         if join is not None:
-            if not join.is_joined and self.released_bytes > _THREAD_OVER_BYTES:
-                data = await asyncio.to_thread(join.feed, data)
-            else:
+            if join.is_joined:
                 data = join.feed(data)
+            else:  # what begins it may be tried on a rebuilt gate
+                data = await asyncio.to_thread(join.feed, data)
             if not data:
                 return []
-        return await self._judge(data, read_s, helper)
+        return await self.feed(data, read_s)
 
-    async def _judge(self, data: bytes, read_s: float, helper: Helper) -> list[Record]:
-        records = self.feed(data, read_s)
-        if self.deferred is not None:
-            assert self.schema is not None
-            records += self.settle(await helper.complaint(self.schema, self.deferred), read_s)
-        return records
-
-    def feed(self, data: bytes, read_s: float) -> list[Record]:
-        """Take what one read brought for this channel; the records are what may be delivered of it."""
+    async def feed(self, data: bytes, read_s: float) -> list[Record]:
+        """The same, past what joins the answers of attempts."""
         self._came(data)
         self._records.came(len(data), read_s)
-        return self._records_of(self._gate.feed(data), read_s)
+        records: list[Record] = []
+        for start in range(0, len(data), _RECORD_BYTES):
+            records += self._records_of(await self._gate.feed(data[start : start + _RECORD_BYTES]), read_s)
+        return records
 
     def _came(self, data: bytes) -> None:
         self.is_blank = self.is_blank and (not data or data.isspace())
 
-    def settle(self, complaint: Complaint | None, read_s: float) -> list[Record]:
-        """The authority has judged ``deferred``."""
-        return self._records_of(self._gate.settle(complaint), read_s)
-
-    def decide(self, read_s: float) -> list[Record]:
+    async def decide(self, read_s: float) -> list[Record]:
         """Upstream ended cleanly: a gate that waits to see more has seen all, and says what it makes of it.
 
         A violation that only this brings to light is one that another attempt may follow.
         """
-        return self._records_of(self._gate.decide(), read_s)
+        return self._records_of(await self._gate.decide(), read_s)
 
-    def close(self, *, clean: bool, read_s: float) -> list[Record]:
-        """Upstream ended."""
-        return self._records_of(self._gate.close(clean=clean), read_s)
+    async def close(self, *, clean: bool, read_s: float) -> list[Record]:
+        """Upstream ended.
+
+        Raises:
+            JudgeLost: the process that judged had to be ended; called again, it is closed without a judgement.
+        """
+        return self._records_of(await self._gate.close(clean=clean), read_s)
 
     def end(self, outcome: Outcome) -> ChannelEnd:
         """What the final record says of it."""
@@ -153,6 +149,7 @@ class Channel:
     def abandon(self) -> None:
         """The channel is not used any more: nothing is held for it."""
         self._records.hold(0)
+        self._gate.drop()
 
     def _records_of(self, events: Iterable[object], read_s: float) -> list[Record]:
         gate = self._gate
@@ -172,18 +169,17 @@ class Channel:
 
     async def rejoin(self, released: bytes, join: Join | None) -> None:
         """Begin another attempt: a gate rebuilt from the released text, and what joins the answer to it."""
-        gate = self._plan.gate_of(self.schema, is_tool=self.is_tool)
-        for start in range(0, len(released), _SLICE_BYTES):
-            gate.restore(released[start : start + _SLICE_BYTES])
-            await asyncio.sleep(0)
-        self._gate, self._join = gate, join
+        self._gate.drop()
+        gate = self._gate = self._new_gate()
+        await gate.restore(released)
+        self._join = join
         self._records.violation = ""
         self._records.hold(gate.held_bytes)
 
-    async def end_join(self, read_s: float, helper: Helper, *, is_clean: bool) -> list[Record]:
+    async def end_join(self, read_s: float, *, is_clean: bool) -> list[Record]:
         """The answer of this attempt is over, or broke off: what was still held before the gate."""
-        rest = self._join.close(is_clean=is_clean) if self._join is not None else b""
-        return await self._judge(rest, read_s, helper) if rest else []
+        rest = b"" if self._join is None else await asyncio.to_thread(self._join.close, is_clean=is_clean)
+        return await self.feed(rest, read_s) if rest else []
 
     async def restart(self) -> Record:
         """Take back what was released: what comes now is counted from byte 0."""
@@ -191,12 +187,22 @@ class Channel:
         await self.rejoin(b"", None)
         return record
 
-    def is_live(self, released: bytes, data: bytes) -> bool:
-        """Whether a gate, rebuilt from the released text, takes these bytes without a violation."""
-        # One that recovers would wait to see more.
-        gate = self._plan.plain_gate_of(self.schema, is_tool=self.is_tool)
-        gate.restore(released)
-        return not any(isinstance(event, Violated) for event in gate.feed(data))
+    def liveness(self, released: bytes) -> Callable[[bytes], bool]:
+        """What tells whether a gate, rebuilt from the released text, takes some bytes without a violation.
+
+        It is called in a thread, while the event loop goes on.
+        """
+        loop = asyncio.get_running_loop()
+        # A gate that recovers would wait to see more.
+        options = self._plan.plain_options_of(is_tool=self.is_tool)
+        schema = self.schema
+
+        def is_live(data: bytes) -> bool:
+            if schema is None:
+                return not any(isinstance(event, Violated) for event in passthrough().feed(data))
+            return asyncio.run_coroutine_threadsafe(schema.is_live(options, released, data), loop).result(_LIVE_S)
+
+        return is_live
 
     # -- pushes ----------------------------------------------------------------------------------------------------
 
@@ -204,18 +210,18 @@ class Channel:
         """A record that no reader is shown: it keeps what was pushed here."""
         return self._records.mark()
 
-    def replay(self, records: Iterable[Record]) -> None:
+    async def replay(self, records: Iterable[Record]) -> None:
         """Bring a new channel to the state that these records, all of its stream so far, left an earlier one in."""
         for record in records:
             text = (record.pushed or record.text).encode()
             if text:
                 self._came(text)
                 self._records.upstream_bytes += len(text)
-                events = list[object](self._gate.feed(text))
-                if self.deferred is not None:
-                    assert self.schema is not None
-                    events += self._gate.settle(self.schema.complaint(self.deferred))
-                self._records.recall(events)
+                self._records.recall(await self._gate.feed(text))
             if record.kind == "delta":
                 self._records.sequence = record.sequence + 1
         self._records.hold(self._gate.held_bytes)
+
+
+async def _nobody(_text: bytes) -> None:
+    """The authority of text without a schema."""

@@ -12,8 +12,9 @@ from lockgate.protocol.finish import Finish, fold_finish
 from lockgate.protocol.lifecycle import Ended, Outcome, may_be_clean, outcome, stream_outcome
 from lockgate.streams.attempt import RunningAttempt, summed
 from lockgate.streams.channels import Channel
+from lockgate.streams.gates import JudgeLost
 from lockgate.streams.plan import Plan
-from lockgate.upstream.base import choices_of
+from lockgate.upstream.base import Failed, choices_of
 from lockgate.upstream.billing import billing_of
 
 #: Longest part of an unknown word that is shown.
@@ -58,14 +59,14 @@ class Ending:
         is_missing = self._plan.content is not None and "content" not in self._channels and not is_called
         return not self._channels or (is_missing and not self._missing())
 
-    def records(self, halts: Sequence[Record]) -> tuple[list[Record], Outcome]:
+    async def records(self, halts: Sequence[Record]) -> tuple[list[Record], Outcome]:
         """The last records of the stream, and what became of it.
 
         Args:
             halts: Notes of a halt that no further attempt follows.
         """
         records = [*halts] if self._run.ended is not Ended.CANCELLED else []
-        records += self._close_channels()
+        records += await self._close_channels()
         records += self._failures()
         found = stream_outcome(
             [*self._outcomes.values(), *map(self._outcome_of_missing, self._missing())], lacks_call=self._lacks_call
@@ -95,31 +96,42 @@ class Ending:
             is_blank=True,
         )
 
-    def _close_channels(self) -> list[Record]:
+    async def _close_channels(self) -> list[Record]:
         records: list[Record] = []
-        run, ended = self._run, self._run.ended
+        ended = self._run.ended
         assert ended is not None
-        has_error = run.failure is not None or bool(run.unjoined)
         # An answer that did not fit was closed by us, but it is no halt: the text so far is valid.
-        how = Ended.ABORTED if self._interruption in _ABORTS else Ended.BROKEN if run.unjoined else ended
+        how = Ended.ABORTED if self._interruption in _ABORTS else Ended.BROKEN if self._run.unjoined else ended
         for channel in self._channels.values():
-            finish = run.finish_of(channel.choice)
-            has_refusal = channel.choice in run.refusals
-            clean = may_be_clean(finish, has_error=has_error, has_refusal=has_refusal, ended=how)
+            records += await self._close(channel, how)
+        return records
+
+    async def _close(self, channel: Channel, how: Ended) -> list[Record]:
+        run = self._run
+        finish = run.finish_of(channel.choice)
+        has_refusal = channel.choice in run.refusals
+        has_error = run.failure is not None or bool(run.unjoined)
+        clean = may_be_clean(finish, has_error=has_error, has_refusal=has_refusal, ended=how)
+        records: list[Record] = []
+        closed: list[Record] = []
+        try:
             if clean and channel.is_tool and channel.is_blank:
-                records += channel.feed(b"{}", time.time())  # a call without arguments is a call with none
-            closed = channel.close(clean=clean, read_s=time.time())
-            # Where the connection broke, or a caller cancelled, that is the reason, and not that the text ends there.
-            if not has_error and ended is not Ended.CANCELLED:
-                records += closed
-            self._outcomes[channel.name] = outcome(
-                channel.state,
-                finish,
-                has_error=has_error,
-                has_refusal=has_refusal,
-                ended=how,
-                is_blank=channel.is_blank,
-            )
+                records = await channel.feed(b"{}", time.time())  # a call without arguments is a call with none
+            closed = await channel.close(clean=clean, read_s=time.time())
+        except JudgeLost as lost:
+            run.failure = Failed(lost.code, str(lost))
+            has_error = True
+        # Where the connection broke, or a caller cancelled, that is the reason, and not that the text ends there.
+        if not has_error and run.ended is not Ended.CANCELLED:
+            records += closed
+        self._outcomes[channel.name] = outcome(
+            channel.state,
+            finish,
+            has_error=has_error,
+            has_refusal=has_refusal,
+            ended=how,
+            is_blank=channel.is_blank,
+        )
         return records
 
     def _failures(self) -> list[Record]:

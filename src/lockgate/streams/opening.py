@@ -6,7 +6,6 @@ was decided is kept with the stream: the settings of another node, or those afte
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Sequence
@@ -15,14 +14,13 @@ from typing import Final
 
 import msgspec
 
-from lockgate import Schema, satisfiable
 from lockgate.errors import BadRequest, Conflict, Forbidden, KeyReused, StreamExists, StreamUnknown
 from lockgate.protocol.envelope import Problem, encode_record
 from lockgate.store.base import Head, Lifetime, StreamLog
 from lockgate.streams.meta import StreamMeta, decode_meta, encode_meta
 from lockgate.streams.options import StreamOptions, StreamRequest, read_push_options, read_request
 from lockgate.streams.owner import StreamOwner
-from lockgate.streams.plan import Defaults, Plan, make_plan
+from lockgate.streams.plan import Defaults, Plan, plan_for
 from lockgate.streams.pushed_streams import (
     Push,
     PushedStreams,
@@ -33,6 +31,7 @@ from lockgate.streams.pushed_streams import (
     texts_of,
 )
 from lockgate.streams.request_keys import Identity, RequestKeys
+from lockgate.streams.schemas import Schemas
 from lockgate.streams.tokens import hash_of, new_stream_id, new_token
 
 _DEFAULT_TYPE: Final = "application/octet-stream"
@@ -98,10 +97,13 @@ class Found:
 class Opening:
     """Opens the streams that one node is asked for."""
 
-    def __init__(self, log: StreamLog, owner: StreamOwner, pushed: PushedStreams, defaults: Defaults) -> None:
+    def __init__(
+        self, log: StreamLog, owner: StreamOwner, pushed: PushedStreams, schemas: Schemas, defaults: Defaults
+    ) -> None:
         self._log = log
         self._owner = owner
         self._pushed = pushed
+        self._schemas = schemas
         self._defaults = defaults
         self._keys = RequestKeys(log)
 
@@ -246,11 +248,9 @@ class Opening:
     # -- checks --------------------------------------------------------------------------------------------------
 
     async def _plan(self, request: StreamRequest) -> Plan:
-        plan = make_plan(request, self._defaults)
+        plan = await plan_for(request, self._defaults, self._schemas)
         if plan.keep_upstream and not self._defaults.keeps_upstream:
             raise BadRequest("lockgate.keep_upstream: this gateway keeps no copies; set playground.keep_upstream")
-        if plan.content is not None:
-            await _refuse_unsatisfiable(plan.content)
         return plan
 
     def _pushed_meta(self, options: StreamOptions, plan: Plan, identity: Identity) -> StreamMeta:
@@ -273,9 +273,3 @@ class Opening:
 
 def _schema_id(plan: Plan) -> str:
     return plan.content.id if plan.content is not None else ""
-
-
-async def _refuse_unsatisfiable(schema: Schema) -> None:
-    """A schema that no document can satisfy would cost a generation and halt it. Worked out once for each schema."""
-    if await asyncio.to_thread(satisfiable, schema) == "no":
-        raise BadRequest("response_format or lockgate.schema: no document can satisfy this schema")

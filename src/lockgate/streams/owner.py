@@ -16,7 +16,6 @@ from lockgate.protocol.envelope import encode_record
 from lockgate.retry.breaker import Breakers, BreakerState
 from lockgate.store.base import StreamLog
 from lockgate.streams.ending import owner_gone_record
-from lockgate.streams.helper import Helper
 from lockgate.streams.meta import StreamMeta, encode_meta
 from lockgate.streams.plan import Plan
 from lockgate.streams.pump import Pump, Trace
@@ -77,7 +76,6 @@ class StreamOwner:
         self._is_draining = False
         #: When the log last took a write, by the monotonic clock; None before the first.
         self._written_s: float | None = None
-        self.helper = Helper()
 
     @property
     def open_count(self) -> int:
@@ -126,7 +124,6 @@ class StreamOwner:
             task.cancel()
         if self._pumps:
             await asyncio.wait([task for _, task in self._pumps.values()], timeout=5)
-        self.helper.close()
         await self._provider.close()
         await self._log.shut()
 
@@ -184,7 +181,6 @@ class StreamOwner:
             self._log,
             self._meters,
             epoch=epoch,
-            helper=self.helper,
             breakers=self._breakers,
             trace=trace,
         )

@@ -1,26 +1,22 @@
-"""What a caller asks for: a chat-completions body with an optional ``lockgate`` section, checked and compiled."""
+"""What a caller asks for: a chat-completions body with an optional ``lockgate`` section, checked, with its schemas."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from lockgate import Gate, Limits, Schema, compile, passthrough
+from lockgate import Limits
 from lockgate.errors import BadRequest, Misuse, SchemaError, SchemaTooComplex
 from lockgate.gate.events import Framing, Recovery, Release
 from lockgate.retry.policy import NO_RETRY, RetryPolicy
-from lockgate.streams.helper import OVER_BYTES
-from lockgate.streams.options import (
-    StreamOptions,
-    StreamRequest,
-    is_function,
-    read_request,
-    retry_policy,
-    said,
-)
+from lockgate.streams.options import StreamOptions, StreamRequest, is_function, retry_policy, said
+from lockgate.streams.schemas import Schemas, StreamSchema
+from lockgate.workers.ask import GateOptions, SchemaAsk
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,33 +97,32 @@ class Plan:
     """
 
     body: dict[str, Any]
-    content: Schema | None = None
-    tools: dict[str, Schema] = field(default_factory=dict)
+    content: StreamSchema | None = None
+    tools: dict[str, StreamSchema] = field(default_factory=dict)
     must_call: bool = False
     keep_upstream: bool = False
-    any_json: Schema | None = None
+    any_json: StreamSchema | None = None
     judging: Judging = field(default_factory=Judging)
     retry: RetryPolicy = NO_RETRY
 
     @property
     def source(self) -> Any:
         """The schema of the content as it was given."""
-        return msgspec.json.decode(self.content.source[0]) if self.content is not None else None
+        return msgspec.json.decode(self.content.text) if self.content is not None else None
 
-    def schema_of(self, channel: str, tool: str | None) -> Schema | None:
+    def schema_of(self, channel: str, tool: str | None) -> StreamSchema | None:
         """What a channel must satisfy; arguments of a tool that nobody declared must at least be JSON."""
         if tool is not None:
             return self.tools.get(tool, self.any_json)
         return self.content
 
-    def gate_of(self, schema: Schema | None, *, is_tool: bool) -> Gate:
-        if schema is None:
-            return passthrough()
+    def options_of(self, *, is_tool: bool) -> GateOptions:
+        """What the gates of a channel are made with."""
         judging = self.judging
         release: Release = "prefix" if judging.is_partial else "document"
         if not is_tool:
             release = judging.content_release
-        return schema.gate(
+        return GateOptions(
             judging.recovery,
             framing="json" if is_tool else judging.framing,
             elements=None if is_tool else judging.elements,
@@ -136,68 +131,144 @@ class Plan:
             lossy=judging.lossy,
             skip=judging.skips,
             accept_truncated=judging.accepts_truncated,
-            defer_over_bytes=OVER_BYTES,
         )
 
-    def plain_gate_of(self, schema: Schema | None, *, is_tool: bool) -> Gate:
-        """A gate that judges as that of ``gate_of`` does, without recovery."""
+    def plain_options_of(self, *, is_tool: bool) -> GateOptions:
+        """The same for gates that judge without recovery."""
         judging = replace(self.judging, recovery="halt", lossy=(), skips=False, accepts_truncated=False)
-        return replace(self, judging=judging).gate_of(schema, is_tool=is_tool)
+        return replace(self, judging=judging).options_of(is_tool=is_tool)
+
+    async def refuse(self) -> None:
+        """Options that exclude each other are the caller's mistake: say so before anything is asked for.
+
+        Raises:
+            BadRequest: they do.
+        """
+        try:
+            for schema, is_tool in self._judged():
+                await schema.refuse(self.options_of(is_tool=is_tool))
+        except Misuse as error:
+            raise BadRequest(f"lockgate: {error}") from None
+
+    def _judged(self) -> Iterator[tuple[StreamSchema, bool]]:
+        if self.content is not None:
+            yield self.content, False
+        if self.any_json is not None:  # where there is no schema, a tool call may still come
+            yield self.any_json, True
 
 
-def read_plan(text: bytes, defaults: Defaults | None = None) -> Plan:
-    """Check and compile the body of a request.
+class Asked(NamedTuple):
+    """A schema in a request, and where it stands."""
+
+    where: str
+    ask: SchemaAsk
+
+
+class AskedSchemas(NamedTuple):
+    """The schemas in a request.
+
+    Attributes:
+        tools: By the name of the tool.
+        any_json: For what has no schema, and must be JSON.
+    """
+
+    content: Asked | None
+    tools: dict[str, Asked]
+    any_json: Asked
+
+    @property
+    def all(self) -> list[Asked]:
+        """Each once."""
+        content = [self.content] if self.content is not None else []
+        return [*content, *self.tools.values(), self.any_json]
+
+
+def schemas_in(request: StreamRequest, limits: Limits) -> AskedSchemas:
+    """The schemas in a request.
 
     Raises:
-        BadRequest: says what is wrong, where, and what to send instead.
+        BadRequest: something that is pushed would go through no gate.
     """
-    return make_plan(read_request(text), defaults or Defaults())
+    options, body = request
+
+    def asked(schema: Any, where: str) -> Asked:
+        draft, dialect = said(options.draft, None), said(options.dialect, None)
+        return Asked(where, SchemaAsk(_as_text(schema), draft, json.dumps(options.formats), dialect, limits))
+
+    if options.schema is not None:
+        content: Asked | None = asked(options.schema, "lockgate.schema")
+    else:
+        content = _response_schema(body.get("response_format"), asked)
+    if options.source == "push" and content is None:
+        raise BadRequest("lockgate.schema: what is pushed goes through a gate; give the schema that it must satisfy")
+    return AskedSchemas(content, _tools(body.get("tools"), asked), asked(True, "lockgate.draft"))
 
 
-def make_plan(request: StreamRequest, defaults: Defaults) -> Plan:
-    """Compile what a request asks for.
+def _as_text(schema: Any) -> bytes:
+    if isinstance(schema, str):
+        return schema.encode(errors="surrogatepass")
+    try:
+        return msgspec.json.encode(schema)
+    except OverflowError:  # an integer of more than 64 bits
+        return json.dumps(schema).encode()
+
+
+@contextmanager
+def blamed_on(asked: Asked) -> Iterator[None]:
+    """What is wrong with a schema is said with its place in the request."""
+    try:
+        yield
+    except SchemaTooComplex as error:
+        raise error.at(asked.where) from None
+    except SchemaError as error:
+        raise BadRequest(f"{asked.where}: {error}") from None
+    except Misuse as error:  # a mode that a format does not have
+        raise BadRequest(f"lockgate: {error}") from None
+
+
+def make_plan(
+    request: StreamRequest, defaults: Defaults, asked: AskedSchemas, found: Mapping[bytes, StreamSchema]
+) -> Plan:
+    """What a request asks for.
+
+    Args:
+        found: The schemas in it by the ``key`` of what was asked.
+
+    Raises:
+        BadRequest: options that cannot be.
+    """
+    options, body = request
+    plan = Plan(
+        body,
+        content=found[asked.content.ask.key] if asked.content is not None else None,
+        tools={name: found[one.ask.key] for name, one in asked.tools.items()},
+        must_call=_forces_call(body.get("tool_choice")),
+        keep_upstream=options.keep_upstream,
+        any_json=found[asked.any_json.ask.key],
+        judging=_judging(options, defaults),
+        retry=retry_policy(options.retry, defaults.retry),
+    )
+    if plan.content is None and plan.judging.has_elements:
+        raise BadRequest("lockgate.elements, lockgate.framing: need a schema (response_format or lockgate.schema)")
+    return plan
+
+
+async def plan_for(request: StreamRequest, defaults: Defaults, schemas: Schemas) -> Plan:
+    """Check what a request asks for, with the schemas in it.
 
     Raises:
         BadRequest: a schema that cannot be compiled, or options that exclude each other.
         SchemaTooComplex: a schema beyond a limit.
+        Busy: too many new schemas wait already.
     """
-    options, body = request
-    draft = said(options.draft, None)
-
-    def compiled(schema: Any, where: str) -> Schema:
-        try:
-            return compile(
-                schema,
-                draft=draft,
-                formats=options.formats,
-                limits=defaults.limits,
-                dialect=said(options.dialect, None),
-            )
-        except SchemaTooComplex as error:
-            error.say_where(where)
-            raise
-        except SchemaError as error:
-            raise BadRequest(f"{where}: {error}") from None
-        except Misuse as error:  # a mode that a format does not have
-            raise BadRequest(f"lockgate: {error}") from None
-
-    if options.schema is not None:
-        content: Schema | None = compiled(options.schema, "lockgate.schema")
-    else:
-        content = _response_schema(body.get("response_format"), compiled)
-    if options.source == "push" and content is None:
-        raise BadRequest("lockgate.schema: what is pushed goes through a gate; give the schema that it must satisfy")
-    plan = Plan(
-        body,
-        content=content,
-        tools=_tools(body.get("tools"), compiled),
-        must_call=_forces_call(body.get("tool_choice")),
-        keep_upstream=options.keep_upstream,
-        any_json=compiled(True, "lockgate.draft"),
-        judging=_judging(options, defaults),
-        retry=retry_policy(options.retry, defaults.retry),
-    )
-    _try_gate(plan)
+    asked = schemas_in(request, defaults.limits)
+    found: dict[bytes, StreamSchema] = {}
+    for one in asked.all:
+        if one.ask.key not in found:
+            with blamed_on(one):
+                found[one.ask.key] = await schemas.find(one.ask)
+    plan = make_plan(request, defaults, asked, found)
+    await plan.refuse()
     return plan
 
 
@@ -217,36 +288,25 @@ def _judging(options: StreamOptions, defaults: Defaults) -> Judging:
     )
 
 
-def _try_gate(plan: Plan) -> None:
-    """Options that exclude each other are the caller's mistake: say so before anything is asked for."""
-    if plan.content is None and plan.judging.has_elements:
-        raise BadRequest("lockgate.elements, lockgate.framing: need a schema (response_format or lockgate.schema)")
-    try:
-        plan.gate_of(plan.content, is_tool=False)
-        plan.gate_of(plan.any_json, is_tool=True)  # where there is no schema, a tool call may still come
-    except Misuse as error:
-        raise BadRequest(f"lockgate: {error}") from None
-
-
-def _response_schema(given: Any, compiled: Callable[[Any, str], Schema]) -> Schema | None:
+def _response_schema(given: Any, asked: Callable[[Any, str], Asked]) -> Asked | None:
     """The schema of a response format that was checked."""
     kind = given["type"] if given is not None else "text"
     if kind == "json_object":
-        return compiled({"type": "object"}, "response_format")
+        return asked({"type": "object"}, "response_format")
     if kind != "json_schema":
         return None  # text, grammar, python: no JSON to judge
     # OpenAI nests the schema, llama.cpp also takes it beside the type.
     if "json_schema" in given:
-        return compiled(given["json_schema"]["schema"], "response_format.json_schema.schema")
-    return compiled(given["schema"], "response_format.schema")
+        return asked(given["json_schema"]["schema"], "response_format.json_schema.schema")
+    return asked(given["schema"], "response_format.schema")
 
 
-def _tools(given: Any, compiled: Callable[[Any, str], Schema]) -> dict[str, Schema]:
-    found: dict[str, Schema] = {}
+def _tools(given: Any, asked: Callable[[Any, str], Asked]) -> dict[str, Asked]:
+    found: dict[str, Asked] = {}
     for at, tool in enumerate(given or ()):
         if is_function(tool):
             function = tool["function"]
-            found[function["name"]] = compiled(function.get("parameters", {}), f"tools[{at}].function.parameters")
+            found[function["name"]] = asked(function.get("parameters", {}), f"tools[{at}].function.parameters")
     return found
 
 

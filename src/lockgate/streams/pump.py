@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from lockgate.errors import Code, FencedOut, StoreError
+from lockgate.errors import Busy, Code, FencedOut, StoreError
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Problem, Record, decode_record, encode_record
 from lockgate.protocol.finish import Finish
@@ -31,7 +31,7 @@ from lockgate.store.base import StreamLog
 from lockgate.streams.attempt import RunningAttempt, content_of
 from lockgate.streams.channels import Channel
 from lockgate.streams.ending import Ending
-from lockgate.streams.helper import Helper
+from lockgate.streams.gates import JudgeLost
 from lockgate.streams.plan import Plan
 from lockgate.streams.released_text import ReleasedText
 from lockgate.streams.side_records import SideRecords
@@ -71,7 +71,6 @@ class Pump:
         meters: Meters,
         *,
         epoch: int,
-        helper: Helper,
         breakers: Breakers | None = None,
         trace: Trace | None = None,
         rng: Callable[[], float] = random.random,
@@ -82,7 +81,6 @@ class Pump:
         self._log = log
         self._meters = meters
         self._epoch = epoch
-        self._helper = helper
         self._breakers = breakers or Breakers()
         self._seq = 0
         self._trace = trace
@@ -138,25 +136,36 @@ class Pump:
             StoreError: the log does not take any more.
         """
         self._task = asyncio.current_task()
+        try:
+            await self._run_to_its_end()
+            return await self._finish_stream()
+        finally:
+            for channel in self._channels.values():
+                channel.abandon()
+
+    async def _run_to_its_end(self) -> None:
         deadline_s = self._plan.retry.backoff.deadline_s
         deadline = asyncio.get_running_loop().call_later(deadline_s, self.interrupt, Code.DEADLINE_PASSED)
         try:
             await self._pump()
         except (FencedOut, StoreError):
             raise
+        except (JudgeLost, Busy) as error:
+            self._fail(error.code, str(error))
         except Exception:
             # A bug here must not leave readers waiting for ever: the stream is closed as failed, and the log says why.
             _log.exception("stream %s: the pump failed", self.stream_id)
-            if not self._runs:
-                self._begin(NextAttempt("first", self._ladder.model, 0.0), "", None)
-            self._run.failure = up.Failed(Code.INTERNAL_ERROR, "an internal error ended this stream; see the log")
-            self._run.ended = Ended.BROKEN
+            self._fail(Code.INTERNAL_ERROR, "an internal error ended this stream; see the log")
         finally:
             self._give_back()
             deadline.cancel()
-            for channel in self._channels.values():
-                channel.abandon()
-        return await self._finish_stream()
+
+    def _fail(self, code: Code, message: str) -> None:
+        """Whatever attempt runs failed for a reason that no other attempt would change."""
+        if not self._runs:
+            self._begin(NextAttempt("first", self._ladder.model, 0.0), "", None)
+        self._run.failure = up.Failed(code, message)
+        self._run.ended = Ended.BROKEN
 
     # -- attempts ----------------------------------------------------------------------------------------------
 
@@ -346,7 +355,7 @@ class Pump:
             self._trace(name, run.number, data)
         channel = self._channel(name)
         before = channel.released_bytes
-        records = await channel.judge(data, read_s, self._helper)
+        records = await channel.judge(data, read_s)
         run.released_bytes += channel.released_bytes - before
         if channel.state == "halted":
             run.ended = Ended.STOPPED
@@ -387,9 +396,9 @@ class Pump:
         for channel in self._channels.values():
             before = channel.released_bytes
             if run.ended is not Ended.CANCELLED and not run.unjoined:
-                records += await channel.end_join(time.time(), self._helper, is_clean=is_clean)
+                records += await channel.end_join(time.time(), is_clean=is_clean)
                 if is_clean and not run.refusals and run.worst_finish is not Finish.FILTERED:
-                    records += channel.decide(time.time())
+                    records += await channel.decide(time.time())
             run.released_bytes += channel.released_bytes - before
             run.skipped_bytes += channel.skipped_bytes
             # An answer that broke off failed for that, and not for what it said.
@@ -509,7 +518,7 @@ class Pump:
         )
         if ending.lacks_content:
             self._channel("content")
-        records, found = ending.records(self._halts)
+        records, found = await ending.records(self._halts)
         if records[-1].final is not None and records[-1].final.stopped is not None:
             self._meters.upstream_stopped(self._interruption or "violation")
         await self._append(records, close=True)

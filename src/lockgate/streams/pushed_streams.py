@@ -27,10 +27,10 @@ from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import Producer, Pushed, StreamLog
 from lockgate.streams.channels import Channel
 from lockgate.streams.checking import check
-from lockgate.streams.helper import Helper
 from lockgate.streams.meta import StreamMeta
 from lockgate.streams.options import StreamOptions, StreamRequest
-from lockgate.streams.plan import Defaults, Plan, make_plan
+from lockgate.streams.plan import Defaults, Plan, plan_for
+from lockgate.streams.schemas import Schemas
 
 #: Gates kept between pushes; the gate of a stream that comes back later is rebuilt.
 _MAX_GATES: Final = 256
@@ -74,10 +74,10 @@ class PushVerdict:
 class PushedStreams:
     """The streams with a gate that producers push to."""
 
-    def __init__(self, log: StreamLog, meters: Meters, helper: Helper) -> None:
+    def __init__(self, log: StreamLog, meters: Meters, schemas: Schemas) -> None:
         self._log = log
         self._meters = meters
-        self._helper = helper
+        self._schemas = schemas
         self._gated: OrderedDict[str, _Gated] = OrderedDict()
 
     async def judge_first(self, plan: Plan, push: Push) -> list[Record]:
@@ -147,14 +147,14 @@ class PushedStreams:
 
     async def _judge(self, channel: Channel, push: Push) -> list[Record]:
         read_s = time.time()
-        records = await channel.judge(push.text.encode(), read_s, self._helper) if push.text else []
+        records = await channel.judge(push.text.encode(), read_s) if push.text else []
         released = "".join(record.text for record in records)
         if push.text and released != push.text and channel.state == "open":
             first = records[0] if records else channel.mark()
             records = [msgspec.structs.replace(first, pushed=push.text), *records[1:]]
         is_halted = channel.state == "halted"
         if push.close and not is_halted:
-            records += channel.close(clean=True, read_s=read_s)
+            records += await channel.close(clean=True, read_s=read_s)
         if push.close or is_halted:
             records.append(_final(channel))
         return records
@@ -165,19 +165,18 @@ class PushedStreams:
         if gated.channel is None or gated.tail != head.tail:
             if gated.channel is not None:
                 gated.channel.abandon()
-            gated.channel = Channel("content", plan_of(meta), self._meters)
+            gated.channel = Channel("content", await self._plan_of(meta), self._meters)
             gated.tail = START
             while gated.tail.records < head.tail.records:
                 page = await self._log.read(stream_id, gated.tail, max_bytes=_PAGE_BYTES)
-                gated.channel.replay([decode_record(entry.payload) for entry in page.entries])
+                await gated.channel.replay([decode_record(entry.payload) for entry in page.entries])
                 gated.tail = page.entries[-1].offset
         return gated.channel
 
-
-def plan_of(meta: StreamMeta) -> Plan:
-    """The plan that a pushed stream was opened with: all of it is kept with the stream, so it is the same anywhere."""
-    options = check(StreamOptions, {**meta.options, "source": "push"}, "lockgate")
-    return make_plan(StreamRequest(options, {}), Defaults(limits=meta.limits or Limits()))
+    async def _plan_of(self, meta: StreamMeta) -> Plan:
+        """The plan that a stream was opened with: all of it is kept with the stream, so it is the same anywhere."""
+        options = check(StreamOptions, {**meta.options, "source": "push"}, "lockgate")
+        return await plan_for(StreamRequest(options, {}), Defaults(limits=meta.limits or Limits()), self._schemas)
 
 
 def problem_of(records: Sequence[Record]) -> Problem | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -81,7 +80,7 @@ class ReleasedText:
             await target.rejoin(released, Splice(residual, self._outline))
             return residual_body(body, text, residual, tool=target.tool), target.name
         is_json = target.schema is not None and not self._is_lines
-        is_live = partial(target.is_live, released)
+        is_live = target.liveness(released)
         await target.rejoin(released, PlainJoin(released, is_live, is_quoted=step == "tail", is_json=is_json))
         if step == "tail":
             return tail_body(body, text), target.name
@@ -98,6 +97,6 @@ class ReleasedText:
 def _residual(channel: Channel, outline: Outline, patterns: Patterns = "written") -> Residual | None:
     assert channel.schema is not None
     try:
-        return residual_of(msgspec.json.decode(channel.schema.source[0]), outline, patterns)
+        return residual_of(msgspec.json.decode(channel.schema.text), outline, patterns)
     except (Unavailable, RecursionError):
         return None

@@ -108,6 +108,20 @@ def check_size(documents: Iterable[Any], limits: Limits) -> None:
     _check_automata(sources, limits)
 
 
+def automata_of(document: Any) -> int:
+    """States in the automata of all patterns of a schema."""
+    sources: set[str] = set()
+    stack = [document]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            sources.update(_patterns(value))
+            stack += value.values()
+        elif isinstance(value, list):
+            stack += value
+    return sum(map(_bounded_size, sources))
+
+
 def _hold_paths(found: int, limits: Limits) -> None:
     """Refuse a schema whose paths would take many times more room than itself."""
     limit = _PATH_BYTES_FACTOR * limits.max_schema_bytes
@@ -142,8 +156,12 @@ def _check_automata(sources: Iterable[str], limits: Limits) -> None:
     """Patterns are only read here. Their automata are made when the first text meets them."""
     states = 0
     for source in sources:
-        states += min(_automaton_size(source), _LARGEST_AUTOMATON)
+        states += _bounded_size(source)
         hold("automata", states, limits, is_least=True)
+
+
+def _bounded_size(source: str) -> int:
+    return min(_automaton_size(source), _LARGEST_AUTOMATON)
 
 
 def _automaton_size(source: str) -> int:

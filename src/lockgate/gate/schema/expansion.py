@@ -56,23 +56,41 @@ class _TooMany(Exception):
     """Counting stopped."""
 
 
-def check_expansion(resources: SchemaResources, limits: Limits) -> None:
-    """Refuse a schema of which the authority would make too much.
+class Expanded(NamedTuple):
+    """What the authority makes of a schema.
+
+    Attributes:
+        looks: The most schemas that it looks at for one value.
+        ways: The same for a value and, along one path, for those inside it, until the schema refers to itself.
+        is_counted: Whether these bound the work for a text. They do not where an ``unevaluated…`` can come again
+            inside itself: then each level of the text multiplies it.
+    """
+
+    looks: int
+    ways: int
+    is_counted: bool
+
+
+def check_expansion(resources: SchemaResources, limits: Limits) -> Expanded:
+    """Count, and refuse a schema of which the authority would make too much.
 
     Raises:
         SchemaTooComplex: beyond ``max_schema_expansion`` or ``max_schema_ways``.
     """
     expansion = Expansion(resources)
-    for what, count, most in (
-        ("expansion", expansion.count, limits.max_schema_expansion),
-        ("ways", expansion.count_ways, limits.max_schema_ways),
-    ):
-        try:
-            found = count(most)
-        except _TooMany:
-            hold(what, most + 1, limits, is_least=True)
-        else:
-            hold(what, found, limits)
+    looks = _held("expansion", expansion.count, limits.max_schema_expansion, limits)
+    ways = _held("ways", expansion.count_ways, limits.max_schema_ways, limits)
+    return Expanded(looks, ways, not expansion.asks_again_inside)
+
+
+def _held(what: str, count: Callable[[int], int], most: int, limits: Limits) -> int:
+    try:
+        found = count(most)
+    except _TooMany:
+        hold(what, most + 1, limits, is_least=True)
+        raise AssertionError from None  # it was more
+    hold(what, found, limits)
+    return found
 
 
 class Expansion:
@@ -139,6 +157,21 @@ class Expansion:
             if known[key].looks > most:
                 raise _TooMany
         return max(counts.looks for counts in known.values())
+
+    @cached_property
+    def asks_again_inside(self) -> bool:
+        """Whether an ``unevaluated…`` can come again inside itself, or be asked again by what refers to itself."""
+
+        def targets(key: _Key) -> Iterator[_Key]:
+            return (way.target for way in (*self._ways[key], *self._inside[key]))
+
+        for together in _parts(self._ways, targets):
+            inside = set(together)
+            if inside.isdisjoint(self._looks_again):
+                continue
+            if len(together) > 1 or together[0] in targets(together[0]):
+                return True
+        return False
 
     def _count_inside(self, key: _Key, known: dict[_Key, _Counts]) -> int:
         """The most that are looked at for one member or element because of the keywords of a schema itself."""

@@ -1,0 +1,207 @@
+"""The workers of a node.
+
+Two queues, of schemas that nobody has seen and of documents that are judged to their end, each with processes of its
+own; and processes that each have one heavy schema. A schema that takes its process down with it holds up neither the
+other queue nor anybody whose schema is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lockgate.errors import Busy
+from lockgate.workers.process import Worker, WorkerDied
+
+_log: Final = logging.getLogger("lockgate.workers")
+
+#: Calls that wait in one queue at most.
+_MAX_WAITING: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    """What workers may take.
+
+    Attributes:
+        processes: Most processes for each of the two queues.
+        heavy: Most schemas with a process of their own.
+        cpu_s: CPU seconds for one call.
+        memory_bytes: Memory of one process, with all that is mapped into it.
+    """
+
+    processes: int = 2
+    heavy: int = 4
+    cpu_s: int = 5
+    memory_bytes: int = 1024 * 1024 * 1024
+
+
+class Queue:
+    """Workers that are all alike: each call goes to one that is free, or waits for one, in order."""
+
+    def __init__(self, limits: WorkerLimits, what: str) -> None:
+        self._limits = limits
+        self._what = what
+        self._free: list[Worker] = []
+        self._turns = asyncio.Semaphore(limits.processes)
+        self._waiting = 0
+
+    async def warm(self) -> None:
+        """Have one process ready."""
+        await self.call("is_ready")
+
+    async def call(self, name: str, *args: Any, cpu_s: int | None = None) -> Any:
+        """As ``Worker.call``.
+
+        Raises:
+            Busy: too many wait already.
+            WorkerDied: as there, and because of this call.
+        """
+        async with self._turn():
+            while True:
+                worker, is_fresh = (self._free.pop(), False) if self._free else (await self._started(), True)
+                try:
+                    value = await worker.call(name, *args, cpu_s=cpu_s or self._limits.cpu_s)
+                except WorkerDied as died:
+                    await worker.stop()
+                    if is_fresh or not died.is_of_memory:
+                        _log.warning("a worker for %s was ended: it %s", self._what, died)
+                        raise
+                    # What it did before may have filled it: only a fresh one tells.
+                except asyncio.CancelledError:
+                    await worker.stop()  # nobody should wait for what it is doing
+                    raise
+                except Exception:
+                    self._free.append(worker)
+                    raise
+                else:
+                    self._free.append(worker)
+                    return value
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._waiting >= _MAX_WAITING:
+            raise Busy(f"{_MAX_WAITING} {self._what} wait to be looked at: try again in a moment")
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _started(self) -> Worker:
+        worker = Worker(self._limits.memory_bytes)
+        await worker.start()
+        return worker
+
+    async def stop(self) -> None:
+        """End the processes."""
+        while self._free:
+            await self._free.pop().stop()
+
+
+class Workers:
+    """All workers of a node.
+
+    Attributes:
+        schemas: The queue of schemas that nobody has seen.
+        documents: The queue of documents that are judged to their end.
+    """
+
+    def __init__(self, limits: WorkerLimits | None = None) -> None:
+        self.limits = limits or WorkerLimits()
+        self.schemas = Queue(self.limits, "new schemas")
+        self.documents = Queue(self.limits, "long documents")
+        self._heavy: OrderedDict[bytes, HeavyWorker] = OrderedDict()
+
+    async def start(self) -> None:
+        """Have a worker ready for the first schema."""
+        await self.schemas.warm()
+
+    def heavy(self, key: bytes) -> HeavyWorker:
+        """The worker of a heavy schema.
+
+        Raises:
+            Busy: all that there may be are in use.
+        """
+        worker = self._heavy.get(key)
+        if worker is None:
+            self._make_room()
+            worker = self._heavy[key] = HeavyWorker(self.limits)
+        self._heavy.move_to_end(key)
+        return worker
+
+    def _make_room(self) -> None:
+        if len(self._heavy) < self.limits.heavy:
+            return
+        idle = next((key for key, worker in self._heavy.items() if not worker.gates), None)
+        if idle is None:
+            raise Busy(
+                f"{self.limits.heavy} schemas that are large, or costly to judge by, are in use (workers.heavy): try "
+                "again in a moment"
+            )
+        self._heavy.pop(idle).end()
+
+    async def stop(self) -> None:
+        """End all processes."""
+        for worker in self._heavy.values():
+            await worker.stop()
+        self._heavy.clear()
+        await self.schemas.stop()
+        await self.documents.stop()
+
+
+class HeavyWorker:
+    """The process of one heavy schema. It is started when it is first asked, and again after it died.
+
+    Attributes:
+        gates: Numbers of the gates that it has for somebody.
+    """
+
+    def __init__(self, limits: WorkerLimits) -> None:
+        self._limits = limits
+        self._worker: Worker | None = None
+        self._starting = asyncio.Lock()
+        self._last_number = 0
+        self.gates: set[int] = set()
+
+    def new_number(self) -> int:
+        """A number for a gate, which counts as in use from now on."""
+        self._last_number += 1
+        self.gates.add(self._last_number)
+        return self._last_number
+
+    async def worker(self) -> Worker:
+        """The process, alive."""
+        async with self._starting:
+            if self._worker is None or not self._worker.is_alive:
+                if self._worker is not None:
+                    await self._worker.stop()
+                worker = Worker(self._limits.memory_bytes)
+                await worker.start()
+                self._worker = worker
+            return self._worker
+
+    def drop(self, number: int) -> None:
+        """A gate is not used any more."""
+        self.gates.discard(number)
+        if self._worker is not None:
+            self._worker.tell("drop", number)
+
+    def end(self) -> None:
+        """End the process; nobody waits for it."""
+        if self._worker is not None:
+            self._worker.end("was not needed any more")
+
+    async def stop(self) -> None:
+        """End the process, and wait until it is gone."""
+        if self._worker is not None:
+            await self._worker.stop()
