@@ -281,7 +281,10 @@ class Workers(_Section):
     )
     cpu_s: int = Field(5, ge=1, le=600, description="One step of theirs may take this much CPU time, in seconds.")
     memory_bytes: int = Field(
-        1024 * 1024 * 1024, ge=256 * 1024 * 1024, le=2**40, description="Each of them may have this much memory, in bytes."
+        1024 * 1024 * 1024,
+        ge=256 * 1024 * 1024,
+        le=2**40,
+        description="Each may have this much memory, in bytes.",
     )
 
 

@@ -238,4 +238,4 @@ async def test_a_generation_follows_the_settings() -> None:
     async with node() as here:
         stream_id = await here.generate(schema=NUMBERS)
         meta = await here.meta(stream_id)
-        assert (meta.kind, meta.model, meta.options, meta.limits) == ("pulled", "m", {}, None)
+        assert (meta.kind, meta.model, bytes(meta.options), meta.limits) == ("pulled", "m", b"{}", None)

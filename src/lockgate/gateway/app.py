@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import cached_property
 from types import FrameType
@@ -39,6 +40,7 @@ from lockgate.gateway.headers import error_headers
 from lockgate.gateway.reading import ReadRoutes
 from lockgate.gateway.wiring import breakers_of, defaults_of, log_of, provider_of, worker_limits_of
 from lockgate.gateway.writing import WriteRoutes
+from lockgate.observe.loop_watch import watch_loop
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
 from lockgate.pages.playground import UpstreamCopies, playground_routes
 from lockgate.protocol import header_names as names
@@ -55,6 +57,8 @@ from lockgate.workers.pool import Workers
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 _log: Final = logging.getLogger("lockgate.app")
+
+_SWITCH_S: Final = 0.001
 
 
 class Gateway:
@@ -104,6 +108,9 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
+        # Work in threads gives way to the event loop after a millisecond, not after five.
+        sys.setswitchinterval(_SWITCH_S)
+        watch = asyncio.create_task(watch_loop(self.meters), name="watch the event loop")
         await self._workers.start()
         await self.owner.start()
         await self.copies.log.open()
@@ -117,6 +124,8 @@ class Gateway:
             self._schemas.stop()
             await self._workers.stop()
             await self.copies.log.shut()
+            watch.cancel()
+            await asyncio.wait([watch])
 
     def _drain_on_signals(self) -> Callable[[], None]:
         """Drain when SIGTERM or Ctrl-C comes: no ASGI server tells its application.

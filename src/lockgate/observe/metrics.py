@@ -17,6 +17,9 @@ from lockgate.errors import Code
 # From far below what a person notices to the limits that the project promises to keep: 100 ms and 500 ms.
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
+# Around the longest step of the event loop that is meant (20 ms), and the longest that tests allow (100 ms).
+_STALLS: Final = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
 # Records: from a reader that has all of them to a long document in single deltas.
 _RECORDS: Final = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0, 100_000.0)
 # Bytes per second: models write some hundreds, replays some millions.
@@ -237,6 +240,13 @@ class Meters:
             _RECORDS,
         )
 
+        self._stall = self._histogram(
+            "connectionHealth",
+            "loop_stall_seconds",
+            "How late the event loop came to a timer, 40 times a second: for so long nobody was served.",
+            _STALLS,
+        )
+
     def reader_opened(self) -> None:
         if self._groups.connection_health:
             self._readers.inc()
@@ -260,6 +270,11 @@ class Meters:
         """A reader got the first byte of its answer, this long after its request."""
         if self._groups.connection_health:
             self._handshake.observe(seconds)
+
+    def loop_stalled(self, seconds: float) -> None:
+        """The event loop came so late to a timer."""
+        if self._groups.connection_health:
+            self._stall.observe(seconds)
 
     def stream_opened(self) -> None:
         if self._groups.connection_health:

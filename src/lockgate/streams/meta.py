@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -23,7 +23,7 @@ class StreamMeta(msgspec.Struct, frozen=True, omit_defaults=True):
         content_type: Of what is read.
         config: What a second PUT must repeat to be the same.
         options: Of a pushed stream: the options that its gate is made from, at any node, with all that was decided when
-            it was opened; see ``streams.options.StreamOptions``.
+            it was opened; see ``streams.options.StreamOptions``. As JSON: whoever reads needs no schema of megabytes.
         body_sha256: Of a stream whose request had an ``Idempotency-Key``: hash of the request's body.
         limits: Of a pushed stream: the bounds of its document; see ``lockgate.Limits``.
     """
@@ -36,7 +36,7 @@ class StreamMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     elements: str | None = None
     content_type: str = "application/json"
     config: dict[str, str] = {}
-    options: dict[str, Any] = {}
+    options: msgspec.Raw = msgspec.Raw(b"{}")
     body_sha256: str = ""
     limits: Limits | None = None
 

@@ -266,7 +266,7 @@ class Opening:
             framing=judging.framing,
             elements=judging.elements,
             body_sha256=identity.body_sha256,
-            options=msgspec.to_builtins(decided),
+            options=msgspec.Raw(msgspec.json.encode(decided)),
             limits=self._defaults.limits,
         )
 

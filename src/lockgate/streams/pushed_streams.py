@@ -175,7 +175,7 @@ class PushedStreams:
 
     async def _plan_of(self, meta: StreamMeta) -> Plan:
         """The plan that a stream was opened with: all of it is kept with the stream, so it is the same anywhere."""
-        options = check(StreamOptions, {**meta.options, "source": "push"}, "lockgate")
+        options = check(StreamOptions, {**msgspec.json.decode(meta.options), "source": "push"}, "lockgate")
         return await plan_for(StreamRequest(options, {}), Defaults(limits=meta.limits or Limits()), self._schemas)
 
 
