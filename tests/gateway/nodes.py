@@ -67,6 +67,12 @@ class Node:
     def output(self) -> str:
         return (self._folder / "node.log").read_text(encoding="utf-8", errors="replace")
 
+    @property
+    def group(self) -> int:
+        """The group of all its processes."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """kill -9, server and worker at once."""
         assert self._process is not None

@@ -6,6 +6,7 @@ was decided is kept with the stream: the settings of another node, or those afte
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Sequence
@@ -36,6 +37,8 @@ from lockgate.streams.tokens import hash_of, new_stream_id, new_token
 
 _DEFAULT_TYPE: Final = "application/octet-stream"
 _FOREVER: Final = Lifetime()
+#: Longer bodies are read in a thread: a megabyte takes some 20 ms.
+_THREAD_OVER_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +147,12 @@ class Opening:
                 "Idempotency-Key: was sent before with another body, and its stream is still there; send a new key for "
                 "a new request, or the same bytes for the same one"
             )
-        keeps_upstream = read_request(body).options.keep_upstream
+        keeps_upstream = (await _read(body)).options.keep_upstream
         return Opened(identity.stream_id, meta, identity.token, head.created_s, keeps_upstream, is_new=False)
 
     async def _open(self, identity: Identity, body: bytes) -> Opened:
         self._owner.refuse_if_draining()
-        request = read_request(body)
+        request = await _read(body)
         plan = await self._plan(request)
         stream_id, token, body_sha256 = identity
         if request.options.source == "push":
@@ -269,6 +272,12 @@ class Opening:
             options=msgspec.Raw(msgspec.json.encode(decided)),
             limits=self._defaults.limits,
         )
+
+
+async def _read(body: bytes) -> StreamRequest:
+    if len(body) <= _THREAD_OVER_BYTES:
+        return read_request(body)
+    return await asyncio.to_thread(read_request, body)
 
 
 def _schema_id(plan: Plan) -> str:

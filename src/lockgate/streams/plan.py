@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,9 @@ from lockgate.retry.policy import NO_RETRY, RetryPolicy
 from lockgate.streams.options import StreamOptions, StreamRequest, is_function, retry_policy, said
 from lockgate.streams.schemas import Schemas, StreamSchema
 from lockgate.workers.ask import GateOptions, SchemaAsk
+
+#: OpenAI takes 128, others some more. Each has a schema to be looked at.
+MAX_TOOLS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +306,8 @@ def _response_schema(given: Any, asked: Callable[[Any, str], Asked]) -> Asked | 
 
 def _tools(given: Any, asked: Callable[[Any, str], Asked]) -> dict[str, Asked]:
     found: dict[str, Asked] = {}
+    if len(given or ()) > MAX_TOOLS:
+        raise BadRequest(f"tools: {len(given)} of them; at most {MAX_TOOLS} are taken")
     for at, tool in enumerate(given or ()):
         if is_function(tool):
             function = tool["function"]
