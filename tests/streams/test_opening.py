@@ -23,7 +23,7 @@ from lockgate.streams.plan import Defaults
 from lockgate.streams.pushed_streams import Push, PushedStreams
 from lockgate.streams.schemas import Schemas
 from lockgate.streams.tokens import check_token, hash_of, new_token
-from lockgate.workers.pool import WorkerLimits, Workers
+from lockgate.workers.pool import WorkerLimits, WorkerPool
 from tests.streams.pumping import Scripted, clean
 
 NUMBERS = {"type": "array", "items": {"type": "integer"}}
@@ -76,7 +76,7 @@ class Node:
 async def node(defaults: Defaults | None = None, log: MemoryLog | None = None) -> AsyncIterator[Node]:
     log, meters = log or MemoryLog(), Meters()
     owner = StreamOwner(log, Scripted(lambda _body, _number: clean("[1]")), meters, max_open=10)
-    workers = Workers(WorkerLimits(processes=1))
+    workers = WorkerPool(WorkerLimits(processes=1))
     schemas = Schemas(workers)
     pushed = PushedStreams(log, meters, schemas)
     try:

@@ -16,8 +16,8 @@ from lockgate import Limits
 from lockgate.errors import Busy, SchemaError, SchemaTooComplex
 from lockgate.streams.gates import GateThere, JudgeLost
 from lockgate.streams.schemas import SchemaHere, Schemas, SchemaThere, Unsatisfiable
-from lockgate.workers.ask import GateOptions, SchemaAsk
-from lockgate.workers.pool import WorkerLimits, Workers
+from lockgate.workers.pool import WorkerLimits, WorkerPool
+from lockgate.workers.schema_ask import GateOptions, SchemaAsk
 from tests.workers.test_workers import ask, costly
 
 ROWS = {
@@ -31,8 +31,8 @@ HEAVY = {**_TREE, "properties": {**ROWS["properties"], "tree": {"$ref": "#/$defs
 
 
 @asynccontextmanager
-async def running(limits: WorkerLimits | None = None) -> AsyncIterator[tuple[Schemas, Workers]]:
-    workers = Workers(limits or WorkerLimits(processes=1))
+async def running(limits: WorkerLimits | None = None) -> AsyncIterator[tuple[Schemas, WorkerPool]]:
+    workers = WorkerPool(limits or WorkerLimits(processes=1))
     schemas = Schemas(workers)
     try:
         yield schemas, workers

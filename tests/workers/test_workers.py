@@ -17,9 +17,9 @@ import pytest
 
 import lockgate
 from lockgate.errors import SchemaError, SchemaTooComplex
-from lockgate.workers.ask import SchemaAsk
-from lockgate.workers.pool import WorkerLimits, Workers
+from lockgate.workers.pool import WorkerLimits, WorkerPool
 from lockgate.workers.process import Worker, WorkerDied
+from lockgate.workers.schema_ask import SchemaAsk
 
 INTEGERS = lockgate.compile({"type": "array", "items": {"type": "integer"}}).source
 MEMORY_BYTES = 1024**3
@@ -38,8 +38,8 @@ def ask(schema: Any) -> SchemaAsk:
 
 
 @asynccontextmanager
-async def running(limits: WorkerLimits | None = None) -> AsyncIterator[Workers]:
-    workers = Workers(limits or WorkerLimits(processes=1))
+async def running(limits: WorkerLimits | None = None) -> AsyncIterator[WorkerPool]:
+    workers = WorkerPool(limits or WorkerLimits(processes=1))
     try:
         yield workers
     finally:

@@ -52,7 +52,7 @@ from lockgate.streams.plan import Plan
 from lockgate.streams.pushed_streams import PushedStreams
 from lockgate.streams.schemas import Schemas
 from lockgate.upstream.base import Provider
-from lockgate.workers.pool import Workers
+from lockgate.workers.pool import WorkerPool
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -92,7 +92,7 @@ class Gateway:
             ended=self.copies.ended,
             retain_s=settings.store.retain_s,
         )
-        self._workers = Workers(worker_limits_of(settings))
+        self._workers = WorkerPool(worker_limits_of(settings))
         self._schemas = Schemas(self._workers)
         self._pushed = PushedStreams(self.log, self.meters, self._schemas)
         self._opening = Opening(self.log, self.owner, self._pushed, self._schemas, defaults_of(settings))

@@ -14,10 +14,10 @@ from lockgate import Gate
 from lockgate.errors import SchemaTooComplex
 from lockgate.gate.compiled import SchemaSource
 from lockgate.gate.events import Complaint, Event
-from lockgate.workers.ask import GateOptions
-from lockgate.workers.calls import GateView
+from lockgate.workers.jobs import GateView
 from lockgate.workers.pool import HeavyWorker
 from lockgate.workers.process import Worker, WorkerDied
+from lockgate.workers.schema_ask import GateOptions
 
 #: One turn of a stream in the event loop. A byte takes up to 2 µs.
 _SLICE_BYTES: Final = 4 * 1024

@@ -16,7 +16,7 @@ from lockgate.gate.events import Framing, Recovery, Release
 from lockgate.retry.policy import NO_RETRY, RetryPolicy
 from lockgate.streams.options import StreamOptions, StreamRequest, is_function, retry_policy, said
 from lockgate.streams.schemas import Schemas, StreamSchema
-from lockgate.workers.ask import GateOptions, SchemaAsk
+from lockgate.workers.schema_ask import GateOptions, SchemaAsk
 
 #: OpenAI takes 128, others some more. Each has a schema to be looked at.
 MAX_TOOLS: Final = 1024

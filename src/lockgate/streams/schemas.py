@@ -17,10 +17,10 @@ from lockgate.errors import Misuse, SchemaError
 from lockgate.gate.compiled import SchemaSource
 from lockgate.gate.events import Complaint
 from lockgate.streams.gates import GateHere, GateThere, JudgeLost, StreamGate
-from lockgate.workers.ask import GateOptions, SchemaAsk
-from lockgate.workers.calls import Weighed
-from lockgate.workers.pool import Workers
+from lockgate.workers.jobs import Weighed
+from lockgate.workers.pool import WorkerPool
 from lockgate.workers.process import WorkerDied
+from lockgate.workers.schema_ask import GateOptions, SchemaAsk
 
 #: Documents longer than this are judged in a worker; sending them there costs about 1 ms. Divided by what each value
 #: costs.
@@ -76,7 +76,7 @@ class SchemaHere:
         looks: As ``Weighed.looks``.
     """
 
-    def __init__(self, schema: Schema, workers: Workers | None = None, looks: int = 1) -> None:
+    def __init__(self, schema: Schema, workers: WorkerPool | None = None, looks: int = 1) -> None:
         self._schema = schema
         self._source = schema.source
         self._workers = workers
@@ -113,7 +113,7 @@ class SchemaThere:
         key: Names it among the heavy ones.
     """
 
-    def __init__(self, weighed: Weighed, workers: Workers, key: bytes) -> None:
+    def __init__(self, weighed: Weighed, workers: WorkerPool, key: bytes) -> None:
         self._source = weighed.source
         self._workers = workers
         self._key = key
@@ -150,7 +150,7 @@ class _Known(NamedTuple):
 class Schemas:
     """The schemas that one node knows."""
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: WorkerPool) -> None:
         self._workers = workers
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._known_bytes = 0

@@ -18,7 +18,7 @@ class Call(NamedTuple):
 
     Attributes:
         number: The answer has the same; None for a call that is not answered.
-        name: Of a function in ``workers.calls``.
+        name: Of a function in ``workers.jobs``.
         cpu_s: CPU seconds that it may take; the system ends the process that takes more.
     """
 
@@ -28,7 +28,7 @@ class Call(NamedTuple):
     cpu_s: int
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """What a call came to: a value, or an exception that it raised."""
 
     number: int

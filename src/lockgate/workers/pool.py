@@ -108,7 +108,7 @@ class Queue:
             await self._free.pop().stop()
 
 
-class Workers:
+class WorkerPool:
     """All workers of a node.
 
     Attributes:

@@ -10,7 +10,7 @@ import signal
 import sys
 from typing import Any, Final
 
-from lockgate.workers.frames import Answer, Call, frame, receive_frame
+from lockgate.workers.frames import Call, Reply, frame, receive_frame
 from lockgate.workers.program import OUT_OF_MEMORY
 
 #: A worker shares the machine with others: so many seconds on the clock for each of CPU time, and some to start.
@@ -77,7 +77,7 @@ class Worker:
         self._reader = asyncio.create_task(self._read(), name="answers of a worker")
 
     async def call(self, name: str, *args: Any, cpu_s: int) -> Any:
-        """What a function of ``workers.calls`` returns.
+        """What a function of ``workers.jobs`` returns.
 
         Args:
             cpu_s: CPU seconds that it may take.
@@ -123,7 +123,7 @@ class Worker:
         assert self._process.stdout is not None
         try:
             while True:
-                answer: Answer = await receive_frame(self._process.stdout)
+                answer: Reply = await receive_frame(self._process.stdout)
                 future = self._waiting.get(answer.number)
                 if future is None or future.done():
                     continue  # who asked does not wait any more

@@ -8,8 +8,8 @@ import signal
 import sys
 from typing import BinaryIO, Final
 
-from lockgate.workers.calls import CALLS, has_gates
-from lockgate.workers.frames import Answer, Call, frame, read_frame
+from lockgate.workers.frames import Call, Reply, frame, read_frame
+from lockgate.workers.jobs import CALLS, has_gates
 
 #: The streams of people come first.
 _NICE: Final = 5
@@ -23,7 +23,7 @@ OUT_OF_MEMORY: Final = 71
 
 
 def main() -> None:
-    """Answer calls. The first argument is the memory that this process may have, in bytes."""
+    """Reply calls. The first argument is the memory that this process may have, in bytes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the node
     memory_bytes = int(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
@@ -49,17 +49,17 @@ def _serve(calls: BinaryIO, answers: BinaryIO) -> None:
             return
 
 
-def _answer(call: Call) -> Answer:
+def _answer(call: Call) -> Reply:
     used = resource.getrusage(resource.RUSAGE_SELF)
     limit_s = int(used.ru_utime + used.ru_stime) + 1 + call.cpu_s
     resource.setrlimit(resource.RLIMIT_CPU, (limit_s, resource.RLIM_INFINITY))
     number = call.number or 0
     try:
-        return Answer(number, CALLS[call.name](*call.args))
+        return Reply(number, CALLS[call.name](*call.args))
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
     except Exception as error:  # it belongs to whoever called
-        return Answer(number, error=error)
+        return Reply(number, error=error)
 
 
 def _most_bytes() -> int:

@@ -11,7 +11,7 @@ import jsonschema_rs
 from lockgate import Gate, Violated
 from lockgate.gate.compiled import SchemaSource
 from lockgate.gate.events import Complaint, Event
-from lockgate.workers.ask import GateOptions, SchemaAsk
+from lockgate.workers.schema_ask import GateOptions, SchemaAsk
 
 Satisfiable: TypeAlias = Literal["yes", "no", "unknown"]
 
