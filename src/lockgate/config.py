@@ -114,7 +114,7 @@ class UpstreamRetry(_Section):
         alias="maxAttempts",
         ge=0,
         le=100,
-        description="A generation gets at most this many attempts after the first; unset: as delivery.retry says.",
+        description="A stream gets this many attempts after the first, no request more; unset: as delivery.retry says.",
     )
     backoff_strategy: Strategy | None = Field(
         None,
@@ -133,7 +133,10 @@ class UpstreamRetry(_Section):
     )
     # An hour is beyond any generation that was recorded; it ends what hangs on for ever.
     deadline_s: float = Field(
-        3600.0, gt=0, le=86_400, description="A generation may take this long with all its attempts, in seconds."
+        3600.0,
+        gt=0,
+        le=86_400,
+        description="A generation with all its attempts may take this long, in seconds; no request may ask for more.",
     )
     # A limit that was reached, and text that broke the schema, may be what the caller wants to know of.
     on: tuple[Occasion, ...] = Field(
@@ -147,7 +150,7 @@ class UpstreamRetry(_Section):
     max_tokens: int | None = Field(
         None,
         ge=1,
-        description="All attempts of a stream may take this many completion tokens together; unset: no limit.",
+        description="The attempts of a stream may take this many completion tokens, no request more; unset: no limit.",
     )
 
 
@@ -262,6 +265,12 @@ class Store(_Section):
     kind: str = Field("sqlite", description="The log of sqlite survives a restart; memory is for tests.")
     path: Path = Field(Path("lockgate.db"), description="The SQLite file is made if it is missing, with its folder.")
     retain_s: float = Field(86_400, ge=0, description="A closed stream can be read for this long, in seconds.")
+    # A month: longer than anybody pushes to one stream, and short enough that what was forgotten goes away.
+    max_ttl_s: float = Field(
+        2_592_000,
+        gt=0,
+        description="Streams that are pushed to may ask to be kept unused, or until a time, for this long, in seconds.",
+    )
     synchronous: Literal["NORMAL", "FULL"] = Field(
         "NORMAL", description="NORMAL survives kill -9 of the gateway, FULL also a power cut (and waits for the disk)."
     )
@@ -338,6 +347,11 @@ class Validation(_Section):
         "halt",
         alias="errorRecovery",
         description="A violation halts the stream, skips the value that holds it, or patches the text.",
+    )
+    max_patches: int = Field(
+        10_000,
+        ge=0,
+        description="At most this many violations of a document are patched, and no request may ask for more.",
     )
     skip: bool = Field(False, description="Where errorRecovery is patch and no patch helps, the value is skipped.")
     max_depth: int = Field(256, ge=1, le=500, description="A document may be nested at most this deep.")

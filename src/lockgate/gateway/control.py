@@ -49,6 +49,7 @@ class ControlRoutes:
             expires=opened.created_s + self._settings.store.retain_s,
             protocol=self._settings.delivery.protocol,
             retry=DeliveryRetry(retry.max_attempts, retry.backoff_strategy),
+            lowered=opened.lowered,
         )
 
     async def status(self, stream_id: str) -> Response:

@@ -142,7 +142,9 @@ def stream_headers(meta: StreamMeta, head: Head) -> dict[str, str]:
 
 
 def _lifetime_headers(meta: StreamMeta, head: Head) -> dict[str, str]:
-    """As it was said when the stream was opened."""
+    """As it was said when the stream was opened; of a raw stream, nothing that was not said."""
+    if meta.kind == "raw" and not meta.config.keys() & {"ttl", "expires_at"}:
+        return {}
     if head.lifetime.ttl_s is not None:
         return {names.TTL: str(int(head.lifetime.ttl_s))}
     if "expires_at" in meta.config:

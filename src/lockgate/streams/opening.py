@@ -19,6 +19,7 @@ from lockgate import Schema, satisfiable
 from lockgate.errors import BadRequest, Conflict, Forbidden, KeyReused, StreamExists, StreamUnknown
 from lockgate.protocol.envelope import Problem, encode_record
 from lockgate.store.base import Head, Lifetime, StreamLog
+from lockgate.streams.ceilings import lifetime_within, lower_token_limits
 from lockgate.streams.meta import StreamMeta, decode_meta, encode_meta
 from lockgate.streams.options import StreamOptions, StreamRequest, read_push_options, read_request
 from lockgate.streams.owner import StreamOwner
@@ -47,6 +48,7 @@ class Opened:
         token: Whoever has it may write, cancel and delete the stream.
         created_s: When it was created, in seconds since 1970.
         keeps_upstream: Whether a copy of what upstream sends is kept.
+        lowered: Token limits of the request that a ceiling lowered or added.
         is_new: Whether it was opened now, and not by an earlier request with the same key.
     """
 
@@ -55,6 +57,7 @@ class Opened:
     token: str
     created_s: float
     keeps_upstream: bool = False
+    lowered: dict[str, int] = field(default_factory=dict)
     is_new: bool = True
 
 
@@ -142,8 +145,11 @@ class Opening:
                 "Idempotency-Key: was sent before with another body, and its stream is still there; send a new key for "
                 "a new request, or the same bytes for the same one"
             )
-        keeps_upstream = read_request(body).options.keep_upstream
-        return Opened(identity.stream_id, meta, identity.token, head.created_s, keeps_upstream, is_new=False)
+        options, chat = read_request(body)
+        lowered = {} if meta.kind == "pushed" else lower_token_limits(chat, self._defaults.ceilings.max_tokens)
+        return Opened(
+            identity.stream_id, meta, identity.token, head.created_s, options.keep_upstream, lowered, is_new=False
+        )
 
     async def _open(self, identity: Identity, body: bytes) -> Opened:
         self._owner.refuse_if_draining()
@@ -152,7 +158,7 @@ class Opening:
         stream_id, token, body_sha256 = identity
         if request.options.source == "push":
             meta = self._pushed_meta(request.options, plan, identity)
-            lifetime = Lifetime(ttl_s=self._defaults.retain_s)
+            lifetime = self._lifetime(Lifetime())
             await self._log.create(stream_id, encode_meta(meta), owner="", lifetime=lifetime)
             return Opened(stream_id, meta, token, time.time())
         meta = StreamMeta(
@@ -164,7 +170,7 @@ class Opening:
             body_sha256=body_sha256,
         )
         await self._owner.generate(stream_id, meta, plan)
-        return Opened(stream_id, meta, token, time.time(), plan.keep_upstream)
+        return Opened(stream_id, meta, token, time.time(), plan.keep_upstream, plan.lowered)
 
     async def open_named(self, wanted: Wanted) -> Found:
         """Open a stream that producers push to, or find that it is there as wanted. Whoever knows its name may write.
@@ -189,11 +195,9 @@ class Opening:
         if (found := await self._find(wanted, meta)) is not None:
             return found
         records = await self._pushed.judge_first(plan, push)
-        # Without a lifetime of its own, one that is pushed to no more would stay for ever.
-        lifetime = wanted.lifetime if any(wanted.lifetime) else Lifetime(ttl_s=self._defaults.retain_s)
         is_over = bool(records) and records[-1].final is not None
         payloads = [encode_record(record) for record in records]
-        return await self._create(wanted, meta, payloads, lifetime, close=is_over, problem=problem_of(records))
+        return await self._create(wanted, meta, payloads, close=is_over, problem=problem_of(records))
 
     async def _open_raw(self, wanted: Wanted) -> Found:
         if not self._defaults.takes_raw:
@@ -207,7 +211,7 @@ class Opening:
         payloads = messages_of(wanted.body, content_type)
         if (found := await self._find(wanted, meta)) is not None:
             return found
-        return await self._create(wanted, meta, payloads, wanted.lifetime, close=wanted.close)
+        return await self._create(wanted, meta, payloads, close=wanted.close)
 
     async def _find(self, wanted: Wanted, meta: StreamMeta) -> Found | None:
         """The stream of that name, if there is one."""
@@ -225,14 +229,13 @@ class Opening:
         wanted: Wanted,
         meta: StreamMeta,
         payloads: Sequence[bytes],
-        lifetime: Lifetime,
         *,
         close: bool,
         problem: Problem | None = None,
     ) -> Found:
         """With its first push, in one step."""
         self._owner.refuse_if_draining()
-        stream_id = wanted.stream_id
+        stream_id, lifetime = wanted.stream_id, self._lifetime(wanted.lifetime)
         try:
             await self._log.create(
                 stream_id, encode_meta(meta), owner="", lifetime=lifetime, payloads=payloads, close=close
@@ -244,6 +247,9 @@ class Opening:
         return Found(await self._log.head(stream_id), meta, is_new=True, problem=problem)
 
     # -- checks --------------------------------------------------------------------------------------------------
+
+    def _lifetime(self, asked: Lifetime) -> Lifetime:
+        return lifetime_within(asked, self._defaults.retain_s, self._defaults.ceilings.ttl_s, time.time())
 
     async def _plan(self, request: StreamRequest) -> Plan:
         plan = make_plan(request, self._defaults)
@@ -257,7 +263,12 @@ class Opening:
         """All that was decided: the schema may stand where a chat request has it, and the settings may have spoken."""
         judging = plan.judging
         decided = msgspec.structs.replace(
-            options, schema=plan.source, partial_validation=judging.is_partial, recovery=judging.recovery, retry=None
+            options,
+            schema=plan.source,
+            partial_validation=judging.is_partial,
+            recovery=judging.recovery,
+            max_patches=judging.max_patches,
+            retry=None,
         )
         return StreamMeta(
             "pushed",

@@ -22,6 +22,7 @@ from lockgate.gate.schema.wrappers import Dialect
 from lockgate.retry.backoff import Strategy
 from lockgate.retry.failures import Occasion
 from lockgate.retry.policy import RUNGS, RetryPolicy, Rung
+from lockgate.streams.ceilings import NO_CEILINGS, Ceilings, allowed
 from lockgate.streams.checking import check
 
 T = TypeVar("T")
@@ -37,6 +38,7 @@ BEYOND_SCHEMA: Final = (
     "`elements` with a schema whose elements cannot be judged one by one, or beside `framing` `ndjson`; `elements` or "
     "`framing` `ndjson` without a schema; `release` `element` without elements.",
     "`keep_upstream` where the gateway keeps no copies (`playground.keep_upstream`).",
+    "`maxAttempts`, `deadline_s`, `max_tokens` or `max_patches` above what the settings allow.",
 )
 
 _SCHEMA_WORDS: Final = "a JSON Schema: an object, true or false"
@@ -57,7 +59,10 @@ class RetryOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     max_attempts: Annotated[
         Annotated[int, Meta(ge=0, le=100)] | UnsetType,
-        _says("Attempts after the first.", default="`upstream.retry.maxAttempts`, else `delivery.retry.maxAttempts`"),
+        _says(
+            "Attempts after the first; the setting is the most.",
+            default="`upstream.retry.maxAttempts`, else `delivery.retry.maxAttempts`",
+        ),
     ] = field(default=UNSET, name="maxAttempts")
     backoff_strategy: Annotated[
         Strategy | UnsetType,
@@ -84,7 +89,7 @@ class RetryOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     deadline_s: Annotated[
         Annotated[float, Meta(gt=0, lt=1e9)] | UnsetType,
         _says(
-            "Longest life of the stream, whatever it is doing then. The settings may say less.",
+            "Longest life of the stream, whatever it is doing then; the setting is the most.",
             default="`upstream.retry.deadline_s`",
             words="seconds, more than 0",
         ),
@@ -92,7 +97,7 @@ class RetryOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_tokens: Annotated[
         Annotated[int, Meta(ge=1, le=10**9)] | UnsetType,
         _says(
-            "Most completion tokens of all attempts together. The settings may say less.",
+            "Most completion tokens of all attempts together; the setting is the most.",
             default="`upstream.retry.max_tokens`",
         ),
     ] = UNSET
@@ -167,9 +172,12 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         ),
     ] = UNSET
     max_patches: Annotated[
-        Annotated[int, Meta(ge=0)],
-        _says("Violations of one document that are patched at most; more is not that document any more."),
-    ] = 10_000
+        Annotated[int, Meta(ge=0)] | UnsetType,
+        _says(
+            "Violations of one document that are patched at most; more is not that document any more.",
+            default="`validation.max_patches`, which is the most",
+        ),
+    ] = UNSET
     lossy: Annotated[
         tuple[Annotated[str, Meta(extra_json_schema={"enum": [rule.id for rule in LOSSY_RULES]})], ...],
         _says(
@@ -377,8 +385,14 @@ def _whole_numbers(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def retry_policy(given: RetryOptions | bool | None, default: RetryPolicy) -> RetryPolicy:
-    """What a request wants, on top of what the settings say; ``false`` is the same as ``maxAttempts: 0``."""
+def retry_policy(
+    given: RetryOptions | bool | None, default: RetryPolicy, ceilings: Ceilings = NO_CEILINGS
+) -> RetryPolicy:
+    """What a request wants, on top of what the settings say; ``false`` is the same as ``maxAttempts: 0``.
+
+    Raises:
+        BadRequest: it wants more than a ceiling allows.
+    """
     if given is None or given is True:
         return default
     backoff = default.backoff
@@ -386,19 +400,33 @@ def retry_policy(given: RetryOptions | bool | None, default: RetryPolicy) -> Ret
         return replace(default, backoff=replace(backoff, max_attempts=0))
     backoff = replace(
         backoff,
-        max_attempts=said(given.max_attempts, backoff.max_attempts),
+        max_attempts=allowed(
+            given.max_attempts,
+            backoff.max_attempts,
+            ceilings.max_attempts,
+            "lockgate.retry.maxAttempts",
+            "upstream.retry.maxAttempts, else delivery.retry.maxAttempts",
+        ),
         strategy=said(given.backoff_strategy, backoff.strategy),
-        # A caller may be stricter than the operator, never more patient.
-        deadline_s=min(backoff.deadline_s, said(given.deadline_s, backoff.deadline_s)),
+        deadline_s=allowed(
+            given.deadline_s,
+            backoff.deadline_s,
+            ceilings.deadline_s,
+            "lockgate.retry.deadline_s",
+            "upstream.retry.deadline_s",
+        ),
     )
-    limits = [limit for limit in (default.max_tokens, said(given.max_tokens, None)) if limit is not None]
+    max_tokens = default.max_tokens
+    if not isinstance(given.max_tokens, UnsetType):
+        where, setting = "lockgate.retry.max_tokens", "upstream.retry.max_tokens"
+        max_tokens = allowed(given.max_tokens, 0, ceilings.max_tokens, where, setting)
     return replace(
         default,
         backoff=backoff,
         on=frozenset(said(given.on, default.on)),
         rungs=tuple(rung for rung in default.rungs if rung in said(given.steps, RUNGS)),
         may_restart=said(given.restart, default.may_restart),
-        max_tokens=min(limits) if limits else None,
+        max_tokens=max_tokens,
     )
 
 

@@ -12,6 +12,7 @@ from lockgate import Gate, Limits, Schema, compile, passthrough
 from lockgate.errors import BadRequest, Misuse, SchemaError, SchemaTooComplex
 from lockgate.gate.events import Framing, Recovery, Release
 from lockgate.retry.policy import NO_RETRY, RetryPolicy
+from lockgate.streams.ceilings import NO_CEILINGS, Ceilings, allowed, lower_token_limits
 from lockgate.streams.helper import OVER_BYTES
 from lockgate.streams.options import (
     StreamOptions,
@@ -32,7 +33,9 @@ class Defaults:
         is_partial: What ``partialValidation`` is where a request does not say.
         recovery: What ``recovery`` is where a request does not say.
         skips: What ``skip`` is where a request does not say, and its recovery is ``patch``.
-        retry: How generations go on, and how far requests may go.
+        max_patches: What ``max_patches`` is where a request does not say.
+        retry: How generations go on, where a request does not say.
+        ceilings: The most that requests may ask for.
         keeps_upstream: Whether requests may ask for a copy of what upstream sent.
         takes_raw: Whether streams without a schema may be opened.
         retain_s: How long a stream lives that is pushed to no more, in seconds.
@@ -42,7 +45,9 @@ class Defaults:
     is_partial: bool = True
     recovery: Recovery = "halt"
     skips: bool = False
+    max_patches: int = 10_000
     retry: RetryPolicy = NO_RETRY
+    ceilings: Ceilings = NO_CEILINGS
     keeps_upstream: bool = False
     takes_raw: bool = False
     retain_s: float = 86_400.0
@@ -96,6 +101,7 @@ class Plan:
         body: What goes upstream.
         content: Schema of the ``content`` channels; None lets any text through.
         tools: Schema of the arguments, by tool name.
+        lowered: Token limits of the body that a ceiling lowered or added.
         must_call: Whether the request forces a tool call, so that an answer without one is incomplete.
         keep_upstream: Keep what upstream sent, before the gate, for people to look at (demo only).
     """
@@ -103,6 +109,7 @@ class Plan:
     body: dict[str, Any]
     content: Schema | None = None
     tools: dict[str, Schema] = field(default_factory=dict)
+    lowered: dict[str, int] = field(default_factory=dict)
     must_call: bool = False
     keep_upstream: bool = False
     any_json: Schema | None = None
@@ -158,10 +165,13 @@ def make_plan(request: StreamRequest, defaults: Defaults) -> Plan:
     """Compile what a request asks for.
 
     Raises:
-        BadRequest: a schema that cannot be compiled, or options that exclude each other.
+        BadRequest: a schema that cannot be compiled, options that exclude each other, or more than a ceiling allows.
         SchemaTooComplex: a schema beyond a limit.
     """
     options, body = request
+    # What costs nothing to find comes before the schemas.
+    judging, retry = _judging(options, defaults), retry_policy(options.retry, defaults.retry, defaults.ceilings)
+    lowered = {} if options.source == "push" else lower_token_limits(body, defaults.ceilings.max_tokens)
     draft = said(options.draft, None)
 
     def compiled(schema: Any, where: str) -> Schema:
@@ -191,11 +201,12 @@ def make_plan(request: StreamRequest, defaults: Defaults) -> Plan:
         body,
         content=content,
         tools=_tools(body.get("tools"), compiled),
+        lowered=lowered,
         must_call=_forces_call(body.get("tool_choice")),
         keep_upstream=options.keep_upstream,
         any_json=compiled(True, "lockgate.draft"),
-        judging=_judging(options, defaults),
-        retry=retry_policy(options.retry, defaults.retry),
+        judging=judging,
+        retry=retry,
     )
     _try_gate(plan)
     return plan
@@ -211,7 +222,13 @@ def _judging(options: StreamOptions, defaults: Defaults) -> Judging:
         recovery=recovery,
         # What the settings say of skip is about patch; only a request that asks for it itself is refused.
         skips=said(options.skip, defaults.skips and recovery == "patch"),
-        max_patches=options.max_patches,
+        max_patches=allowed(
+            options.max_patches,
+            defaults.max_patches,
+            defaults.ceilings.max_patches,
+            "lockgate.max_patches",
+            "validation.max_patches",
+        ),
         lossy=options.lossy,
         accepts_truncated=options.accept_truncated,
     )
