@@ -22,7 +22,7 @@ from starlette.routing import Route
 from lockgate import __version__
 from lockgate.config import Settings
 from lockgate.delivery.readers import Readers
-from lockgate.errors import Code, LockgateError, OffsetGone
+from lockgate.errors import Code, LockgateError, OffsetGone, StreamUnknown
 from lockgate.gateway.access import (
     App,
     HostCheck,
@@ -42,6 +42,7 @@ from lockgate.gateway.writing import WriteRoutes
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
 from lockgate.pages.playground import UpstreamCopies, playground_routes
 from lockgate.protocol import header_names as names
+from lockgate.protocol.outside_names import is_name
 from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
 from lockgate.streams.opening import Opening
@@ -254,8 +255,15 @@ def route(path: str, **handlers: Handler) -> Route:
 
 
 def stream_of(request: Request) -> str:
-    """The id of the stream that a path names."""
-    return str(request.path_params["stream_id"])
+    """The id of the stream that a path names.
+
+    Raises:
+        StreamUnknown: no stream can have it. Who opens a stream is told what an id may be (``writing``).
+    """
+    stream_id = str(request.path_params["stream_id"])
+    if request.method != "PUT" and not is_name(stream_id):
+        raise StreamUnknown(f"there is no stream {stream_id[:60]!a}, and there cannot be one")
+    return stream_id
 
 
 def _refuse(status: int, error: ErrorDetail, headers: Mapping[str, str]) -> Response:

@@ -13,6 +13,7 @@ from typing import Final
 from lockgate.errors import BadRequest, Conflict, LockgateError, ProducerFenced, ProducerGap, StreamClosed
 from lockgate.protocol import header_names as names
 from lockgate.protocol.offsets import Offset
+from lockgate.protocol.outside_names import check_name
 from lockgate.store.base import Head, Lifetime, Producer, Pushed
 from lockgate.streams.meta import StreamMeta
 from lockgate.streams.pushed_streams import plain_type
@@ -20,7 +21,6 @@ from lockgate.streams.pushed_streams import plain_type
 _TTL: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 _MAX_INTEGER: Final = 2**53 - 1
-_MAX_NAME: Final = 256
 _KEY: Final = re.compile(r"[!-~]{1,256}")
 
 # -- of requests ---------------------------------------------------------------------------------------------------
@@ -47,6 +47,16 @@ def idempotency_key(headers: Mapping[str, str]) -> str | None:
     if key is not None and not _KEY.fullmatch(key):
         raise BadRequest(f"{names.IDEMPOTENCY_KEY}: must be 1 to 256 visible ASCII characters, like a UUID")
     return key
+
+
+def name_in(headers: Mapping[str, str], header: str) -> str | None:
+    """A header that is kept as it came; None if it is not there.
+
+    Raises:
+        BadRequest: it is longer than a name, or cannot be printed.
+    """
+    given = headers.get(header)
+    return check_name(given, header) if given else given
 
 
 def check_type(headers: Mapping[str, str], meta: StreamMeta) -> None:
@@ -105,7 +115,7 @@ def producer_of(headers: Mapping[str, str]) -> Producer | None:
     """Which push of which producer this is; None of one that is not idempotent.
 
     Raises:
-        BadRequest: only a part of it is said, or no numbers.
+        BadRequest: only a part of it is said, or no numbers, or no name.
     """
     given = [headers.get(name) for name in (names.PRODUCER_ID, names.PRODUCER_EPOCH, names.PRODUCER_SEQ)]
     if all(value is None for value in given):
@@ -115,9 +125,9 @@ def producer_of(headers: Mapping[str, str]) -> Producer | None:
             f"{names.PRODUCER_ID}, {names.PRODUCER_EPOCH}, {names.PRODUCER_SEQ}: send all three, none empty, or none"
         )
     name, epoch, seq = (value or "" for value in given)
-    if len(name) > _MAX_NAME:
-        raise BadRequest(f"{names.PRODUCER_ID}: is longer than {_MAX_NAME} characters")
-    return Producer(name, _integer(names.PRODUCER_EPOCH, epoch), _integer(names.PRODUCER_SEQ, seq))
+    return Producer(
+        check_name(name, names.PRODUCER_ID), _integer(names.PRODUCER_EPOCH, epoch), _integer(names.PRODUCER_SEQ, seq)
+    )
 
 
 def _integer(name: str, value: str) -> int:

@@ -20,6 +20,7 @@ from lockgate.gateway.headers import (
     check_type,
     is_closing,
     lifetime_of,
+    name_in,
     producer_of,
     pushed_headers,
     said_lifetime,
@@ -61,7 +62,7 @@ class WriteRoutes:
         wanted = Wanted(
             stream_id,
             options=headers.get(names.OPTIONS),
-            content_type=headers.get(names.CONTENT_TYPE, ""),
+            content_type=name_in(headers, names.CONTENT_TYPE) or "",
             lifetime=lifetime_of(headers),
             said=said_lifetime(headers),
             body=await read_body(request, self._max_push_bytes),
@@ -90,7 +91,7 @@ class WriteRoutes:
             raise BadRequest("the body is empty: send what is to be appended, or Stream-Closed: true to close")
         if body and not head.is_closed:
             check_type(headers, meta)
-        stream_seq = headers.get(names.STREAM_SEQ)
+        stream_seq = name_in(headers, names.STREAM_SEQ)
         if meta.kind == "pushed":
             push = Push(texts_of(body), close, producer, stream_seq)
             verdict = await self._pushed.push(stream_id, meta, push)

@@ -19,6 +19,7 @@ from lockgate.gate.events import Framing, Recovery, Release
 from lockgate.gate.recovery.patch_rules import LOSSY_RULES
 from lockgate.gate.schema.formats import FormatMode
 from lockgate.gate.schema.wrappers import Dialect
+from lockgate.protocol.outside_names import MAX_NAME_BYTES, check_name
 from lockgate.retry.backoff import Strategy
 from lockgate.retry.failures import Occasion
 from lockgate.retry.policy import RUNGS, RetryPolicy, Rung
@@ -27,6 +28,8 @@ from lockgate.streams.checking import check
 
 T = TypeVar("T")
 _Object: TypeAlias = dict[str, Any]
+#: A name that a request chooses; ``_check_names`` has the exact rule.
+_Name: TypeAlias = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_NAME_BYTES})]
 #: A JSON Schema, as JSON has it.
 _Schema: TypeAlias = _Object | bool
 
@@ -38,6 +41,8 @@ BEYOND_SCHEMA: Final = (
     "`elements` with a schema whose elements cannot be judged one by one, or beside `framing` `ndjson`; `elements` or "
     "`framing` `ndjson` without a schema; `release` `element` without elements.",
     "`keep_upstream` where the gateway keeps no copies (`playground.keep_upstream`).",
+    f"A name (`model`, `models`, a tool's, `response_format.type`) of more than {MAX_NAME_BYTES} bytes, or with "
+    "characters that cannot be printed.",
     "`maxAttempts`, `deadline_s`, `max_tokens` or `max_patches` above what the settings allow.",
 )
 
@@ -135,7 +140,7 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = UNSET
     framing: Annotated[Framing, _says("One JSON document, or one a line (NDJSON).")] = "json"
     elements: Annotated[
-        Annotated[str, Meta(pattern="^(/|$)")] | UnsetType,
+        Annotated[str, Meta(pattern="^(/|$)", max_length=4096)] | UnsetType,
         _says(
             "The array whose elements are handed out one by one.",
             default="none",
@@ -225,13 +230,13 @@ class FlatFormat(msgspec.Struct, frozen=True):
 class ResponseFormat(msgspec.Struct, frozen=True):
     """What the answer looks like. Types that are not known here go to the provider, and the text is not judged."""
 
-    type: Annotated[str, _says("`json_schema`, `json_object`, `text` or another.")]
+    type: Annotated[_Name, _says("`json_schema`, `json_object`, `text` or another.")]
 
 
 class ToolFunction(msgspec.Struct, frozen=True):
     """A function that the model may call."""
 
-    name: str
+    name: _Name
     parameters: Annotated[
         _Schema, _says("What the arguments must satisfy; without it, any JSON.", words=_SCHEMA_WORDS)
     ] = field(default_factory=dict)
@@ -276,7 +281,7 @@ class CreateStream(msgspec.Struct, frozen=True):
     """
 
     model: Annotated[
-        Annotated[str, Meta(min_length=1)] | UnsetType, _says("The model.", words="a string that names the model")
+        Annotated[_Name, Meta(min_length=1)] | UnsetType, _says("The model.", words="a string that names the model")
     ] = UNSET
     messages: Annotated[
         Annotated[list[_Object], Meta(min_length=1)] | UnsetType,
@@ -337,6 +342,7 @@ def read_request(text: bytes) -> StreamRequest:
     for at, tool in enumerate(given.tools or ()):
         if is_function(tool):
             check(FunctionTool, tool, f"tools[{at}]")
+    _check_names(body)
     return StreamRequest(given.lockgate, body)
 
 
@@ -368,6 +374,21 @@ def _decode(text: bytes, name: str) -> Any:
         raise BadRequest(f"{name} is nested too deep") from None
     except msgspec.DecodeError as error:
         raise BadRequest(f"{name} is not JSON: {error}") from None
+
+
+def _check_names(body: _Object) -> None:
+    """Names that are kept, compared and logged, of a body that was checked."""
+    if isinstance(body.get("model"), str):
+        check_name(body["model"], "model")
+    more = body.get("models")
+    for at, name in enumerate(more if isinstance(more, list) else ()):
+        if isinstance(name, str):
+            check_name(name, f"models[{at}]")
+    if body.get("response_format") is not None:
+        check_name(body["response_format"]["type"], "response_format.type")
+    for at, tool in enumerate(body.get("tools") or ()):
+        if is_function(tool):
+            check_name(tool["function"]["name"], f"tools[{at}].function.name")
 
 
 def _check_format(given: Any) -> None:
