@@ -26,7 +26,7 @@ from lockgate.errors import Code, LockgateError, OffsetGone, StreamUnknown
 from lockgate.gateway.access import (
     App,
     HostCheck,
-    check_origin,
+    OriginCheck,
     with_cors,
     with_plain_paths,
     with_root_path,
@@ -154,7 +154,8 @@ class Gateway:
         )
         api.router.redirect_slashes = False  # ``with_plain_paths`` answers them
         server = self.settings.server
-        app = with_cors(api, server.cors_origins, private_network=server.private_network)
+        app: App = OriginCheck(api, server.cors_origins)
+        app = with_cors(app, server.cors_origins, private_network=server.private_network)
         app = with_plain_paths(with_safety(HostCheck(app, server.allowed_hosts)))
         return with_root_path(app, server.root_path)
 
@@ -181,22 +182,13 @@ class Gateway:
             self.owner,
             max_push_bytes=self.settings.delivery.max_push_bytes,
         )
-        origins = self.settings.server.cors_origins
-
-        def checked(write: Callable[[str, Request], Awaitable[Response]]) -> Handler:
-            async def handler(request: Request) -> Response:
-                check_origin(request.headers, origins)
-                return await write(stream_of(request), request)
-
-            return handler
-
         return route(
             "/v1/stream/{stream_id}",
             GET=lambda request: reading.get(stream_of(request), request),
             HEAD=lambda request: reading.head(stream_of(request)),
-            PUT=checked(writing.put),
-            POST=checked(writing.post),
-            DELETE=checked(lambda stream_id, request: writing.delete(stream_id, request.headers)),
+            PUT=lambda request: writing.put(stream_of(request), request),
+            POST=lambda request: writing.post(stream_of(request), request),
+            DELETE=lambda request: writing.delete(stream_of(request), request.headers),
         )
 
     def _watch_routes(self) -> list[Route]:

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lockgate.config import Settings
-from lockgate.gateway.access import check_origin, json_body
+from lockgate.gateway.access import json_body
 from lockgate.gateway.answers import CancelledStream, CreatedStream, DeliveryRetry, json_answer
 from lockgate.gateway.headers import bearer_token, idempotency_key
 from lockgate.protocol import header_names as names
@@ -65,10 +65,9 @@ class ControlRoutes:
         return json_answer(CancelledStream(stream_id, cancelled), 202)
 
     async def body(self, request: Request) -> bytes:
-        """The body of a request that does something: JSON, from where that is allowed.
+        """The body of a request that does something: JSON.
 
         Raises:
-            BadRequest, Forbidden, TooLarge: see ``gateway.access``.
+            BadRequest, TooLarge: see ``gateway.access``.
         """
-        check_origin(request.headers, self._settings.server.cors_origins)
         return await json_body(request, self._settings.server.max_request_bytes)
