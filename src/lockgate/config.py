@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -55,6 +56,13 @@ def _origin(name: str) -> str:
     return name
 
 
+def _network(name: str) -> str:
+    try:
+        return str(ip_network(name, strict=False))
+    except ValueError:
+        raise ValueError("should be an address or a network, like 10.0.0.7 or 10.0.0.0/8") from None
+
+
 def _base_path(path: str) -> str:
     path = path.rstrip("/")
     if not re.fullmatch(r"(/[\w.~-]*[\w~-][\w.~-]*)*", path, re.ASCII):
@@ -79,6 +87,10 @@ class Server(_Section):
     # "*" is safe for reading by unguessable id; credentials are only ever allowed to listed origins.
     cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
         ("*",), description="Pages of these origins may read; * is all. To post, an origin must be listed by name."
+    )
+    # Anybody can send the header. Behind a proxy that is not listed, all callers are one.
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
+        (), description="Proxies at these addresses or networks say in X-Forwarded-For who a caller is."
     )
     # Off: whoever runs a gateway at home does not expect that pages of the internet reach it through a browser.
     private_network: bool = Field(
@@ -396,6 +408,45 @@ class Validation(_Section):
     )
 
 
+class Quotas(_Section):
+    """How much one caller may have of a node, and all together (with server.max_open_streams and server.max_readers).
+
+    A caller is an address, of IPv6 a network (/64); see server.trusted_proxies.
+    """
+
+    # Half of what the node has: one caller alone does not fill it, and no single user comes near.
+    caller_open_streams: int | None = Field(
+        500, ge=1, description="One caller may have this many streams generated at once; unset: no limit."
+    )
+    caller_pushed_streams: int | None = Field(
+        5_000, ge=1, description="One caller may have this many open streams that are pushed to; unset: no limit."
+    )
+    caller_readers: int | None = Field(
+        5_000, ge=1, description="One caller may have this many readers at once; unset: no limit."
+    )
+    # 200 a second: about as fast as one node opens them.
+    caller_streams_per_minute: int | None = Field(
+        12_000, ge=1, description="One caller may open this many streams in a minute; unset: no limit."
+    )
+    pushed_streams: int | None = Field(
+        10_000, ge=1, description="All callers may have this many open streams that are pushed to; unset: no limit."
+    )
+    streams_per_minute: int | None = Field(
+        24_000, ge=1, description="All callers may open this many streams in a minute; unset: no limit."
+    )
+    # A day of 20 streams a second with 30 kB each.
+    log_bytes: int | None = Field(
+        50 * 1024**3,
+        ge=1024**2,
+        description="With so many bytes in the log, new streams and pushes are refused; unset: no limit.",
+    )
+    memory_bytes: int | None = Field(
+        4 * 1024**3,
+        ge=1024**2,
+        description="With so many bytes in memory, new streams and pushes are refused; unset: no limit.",
+    )
+
+
 class Monitoring(_Section):
     """Which groups of metrics are kept."""
 
@@ -416,6 +467,7 @@ class Settings(_Section):
     store: Store = Field(default_factory=Store)
     delivery: Delivery = Field(default_factory=Delivery)
     validation: Validation = Field(default_factory=Validation)
+    quotas: Quotas = Field(default_factory=Quotas)
     monitoring: Monitoring = Field(default_factory=Monitoring)
     playground: Playground = Field(default_factory=Playground)
 

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from lockgate import __version__
 from lockgate.config import Settings
 from lockgate.delivery.readers import Readers
-from lockgate.errors import Code, LockgateError, OffsetGone, StreamUnknown
+from lockgate.errors import Code, LockgateError, OffsetGone, QuotaReached, StreamUnknown
 from lockgate.gateway.access import (
     App,
     HostCheck,
@@ -33,11 +33,13 @@ from lockgate.gateway.access import (
     with_safety,
 )
 from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, NodeReadiness, OpenBreaker, json_answer
+from lockgate.gateway.callers import Callers, ReaderCount, refused_reader
 from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import ControlRoutes
 from lockgate.gateway.headers import error_headers
 from lockgate.gateway.reading import ReadRoutes
-from lockgate.gateway.wiring import breakers_of, defaults_of, log_of, provider_of
+from lockgate.gateway.usage import UsageWatch
+from lockgate.gateway.wiring import breakers_of, defaults_of, log_of, provider_of, quotas_of
 from lockgate.gateway.writing import WriteRoutes
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
 from lockgate.pages.playground import UpstreamCopies, playground_routes
@@ -49,6 +51,7 @@ from lockgate.streams.opening import Opening
 from lockgate.streams.owner import StreamOwner
 from lockgate.streams.plan import Plan
 from lockgate.streams.pushed_streams import PushedStreams
+from lockgate.streams.quotas import QuotaBook
 from lockgate.upstream.base import Provider
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -74,6 +77,8 @@ class Gateway:
             came=lambda stream_id: self.owner.reader_came(stream_id),
             emptied=lambda stream_id: self.owner.readers_left(stream_id),
         )
+        self.quotas = QuotaBook(self.meters, quotas_of(settings))
+        self._callers = Callers(settings.server.trusted_proxies)
         self.copies = UpstreamCopies(MemoryLog())
         self.log = log or log_of(settings)
         self.owner = StreamOwner(
@@ -84,12 +89,13 @@ class Gateway:
             abandon_after_s=settings.upstream.abandon_after_s,
             max_open=settings.server.max_open_streams,
             trace=self._trace,
-            ended=self.copies.ended,
+            ended=self._ended,
             retain_s=settings.store.retain_s,
         )
         self._pushed = PushedStreams(self.log, self.meters, self.owner.helper)
-        self._opening = Opening(self.log, self.owner, self._pushed, defaults_of(settings))
-        self._control = ControlRoutes(settings, self.log, self._opening, self.owner)
+        self._opening = Opening(self.log, self.owner, self._pushed, defaults_of(settings), self.quotas)
+        self._control = ControlRoutes(settings, self.log, self._opening, self.owner, self._callers)
+        self._usage = UsageWatch(self.log, self.quotas, self.meters)
         self._drainer: asyncio.Task[None] | None = None
         self.app: App = self._make_app()
 
@@ -97,18 +103,24 @@ class Gateway:
         wanted = plan.keep_upstream and self.settings.playground.keep_upstream
         return self.copies.trace(stream_id) if wanted else None
 
+    def _ended(self, stream_id: str) -> None:
+        self.copies.ended(stream_id)
+        self.quotas.generations.give_back(stream_id)
+
     # -- life --------------------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
         await self.owner.start()
         await self.copies.log.open()
+        self._usage.start()
         restore = self._drain_on_signals()
         try:
             yield
         finally:
             await (self._drainer or self.owner.drain(0))
             restore()
+            await self._usage.stop()
             await self.owner.stop()
             await self.copies.log.shut()
 
@@ -180,16 +192,35 @@ class Gateway:
             self._opening,
             self._pushed,
             self.owner,
+            self.quotas,
+            self._callers,
             max_push_bytes=self.settings.delivery.max_push_bytes,
         )
         return route(
             "/v1/stream/{stream_id}",
-            GET=lambda request: reading.get(stream_of(request), request),
+            GET=self._counted(reading),
             HEAD=lambda request: reading.head(stream_of(request)),
             PUT=lambda request: writing.put(stream_of(request), request),
             POST=lambda request: writing.post(stream_of(request), request),
             DELETE=lambda request: writing.delete(stream_of(request), request.headers),
         )
+
+    def _counted(self, reading: ReadRoutes) -> Handler:
+        """Reads of a stream, each counted for its caller until the end of the answer."""
+        readers = ReaderCount(self.quotas, self._callers)
+
+        async def handler(request: Request) -> Response:
+            try:
+                reader = readers.begin(request)
+            except QuotaReached as refusal:
+                return refused_reader(request, refusal)
+            try:
+                return readers.end_with(reader, await reading.get(stream_of(request), request))
+            except BaseException:
+                readers.end(reader)
+                raise
+
+        return handler
 
     def _watch_routes(self) -> list[Route]:
         contract = openapi(self.settings.server.root_path)
@@ -225,7 +256,7 @@ class Gateway:
         base, page = self.settings.upstream.base_url, self.settings.playground
         copies = ReadRoutes(self.copies.log, self.settings.delivery, self.readers, self.meters)
         return [
-            route("/playground/api/upstream/{stream_id}", GET=lambda request: copies.get(stream_of(request), request)),
+            route("/playground/api/upstream/{stream_id}", GET=self._counted(copies)),
             *playground_routes(
                 self.readers,
                 body_of=self._control.body,

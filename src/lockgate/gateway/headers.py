@@ -5,12 +5,13 @@ Header mappings are those of Starlette: names in any case, values as text.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from lockgate.errors import BadRequest, Conflict, LockgateError, ProducerFenced, ProducerGap, StreamClosed
+from lockgate.errors import BadRequest, Conflict, LockgateError, ProducerFenced, ProducerGap, QuotaReached, StreamClosed
 from lockgate.protocol import header_names as names
 from lockgate.protocol.offsets import Offset
 from lockgate.protocol.outside_names import check_name
@@ -189,4 +190,6 @@ def error_headers(error: LockgateError) -> dict[str, str]:
         case ProducerGap():
             headers[names.EXPECTED_SEQ] = str(error.expected)
             headers[names.RECEIVED_SEQ] = str(error.received)
+        case QuotaReached():
+            headers[names.RETRY_AFTER] = str(math.ceil(error.retry_after_s))
     return headers

@@ -22,6 +22,7 @@ from lockgate.store.memory import MemoryLog
 from lockgate.store.sqlite.log import SqliteLog
 from lockgate.streams.ceilings import Ceilings
 from lockgate.streams.plan import Defaults
+from lockgate.streams.quotas import QuotaNumbers
 from lockgate.upstream.base import Provider
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.replay import ReplayProvider
@@ -158,6 +159,11 @@ def retry_of(settings: Settings) -> RetryPolicy:
             for row in settings.upstream.capabilities
         ),
     )
+
+
+def quotas_of(settings: Settings) -> QuotaNumbers:
+    """How much callers may have."""
+    return QuotaNumbers(**settings.quotas.model_dump())
 
 
 def defaults_of(settings: Settings) -> Defaults:

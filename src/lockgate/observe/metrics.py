@@ -240,6 +240,13 @@ class Meters:
             "upstream_events_passed_over",
             "Events of upstreams that were no chunk of an answer, such as keep-alives, and were passed over.",
         )
+        self._refused = self._counter(
+            "connectionHealth", "quota_refusals", "Requests that a quota refused, by its name.", ("quota",)
+        )
+        self._log_bytes = self._gauge(
+            "connectionHealth", "log_bytes", "Bytes that the log of streams takes on the disk."
+        )
+        self._memory_bytes = self._gauge("connectionHealth", "memory_bytes", "Bytes of memory that this process takes.")
         self._breakers = self._gauge(
             "connectionHealth", "breakers", "Circuit breakers that are not closed, by state.", ("state",)
         )
@@ -303,6 +310,17 @@ class Meters:
         """A connection to upstream ended, on which this many events were no chunk of the answer."""
         if self._groups.connection_health and events:
             self._passed_over.inc(events)
+
+    def quota_refused(self, quota: str) -> None:
+        """A request was refused because of this quota."""
+        if self._groups.connection_health:
+            self._of(self._refused, quota).inc()
+
+    def used(self, *, log_bytes: int, memory_bytes: int) -> None:
+        """What the log and this process take now."""
+        if self._groups.connection_health:
+            self._log_bytes.set(log_bytes)
+            self._memory_bytes.set(memory_bytes)
 
     def watch_breakers(self, count: Callable[[str], int]) -> None:
         """Ask ``count`` for the number of circuit breakers in a state, each time the metrics are read."""

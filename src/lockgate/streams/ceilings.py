@@ -6,12 +6,14 @@ provider send one with each request, and know nothing of this gateway. The answe
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from msgspec import UnsetType
 
 from lockgate.errors import BadRequest
+from lockgate.protocol import header_names as names
 from lockgate.store.base import Lifetime
 
 N = TypeVar("N", int, float)
@@ -95,11 +97,18 @@ def lifetime_within(asked: Lifetime, usual_s: float, ceiling_s: float | None, no
         BadRequest: longer than the ceiling.
     """
     if asked.expires_s is not None:
-        allowed(asked.expires_s - now_s, 0.0, ceiling_s, "Stream-Expires-At: the time until then, in seconds", _TTL)
+        allowed(asked.expires_s - now_s, 0.0, ceiling_s, f"{names.EXPIRES_AT}: the time until then, in seconds", _TTL)
         return asked
     if asked.ttl_s is not None:
-        return Lifetime(ttl_s=allowed(asked.ttl_s, 0.0, ceiling_s, "Stream-TTL", _TTL))
+        return Lifetime(ttl_s=allowed(asked.ttl_s, 0.0, ceiling_s, names.TTL, _TTL))
     return Lifetime(ttl_s=usual_s if ceiling_s is None else min(usual_s, ceiling_s))
+
+
+def lasting_s(lifetime: Lifetime, now_s: float) -> float:
+    """How long a stream with this lifetime lasts from its last use on, in seconds."""
+    if lifetime.ttl_s is not None:
+        return lifetime.ttl_s
+    return math.inf if lifetime.expires_s is None else lifetime.expires_s - now_s
 
 
 _TTL: Final = "store.max_ttl_s"

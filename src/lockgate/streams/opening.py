@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -19,7 +20,7 @@ from lockgate import Schema, satisfiable
 from lockgate.errors import BadRequest, Conflict, Forbidden, KeyReused, StreamExists, StreamUnknown
 from lockgate.protocol.envelope import Problem, encode_record
 from lockgate.store.base import Head, Lifetime, StreamLog
-from lockgate.streams.ceilings import lifetime_within, lower_token_limits
+from lockgate.streams.ceilings import lasting_s, lifetime_within, lower_token_limits
 from lockgate.streams.meta import StreamMeta, decode_meta, encode_meta
 from lockgate.streams.options import StreamOptions, StreamRequest, read_push_options, read_request
 from lockgate.streams.owner import StreamOwner
@@ -33,6 +34,7 @@ from lockgate.streams.pushed_streams import (
     problem_of,
     texts_of,
 )
+from lockgate.streams.quotas import Holdings, QuotaBook
 from lockgate.streams.request_keys import Identity, RequestKeys
 from lockgate.streams.tokens import hash_of, new_stream_id, new_token
 
@@ -101,31 +103,42 @@ class Found:
 class Opening:
     """Opens the streams that one node is asked for."""
 
-    def __init__(self, log: StreamLog, owner: StreamOwner, pushed: PushedStreams, defaults: Defaults) -> None:
+    def __init__(
+        self,
+        log: StreamLog,
+        owner: StreamOwner,
+        pushed: PushedStreams,
+        defaults: Defaults,
+        quotas: QuotaBook | None = None,
+    ) -> None:
         self._log = log
         self._owner = owner
         self._pushed = pushed
         self._defaults = defaults
+        self._quotas = quotas or QuotaBook()
         self._keys = RequestKeys(log)
 
-    async def open(self, body: bytes, key: str | None = None) -> Opened:
+    async def open(self, caller: str, body: bytes, key: str | None = None) -> Opened:
         """Open a stream as a chat-completions body asks for it: from a provider, or for producers to push to.
 
         Args:
+            caller: Whose quotas count.
             key: Requests with the same key and body open one stream, which all of them get.
 
         Raises:
             BadRequest: says what is wrong, where, and what to send instead.
             Busy: this node is going down, or has as many streams as it may.
+            QuotaReached: this caller has as many as it may.
             KeyReused: a stream was opened with this key, and another body.
         """
+        self._quotas.open_stream(caller)
         if key is None:
-            return await self._open(Identity(new_stream_id(), new_token()), body)
+            return await self._open(caller, Identity(new_stream_id(), new_token()), body)
         identity = await self._keys.identity(key, body)
         if (found := await self._opened(identity, body)) is not None:
             return found
         try:
-            made = await self._open(identity, body)
+            made = await self._open(caller, identity, body)
         except StreamExists:  # another request with this key was first
             if (found := await self._opened(identity, body)) is not None:
                 return found
@@ -151,7 +164,7 @@ class Opening:
             identity.stream_id, meta, identity.token, head.created_s, options.keep_upstream, lowered, is_new=False
         )
 
-    async def _open(self, identity: Identity, body: bytes) -> Opened:
+    async def _open(self, caller: str, identity: Identity, body: bytes) -> Opened:
         self._owner.refuse_if_draining()
         request = read_request(body)
         plan = await self._plan(request)
@@ -159,7 +172,8 @@ class Opening:
         if request.options.source == "push":
             meta = self._pushed_meta(request.options, plan, identity)
             lifetime = self._lifetime(Lifetime())
-            await self._log.create(stream_id, encode_meta(meta), owner="", lifetime=lifetime)
+            with self._pushed_to(caller, stream_id, lifetime):
+                await self._log.create(stream_id, encode_meta(meta), owner="", lifetime=lifetime)
             return Opened(stream_id, meta, token, time.time())
         meta = StreamMeta(
             model=str(plan.body["model"]),
@@ -169,20 +183,22 @@ class Opening:
             elements=plan.judging.elements,
             body_sha256=body_sha256,
         )
-        await self._owner.generate(stream_id, meta, plan)
+        with _held(self._quotas.generations, stream_id, is_new=self._quotas.generate(caller, stream_id)):
+            await self._owner.generate(stream_id, meta, plan)
         return Opened(stream_id, meta, token, time.time(), plan.keep_upstream, plan.lowered)
 
-    async def open_named(self, wanted: Wanted) -> Found:
+    async def open_named(self, caller: str, wanted: Wanted) -> Found:
         """Open a stream that producers push to, or find that it is there as wanted. Whoever knows its name may write.
 
         Raises:
-            BadRequest, Busy: as ``open``.
+            BadRequest, Busy, QuotaReached: as ``open``.
             Forbidden: streams without a gate are not taken.
             Conflict: it is there, and not as wanted.
             StreamUnknown: its lifetime was over at once.
         """
+        self._quotas.open_stream(caller)
         if wanted.options is None:
-            return await self._open_raw(wanted)
+            return await self._open_raw(caller, wanted)
         if not is_json(wanted.content_type):
             raise BadRequest(
                 "content-type must be application/json: a gated stream takes JSON strings, its text in pieces"
@@ -197,9 +213,9 @@ class Opening:
         records = await self._pushed.judge_first(plan, push)
         is_over = bool(records) and records[-1].final is not None
         payloads = [encode_record(record) for record in records]
-        return await self._create(wanted, meta, payloads, close=is_over, problem=problem_of(records))
+        return await self._create(caller, wanted, meta, payloads, close=is_over, problem=problem_of(records))
 
-    async def _open_raw(self, wanted: Wanted) -> Found:
+    async def _open_raw(self, caller: str, wanted: Wanted) -> Found:
         if not self._defaults.takes_raw:
             raise Forbidden(
                 "a stream without a schema goes through no gate: send the header Lockgate-Options with a schema, "
@@ -211,7 +227,7 @@ class Opening:
         payloads = messages_of(wanted.body, content_type)
         if (found := await self._find(wanted, meta)) is not None:
             return found
-        return await self._create(wanted, meta, payloads, close=wanted.close)
+        return await self._create(caller, wanted, meta, payloads, close=wanted.close)
 
     async def _find(self, wanted: Wanted, meta: StreamMeta) -> Found | None:
         """The stream of that name, if there is one."""
@@ -226,6 +242,7 @@ class Opening:
 
     async def _create(
         self,
+        caller: str,
         wanted: Wanted,
         meta: StreamMeta,
         payloads: Sequence[bytes],
@@ -237,14 +254,22 @@ class Opening:
         self._owner.refuse_if_draining()
         stream_id, lifetime = wanted.stream_id, self._lifetime(wanted.lifetime)
         try:
-            await self._log.create(
-                stream_id, encode_meta(meta), owner="", lifetime=lifetime, payloads=payloads, close=close
-            )
+            with self._pushed_to(caller, stream_id, lifetime):
+                await self._log.create(
+                    stream_id, encode_meta(meta), owner="", lifetime=lifetime, payloads=payloads, close=close
+                )
         except StreamExists:  # another request was first
             if (found := await self._find(wanted, meta)) is not None:
                 return found
             raise
+        if close:
+            self._quotas.pushed.give_back(stream_id)
         return Found(await self._log.head(stream_id), meta, is_new=True, problem=problem)
+
+    def _pushed_to(self, caller: str, stream_id: str, lifetime: Lifetime) -> AbstractContextManager[None]:
+        """The stream counts as the caller's, if what follows opens it."""
+        is_new = self._quotas.open_pushed(caller, stream_id, lasting_s(lifetime, time.time()))
+        return _held(self._quotas.pushed, stream_id, is_new=is_new)
 
     # -- checks --------------------------------------------------------------------------------------------------
 
@@ -280,6 +305,17 @@ class Opening:
             options=msgspec.to_builtins(decided),
             limits=self._defaults.limits,
         )
+
+
+@contextmanager
+def _held(holdings: Holdings, stream_id: str, *, is_new: bool) -> Iterator[None]:
+    """Give it back if the stream is not opened after all, unless another request with its key holds it."""
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            holdings.give_back(stream_id)
+        raise
 
 
 def _schema_id(plan: Plan) -> str:
