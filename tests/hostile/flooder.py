@@ -76,10 +76,10 @@ class Flood:
                     self._count("listen" if response.headers.get("X-Accel-Buffering") else "later", response)
                     await asyncio.sleep(0.5)
 
-    async def long_text(self) -> None:
-        """What ``resumes`` reads: open, and a mebibyte long."""
+    async def long_text(self, seconds: float) -> None:
+        """What ``resumes`` reads: open, and the longer, the longer the flood: 225 kB in ten seconds."""
         url = f"{self._url}/v1/stream/long"
-        text = "[" + '{"name": "Ada Lovelace", "tags": ["a", "b"]},' * 5000
+        text = "[" + '{"name": "Ada Lovelace", "tags": ["a", "b"]},' * int(500 * seconds)
         async with self._session.put(url, headers=GATED) as response:
             assert response.status == 201, await response.text()
         for start in range(0, len(text), 2000):
@@ -90,16 +90,17 @@ class Flood:
         self.answers[f"{what} {response.status}"] += 1
 
     async def run(self, kind: str, seconds: float) -> None:
+        """For so long, and until something was refused."""
         kinds: dict[str, Callable[[], Awaitable[None]]] = {
             "creates": self.creates, "pushes": self.pushes, "cancels": self.cancels, "resumes": self.resumes
         }  # fmt: skip
         until_s = time.monotonic() + seconds
         actions = list(kinds.values()) if kind == "all" else [kinds[kind]]
         if self.resumes in actions:
-            await self.long_text()
+            await self.long_text(seconds)
 
         async def worker(number: int) -> None:
-            while time.monotonic() < until_s:
+            while time.monotonic() < until_s or not any(answer.endswith(" 429") for answer in self.answers):
                 try:
                     await actions[number % len(actions)]()
                 except (aiohttp.ClientError, ConnectionError) as error:

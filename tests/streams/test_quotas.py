@@ -95,6 +95,18 @@ def test_counts_are_what_is_held(steps: list[tuple[str, int, str]]) -> None:
         assert len(holdings) == len(model)
 
 
+def test_what_has_lasted_is_forgotten_without_a_quota() -> None:
+    """Nobody gives back a stream that expired."""
+    clock = Clock()
+    holdings, most = Holdings(clock), 0
+    for key in range(20_000):
+        clock.now_s += 0.1
+        holdings.keep(f"caller {key}", key, lasts_s=60)
+        most = max(most, len(holdings))
+    assert most <= 2 * 1024 + 600
+    assert len(holdings._counts) == len(holdings)
+
+
 def refusals(meters: Meters) -> dict[str, float]:
     found = re.findall(r'^lockgate_quota_refusals_total\{quota="(\w+)"\} (\S+)', meters.exposition().decode(), re.M)
     return {name: float(count) for name, count in found}

@@ -20,6 +20,8 @@ from lockgate.observe.metrics import Meters
 #: Callers whose pace is remembered; one that was forgotten begins anew, within the pace of all.
 _MAX_CALLERS: Final = 10_000
 _MINUTE_S: Final = 60.0
+#: Things that are held before it is looked which of them have lasted their time; then twice as many as are left.
+_SWEEP_FROM: Final = 1024
 #: When to come back, where nobody knows when something gets free.
 _LATER_S: Final = 1.0
 
@@ -53,6 +55,7 @@ class Holdings:
         self._holds: dict[Hashable, Hold] = {}
         self._counts: dict[str, int] = {}
         self._swept_s = -math.inf
+        self._sweep_from = _SWEEP_FROM
 
     def __len__(self) -> int:
         return len(self._holds)
@@ -72,6 +75,9 @@ class Holdings:
 
     def keep(self, caller: str, key: Hashable, lasts_s: float = math.inf) -> bool:
         """Count a thing as this caller's, or renew it as whoever's it is; says whether it is new."""
+        if len(self._holds) >= self._sweep_from:
+            self._sweep()
+            self._sweep_from = max(_SWEEP_FROM, 2 * len(self._holds))
         known = self._holds.get(key)
         if known is None:
             self._counts[caller] = self.of(caller) + 1
