@@ -6,11 +6,10 @@ found by bisection, and records before an offset are read backwards in growing s
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from lockgate.delivery.views import View
+from lockgate.delivery.views import View, in_turns
 from lockgate.errors import OffsetGone
 from lockgate.protocol.envelope import Record, decode_record
 from lockgate.protocol.offsets import START, Offset
@@ -19,24 +18,6 @@ from lockgate.store.base import Head, LogEntry, StreamLog
 _PAGE_BYTES: Final = 256 * 1024
 # Records of the first step backwards; each further step is twice as long.
 _STEP_RECORDS: Final = 64
-
-
-#: Most that a view is shown at once before others get their turn; a single entry may be larger.
-_TURN_BYTES: Final = 4 * 1024
-
-
-def _turns(entries: Sequence[LogEntry]) -> Iterator[list[LogEntry]]:
-    """The entries in pieces, each for one turn of the event loop."""
-    turn: list[LogEntry] = []
-    size = 0
-    for entry in entries:
-        turn.append(entry)
-        size += len(entry.payload)
-        if size >= _TURN_BYTES:
-            yield turn
-            turn, size = [], 0
-    if turn:
-        yield turn
 
 
 class Seeker:
@@ -170,9 +151,8 @@ class Seeker:
         position = START
         while position.records < after.records:
             page = await self._log.read(self._stream_id, position, max_bytes=_PAGE_BYTES)
-            for entries in _turns([entry for entry in page.entries if entry.offset.records <= after.records]):
-                view.remember(entries)
-                await asyncio.sleep(0)  # reading a megabyte takes seconds: other streams go on meanwhile
+            entries = [entry for entry in page.entries if entry.offset.records <= after.records]
+            await in_turns(view.learning(entries))
             position = page.entries[-1].offset
 
     async def _backwards(self, before: Offset) -> AsyncIterator[list[LogEntry]]:
