@@ -6,7 +6,7 @@ export LOCKGATE_TEST_DATA ?= $(abspath $(CURDIR)/../shared)
 
 BIN := .venv/bin
 
-.PHONY: demo demo-llm test test-repeat check peers llm acceptance bench docs lock clean
+.PHONY: demo demo-llm test test-repeat check peers llm acceptance hostile bench docs lock clean
 
 demo: .venv/.server  ## gateway, simulator and playground: no key, no network
 	$(BIN)/lockgate demo
@@ -39,6 +39,9 @@ llm: .venv/.dev .venv/.llm  ## a real model through the gateway, with a table of
 
 acceptance: .venv/.dev  ## long measurements, with figures
 	$(BIN)/pytest -m acceptance -s --timeout 900
+
+hostile: .venv/.dev  ## attacks on a real node, with what they cost others
+	$(BIN)/pytest tests/hostile -m "hostile or not hostile" -s --timeout 900
 
 bench: .venv/.dev  ## what things cost on this machine
 	@for question in bench/*.py; do echo "== $$question"; $(BIN)/python $$question || exit 1; done

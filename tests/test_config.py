@@ -45,9 +45,9 @@ def samples(annotation: Any) -> Iterator[Any]:
     elif annotation is bool:
         yield from (True, False)
     elif annotation in (int, float):
-        yield from (3, 5000, 2**29) if annotation is int else (3.5, 0.25)
+        yield from (3, 5000, 5_000_000, 2**29) if annotation is int else (3.5, 0.25)
     elif annotation in (str, Path, SecretStr):
-        yield from ("some", "https://some.example", "/some")
+        yield from ("some", "https://some.example", "/some", "10.0.0.0/8")
     else:
         yield from (sample for kind in get_args(annotation) if kind is not NoneType for sample in samples(kind))
 

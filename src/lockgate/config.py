@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -55,6 +56,13 @@ def _origin(name: str) -> str:
     return name
 
 
+def _network(name: str) -> str:
+    try:
+        return str(ip_network(name, strict=False))
+    except ValueError:
+        raise ValueError("should be an address or a network, like 10.0.0.7 or 10.0.0.0/8") from None
+
+
 def _base_path(path: str) -> str:
     path = path.rstrip("/")
     if not re.fullmatch(r"(/[\w.~-]*[\w~-][\w.~-]*)*", path, re.ASCII):
@@ -79,6 +87,10 @@ class Server(_Section):
     # "*" is safe for reading by unguessable id; credentials are only ever allowed to listed origins.
     cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
         ("*",), description="Pages of these origins may read; * is all. To post, an origin must be listed by name."
+    )
+    # Anybody can send the header. Behind a proxy that is not listed, all callers are one.
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
+        (), description="Proxies at these addresses or networks say in X-Forwarded-For who a caller is."
     )
     # Off: whoever runs a gateway at home does not expect that pages of the internet reach it through a browser.
     private_network: bool = Field(
@@ -114,7 +126,7 @@ class UpstreamRetry(_Section):
         alias="maxAttempts",
         ge=0,
         le=100,
-        description="A generation gets at most this many attempts after the first; unset: as delivery.retry says.",
+        description="A stream gets this many attempts after the first, no request more; unset: as delivery.retry says.",
     )
     backoff_strategy: Strategy | None = Field(
         None,
@@ -133,7 +145,10 @@ class UpstreamRetry(_Section):
     )
     # An hour is beyond any generation that was recorded; it ends what hangs on for ever.
     deadline_s: float = Field(
-        3600.0, gt=0, le=86_400, description="A generation may take this long with all its attempts, in seconds."
+        3600.0,
+        gt=0,
+        le=86_400,
+        description="A generation with all its attempts may take this long, in seconds; no request may ask for more.",
     )
     # A limit that was reached, and text that broke the schema, may be what the caller wants to know of.
     on: tuple[Occasion, ...] = Field(
@@ -147,7 +162,7 @@ class UpstreamRetry(_Section):
     max_tokens: int | None = Field(
         None,
         ge=1,
-        description="All attempts of a stream may take this many completion tokens together; unset: no limit.",
+        description="The attempts of a stream may take this many completion tokens, no request more; unset: no limit.",
     )
 
 
@@ -262,6 +277,12 @@ class Store(_Section):
     kind: str = Field("sqlite", description="The log of sqlite survives a restart; memory is for tests.")
     path: Path = Field(Path("lockgate.db"), description="The SQLite file is made if it is missing, with its folder.")
     retain_s: float = Field(86_400, ge=0, description="A closed stream can be read for this long, in seconds.")
+    # A month: longer than anybody pushes to one stream, and short enough that what was forgotten goes away.
+    max_ttl_s: float = Field(
+        2_592_000,
+        gt=0,
+        description="Streams that are pushed to may ask to be kept unused, or until a time, for this long, in seconds.",
+    )
     synchronous: Literal["NORMAL", "FULL"] = Field(
         "NORMAL", description="NORMAL survives kill -9 of the gateway, FULL also a power cut (and waits for the disk)."
     )
@@ -360,6 +381,11 @@ class Validation(_Section):
         alias="errorRecovery",
         description="A violation halts the stream, skips the value that holds it, or patches the text.",
     )
+    max_patches: int = Field(
+        10_000,
+        ge=0,
+        description="At most this many violations of a document are patched, and no request may ask for more.",
+    )
     skip: bool = Field(False, description="Where errorRecovery is patch and no patch helps, the value is skipped.")
     max_depth: int = Field(256, ge=1, le=500, description="A document may be nested at most this deep.")
     max_document_bytes: int = Field(
@@ -403,6 +429,45 @@ class Validation(_Section):
     )
 
 
+class Quotas(_Section):
+    """How much one caller may have of a node, and all together (with server.max_open_streams and server.max_readers).
+
+    A caller is an address, of IPv6 a network (/64); see server.trusted_proxies.
+    """
+
+    # Half of what the node has: one caller alone does not fill it, and no single user comes near.
+    caller_open_streams: int | None = Field(
+        500, ge=1, description="One caller may have this many streams generated at once; unset: no limit."
+    )
+    caller_pushed_streams: int | None = Field(
+        5_000, ge=1, description="One caller may have this many open streams that are pushed to; unset: no limit."
+    )
+    caller_readers: int | None = Field(
+        5_000, ge=1, description="One caller may have this many readers at once; unset: no limit."
+    )
+    # 200 a second: about as fast as one node opens them.
+    caller_streams_per_minute: int | None = Field(
+        12_000, ge=1, description="One caller may open this many streams in a minute; unset: no limit."
+    )
+    pushed_streams: int | None = Field(
+        10_000, ge=1, description="All callers may have this many open streams that are pushed to; unset: no limit."
+    )
+    streams_per_minute: int | None = Field(
+        24_000, ge=1, description="All callers may open this many streams in a minute; unset: no limit."
+    )
+    # A day of 20 streams a second with 30 kB each.
+    log_bytes: int | None = Field(
+        50 * 1024**3,
+        ge=1024**2,
+        description="With so many bytes in the log, new streams and pushes are refused; unset: no limit.",
+    )
+    memory_bytes: int | None = Field(
+        4 * 1024**3,
+        ge=1024**2,
+        description="With so many bytes in memory, new streams and pushes are refused; unset: no limit.",
+    )
+
+
 class Monitoring(_Section):
     """Which groups of metrics are kept."""
 
@@ -423,6 +488,7 @@ class Settings(_Section):
     store: Store = Field(default_factory=Store)
     delivery: Delivery = Field(default_factory=Delivery)
     validation: Validation = Field(default_factory=Validation)
+    quotas: Quotas = Field(default_factory=Quotas)
     monitoring: Monitoring = Field(default_factory=Monitoring)
     workers: Workers = Field(default_factory=Workers)
     playground: Playground = Field(default_factory=Playground)

@@ -193,6 +193,9 @@ class Code(StrEnum):
     BUSY = (
         "busy", "request", "caller", True, 503, None,
         "A limit of this gateway is reached, or it is shutting down: try again later, or at another node.")
+    QUOTA_REACHED = (
+        "quota_reached", "request", "caller", True, 429, None,
+        "The caller has as much of something as one caller may; the message has the quota and its number.")
     STREAM_UNKNOWN = (
         "stream_unknown", "request", "client", False, 404, None,
         "There is no stream of this id: it was never created, or is deleted.")
@@ -349,6 +352,20 @@ class NotOffered(LockgateError):
 
 class Busy(LockgateError):
     code = Code.BUSY
+
+
+class QuotaReached(LockgateError):
+    """A caller has as much of something as one caller may.
+
+    Attributes:
+        retry_after_s: When to try again, in seconds.
+    """
+
+    code = Code.QUOTA_REACHED
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 # -- the log of streams --------------------------------------------------------------------------------------------

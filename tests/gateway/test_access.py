@@ -99,10 +99,11 @@ async def test_pages_reach_a_private_network_only_by_setting(tmp_path: Path, is_
         running(Node(tmp_path, upstream.base_url, **settings)) as node,
         aiohttp.ClientSession() as session,
     ):
-        async with session.options(f"{node.url}/healthz", headers=PREFLIGHT) as response:
+        async with session.options(f"{node.url}/openapi.json", headers=PREFLIGHT) as response:
             assert response.status == (200 if is_on else 400)
             assert response.headers.get("access-control-allow-private-network") == ("true" if is_on else None)
-        async with session.options(f"{node.url}/healthz", headers={**PREFLIGHT, "Origin": "https://x"}) as response:
+        foreign = {**PREFLIGHT, "Origin": "https://x"}
+        async with session.options(f"{node.url}/openapi.json", headers=foreign) as response:
             assert response.status == 400
 
 

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from lockgate.streams.options import StreamRequest, read_request
-from lockgate.streams.plan import Defaults, Plan, blamed_on, make_plan, schemas_in
+from lockgate.streams.plan import Defaults, Plan, begin_plan, blamed_on, make_plan, schemas_in
 from lockgate.streams.schemas import SchemaHere, StreamSchema
 
 
@@ -18,12 +18,13 @@ def read_plan(text: bytes, defaults: Defaults | None = None) -> Plan:
 def plan_of(request: StreamRequest, defaults: Defaults | None = None) -> Plan:
     """What a request asks for."""
     defaults = defaults or Defaults()
+    begun = begin_plan(request, defaults)
     asked = schemas_in(request, defaults.limits)
     found: dict[bytes, StreamSchema] = {}
     for one in asked.all:
         with blamed_on(one):
             found[one.ask.key] = SchemaHere(one.ask.compile())
-    plan = make_plan(request, defaults, asked, found)
+    plan = make_plan(begun, asked, found)
     at_once(plan.refuse())
     return plan
 

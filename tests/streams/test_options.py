@@ -12,8 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockgate.errors import BadRequest
-from lockgate.retry.backoff import BackoffPolicy
-from lockgate.retry.policy import RetryPolicy
 from lockgate.streams.options import (
     CreateStream,
     RetryOptions,
@@ -200,21 +198,6 @@ def test_a_whole_number_may_be_written_as_a_fraction() -> None:
     text = json.dumps({**CHAT, "lockgate": {"max_patches": 3.0, "draft": 7.0, "schema": {"const": 1.0}}})
     options = read_request(text.encode()).options
     assert (repr(options.max_patches), options.draft, repr(options.schema)) == ("3", 7, "{'const': 1.0}")
-
-
-def test_a_request_may_be_stricter_than_the_settings_and_not_laxer() -> None:
-    settings = RetryPolicy(BackoffPolicy(max_attempts=2, deadline_s=60), rungs=("residual",), max_tokens=100)
-
-    def asked(**retry: Any) -> RetryPolicy:
-        request = read_request(json.dumps({**CHAT, "lockgate": {"retry": retry}}).encode())
-        return plan_of(request, Defaults(retry=settings)).retry
-
-    assert asked() == settings
-    lax = asked(deadline_s=600, steps=["residual", "regenerate"], max_tokens=1000)
-    assert (lax.backoff.deadline_s, lax.rungs, lax.max_tokens) == (60, ("residual",), 100)
-    strict = asked(deadline_s=6, steps=[], max_tokens=10, maxAttempts=1, backoffStrategy="linear", restart=True)
-    assert (strict.backoff.deadline_s, strict.rungs, strict.max_tokens, strict.may_restart) == (6, (), 10, True)
-    assert (strict.backoff.max_attempts, strict.backoff.strategy) == (1, "linear")
 
 
 # -- the JSON Schema and the code ----------------------------------------------------------------------------------

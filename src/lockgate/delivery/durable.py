@@ -14,7 +14,7 @@ from typing import Final
 
 from lockgate.delivery.forms import Form
 from lockgate.delivery.readers import Reader, Readers, Receive, Send
-from lockgate.delivery.views import Item, View
+from lockgate.delivery.views import Item, View, in_turns
 from lockgate.errors import Code, StreamUnknown
 from lockgate.protocol import header_names as names
 from lockgate.protocol.cursor import cursor_after
@@ -56,7 +56,7 @@ async def catch_up(
         StoreError: as ``StreamLog.read``.
     """
     page = await log.read(stream_id, after, max_bytes=max_bytes)
-    items = view.show(page.entries) if page.entries else []
+    items = await in_turns(view.showing(page.entries)) if page.entries else []
     last = page.entries[-1].offset if page.entries else after
     headers = progress_headers(last, page, outcome=view.outcome)
     # The end of a page moves while the stream grows, and a closed tail gives another answer than an open one.
@@ -111,7 +111,7 @@ class LongPoll(Reader):
         while not self.is_over:
             self._news.clear()
             page = await self._log.read(self.stream_id, self._after, max_bytes=self._max_bytes)
-            items = self._view.show(page.entries) if page.entries else []
+            items = await in_turns(self._view.showing(page.entries)) if page.entries else []
             if page.entries:
                 self._after = page.entries[-1].offset
             is_over = page.is_closed and self._after.records == page.tail.records

@@ -17,7 +17,7 @@ from typing import Final
 
 from lockgate.delivery.forms import Form
 from lockgate.delivery.readers import STUCK_S, Pacing, Reader, Readers, Receive, Send
-from lockgate.delivery.views import Item, View
+from lockgate.delivery.views import Item, View, in_turns
 from lockgate.errors import StreamUnknown
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.cursor import cursor_after
@@ -121,7 +121,7 @@ class EventReader(Reader):
     async def _deliver(self, send: Send, page: Page) -> None:
         last = page.entries[-1].offset
         self._meters.reader_lag(page.tail.records - last.records)
-        items = self._view.show(page.entries)
+        items = await in_turns(self._view.showing(page.entries))
         self._after = last
         is_tail = last == page.tail
         if items:

@@ -8,10 +8,10 @@ that has been so: to a reader who is told nothing, a model that thinks and one t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Final, Literal, TypeAlias
 
-from lockgate.delivery.views import Growing, Item, View
+from lockgate.delivery.views import Growing, Item, View, at_once, fed
 from lockgate.protocol.envelope import (
     Feedback,
     Health,
@@ -75,16 +75,27 @@ class WithNotes:
         return self._view.outcome
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
-        self._view.remember(entries)
-        self._follow(entries)
+        at_once(self.learning(entries))
+
+    def learning(self, entries: Sequence[LogEntry]) -> Iterator[int]:
+        yield from self._view.learning(entries)
+        yield from self._follow(entries)
 
     def show(self, entries: Sequence[LogEntry]) -> list[Item]:
-        items = self._view.show(entries)
-        changed = self._follow(entries)
+        return at_once(self.showing(entries))
+
+    def showing(self, entries: Sequence[LogEntry]) -> Iterator[Item | int]:
+        items: list[Item] = []
+        for step in self._view.showing(entries):
+            if isinstance(step, int):
+                yield step
+            else:
+                items.append(step)
+        changed = yield from self._follow(entries)
         notes = [Item(None, self._watched[channel].note(channel, self._now())) for channel in changed]
         # The final record stays the last word of a stream.
         is_over = any(watched.is_over for watched in self._watched.values())
-        return [*items[:-1], *notes, *items[-1:]] if is_over and items else [*items, *notes]
+        yield from [*items[:-1], *notes, *items[-1:]] if is_over and items else [*items, *notes]
 
     def while_silent(self) -> list[Item]:
         """How long nothing came; nothing of a stream that speaks, if only to others or in text that is held."""
@@ -98,7 +109,8 @@ class WithNotes:
             )
         ]
 
-    def _follow(self, entries: Sequence[LogEntry]) -> list[str]:
+    def _follow(self, entries: Sequence[LogEntry]) -> Generator[int, None, list[str]]:
+        """Step by step; the channels that changed."""
         changed: dict[str, None] = {}
         for _, payload in entries:
             record = decode_record(payload)
@@ -108,7 +120,7 @@ class WithNotes:
                 if record.channel not in self._watched:
                     has_value = self._grow is not None and record.schema
                     self._watched[record.channel] = _ChannelNotes(self._grow if has_value else None)
-                self._watched[record.channel].take(record)
+                yield from self._watched[record.channel].take(record)
                 changed[record.channel] = None
             if record.final is not None:
                 for channel, watched in self._watched.items():
@@ -137,7 +149,7 @@ class _ChannelNotes:
     def is_over(self) -> bool:
         return self._state != "open"
 
-    def take(self, record: Record) -> None:
+    def take(self, record: Record) -> Iterator[int]:
         self._read_s = record.read_s or self._read_s
         if record.kind in ("side", "call"):
             return
@@ -153,7 +165,7 @@ class _ChannelNotes:
             data = record.text.encode()
             self._bytes += len(data)
             if self._text is not None:
-                self._text.feed(data)
+                yield from fed(self._text, data)
 
     def end(self, outcome: str) -> None:
         self._state = outcome

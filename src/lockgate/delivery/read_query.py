@@ -9,13 +9,13 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 from lockgate.errors import BadRequest
 from lockgate.protocol.header_names import IF_NONE_MATCH, LAST_EVENT_ID
 from lockgate.protocol.offsets import Offset, parse_offset
+from lockgate.protocol.outside_names import check_name, is_name
 
 ViewName: TypeAlias = Literal["delta", "elements", "snapshot", "text"]
 Live: TypeAlias = Literal["no", "long-poll", "sse"]
 
 #: Parameters that change the answer. Others are ignored, as Durable Streams demands.
 _KNOWN: Final = ("offset", "channel", "sequence", "at", "live", "view", "events", "notes", "sides", "cursor")
-_MAX_CHANNEL: Final = 200
 _EVENTS: Final = "text/event-stream"
 
 
@@ -88,7 +88,7 @@ def read_query(pairs: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> 
         plain_events=_choice(given, "events", ("named", "plain")) == "plain",
         notes=_choice(given, "notes", ("0", "1")) == "1",
         sides=_choice(given, "sides", ("0", "1")) == "1",
-        cursor=given.get("cursor"),
+        cursor=check_name(given["cursor"], "cursor") if given.get("cursor") else None,
         last_event_id=last_event_id if live == "sse" else None,
         if_none_match=headers.get(IF_NONE_MATCH),
     )
@@ -123,7 +123,7 @@ def _choice(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -> st
 
 def _channel(given: Mapping[str, str]) -> str | None:
     channel = given.get("channel")
-    if channel is not None and not 0 < len(channel) <= _MAX_CHANNEL:
+    if channel is not None and not is_name(channel):
         raise BadRequest("channel: must name one, like content, tool/0 or choice/1/content")
     return channel
 

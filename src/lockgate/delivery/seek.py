@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from lockgate.delivery.views import View
+from lockgate.delivery.views import View, in_turns
 from lockgate.errors import OffsetGone
 from lockgate.protocol.envelope import Record, decode_record
 from lockgate.protocol.offsets import START, Offset
@@ -151,7 +151,8 @@ class Seeker:
         position = START
         while position.records < after.records:
             page = await self._log.read(self._stream_id, position, max_bytes=_PAGE_BYTES)
-            view.remember([entry for entry in page.entries if entry.offset.records <= after.records])
+            entries = [entry for entry in page.entries if entry.offset.records <= after.records]
+            await in_turns(view.learning(entries))
             position = page.entries[-1].offset
 
     async def _backwards(self, before: Offset) -> AsyncIterator[list[LogEntry]]:

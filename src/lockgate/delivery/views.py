@@ -8,9 +8,11 @@ view equals an uninterrupted one.
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, Literal, NamedTuple, Protocol
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -78,9 +80,57 @@ class View(Protocol):
         """The items to show for the entries of one read."""
         ...
 
+    def learning(self, entries: Sequence[LogEntry]) -> Iterator[int]:
+        """``remember``, step by step: the bytes of text that each step has read; see ``in_turns``."""
+        ...
+
+    def showing(self, entries: Sequence[LogEntry]) -> Iterator[Item | int]:
+        """``show``, step by step: items, and between them the bytes of text that were read."""
+        ...
+
     def while_silent(self) -> list[Item]:
         """The items to show to a reader that got nothing for a while."""
         ...
+
+
+#: Text that is read before others get their turn: some milliseconds of work.
+_TURN_BYTES: Final = 4 * 1024
+
+
+#: Lets one through in each round of its event loop.
+_TURNSTILES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]] = WeakKeyDictionary()
+
+
+async def in_turns(steps: Iterable[Item | int]) -> list[Item]:
+    """The items of a view's steps. Reading a megabyte takes a second: other streams go on meanwhile.
+
+    However many read at once: in each round of the event loop only one of them goes on, one after the other.
+    """
+    items: list[Item] = []
+    read_bytes = 0
+    for step in steps:
+        if not isinstance(step, int):
+            items.append(step)
+            continue
+        read_bytes += step
+        if read_bytes >= _TURN_BYTES:
+            read_bytes = 0
+            async with _TURNSTILES.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+                await asyncio.sleep(0)
+    return items
+
+
+def fed(text: Growing, data: bytes) -> Iterator[int]:
+    """Feed a text step by step."""
+    for start in range(0, len(data), _TURN_BYTES):
+        piece = data[start : start + _TURN_BYTES]
+        text.feed(piece)
+        yield len(piece)
+
+
+def at_once(steps: Iterable[Item | int]) -> list[Item]:
+    """The items of a view's steps, without a pause."""
+    return [step for step in steps if not isinstance(step, int)]
 
 
 class RawView:
@@ -97,6 +147,13 @@ class RawView:
 
     def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         return [Item(*entry) for entry in entries]
+
+    def learning(self, entries: Sequence[LogEntry]) -> Iterator[int]:
+        self.remember(entries)
+        return iter(())
+
+    def showing(self, entries: Sequence[LogEntry]) -> Iterator[Item | int]:
+        return iter(self.show(entries))
 
     def while_silent(self) -> list[Item]:
         return []
@@ -122,6 +179,16 @@ class _RecordView:
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
         """Nothing to learn, unless a subclass overrides this."""
+
+    def show(self, entries: Sequence[LogEntry]) -> list[Item]:
+        raise NotImplementedError
+
+    def learning(self, entries: Sequence[LogEntry]) -> Iterator[int]:
+        self.remember(entries)
+        return iter(())
+
+    def showing(self, entries: Sequence[LogEntry]) -> Iterator[Item | int]:
+        return iter(self.show(entries))
 
     def while_silent(self) -> list[Item]:
         return []
@@ -271,23 +338,28 @@ class SnapshotView(_RecordView):
         self._channels: dict[str, _Grown] = {}
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
+        at_once(self.learning(entries))
+
+    def learning(self, entries: Sequence[LogEntry]) -> Iterator[int]:
         for _, record in self._records(entries):
-            self._take(record)  # not marked as old: a reader that comes back gets the value at once
+            yield from self._take(record)  # not marked as old: a reader that comes back gets the value at once
 
     def show(self, entries: Sequence[LogEntry]) -> list[Item]:
-        items: list[Item] = []
+        return at_once(self.showing(entries))
+
+    def showing(self, entries: Sequence[LogEntry]) -> Iterator[Item | int]:
         last: Offset | None = None  # before the first delta of a read, a reader stays where it was
         for offset, record in self._records(entries):
             if record.kind != "delta":
-                items += self._snapshots(last)
+                yield from self._snapshots(last)
                 if not says_nothing(record):
-                    items.append(Item(offset, envelope(record)))
-            self._take(record)
+                    yield Item(offset, envelope(record))
+            yield from self._take(record)
             if record.kind == "delta":
                 last = offset
-        return items + self._snapshots(last)
+        yield from self._snapshots(last)
 
-    def _take(self, record: Record) -> None:
+    def _take(self, record: Record) -> Iterator[int]:
         if record.kind == "restart":
             self._channels.pop(record.channel, None)
         if record.kind != "delta":
@@ -295,7 +367,7 @@ class SnapshotView(_RecordView):
         grown = self._channels.get(record.channel)
         if grown is None:
             grown = self._channels[record.channel] = _Grown(self._grow() if record.schema else _Plain())
-        grown.take(record, self._max_bytes)
+        yield from grown.take(record, self._max_bytes)
 
     def _snapshots(self, offset: Offset | None) -> list[Item]:
         """One for each channel that changed. A snapshot that is lost with a connection is shown again afterwards."""
@@ -322,14 +394,14 @@ class _Grown:
         self.shown = 0
         self.value = b""
 
-    def take(self, record: Record, max_bytes: int) -> None:
+    def take(self, record: Record, max_bytes: int) -> Iterator[int]:
         data = record.text.encode()
         self.schema, self.chunks = record.schema, record.sequence + 1
         self.bytes += len(data)
         if self.bytes > max_bytes:
             self.text = None
         if self.text is not None:
-            self.text.feed(data)
+            yield from fed(self.text, data)
 
 
 class _Plain:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 
-from lockgate.errors import BadRequest, Code, Forbidden, TooLarge
+from lockgate.errors import BadRequest, Code, TooLarge
 from lockgate.protocol.header_names import CONTENT_TYPE, REQUEST_HEADERS, RESPONSE_HEADERS, SAFETY, encoded
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -45,7 +45,8 @@ class HostCheck:
         if scope["type"] in ("http", "websocket") and "*" not in self._allowed and not _is_probe(scope):
             host = Headers(scope=scope).get("host", "")
             if host_name(host) not in self._allowed:
-                await _refuse(host, send)
+                message = f"host {host[:100]!r} is not one of this gateway's names; add it to server.allowed_hosts"
+                await _refuse(Code.WRONG_HOST, message, send)
                 return
         await self._app(scope, receive, send)
 
@@ -67,11 +68,10 @@ def host_name(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
-async def _refuse(host: str, send: Send) -> None:
-    message = f"host {host[:100]!r} is not one of this gateway's names; add it to server.allowed_hosts"
-    body = json.dumps({"error": {"code": Code.WRONG_HOST, "message": message}}).encode()
+async def _refuse(code: Code, message: str, send: Send) -> None:
+    body = json.dumps({"error": {"code": code, "message": message}}).encode()
     headers = encoded({CONTENT_TYPE: "application/json", "Content-Length": str(len(body))})
-    await send({"type": "http.response.start", "status": Code.WRONG_HOST.status, "headers": headers})
+    await send({"type": "http.response.start", "status": code.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -117,7 +117,7 @@ def with_cors(app: App, origins: Sequence[str], *, private_network: bool = False
         private_network: Whether browsers may be told that pages of the public internet may reach this address, when
             it is a private one (Private Network Access: they ask for it in the preflight).
     """
-    return CORSMiddleware(
+    answering = CORSMiddleware(
         app,
         allow_origins=list(origins),
         # Reading is for everybody who knows an id; what spends a key is for listed origins.
@@ -129,6 +129,13 @@ def with_cors(app: App, origins: Sequence[str], *, private_network: bool = False
         expose_headers=[name for name, header in RESPONSE_HEADERS.items() if header.is_exposed],
         max_age=600,
     )
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        # What operators watch is nothing for pages of other origins.
+        is_for_pages = below_root(scope) not in PROBES if scope["type"] == "http" else False
+        await (answering if is_for_pages else app)(scope, receive, send)
+
+    return wrapped
 
 
 def with_safety(app: App) -> App:
@@ -147,17 +154,43 @@ def with_safety(app: App) -> App:
     return wrapped
 
 
-def check_origin(headers: Mapping[str, str], origins: Sequence[str]) -> None:
-    """Pages of other origins may read; to write, or start what spends a key, they must be listed.
+#: Methods that change nothing.
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-    Raises:
-        Forbidden: the request comes from a page that is not.
+
+class OriginCheck:
+    """Refuses whatever does something and comes from a page of another origin that is not listed.
+
+    It stands before all routes, so that none can be forgotten. Pages of other origins may read.
     """
-    origin = headers.get("origin")
-    if origin is None or origin in origins:
-        return
-    if origin.partition("://")[2] != headers.get("host", ""):
-        raise Forbidden(f"origin {origin[:100]!r} may not write here; list it in server.cors_origins")
+
+    def __init__(self, app: App, origins: Sequence[str]) -> None:
+        self._app = app
+        self._origins = frozenset(origins) - {"*"}  # that is about reading
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] not in _SAFE_METHODS:
+            origin = foreign_origin(Headers(scope=scope), self._origins)
+            if origin is not None:
+                message = f"{origin} may not write here; list it in server.cors_origins"
+                await _refuse(Code.FORBIDDEN, message, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def foreign_origin(headers: Mapping[str, str], listed: Collection[str]) -> str | None:
+    """The origin of the page that sends this, for people, if it is another one than ours and not listed.
+
+    Browsers say ``Origin`` with whatever they send that could do something; those that leave it out say at least where
+    the page is (``Sec-Fetch-Site``). Other programs say neither.
+    """
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
+    if origin is None:
+        return f"a page of another origin ({site[:20]!a})" if site not in ("none", "same-origin") else None
+    scheme, has_host, host = origin.partition("://")
+    # Behind a proxy with TLS the scheme is another one than here.
+    is_ours = bool(scheme and has_host and host) and host.lower() == headers.get("host", "").lower()
+    return None if is_ours or origin in listed else f"origin {origin[:100]!a}"
 
 
 async def json_body(request: Request, max_bytes: int) -> bytes:

@@ -59,6 +59,7 @@ class CreatedStream(msgspec.Struct, frozen=True):
         expires: When it is deleted at the earliest, in seconds since 1970.
         protocol: How readers should read it first (``delivery.protocol``).
         retry: How they should come back.
+        lowered: Token limits of the request that ``upstream.retry.max_tokens`` lowered, or added, by name.
     """
 
     id: str
@@ -68,6 +69,7 @@ class CreatedStream(msgspec.Struct, frozen=True):
     expires: float
     protocol: str
     retry: DeliveryRetry
+    lowered: dict[str, int]
 
 
 class CancelledStream(msgspec.Struct, frozen=True):

@@ -23,33 +23,37 @@ from starlette.routing import Route
 from lockgate import __version__
 from lockgate.config import Settings
 from lockgate.delivery.readers import Readers
-from lockgate.errors import Code, LockgateError, OffsetGone
+from lockgate.errors import Code, LockgateError, OffsetGone, QuotaReached, StreamUnknown
 from lockgate.gateway.access import (
     App,
     HostCheck,
-    check_origin,
+    OriginCheck,
     with_cors,
     with_plain_paths,
     with_root_path,
     with_safety,
 )
 from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, NodeReadiness, OpenBreaker, json_answer
+from lockgate.gateway.callers import Callers, ReaderCount, refused_reader
 from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import ControlRoutes
 from lockgate.gateway.headers import error_headers
 from lockgate.gateway.reading import ReadRoutes
-from lockgate.gateway.wiring import breakers_of, defaults_of, log_of, provider_of, worker_limits_of
+from lockgate.gateway.usage import UsageWatch
+from lockgate.gateway.wiring import breakers_of, defaults_of, log_of, provider_of, quotas_of, worker_limits_of
 from lockgate.gateway.writing import WriteRoutes
 from lockgate.observe.loop_watch import watch_loop
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
 from lockgate.pages.playground import UpstreamCopies, playground_routes
 from lockgate.protocol import header_names as names
+from lockgate.protocol.outside_names import is_name
 from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
 from lockgate.streams.opening import Opening
 from lockgate.streams.owner import StreamOwner
 from lockgate.streams.plan import Plan
 from lockgate.streams.pushed_streams import PushedStreams
+from lockgate.streams.quotas import QuotaBook
 from lockgate.streams.schemas import Schemas
 from lockgate.upstream.base import Provider
 from lockgate.workers.pool import WorkerPool
@@ -79,6 +83,8 @@ class Gateway:
             came=lambda stream_id: self.owner.reader_came(stream_id),
             emptied=lambda stream_id: self.owner.readers_left(stream_id),
         )
+        self.quotas = QuotaBook(self.meters, quotas_of(settings))
+        self._callers = Callers(settings.server.trusted_proxies)
         self.copies = UpstreamCopies(MemoryLog())
         self.log = log or log_of(settings)
         self.owner = StreamOwner(
@@ -89,20 +95,25 @@ class Gateway:
             abandon_after_s=settings.upstream.abandon_after_s,
             max_open=settings.server.max_open_streams,
             trace=self._trace,
-            ended=self.copies.ended,
+            ended=self._ended,
             retain_s=settings.store.retain_s,
         )
         self._workers = WorkerPool(worker_limits_of(settings))
         self._schemas = Schemas(self._workers)
         self._pushed = PushedStreams(self.log, self.meters, self._schemas)
-        self._opening = Opening(self.log, self.owner, self._pushed, self._schemas, defaults_of(settings))
-        self._control = ControlRoutes(settings, self.log, self._opening, self.owner)
+        self._opening = Opening(self.log, self.owner, self._pushed, self._schemas, defaults_of(settings), self.quotas)
+        self._control = ControlRoutes(settings, self.log, self._opening, self.owner, self._callers)
+        self._usage = UsageWatch(self.log, self.quotas, self.meters)
         self._drainer: asyncio.Task[None] | None = None
         self.app: App = self._make_app()
 
     def _trace(self, stream_id: str, plan: Plan) -> Any:
         wanted = plan.keep_upstream and self.settings.playground.keep_upstream
         return self.copies.trace(stream_id) if wanted else None
+
+    def _ended(self, stream_id: str) -> None:
+        self.copies.ended(stream_id)
+        self.quotas.generations.give_back(stream_id)
 
     # -- life --------------------------------------------------------------------------------------------------
 
@@ -114,12 +125,14 @@ class Gateway:
         await self._workers.start()
         await self.owner.start()
         await self.copies.log.open()
+        self._usage.start()
         restore = self._drain_on_signals()
         try:
             yield
         finally:
             await (self._drainer or self.owner.drain(0))
             restore()
+            await self._usage.stop()
             await self.owner.stop()
             self._schemas.stop()
             await self._workers.stop()
@@ -169,7 +182,8 @@ class Gateway:
         )
         api.router.redirect_slashes = False  # ``with_plain_paths`` answers them
         server = self.settings.server
-        app = with_cors(api, server.cors_origins, private_network=server.private_network)
+        app: App = OriginCheck(api, server.cors_origins)
+        app = with_cors(app, server.cors_origins, private_network=server.private_network)
         app = with_plain_paths(with_safety(HostCheck(app, server.allowed_hosts)))
         return with_root_path(app, server.root_path)
 
@@ -194,25 +208,35 @@ class Gateway:
             self._opening,
             self._pushed,
             self.owner,
+            self.quotas,
+            self._callers,
             max_push_bytes=self.settings.delivery.max_push_bytes,
         )
-        origins = self.settings.server.cors_origins
-
-        def checked(write: Callable[[str, Request], Awaitable[Response]]) -> Handler:
-            async def handler(request: Request) -> Response:
-                check_origin(request.headers, origins)
-                return await write(stream_of(request), request)
-
-            return handler
-
         return route(
             "/v1/stream/{stream_id}",
-            GET=lambda request: reading.get(stream_of(request), request),
+            GET=self._counted(reading),
             HEAD=lambda request: reading.head(stream_of(request)),
-            PUT=checked(writing.put),
-            POST=checked(writing.post),
-            DELETE=checked(lambda stream_id, request: writing.delete(stream_id, request.headers)),
+            PUT=lambda request: writing.put(stream_of(request), request),
+            POST=lambda request: writing.post(stream_of(request), request),
+            DELETE=lambda request: writing.delete(stream_of(request), request.headers),
         )
+
+    def _counted(self, reading: ReadRoutes) -> Handler:
+        """Reads of a stream, each counted for its caller until the end of the answer."""
+        readers = ReaderCount(self.quotas, self._callers)
+
+        async def handler(request: Request) -> Response:
+            try:
+                reader = readers.begin(request)
+            except QuotaReached as refusal:
+                return refused_reader(request, refusal)
+            try:
+                return readers.end_with(reader, await reading.get(stream_of(request), request))
+            except BaseException:
+                readers.end(reader)
+                raise
+
+        return handler
 
     def _watch_routes(self) -> list[Route]:
         contract = openapi(self.settings.server.root_path)
@@ -248,7 +272,7 @@ class Gateway:
         base, page = self.settings.upstream.base_url, self.settings.playground
         copies = ReadRoutes(self.copies.log, self.settings.delivery, self.readers, self.meters)
         return [
-            route("/playground/api/upstream/{stream_id}", GET=lambda request: copies.get(stream_of(request), request)),
+            route("/playground/api/upstream/{stream_id}", GET=self._counted(copies)),
             *playground_routes(
                 self.readers,
                 body_of=self._control.body,
@@ -270,8 +294,15 @@ def route(path: str, **handlers: Handler) -> Route:
 
 
 def stream_of(request: Request) -> str:
-    """The id of the stream that a path names."""
-    return str(request.path_params["stream_id"])
+    """The id of the stream that a path names.
+
+    Raises:
+        StreamUnknown: no stream can have it. Who opens a stream is told what an id may be (``writing``).
+    """
+    stream_id = str(request.path_params["stream_id"])
+    if request.method != "PUT" and not is_name(stream_id):
+        raise StreamUnknown(f"there is no stream {stream_id[:60]!a}, and there cannot be one")
+    return stream_id
 
 
 def _refuse(status: int, error: ErrorDetail, headers: Mapping[str, str]) -> Response:

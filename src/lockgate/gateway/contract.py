@@ -64,6 +64,7 @@ _ERROR_HEADERS: Final[dict[Code, tuple[str, ...]]] = {
     Code.PRODUCER_FENCED: (names.PRODUCER_EPOCH,),
     Code.PRODUCER_GAP: (names.EXPECTED_SEQ, names.RECEIVED_SEQ),
     Code.BUSY: (names.RETRY_AFTER,),
+    Code.QUOTA_REACHED: (names.RETRY_AFTER,),
     Code.STORE_ERROR: (names.RETRY_AFTER,),
 }
 #: What any request may be answered with, whatever it asks for.
@@ -172,7 +173,7 @@ _READ: Final[_Json] = {
             *(names.NEXT_OFFSET, names.UP_TO_DATE, names.CLOSED, names.STATE, names.CURSOR),
         ),
         "304": _answer("The client has it already (If-None-Match).", names.ETAG, names.NEXT_OFFSET),
-        **_errors(Code.BAD_REQUEST, Code.STREAM_UNKNOWN, Code.OFFSET_GONE, *_OF_THE_LOG),
+        **_errors(Code.BAD_REQUEST, Code.STREAM_UNKNOWN, Code.OFFSET_GONE, Code.QUOTA_REACHED, *_OF_THE_LOG),
     },
 }
 _HEAD: Final[_Json] = {
@@ -192,7 +193,7 @@ _PUT: Final[_Json] = {
         "200": _answer("It is there, as asked for.", *_ABOUT_STREAM),
         "201": _answer("Created.", names.LOCATION, *_ABOUT_STREAM),
         **_errors(
-            *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.FORBIDDEN, Code.STREAM_UNKNOWN),
+            *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.FORBIDDEN, Code.STREAM_UNKNOWN, Code.QUOTA_REACHED),
             *(Code.CONFLICT, Code.STREAM_CLOSED),
             *(Code.TOO_LARGE, *_VIOLATION, Code.NOT_OFFERED, *_OF_THE_LOG),
         ),
@@ -245,7 +246,8 @@ _CREATE: Final[_Json] = {
         "200": _answer("The stream that an earlier request with this key and body opened.", names.LOCATION) | _OPENED,
         "201": _answer("The stream, and where everything about it is.", names.LOCATION) | _OPENED,
         **_errors(
-            Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.FORBIDDEN, Code.KEY_REUSED, Code.TOO_LARGE, *_OF_THE_LOG
+            *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.FORBIDDEN, Code.KEY_REUSED, Code.TOO_LARGE),
+            *(Code.QUOTA_REACHED, *_OF_THE_LOG),
         ),
     },
 }

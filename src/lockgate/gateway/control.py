@@ -6,8 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lockgate.config import Settings
-from lockgate.gateway.access import check_origin, json_body
+from lockgate.gateway.access import json_body
 from lockgate.gateway.answers import CancelledStream, CreatedStream, DeliveryRetry, json_answer
+from lockgate.gateway.callers import Callers
 from lockgate.gateway.headers import bearer_token, idempotency_key
 from lockgate.protocol import header_names as names
 from lockgate.store.base import StreamLog
@@ -21,7 +22,10 @@ from lockgate.streams.tokens import check_token
 class ControlRoutes:
     """What callers do with streams, beside reading and pushing."""
 
-    def __init__(self, settings: Settings, log: StreamLog, opening: Opening, owner: StreamOwner) -> None:
+    def __init__(
+        self, settings: Settings, log: StreamLog, opening: Opening, owner: StreamOwner, callers: Callers
+    ) -> None:
+        self._callers = callers
         self._settings = settings
         self._log = log
         self._opening = opening
@@ -30,7 +34,7 @@ class ControlRoutes:
     async def create(self, request: Request) -> Response:
         """Start a generation, or open a stream that producers push to."""
         key = idempotency_key(request.headers)
-        opened = await self._opening.open(await self.body(request), key)
+        opened = await self._opening.open(self._callers.of(request.scope), await self.body(request), key)
         answer = self._answer(opened)
         return json_answer(answer, 201 if opened.is_new else 200, {names.LOCATION: answer.urls["stream"]})
 
@@ -49,6 +53,7 @@ class ControlRoutes:
             expires=opened.created_s + self._settings.store.retain_s,
             protocol=self._settings.delivery.protocol,
             retry=DeliveryRetry(retry.max_attempts, retry.backoff_strategy),
+            lowered=opened.lowered,
         )
 
     async def status(self, stream_id: str) -> Response:
@@ -64,10 +69,9 @@ class ControlRoutes:
         return json_answer(CancelledStream(stream_id, cancelled), 202)
 
     async def body(self, request: Request) -> bytes:
-        """The body of a request that does something: JSON, from where that is allowed.
+        """The body of a request that does something: JSON.
 
         Raises:
-            BadRequest, Forbidden, TooLarge: see ``gateway.access``.
+            BadRequest, TooLarge: see ``gateway.access``.
         """
-        check_origin(request.headers, self._settings.server.cors_origins)
         return await json_body(request, self._settings.server.max_request_bytes)

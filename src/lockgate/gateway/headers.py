@@ -5,14 +5,16 @@ Header mappings are those of Starlette: names in any case, values as text.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from lockgate.errors import BadRequest, Conflict, LockgateError, ProducerFenced, ProducerGap, StreamClosed
+from lockgate.errors import BadRequest, Conflict, LockgateError, ProducerFenced, ProducerGap, QuotaReached, StreamClosed
 from lockgate.protocol import header_names as names
 from lockgate.protocol.offsets import Offset
+from lockgate.protocol.outside_names import check_name
 from lockgate.store.base import Head, Lifetime, Producer, Pushed
 from lockgate.streams.meta import StreamMeta
 from lockgate.streams.pushed_streams import plain_type
@@ -20,7 +22,6 @@ from lockgate.streams.pushed_streams import plain_type
 _TTL: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 _MAX_INTEGER: Final = 2**53 - 1
-_MAX_NAME: Final = 256
 _KEY: Final = re.compile(r"[!-~]{1,256}")
 
 # -- of requests ---------------------------------------------------------------------------------------------------
@@ -47,6 +48,16 @@ def idempotency_key(headers: Mapping[str, str]) -> str | None:
     if key is not None and not _KEY.fullmatch(key):
         raise BadRequest(f"{names.IDEMPOTENCY_KEY}: must be 1 to 256 visible ASCII characters, like a UUID")
     return key
+
+
+def name_in(headers: Mapping[str, str], header: str) -> str | None:
+    """A header that is kept as it came; None if it is not there.
+
+    Raises:
+        BadRequest: it is longer than a name, or cannot be printed.
+    """
+    given = headers.get(header)
+    return check_name(given, header) if given else given
 
 
 def check_type(headers: Mapping[str, str], meta: StreamMeta) -> None:
@@ -105,7 +116,7 @@ def producer_of(headers: Mapping[str, str]) -> Producer | None:
     """Which push of which producer this is; None of one that is not idempotent.
 
     Raises:
-        BadRequest: only a part of it is said, or no numbers.
+        BadRequest: only a part of it is said, or no numbers, or no name.
     """
     given = [headers.get(name) for name in (names.PRODUCER_ID, names.PRODUCER_EPOCH, names.PRODUCER_SEQ)]
     if all(value is None for value in given):
@@ -115,9 +126,9 @@ def producer_of(headers: Mapping[str, str]) -> Producer | None:
             f"{names.PRODUCER_ID}, {names.PRODUCER_EPOCH}, {names.PRODUCER_SEQ}: send all three, none empty, or none"
         )
     name, epoch, seq = (value or "" for value in given)
-    if len(name) > _MAX_NAME:
-        raise BadRequest(f"{names.PRODUCER_ID}: is longer than {_MAX_NAME} characters")
-    return Producer(name, _integer(names.PRODUCER_EPOCH, epoch), _integer(names.PRODUCER_SEQ, seq))
+    return Producer(
+        check_name(name, names.PRODUCER_ID), _integer(names.PRODUCER_EPOCH, epoch), _integer(names.PRODUCER_SEQ, seq)
+    )
 
 
 def _integer(name: str, value: str) -> int:
@@ -142,7 +153,9 @@ def stream_headers(meta: StreamMeta, head: Head) -> dict[str, str]:
 
 
 def _lifetime_headers(meta: StreamMeta, head: Head) -> dict[str, str]:
-    """As it was said when the stream was opened."""
+    """As it was said when the stream was opened; of a raw stream, nothing that was not said."""
+    if meta.kind == "raw" and not meta.config.keys() & {"ttl", "expires_at"}:
+        return {}
     if head.lifetime.ttl_s is not None:
         return {names.TTL: str(int(head.lifetime.ttl_s))}
     if "expires_at" in meta.config:
@@ -177,4 +190,6 @@ def error_headers(error: LockgateError) -> dict[str, str]:
         case ProducerGap():
             headers[names.EXPECTED_SEQ] = str(error.expected)
             headers[names.RECEIVED_SEQ] = str(error.received)
+        case QuotaReached():
+            headers[names.RETRY_AFTER] = str(math.ceil(error.retry_after_s))
     return headers

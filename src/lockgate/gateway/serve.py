@@ -20,6 +20,7 @@ from lockgate.config import Settings, SettingsError
 from lockgate.errors import StoreError
 from lockgate.gateway.app import make_app
 from lockgate.gateway.wiring import log_of, provider_of
+from lockgate.observe.logs import LineFormatter
 from lockgate.store.base import StreamLog
 
 #: Beyond the drain: what is left of a worker after that is ended by force.
@@ -55,7 +56,7 @@ def serve(settings: Settings) -> None:
         # Whatever else is installed: draining relies on how this loop delivers signals (gateway/app.py).
         loop=Loops.asyncio,
         workers_kill_timeout=int(settings.server.drain_s) + _KILL_AFTER_DRAIN_S,
-        log_dictconfig=_LOGGING,
+        log_dictconfig=LOGGING,
     )
     # A closed terminal means the end, not a reload.
     server.signal_handler_reload = server.signal_handler_interrupt  # type: ignore[method-assign]
@@ -96,10 +97,10 @@ def _follow(parent: Any) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-_LOGGING: Final[dict[str, Any]] = {
+LOGGING: Final[dict[str, Any]] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {"line": {"()": LineFormatter, "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
     "root": {"level": "WARNING", "handlers": ["stderr"]},
     "loggers": {

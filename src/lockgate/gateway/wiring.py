@@ -20,7 +20,9 @@ from lockgate.retry.policy import RetryPolicy
 from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
 from lockgate.store.sqlite.log import SqliteLog
+from lockgate.streams.ceilings import Ceilings
 from lockgate.streams.plan import Defaults
+from lockgate.streams.quotas import QuotaNumbers
 from lockgate.upstream.base import Provider
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.replay import ReplayProvider
@@ -160,9 +162,14 @@ def retry_of(settings: Settings) -> RetryPolicy:
     )
 
 
+def quotas_of(settings: Settings) -> QuotaNumbers:
+    """How much callers may have."""
+    return QuotaNumbers(**settings.quotas.model_dump())
+
+
 def defaults_of(settings: Settings) -> Defaults:
     """What streams get that do not say."""
-    validation = settings.validation
+    validation, retry = settings.validation, retry_of(settings)
     return Defaults(
         limits=Limits(
             max_depth=validation.max_depth,
@@ -175,7 +182,15 @@ def defaults_of(settings: Settings) -> Defaults:
         is_partial=validation.partial_validation,
         recovery=validation.error_recovery,
         skips=validation.skip,
-        retry=retry_of(settings),
+        max_patches=validation.max_patches,
+        retry=retry,
+        ceilings=Ceilings(
+            max_attempts=retry.backoff.max_attempts,
+            deadline_s=retry.backoff.deadline_s,
+            max_tokens=retry.max_tokens,
+            max_patches=validation.max_patches,
+            ttl_s=settings.store.max_ttl_s,
+        ),
         keeps_upstream=settings.playground.keep_upstream,
         takes_raw=settings.delivery.raw_streams,
         retain_s=settings.store.retain_s,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from time import time
 from typing import Final
 
 import msgspec
@@ -15,11 +16,13 @@ from starlette.responses import JSONResponse, Response
 
 from lockgate.errors import CODES, BadRequest, Conflict, Forbidden, NotOffered
 from lockgate.gateway.access import read_body
+from lockgate.gateway.callers import Callers
 from lockgate.gateway.headers import (
     bearer_token,
     check_type,
     is_closing,
     lifetime_of,
+    name_in,
     producer_of,
     pushed_headers,
     said_lifetime,
@@ -28,10 +31,12 @@ from lockgate.gateway.headers import (
 from lockgate.protocol import header_names as names
 from lockgate.protocol.envelope import Problem
 from lockgate.store.base import StreamLog
+from lockgate.streams.ceilings import lasting_s
 from lockgate.streams.meta import decode_meta
 from lockgate.streams.opening import Opening, Wanted
 from lockgate.streams.owner import StreamOwner
 from lockgate.streams.pushed_streams import Push, PushedStreams, PushVerdict, messages_of, texts_of
+from lockgate.streams.quotas import QuotaBook
 from lockgate.streams.tokens import check_token
 
 _ID: Final = re.compile(r"[A-Za-z0-9_.~%:@-]{1,256}")
@@ -41,12 +46,22 @@ class WriteRoutes:
     """Serves producers of one log."""
 
     def __init__(
-        self, log: StreamLog, opening: Opening, pushed: PushedStreams, owner: StreamOwner, *, max_push_bytes: int
+        self,
+        log: StreamLog,
+        opening: Opening,
+        pushed: PushedStreams,
+        owner: StreamOwner,
+        quotas: QuotaBook,
+        callers: Callers,
+        *,
+        max_push_bytes: int,
     ) -> None:
         self._log = log
         self._opening = opening
         self._pushed = pushed
         self._owner = owner
+        self._quotas = quotas
+        self._callers = callers
         self._max_push_bytes = max_push_bytes
 
     # -- PUT: create ---------------------------------------------------------------------------------------------
@@ -61,13 +76,13 @@ class WriteRoutes:
         wanted = Wanted(
             stream_id,
             options=headers.get(names.OPTIONS),
-            content_type=headers.get(names.CONTENT_TYPE, ""),
+            content_type=name_in(headers, names.CONTENT_TYPE) or "",
             lifetime=lifetime_of(headers),
             said=said_lifetime(headers),
             body=await read_body(request, self._max_push_bytes),
             close=is_closing(headers),
         )
-        found = await self._opening.open_named(wanted)
+        found = await self._opening.open_named(self._callers.of(request.scope), wanted)
         answer = stream_headers(found.meta, found.head)
         if found.is_new:
             # Durable Streams wants it absolute, and only the request knows under which name this gateway was called.
@@ -88,9 +103,11 @@ class WriteRoutes:
         body = await read_body(request, self._max_push_bytes)
         if not body and not close:
             raise BadRequest("the body is empty: send what is to be appended, or Stream-Closed: true to close")
+        if body:
+            self._quotas.refuse_if_full()
         if body and not head.is_closed:
             check_type(headers, meta)
-        stream_seq = headers.get(names.STREAM_SEQ)
+        stream_seq = name_in(headers, names.STREAM_SEQ)
         if meta.kind == "pushed":
             push = Push(texts_of(body), close, producer, stream_seq)
             verdict = await self._pushed.push(stream_id, meta, push)
@@ -100,6 +117,12 @@ class WriteRoutes:
                 raise BadRequest("the body is an empty array: there is nothing to append")
             pushed = await self._log.push(stream_id, payloads, producer=producer, stream_seq=stream_seq, close=close)
             verdict = PushVerdict(pushed)
+        if verdict.pushed.is_closed:
+            self._quotas.pushed.give_back(stream_id)
+        else:
+            # Also of a stream that was opened before this node began.
+            caller = self._callers.of(request.scope)
+            self._quotas.pushed.keep(caller, stream_id, lasting_s(head.lifetime, time()))
         answer = pushed_headers(verdict.pushed)
         # Durable Streams 5.2.1: a producer is told a new push (200) from a duplicate (204).
         is_told = producer is not None and bool(body) and verdict.pushed.is_new
@@ -116,6 +139,7 @@ class WriteRoutes:
             raise Conflict(f"stream {stream_id} is written by another node: cancel it there, or wait for its end")
         await self._log.delete(stream_id)
         self._pushed.forget(stream_id)
+        self._quotas.pushed.give_back(stream_id)
         return Response(status_code=204)
 
 

@@ -5,10 +5,12 @@ A group that is off costs one comparison per call, and its metrics stay at zero.
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -24,6 +26,13 @@ _STALLS: Final = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 _RECORDS: Final = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0, 100_000.0)
 # Bytes per second: models write some hundreds, replays some millions.
 _RATES: Final = (30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 1e6, 1e7)
+
+#: Most series of one metric, and what a label may say. Beyond that they count as one: a series is never forgotten.
+_MAX_SERIES: Final = 200
+_LABEL: Final = re.compile(r"[\w./-]{0,64}", re.ASCII)
+_OTHER: Final = "other"
+
+T = TypeVar("T", Counter, Gauge, Histogram)
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -55,6 +64,7 @@ class Meters:
         self._registry = CollectorRegistry()
         #: Every metric, for the documentation.
         self.all: list[Metric] = []
+        self._series: defaultdict[Counter | Gauge | Histogram, set[tuple[str, ...]]] = defaultdict(set)
         self._make_chunk_metrics()
         self._make_validation_errors()
         self._make_connection_health()
@@ -77,6 +87,15 @@ class Meters:
     ) -> Histogram:
         self.all.append(Metric(f"lockgate_{name}", "histogram", labels, group, text))
         return Histogram(f"lockgate_{name}", text, labels, buckets=buckets, registry=self._registry)
+
+    def _of(self, metric: T, *labels: str) -> T:
+        """The series of a metric with these labels. Whatever they are, a metric has few series, with plain names."""
+        labels = tuple(label if _LABEL.fullmatch(label) else _OTHER for label in labels)
+        known = self._series[metric]
+        if labels not in known and len(known) >= _MAX_SERIES:
+            labels = (_OTHER,) * len(labels)
+        known.add(labels)
+        return metric.labels(*labels)
 
     # -- monitoring.chunkMetrics -----------------------------------------------------------------------------------
 
@@ -107,8 +126,8 @@ class Meters:
             "Time between two chunks of one stream: arriving from upstream, and leaving for a reader.",
             labels=("side",),
         )
-        self._upstream_gap = self._gap.labels("upstream")
-        self._reader_gap = self._gap.labels("reader")
+        self._upstream_gap = self._of(self._gap, "upstream")
+        self._reader_gap = self._of(self._gap, "reader")
         self._latency = self._histogram(
             "chunkMetrics",
             "chunk_latency_seconds",
@@ -178,24 +197,24 @@ class Meters:
     def violated(self, code: str, schema_path: str) -> None:
         if self._groups.validation_errors:
             keyword = schema_path.rpartition("/")[2] if code == Code.SCHEMA_VIOLATION else ""
-            self._violations.labels(code, _bounded(keyword)).inc()
+            self._of(self._violations, code, _bounded(keyword)).inc()
             if code in _SYNTAX:
-                self._partial.labels(code).inc()
+                self._of(self._partial, code).inc()
 
     def patched(self, rule: str) -> None:
         """A patch rule changed the text."""
         if self._groups.validation_errors:
-            self._patches.labels(rule).inc()
+            self._of(self._patches, rule).inc()
 
     def skipped(self, code: str) -> None:
         """A value was left out for a violation of this code."""
         if self._groups.validation_errors:
-            self._skips.labels(code).inc()
+            self._of(self._skips, code).inc()
 
     def validated(self, code: str) -> None:
         """A document was judged to its end: ``""`` if it is proven complete, else the code of its violation."""
         if self._groups.validation_errors:
-            self._validations.labels("failed" if code else "ok", code).inc()
+            self._of(self._validations, "failed" if code else "ok", code).inc()
 
     # -- monitoring.connectionHealth -------------------------------------------------------------------------------
 
@@ -224,6 +243,13 @@ class Meters:
             "upstream_events_passed_over",
             "Events of upstreams that were no chunk of an answer, such as keep-alives, and were passed over.",
         )
+        self._refused = self._counter(
+            "connectionHealth", "quota_refusals", "Requests that a quota refused, by its name.", ("quota",)
+        )
+        self._log_bytes = self._gauge(
+            "connectionHealth", "log_bytes", "Bytes that the log of streams takes on the disk."
+        )
+        self._memory_bytes = self._gauge("connectionHealth", "memory_bytes", "Bytes of memory that this process takes.")
         self._breakers = self._gauge(
             "connectionHealth", "breakers", "Circuit breakers that are not closed, by state.", ("state",)
         )
@@ -283,28 +309,39 @@ class Meters:
     def stream_ended(self, outcome: str) -> None:
         if self._groups.connection_health:
             self._streams.dec()
-            self._ended.labels(outcome).inc()
+            self._of(self._ended, outcome).inc()
 
     def attempt_ended(self, step: str, result: str) -> None:
         """An attempt ended: its step of the ladder, and ``ok`` or the class of its failure."""
         if self._groups.connection_health:
-            self._attempts.labels(step, result).inc()
+            self._of(self._attempts, step, result).inc()
 
     def upstream_stopped(self, reason: str) -> None:
         """lockgate closed the upstream connection before its end."""
         if self._groups.connection_health:
-            self._stopped.labels(reason).inc()
+            self._of(self._stopped, reason).inc()
 
     def upstream_passed_over(self, events: int) -> None:
         """A connection to upstream ended, on which this many events were no chunk of the answer."""
         if self._groups.connection_health and events:
             self._passed_over.inc(events)
 
+    def quota_refused(self, quota: str) -> None:
+        """A request was refused because of this quota."""
+        if self._groups.connection_health:
+            self._of(self._refused, quota).inc()
+
+    def used(self, *, log_bytes: int, memory_bytes: int) -> None:
+        """What the log and this process take now."""
+        if self._groups.connection_health:
+            self._log_bytes.set(log_bytes)
+            self._memory_bytes.set(memory_bytes)
+
     def watch_breakers(self, count: Callable[[str], int]) -> None:
         """Ask ``count`` for the number of circuit breakers in a state, each time the metrics are read."""
         if self._groups.connection_health:
             for state in ("open", "half_open"):
-                self._breakers.labels(state).set_function(partial(count, state))
+                self._of(self._breakers, state).set_function(partial(count, state))
 
     def exposition(self) -> bytes:
         """All metrics as text, for ``/metrics``."""
@@ -334,4 +371,4 @@ _KEYWORDS: Final = frozenset([
 
 
 def _bounded(keyword: str) -> str:
-    return keyword if keyword in _KEYWORDS else "other"
+    return keyword if keyword in _KEYWORDS else _OTHER

@@ -109,7 +109,7 @@ def playground_routes(
     """Routes under ``/playground/``; ``/`` and ``/playground`` lead there.
 
     Args:
-        body_of: Reads the body of a request that does something, and checks where it comes from.
+        body_of: Reads the body of a request that does something.
         catalogue_url: Where the simulator lists its documents; None if upstream is not the simulator.
         model: Model that the form begins with, if upstream is not the simulator.
         keeps_upstream: Whether a request may ask for a copy of what upstream sends.

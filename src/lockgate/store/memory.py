@@ -260,6 +260,9 @@ class MemoryLog:
         self._stream(stream_id)
         self._delete(stream_id)
 
+    async def size_bytes(self) -> int:
+        return self._used_bytes
+
     def _delete(self, stream_id: str) -> None:
         stream = self._streams.pop(stream_id)
         self._used_bytes -= stream.used_bytes

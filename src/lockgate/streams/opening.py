@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -18,6 +19,7 @@ import msgspec
 from lockgate.errors import BadRequest, Conflict, Forbidden, KeyReused, StreamExists, StreamUnknown
 from lockgate.protocol.envelope import Problem, encode_record
 from lockgate.store.base import Head, Lifetime, StreamLog
+from lockgate.streams.ceilings import lasting_s, lifetime_within, lower_token_limits
 from lockgate.streams.meta import StreamMeta, decode_meta, encode_meta
 from lockgate.streams.options import StreamOptions, StreamRequest, read_push_options, read_request
 from lockgate.streams.owner import StreamOwner
@@ -31,6 +33,7 @@ from lockgate.streams.pushed_streams import (
     problem_of,
     texts_of,
 )
+from lockgate.streams.quotas import Holdings, QuotaBook
 from lockgate.streams.request_keys import Identity, RequestKeys
 from lockgate.streams.schemas import Schemas
 from lockgate.streams.tokens import hash_of, new_stream_id, new_token
@@ -49,6 +52,7 @@ class Opened:
         token: Whoever has it may write, cancel and delete the stream.
         created_s: When it was created, in seconds since 1970.
         keeps_upstream: Whether a copy of what upstream sends is kept.
+        lowered: Token limits of the request that a ceiling lowered or added.
         is_new: Whether it was opened now, and not by an earlier request with the same key.
     """
 
@@ -57,6 +61,7 @@ class Opened:
     token: str
     created_s: float
     keeps_upstream: bool = False
+    lowered: dict[str, int] = field(default_factory=dict)
     is_new: bool = True
 
 
@@ -101,33 +106,43 @@ class Opening:
     """Opens the streams that one node is asked for."""
 
     def __init__(
-        self, log: StreamLog, owner: StreamOwner, pushed: PushedStreams, schemas: Schemas, defaults: Defaults
+        self,
+        log: StreamLog,
+        owner: StreamOwner,
+        pushed: PushedStreams,
+        schemas: Schemas,
+        defaults: Defaults,
+        quotas: QuotaBook | None = None,
     ) -> None:
         self._log = log
         self._owner = owner
         self._pushed = pushed
         self._schemas = schemas
         self._defaults = defaults
+        self._quotas = quotas or QuotaBook()
         self._keys = RequestKeys(log)
 
-    async def open(self, body: bytes, key: str | None = None) -> Opened:
+    async def open(self, caller: str, body: bytes, key: str | None = None) -> Opened:
         """Open a stream as a chat-completions body asks for it: from a provider, or for producers to push to.
 
         Args:
+            caller: Whose quotas count.
             key: Requests with the same key and body open one stream, which all of them get.
 
         Raises:
             BadRequest: says what is wrong, where, and what to send instead.
             Busy: this node is going down, or has as many streams as it may.
+            QuotaReached: this caller has as many as it may.
             KeyReused: a stream was opened with this key, and another body.
         """
+        self._quotas.open_stream(caller)
         if key is None:
-            return await self._open(Identity(new_stream_id(), new_token()), body)
+            return await self._open(caller, Identity(new_stream_id(), new_token()), body)
         identity = await self._keys.identity(key, body)
         if (found := await self._opened(identity, body)) is not None:
             return found
         try:
-            made = await self._open(identity, body)
+            made = await self._open(caller, identity, body)
         except StreamExists:  # another request with this key was first
             if (found := await self._opened(identity, body)) is not None:
                 return found
@@ -147,18 +162,22 @@ class Opening:
                 "Idempotency-Key: was sent before with another body, and its stream is still there; send a new key for "
                 "a new request, or the same bytes for the same one"
             )
-        keeps_upstream = (await _read(body)).options.keep_upstream
-        return Opened(identity.stream_id, meta, identity.token, head.created_s, keeps_upstream, is_new=False)
+        options, chat = await _read(body)
+        lowered = {} if meta.kind == "pushed" else lower_token_limits(chat, self._defaults.ceilings.max_tokens)
+        return Opened(
+            identity.stream_id, meta, identity.token, head.created_s, options.keep_upstream, lowered, is_new=False
+        )
 
-    async def _open(self, identity: Identity, body: bytes) -> Opened:
+    async def _open(self, caller: str, identity: Identity, body: bytes) -> Opened:
         self._owner.refuse_if_draining()
         request = await _read(body)
         plan = await self._plan(request)
         stream_id, token, body_sha256 = identity
         if request.options.source == "push":
             meta = self._pushed_meta(request.options, plan, identity)
-            lifetime = Lifetime(ttl_s=self._defaults.retain_s)
-            await self._log.create(stream_id, encode_meta(meta), owner="", lifetime=lifetime)
+            lifetime = self._lifetime(Lifetime())
+            with self._pushed_to(caller, stream_id, lifetime):
+                await self._log.create(stream_id, encode_meta(meta), owner="", lifetime=lifetime)
             return Opened(stream_id, meta, token, time.time())
         meta = StreamMeta(
             model=str(plan.body["model"]),
@@ -168,20 +187,22 @@ class Opening:
             elements=plan.judging.elements,
             body_sha256=body_sha256,
         )
-        await self._owner.generate(stream_id, meta, plan)
-        return Opened(stream_id, meta, token, time.time(), plan.keep_upstream)
+        with _held(self._quotas.generations, stream_id, is_new=self._quotas.generate(caller, stream_id)):
+            await self._owner.generate(stream_id, meta, plan)
+        return Opened(stream_id, meta, token, time.time(), plan.keep_upstream, plan.lowered)
 
-    async def open_named(self, wanted: Wanted) -> Found:
+    async def open_named(self, caller: str, wanted: Wanted) -> Found:
         """Open a stream that producers push to, or find that it is there as wanted. Whoever knows its name may write.
 
         Raises:
-            BadRequest, Busy: as ``open``.
+            BadRequest, Busy, QuotaReached: as ``open``.
             Forbidden: streams without a gate are not taken.
             Conflict: it is there, and not as wanted.
             StreamUnknown: its lifetime was over at once.
         """
+        self._quotas.open_stream(caller)
         if wanted.options is None:
-            return await self._open_raw(wanted)
+            return await self._open_raw(caller, wanted)
         if not is_json(wanted.content_type):
             raise BadRequest(
                 "content-type must be application/json: a gated stream takes JSON strings, its text in pieces"
@@ -194,13 +215,11 @@ class Opening:
         if (found := await self._find(wanted, meta)) is not None:
             return found
         records = await self._pushed.judge_first(plan, push)
-        # Without a lifetime of its own, one that is pushed to no more would stay for ever.
-        lifetime = wanted.lifetime if any(wanted.lifetime) else Lifetime(ttl_s=self._defaults.retain_s)
         is_over = bool(records) and records[-1].final is not None
         payloads = [encode_record(record) for record in records]
-        return await self._create(wanted, meta, payloads, lifetime, close=is_over, problem=problem_of(records))
+        return await self._create(caller, wanted, meta, payloads, close=is_over, problem=problem_of(records))
 
-    async def _open_raw(self, wanted: Wanted) -> Found:
+    async def _open_raw(self, caller: str, wanted: Wanted) -> Found:
         if not self._defaults.takes_raw:
             raise Forbidden(
                 "a stream without a schema goes through no gate: send the header Lockgate-Options with a schema, "
@@ -212,7 +231,7 @@ class Opening:
         payloads = messages_of(wanted.body, content_type)
         if (found := await self._find(wanted, meta)) is not None:
             return found
-        return await self._create(wanted, meta, payloads, wanted.lifetime, close=wanted.close)
+        return await self._create(caller, wanted, meta, payloads, close=wanted.close)
 
     async def _find(self, wanted: Wanted, meta: StreamMeta) -> Found | None:
         """The stream of that name, if there is one."""
@@ -227,28 +246,39 @@ class Opening:
 
     async def _create(
         self,
+        caller: str,
         wanted: Wanted,
         meta: StreamMeta,
         payloads: Sequence[bytes],
-        lifetime: Lifetime,
         *,
         close: bool,
         problem: Problem | None = None,
     ) -> Found:
         """With its first push, in one step."""
         self._owner.refuse_if_draining()
-        stream_id = wanted.stream_id
+        stream_id, lifetime = wanted.stream_id, self._lifetime(wanted.lifetime)
         try:
-            await self._log.create(
-                stream_id, encode_meta(meta), owner="", lifetime=lifetime, payloads=payloads, close=close
-            )
+            with self._pushed_to(caller, stream_id, lifetime):
+                await self._log.create(
+                    stream_id, encode_meta(meta), owner="", lifetime=lifetime, payloads=payloads, close=close
+                )
         except StreamExists:  # another request was first
             if (found := await self._find(wanted, meta)) is not None:
                 return found
             raise
+        if close:
+            self._quotas.pushed.give_back(stream_id)
         return Found(await self._log.head(stream_id), meta, is_new=True, problem=problem)
 
+    def _pushed_to(self, caller: str, stream_id: str, lifetime: Lifetime) -> AbstractContextManager[None]:
+        """The stream counts as the caller's, if what follows opens it."""
+        is_new = self._quotas.open_pushed(caller, stream_id, lasting_s(lifetime, time.time()))
+        return _held(self._quotas.pushed, stream_id, is_new=is_new)
+
     # -- checks --------------------------------------------------------------------------------------------------
+
+    def _lifetime(self, asked: Lifetime) -> Lifetime:
+        return lifetime_within(asked, self._defaults.retain_s, self._defaults.ceilings.ttl_s, time.time())
 
     async def _plan(self, request: StreamRequest) -> Plan:
         plan = await plan_for(request, self._defaults, self._schemas)
@@ -260,7 +290,12 @@ class Opening:
         """All that was decided: the schema may stand where a chat request has it, and the settings may have spoken."""
         judging = plan.judging
         decided = msgspec.structs.replace(
-            options, schema=plan.source, partial_validation=judging.is_partial, recovery=judging.recovery, retry=None
+            options,
+            schema=plan.source,
+            partial_validation=judging.is_partial,
+            recovery=judging.recovery,
+            max_patches=judging.max_patches,
+            retry=None,
         )
         return StreamMeta(
             "pushed",
@@ -278,6 +313,17 @@ async def _read(body: bytes) -> StreamRequest:
     if len(body) <= _THREAD_OVER_BYTES:
         return read_request(body)
     return await asyncio.to_thread(read_request, body)
+
+
+@contextmanager
+def _held(holdings: Holdings, stream_id: str, *, is_new: bool) -> Iterator[None]:
+    """Give it back if the stream is not opened after all, unless another request with its key holds it."""
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            holdings.give_back(stream_id)
+        raise
 
 
 def _schema_id(plan: Plan) -> str:

@@ -19,13 +19,17 @@ from lockgate.gate.events import Framing, Recovery, Release
 from lockgate.gate.recovery.patch_rules import LOSSY_RULES
 from lockgate.gate.schema.formats import FormatMode
 from lockgate.gate.schema.wrappers import Dialect
+from lockgate.protocol.outside_names import MAX_NAME_BYTES, check_name
 from lockgate.retry.backoff import Strategy
 from lockgate.retry.failures import Occasion
 from lockgate.retry.policy import RUNGS, RetryPolicy, Rung
+from lockgate.streams.ceilings import NO_CEILINGS, Ceilings, allowed
 from lockgate.streams.checking import check
 
 T = TypeVar("T")
 _Object: TypeAlias = dict[str, Any]
+#: A name that a request chooses; ``_check_names`` has the exact rule.
+_Name: TypeAlias = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_NAME_BYTES})]
 #: A JSON Schema, as JSON has it.
 _Schema: TypeAlias = _Object | bool
 
@@ -37,6 +41,9 @@ BEYOND_SCHEMA: Final = (
     "`elements` with a schema whose elements cannot be judged one by one, or beside `framing` `ndjson`; `elements` or "
     "`framing` `ndjson` without a schema; `release` `element` without elements.",
     "`keep_upstream` where the gateway keeps no copies (`playground.keep_upstream`).",
+    f"A name (`model`, `models`, a tool's, `response_format.type`) of more than {MAX_NAME_BYTES} bytes, or with "
+    "characters that cannot be printed.",
+    "`maxAttempts`, `deadline_s`, `max_tokens` or `max_patches` above what the settings allow.",
 )
 
 _SCHEMA_WORDS: Final = "a JSON Schema: an object, true or false"
@@ -57,7 +64,10 @@ class RetryOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     max_attempts: Annotated[
         Annotated[int, Meta(ge=0, le=100)] | UnsetType,
-        _says("Attempts after the first.", default="`upstream.retry.maxAttempts`, else `delivery.retry.maxAttempts`"),
+        _says(
+            "Attempts after the first; the setting is the most.",
+            default="`upstream.retry.maxAttempts`, else `delivery.retry.maxAttempts`",
+        ),
     ] = field(default=UNSET, name="maxAttempts")
     backoff_strategy: Annotated[
         Strategy | UnsetType,
@@ -84,7 +94,7 @@ class RetryOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     deadline_s: Annotated[
         Annotated[float, Meta(gt=0, lt=1e9)] | UnsetType,
         _says(
-            "Longest life of the stream, whatever it is doing then. The settings may say less.",
+            "Longest life of the stream, whatever it is doing then; the setting is the most.",
             default="`upstream.retry.deadline_s`",
             words="seconds, more than 0",
         ),
@@ -92,7 +102,7 @@ class RetryOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_tokens: Annotated[
         Annotated[int, Meta(ge=1, le=10**9)] | UnsetType,
         _says(
-            "Most completion tokens of all attempts together. The settings may say less.",
+            "Most completion tokens of all attempts together; the setting is the most.",
             default="`upstream.retry.max_tokens`",
         ),
     ] = UNSET
@@ -130,7 +140,7 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = UNSET
     framing: Annotated[Framing, _says("One JSON document, or one a line (NDJSON).")] = "json"
     elements: Annotated[
-        Annotated[str, Meta(pattern="^(/|$)")] | UnsetType,
+        Annotated[str, Meta(pattern="^(/|$)", max_length=4096)] | UnsetType,
         _says(
             "The array whose elements are handed out one by one.",
             default="none",
@@ -167,9 +177,12 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         ),
     ] = UNSET
     max_patches: Annotated[
-        Annotated[int, Meta(ge=0)],
-        _says("Violations of one document that are patched at most; more is not that document any more."),
-    ] = 10_000
+        Annotated[int, Meta(ge=0)] | UnsetType,
+        _says(
+            "Violations of one document that are patched at most; more is not that document any more.",
+            default="`validation.max_patches`, which is the most",
+        ),
+    ] = UNSET
     lossy: Annotated[
         tuple[Annotated[str, Meta(extra_json_schema={"enum": [rule.id for rule in LOSSY_RULES]})], ...],
         _says(
@@ -217,13 +230,13 @@ class FlatFormat(msgspec.Struct, frozen=True):
 class ResponseFormat(msgspec.Struct, frozen=True):
     """What the answer looks like. Types that are not known here go to the provider, and the text is not judged."""
 
-    type: Annotated[str, _says("`json_schema`, `json_object`, `text` or another.")]
+    type: Annotated[_Name, _says("`json_schema`, `json_object`, `text` or another.")]
 
 
 class ToolFunction(msgspec.Struct, frozen=True):
     """A function that the model may call."""
 
-    name: str
+    name: _Name
     parameters: Annotated[
         _Schema, _says("What the arguments must satisfy; without it, any JSON.", words=_SCHEMA_WORDS)
     ] = field(default_factory=dict)
@@ -268,7 +281,7 @@ class CreateStream(msgspec.Struct, frozen=True):
     """
 
     model: Annotated[
-        Annotated[str, Meta(min_length=1)] | UnsetType, _says("The model.", words="a string that names the model")
+        Annotated[_Name, Meta(min_length=1)] | UnsetType, _says("The model.", words="a string that names the model")
     ] = UNSET
     messages: Annotated[
         Annotated[list[_Object], Meta(min_length=1)] | UnsetType,
@@ -329,6 +342,7 @@ def read_request(text: bytes) -> StreamRequest:
     for at, tool in enumerate(given.tools or ()):
         if is_function(tool):
             check(FunctionTool, tool, f"tools[{at}]")
+    _check_names(body)
     return StreamRequest(given.lockgate, body)
 
 
@@ -362,6 +376,21 @@ def _decode(text: bytes, name: str) -> Any:
         raise BadRequest(f"{name} is not JSON: {error}") from None
 
 
+def _check_names(body: _Object) -> None:
+    """Names that are kept, compared and logged, of a body that was checked."""
+    if isinstance(body.get("model"), str):
+        check_name(body["model"], "model")
+    more = body.get("models")
+    for at, name in enumerate(more if isinstance(more, list) else ()):
+        if isinstance(name, str):
+            check_name(name, f"models[{at}]")
+    if body.get("response_format") is not None:
+        check_name(body["response_format"]["type"], "response_format.type")
+    for at, tool in enumerate(body.get("tools") or ()):
+        if is_function(tool):
+            check_name(tool["function"]["name"], f"tools[{at}].function.name")
+
+
 def _check_format(given: Any) -> None:
     if given is not None and given["type"] == "json_schema":
         is_flat = "schema" in given and "json_schema" not in given
@@ -377,8 +406,14 @@ def _whole_numbers(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def retry_policy(given: RetryOptions | bool | None, default: RetryPolicy) -> RetryPolicy:
-    """What a request wants, on top of what the settings say; ``false`` is the same as ``maxAttempts: 0``."""
+def retry_policy(
+    given: RetryOptions | bool | None, default: RetryPolicy, ceilings: Ceilings = NO_CEILINGS
+) -> RetryPolicy:
+    """What a request wants, on top of what the settings say; ``false`` is the same as ``maxAttempts: 0``.
+
+    Raises:
+        BadRequest: it wants more than a ceiling allows.
+    """
     if given is None or given is True:
         return default
     backoff = default.backoff
@@ -386,19 +421,33 @@ def retry_policy(given: RetryOptions | bool | None, default: RetryPolicy) -> Ret
         return replace(default, backoff=replace(backoff, max_attempts=0))
     backoff = replace(
         backoff,
-        max_attempts=said(given.max_attempts, backoff.max_attempts),
+        max_attempts=allowed(
+            given.max_attempts,
+            backoff.max_attempts,
+            ceilings.max_attempts,
+            "lockgate.retry.maxAttempts",
+            "upstream.retry.maxAttempts, else delivery.retry.maxAttempts",
+        ),
         strategy=said(given.backoff_strategy, backoff.strategy),
-        # A caller may be stricter than the operator, never more patient.
-        deadline_s=min(backoff.deadline_s, said(given.deadline_s, backoff.deadline_s)),
+        deadline_s=allowed(
+            given.deadline_s,
+            backoff.deadline_s,
+            ceilings.deadline_s,
+            "lockgate.retry.deadline_s",
+            "upstream.retry.deadline_s",
+        ),
     )
-    limits = [limit for limit in (default.max_tokens, said(given.max_tokens, None)) if limit is not None]
+    max_tokens = default.max_tokens
+    if not isinstance(given.max_tokens, UnsetType):
+        where, setting = "lockgate.retry.max_tokens", "upstream.retry.max_tokens"
+        max_tokens = allowed(given.max_tokens, 0, ceilings.max_tokens, where, setting)
     return replace(
         default,
         backoff=backoff,
         on=frozenset(said(given.on, default.on)),
         rungs=tuple(rung for rung in default.rungs if rung in said(given.steps, RUNGS)),
         may_restart=said(given.restart, default.may_restart),
-        max_tokens=min(limits) if limits else None,
+        max_tokens=max_tokens,
     )
 
 

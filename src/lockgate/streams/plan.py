@@ -14,6 +14,7 @@ from lockgate import Limits
 from lockgate.errors import BadRequest, Misuse, SchemaError, SchemaTooComplex
 from lockgate.gate.events import Framing, Recovery, Release
 from lockgate.retry.policy import NO_RETRY, RetryPolicy
+from lockgate.streams.ceilings import NO_CEILINGS, Ceilings, allowed, lower_token_limits
 from lockgate.streams.options import StreamOptions, StreamRequest, is_function, retry_policy, said
 from lockgate.streams.schemas import Schemas, StreamSchema
 from lockgate.workers.schema_ask import GateOptions, SchemaAsk
@@ -31,7 +32,9 @@ class Defaults:
         is_partial: What ``partialValidation`` is where a request does not say.
         recovery: What ``recovery`` is where a request does not say.
         skips: What ``skip`` is where a request does not say, and its recovery is ``patch``.
-        retry: How generations go on, and how far requests may go.
+        max_patches: What ``max_patches`` is where a request does not say.
+        retry: How generations go on, where a request does not say.
+        ceilings: The most that requests may ask for.
         keeps_upstream: Whether requests may ask for a copy of what upstream sent.
         takes_raw: Whether streams without a schema may be opened.
         retain_s: How long a stream lives that is pushed to no more, in seconds.
@@ -41,7 +44,9 @@ class Defaults:
     is_partial: bool = True
     recovery: Recovery = "halt"
     skips: bool = False
+    max_patches: int = 10_000
     retry: RetryPolicy = NO_RETRY
+    ceilings: Ceilings = NO_CEILINGS
     keeps_upstream: bool = False
     takes_raw: bool = False
     retain_s: float = 86_400.0
@@ -95,6 +100,7 @@ class Plan:
         body: What goes upstream.
         content: Schema of the ``content`` channels; None lets any text through.
         tools: Schema of the arguments, by tool name.
+        lowered: Token limits of the body that a ceiling lowered or added.
         must_call: Whether the request forces a tool call, so that an answer without one is incomplete.
         keep_upstream: Keep what upstream sent, before the gate, for people to look at (demo only).
     """
@@ -102,6 +108,7 @@ class Plan:
     body: dict[str, Any]
     content: StreamSchema | None = None
     tools: dict[str, StreamSchema] = field(default_factory=dict)
+    lowered: dict[str, int] = field(default_factory=dict)
     must_call: bool = False
     keep_upstream: bool = False
     any_json: StreamSchema | None = None
@@ -229,48 +236,60 @@ def blamed_on(asked: Asked) -> Iterator[None]:
         raise BadRequest(f"lockgate: {error}") from None
 
 
-def make_plan(
-    request: StreamRequest, defaults: Defaults, asked: AskedSchemas, found: Mapping[bytes, StreamSchema]
-) -> Plan:
-    """What a request asks for.
+def begin_plan(request: StreamRequest, defaults: Defaults) -> Plan:
+    """What a request asks for, but for its schemas: what costs nothing to find comes before them.
+
+    Raises:
+        BadRequest: options that cannot be, or more than a ceiling allows.
+    """
+    options, body = request
+    judging, retry = _judging(options, defaults), retry_policy(options.retry, defaults.retry, defaults.ceilings)
+    lowered = {} if options.source == "push" else lower_token_limits(body, defaults.ceilings.max_tokens)
+    return Plan(
+        body,
+        lowered=lowered,
+        must_call=_forces_call(body.get("tool_choice")),
+        keep_upstream=options.keep_upstream,
+        judging=judging,
+        retry=retry,
+    )
+
+
+def make_plan(begun: Plan, asked: AskedSchemas, found: Mapping[bytes, StreamSchema]) -> Plan:
+    """The plan with its schemas.
 
     Args:
-        found: The schemas in it by the ``key`` of what was asked.
+        found: The schemas by the ``key`` of what was asked.
 
     Raises:
         BadRequest: options that cannot be.
     """
-    options, body = request
-    plan = Plan(
-        body,
+    if asked.content is None and begun.judging.has_elements:
+        raise BadRequest("lockgate.elements, lockgate.framing: need a schema (response_format or lockgate.schema)")
+    return replace(
+        begun,
         content=found[asked.content.ask.key] if asked.content is not None else None,
         tools={name: found[one.ask.key] for name, one in asked.tools.items()},
-        must_call=_forces_call(body.get("tool_choice")),
-        keep_upstream=options.keep_upstream,
         any_json=found[asked.any_json.ask.key],
-        judging=_judging(options, defaults),
-        retry=retry_policy(options.retry, defaults.retry),
     )
-    if plan.content is None and plan.judging.has_elements:
-        raise BadRequest("lockgate.elements, lockgate.framing: need a schema (response_format or lockgate.schema)")
-    return plan
 
 
 async def plan_for(request: StreamRequest, defaults: Defaults, schemas: Schemas) -> Plan:
     """Check what a request asks for, with the schemas in it.
 
     Raises:
-        BadRequest: a schema that cannot be compiled, or options that exclude each other.
+        BadRequest: a schema that cannot be compiled, options that exclude each other, or more than a ceiling allows.
         SchemaTooComplex: a schema beyond a limit.
         Busy: too many new schemas wait already.
     """
+    begun = begin_plan(request, defaults)
     asked = schemas_in(request, defaults.limits)
     found: dict[bytes, StreamSchema] = {}
     for one in asked.all:
         if one.ask.key not in found:
             with blamed_on(one):
                 found[one.ask.key] = await schemas.find(one.ask)
-    plan = make_plan(request, defaults, asked, found)
+    plan = make_plan(begun, asked, found)
     await plan.refuse()
     return plan
 
@@ -285,7 +304,13 @@ def _judging(options: StreamOptions, defaults: Defaults) -> Judging:
         recovery=recovery,
         # What the settings say of skip is about patch; only a request that asks for it itself is refused.
         skips=said(options.skip, defaults.skips and recovery == "patch"),
-        max_patches=options.max_patches,
+        max_patches=allowed(
+            options.max_patches,
+            defaults.max_patches,
+            defaults.ceilings.max_patches,
+            "lockgate.max_patches",
+            "validation.max_patches",
+        ),
         lossy=options.lossy,
         accepts_truncated=options.accept_truncated,
     )

@@ -174,9 +174,13 @@ class PushedStreams:
         return gated.channel
 
     async def _plan_of(self, meta: StreamMeta) -> Plan:
-        """The plan that a stream was opened with: all of it is kept with the stream, so it is the same anywhere."""
-        options = check(StreamOptions, {**msgspec.json.decode(meta.options), "source": "push"}, "lockgate")
-        return await plan_for(StreamRequest(options, {}), Defaults(limits=meta.limits or Limits()), self._schemas)
+        return await plan_for(*asked_by(meta), self._schemas)
+
+
+def asked_by(meta: StreamMeta) -> tuple[StreamRequest, Defaults]:
+    """What a stream was opened with: all of it is kept with the stream, so its plan is the same anywhere."""
+    options = check(StreamOptions, {**msgspec.json.decode(meta.options), "source": "push"}, "lockgate")
+    return StreamRequest(options, {}), Defaults(limits=meta.limits or Limits())
 
 
 def problem_of(records: Sequence[Record]) -> Problem | None:

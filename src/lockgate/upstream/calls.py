@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
+from lockgate.protocol.outside_names import MAX_CALL_ID_CHARS, MAX_NAME_BYTES
 from lockgate.upstream.base import Delta
 from lockgate.upstream.chunks import Fragment
 from lockgate.upstream.text import ChannelText
@@ -21,6 +22,8 @@ from lockgate.upstream.text import ChannelText
 MAX_NAMELESS_BYTES: Final = 64 * 1024
 #: Arguments up to this length are remembered, to know them when they are said again at the end.
 _MAX_REMEMBERED_CHARS: Final = 256 * 1024
+#: Ids that are remembered; some servers send another one with each piece.
+_MAX_IDS: Final = 1024
 _MARKS: Final = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
 
 
@@ -150,8 +153,10 @@ class ToolCalls:
         """The call that a fragment belongs to, and the arguments that may go out now.
 
         Raises:
-            ValueError: too much waits for a name.
+            ValueError: too much waits for a name, or the name or the id is too long.
         """
+        if len(fragment.call_id) > MAX_CALL_ID_CHARS:
+            raise ValueError(f"a tool call has an id of more than {MAX_CALL_ID_CHARS} characters")
         text = _text_of(fragment)
         call = self._find(fragment, text)
         if call is None:
@@ -161,9 +166,12 @@ class ToolCalls:
             self._by_index[fragment.index] = call
         if fragment.call_id:
             call.call_id = call.call_id or fragment.call_id
-            self._by_id.setdefault((fragment.index, fragment.call_id), call)
+            if len(self._by_id) < _MAX_IDS:
+                self._by_id.setdefault((fragment.index, fragment.call_id), call)
         if fragment.name and not call.is_announced:
             call.name = self._joined(call, fragment.name)
+            if len(call.name.encode(errors="replace")) > MAX_NAME_BYTES:
+                raise ValueError(f"a tool call has a name of more than {MAX_NAME_BYTES} bytes")
         is_settled = call.is_announced or (bool(text) and self._is_whole_name(call.name))
         return call, call.take(text, is_settled=is_settled)
 

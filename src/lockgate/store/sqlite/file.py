@@ -13,6 +13,7 @@ import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from lockgate.errors import StoreError, StreamExists
@@ -344,3 +345,13 @@ def checkpoint(database: sqlite3.Connection) -> int:
     """Copy the WAL into the file as far as possible without waiting; returns its length in pages."""
     _, pages, _ = database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     return int(pages)
+
+
+def size_bytes(database: sqlite3.Connection, path: Path) -> int:
+    """Bytes of the pages in use, and of the WAL. The file itself does not shrink; its free pages are used again."""
+    pages, free, size = (database.execute(f"PRAGMA {name}").fetchone()[0] for name in _PAGE_COUNTS)
+    wal = path.with_name(f"{path.name}-wal")
+    return int((pages - free) * size) + (wal.stat().st_size if wal.exists() else 0)
+
+
+_PAGE_COUNTS: Final = ("page_count", "freelist_count", "page_size")

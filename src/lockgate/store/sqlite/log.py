@@ -399,6 +399,9 @@ class SqliteLog:
     async def orphans(self, *, limit: int) -> list[str]:
         return await self._fetch(file.orphans, self._now(), limit)
 
+    async def size_bytes(self) -> int:
+        return await self._fetch(file.size_bytes, self._path)
+
     async def _fetch(
         self, read: Callable[Concatenate[sqlite3.Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:

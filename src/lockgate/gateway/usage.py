@@ -1,0 +1,58 @@
+"""Measures what a node takes of the disk and the memory, once a second, and not with each request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+from lockgate.errors import StoreError
+from lockgate.observe.metrics import Meters
+from lockgate.store.base import StreamLog
+from lockgate.streams.quotas import QuotaBook
+
+_log: Final = logging.getLogger("lockgate.usage")
+_EVERY_S: Final = 1.0
+_STATM: Final = Path("/proc/self/statm")
+
+
+class UsageWatch:
+    """Keeps the numbers of the quotas up to date while it runs."""
+
+    def __init__(self, log: StreamLog, quotas: QuotaBook, meters: Meters) -> None:
+        self._log = log
+        self._quotas = quotas
+        self._meters = meters
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="usage")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=5)
+
+    async def _run(self) -> None:
+        is_known = True
+        while True:
+            self._quotas.memory_bytes = resident_bytes()
+            try:
+                self._quotas.log_bytes = await self._log.size_bytes()
+                is_known = True
+            except StoreError as error:  # the last number holds
+                if is_known:
+                    _log.warning("the size of the log is not known: %s", error)
+                is_known = False
+            self._meters.used(log_bytes=self._quotas.log_bytes, memory_bytes=self._quotas.memory_bytes)
+            await asyncio.sleep(_EVERY_S)
+
+
+def resident_bytes() -> int:
+    """What this process has in memory; 0 where the system does not say (only Linux does)."""
+    try:
+        return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
