@@ -262,6 +262,12 @@ class Store(_Section):
     kind: str = Field("sqlite", description="The log of sqlite survives a restart; memory is for tests.")
     path: Path = Field(Path("lockgate.db"), description="The SQLite file is made if it is missing, with its folder.")
     retain_s: float = Field(86_400, ge=0, description="A closed stream can be read for this long, in seconds.")
+    patience_s: float = Field(
+        60,
+        gt=0,
+        description="While the log takes no records (disk full, file locked), a stream waits for so long, and upstream "
+        "with it; then it is ended as failed, as soon as the log takes that.",
+    )
     synchronous: Literal["NORMAL", "FULL"] = Field(
         "NORMAL", description="NORMAL survives kill -9 of the gateway, FULL also a power cut (and waits for the disk)."
     )

@@ -85,6 +85,7 @@ class Gateway:
             trace=self._trace,
             ended=self.copies.ended,
             retain_s=settings.store.retain_s,
+            patience_s=settings.store.patience_s,
         )
         self._pushed = PushedStreams(self.log, self.meters, self.owner.helper)
         self._opening = Opening(self.log, self.owner, self._pushed, defaults_of(settings))

@@ -18,9 +18,9 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from lockgate.errors import Code, FencedOut, StoreError
+from lockgate.errors import Code, StoreError
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import Problem, Record, decode_record, encode_record
+from lockgate.protocol.envelope import Problem, Record, WaitingFor, decode_record, encode_record
 from lockgate.protocol.finish import Finish
 from lockgate.protocol.lifecycle import Ended, Outcome
 from lockgate.protocol.offsets import START
@@ -32,6 +32,7 @@ from lockgate.streams.attempt import RunningAttempt, content_of
 from lockgate.streams.channels import Channel
 from lockgate.streams.ending import Ending
 from lockgate.streams.helper import Helper
+from lockgate.streams.patient_writer import PatientWriter
 from lockgate.streams.plan import Plan
 from lockgate.streams.released_text import ReleasedText
 from lockgate.streams.side_records import SideRecords
@@ -57,6 +58,7 @@ class Pump:
 
     Args:
         breakers: The circuit breakers of this node; None makes new ones.
+        patience_s: How long an append is tried again that the log does not take; upstream waits meanwhile.
         trace: Called with every piece of text as upstream sent it, before any gate: its channel, the number of the
             attempt, the text.
         rng: Random numbers for back-off.
@@ -73,6 +75,7 @@ class Pump:
         epoch: int,
         helper: Helper,
         breakers: Breakers | None = None,
+        patience_s: float = 60.0,
         trace: Trace | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
@@ -81,10 +84,9 @@ class Pump:
         self._provider = provider
         self._log = log
         self._meters = meters
-        self._epoch = epoch
+        self._writer = PatientWriter(log, stream_id, epoch, patience_s)
         self._helper = helper
         self._breakers = breakers or Breakers()
-        self._seq = 0
         self._trace = trace
         self._rng = rng
         self._channels: dict[str, Channel] = {}
@@ -102,9 +104,11 @@ class Pump:
         self._heard_s = time.time()
 
     @property
-    def heard(self) -> tuple[float, bool]:
-        """When upstream last said something (at first: when it was asked), in seconds since 1970; whether text came."""
-        return self._heard_s, any(run.is_heard for run in self._runs)
+    def heard(self) -> tuple[float, WaitingFor]:
+        """Since when the stream waits, in seconds since 1970, and for what: more of upstream, or the log."""
+        if self._writer.stuck_since_s is not None:
+            return self._writer.stuck_since_s, "log"
+        return self._heard_s, "next token" if any(run.is_heard for run in self._runs) else "first token"
 
     @property
     def failure(self) -> up.Failed | None:
@@ -135,14 +139,14 @@ class Pump:
 
         Raises:
             FencedOut: another owner writes this stream now; nothing more was written here.
-            StoreError: the log does not take any more.
+            StoreError: the log did not take an append for ``patience_s``, or the stream is gone.
         """
         self._task = asyncio.current_task()
         deadline_s = self._plan.retry.backoff.deadline_s
         deadline = asyncio.get_running_loop().call_later(deadline_s, self.interrupt, Code.DEADLINE_PASSED)
         try:
             await self._pump()
-        except (FencedOut, StoreError):
+        except StoreError:
             raise
         except Exception:
             # A bug here must not leave readers waiting for ever: the stream is closed as failed, and the log says why.
@@ -368,8 +372,7 @@ class Pump:
     async def _append(self, records: list[Record], *, close: bool = False) -> None:
         if records:
             payloads = [encode_record(record) for record in records]
-            await self._log.append(self.stream_id, payloads, epoch=self._epoch, seq=self._seq, close=close)
-            self._seq += 1
+            await self._writer.append(payloads, close=close)
 
     async def _append_all_but_halts(self, records: list[Record]) -> None:
         """What a halting read brought; the note of the halt waits until it is known what is done about it."""

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from lockgate.errors import LockgateError, StoreError
+from lockgate.errors import LockgateError, StoreFailing
 from lockgate.store.sqlite import tables
 
 _T = TypeVar("_T")
@@ -34,6 +34,12 @@ class ReadPool:
         self._idle: list[sqlite3.Connection] = []
 
     def start(self) -> None:
+        """Connect, so that what is open stays readable if the file is moved away. Blocks.
+
+        Raises:
+            sqlite3.Error: it cannot be opened.
+        """
+        self._idle = [tables.connect(self._path) for _ in range(_THREADS)]
         self._pool = ThreadPoolExecutor(_THREADS, f"lockgate-read {self._path.name}")
 
     def stop(self) -> None:
@@ -55,7 +61,7 @@ class ReadPool:
             async with asyncio.timeout(self._patience_s):
                 return await work
         except TimeoutError:
-            raise StoreError(f"{self._path}: no answer for {self._patience_s} s; does the disk hang?") from None
+            raise StoreFailing(f"{self._path}: no answer for {self._patience_s} s; does the disk hang?") from None
 
     def begin(self, read: Callable[[sqlite3.Connection], _T]) -> asyncio.Future[_T]:
         """Let a thread run the function, without waiting for it."""
