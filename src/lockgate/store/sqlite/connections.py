@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
@@ -17,6 +18,10 @@ _P = ParamSpec("_P")
 
 # Two, so that a catch-up read does not wait for a checkpoint.
 _THREADS: Final = 2
+
+
+def _touch(database: sqlite3.Connection) -> None:
+    database.execute("SELECT now_s FROM clock").fetchone()
 
 
 class ReadPool:
@@ -34,17 +39,26 @@ class ReadPool:
         self._idle: list[sqlite3.Connection] = []
 
     def start(self) -> None:
-        """Connect, so that what is open stays readable if the file is moved away. Blocks.
+        """Connect and read once, so that all files are open: what is moved away later can still be read. Blocks.
 
         Raises:
             sqlite3.Error: it cannot be opened.
         """
-        self._idle = [tables.connect(self._path) for _ in range(_THREADS)]
+        try:
+            for _ in range(_THREADS):
+                self._idle.append(tables.connect(self._path))
+                tables.patiently(partial(_touch, self._idle[-1]), self._busy_s)
+        except sqlite3.Error:
+            self._close()
+            raise
         self._pool = ThreadPoolExecutor(_THREADS, f"lockgate-read {self._path.name}")
 
     def stop(self) -> None:
         """Wait for open questions, and close the connections. Blocks."""
         self._pool.shutdown()
+        self._close()
+
+    def _close(self) -> None:
         while self._idle:
             self._idle.pop().close()
 

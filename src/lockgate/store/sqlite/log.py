@@ -140,6 +140,7 @@ class SqliteLog:
         try:
             await asyncio.to_thread(self._readers.start)
         except sqlite3.Error as error:
+            self._writer.close()
             raise tables.explain(self._path, error) from None
         self._writer.start()
         self._is_open, self._trouble = True, None

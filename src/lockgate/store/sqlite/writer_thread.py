@@ -166,6 +166,10 @@ class WriterThread(threading.Thread):
             raise tables.explain(self._path, error) from None
         self.clock = LogClock(now_s, self._monotonic)
 
+    def close(self) -> None:
+        """Close the file of a thread that was not started."""
+        self._database.close()
+
     def put(self, job: Job | BeatJob) -> None:
         self._queue.put(job)
 
