@@ -25,7 +25,7 @@ from lockgate.protocol.finish import Finish
 from lockgate.protocol.lifecycle import Ended, Outcome
 from lockgate.protocol.offsets import START
 from lockgate.retry.breaker import Breakers, Permit
-from lockgate.retry.failures import RULES, FailureClass
+from lockgate.retry.failures import RULES, FailureClass, lesson_of
 from lockgate.retry.ladder import Ladder, NextAttempt, NoAttempt, models_of
 from lockgate.store.base import StreamLog
 from lockgate.streams.attempt import RunningAttempt, content_of
@@ -418,7 +418,7 @@ class Pump:
         if run.permit is None:
             return
         breaker = self._breakers.of(self._provider.name, run.asked.model)
-        learns = RULES[failed].breaker if failed is not None else "success"
+        learns = lesson_of(failed, run.error)
         if run.ended is Ended.CANCELLED:
             learns = "success" if run.has_answered else "none"
         tell = {
