@@ -46,7 +46,7 @@ _P = ParamSpec("_P")
 #: Most bytes that may wait for the writer, in all streams. Further appends wait; a larger append is refused.
 MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
 # One step of expiry takes at most about so long: a commit that waits behind it is not noticed.
-_EXPIRY_STEP_S: Final = 0.005
+_EXPIRY_STEP_S: Final = 0.002
 # Bytes that a write counts besides its payloads, so that empty writes are bounded, too.
 _JOB_BYTES: Final = 256
 
