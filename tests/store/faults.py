@@ -214,5 +214,7 @@ async def generate_through(
         await owner.stop()
     async with opened(SqliteLog(path)) as again:
         kept = [entry.payload for entry in await rest(again, "s")]
-    assert kept == log.acknowledged
+    # The keeper may be stopped before it hears that the end it wrote is there.
+    assert kept[: len(log.acknowledged)] == log.acknowledged
+    assert len(kept) - len(log.acknowledged) <= (state != "complete")
     return Run(log.failures, log.recovered_s - log.cured_s if log.cured_s else 0.0)

@@ -17,6 +17,7 @@ from lockgate.errors import (
 )
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import Lifetime, Producer
+from lockgate.store.sqlite import file as sqlite_file
 from lockgate.store.sqlite import tables as sqlite_schema
 from lockgate.store.sqlite.log import SqliteLog
 from tests.store.logs import opened, rest, those_of
@@ -182,6 +183,8 @@ async def test_a_stream_leaves_nothing_behind(path: Path) -> None:
         ("SELECT * FROM heads WHERE closed_s <= 5 ORDER BY closed_s LIMIT 9", "closed_heads"),
         ("SELECT * FROM lifetimes WHERE expires_s <= 5 ORDER BY expires_s LIMIT 9", "lifetimes_by_end"),
         ("SELECT * FROM producers WHERE stream = 1 AND id = 'p'", "PRIMARY KEY"),
+        (f"{sqlite_file._OPEN.replace('?', '0')} AND owner = 'a'", "open_heads"),
+        (f"{sqlite_file._ASKED.replace('?', '0')}", "SCAN asked"),
     ],
 )
 async def test_questions_are_answered_by_an_index(path: Path, query: str, index: str) -> None:

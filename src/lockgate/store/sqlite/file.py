@@ -407,10 +407,16 @@ def head(database: sqlite3.Connection, stream_id: str, now_s: float) -> Head:
     return _head(row)[1]
 
 
-# Open streams with an owner, whose lifetime is not over; the oldest first.
+# Open streams with an owner, whose lifetime is not over. CROSS JOIN keeps the order of the tables: SQLite would look at
+# all streams, and most of them are closed (100,000: 44 ms, against 3).
 _OPEN: Final = (
-    "SELECT id FROM heads JOIN streams USING (key) LEFT JOIN lifetimes USING (key)"
+    "SELECT id FROM heads CROSS JOIN streams USING (key) LEFT JOIN lifetimes USING (key)"
     " WHERE closed_s IS NULL AND owner <> '' AND (expires_s IS NULL OR expires_s > ?)"
+)
+
+_ASKED: Final = (
+    "SELECT id FROM asked CROSS JOIN heads USING (key) CROSS JOIN streams USING (key) LEFT JOIN lifetimes USING (key)"
+    " WHERE closed_s IS NULL AND (expires_s IS NULL OR expires_s > ?) AND owner = ?"
 )
 
 
@@ -432,17 +438,12 @@ def owned(database: sqlite3.Connection, owner: str, now_s: float) -> list[str]:
 
 def asked(database: sqlite3.Connection, owner: str, now_s: float) -> list[str]:
     """As ``StreamLog.asked``."""
-    rows = database.execute(
-        "SELECT id FROM asked JOIN heads USING (key) JOIN streams USING (key) LEFT JOIN lifetimes USING (key)"
-        " WHERE closed_s IS NULL AND owner = ? AND (expires_s IS NULL OR expires_s > ?)",
-        (owner, now_s),
-    )
-    return _ids(rows)
+    return _ids(database.execute(_ASKED, (now_s, owner)))
 
 
 def asked_owners(database: sqlite3.Connection) -> set[str]:
     """Owners that are asked to end a stream."""
-    return {owner for (owner,) in database.execute("SELECT owner FROM asked JOIN streams USING (key)")}
+    return {owner for (owner,) in database.execute("SELECT owner FROM asked CROSS JOIN streams USING (key)")}
 
 
 def clock(database: sqlite3.Connection) -> float:
