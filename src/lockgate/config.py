@@ -265,8 +265,7 @@ class Store(_Section):
     patience_s: float = Field(
         60,
         gt=0,
-        description="While the log takes no records (disk full, file locked), a stream waits for so long, and upstream "
-        "with it; then it is ended as failed, as soon as the log takes that.",
+        description="A stream and its upstream wait so long for a log that takes no records; then it is ended as failed.",
     )
     synchronous: Literal["NORMAL", "FULL"] = Field(
         "NORMAL", description="NORMAL survives kill -9 of the gateway, FULL also a power cut (and waits for the disk)."

@@ -202,7 +202,7 @@ def delete(database: sqlite3.Connection, stream_id: str, now_s: float) -> None:
     _delete(database, key)
 
 
-class Expired(NamedTuple):
+class Swept(NamedTuple):
     """What one step deleted.
 
     Attributes:
@@ -214,7 +214,7 @@ class Expired(NamedTuple):
     rows: int
 
 
-def expire(database: sqlite3.Connection, until_s: float, now_s: float, limit: int, budget_s: float) -> Expired:
+def expire(database: sqlite3.Connection, until_s: float, now_s: float, limit: int, budget_s: float) -> Swept:
     """Delete streams that were closed by ``until_s``, or whose lifetime is over, and what deleted ones left behind.
 
     Args:
@@ -230,7 +230,7 @@ def expire(database: sqlite3.Connection, until_s: float, now_s: float, limit: in
         gone.append(stream_id)
         if time.monotonic() > ends_s:
             break
-    return Expired(gone, _sweep(database, ends_s))
+    return Swept(gone, _sweep(database, ends_s))
 
 
 def _expired(database: sqlite3.Connection, until_s: float, now_s: float, limit: int) -> list[tuple[int, str]]:
