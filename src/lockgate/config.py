@@ -265,7 +265,7 @@ class Store(_Section):
     patience_s: float = Field(
         60,
         gt=0,
-        description="A stream and its upstream wait so long for a log that takes no records; then it is ended as failed.",
+        description="A stream and its upstream wait so long for a log that takes no records; then they end.",
     )
     synchronous: Literal["NORMAL", "FULL"] = Field(
         "NORMAL", description="NORMAL survives kill -9 of the gateway, FULL also a power cut (and waits for the disk)."

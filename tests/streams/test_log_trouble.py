@@ -189,6 +189,21 @@ async def test_a_stream_that_cannot_be_ended_keeps_no_other_from_it(caplog: pyte
     assert told == ["stream damaged: cannot be ended: page 7 is damaged"]
 
 
+async def test_a_stream_that_is_hard_to_end_is_taken_over_once() -> None:
+    """Epochs are counted with four digits; a disk that is full for a day must not use them up."""
+    log = TroubledLog(lambda: "before")
+    async with node(log) as here:
+        await log.create("orphan", b"", owner="gone")
+        await log.create("stray", b"", owner=here.name)
+        while log.tries < 20:
+            log.tried.clear()
+            await log.tried.wait()
+        log.trouble = lambda: "none"
+        assert await reason_of(log, "orphan") == ("failed", "owner_gone")
+        assert await reason_of(log, "stray") == ("failed", "log_failed")
+        assert [(await log.head(stream_id)).epoch for stream_id in ("orphan", "stray")] == [2, 2]
+
+
 # -- who was fenced out ------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-from lockgate.errors import Code, StoreError, StreamClosed, StreamUnknown
+from lockgate.errors import Code, FencedOut, StoreError, StreamClosed, StreamUnknown
 from lockgate.protocol.envelope import encode_record
 from lockgate.store.base import StreamLog
 from lockgate.streams.ending import abandoned_record
@@ -59,6 +59,8 @@ class Keeper:
         self._tasks: list[asyncio.Task[None]] = []
         #: What went wrong last, by what was being done: each trouble is said once.
         self._troubles: dict[str, str] = {}
+        #: Streams that were taken over and are not closed yet: with which epoch, and why. Epochs are not without end.
+        self._taken: dict[str, tuple[int, Code]] = {}
 
     def start(self) -> None:
         jobs = {"sweeping": self._sweep, "expiring": self._expire, "hearing requests": self._listen}
@@ -95,6 +97,7 @@ class Keeper:
     async def _sweep(self) -> None:
         running = self._pumps.running()
         owned = set(await self._log.owned(self._name))
+        self._taken = {stream_id: taken for stream_id, taken in self._taken.items() if stream_id in owned}
         for stream_id in sorted(running - owned):
             # Its next append will be refused; until then upstream would go on for nobody.
             self._pumps.interrupt(stream_id, Code.OWNER_GONE)
@@ -108,17 +111,21 @@ class Keeper:
 
     async def _end(self, stream_id: str, why: Code) -> None:
         """Close a stream as failed. One that cannot be ended keeps no other from it."""
+        what = f"stream {stream_id}: cannot be ended"
         try:
-            epoch = await self._log.take_over(stream_id, owner=self._name)
+            if stream_id not in self._taken:
+                self._taken[stream_id] = await self._log.take_over(stream_id, owner=self._name), why
+            epoch, why = self._taken[stream_id]
             record = encode_record(abandoned_record(why))
             await self._log.append(stream_id, [record], epoch=epoch, seq=0, close=True)
-        except (StreamClosed, StreamUnknown):
-            return  # somebody was first
+            _log.warning("stream %s: closed as failed, %s", stream_id, why)
+        except (StreamClosed, StreamUnknown, FencedOut):
+            pass  # somebody was first
         except StoreError as error:
-            self._tell(f"stream {stream_id}: cannot be ended", str(error))
+            self._tell(what, str(error))
             return
-        self._well(f"stream {stream_id}: cannot be ended")
-        _log.warning("stream %s: closed as failed, %s", stream_id, why)
+        self._taken.pop(stream_id, None)
+        self._well(what)
 
     # -- requests from other nodes -----------------------------------------------------------------------------
 
