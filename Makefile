@@ -15,7 +15,7 @@ demo-llm: .venv/.llm  ## the same on a small real model, on this machine
 	$(BIN)/lockgate demo --llm
 
 test: .venv/.dev  ## everything that must hold at every commit; COVERAGE=1 also says which statements it runs
-	@scripts/system-packages chromium
+	@scripts/system-packages chromium faketime
 	$(BIN)/pytest -n 2 --dist worksteal $(if $(COVERAGE),--cov=lockgate --cov-report=)
 	$(if $(COVERAGE),@$(BIN)/python scripts/show_coverage.py)
 
@@ -31,7 +31,7 @@ check: .venv/.dev  ## style, types, rooms, names, ids of the tests
 	$(BIN)/python scripts/check_test_ids.py
 
 peers: .venv/.peers tests/peers/node_modules/.done  ## foreign clients and suites
-	@scripts/system-packages chromium
+	@scripts/system-packages chromium faketime
 	$(BIN)/pytest -m "peers or browser"
 
 llm: .venv/.dev .venv/.llm  ## a real model through the gateway, with a table of what came of it

@@ -283,6 +283,11 @@ class Store(_Section):
         gt=0,
         description="Streams that are pushed to may ask to be kept unused, or until a time, for this long, in seconds.",
     )
+    patience_s: float = Field(
+        60,
+        gt=0,
+        description="A stream and its upstream wait so long for a log that takes no records; then they end.",
+    )
     synchronous: Literal["NORMAL", "FULL"] = Field(
         "NORMAL", description="NORMAL survives kill -9 of the gateway, FULL also a power cut (and waits for the disk)."
     )

@@ -165,6 +165,9 @@ class Code(StrEnum):
     OWNER_GONE = (
         "owner_gone", "stream", "operator", True, None, None,
         "The node that wrote this stream died or was shut down before the stream was finished.")
+    LOG_FAILED = (
+        "log_failed", "stream", "operator", True, None, None,
+        "The log took no records of this stream for store.patience_s; what upstream sent after the last one is lost.")
     INTERNAL_ERROR = (
         "internal_error", "stream", "operator", False, 500, None,
         "A bug in lockgate, or a machine that ran out of something. The log of the gateway has the details.")
@@ -229,6 +232,9 @@ class Code(StrEnum):
     STORE_ERROR = (
         "store_error", "request", "operator", False, 503, None,
         "The log of streams cannot do what was asked.")
+    STORE_FAILING = (
+        "store_failing", "request", "operator", True, 503, None,
+        "The log of streams cannot do it at present: its file is locked, the disk is full or hangs. Ask again.")
     FENCED_OUT = (
         "fenced_out", "request", "operator", False, 503, None,
         "Another node took the stream over; this one must stop writing and cancel its upstream call.")
@@ -375,6 +381,12 @@ class StoreError(LockgateError):
     """The log of streams cannot do what was asked. Base of those below."""
 
     code = Code.STORE_ERROR
+
+
+class StoreFailing(StoreError):
+    """The log cannot do at present what was asked: the same may be asked again. Whether it happened is not known."""
+
+    code = Code.STORE_FAILING
 
 
 class StreamUnknown(StoreError):

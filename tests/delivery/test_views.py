@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -15,7 +15,7 @@ from lockgate.delivery.views import DeltaView, ElementsView, Item, SnapshotView,
 from lockgate.gate.limits import Limits
 from lockgate.gate.partial import PartialValue
 from lockgate.gate.values import value_of
-from lockgate.protocol.envelope import encode_record
+from lockgate.protocol.envelope import WaitingFor, encode_record
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import LogEntry
 from tests.delivery.streams import Made, make
@@ -279,7 +279,7 @@ async def test_silence_is_told_from_what_the_log_shows() -> None:
 
 async def test_what_the_generating_node_knows_is_told_before_what_the_log_shows() -> None:
     """Text that is held is in no record, and a model that reasons is not silent."""
-    heard: list[tuple[float, bool] | None] = [(99.0, True)]
+    heard: list[tuple[float, WaitingFor] | None] = [(99.0, "next token")]
     view = WithNotes(
         DeltaView(),
         channel=None,
@@ -290,7 +290,8 @@ async def test_what_the_generating_node_knows_is_told_before_what_the_log_shows(
         now=lambda: 100.0,
     )
     assert silence(view) == []
-    heard[0] = (80.0, True)
-    assert silence(view) == [{"silent_s": 20.0, "waiting_for": "next token"}]
+    for waiting_for in get_args(WaitingFor):
+        heard[0] = (80.0, waiting_for)
+        assert silence(view) == [{"silent_s": 20.0, "waiting_for": waiting_for}]
     heard[0] = None
     assert silence(view) == [{"silent_s": 100.0, "waiting_for": "first token"}]

@@ -170,6 +170,10 @@ def test_models_are_remembered_within_a_bound() -> None:
         breakers.of("p", f"m{n}")
     assert list(breakers.states(0.0)) == [("p", "dead", BreakerState.OPEN)]
     assert breakers.of("p", "dead").state(0.0) is BreakerState.OPEN
-    for n in range(10):
+    for n in range(100):
         breakers.of("p", f"n{n}")
+    assert breakers.of("p", "dead").state(0.0) is BreakerState.OPEN, "made-up names do not close it"
+    for n in range(100):
+        failing(breakers.of("p", f"o{n}"), 0.0)
+    assert len(list(breakers.states(0.0))) == 10
     assert breakers.of("p", "dead").state(0.0) is BreakerState.CLOSED

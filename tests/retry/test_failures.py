@@ -8,7 +8,15 @@ import pytest
 
 from lockgate.protocol.finish import Finish
 from lockgate.protocol.lifecycle import Ended, outcome
-from lockgate.retry.failures import RULES, Failure, FailureClass, failure_class
+from lockgate.retry.failures import (
+    CALLER_KINDS,
+    CALLER_STATUSES,
+    RULES,
+    Failure,
+    FailureClass,
+    failure_class,
+    lesson_of,
+)
 
 REFUSED = Failure("upstream_refused", 400)
 PASSING = Failure("upstream_refused", 503, recoverable=True)
@@ -75,6 +83,40 @@ def test_a_limit_reached_is_a_limit_also_where_the_provider_calls_it_an_error() 
         has_text=True,
     )
     assert found is FailureClass.TRUNCATED
+
+
+@pytest.mark.parametrize("has_text", [False, True])
+@pytest.mark.parametrize("recoverable", [False, True])
+def test_what_the_request_caused_is_held_against_nobody(has_text: bool, recoverable: bool) -> None:
+    """Schema, size, name of the model: before and within the stream, whatever the provider thinks of another try."""
+    errors = [Failure("upstream_refused", status, None, recoverable) for status in CALLER_STATUSES]
+    errors += [Failure(code, None, kind, recoverable) for kind in CALLER_KINDS for code in ("upstream_failed", "x")]
+    errors += [Failure("upstream_failed", status, "?", recoverable) for status in CALLER_STATUSES]
+    for error, finish in product(errors, Finish):
+        found = failure_class(
+            gate_state="incomplete",
+            finish=finish,
+            failure=error,
+            has_refusal=False,
+            ended=Ended.BROKEN,
+            has_text=has_text,
+        )
+        assert lesson_of(found, error) != "failure", (error, finish)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 529, None])
+@pytest.mark.parametrize("has_text", [False, True])
+def test_what_the_provider_caused_counts(status: int | None, has_text: bool) -> None:
+    error = Failure("upstream_failed", status, "server_error", recoverable=True)
+    found = failure_class(
+        gate_state="incomplete",
+        finish=Finish.NONE,
+        failure=error,
+        has_refusal=False,
+        ended=Ended.BROKEN,
+        has_text=has_text,
+    )
+    assert lesson_of(found, error) == "failure"
 
 
 def test_every_class_has_its_rule() -> None:

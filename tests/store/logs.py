@@ -32,9 +32,12 @@ class Clock:
         return self.now_s
 
 
-def make(kind: str, folder: Path, clock: Clock | None = None) -> StreamLog:
-    now = clock or Clock()
-    return MemoryLog(now=now) if kind == "memory" else SqliteLog(folder / "log.db", now=now)
+def make(kind: str, folder: Path, clock: Clock | None = None, monotonic: Clock | None = None) -> StreamLog:
+    wall = clock or Clock()
+    steady = monotonic or wall
+    if kind == "memory":
+        return MemoryLog(wall=wall, monotonic=steady)
+    return SqliteLog(folder / "log.db", wall=wall, monotonic=steady)
 
 
 @asynccontextmanager
@@ -54,6 +57,15 @@ async def those_of(log: StreamLog, *stream_ids: str) -> set[str]:
             await log.head(stream_id)
             found.add(stream_id)
     return found
+
+
+async def expire_all(log: StreamLog, *, older_than_s: float) -> int:
+    """Delete all that is due, step by step; the number of streams."""
+    count, is_done = 0, False
+    while not is_done:
+        streams, is_done = await log.expire(older_than_s=older_than_s, limit=9)
+        count += streams
+    return count
 
 
 async def rest(log: StreamLog, stream_id: str, after: Offset = START, *, max_bytes: int = 1 << 20) -> list[LogEntry]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lockgate.errors import FencedOut, Misuse, OffsetGone, StoreError, StreamClosed, StreamExists, StreamUnknown
 from lockgate.protocol.offsets import START, Offset, parse_offset
 from lockgate.store.base import Lifetime, LogEntry, StreamLog
-from tests.store.logs import KINDS, Clock, follow, make, opened, rest, those_of, turns
+from tests.store.logs import KINDS, Clock, expire_all, follow, make, opened, rest, those_of, turns
 
 Test = Callable[[StreamLog], Awaitable[None]]
 NUMBERS = count(1)
@@ -29,9 +29,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=KINDS)
-def log(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> StreamLog:
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def log(kind: str, tmp_path: Path, clock: Clock) -> StreamLog:
     """A log that is not open yet."""
-    return make(request.param, tmp_path, clock)
+    return make(kind, tmp_path, clock)
 
 
 # -- appending ---------------------------------------------------------------------------------------------------
@@ -236,26 +241,82 @@ async def test_a_stream_that_is_not_there(log: StreamLog, ask: Test, was_there: 
 
 
 async def test_orphans_are_the_open_streams_of_silent_owners(log: StreamLog, clock: Clock) -> None:
-    """Oldest first; a beat holds for its time; a closed stream needs no owner; so does one that somebody took."""
+    """Oldest first; who beats has none, however time passes; nor has who took one over; closed ones need none."""
     async with opened(log):
-        await log.beat("a", ttl_s=3)
-        await log.beat("b", ttl_s=30)
-        for stream_id, owner in (("1", "a"), ("2", "b"), ("3", "a"), ("4", "a"), ("5", "silent")):
+        for owner in "abc":
+            log.beat(owner)
+        for stream_id, owner in (("1", "a"), ("2", "b"), ("3", "a"), ("4", "a"), ("5", "never beat"), ("6", "c")):
             await log.create(stream_id, b"", owner=owner)
         await log.append("3", [], epoch=1, seq=0, close=True)
-        assert await log.orphans(limit=9) == ["5"], "who never beat has not beaten in time"
-        clock.now_s += 2
-        await log.beat("a", ttl_s=3)
-        clock.now_s += 2.5
-        assert await log.orphans(limit=9) == ["5"]
-        clock.now_s += 0.5
-        assert await log.orphans(limit=9) == ["1", "4", "5"]
-        assert await log.orphans(limit=2) == ["1", "4"]
+        assert await log.orphans(owner="b", limit=9) == ["5"]
+        clock.now_s += 1e6
+        for _ in range(2):
+            log.beat("b")
+        log.beat("c")
+        assert await log.orphans(owner="b", limit=9) == ["5"], "no clock says that a node is gone"
+        log.beat("b")
+        log.beat("b")
+        assert await log.orphans(owner="b", limit=9) == ["1", "4", "5"], "a did not beat while b did three times"
+        assert await log.orphans(owner="b", limit=2) == ["1", "4"]
+        assert await log.orphans(owner="a", limit=9) == ["5"], "who wrote nothing meanwhile accuses nobody"
         await log.take_over("1", owner="b")
         await log.delete("5")
-        assert await log.orphans(limit=9) == ["4"]
-        await log.beat("b", ttl_s=0)  # good-bye
-        assert await log.orphans(limit=9) == ["1", "2", "4"]
+        assert await log.orphans(owner="b", limit=9) == ["4"]
+        log.beat("a")
+        log.beat("b")
+        assert await log.orphans(owner="b", limit=9) == [], "it came back"
+        for _ in range(9):
+            log.beat("a")
+        assert set(await log.orphans(owner="a", limit=9)) == {"1", "2", "6"}, "never its own"
+
+
+async def test_an_owner_that_was_forgotten_may_come_back(log: StreamLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lockgate.store.pulses.FORGOTTEN_BEATS", 5)
+    async with opened(log):
+        for owner in "ab":
+            log.beat(owner)
+        await log.create("s", b"", owner="a")
+        for _ in range(9):
+            log.beat("b")
+        assert await log.orphans(owner="b", limit=9) == ["s"]
+        log.beat("a")
+        log.beat("b")
+        assert await log.orphans(owner="b", limit=9) == []
+
+
+async def test_owned_are_the_open_streams_of_an_owner(log: StreamLog) -> None:
+    async with opened(log):
+        for stream_id, owner in (("1", "a"), ("2", "b"), ("3", "a"), ("4", "")):
+            await log.create(stream_id, b"", owner=owner)
+        assert set(await log.owned("a")) == {"1", "3"}
+        await log.take_over("1", owner="b")
+        await log.append("3", [], epoch=1, seq=0, close=True)
+        assert await log.owned("a") == []
+        assert set(await log.owned("b")) == {"1", "2"}
+
+
+async def test_who_owns_a_stream_hears_that_its_end_is_asked_for(log: StreamLog) -> None:
+    """It stays asked for until it is closed or another owner has it; a closed stream is left alone."""
+    async with opened(log):
+        for stream_id, owner in (("1", "a"), ("2", "b"), ("3", "a")):
+            await log.create(stream_id, b"", owner=owner)
+        async with log.listen("a") as news:
+            await log.ask_end("1")
+            await news.wait()
+            for _ in range(2):
+                assert await log.asked("a") == ["1"]
+            assert await log.asked("b") == []
+            news.clear()
+            await log.ask_end("3")
+            await news.wait()
+            assert set(await log.asked("a")) == {"1", "3"}
+            await log.append("1", [b"end"], epoch=1, seq=0, close=True)
+            await log.ask_end("1")
+            await log.take_over("3", owner="b")
+            assert await log.asked("a") == []
+            assert await log.asked("b") == []
+            with pytest.raises(StreamUnknown):
+                await log.ask_end("nobody")
 
 
 async def test_closed_streams_expire(log: StreamLog, clock: Clock) -> None:
@@ -266,12 +327,35 @@ async def test_closed_streams_expire(log: StreamLog, clock: Clock) -> None:
         for stream_id in ("b", "a", "c"):
             await log.append(stream_id, [b"end"], epoch=1, seq=0, close=True)
             clock.now_s += 10
-        assert await log.expire(older_than_s=30.5, limit=9) == 0
-        assert await log.expire(older_than_s=20, limit=1) == 1
+        assert await log.expire(older_than_s=30.5, limit=9) == (0, True)
+        assert await log.expire(older_than_s=20, limit=1) == (1, False)
         assert await those_of(log, "a", "b", "c", "open") == {"a", "c", "open"}
         clock.now_s += 1000
-        assert await log.expire(older_than_s=20, limit=9) == 2
+        assert await expire_all(log, older_than_s=20) == 2
         assert await those_of(log, "a", "b", "c", "open") == {"open"}
+
+
+@pytest.mark.parametrize("step_s", [-3e9, -90_000, -5, 5, 90_000, 3e9])
+async def test_a_wall_clock_that_is_set_changes_no_age(kind: str, tmp_path: Path, step_s: float) -> None:
+    """Neither for closed streams, nor for sliding or absolute lifetimes, nor for who lives."""
+    wall, steady = Clock(), Clock()
+    log = make(kind, tmp_path, wall, steady)
+    async with opened(log):
+        log.beat("a")
+        log.beat("b")
+        await log.create("open", b"", owner="a")
+        await log.create("closed", b"", owner="a", close=True)
+        await log.create("ttl", b"", owner="", lifetime=Lifetime(ttl_s=100))
+        await log.create("until", b"", owner="", lifetime=Lifetime(expires_s=wall.now_s + 100))
+        wall.now_s += step_s
+        steady.now_s += 99
+        log.beat("b")
+        assert await log.expire(older_than_s=100, limit=9) == (0, True)
+        assert await log.orphans(owner="b", limit=9) == []
+        assert await those_of(log, "open", "closed", "ttl", "until") == {"open", "closed", "ttl", "until"}
+        steady.now_s += 2
+        assert await those_of(log, "ttl", "until") == set()
+        assert await expire_all(log, older_than_s=100) == 3
 
 
 # -- news --------------------------------------------------------------------------------------------------------

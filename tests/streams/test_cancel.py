@@ -108,7 +108,7 @@ def asked(**sim: Any) -> Plan:
 
 
 async def by_caller(place: Site, stream_id: str) -> None:
-    assert place.owner.cancel(stream_id)
+    assert place.owner.interrupt(stream_id, Code.CANCELLED)
 
 
 async def by_leaving(place: Site, stream_id: str) -> None:
@@ -183,7 +183,7 @@ async def test_where_the_bill_goes_on_that_is_said() -> None:
     async with site("groq") as place:
         stream_id = await place.create(asked())
         await place.begun(stream_id)
-        place.owner.cancel(stream_id)
+        place.owner.interrupt(stream_id, Code.CANCELLED)
         end = await place.end_of(stream_id)
     assert end.stopped is not None
     # Who answered goes before the name in the settings.

@@ -77,7 +77,7 @@ async def test_another_body_is_refused_while_the_stream_is_there() -> None:
 
 async def test_an_expired_stream_frees_its_key() -> None:
     now_s = 1_000.0
-    log = MemoryLog(now=lambda: now_s)
+    log = MemoryLog(wall=lambda: now_s, monotonic=lambda: now_s)
     async with node(Defaults(retain_s=60), log) as here:
         first = await here.opening.open("me", PUSHED, "k")
         now_s += 61

@@ -488,10 +488,22 @@ async def test_while_one_is_open_the_next_model_is_the_first() -> None:
     assert [body["model"] for body in provider.bodies] == ["a", "b", "b", "b"]
 
 
-async def test_a_refused_request_says_nothing_about_the_provider() -> None:
-    breakers = Breakers(Thresholds(consecutive=2))
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(refused(400), id="schema"),
+        pytest.param(refused(413), id="size"),
+        pytest.param(refused(404), id="name of the model"),
+        pytest.param(refused(422), id="422"),
+        pytest.param(broken('{"na', code="upstream_failed", status=400), id="400 in the middle"),
+        pytest.param(broken('{"na', code="upstream_failed", kind="tool_use_failed"), id="word in the middle"),
+    ],
+)
+async def test_a_request_at_fault_says_nothing_about_the_provider(answer: Any) -> None:
+    """However often one caller sends it, the model is asked for others."""
+    breakers = Breakers(Thresholds(consecutive=2, rate=0.1, window=4))
     for _ in range(5):
-        await told(plan(SCHEMA), first_then(refused(400)), breakers=breakers)
+        await told(plan(SCHEMA, RetryPolicy(QUICK)), Scripted(lambda _body, _number: answer), breakers=breakers)
     assert list(breakers.states(0.0)) == []
 
 

@@ -18,6 +18,7 @@ from lockgate.protocol.envelope import (
     Progress,
     Record,
     UpstreamSilence,
+    WaitingFor,
     decode_record,
     feedback_envelope,
     silence_envelope,
@@ -27,8 +28,8 @@ from lockgate.store.base import LogEntry
 #: Seconds without a byte after which upstream counts as silent. Models think for a while before their first token.
 _SILENT_S: Final = 5.0
 
-#: When upstream last said something, in seconds since 1970, and whether any text came; None if this node does not know.
-Heard: TypeAlias = Callable[[], tuple[float, bool] | None]
+#: Since when a stream waits, in seconds since 1970, and for what; None if this node does not know.
+Heard: TypeAlias = Callable[[], tuple[float, WaitingFor] | None]
 
 
 class WithNotes:
@@ -99,15 +100,12 @@ class WithNotes:
 
     def while_silent(self) -> list[Item]:
         """How long nothing came; nothing of a stream that speaks, if only to others or in text that is held."""
-        heard_s, has_text = self._heard() or (self._came_s, self._has_text)
-        silent_s = self._now() - heard_s
+        from_log: WaitingFor = "next token" if self._has_text else "first token"
+        since_s, waiting_for = self._heard() or (self._came_s, from_log)
+        silent_s = self._now() - since_s
         if silent_s < self.silence_s:
             return []
-        return [
-            Item(
-                None, silence_envelope(UpstreamSilence(round(silent_s, 1), "next token" if has_text else "first token"))
-            )
-        ]
+        return [Item(None, silence_envelope(UpstreamSilence(round(silent_s, 1), waiting_for)))]
 
     def _follow(self, entries: Sequence[LogEntry]) -> Generator[int, None, list[str]]:
         """Step by step; the channels that changed."""

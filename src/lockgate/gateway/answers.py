@@ -77,11 +77,14 @@ class CancelledStream(msgspec.Struct, frozen=True):
 
     Attributes:
         id: Id of the stream.
-        cancelled: Whether it was running on this node.
+        cancelled: Whether it has ended because it was asked to.
+        result: ``cancelled``: it has ended because it was asked to; ``already over``: it had ended before, in its own
+            way; ``asked``: the node that generates it has not answered within 2 s, and ends it when it does.
     """
 
     id: str
     cancelled: bool
+    result: Literal["cancelled", "already over", "asked"]
 
 
 class OpenBreaker(msgspec.Struct, frozen=True):

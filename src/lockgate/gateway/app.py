@@ -97,6 +97,7 @@ class Gateway:
             trace=self._trace,
             ended=self._ended,
             retain_s=settings.store.retain_s,
+            patience_s=settings.store.patience_s,
         )
         self._workers = WorkerPool(worker_limits_of(settings))
         self._schemas = Schemas(self._workers)

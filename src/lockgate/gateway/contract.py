@@ -70,7 +70,7 @@ _ERROR_HEADERS: Final[dict[Code, tuple[str, ...]]] = {
 #: What any request may be answered with, whatever it asks for.
 _ALWAYS: Final = (Code.WRONG_HOST, Code.INTERNAL_ERROR)
 #: The same, where it needs the log of streams.
-_OF_THE_LOG: Final = (*_ALWAYS, Code.BUSY, Code.STORE_ERROR)
+_OF_THE_LOG: Final = (*_ALWAYS, Code.BUSY, Code.STORE_ERROR, Code.STORE_FAILING)
 #: What a push may be answered with for what it says.
 _VIOLATION: Final = tuple(code for code in Code if code in VIOLATIONS)
 
@@ -261,12 +261,12 @@ _STATUS: Final[_Json] = {
 }
 _CANCEL: Final[_Json] = {
     "operationId": "cancelStream",
-    "summary": "Cancel a generation: upstream is closed, readers get the final record.",
+    "summary": "Cancel a generation, through any node: upstream is closed, readers get the final record.",
     "security": _MUST_HAVE_TOKEN,
     "requestBody": {"required": True, "content": _json({"type": "object"})},
     "responses": {
-        "202": _answer("It ends, or was not running here.", content=_json(_ref("CancelledStream"))),
-        **_errors(Code.BAD_REQUEST, Code.FORBIDDEN, Code.STREAM_UNKNOWN, Code.TOO_LARGE, *_OF_THE_LOG),
+        "202": _answer("It has ended, or was asked to.", content=_json(_ref("CancelledStream"))),
+        **_errors(Code.BAD_REQUEST, Code.FORBIDDEN, Code.STREAM_UNKNOWN, Code.CONFLICT, Code.TOO_LARGE, *_OF_THE_LOG),
     },
 }
 _HEALTH: Final[_Json] = {

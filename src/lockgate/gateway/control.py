@@ -6,12 +6,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lockgate.config import Settings
+from lockgate.errors import Conflict
 from lockgate.gateway.access import json_body
 from lockgate.gateway.answers import CancelledStream, CreatedStream, DeliveryRetry, json_answer
 from lockgate.gateway.callers import Callers
 from lockgate.gateway.headers import bearer_token, idempotency_key
 from lockgate.protocol import header_names as names
-from lockgate.store.base import StreamLog
+from lockgate.protocol.lifecycle import Outcome
+from lockgate.store.base import Head, StreamLog
 from lockgate.streams.meta import decode_meta
 from lockgate.streams.opening import Opened, Opening
 from lockgate.streams.owner import StreamOwner
@@ -61,12 +63,22 @@ class ControlRoutes:
         return json_answer(await status_of(self._log, stream_id), headers={names.CACHE_CONTROL: "no-store"})
 
     async def cancel(self, stream_id: str, request: Request) -> Response:
-        """Cancel the generation: upstream is closed, readers get the final record."""
+        """Cancel the generation, whichever node runs it: upstream is closed, readers get the final record."""
         await self.body(request)
-        meta = decode_meta((await self._log.head(stream_id)).meta)
+        head = await self._log.head(stream_id)
+        meta = decode_meta(head.meta)
         check_token(bearer_token(request.headers), meta.token_sha256)
-        cancelled = self._owner.cancel(stream_id)
-        return json_answer(CancelledStream(stream_id, cancelled), 202)
+        if not head.is_closed and meta.kind != "pulled":
+            raise Conflict(f"stream {stream_id} is written by its producers: close it with a push, or delete it")
+        return json_answer(await self._end(stream_id, head), 202)
+
+    async def _end(self, stream_id: str, head: Head) -> CancelledStream:
+        if head.is_closed:
+            return CancelledStream(stream_id, False, "already over")
+        if not await self._owner.end(stream_id):
+            return CancelledStream(stream_id, False, "asked")
+        is_cancelled = (await status_of(self._log, stream_id)).state == Outcome.CANCELLED
+        return CancelledStream(stream_id, is_cancelled, "cancelled" if is_cancelled else "already over")
 
     async def body(self, request: Request) -> bytes:
         """The body of a request that does something: JSON.

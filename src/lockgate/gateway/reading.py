@@ -25,6 +25,7 @@ from lockgate.gateway.access import Receive, Scope, Send
 from lockgate.gateway.headers import stream_headers
 from lockgate.observe.metrics import Meters
 from lockgate.protocol import header_names as names
+from lockgate.protocol.envelope import WaitingFor
 from lockgate.protocol.offsets import Offset
 from lockgate.protocol.sse import encode_retry
 from lockgate.store.base import Head, Page, StreamLog
@@ -67,7 +68,7 @@ class ReadRoutes:
     """Serves readers of one log.
 
     Args:
-        heard: When upstream last said something for a stream, and whether text came; None if it is not running here.
+        heard: Since when a stream waits, and for what; None if it is not running here.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class ReadRoutes:
         delivery: Delivery,
         readers: Readers,
         meters: Meters,
-        heard: Callable[[str], tuple[float, bool] | None] = lambda stream_id: None,
+        heard: Callable[[str], tuple[float, WaitingFor] | None] = lambda stream_id: None,
     ) -> None:
         self._log = log
         self._heard = heard

@@ -14,7 +14,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from lockgate.errors import CODES, BadRequest, Conflict, Forbidden, NotOffered
+from lockgate.errors import CODES, BadRequest, Forbidden, NotOffered
 from lockgate.gateway.access import read_body
 from lockgate.gateway.callers import Callers
 from lockgate.gateway.headers import (
@@ -131,12 +131,15 @@ class WriteRoutes:
     # -- DELETE --------------------------------------------------------------------------------------------------
 
     async def delete(self, stream_id: str, headers: Mapping[str, str]) -> Response:
-        """Delete a stream and all that it holds; one that is being generated is cancelled first."""
+        """Delete a stream and all that it holds; one that is being generated is cancelled first, on whichever node.
+
+        A node that does not answer in time is not waited for: it finds its stream gone, and closes upstream.
+        """
         head = await self._log.head(stream_id)
         meta = decode_meta(head.meta)
         check_token(bearer_token(headers), meta.token_sha256)
-        if meta.kind == "pulled" and not head.is_closed and not await self._owner.end(stream_id):
-            raise Conflict(f"stream {stream_id} is written by another node: cancel it there, or wait for its end")
+        if meta.kind == "pulled" and not head.is_closed:
+            await self._owner.end(stream_id)
         await self._log.delete(stream_id)
         self._pushed.forget(stream_id)
         self._quotas.pushed.give_back(stream_id)

@@ -363,6 +363,10 @@ class Health(msgspec.Struct, frozen=True):
     silent_s: float
 
 
+#: What a silent stream waits for: upstream's first text, more of it, or the log, which takes no records at present.
+WaitingFor: TypeAlias = Literal["first token", "next token", "log"]
+
+
 class UpstreamSilence(msgspec.Struct, frozen=True):
     """``data`` of a ``note`` of the whole stream that tells a reader how long nothing came, every few seconds.
 
@@ -370,11 +374,11 @@ class UpstreamSilence(msgspec.Struct, frozen=True):
 
     Attributes:
         silent_s: Seconds since upstream said something; at a node that does not generate the stream, since text came.
-        waiting_for: Whether any text came so far.
+        waiting_for: ``first token`` if no text came so far; ``log`` if upstream is kept waiting by it.
     """
 
     silent_s: float
-    waiting_for: Literal["first token", "next token"]
+    waiting_for: WaitingFor
 
 
 def silence_envelope(silence: UpstreamSilence) -> bytes:

@@ -83,6 +83,11 @@ class Breaker:
             self._enter(BreakerState.HALF_OPEN)
         return self._state
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether a new one would do the same."""
+        return self._state is BreakerState.CLOSED and not self._failures_in_a_row and not self.openings
+
     def retry_in_s(self, now_s: float) -> float:
         """Seconds until an attempt may be allowed again; 0 unless it is open."""
         if self.state(now_s) is not BreakerState.OPEN:
@@ -167,8 +172,8 @@ class Breakers:
     """The breakers of one node, one for each (provider, model) that was asked lately.
 
     Args:
-        max_models: Most breakers that are kept; the least recently used are forgotten. Callers choose the names of
-            models.
+        max_models: Most breakers that are kept. Callers choose the names of models: those of which nothing bad is known
+            are forgotten first, and of them the least recently used.
     """
 
     def __init__(self, thresholds: Thresholds | None = None, *, max_models: int = 1024) -> None:
@@ -181,11 +186,16 @@ class Breakers:
         key = provider, model
         breaker = self._breakers.get(key)
         if breaker is None:
+            if len(self._breakers) >= self._max_models:
+                self._forget_one()
             breaker = self._breakers[key] = Breaker(self._thresholds)
-            if len(self._breakers) > self._max_models:
-                self._breakers.popitem(last=False)
         self._breakers.move_to_end(key)
         return breaker
+
+    def _forget_one(self) -> None:
+        """One that knows nothing, if there is any: names that somebody made up must not close an open breaker."""
+        blank = next((key for key, breaker in self._breakers.items() if breaker.is_blank), None)
+        del self._breakers[blank if blank is not None else next(iter(self._breakers))]
 
     def states(self, now_s: float) -> Iterator[tuple[str, str, BreakerState]]:
         """(provider, model, state) of each that is not plainly closed."""

@@ -43,7 +43,8 @@ class FailureRule:
     Attributes:
         occasion: The group that ``retry.on`` must name; None: never retried.
         may_change_model: Whether the next model of the request's list may be asked instead.
-        breaker: What the circuit breaker learns. Where a class is that of certain codes, it is what their rows say.
+        breaker: What the circuit breaker learns, unless the request was at fault (``lesson_of``). Where a class is that
+            of certain codes, it is what their rows say.
         means: For people.
     """
 
@@ -122,6 +123,28 @@ _MODEL_KINDS: Final = frozenset(
 )
 
 
+#: Statuses and words that say: it was the request, whoever else this model serves well. Also in the middle of a stream,
+#: and where the provider calls it worth another try.
+CALLER_STATUSES: Final = frozenset({400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 416, 422, 431})
+CALLER_KINDS: Final = _MODEL_KINDS | {
+    "bad_request",
+    "bad_request_error",
+    "invalid_json_schema",
+    "invalid_prompt",
+    "invalid_request",
+    "invalid_request_error",
+    "invalid_schema",
+    "json_validate_failed",
+    "payload_too_large",
+    "request_too_large",
+    "string_above_max_length",
+    "tool_use_failed",
+    "unprocessable_entity",
+    "unsupported_parameter",
+    "unsupported_value",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An error that came, or a connection that failed, as far as its class depends on it.
@@ -177,6 +200,20 @@ def failure_class(
         return FailureClass.BROKEN if has_text else FailureClass.UNAVAILABLE
     # An answer is an answer: asking again would buy it a second time.
     return None if proves_end(finish, has_call=True) else FailureClass.UNPROVEN
+
+
+def lesson_of(failed: FailureClass | None, failure: Failure | None) -> Lesson:
+    """What the circuit breaker learns of an attempt; None for one that did not fail.
+
+    What the caller's own request caused is never held against the model: it answers others.
+    """
+    if failed is None:
+        return "success"
+    learns = RULES[failed].breaker
+    if learns == "failure" and failure is not None:
+        is_of_caller = failure.status in CALLER_STATUSES or failure.kind in CALLER_KINDS
+        return "none" if is_of_caller else learns
+    return learns
 
 
 def _class_of_error(failure: Failure, has_text: bool) -> FailureClass:

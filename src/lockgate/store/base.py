@@ -40,7 +40,8 @@ class Lifetime(NamedTuple):
 
     Attributes:
         ttl_s: Sliding: this many seconds after the last push, append or ``touch``.
-        expires_s: Absolute: until this time, in seconds since 1970. In a ``Head``: when it expires if nobody uses it.
+        expires_s: Absolute: until this time, in seconds since 1970. In a ``Head``: when it expires if nobody uses it;
+            by the clock of the log (``log_clock``) for a sliding one.
     """
 
     ttl_s: float | None = None
@@ -99,11 +100,24 @@ class Head(NamedTuple):
     lifetime: Lifetime = Lifetime()
 
 
+class Expired(NamedTuple):
+    """What ``expire`` did.
+
+    Attributes:
+        streams: How many streams it deleted.
+        is_done: Whether nothing is left that is due.
+    """
+
+    streams: int
+    is_done: bool
+
+
 class StreamLog(Protocol):
     """One append-only log per stream. Append before deliver: only committed records can be read.
 
     Every method but ``open`` and ``shut`` raises ``StreamUnknown`` for a stream that does not exist. A stream whose
-    lifetime is over does not exist for any of them, although it takes space until ``expire``.
+    lifetime is over does not exist for any of them, although it takes space until ``expire``. All ages and lifetimes
+    are counted by the clock of the log (``log_clock``), which no change of a wall clock moves.
     """
 
     async def open(self) -> None:
@@ -250,18 +264,41 @@ class StreamLog(Protocol):
         """
         ...
 
-    async def beat(self, owner: str, *, ttl_s: float) -> None:
-        """Record that ``owner`` is alive; this holds for ``ttl_s`` seconds."""
+    def beat(self, owner: str) -> None:
+        """Record that ``owner`` is alive, and hear who else is. For a thread of its own: it blocks until the commit.
+
+        Raises:
+            StoreError: the log takes no writes.
+        """
         ...
 
-    async def orphans(self, *, limit: int) -> list[str]:
-        """Ids of open streams whose owner sent no beat in time, oldest first; never of a stream without an owner."""
+    async def orphans(self, *, owner: str, limit: int) -> list[str]:
+        """Ids of open streams of others who are gone, oldest first; never of a stream without an owner.
+
+        Gone is who never beat, or did not while ``owner`` did three times (``pulses``).
+        """
         ...
 
-    async def expire(self, *, older_than_s: float, limit: int) -> int:
-        """Delete streams that were closed longer ago than this, and all whose lifetime is over.
+    async def owned(self, owner: str) -> list[str]:
+        """Ids of the open streams of an owner."""
+        ...
 
-        Deletes those that expired first, first; returns their number.
+    async def ask_end(self, stream_id: str) -> None:
+        """Ask the owner of a stream to end it, wherever it runs. A stream that is closed is left alone."""
+        ...
+
+    def listen(self, owner: str) -> AbstractAsyncContextManager[asyncio.Event]:
+        """Register for ``asked``: the event is set when the end of a stream of ``owner`` was asked for."""
+        ...
+
+    async def asked(self, owner: str) -> list[str]:
+        """Ids of the open streams of an owner whose end was asked for. They stay in this list until they are closed."""
+        ...
+
+    async def expire(self, *, older_than_s: float, limit: int) -> Expired:
+        """Delete streams that were closed longer ago than this, and all whose lifetime is over, in one short step.
+
+        Deletes those that expired first, first. It may stop before ``limit`` streams, so that nobody who writes waits.
         """
         ...
 

@@ -269,8 +269,12 @@ def sequence_bytes(text: str) -> bytes:
 # -- lifetimes ---------------------------------------------------------------------------------------------------
 
 
-def begun(lifetime: Lifetime | None, now_s: float) -> Lifetime:
-    """The lifetime of a stream that is created now.
+def begun(lifetime: Lifetime | None, now_s: float, wall_s: float) -> Lifetime:
+    """The lifetime of a stream that is created now, by the clock of the log.
+
+    Args:
+        now_s: What that clock shows.
+        wall_s: Seconds since 1970, which an absolute lifetime counts.
 
     Raises:
         Misuse: both a sliding and an absolute one, or no numbers.
@@ -279,7 +283,7 @@ def begun(lifetime: Lifetime | None, now_s: float) -> Lifetime:
         return FOREVER
     ttl_s, expires_s = lifetime
     if ttl_s is None and expires_s is not None and expires_s == expires_s:
-        return lifetime
+        return Lifetime(None, now_s + (expires_s - wall_s))
     if ttl_s is None or expires_s is not None or not ttl_s >= 0:
         raise Misuse(f"{lifetime}: either ttl_s, not under 0, or expires_s")
     return Lifetime(ttl_s, now_s + ttl_s)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from lockgate.errors import StoreError, StreamExists
+from lockgate.errors import StoreFailing, StreamExists
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store import log_rules
-from lockgate.store.base import Head, Lifetime, Page, Producer, Pushed
+from lockgate.store.base import Expired, Head, Lifetime, Page, Producer, Pushed
+from lockgate.store.log_clock import LogClock
 from lockgate.store.log_rules import FIRST_EPOCH, PushHistory, PushRequest, StreamState, gone, unknown
+from lockgate.store.pulses import Pulses
 from lockgate.store.tail import Tail
 
 # Bytes of an append besides its payload: objects, pointers, the offset that is kept for repeats.
@@ -41,6 +43,9 @@ class _Stream:
     state: StreamState
     log: Tail = field(default_factory=_whole_log)
     closed_s: float = 0.0
+    #: When it ends, in seconds since 1970, for an absolute lifetime.
+    expires_s: float | None = None
+    is_asked: bool = False
     #: Offset after each append of the present epoch, for repeats.
     offsets: list[Offset] = field(default_factory=list)
     #: State of the producers: see ``PushHistory``.
@@ -51,7 +56,8 @@ class _Stream:
 
     def head(self) -> Head:
         state = self.state
-        return Head(self.meta, state.tail, state.epoch, state.owner, state.is_closed, self.created_s, state.lifetime)
+        lifetime = state.lifetime if self.expires_s is None else Lifetime(None, self.expires_s)
+        return Head(self.meta, state.tail, state.epoch, state.owner, state.is_closed, self.created_s, lifetime)
 
     def judge(self, stream_id: str, push: PushRequest) -> Pushed | None:
         known = self.producers.get(push.producer.id) if push.producer is not None else None
@@ -67,7 +73,7 @@ class _Stream:
             self.closed_by = push.producer
 
     def due_s(self, closed_for_s: float) -> float:
-        """When it should go, in seconds since 1970."""
+        """When it should go, by the clock of the log."""
         closed_s = self.closed_s + closed_for_s if self.state.is_closed else math.inf
         expires_s = self.state.lifetime.expires_s
         return closed_s if expires_s is None else min(closed_s, expires_s)
@@ -78,17 +84,27 @@ class MemoryLog:
 
     Args:
         max_bytes: Most bytes to keep. An append that would exceed it is refused. Nothing is ever dropped.
-        now: Seconds since 1970.
+        wall: Seconds since 1970.
+        monotonic: Seconds that nobody sets.
     """
 
-    def __init__(self, *, max_bytes: int = 256 * 1024 * 1024, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        max_bytes: int = 256 * 1024 * 1024,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._streams: dict[str, _Stream] = {}
         #: By id and apart, so that readers of an expired stream hear of the next one of its id.
         self._events: dict[str, set[asyncio.Event]] = {}
-        self._expires_s: dict[str, float] = {}
+        self._listeners: dict[str, set[asyncio.Event]] = {}
+        self._beats: dict[str, int] = {}
+        self._pulses: dict[str, Pulses] = {}
         self._max_bytes = max_bytes
         self._used_bytes = 0
-        self._now = now
+        self._wall = wall
+        self._now = LogClock(wall(), monotonic)
 
     async def open(self) -> None:
         """Nothing to make ready."""
@@ -121,14 +137,16 @@ class MemoryLog:
         payloads: Sequence[bytes] = (),
         close: bool = False,
     ) -> int:
-        now_s = self._now()
-        state = StreamState(owner, lifetime=log_rules.begun(lifetime, now_s))
+        now_s, wall_s = self._now(), self._wall()
+        state = StreamState(owner, lifetime=log_rules.begun(lifetime, now_s, wall_s))
         if (there := self._streams.get(stream_id)) is not None:
             if not self._is_over(there):
                 raise StreamExists(f"stream {stream_id} exists already")
             self._delete(stream_id)
         state.begin(len(payloads), close=close)
-        stream = _Stream(meta, now_s, state, closed_s=now_s)
+        stream = _Stream(meta, wall_s, state, closed_s=now_s)
+        if lifetime is not None and lifetime.ttl_s is None:
+            stream.expires_s = lifetime.expires_s
         self._charge(stream, len(meta) + _size(payloads))
         stream.log.extend(payloads, epoch=state.epoch, close=close)
         self._streams[stream_id] = stream
@@ -196,7 +214,7 @@ class MemoryLog:
 
     def _charge(self, stream: _Stream, size: int) -> None:
         if self._used_bytes + size > self._max_bytes:
-            raise StoreError(f"the memory log is full: {size} bytes more would pass {self._max_bytes}; use sqlite")
+            raise StoreFailing(f"the memory log is full: {size} bytes more would pass {self._max_bytes}; use sqlite")
         self._used_bytes += size
         stream.used_bytes += size
 
@@ -229,32 +247,62 @@ class MemoryLog:
         stream.state.owner = owner
         stream.log.epoch = epoch
         stream.offsets.clear()
+        stream.is_asked = False
         return epoch
 
-    async def beat(self, owner: str, *, ttl_s: float) -> None:
-        now_s = self._now()
-        self._expires_s = {one: until_s for one, until_s in self._expires_s.items() if until_s > now_s}
-        self._expires_s[owner] = now_s + ttl_s
+    def beat(self, owner: str) -> None:
+        self._beats[owner] = self._beats.get(owner, 0) + 1
+        pulses = self._pulses.setdefault(owner, Pulses(owner))
+        for other, count in pulses.forgotten.items():
+            if self._beats.get(other) == count:
+                del self._beats[other]
+        pulses.hear(self._beats.copy())
 
-    async def orphans(self, *, limit: int) -> list[str]:
-        now_s = self._now()
+    async def orphans(self, *, owner: str, limit: int) -> list[str]:
+        silent = self._pulses[owner].silent if owner in self._pulses else frozenset()
         found = (
             stream_id
-            for stream_id, stream in self._streams.items()
-            if not stream.state.is_closed
-            and stream.state.owner
-            and self._expires_s.get(stream.state.owner, now_s) <= now_s
-            and not self._is_over(stream)
+            for stream_id, stream in self._open_streams()
+            if stream.state.owner not in ("", owner)
+            and (stream.state.owner in silent or stream.state.owner not in self._beats)
         )
         return list(islice(found, limit))
 
-    async def expire(self, *, older_than_s: float, limit: int) -> int:
+    def _open_streams(self) -> Iterator[tuple[str, _Stream]]:
+        for stream_id, stream in self._streams.items():
+            if not stream.state.is_closed and not self._is_over(stream):
+                yield stream_id, stream
+
+    async def owned(self, owner: str) -> list[str]:
+        return [stream_id for stream_id, stream in self._open_streams() if stream.state.owner == owner]
+
+    async def ask_end(self, stream_id: str) -> None:
+        stream = self._stream(stream_id)
+        stream.is_asked = not stream.state.is_closed
+        for event in self._listeners.get(stream.state.owner, ()):
+            event.set()
+
+    @asynccontextmanager
+    async def listen(self, owner: str) -> AsyncIterator[asyncio.Event]:
+        event = asyncio.Event()
+        self._listeners.setdefault(owner, set()).add(event)
+        try:
+            yield event
+        finally:
+            self._listeners[owner].discard(event)
+
+    async def asked(self, owner: str) -> list[str]:
+        return [
+            stream_id for stream_id, stream in self._open_streams() if stream.is_asked and stream.state.owner == owner
+        ]
+
+    async def expire(self, *, older_than_s: float, limit: int) -> Expired:
         now_s = self._now()
         due = sorted((stream.due_s(older_than_s), stream_id) for stream_id, stream in self._streams.items())
-        expired = [stream_id for due_s, stream_id in due[:limit] if due_s <= now_s]
-        for stream_id in expired:
+        expired = [stream_id for due_s, stream_id in due if due_s <= now_s]
+        for stream_id in expired[:limit]:
             self._delete(stream_id)
-        return len(expired)
+        return Expired(len(expired[:limit]), len(expired) <= limit)
 
     async def delete(self, stream_id: str) -> None:
         self._stream(stream_id)

@@ -143,11 +143,17 @@ class RunningAttempt:
         return failure_class(
             gate_state=gate_state,
             finish=self.worst_finish,
-            failure=Failure(failed.code, failed.status, failed.kind, failed.recoverable) if failed else None,
+            failure=self.error,
             has_refusal=bool(self.refusals),
             ended=self.ended,
             has_text=has_text,
         )
+
+    @property
+    def error(self) -> Failure | None:
+        """The first error, as far as its class depends on it."""
+        failed = self.failure
+        return Failure(failed.code, failed.status, failed.kind, failed.recoverable) if failed is not None else None
 
     def _is_rung_refused(self, failed: up.Failed) -> bool:
         """Whether the provider took the request itself, but does not take this way of going on."""

@@ -232,11 +232,15 @@ class Ending:
         return Code.TRUNCATED
 
 
-def owner_gone_record(sequence: int) -> Record:
-    """The final record of a stream whose owner died, written by whoever finds it."""
+def abandoned_record(why: Code) -> Record:
+    """The final record of a stream that nobody writes any more, by whoever finds it.
+
+    Args:
+        why: ``OWNER_GONE`` or ``LOG_FAILED``.
+    """
     found = outcome("open", Finish.NONE, has_error=False, has_refusal=False, ended=Ended.ABORTED)
-    end = StreamEnd(state=found, reason=Code.OWNER_GONE, authority="none")
-    return Record("final", "", "", sequence, errors=[problem_of(Code.OWNER_GONE, sequence)], final=end)
+    end = StreamEnd(state=found, reason=why, authority="none")
+    return Record("final", "", "", 0, errors=[problem_of(why, 0)], final=end)
 
 
 def problem_of(code: Code, sequence: int) -> Problem:

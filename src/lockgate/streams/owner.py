@@ -1,21 +1,21 @@
-"""The streams that this node owns: started, cancelled and drained; and those of dead nodes, ended as failed."""
+"""The streams that this node owns: started, cancelled and drained. ``keeper`` ends those that nobody writes."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from lockgate.errors import Busy, Code, StoreError, StreamClosed
+from lockgate.errors import Busy, Code, FencedOut, StoreError, StoreFailing, StreamUnknown
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import encode_record
+from lockgate.protocol.envelope import WaitingFor
 from lockgate.retry.breaker import Breakers, BreakerState
 from lockgate.store.base import StreamLog
-from lockgate.streams.ending import owner_gone_record
+from lockgate.streams.heart import Heart
+from lockgate.streams.keeper import Keeper
 from lockgate.streams.meta import StreamMeta, encode_meta
 from lockgate.streams.plan import Plan
 from lockgate.streams.pump import Pump, Trace
@@ -23,13 +23,12 @@ from lockgate.upstream.base import Provider
 
 _log: Final = logging.getLogger("lockgate.streams")
 
-#: How long a node counts as alive after its last beat, and how often it beats. Two beats may fail.
-LEASE_S: Final = 3.0
+#: How often a node beats. It is gone for another node that beats three times meanwhile (``store.pulses``).
 BEAT_S: Final = 1.0
-#: Streams of dead nodes that are ended in one round; the next round follows in a second.
-_ORPHANS_A_ROUND: Final = 200
-#: Longest wait for a stream that was cancelled to write its end.
-_END_S: Final = 10.0
+#: A node whose log took no beat for so long is not ready.
+_UNREADY_S: Final = 3.0
+#: Longest wait for a stream whose end was asked for.
+END_S: Final = 2.0
 
 
 class StreamOwner:
@@ -41,6 +40,7 @@ class StreamOwner:
         trace: Called with the id and plan of each stream; makes what the pump calls with every piece of text.
         ended: Called with the id of each stream that is over.
         retain_s: How long a closed stream is kept.
+        patience_s: How long an append is tried again that the log does not take.
 
     Attributes:
         name: The owner's name in the log; another one for each process.
@@ -58,6 +58,7 @@ class StreamOwner:
         trace: Callable[[str, Plan], Trace | None] = lambda stream_id, plan: None,
         ended: Callable[[str], None] = lambda stream_id: None,
         retain_s: float = 86_400.0,
+        patience_s: float = 60.0,
     ) -> None:
         self.name = secrets.token_hex(8)
         self._log = log
@@ -70,12 +71,13 @@ class StreamOwner:
         self._abandoning: dict[str, asyncio.TimerHandle] = {}
         self._trace = trace
         self._ended = ended
-        self._retain_s = retain_s
+        self._patience_s = patience_s
         self._pumps: dict[str, tuple[Pump, asyncio.Task[None]]] = {}
-        self._keeper: asyncio.Task[None] | None = None
+        #: Streams that are being made: the log may have them before there is a pump.
+        self._making: set[str] = set()
+        self._heart = Heart(lambda: log.beat(self.name), BEAT_S)
+        self._keeper = Keeper(log, self.name, self, retain_s=retain_s)
         self._is_draining = False
-        #: When the log last took a write, by the monotonic clock; None before the first.
-        self._written_s: float | None = None
 
     @property
     def open_count(self) -> int:
@@ -93,16 +95,20 @@ class StreamOwner:
         """
         if self._is_draining:
             return "this node is shutting down"
-        if self._written_s is None or time.monotonic() - self._written_s > LEASE_S:
-            return f"the log of streams has taken no write for more than {LEASE_S:g} s; this node's output says why"
+        silent_s = self._heart.silent_s
+        if silent_s is None or silent_s > _UNREADY_S:
+            why = self._heart.trouble or "no answer yet; is its file locked, or does the disk hang?"
+            return f"the log of streams has taken no write for more than {_UNREADY_S:g} s: {why}"
+        if self._heart.trouble:
+            return f"the log of streams has not taken the last write: {self._heart.trouble}"
         return ""
 
     # -- life --------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         await self._log.open()
-        await self._beat()
-        self._keeper = asyncio.create_task(self._keep())
+        await asyncio.to_thread(self._heart.start)
+        self._keeper.start()
 
     async def drain(self, drain_s: float) -> None:
         """Take nothing new, let open streams finish for ``drain_s``, then end the rest as failed ``owner_gone``."""
@@ -117,39 +123,14 @@ class StreamOwner:
 
     async def stop(self) -> None:
         """After ``drain``: release everything. Another node ends the streams that are still open."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper], timeout=5)
+        await self._keeper.stop()
         for _, task in list(self._pumps.values()):
             task.cancel()
         if self._pumps:
             await asyncio.wait([task for _, task in self._pumps.values()], timeout=5)
         await self._provider.close()
+        await asyncio.to_thread(self._heart.stop, 5.0)
         await self._log.shut()
-
-    async def _keep(self) -> None:
-        """Beat, and end the streams of nodes that do not beat any more."""
-        while True:
-            try:
-                await self._beat()
-                for stream_id in await self._log.orphans(limit=_ORPHANS_A_ROUND):
-                    await self._end_orphan(stream_id)
-                await self._log.expire(older_than_s=self._retain_s, limit=_ORPHANS_A_ROUND)
-            except Exception:
-                # Whatever went wrong: a node that stops beating loses its streams, so go on and try again.
-                _log.exception("keeping the stream log failed; trying again in %s s", BEAT_S)
-            await asyncio.sleep(BEAT_S)
-
-    async def _beat(self) -> None:
-        await self._log.beat(self.name, ttl_s=LEASE_S)
-        self._written_s = time.monotonic()
-
-    async def _end_orphan(self, stream_id: str) -> None:
-        with contextlib.suppress(StreamClosed):  # another node was first
-            epoch = await self._log.take_over(stream_id, owner=self.name)
-            record = owner_gone_record(0)
-            await self._log.append(stream_id, [encode_record(record)], epoch=epoch, seq=0, close=True)
-            _log.warning("stream %s: its owner is gone; closed as failed", stream_id)
 
     # -- streams -----------------------------------------------------------------------------------------------
 
@@ -170,9 +151,16 @@ class StreamOwner:
             StoreError: the log does not take it.
         """
         self.refuse_if_draining()
-        if len(self._pumps) >= self._max_open:
+        if len(self._pumps) + len(self._making) >= self._max_open:
             raise Busy(f"{self._max_open} streams are open already (server.max_open_streams): try again in a moment")
-        epoch = await self._log.create(stream_id, encode_meta(meta), owner=self.name)
+        self._making.add(stream_id)
+        try:
+            epoch = await self._log.create(stream_id, encode_meta(meta), owner=self.name)
+            self._begin(stream_id, plan, epoch)
+        finally:
+            self._making.discard(stream_id)
+
+    def _begin(self, stream_id: str, plan: Plan, epoch: int) -> None:
         trace = self._trace(stream_id, plan)
         pump = Pump(
             stream_id,
@@ -182,6 +170,7 @@ class StreamOwner:
             self._meters,
             epoch=epoch,
             breakers=self._breakers,
+            patience_s=self._patience_s,
             trace=trace,
         )
         self._meters.stream_opened()
@@ -192,6 +181,10 @@ class StreamOwner:
         ended = "lost"
         try:
             ended = str(await pump.run())
+        except (FencedOut, StreamUnknown):
+            _log.warning("stream %s: was ended or deleted elsewhere; upstream is closed", pump.stream_id)
+        except StoreFailing as error:
+            _log.warning("stream %s: is given up, and ended once the log takes it: %s", pump.stream_id, error)
         except StoreError:
             _log.exception("stream %s: cannot be written any more", pump.stream_id)
         finally:
@@ -202,26 +195,47 @@ class StreamOwner:
             self._ended(pump.stream_id)
             self._meters.stream_ended(ended)
 
-    def cancel(self, stream_id: str) -> bool:
-        """Ask a stream to stop; False if it is not running here."""
+    def running(self) -> set[str]:
+        """The streams that have a pump here."""
+        return set(self._pumps)
+
+    def known(self) -> set[str]:
+        """Those, and those that are being made."""
+        return self._making.union(self._pumps)
+
+    def interrupt(self, stream_id: str, why: Code) -> bool:
+        """Stop a stream; False if it is not running here."""
         found = self._pumps.get(stream_id)
         if found is not None:
-            found[0].interrupt(Code.CANCELLED)
+            found[0].interrupt(why)
         return found is not None
 
-    def heard(self, stream_id: str) -> tuple[float, bool] | None:
-        """When upstream last said something for a stream, and whether text came; None if it is not running here."""
+    def heard(self, stream_id: str) -> tuple[float, WaitingFor] | None:
+        """Since when a stream waits, in seconds since 1970, and for what; None if it is not running here."""
         found = self._pumps.get(stream_id)
         return found[0].heard if found is not None else None
 
     async def end(self, stream_id: str) -> bool:
-        """Cancel a stream and wait for its end; False if it is not running here, or does not end in time."""
-        found = self._pumps.get(stream_id)
-        if found is None:
+        """Cancel a stream, whichever node generates it, and wait for its end.
+
+        Returns:
+            Whether it is closed: at once if it was, False if it does not end within ``END_S``.
+
+        Raises:
+            StreamUnknown: there is no such stream.
+            StoreFailing: another node generates it, and the log does not take the request to that one.
+        """
+        if not self.interrupt(stream_id, Code.CANCELLED):
+            await self._log.ask_end(stream_id)
+        try:
+            async with asyncio.timeout(END_S), self._log.watch(stream_id) as news:
+                while True:
+                    news.clear()
+                    if (await self._log.head(stream_id)).is_closed:
+                        return True
+                    await news.wait()
+        except TimeoutError:
             return False
-        found[0].interrupt(Code.CANCELLED)
-        done, _ = await asyncio.wait([found[1]], timeout=_END_S)
-        return bool(done)
 
     # -- readers, as far as generations depend on them -----------------------------------------------------------
 

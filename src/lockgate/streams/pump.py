@@ -18,20 +18,21 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from lockgate.errors import Busy, Code, FencedOut, StoreError
+from lockgate.errors import Busy, Code, StoreError
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import Problem, Record, decode_record, encode_record
+from lockgate.protocol.envelope import Problem, Record, WaitingFor, decode_record, encode_record
 from lockgate.protocol.finish import Finish
 from lockgate.protocol.lifecycle import Ended, Outcome
 from lockgate.protocol.offsets import START
 from lockgate.retry.breaker import Breakers, Permit
-from lockgate.retry.failures import RULES, FailureClass
+from lockgate.retry.failures import RULES, FailureClass, lesson_of
 from lockgate.retry.ladder import Ladder, NextAttempt, NoAttempt, models_of
 from lockgate.store.base import StreamLog
 from lockgate.streams.attempt import RunningAttempt, content_of
 from lockgate.streams.channels import Channel
 from lockgate.streams.ending import Ending
 from lockgate.streams.gates import JudgeLost
+from lockgate.streams.patient_writer import PatientWriter
 from lockgate.streams.plan import Plan
 from lockgate.streams.released_text import ReleasedText
 from lockgate.streams.side_records import SideRecords
@@ -57,6 +58,7 @@ class Pump:
 
     Args:
         breakers: The circuit breakers of this node; None makes new ones.
+        patience_s: How long an append is tried again that the log does not take; upstream waits meanwhile.
         trace: Called with every piece of text as upstream sent it, before any gate: its channel, the number of the
             attempt, the text.
         rng: Random numbers for back-off.
@@ -72,6 +74,7 @@ class Pump:
         *,
         epoch: int,
         breakers: Breakers | None = None,
+        patience_s: float = 60.0,
         trace: Trace | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
@@ -80,9 +83,8 @@ class Pump:
         self._provider = provider
         self._log = log
         self._meters = meters
-        self._epoch = epoch
+        self._writer = PatientWriter(log, stream_id, epoch, patience_s)
         self._breakers = breakers or Breakers()
-        self._seq = 0
         self._trace = trace
         self._rng = rng
         self._channels: dict[str, Channel] = {}
@@ -100,9 +102,11 @@ class Pump:
         self._heard_s = time.time()
 
     @property
-    def heard(self) -> tuple[float, bool]:
-        """When upstream last said something (at first: when it was asked), in seconds since 1970; whether text came."""
-        return self._heard_s, any(run.is_heard for run in self._runs)
+    def heard(self) -> tuple[float, WaitingFor]:
+        """Since when the stream waits, in seconds since 1970, and for what: more of upstream, or the log."""
+        if self._writer.stuck_since_s is not None:
+            return self._writer.stuck_since_s, "log"
+        return self._heard_s, "next token" if any(run.is_heard for run in self._runs) else "first token"
 
     @property
     def failure(self) -> up.Failed | None:
@@ -133,7 +137,7 @@ class Pump:
 
         Raises:
             FencedOut: another owner writes this stream now; nothing more was written here.
-            StoreError: the log does not take any more.
+            StoreError: the log did not take an append for ``patience_s``, or the stream is gone.
         """
         self._task = asyncio.current_task()
         try:
@@ -148,7 +152,7 @@ class Pump:
         deadline = asyncio.get_running_loop().call_later(deadline_s, self.interrupt, Code.DEADLINE_PASSED)
         try:
             await self._pump()
-        except (FencedOut, StoreError):
+        except StoreError:
             raise
         except (JudgeLost, Busy) as error:
             self._fail(error.code, str(error))
@@ -377,8 +381,7 @@ class Pump:
     async def _append(self, records: list[Record], *, close: bool = False) -> None:
         if records:
             payloads = [encode_record(record) for record in records]
-            await self._log.append(self.stream_id, payloads, epoch=self._epoch, seq=self._seq, close=close)
-            self._seq += 1
+            await self._writer.append(payloads, close=close)
 
     async def _append_all_but_halts(self, records: list[Record]) -> None:
         """What a halting read brought; the note of the halt waits until it is known what is done about it."""
@@ -424,7 +427,7 @@ class Pump:
         if run.permit is None:
             return
         breaker = self._breakers.of(self._provider.name, run.asked.model)
-        learns = RULES[failed].breaker if failed is not None else "success"
+        learns = lesson_of(failed, run.error)
         if run.ended is Ended.CANCELLED:
             learns = "success" if run.has_answered else "none"
         tell = {

@@ -220,7 +220,10 @@ async def test_a_reader_hears_of_another_stream_of_the_same_id(path: Path) -> No
 async def test_a_lifetime_that_another_node_renewed(path: Path) -> None:
     """What we remember of it may be over: then the file is asked, and not renewed for nothing."""
     clock = Clock()
-    async with opened(SqliteLog(path, now=clock)) as a, opened(SqliteLog(path, now=clock)) as b:
+    async with (
+        opened(SqliteLog(path, wall=clock, monotonic=clock)) as a,
+        opened(SqliteLog(path, wall=clock, monotonic=clock)) as b,
+    ):
         await a.create("s", b"", owner="", lifetime=Lifetime(ttl_s=100))
         async with a.watch("s"):
             await a.push("s", [b"x"])

@@ -33,6 +33,7 @@ export class Silence {
   /** @param {{told: Told, at_ms: number}} last */
   #words({ told, at_ms }) {
     const seconds = Math.floor(told.silent_s + (performance.now() - at_ms) / 1000);
+    if (told.waiting_for === "log") return `the log has taken no records for ${seconds} s; upstream waits`;
     return `upstream silent for ${seconds} s${told.waiting_for === "first token" ? ", no token yet" : ""}`;
   }
 }

@@ -40,7 +40,7 @@
 /**
  * @typedef {object} Silence  `data` of a note that is no record: nothing comes from upstream
  * @property {number} silent_s
- * @property {"first token" | "next token"} waiting_for
+ * @property {"first token" | "next token" | "log"} waiting_for
  */
 
 /**

@@ -19,6 +19,7 @@ const CAUSES = new Map([
   ["upstream_unreachable", "there was no connection to upstream"],
   ["upstream_garbled", "upstream sent something that is not a chunk"],
   ["owner_gone", "the node that wrote this stream is gone"],
+  ["log_failed", "the log of streams took no records for too long"],
 ]);
 
 /** Why there was another attempt, by the class of the failure. */

@@ -6,10 +6,11 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from lockgate.errors import LockgateError, StoreError
+from lockgate.errors import LockgateError, StoreFailing
 from lockgate.store.sqlite import tables
 
 _T = TypeVar("_T")
@@ -17,6 +18,10 @@ _P = ParamSpec("_P")
 
 # Two, so that a catch-up read does not wait for a checkpoint.
 _THREADS: Final = 2
+
+
+def _touch(database: sqlite3.Connection) -> None:
+    database.execute("SELECT now_s FROM clock").fetchone()
 
 
 class ReadPool:
@@ -34,11 +39,26 @@ class ReadPool:
         self._idle: list[sqlite3.Connection] = []
 
     def start(self) -> None:
+        """Connect and read once, so that all files are open: what is moved away later can still be read. Blocks.
+
+        Raises:
+            sqlite3.Error: it cannot be opened.
+        """
+        try:
+            for _ in range(_THREADS):
+                self._idle.append(tables.connect(self._path))
+                tables.patiently(partial(_touch, self._idle[-1]), self._busy_s)
+        except sqlite3.Error:
+            self._close()
+            raise
         self._pool = ThreadPoolExecutor(_THREADS, f"lockgate-read {self._path.name}")
 
     def stop(self) -> None:
         """Wait for open questions, and close the connections. Blocks."""
         self._pool.shutdown()
+        self._close()
+
+    def _close(self) -> None:
         while self._idle:
             self._idle.pop().close()
 
@@ -55,7 +75,7 @@ class ReadPool:
             async with asyncio.timeout(self._patience_s):
                 return await work
         except TimeoutError:
-            raise StoreError(f"{self._path}: no answer for {self._patience_s} s; does the disk hang?") from None
+            raise StoreFailing(f"{self._path}: no answer for {self._patience_s} s; does the disk hang?") from None
 
     def begin(self, read: Callable[[sqlite3.Connection], _T]) -> asyncio.Future[_T]:
         """Let a thread run the function, without waiting for it."""

@@ -14,6 +14,9 @@ both. The index is plain, and UNIQUE: no record can be there twice.
 
 Version 2 added the tables that pushes and lifetimes need; streams without either take no room in them. A file of an
 older version gets what it lacks when it is opened. What was written before stays as it is.
+
+Version 3 counts beats, where version 2 had their wall-clock time in ``owners``, and has the clock of the log. The
+appends of a deleted stream go bit by bit: ``garbage`` lists what is left, and no key is used again while it is there.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from lockgate.errors import StoreError
+from lockgate.errors import StoreError, StoreFailing
 
 Synchronous = Literal["NORMAL", "FULL"]
 
@@ -33,7 +36,7 @@ _T = TypeVar("_T")
 
 #: "lgat": distinguishes our files from those of other programs (``PRAGMA application_id``).
 APPLICATION_ID: Final = int.from_bytes(b"lgat")
-VERSION: Final = 2
+VERSION: Final = 3
 
 # heads is apart from streams because it changes with every append, and SQLite writes whole rows: meta may be large.
 _VERSION_1: Final = (
@@ -81,8 +84,18 @@ _VERSION_2: Final = (
         epoch INTEGER,
         seq INTEGER)""",
 )
+_VERSION_3: Final = (
+    "DROP TABLE owners",
+    "CREATE TABLE pulses (owner TEXT PRIMARY KEY, beats INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE clock (now_s REAL NOT NULL)",
+    # expires_s counts by that clock; this is what was asked for, in seconds since 1970.
+    "ALTER TABLE lifetimes ADD COLUMN wall_s REAL",
+    # The streams whose owner is asked to end them.
+    "CREATE TABLE asked (key INTEGER PRIMARY KEY)",
+    "CREATE TABLE garbage (stream INTEGER PRIMARY KEY)",
+)
 #: What each version adds to the one before it.
-_VERSIONS: Final = (_VERSION_1, _VERSION_2)
+_VERSIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 #: Twice SQLite's own choice. Measured through the log with 200 streams, medians of 3: 13 us per append of 300 bytes,
 #: against 20; 24 us per append of 3 KB, against 56.
@@ -108,15 +121,19 @@ _REASONS: Final = {
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check its owner and mode, and those of its folder",
     sqlite3.SQLITE_IOERR: "the disk failed, or refused to write",
 }
+#: Files beside the log that belong to it: without them, what was committed last is lost.
+_COMPANIONS: Final = ("", "-wal", "-shm")
 
 
 def explain(path: Path, error: Exception) -> StoreError:
     """Say what went wrong: mostly SQLite's own words, with the name of the file and what to do."""
+    if isinstance(error, StoreError):
+        return error
     code = getattr(error, "sqlite_errorcode", 0)
     reason = _REASONS.get(code & 0xFF)  # the low byte is the primary code; the rest only makes it more exact
     if reason is None:
-        return StoreError(f"{path}: {error!r}")
-    return StoreError(f"{path}: {reason} ({getattr(error, 'sqlite_errorname', '')}: {error})")
+        return StoreFailing(f"{path}: {error!r}")
+    return StoreFailing(f"{path}: {reason} ({getattr(error, 'sqlite_errorname', '')}: {error})")
 
 
 def patiently(attempt: Callable[[], _T], busy_s: float) -> _T:
@@ -131,16 +148,56 @@ def patiently(attempt: Callable[[], _T], busy_s: float) -> _T:
             time.sleep(_LOCK_POLL_S)
 
 
+class FileWatch:
+    """Whether the files that are open are still those under the log's name.
+
+    SQLite goes on writing to a file that was deleted, and all of that is gone with the process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._names = [f"{path.absolute()}{suffix}" for suffix in _COMPANIONS]
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def check(self) -> None:
+        """Look at all of them; three system calls.
+
+        Raises:
+            StoreFailing: one was deleted, moved away or replaced.
+        """
+        for name in self._names:
+            try:
+                found = os.stat(name)
+                identity = found.st_dev, found.st_ino
+            except FileNotFoundError:
+                identity = None
+            except OSError as error:
+                raise StoreFailing(f"{name}: {error.strerror}") from None
+            known = self._seen.get(name)
+            if known is None:
+                if identity is not None:
+                    self._seen[name] = identity  # SQLite makes the companions when it needs them
+            elif identity != known:
+                what = "was deleted or moved away" if identity is None else "was replaced by another file"
+                raise StoreFailing(
+                    f"{name}: {what} while it was in use; nothing more is written, so that nothing is lost unseen. Put "
+                    "the same file back, or restart to begin with what is there"
+                )
+
+
 # -- opening -----------------------------------------------------------------------------------------------------
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection whose user begins transactions. It may move between threads, one at a time."""
-    return sqlite3.connect(path.absolute(), timeout=0, isolation_level=None, check_same_thread=False)
+    """A connection whose user begins transactions. It may move between threads, one at a time. It makes no file."""
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
 
 
-def prepare(path: Path, synchronous: Synchronous, busy_s: float) -> sqlite3.Connection:
+def prepare(path: Path, synchronous: Synchronous, busy_s: float, now_s: float) -> sqlite3.Connection:
     """Open the file for writing; create it and its folder if they are missing.
+
+    Args:
+        now_s: What the clock of a new log shows first.
 
     Raises:
         StoreError: it is not ours, cannot be used, or stays locked.
@@ -154,7 +211,7 @@ def prepare(path: Path, synchronous: Synchronous, busy_s: float) -> sqlite3.Conn
     database = connect(path)
     try:
         _pragma(database, f"page_size = {PAGE_BYTES}")  # matters only for a new file
-        patiently(lambda: _make_ours(database, path), busy_s)
+        patiently(lambda: _make_ours(database, path, now_s), busy_s)
         mode = patiently(lambda: _pragma(database, "journal_mode = WAL"), busy_s)
         if mode != "wal":
             raise StoreError(f"{path}: its file system has no shared memory (journal mode {mode}); use a local disk")
@@ -175,7 +232,7 @@ def _pragma(database: sqlite3.Connection, pragma: str) -> object:
     return row[0] if row else None
 
 
-def _make_ours(database: sqlite3.Connection, path: Path) -> None:
+def _make_ours(database: sqlite3.Connection, path: Path, now_s: float) -> None:
     """Check whose file it is, in a transaction: if two processes find it empty, one of them makes the tables."""
     if _version(database, path) == VERSION:
         return
@@ -184,6 +241,7 @@ def _make_ours(database: sqlite3.Connection, path: Path) -> None:
         for statements in _VERSIONS[_version(database, path) :]:
             for statement in statements:
                 database.execute(statement)
+        database.execute("INSERT INTO clock SELECT ? WHERE NOT EXISTS (SELECT 1 FROM clock)", (now_s,))
         _pragma(database, f"application_id = {APPLICATION_ID}")
         _pragma(database, f"user_version = {VERSION}")
         database.execute("COMMIT")

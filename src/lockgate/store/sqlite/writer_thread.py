@@ -14,10 +14,11 @@ transaction takes the file's write lock, looks at ``PRAGMA data_version``, and f
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -26,6 +27,7 @@ from lockgate.errors import LockgateError, Misuse, StoreError
 from lockgate.protocol.offsets import Offset
 from lockgate.store import log_rules
 from lockgate.store.base import Lifetime, Pushed
+from lockgate.store.log_clock import LogClock
 from lockgate.store.log_rules import FIRST_EPOCH, PushRequest, StreamState
 from lockgate.store.sqlite import file, push_history, tables
 
@@ -89,17 +91,29 @@ class WriteCall:
     ends: bool = False
 
 
+@dataclass(slots=True, eq=False)
+class BeatJob:
+    """A beat. It needs no event loop: the writer itself hands over what it brought."""
+
+    owner: str
+    forgotten: Mapping[str, int]
+    done: concurrent.futures.Future[file.Beat]
+
+
 Job = Append | PushJob | WriteCall
-Outcome = tuple[Job, Any]  # a value for the future, or an exception
+#: Errors that may be of one stream alone, whose pages are damaged, or of a text that no longer fits on the disk.
+_OF_ONE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL})
+Outcome = tuple[Job | BeatJob, Any]  # a value for the future, or an exception
 
 
 class WriterThread(threading.Thread):
     """The thread. It owns the connection that writes; others give it jobs by ``put``.
 
     Args:
-        report: Called in this thread with the outcomes of one transaction.
+        report: Called in this thread with the outcomes of one transaction, but for beats.
         hear: Called in this thread after another connection has committed.
-        now: Seconds since 1970; called in this thread.
+        wall: Seconds since 1970: what the clock of a new log begins with.
+        monotonic: Seconds that nobody sets.
         end: Called last in this thread, when it commits nothing more; with the exception, if there is one.
     """
 
@@ -109,8 +123,9 @@ class WriterThread(threading.Thread):
         synchronous: tables.Synchronous,
         *,
         busy_s: float,
-        now: Callable[[], float],
-        report: Callable[[list[Outcome]], None],
+        wall: Callable[[], float],
+        monotonic: Callable[[], float],
+        report: Callable[[list[tuple[Job, Any]]], None],
         hear: Callable[[], None],
         end: Callable[[BaseException | None], None],
     ) -> None:
@@ -118,11 +133,13 @@ class WriterThread(threading.Thread):
         self._path = path
         self._synchronous = synchronous
         self._busy_s = busy_s
-        self._now = now
+        self._wall = wall
+        self._monotonic = monotonic
+        self._files = tables.FileWatch(path)
         self._report = report
         self._hear = hear
         self._end = end
-        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Job | BeatJob | None] = queue.SimpleQueue()
         self._states: dict[str, tuple[int, StreamState]] = {}
         self._rows: list[file.StoredRow] = []
         self._touched: dict[int, StreamState] = {}
@@ -132,15 +149,28 @@ class WriterThread(threading.Thread):
         self._database: sqlite3.Connection
         self._look_s: float | None = None
         self._is_stopping = False
+        #: The clock of the log; known once it is open.
+        self.clock = LogClock(0.0)
 
     # -- what others call ----------------------------------------------------------------------------------------
 
     def open(self) -> None:
         """Open the file. Blocks; call it before ``start``, in any thread."""
-        self._database = tables.prepare(self._path, self._synchronous, self._busy_s)
-        self._version = file.data_version(self._database)
+        self._database = tables.prepare(self._path, self._synchronous, self._busy_s, self._wall())
+        try:
+            self._version = tables.patiently(lambda: file.data_version(self._database), self._busy_s)
+            now_s = tables.patiently(lambda: file.clock(self._database), self._busy_s)
+            self._files.check()
+        except (sqlite3.Error, StoreError) as error:
+            self._database.close()
+            raise tables.explain(self._path, error) from None
+        self.clock = LogClock(now_s, self._monotonic)
 
-    def put(self, job: Job) -> None:
+    def close(self) -> None:
+        """Close the file of a thread that was not started."""
+        self._database.close()
+
+    def put(self, job: Job | BeatJob) -> None:
         self._queue.put(job)
 
     def look_every(self, look_s: float | None) -> None:
@@ -175,22 +205,22 @@ class WriterThread(threading.Thread):
             jobs = [] if is_last else self._wait()
             jobs += self._waiting()
             if jobs:
-                self._report(self._commit(jobs))
+                self._hand_over(self._commit(jobs))
             elif is_last:
                 return
             else:
                 self._look_idly()
 
-    def _wait(self) -> list[Job]:
+    def _wait(self) -> list[Job | BeatJob]:
         try:
             job = self._queue.get(timeout=self._look_s)
         except queue.Empty:
             return []
         return [] if job is None else [job]
 
-    def _waiting(self) -> list[Job]:
+    def _waiting(self) -> list[Job | BeatJob]:
         """All jobs that wait; the owner bounds what it puts."""
-        jobs: list[Job] = []
+        jobs: list[Job | BeatJob] = []
         try:
             while True:
                 job = self._queue.get_nowait()
@@ -212,8 +242,21 @@ class WriterThread(threading.Thread):
             self._states.clear()
             self._hear()
 
-    def _commit(self, jobs: list[Job]) -> list[Outcome]:
+    def _hand_over(self, outcomes: list[Outcome]) -> None:
+        for job, outcome in outcomes:
+            if isinstance(job, BeatJob):
+                if isinstance(outcome, Exception):
+                    job.done.set_exception(outcome)
+                else:
+                    self.clock.hear(outcome.now_s)
+                    job.done.set_result(outcome)
+        others = [(job, outcome) for job, outcome in outcomes if not isinstance(job, BeatJob)]
+        if others:
+            self._report(others)
+
+    def _commit(self, jobs: list[Job | BeatJob]) -> list[Outcome]:
         try:
+            self._files.check()
             tables.patiently(lambda: self._database.execute("BEGIN IMMEDIATE"), self._busy_s)
             self._look()
             outcomes = [(job, self._outcome(job)) for job in jobs]
@@ -222,14 +265,29 @@ class WriterThread(threading.Thread):
         except Exception as error:
             # Broad, because a transaction that fails for any reason must fail alone: the next one may go through.
             self._undo()
-            return [(job, tables.explain(self._path, error)) for job in jobs]
+            if len(jobs) > 1 and getattr(error, "sqlite_errorcode", 0) & 0xFF in _OF_ONE:
+                return [outcome for job in jobs for outcome in self._commit([job])]
+            explained = tables.explain(self._path, error)
+            return [(job, explained) for job in jobs]
+        return self._kept(outcomes)
+
+    def _kept(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """What was committed, if the file is still there: nothing is acknowledged that went to a deleted one."""
+        try:
+            self._files.check()
+        except StoreError as error:
+            self._states.clear()
+            self._hear()  # if the file comes back, its readers must learn what is in it
+            return [(job, error) for job, _ in outcomes]
         return outcomes
 
-    def _outcome(self, job: Job) -> Any:
+    def _outcome(self, job: Job | BeatJob) -> Any:
         try:
             if isinstance(job, Append):
                 return self._append(job)
-            return self._push(job) if isinstance(job, PushJob) else self._call(job)
+            if isinstance(job, PushJob):
+                return self._push(job)
+            return self._beat(job) if isinstance(job, BeatJob) else self._call(job)
         except sqlite3.Error:
             raise
         except Exception as error:
@@ -271,7 +329,10 @@ class WriterThread(threading.Thread):
             self._rows.append(file.StoredRow(key, state.tail.records, job.epoch, seq, sizes, job.body))
         self._touched[key] = state
         if state.lifetime is not log_rules.FOREVER and state.lifetime.ttl_s is not None:
-            self._renewed[key] = state.lifetime = job.lifetime = log_rules.renewed(state.lifetime, self._now())
+            self._renewed[key] = state.lifetime = job.lifetime = log_rules.renewed(state.lifetime, self.clock())
+
+    def _beat(self, job: BeatJob) -> file.Beat:
+        return file.beat(self._database, job.owner, job.forgotten, self.clock())
 
     def _call(self, job: WriteCall) -> Any:
         self._flush()
@@ -280,7 +341,7 @@ class WriterThread(threading.Thread):
         return job.run(self._database)
 
     def _check_life(self, stream_id: str, state: StreamState) -> None:
-        if log_rules.is_over(state.lifetime, self._now()):
+        if log_rules.is_over(state.lifetime, self.clock()):
             raise log_rules.unknown(stream_id)
 
     def _state(self, stream_id: str) -> tuple[int, StreamState]:
