@@ -6,7 +6,7 @@ export LOCKGATE_TEST_DATA ?= $(abspath $(CURDIR)/../shared)
 
 BIN := .venv/bin
 
-.PHONY: demo demo-llm test test-repeat check peers llm acceptance bench docs lock clean
+.PHONY: demo demo-llm test test-repeat check peers llm acceptance fuzz bench docs lock clean
 
 demo: .venv/.server  ## gateway, simulator and playground: no key, no network
 	$(BIN)/lockgate demo
@@ -39,6 +39,9 @@ llm: .venv/.dev .venv/.llm  ## a real model through the gateway, with a table of
 
 acceptance: .venv/.dev  ## long measurements, with figures
 	$(BIN)/pytest -m acceptance -s --timeout 900
+
+fuzz: .venv/.dev  ## a million texts through the gate; FUZZ_TEXTS and FUZZ_SEED choose how many, and which
+	$(BIN)/pytest -m fuzz -n 2 tests/gate/test_fuzz.py
 
 bench: .venv/.dev  ## what things cost on this machine
 	@for question in bench/*.py; do echo "== $$question"; $(BIN)/python $$question || exit 1; done

@@ -109,9 +109,7 @@ class Ending:
             if clean and channel.is_tool and channel.is_blank:
                 records += channel.feed(b"{}", time.time())  # a call without arguments is a call with none
             closed = channel.close(clean=clean, read_s=time.time())
-            # Where the connection broke, or a caller cancelled, that is the reason, and not that the text ends there.
-            if not has_error and ended is not Ended.CANCELLED:
-                records += closed
+            records += [record for record in closed if not self._is_known(record, has_error=has_error)]
             self._outcomes[channel.name] = outcome(
                 channel.state,
                 finish,
@@ -121,6 +119,12 @@ class Ending:
                 is_blank=channel.is_blank,
             )
         return records
+
+    def _is_known(self, record: Record, *, has_error: bool) -> bool:
+        """Whether it only says that the text ends there, where the reason for it is said anyway."""
+        if self._run.ended is Ended.CANCELLED:
+            return bool(record.errors) and all(error.action in ("none", "halt") for error in record.errors)
+        return has_error and [(error.code, error.action) for error in record.errors] == [(Code.TRUNCATED, "none")]
 
     def _failures(self) -> list[Record]:
         problems = []

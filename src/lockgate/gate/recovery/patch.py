@@ -37,7 +37,7 @@ from lockgate.gate.values import value_of
 #: is what tells whether a quote ends a string, so that a text in other quotes need not wait for a thousand bytes.
 WINDOWS: Final = (LOOK_BYTES, 2 * LOOK_AHEAD, 1024)
 #: Codes of violations that JSON can have.
-_SCHEMA_CODES: Final = frozenset({"schema_violation", "duplicate_member"})
+_SCHEMA_CODES: Final = frozenset({"schema_violation", "duplicate_member", "number_out_of_range"})
 #: Members that come again, of which the values are compared: each time the text is read from its beginning.
 _MAX_COMPARED: Final = 16
 #: Bytes of a string that rules are shown where its end is in doubt.
@@ -100,7 +100,9 @@ class PatchStrategy:
                 return None
         elif marks.mark_at == NOWHERE:
             return None
-        may_patch = not self._is_stuck(pending.upstream_at) and self._patches < self._max_patches
+        # That the text ended is one violation, however many brackets are missing.
+        has_patches = self._patches < self._max_patches or (violation.code == "truncated" and work.was_truncated)
+        may_patch = not self._is_stuck(pending.upstream_at) and has_patches
         site = describe(violation, scanner, marks, work.judge, work.max_held)
         site = replace(site, has_escape=marks.escape_at != NO_ESCAPE)
         if marks.mark_at <= work.max_held:  # in whatever pieces it came, that much is still known
@@ -401,9 +403,9 @@ class _Patch:
     def _resolve(self, site: Site, *, is_end: bool) -> Answer:
         work = self._work
         at = self._pending.at - work.scanner.base
-        held = at + max(work.scanner.base - work.held_from, 0)
+        room = max(work.max_held - at - max(work.scanner.base - work.held_from, 0), 0)
         while self._look < len(WINDOWS):
-            size = min(WINDOWS[self._look], max(work.max_held - held, 0))
+            size = min(WINDOWS[self._look], room)
             behind = len(work.pending) - at
             is_all = is_end and work.rewriter is None and behind <= size
             if behind < size and not is_all:
@@ -411,7 +413,7 @@ class _Patch:
             window = whole_characters(bytes(work.pending[: at + size]))
             is_last = self._look == len(WINDOWS) - 1
             try:
-                shown = replace(site, window=window, at=at, is_end=is_all, is_last_look=is_last)
+                shown = replace(site, window=window, at=at, is_end=is_all, is_last_look=is_last, max_held=room)
                 return self._choose(replace(shown, closer_at=self._strategy.closer_at))
             except NeedMoreText:
                 self._look += 1

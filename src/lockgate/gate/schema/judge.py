@@ -140,6 +140,14 @@ class Judge:
         self.element_at = -1  # first byte of its element in hand
         self.ended_element_at = -1  # the same, if the value that ended last was such an element
 
+    @property
+    def is_between_elements(self) -> bool:
+        """Whether an element that is handed out has ended, and the next one has not begun."""
+        array = self._elements
+        if array is None or not self._stack or self._stack[-1] is not array:
+            return False
+        return self.element_at < 0 <= array.key
+
     def path(self) -> str:
         """JSON pointer to the value that is being read."""
         return _pointer(self._stack)
