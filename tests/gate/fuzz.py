@@ -28,7 +28,23 @@ BATCH = 20
 _MAX_UNFINISHED = 11
 _BIG = [2**53 - 1, 2**53, 2**53 + 1, -(2**53) - 1, 2**63, 2**64, 10**19, 1e16, 1e300, 0.1, 0.3, 1e-7, -0.0]
 _NAMES = ["a", "b", "id", "x", "y z", "é", ""]
-_TEXTS = ["", "a", "ab", "b b", "x", "é", "😀", 'say "hi"', "a\\b", "line\nline", "null", "12", "2024-01-31", "{", "a, b"]
+_TEXTS = [
+    "",
+    "a",
+    "ab",
+    "b b",
+    "x",
+    "é",
+    "😀",
+    'say "hi"',
+    "a\\b",
+    "line\nline",
+    "null",
+    "12",
+    "2024-01-31",
+    "{",
+    "a, b",
+]
 _DRAFTS = ["http://json-schema.org/draft-04/schema#", "http://json-schema.org/draft-07/schema#"]
 _DRAFTS += ["https://json-schema.org/draft/2019-09/schema", "https://json-schema.org/draft/2020-12/schema"]
 
@@ -101,7 +117,19 @@ def _fitting_scalar(rng: random.Random) -> tuple[Any, Any]:
 
 
 def _fitting_number(rng: random.Random) -> tuple[Any, Any]:
-    number = rng.choice([*_BIG, 10**310, rng.randint(10**99, 10 ** rng.choice([100, 330])), 0, -1, 2.5, 7, rng.randint(-1000, 1000), rng.randint(-(2**70), 2**70)])
+    number = rng.choice(
+        [
+            *_BIG,
+            10**310,
+            rng.randint(10**99, 10 ** rng.choice([100, 330])),
+            0,
+            -1,
+            2.5,
+            7,
+            rng.randint(-1000, 1000),
+            rng.randint(-(2**70), 2**70),
+        ]
+    )
     other = rng.choice(_BIG)
     low, high = sorted([number, other])
     choices: list[Any] = [
@@ -176,10 +204,13 @@ def schemas(rng: random.Random) -> tuple[Any, Any]:
         return True, value
     if rng.random() < 0.3:
         inside, other = fitting(rng)
-        schema, value = {"type": "object", "properties": {"items": {"items": schema}, "b": inside}}, {
-            "items": [value] * rng.randint(0, 3),
-            "b": other,
-        }
+        schema, value = (
+            {"type": "object", "properties": {"items": {"items": schema}, "b": inside}},
+            {
+                "items": [value] * rng.randint(0, 3),
+                "b": other,
+            },
+        )
     elif rng.random() < 0.2:
         schema, value = {"type": "array", "items": schema}, [value] * rng.randint(0, 4)
     if rng.random() < 0.15:

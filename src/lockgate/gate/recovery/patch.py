@@ -38,8 +38,11 @@ from lockgate.gate.values import value_of
 WINDOWS: Final = (LOOK_BYTES, 2 * LOOK_AHEAD, 1024)
 #: Codes of violations that JSON can have.
 _SCHEMA_CODES: Final = frozenset({"schema_violation", "duplicate_member", "number_out_of_range"})
-#: Members that come again, of which the values are compared: each time the text is read from its beginning.
+#: Members that come again, of which the values are compared, and brackets that are too many: each time the text is read
+#: from its beginning.
 _MAX_COMPARED: Final = 16
+#: Rules that guess about the quotes of a string. Two such faults side by side in a list cannot be told apart.
+_GUESSED_QUOTES: Final = frozenset({"inner_quote", "bare_text"})
 #: Bytes of a string that rules are shown where its end is in doubt.
 _SHOWN_BEFORE: Final = 1024
 #: Edits at one byte, without getting any further, after which it is given up. The end of a text is such a byte: there
@@ -65,6 +68,7 @@ class PatchStrategy:
         self._last_at = -1  # byte of upstream of the violation that lies furthest
         self._repeats = 0
         self._compared = 0
+        self._guessed_in: object | None = None  # the array in which the quotes of a string were guessed last
 
     @property
     def closes_early(self) -> bool:
@@ -104,7 +108,8 @@ class PatchStrategy:
         has_patches = self._patches < self._max_patches or (violation.code == "truncated" and work.was_truncated)
         may_patch = not self._is_stuck(pending.upstream_at) and has_patches
         site = describe(violation, scanner, marks, work.judge, work.max_held)
-        site = replace(site, has_escape=marks.escape_at != NO_ESCAPE)
+        has_guess = self._guessed_in is not None and self._array_in_hand() is self._guessed_in
+        site = replace(site, has_escape=marks.escape_at != NO_ESCAPE, has_guess=has_guess)
         if marks.mark_at <= work.max_held:  # in whatever pieces it came, that much is still known
             site = self._with_text_before(site, pending)
         back_at = at
@@ -117,6 +122,11 @@ class PatchStrategy:
             of_member = replace(site, has_quote=has_quote, has_number=has_number, from_member=True)
         return _Patch(self, work, pending, site, into_string, back_at, may_patch=may_patch, of_member=of_member)
 
+    def _array_in_hand(self) -> object | None:
+        """The innermost container, if it is an array."""
+        frames = self._work.judge.frames
+        return frames[-1] if frames and not self._work.scanner.is_in_object else None
+
     def _with_text_before(self, site: Site, pending: PendingViolation) -> Site:
         """The site with what it may know of the text before the mark."""
         kept, marks = self._work.kept, self.marks
@@ -125,6 +135,10 @@ class PatchStrategy:
         if site.code == "duplicate_member" and self._compared < _MAX_COMPARED:
             self._compared += 1
             return replace(site, repeated=self._value_at(pending.path))
+        is_bracket = site.code == "invalid_json" and kept.between(pending.at, pending.at + 1) in (b"}", b"]")
+        if is_bracket and self._compared < _MAX_COMPARED:
+            self._compared += 1
+            site = replace(site, before_bracket=kept.between(0, marks.mark_at + site.has_quote))
         if not site.has_quote:
             return site
         start = max(marks.mark_at - marks.string_bytes, marks.mark_at - _SHOWN_BEFORE)
@@ -256,6 +270,8 @@ class PatchStrategy:
         work, ledger = self._work, self._work.ledger
         base, is_early = work.scanner.base, pending.violation.code == "truncated"
         self._patches += 1
+        if rule in _GUESSED_QUOTES:
+            self._guessed_in = self._array_in_hand()
         ledger.forget_before(min(base, self.marks.mark_at))
         ledger.path = pending.path
         if not is_early or not work.was_truncated:

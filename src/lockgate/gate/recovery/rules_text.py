@@ -11,6 +11,7 @@ from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.patch_rule import LITERALS, NAME, VALUE, PatchRule, begins_name, drop_member, replace
 from lockgate.gate.recovery.rewriters import Until
 from lockgate.gate.recovery.site import Site
+from lockgate.gate.recovery.surplus import may_be_further_inside
 from lockgate.gate.recovery.spelling import number_of, sign_at
 
 
@@ -262,10 +263,10 @@ class Bracket(PatchRule):
             return []
         edits = []
         outer = site.brackets.find(site.byte)
-        if outer > 0 and not site.has_others():
+        if outer > 0 and not site.has_others() and not site.may_have_ended_before:
             edits += replace(site.at, 0, site.brackets[:outer])
         edits += [Edit((Change(site.at, 1, mine),), weight=1 if outer > 0 else 0)]
-        if not site.has_strangers():
+        if not site.has_strangers() and not may_be_further_inside(site.before_bracket, site.byte):
             edits += [Edit((Change(site.at, 1, b""),), weight=3)]
         return edits
 
