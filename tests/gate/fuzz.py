@@ -17,8 +17,20 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 
 import lockgate
-from lockgate import Completed, Element, Event, Gate, Limits, Misuse, Patched, Released, Schema, SchemaError, Skipped
-from lockgate import Violated
+from lockgate import (
+    Completed,
+    Element,
+    Event,
+    Gate,
+    Limits,
+    Misuse,
+    Patched,
+    Released,
+    Schema,
+    SchemaError,
+    Skipped,
+    Violated,
+)
 from tests.gate.recovery.made import json_like, random_limits, random_schema
 from tests.gate.runs import cut, every_byte
 

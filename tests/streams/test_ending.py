@@ -56,7 +56,7 @@ async def test_a_choice_of_which_nothing_came_is_named(schema: Any, came: tuple[
 async def test_what_was_held_is_in_the_log_however_upstream_ended(recovery: str, end: str) -> None:
     """It is valid so far; with patch it is closed, so that it parses; and it is never complete."""
     text = '{"a": {"text": "' + "x" * 3000 + '", "n": [1, 2'
-    ways = {
+    ways: dict[str, list[up.UpstreamEvent]] = {
         "broken": broken(text),
         "silent": [up.Delta("content", text.encode()), up.ConnectionEnded(How.SILENT)],
         "length": [up.Delta("content", text.encode()), up.Finished(0, "length"), END],

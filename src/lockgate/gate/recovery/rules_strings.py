@@ -249,7 +249,7 @@ class BareText(PatchRule):
                 return []
         elif site.awaits in ("literal", "number"):
             start = site.held.start
-        elif site.awaits == "comma" and site.scalar >= 0 and (site.last_kinds & STRING):
+        elif site.awaits == "comma" and site.scalar >= 0 and (site.last_kinds & STRING) and site.byte not in b"]})":
             start = site.scalar
         else:
             return []

@@ -11,8 +11,8 @@ from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.patch_rule import LITERALS, NAME, VALUE, PatchRule, begins_name, drop_member, replace
 from lockgate.gate.recovery.rewriters import Until
 from lockgate.gate.recovery.site import Site
-from lockgate.gate.recovery.surplus import may_be_further_inside
 from lockgate.gate.recovery.spelling import number_of, sign_at
+from lockgate.gate.recovery.surplus import may_be_further_inside
 
 
 class Comment(PatchRule):

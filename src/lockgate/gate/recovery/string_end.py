@@ -121,7 +121,7 @@ class StringEnd:
         return found
 
     def _may_part(self, text: bytes, at: int) -> bool:
-        """In a list of words: whether this quote may as well end one, and the next one lacks a quote or has one more."""
+        """In a list: whether this quote may as well end a word, and the next one lacks a quote or has one more."""
         return bool(self._place.depth) and not self._place.is_in_object and _PARTING.match(text, at) is not None
 
     def _is_behind(self, text: bytes, at: int, *, is_end: bool) -> bool | None:

@@ -20,7 +20,7 @@ def may_be_further_inside(before: bytes | None, bracket: bytes) -> bool:
     """
     if before is None:
         return True
-    opening = _OPENS[bracket[0]] if bracket[0] in _OPENS else 0
+    opening = _OPENS.get(bracket[0], 0)
     kinds, doubts = bytearray(), [False]  # of the open containers; the first doubt is that of the whole text
     last_doubt = False  # of the value that ended last
     has_ended = False  # such a container, right before

@@ -64,7 +64,7 @@ def _is_mixed(value: NumberValue, limit: NumberValue) -> bool:
 
 def _says(keyword: str, limit: NumberValue | list[NumberValue], value: NumberValue) -> bool:
     """What the authority says of a number by one keyword."""
-    return _validator(json.dumps({keyword: limit})).is_valid(value)
+    return bool(_validator(json.dumps({keyword: limit})).is_valid(value))
 
 
 @functools.lru_cache(maxsize=256)
