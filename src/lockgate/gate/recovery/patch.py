@@ -37,7 +37,7 @@ from lockgate.gate.values import value_of
 #: is what tells whether a quote ends a string, so that a text in other quotes need not wait for a thousand bytes.
 WINDOWS: Final = (LOOK_BYTES, 2 * LOOK_AHEAD, 1024)
 #: Codes of violations that JSON can have.
-_SCHEMA_CODES: Final = frozenset({"schema_violation", "duplicate_member", "number_out_of_range"})
+_SCHEMA_CODES: Final = frozenset({"schema_violation", "duplicate_member"})
 #: Members that come again, of which the values are compared, and brackets that are too many: each time the text is read
 #: from its beginning.
 _MAX_COMPARED: Final = 16

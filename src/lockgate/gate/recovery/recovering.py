@@ -213,10 +213,11 @@ class RecoveringGate(DocumentGate):
 
     def _goes_on_at_end(self, *, is_end: bool, closes: bool) -> bool:
         """At the end of the text a number ends too, and may be found wrong; and what is still open is a violation."""
-        if is_end:
-            self._end_character()
+        if not is_end or (self._broke_off and not self._has_begun):
+            return False  # nothing came yet, and nobody knows what was to come
+        self._end_character()
         scanner = self._scanner
-        if not is_end or scanner.is_done:
+        if scanner.is_done:
             return False
         try:
             if not self._broke_off:  # then more digits were to come
@@ -228,8 +229,8 @@ class RecoveringGate(DocumentGate):
             pass
         if scanner.is_done or self._closers.end_number():
             return True
-        if not closes or (self._broke_off and not self._has_begun):
-            return False  # nothing came yet, and nobody knows what was to come
+        if not closes:
+            return False
         scanner.blame = 0
         self._stop(Violation("truncated", f"{self._who_ended} inside the document", path=""))
         return True

@@ -253,7 +253,7 @@ class BareText(PatchRule):
             start = site.scalar
         else:
             return []
-        if site.code == "schema_violation" or is_nothing(site, start):
+        if site.code in ("schema_violation", "number_out_of_range") or is_nothing(site, start):
             return []
         is_root, is_member = not site.depth, site.is_in_object and site.depth > 0
         may_quote = not site.has_guess
