@@ -116,6 +116,9 @@ class AllowedNumbers:
 
 def _first_digits(value: NumberValue) -> set[str]:
     """The first digits of all spellings of a number: 0.3 may also be written as 0.29999999999999998."""
+    if isinstance(value, int) and abs(value) < 10**_SURE_DIGITS:  # a short way, since there may be many
+        whole = str(abs(value)).ljust(_SURE_DIGITS, "0")
+        return {whole, str(int(whole) - 1).ljust(_SURE_DIGITS, "9")}
     exact = abs(Decimal(value))
     near = (exact * (1 - _HALF_STEP), exact, exact * (1 + _HALF_STEP), abs(Decimal(repr(value))))
     return {"".join(map(str, _CUT.plus(one).as_tuple().digits)).ljust(_SURE_DIGITS, "0") for one in near}
