@@ -20,10 +20,11 @@ import msgspec
 from lockgate.gate.base import pointer_tokens, violated
 from lockgate.gate.events import Violated
 from lockgate.gate.recovery.closers import LOOK_BYTES, Closer, Closers
-from lockgate.gate.recovery.edits import NOWHERE, Edit, NeedMoreText
+from lockgate.gate.recovery.edits import NOWHERE, Edit, NeedMoreText, Rewriter
 from lockgate.gate.recovery.missing_bracket import MissingBracket, opened_at
 from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, NO_ESCAPE, PatchMarks
 from lockgate.gate.recovery.patch_rule import PatchRule
+from lockgate.gate.recovery.rewriters import Bare
 from lockgate.gate.recovery.site import UNKNOWN, Site, describe
 from lockgate.gate.recovery.strategy import FINAL, Answer, PendingViolation, Remedy
 from lockgate.gate.recovery.string_end import LOOK_AHEAD
@@ -69,6 +70,7 @@ class PatchStrategy:
         self._repeats = 0
         self._compared = 0
         self._guessed_in: object | None = None  # the array in which the quotes of a string were guessed last
+        self._guessed: Rewriter | None = None  # what did it
 
     @property
     def closes_early(self) -> bool:
@@ -109,6 +111,7 @@ class PatchStrategy:
         may_patch = not self._is_stuck(pending.upstream_at) and has_patches
         site = describe(violation, scanner, marks, work.judge, work.max_held)
         has_guess = self._guessed_in is not None and self._array_in_hand() is self._guessed_in
+        has_guess = has_guess and not (isinstance(self._guessed, Bare) and self._guessed.lacked_one_quote)
         site = replace(site, has_escape=marks.escape_at != NO_ESCAPE, has_guess=has_guess)
         if marks.mark_at <= work.max_held:  # in whatever pieces it came, that much is still known
             site = self._with_text_before(site, pending)
@@ -270,8 +273,9 @@ class PatchStrategy:
         work, ledger = self._work, self._work.ledger
         base, is_early = work.scanner.base, pending.violation.code == "truncated"
         self._patches += 1
+        rewriter = None if edit.rewriter is None else edit.rewriter()
         if rule in _GUESSED_QUOTES:
-            self._guessed_in = self._array_in_hand()
+            self._guessed_in, self._guessed = self._array_in_hand(), rewriter
         ledger.forget_before(min(base, self.marks.mark_at))
         ledger.path = pending.path
         if not is_early or not work.was_truncated:
@@ -293,8 +297,8 @@ class PatchStrategy:
             depth = work.scanner.depth + (-1 if edit.is_around else 0 if edit.swallows else 1)
             after = base + edit.changes[-1].at
             self._closers.add(Closer(rule, pending.path, depth, after, edit.closer, edit.swallows))
-        if edit.rewriter is not None:
-            work.rewrite(edit.end + shift, edit.rewriter(), rule=rule)
+        if rewriter is not None:
+            work.rewrite(edit.end + shift, rewriter, rule=rule)
 
 
 class _Candidate(NamedTuple):

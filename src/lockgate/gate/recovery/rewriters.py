@@ -139,6 +139,9 @@ class Bare(_BaseRewriter):
         is_root: Whether it is the whole document: then only the end of the text ends it.
         is_member: Whether it is the value of a member.
         may_quote: Whether a quote may stand in the words; else it fails there.
+
+    Attributes:
+        lacked_one_quote: Only the opening quote was missing.
     """
 
     #: What follows a member: a brace, a comma and a name with its colon, a name alone on the next line, a comment.
@@ -153,6 +156,7 @@ class Bare(_BaseRewriter):
     ) -> None:
         super().__init__()
         self._may_quote = may_quote
+        self.lacked_one_quote = False
         self._has_begun = False
         self._is_name, self._is_root = is_name, is_root
         self._backslashes = Backslashes()
@@ -289,6 +293,7 @@ class Bare(_BaseRewriter):
                 return -1
         if ends:
             self._end(pieces, b'"')
+            self.lacked_one_quote = True
             return 1
         self._is_quoted = not self._is_quoted
         pieces.append(Piece(b'"', b'\\"'))
