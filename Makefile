@@ -6,7 +6,7 @@ export LOCKGATE_TEST_DATA ?= $(abspath $(CURDIR)/../shared)
 
 BIN := .venv/bin
 
-.PHONY: demo demo-llm test test-repeat check peers llm acceptance hostile bench docs lock clean
+.PHONY: demo demo-llm test test-repeat check peers llm acceptance hostile fuzz bench docs lock clean
 
 demo: .venv/.server  ## gateway, simulator and playground: no key, no network
 	$(BIN)/lockgate demo
@@ -42,6 +42,9 @@ acceptance: .venv/.dev  ## long measurements, with figures
 
 hostile: .venv/.dev  ## attacks on a real node, with what they cost others
 	$(BIN)/pytest tests/hostile -m "hostile or not hostile" -s --timeout 900
+
+fuzz: .venv/.dev  ## a million texts through the gate; FUZZ_TEXTS and FUZZ_SEED choose how many, and which
+	$(BIN)/pytest -m fuzz -n 2 tests/gate/test_fuzz.py
 
 bench: .venv/.dev  ## what things cost on this machine
 	@for question in bench/*.py; do echo "== $$question"; $(BIN)/python $$question || exit 1; done

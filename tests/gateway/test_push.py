@@ -79,6 +79,28 @@ async def test_what_breaks_the_schema_is_refused_at_its_byte(node: Node, session
     assert (await push(session, node.url + path, "1}", **may))[0] == 409
 
 
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_push_that_ends_the_stream_is_refused_whatever_came_before(
+    node: Node, session: aiohttp.ClientSession, seed: int
+) -> None:
+    """Violations that were patched or skipped, in the same push or in earlier ones, do not hide the one that halts."""
+    rng = random.Random(seed)
+    recovery: dict[str, Any] = rng.choice([{"recovery": "patch"}, {"recovery": "patch", "skip": True}])
+    mended = rng.choice(["{'age': 1, ", "{age: 1,, ", '{"age": 1, // so\n ', '{"age": "1", "other": 2, '])
+    path, may = await opened(session, node, **recovery)
+    text = mended + '"name": {"first": ["A"], "last": ["B"]}}'
+    at = sorted(rng.randint(0, len(text)) for _ in range(seed % 3))
+    pieces = [text[start:end] for start, end in zip([0, *at], [*at, len(text)], strict=True)]
+    answers = [await push(session, node.url + path, piece, **may) for piece in pieces if piece]
+    if answers[-1][0] in (200, 204):  # what still waits to see more is decided when the stream is closed
+        answers.append(await push(session, node.url + path, None, **may, **{"Stream-Closed": "true"}))
+    statuses = [status for status, _, _ in answers]
+    assert 422 in statuses, answers
+    ended = statuses.index(422)
+    assert json.loads(answers[ended][2])["error"]["action"] == "halt"
+    assert all(status == 204 for status in statuses[:ended])
+
+
 async def test_a_stream_that_is_closed_too_early_is_incomplete(node: Node, session: aiohttp.ClientSession) -> None:
     path, may = await opened(session, node)
     assert (await push(session, node.url + path, '{"name": "A"', **may, **{"Stream-Closed": "true"}))[0] == 204

@@ -11,7 +11,7 @@ from lockgate.protocol.lifecycle import Ended as How
 from lockgate.retry.policy import NO_RETRY
 from lockgate.upstream import base as up
 from lockgate.upstream.replay import ReplayProvider
-from tests.streams.pumping import Scripted, Story, plan, told
+from tests.streams.pumping import Scripted, Story, broken, plan, told
 
 SCHEMA = {"type": "object", "required": ["a"]}
 TEXT = b'{"a": 1}'
@@ -49,6 +49,24 @@ async def test_a_choice_of_which_nothing_came_is_named(schema: Any, came: tuple[
     (message,) = messages(story)
     assert message.endswith(names)
     assert f"nothing came of {n - len(came)} of {n} choices" in message
+
+
+@pytest.mark.parametrize("recovery", ["halt", "skip", "patch"])
+@pytest.mark.parametrize("end", ["broken", "silent", "length"])
+async def test_what_was_held_is_in_the_log_however_upstream_ended(recovery: str, end: str) -> None:
+    """It is valid so far; with patch it is closed, so that it parses; and it is never complete."""
+    text = '{"a": {"text": "' + "x" * 3000 + '", "n": [1, 2'
+    ways: dict[str, list[up.UpstreamEvent]] = {
+        "broken": broken(text),
+        "silent": [up.Delta("content", text.encode()), up.ConnectionEnded(How.SILENT)],
+        "length": [up.Delta("content", text.encode()), up.Finished(0, "length"), END],
+    }
+    wanted = plan({"type": "object"}, NO_RETRY, lockgate={"recovery": recovery})
+    story = await told(wanted, Scripted(lambda _body, _number: ways[end]))
+    assert story.content == text + ("]}}" if recovery == "patch" else "")
+    assert story.end.state == ("failed" if end == "broken" else "incomplete")
+    ends = [action for code, action in story.errors if code == "truncated"]
+    assert ends == (["patch"] * 3 if recovery == "patch" else [] if end == "broken" else ["none"])
 
 
 async def test_a_finish_reason_without_any_text_proves_nothing() -> None:

@@ -335,6 +335,12 @@ class DocumentGate(TextGate):
     def close(self, *, clean: bool = True) -> list[Event]:
         raise NotImplementedError
 
+    @property
+    def _is_too_long(self) -> bool:
+        """Whether the document is too long for the authority, in whatever pieces it came."""
+        length = self.document_end if self._scanner.is_done else len(self._kept.data)
+        return length > self._limits.authority_max_bytes
+
     def _let_go(self) -> None:
         """Forget text that is not needed any more."""
         raise NotImplementedError
@@ -361,6 +367,8 @@ class DocumentGate(TextGate):
         """
         if self._authority is None or not self._keeps_whole or not self._asks:
             return
+        if length > self._limits.authority_max_bytes:
+            return  # our own checks decide
         text = self._kept.between(0, length)
         if may_defer and self._defer_over_bytes is not None and length > self._defer_over_bytes:
             self._deferred = text

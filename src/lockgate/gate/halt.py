@@ -50,6 +50,7 @@ class HaltGate(DocumentGate):
             self._scan(good, events)
             self._refuse(bad)
         except Violation as violation:
+            self._release_up_to(self._releasable(self._violation_at()), events)  # a number may have ended only there
             self._halt(violation, events)
         self._is_quick = self._may_be_quick and self._state == "open" and not self._held and not self._tail
         return events
@@ -118,16 +119,14 @@ class HaltGate(DocumentGate):
         """Keep the text for whoever must see it whole: the document, or the element in hand."""
         if (self._keeps_whole or self._hands_out) and not self._scanner.is_done:
             self._kept.data += piece
-            if not self._hands_out:
-                self._let_go()
 
     def _let_go(self) -> None:
         kept = self._kept
         if self._hands_out:  # only the element in hand is needed
             begun = self._judge.element_at
             kept.forget_before(begun if begun >= 0 else kept.at + len(kept.data))
-        elif not self._keeps_whole or len(kept.data) > self._limits.authority_max_bytes:
-            self._keeps_whole = False  # too long for the authority; our own checks decide
+        elif not self._keeps_whole or self._is_too_long:
+            self._keeps_whole = False  # our own checks decide
             kept.data.clear()
 
     def _releasable(self, upto: int) -> int:
@@ -147,17 +146,15 @@ class HaltGate(DocumentGate):
             else:
                 self._held += piece
         self._release_up_to(upto, events)
-        if self._finished:
-            events += self._finished
-            self._finished = []
-        if self._hands_out:
-            self._let_go()
+        self._let_go()
 
     def _release_up_to(self, upto: int, events: list[Event]) -> None:
         count = upto - self._released
         if self._held and count > 0:
             self._release(bytes(self._held[:count]), events)
             del self._held[:count]
+        while self._finished and self._finished[0].end <= self._released:
+            events.append(self._finished.pop(0))
 
     def _refuse(self, bad: bytes) -> None:
         """Bytes that are no character, or the beginning of one where none outside ASCII can stand."""

@@ -140,11 +140,7 @@ class LinesGate:
         if self._drops:
             self._end_drop(events)
         elif self._line is not None:
-            self._pass_on(self._line.close(clean=clean), events)
-            if self._line is not None and self._line.state == "complete":
-                self._finish(events)
-            elif self._drops:
-                self._end_drop(events)
+            self._close_line(self._line, events, clean=clean)
         if self._state == "open" and clean and self._lines:
             self._state = "complete"
             events.append(Completed(self.released_bytes))
@@ -154,6 +150,22 @@ class LinesGate:
             at = self.released_bytes
             events.append(Violated("truncated", at=at, upstream_at=self._upstream, message=message, action="none"))
         return _joined(events)
+
+    def _close_line(self, line: DocumentGate, events: list[Event], *, clean: bool) -> None:
+        """The text ended in a line, which may be whole."""
+        closed = line.close(clean=clean)
+        if line.state == "incomplete" and self._held is not None:
+            # It is not wrong, so it is not left out either.
+            self._release_held(events)
+            line = self._line or line
+            closed = line.close(clean=clean)
+        self._pass_on(closed, events)
+        if self._drops:
+            self._end_drop(events)
+        elif line.state == "complete":
+            self._finish(events)
+        elif line.state == "incomplete":
+            self._state = "incomplete"
 
     # -- one line ------------------------------------------------------------------------------------------------
 
@@ -209,9 +221,13 @@ class LinesGate:
     def _stop_holding(self, events: list[Event]) -> None:
         """A line that is too long to be held is released as it comes."""
         if self._held is not None and self._line is not None and len(self._held) > self._max_held:
-            text, self._held, self._kept = bytes(self._held), None, []
-            self._line = self._make("prefix")
-            self._pass_on(self._line.feed(text), events)
+            self._release_held(events)
+
+    def _release_held(self, events: list[Event]) -> None:
+        """The line in hand will not be left out: what is valid of it is released."""
+        text, self._held, self._kept = bytes(self._held or b""), None, []
+        self._line = self._make("prefix")
+        self._pass_on(self._line.feed(text), events)
 
     def _end_line(self, events: list[Event]) -> None:
         if self._state != "open":

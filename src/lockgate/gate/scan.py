@@ -11,6 +11,7 @@ the whole escape, since half an escape is never released.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final, Protocol
 
@@ -96,7 +97,7 @@ class TextWatcher(Protocol):
     """Watches one string, or one member name, while it arrives decoded."""
 
     def take(self, text: str) -> int:
-        """Judge the next characters: -1, or the index of the first one that cannot be right."""
+        """Judge the next characters, one at least: -1, or the index of the first one that cannot be right."""
         ...
 
     def violation(self) -> Violation:
@@ -533,7 +534,8 @@ class Scanner:
             if end - i > room:
                 # What still fits is judged first: a violation in it goes before the limit, wherever the text is cut.
                 fits = character_start(data, i + room)
-                self._take(data[i:fits].decode(), i)
+                if fits > i:
+                    self._take(data[i:fits].decode(), i)
                 self._grow(data, end - i, i)
             self.string_bytes += end - i
             if self.in_name or self.watcher is not None or self._repetition is not None:
@@ -749,24 +751,28 @@ class Scanner:
         while i < n and data[i] in _DIGITS:
             self._step_to(IN_EXPONENT, data, i)
             self.blame = i
-            self._check_range(self.number)  # another digit can only take it further out
+            self._check_range(self.number, is_over=False)
             i += 1
         return i if i == n else self._end_number(i)
 
     def _end_number(self, i: int) -> int:
         # The byte after a number ends it; that byte is not part of it and is looked at again by the next state.
         self.blame = i
-        self._check_range(self.number)
+        self._check_range(self.number, is_over=True)
         self._sink.end_number(self.number)
         self._value_ended(i)
         return i
 
-    def _check_range(self, text: bytes) -> None:
+    def _check_range(self, text: bytes, *, is_over: bool) -> None:
+        """Whether it fits a double; before it is over, whether it still can: an exponent grows, and never turns."""
         if text.isdigit() or text[1:].isdigit():
             return  # an integer of any size is exact
         value = float(text)
-        mantissa = re.split(rb"[eE]", text)[0]
-        if value in (float("inf"), float("-inf")) or (value == 0 and mantissa.strip(b"-0.")):
+        mantissa, *exponents = re.split(rb"[eE]", text)
+        is_shrinking = bool(exponents) and exponents[0].startswith(b"-")
+        is_too_large = math.isinf(value) and (is_over or not is_shrinking)
+        is_too_small = value == 0 and bool(mantissa.strip(b"-0.")) and (is_over or is_shrinking)
+        if is_too_large or is_too_small:
             raise Violation("number_out_of_range", f"{_clip(text.decode())} does not fit a double")
 
     # -- messages ----------------------------------------------------------------------------------------------

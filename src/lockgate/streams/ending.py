@@ -121,9 +121,7 @@ class Ending:
         except JudgeLost as lost:
             run.failure = Failed(lost.code, str(lost))
             has_error = True
-        # Where the connection broke, or a caller cancelled, that is the reason, and not that the text ends there.
-        if not has_error and run.ended is not Ended.CANCELLED:
-            records += closed
+        records += [record for record in closed if not self._is_known(record, has_error=has_error)]
         self._outcomes[channel.name] = outcome(
             channel.state,
             finish,
@@ -133,6 +131,12 @@ class Ending:
             is_blank=channel.is_blank,
         )
         return records
+
+    def _is_known(self, record: Record, *, has_error: bool) -> bool:
+        """Whether it only says that the text ends there, where the reason for it is said anyway."""
+        if self._run.ended is Ended.CANCELLED:
+            return bool(record.errors) and all(error.action in ("none", "halt") for error in record.errors)
+        return has_error and [(error.code, error.action) for error in record.errors] == [(Code.TRUNCATED, "none")]
 
     def _failures(self) -> list[Record]:
         problems = []

@@ -184,8 +184,9 @@ def asked_by(meta: StreamMeta) -> tuple[StreamRequest, Defaults]:
 
 
 def problem_of(records: Sequence[Record]) -> Problem | None:
-    """The first thing that a push did wrong."""
-    return next((problem for record in records for problem in record.errors), None)
+    """What ended the stream; where nothing did, the first thing that was wrong with a push."""
+    found = [problem for record in records for problem in record.errors]
+    return next((problem for problem in found if problem.action == "halt"), found[0] if found else None)
 
 
 def _final(channel: Channel) -> Record:

@@ -32,13 +32,14 @@ _LEAVES: list[Any] = [
 ]
 
 
-def _schema(rng: random.Random, depth: int = 0) -> Any:
+def random_schema(rng: random.Random, depth: int = 0) -> Any:
+    """A schema of many keywords, whether or not anything is valid by it."""
     kind = rng.random() if depth < 4 else 0.0
     if kind < 0.2:
         return rng.choice(_LEAVES)
 
     def inner() -> Any:
-        return _schema(rng, depth + 1)
+        return random_schema(rng, depth + 1)
 
     if kind < 0.5:
         return _object(rng, {name: inner() for name in rng.sample(_NAMES, rng.randint(0, 4))}, inner)
@@ -79,7 +80,8 @@ def _value(rng: random.Random, depth: int = 0) -> Any:
     return [_value(rng, depth + 1) for _ in range(rng.randint(0, 4))]
 
 
-def _limits(rng: random.Random) -> Limits:
+def random_limits(rng: random.Random) -> Limits:
+    """Limits that are soon reached, or the usual ones."""
     if rng.random() < 0.6:
         return Limits(duplicate_members=rng.random() < 0.3)
     return Limits(
@@ -92,6 +94,11 @@ def _limits(rng: random.Random) -> Limits:
         authority_max_bytes=rng.choice([30, 10**6]),
         duplicate_members=rng.random() < 0.5,
     )
+
+
+def json_like() -> list[str]:
+    """Bits of JSON, and of what is taken for it."""
+    return _BITS
 
 
 def _text(rng: random.Random) -> bytes:
@@ -112,9 +119,9 @@ def made(count: int, seed: int) -> Iterator[tuple[lockgate.Schema, Trial]]:
     """So many trials, each with its compiled schema."""
     rng = random.Random(seed)
     while count:
-        source = _schema(rng)
+        source = random_schema(rng)
         try:
-            schema = lockgate.compile(source, limits=_limits(rng))
+            schema = lockgate.compile(source, limits=random_limits(rng))
         except SchemaError:
             continue
         text, options = _text(rng), options_of(schema, rng)

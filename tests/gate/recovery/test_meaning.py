@@ -460,3 +460,43 @@ def test_a_line_break_is_not_held() -> None:
         gate = lockgate.compile(True).gate("patch")
         gate.feed(f'["{text}'.encode())
         assert (gate.held_bytes > 0) == is_held, text
+
+
+_CLOSED = {"properties": {"a": {"type": "object"}, "b": {}}, "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        pytest.param(True, '[{"a": {"b": {"x": 1}, "c": {"y": 2}}}}]', id="a brace too many, perhaps the first"),
+        pytest.param(True, '[{"p": {"code": 7, "name": "Town", "url": "u"}]', id="a brace missing, perhaps before"),
+        pytest.param(_CLOSED, '{"b": 1, "zz": {"x": [1}, "a": {}}, "a": {}}', id="an unknown member that is broken"),
+        pytest.param(_CLOSED, "{`a`: {}},`b`: 1}", id="it goes on in back quotes"),
+        pytest.param(_CLOSED, '{"a": {}},b: 1}', id="it goes on with a bare name"),
+        pytest.param(True, '{"w": ["hy"per","d"ocker"], "n": 1}', id="two inner quotes in a list"),
+        pytest.param(True, '{"w": ["f"abric-1",\n fabric-2"]}', id="an inner quote, and one is missing"),
+        pytest.param(True, '{"w": ["a", Words here, and more."]}', id="a sentence that lacks its quote"),
+        pytest.param(True, "1e400", id="a number out of range is no text"),
+    ],
+)
+def test_where_two_readings_are_as_good_nothing_is_guessed(schema: Any, text: str) -> None:
+    assert lockgate.repair(text, schema).state != "complete"
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "value"),
+    [
+        (True, '[{"a": {"b": 1}}}]', [{"a": {"b": 1}}]),
+        (True, '[{"p": {"code": 7}]', [{"p": {"code": 7}}]),
+        (_CLOSED, '{"b": 1, "zz": {"x": [1], "a": {}}, "a": {}}', {"b": 1, "a": {}}),
+        (_CLOSED, '{"a": {}}\nNote: `b` is left out.', {"a": {}}),
+        (True, '{"w": ["say "this" now", "b"]}', {"w": ['say "this" now', "b"]}),
+        (True, '{"w": ["a", two, three]}', {"w": ["a", "two", "three"]}),
+        ({"properties": {"a": {"type": "string"}}}, '{"a": word\\n}', {"a": "word"}),
+        (True, "{“a”: “x” “b”: “y”}", {"a": "x", "b": "y"}),
+        (True, "{'n'  12, 'm': 5}", {"n": 12, "m": 5}),
+    ],
+)
+def test_where_one_reading_is_left_it_is_taken(schema: Any, text: str, value: Any) -> None:
+    found = lockgate.repair(text, schema)
+    assert (found.state, json.loads(found.text)) == ("complete", value)

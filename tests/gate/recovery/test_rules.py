@@ -187,12 +187,13 @@ def test_one_of_several_is_not_the_document() -> None:
     assert lockgate.repair('[{"n": 1}, {"n": 2}]', {"type": "object"}).state == "halted"
 
 
-def test_upstream_that_broke_off_is_not_closed() -> None:
-    """The text may still be continued from there."""
+def test_a_text_that_broke_off_is_closed_and_never_complete() -> None:
+    """It parses, whatever ended it; that it may count as complete is for texts that ended."""
     gate = lockgate.compile(True).gate(recovery="patch", accept_truncated=True)
-    released = [*gate.feed(b'{"a": [1, 2'), *gate.close(clean=False)]
+    events = [*gate.feed(b'{"a": [1, 2'), *gate.close(clean=False)]
+    assert b"".join(event.data for event in events if isinstance(event, lockgate.Released)) == b'{"a": [1, 2]}'
     assert gate.state == "incomplete"
-    assert not [event for event in released if isinstance(event, lockgate.Patched)]
+    assert not [event for event in events if isinstance(event, lockgate.Completed)]
 
 
 def test_limits_turn_patch_into_halt() -> None:

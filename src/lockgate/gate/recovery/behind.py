@@ -12,8 +12,10 @@ _OPENING: Final = re.compile(r"""\{(?=\s{0,24}["'\w])|\[(?=\s{0,24}["'{\[\w-])""
 _MEMBER: Final = re.compile(r"""\{\s{0,24}(?:"[^"\n]{0,200}"|'[^'\n]{0,200}'|\w{1,60})\s{0,8}:""")
 #: Signs of a document that was closed once too often, and nothing else.
 _ONLY_SIGNS: Final = " \t\n\r,;}])`"
-#: With these the document itself would go on.
-_GOES_ON: Final = (":", '"', "'")
+#: With these the document itself would go on: a colon, a quote that no fence begins with, a name behind a comma.
+_GOES_ON: Final = re.compile(
+    r"""[}\]\s,;]*(?:[:"'“”„«‘’´]|`(?!``)[^`\n]{1,200}`\s{0,24}[:=,}\]])|[}\]\s;]*,[}\]\s,;]*[\w$.-]{1,60}\s{0,8}:"""
+)
 
 
 def may_go(rest: bytes, document: bytes | None) -> bool:
@@ -26,7 +28,7 @@ def may_go(rest: bytes, document: bytes | None) -> bool:
     text = rest.decode("utf-8", "replace").lstrip()
     if not text.strip(_ONLY_SIGNS):
         return True
-    if text.lstrip("}] \t\n\r,;").startswith(_GOES_ON):
+    if _GOES_ON.match(text) is not None:
         return False
     value = _value(document.decode("utf-8", "replace")) if document is not None else _UNKNOWN
     return _has_no_other(text, value)

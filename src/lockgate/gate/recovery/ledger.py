@@ -189,10 +189,9 @@ class Ledger:
             if note.at + (0 if is_last else note.length) > upto:
                 break
             count += 1
-        while 0 < count < len(self._notes) and not is_last and _is_claim(self._notes[count - 1]):
-            if not isinstance(self._notes[count].event, Patched):
-                break
-            count -= 1  # its change may still be left out, and then it is not told of
+        if count < len(self._notes) and not is_last and isinstance(self._notes[count].event, Patched):
+            while count and _is_claim(self._notes[count - 1]):
+                count -= 1  # the change may still be left out, and then its violations are not told of
         if count:
             due, self._notes = self._notes[:count], self._notes[count:]
             yield from due

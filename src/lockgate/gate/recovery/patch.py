@@ -20,10 +20,11 @@ import msgspec
 from lockgate.gate.base import pointer_tokens, violated
 from lockgate.gate.events import Violated
 from lockgate.gate.recovery.closers import LOOK_BYTES, Closer, Closers
-from lockgate.gate.recovery.edits import NOWHERE, Edit, NeedMoreText
+from lockgate.gate.recovery.edits import NOWHERE, Edit, NeedMoreText, Rewriter
 from lockgate.gate.recovery.missing_bracket import MissingBracket, opened_at
 from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, NO_ESCAPE, PatchMarks
 from lockgate.gate.recovery.patch_rule import PatchRule
+from lockgate.gate.recovery.rewriters import Bare
 from lockgate.gate.recovery.site import UNKNOWN, Site, describe
 from lockgate.gate.recovery.strategy import FINAL, Answer, PendingViolation, Remedy
 from lockgate.gate.recovery.string_end import LOOK_AHEAD
@@ -38,8 +39,11 @@ from lockgate.gate.values import value_of
 WINDOWS: Final = (LOOK_BYTES, 2 * LOOK_AHEAD, 1024)
 #: Codes of violations that JSON can have.
 _SCHEMA_CODES: Final = frozenset({"schema_violation", "duplicate_member"})
-#: Members that come again, of which the values are compared: each time the text is read from its beginning.
+#: Members that come again, of which the values are compared, and brackets that are too many: each time the text is read
+#: from its beginning.
 _MAX_COMPARED: Final = 16
+#: Rules that guess about the quotes of a string. Two such faults side by side in a list cannot be told apart.
+_GUESSED_QUOTES: Final = frozenset({"inner_quote", "bare_text"})
 #: Bytes of a string that rules are shown where its end is in doubt.
 _SHOWN_BEFORE: Final = 1024
 #: Edits at one byte, without getting any further, after which it is given up. The end of a text is such a byte: there
@@ -65,6 +69,8 @@ class PatchStrategy:
         self._last_at = -1  # byte of upstream of the violation that lies furthest
         self._repeats = 0
         self._compared = 0
+        self._guessed_in: object | None = None  # the array in which the quotes of a string were guessed last
+        self._guessed: Rewriter | None = None  # what did it
 
     @property
     def closes_early(self) -> bool:
@@ -100,9 +106,13 @@ class PatchStrategy:
                 return None
         elif marks.mark_at == NOWHERE:
             return None
-        may_patch = not self._is_stuck(pending.upstream_at) and self._patches < self._max_patches
+        # That the text ended is one violation, however many brackets are missing.
+        has_patches = self._patches < self._max_patches or (violation.code == "truncated" and work.was_truncated)
+        may_patch = not self._is_stuck(pending.upstream_at) and has_patches
         site = describe(violation, scanner, marks, work.judge, work.max_held)
-        site = replace(site, has_escape=marks.escape_at != NO_ESCAPE)
+        has_guess = self._guessed_in is not None and self._array_in_hand() is self._guessed_in
+        has_guess = has_guess and not (isinstance(self._guessed, Bare) and self._guessed.lacked_one_quote)
+        site = replace(site, has_escape=marks.escape_at != NO_ESCAPE, has_guess=has_guess)
         if marks.mark_at <= work.max_held:  # in whatever pieces it came, that much is still known
             site = self._with_text_before(site, pending)
         back_at = at
@@ -115,6 +125,11 @@ class PatchStrategy:
             of_member = replace(site, has_quote=has_quote, has_number=has_number, from_member=True)
         return _Patch(self, work, pending, site, into_string, back_at, may_patch=may_patch, of_member=of_member)
 
+    def _array_in_hand(self) -> object | None:
+        """The innermost container, if it is an array."""
+        frames = self._work.judge.frames
+        return frames[-1] if frames and not self._work.scanner.is_in_object else None
+
     def _with_text_before(self, site: Site, pending: PendingViolation) -> Site:
         """The site with what it may know of the text before the mark."""
         kept, marks = self._work.kept, self.marks
@@ -123,6 +138,10 @@ class PatchStrategy:
         if site.code == "duplicate_member" and self._compared < _MAX_COMPARED:
             self._compared += 1
             return replace(site, repeated=self._value_at(pending.path))
+        is_bracket = site.code == "invalid_json" and kept.between(pending.at, pending.at + 1) in (b"}", b"]")
+        if is_bracket and self._compared < _MAX_COMPARED:
+            self._compared += 1
+            site = replace(site, before_bracket=kept.between(0, marks.mark_at + site.has_quote))
         if not site.has_quote:
             return site
         start = max(marks.mark_at - marks.string_bytes, marks.mark_at - _SHOWN_BEFORE)
@@ -254,6 +273,9 @@ class PatchStrategy:
         work, ledger = self._work, self._work.ledger
         base, is_early = work.scanner.base, pending.violation.code == "truncated"
         self._patches += 1
+        rewriter = None if edit.rewriter is None else edit.rewriter()
+        if rule in _GUESSED_QUOTES:
+            self._guessed_in, self._guessed = self._array_in_hand(), rewriter
         ledger.forget_before(min(base, self.marks.mark_at))
         ledger.path = pending.path
         if not is_early or not work.was_truncated:
@@ -275,8 +297,8 @@ class PatchStrategy:
             depth = work.scanner.depth + (-1 if edit.is_around else 0 if edit.swallows else 1)
             after = base + edit.changes[-1].at
             self._closers.add(Closer(rule, pending.path, depth, after, edit.closer, edit.swallows))
-        if edit.rewriter is not None:
-            work.rewrite(edit.end + shift, edit.rewriter(), rule=rule)
+        if rewriter is not None:
+            work.rewrite(edit.end + shift, rewriter, rule=rule)
 
 
 class _Candidate(NamedTuple):
@@ -401,9 +423,9 @@ class _Patch:
     def _resolve(self, site: Site, *, is_end: bool) -> Answer:
         work = self._work
         at = self._pending.at - work.scanner.base
-        held = at + max(work.scanner.base - work.held_from, 0)
+        room = max(work.max_held - at - max(work.scanner.base - work.held_from, 0), 0)
         while self._look < len(WINDOWS):
-            size = min(WINDOWS[self._look], max(work.max_held - held, 0))
+            size = min(WINDOWS[self._look], room)
             behind = len(work.pending) - at
             is_all = is_end and work.rewriter is None and behind <= size
             if behind < size and not is_all:
@@ -411,7 +433,7 @@ class _Patch:
             window = whole_characters(bytes(work.pending[: at + size]))
             is_last = self._look == len(WINDOWS) - 1
             try:
-                shown = replace(site, window=window, at=at, is_end=is_all, is_last_look=is_last)
+                shown = replace(site, window=window, at=at, is_end=is_all, is_last_look=is_last, max_held=room)
                 return self._choose(replace(shown, closer_at=self._strategy.closer_at))
             except NeedMoreText:
                 self._look += 1

@@ -17,6 +17,7 @@ from lockgate.gate.base import DocumentGate, encoded, not_utf8, violated
 from lockgate.gate.events import Complaint, Completed, Event, Release, Released, Violated
 from lockgate.gate.limits import Limits
 from lockgate.gate.recovery.closers import Closers
+from lockgate.gate.recovery.edits import NOWHERE
 from lockgate.gate.recovery.strategy import JointMarks, PendingViolation, Strategy, StrategyMaker, StrategyMarks
 from lockgate.gate.recovery.trial import closes_before_element
 from lockgate.gate.recovery.workspace import Workspace
@@ -64,6 +65,7 @@ class RecoveringGate(DocumentGate):
         self._scanner.marks = self._marks
         self._violation: PendingViolation | None = None
         self._is_ending = False  # nothing more is fed
+        self._broke_off = False  # and upstream had not come to its end
         self._asks_late = False
 
     # -- what callers use ------------------------------------------------------------------------------------------
@@ -151,7 +153,6 @@ class RecoveringGate(DocumentGate):
         self._is_ending = True
         events: list[Event] = []
         if self._state == "open" and not self._is_closed:
-            self._end_character()
             self._run(events, is_end=True, closes=False)
         return events
 
@@ -160,22 +161,21 @@ class RecoveringGate(DocumentGate):
         if not self._closes():
             return []
         self._is_ending = True
+        self._broke_off = not clean
         events: list[Event] = []
-        if clean:
-            self._end_character()
-            self._run(events, is_end=True)
-            if self._state == "open" and self._scanner.is_done:
-                self._finish(events)
+        self._run(events, is_end=True)
+        if self._state == "open" and self._scanner.is_done:
+            self._finish(events)
         if self._state != "open":
             return events
         is_whole = self._scanner.is_done and not self._tail
         if clean and is_whole and (self._accepts_truncated or not self._work.was_truncated):
             self._state = "complete"
             return [*events, Completed(self._released)]
-        return [*events, *self._ends_early(clean)]
+        return [*events, *self._ends_early()]
 
     def _end_character(self) -> None:
-        """The text ends; an unfinished character at its end may be left out."""
+        """The text ends, and all before is judged; an unfinished character at its end may be left out."""
         if self._tail and any(strategy.end_character(self._tail) for strategy in self._strategies):
             self._tail = b""
 
@@ -213,11 +213,15 @@ class RecoveringGate(DocumentGate):
 
     def _goes_on_at_end(self, *, is_end: bool, closes: bool) -> bool:
         """At the end of the text a number ends too, and may be found wrong; and what is still open is a violation."""
+        if not is_end or (self._broke_off and not self._has_begun):
+            return False  # nothing came yet, and nobody knows what was to come
+        self._end_character()
         scanner = self._scanner
-        if not is_end or scanner.is_done:
+        if scanner.is_done:
             return False
         try:
-            scanner.finish()
+            if not self._broke_off:  # then more digits were to come
+                scanner.finish()
         except Violation as violation:
             self._stop(violation)
             return True
@@ -228,8 +232,13 @@ class RecoveringGate(DocumentGate):
         if not closes:
             return False
         scanner.blame = 0
-        self._stop(Violation("truncated", "the text ended inside the document", path=""))
+        self._stop(Violation("truncated", f"{self._who_ended} inside the document", path=""))
         return True
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether anything of the document came."""
+        return self._scanner.depth > 0 or self._scanner.awaits != "value"
 
     def _scan(self, events: list[Event]) -> None:
         work, scanner = self._work, self._scanner
@@ -340,7 +349,7 @@ class RecoveringGate(DocumentGate):
             return
         if self._deferred is not None:
             upto = min(upto, self.document_end - 1)
-        if self._release_mode == "element" and self._judge.element_at >= 0:
+        if self._release_mode == "element" and (self._judge.element_at >= 0 or self._judge.is_between_elements):
             upto = min(upto, self._before_element)
         # A change is reported where it stands in the released text, wherever a rewriter is by now.
         for note in self._work.ledger.due(upto):
@@ -352,7 +361,8 @@ class RecoveringGate(DocumentGate):
     @property
     def _before_element(self) -> int:
         """Where the text ends that stands before the element in hand: its comma belongs to it."""
-        return self._last_element_end if self._last_element_end >= 0 else self._judge.element_at
+        before = self._last_element_end if self._last_element_end >= 0 else self._judge.element_at
+        return before if before >= 0 else self._released
 
     def _release_text(self, upto: int, events: list[Event]) -> None:
         if upto > self._released:
@@ -361,8 +371,8 @@ class RecoveringGate(DocumentGate):
             events.append(self._finished.pop(0))
 
     def _let_go(self) -> None:
-        if self._keeps_whole and len(self._kept.data) > self._limits.authority_max_bytes:
-            self._keeps_whole = False  # too long for the authority; our own checks decide
+        if self._keeps_whole and self._is_too_long:
+            self._keeps_whole = False  # our own checks decide
         if self._keeps_whole:
             return
         keep_from = min(self._released, self._marks.needed_from(self._released))
@@ -383,19 +393,21 @@ class RecoveringGate(DocumentGate):
             return
         self._release_up_to(self._scanner.base, events)
 
-    def _ends_early(self, clean: bool) -> list[Event]:
+    @property
+    def _who_ended(self) -> str:
+        return "upstream broke off" if self._broke_off else "the text ended"
+
+    def _ends_early(self) -> list[Event]:
         self._state = "incomplete"
         work = self._work
-        if clean and work.was_truncated:
+        if work.was_truncated:
             return []  # that was reported already
-        is_whole = self._scanner.is_done and self._violation is None and work.rewriter is None
-        message = (
-            "the document is whole, but upstream broke off: it is not proven to be all"
-            if is_whole
-            else "upstream broke off inside the document"
-        )
-        if clean and self._tail:
-            message = "the text ended inside a character"
+        if self._tail:
+            message = f"{self._who_ended} inside a character"
+        elif not self._has_begun:
+            message = f"{self._who_ended} before a document began"
+        else:
+            message = "the document is whole, but upstream broke off: it is not proven to be all"
         end = work.ledger.upstream_of(self._scanner.base + work.unjudged_bytes) + len(self._tail)
         return [Violated("truncated", at=self._released, upstream_at=end, message=message, action="none")]
 
@@ -407,9 +419,9 @@ class RecoveringGate(DocumentGate):
         if may_close and self._leave_out_element(pending, events):
             return
         if violation.code == "truncated" or work.was_truncated:
-            self._report_all(scanner.scanned, pending.at, events)
+            self._report_all(scanner.scanned, NOWHERE, events)
             if not work.was_truncated:
-                message = violation.message if scanner.base else "the text ended before a document began"
+                message = violation.message if self._has_begun else f"{self._who_ended} before a document began"
                 at, end = self._released, pending.upstream_at + len(work.pending) + len(self._tail)
                 events.append(Violated("truncated", at=at, upstream_at=end, message=message, action="none"))
             self._state = "incomplete"

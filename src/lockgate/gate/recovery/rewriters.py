@@ -19,6 +19,8 @@ _LOOK: Final = 64
 #: Bytes that a rewriter leaves in front of it, at most, to see what follows.
 _AHEAD: Final = 96
 
+#: What begins a value, and no word.
+_VALUE: Final = re.compile(rb"[{\[]|-?[0-9]|(?:true|false|null)\b")
 #: First bytes of quotes.
 _QUOTES: Final = (b'"', b"'", b"`", b"\xe2", b"\xc2")
 SINGLE: Final = ("'", "\u2018", "\u2019", "\u201a", "\u201b", "`", "\u00b4")
@@ -116,7 +118,7 @@ class Quoted(_BaseRewriter):
                 return True if is_end else None
             if text[end : end + 1] >= b"\x80" and len(text) - end < 3 and not is_end:
                 return None
-            if end > at and text[end : end + 1] in _QUOTES:
+            if end > at and (text[end : end + 1] in _QUOTES or _VALUE.match(text, end) is not None):
                 return True  # the colon is missing
             return end - at > _LOOK or sign_at(text, end)[0] in (b":", b"=")
         closes = self._end.is_behind(text, at, is_end=is_end)
@@ -136,16 +138,25 @@ class Bare(_BaseRewriter):
         is_name: Whether it is a member name.
         is_root: Whether it is the whole document: then only the end of the text ends it.
         is_member: Whether it is the value of a member.
+        may_quote: Whether a quote may stand in the words; else it fails there.
+
+    Attributes:
+        lacked_one_quote: Only the opening quote was missing.
     """
 
     #: What follows a member: a brace, a comma and a name with its colon, a name alone on the next line, a comment.
     _NAME: Final = rb"""(?:"(?:[^"\\\n]|\\.){0,60}"|['`][^'`\n]{0,60}['`]|[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)"""
     _FOLLOWS: Final = re.compile(rb"\s{0,24}(?:\}|//|/\*|,?\s{0,24}(?:\}|\Z|" + _NAME + rb"))")
     _WRONG_BRACKET: Final = re.compile(rb"\]\s{0,24}(?:[}\],]|\Z)")
+    _SIGNS: Final = re.compile(rb"(?:\\[nrt]\s{0,24}){1,8}(?=[,\]}])")
     _BEHIND_BRACE: Final = re.compile(rb"[ \t]{0,24}(?:[,}\]\n\r]|\Z)")
 
-    def __init__(self, *, is_name: bool = False, is_root: bool = False, is_member: bool = False) -> None:
+    def __init__(
+        self, *, is_name: bool = False, is_root: bool = False, is_member: bool = False, may_quote: bool = True
+    ) -> None:
         super().__init__()
+        self._may_quote = may_quote
+        self.lacked_one_quote = False
         self._has_begun = False
         self._is_name, self._is_root = is_name, is_root
         self._backslashes = Backslashes()
@@ -205,6 +216,12 @@ class Bare(_BaseRewriter):
             self._end(pieces)
             return 0
         if byte == 0x5C:
+            ends = self._ends_in_signs(text, at, is_end=is_end)
+            if ends:
+                self._end(pieces)
+                return 0
+            if ends is None:
+                return -1
             escaped = self._backslashes.piece(text, at, is_end=is_end)
             if escaped is None:
                 return -1
@@ -214,6 +231,17 @@ class Bare(_BaseRewriter):
             return self._quote(text, at, pieces, is_end=is_end)
         pieces.append(Piece(text[at : at + 1], control(byte)))
         return 1
+
+    def _ends_in_signs(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
+        """Whether a line end that is written as a sign, before what ends the words, stands between tokens."""
+        if self._is_root or self._is_name:
+            return False
+        if len(text) - at < _AHEAD and not is_end:
+            return None
+        found = self._SIGNS.match(text, at)
+        if found is None:
+            return False
+        return not self._is_member or self._ends(text, found.end(), is_end=is_end)
 
     def _ends(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
         """Whether the member ends before this byte; None: more must be seen."""
@@ -252,6 +280,9 @@ class Bare(_BaseRewriter):
         end = _WHITE_RUN.match(text, at + 1).end()  # type: ignore[union-attr]
         if end == len(text) and not is_end:
             return -1
+        if not self._may_quote:
+            self.has_failed = True
+            return -1
         if not (self._is_name or self._is_root) and _COLON_BEHIND.match(text, end):
             self.has_failed = True  # a name: what stands here is a part of the document
             return -1
@@ -262,6 +293,7 @@ class Bare(_BaseRewriter):
                 return -1
         if ends:
             self._end(pieces, b'"')
+            self.lacked_one_quote = True
             return 1
         self._is_quoted = not self._is_quoted
         pieces.append(Piece(b'"', b'\\"'))
@@ -324,10 +356,15 @@ class _Collecting(_BaseRewriter):
 
 
 class ValueEnd:
-    """Finds the end of a value that may be broken: the comma or bracket behind it. Brackets and strings are minded."""
+    """Finds the end of a value that may be broken: the comma or bracket behind it. Brackets and strings are minded.
+
+    Attributes:
+        has_wrong_bracket: A bracket in it was closed by one of the other kind.
+    """
 
     def __init__(self) -> None:
-        self._depth = 0
+        self._open = bytearray()
+        self.has_wrong_bracket = False
         self._quote = 0
         self._is_escaped = False
         self._may_quote = True  # a single quote opens a string only where a value or name may begin
@@ -345,11 +382,12 @@ class ValueEnd:
         if byte == 0x22 or (byte == 0x27 and self._may_quote):
             self._quote = byte
         elif byte in b"[{":
-            self._depth += 1
-        elif byte in b"]}" or (byte == 0x2C and not self._depth):
-            if not self._depth:
+            self._open.append(byte)
+        elif byte in b"]}" or (byte == 0x2C and not self._open):
+            if not self._open:
                 return True
-            self._depth -= 1
+            # Each closing bracket stands two behind its opening one in ASCII.
+            self.has_wrong_bracket |= byte - self._open.pop() != 2
         if byte not in b" \t\n\r":
             self._may_quote = byte in b"[{,:"
         return False
@@ -357,6 +395,8 @@ class ValueEnd:
 
 class Dropped(_Collecting):
     """A value, or a member from its name on, up to the comma or bracket behind it.
+
+    It fails where a bracket in the value is wrong: then nobody knows what else it holds.
 
     Args:
         limit: Bytes that are dropped at most.
@@ -381,6 +421,9 @@ class Dropped(_Collecting):
                     continue
                 self._take(text[:at])
                 return ([] if self.has_failed else self._done()), at
+            if self._end.has_wrong_bracket:
+                self.has_failed = True
+                return [], at
             if at + len(self._taken) > self._limit:
                 break
         self._take(text)

@@ -84,7 +84,11 @@ class Amount(PatchRule):
 
     _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.){1,60}"', re.DOTALL)
     #: Without quotes, in an object: up to a comma that parts no thousands, a bracket or the end of the line.
-    _BARE: Final = re.compile(rb"(?:[^\s\"'{}\[\],:][^\"'{}\[\],:\n\r]{0,40}|,[0-9]{3}(?![0-9])){1,6}(?=[,}\]\n\r]|\Z)")
+    #: Each part begins with its comma, so there is one way to match: more would be tried one by one, for hours.
+    _BARE: Final = re.compile(
+        rb"[^\s\"'{}\[\],:][^\"'{}\[\],:\n\r]{0,40}"
+        rb"(?:,[0-9]{3}(?![0-9])[^\"'{}\[\],:\n\r]{0,40}){0,5}(?=[,}\]\n\r]|\Z)"
+    )
 
     def propose(self, site: Site) -> Sequence[Edit]:
         start, kinds, pattern = site.at, site.kinds, self._BARE

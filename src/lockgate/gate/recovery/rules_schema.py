@@ -585,8 +585,10 @@ class Truncated(PatchRule):
             return replace(len(site.window), 0, word[len(text) :])
         found = NUMBER_TEXT.match(text)
         kept = start + found.end() if found else start
-        if not found and (site.held.comma >= 0 or site.held.name >= 0):
+        if not found and (site.held.comma >= 0 or site.held.name >= 0 or not site.depth):
             return []
+        if not site.brackets and kept == len(site.window):
+            return []  # it is whole as it is, though more digits may have been to come
         return replace(kept, len(site.window) - kept, site.brackets[:1])
 
     def _left_out(self, site: Site) -> Sequence[Edit]:

@@ -117,6 +117,8 @@ class InnerQuote(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.code not in ("invalid_json", "trailing_text", "schema_violation", "duplicate_member"):
             return []
+        if site.has_guess:
+            return []
         if site.code == "schema_violation" and site.awaits == "string":
             # The string is too short, or not what a pattern wants: then its end may not be meant.
             is_inner = site.byte == b'"' and self._ends(site, site.at + 1)
@@ -247,11 +249,18 @@ class BareText(PatchRule):
                 return []
         elif site.awaits in ("literal", "number"):
             start = site.held.start
-        elif site.awaits == "comma" and site.scalar >= 0 and (site.last_kinds & STRING):
+        elif site.awaits == "comma" and site.scalar >= 0 and (site.last_kinds & STRING) and site.byte not in b"]})":
             start = site.scalar
         else:
             return []
-        if site.code == "schema_violation" or is_nothing(site, start):
+        if site.code in ("schema_violation", "number_out_of_range") or is_nothing(site, start):
             return []
         is_root, is_member = not site.depth, site.is_in_object and site.depth > 0
-        return [Edit((Change(start, 0, b""),), lambda: Bare(is_root=is_root, is_member=is_member), weight=40)]
+        may_quote = not site.has_guess
+        return [
+            Edit(
+                (Change(start, 0, b""),),
+                lambda: Bare(is_root=is_root, is_member=is_member, may_quote=may_quote),
+                weight=40,
+            )
+        ]

@@ -12,6 +12,7 @@ from lockgate.gate.recovery.patch_rule import LITERALS, NAME, VALUE, PatchRule, 
 from lockgate.gate.recovery.rewriters import Until
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import number_of, sign_at
+from lockgate.gate.recovery.surplus import may_be_further_inside
 
 
 class Comment(PatchRule):
@@ -262,12 +263,18 @@ class Bracket(PatchRule):
             return []
         edits = []
         outer = site.brackets.find(site.byte)
-        if outer > 0 and not site.has_others():
+        if outer > 0 and not site.has_others() and not site.may_have_ended_before:
             edits += replace(site.at, 0, site.brackets[:outer])
-        edits += [Edit((Change(site.at, 1, mine),), weight=1 if outer > 0 else 0)]
-        if not site.has_strangers():
+        if not self._is_surplus(site):
+            edits += [Edit((Change(site.at, 1, mine),), weight=1 if outer > 0 else 0)]
+        if not site.has_strangers() and not may_be_further_inside(site.before_bracket, site.byte):
             edits += [Edit((Change(site.at, 1, b""),), weight=3)]
         return edits
+
+    def _is_surplus(self, site: Site) -> bool:
+        """Whether the right bracket follows, and nothing else that it could close: then this one is too many."""
+        mine, at = site.brackets[:1], site.next_byte(site.at + 1)
+        return site.window[at : at + 1] == mine != site.brackets[1:2]
 
     def _before_member(self, site: Site) -> list[Edit]:
         """A member that the object around knows: what is open ends before the comma."""

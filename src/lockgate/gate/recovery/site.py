@@ -79,12 +79,15 @@ class Site:
         has_strangers: Whether the document, where it has ended, or else the object in hand, has names that it does not
             know, though it knows some.
         has_others: Whether the object in hand has names that it does not know, and an object around does.
+        may_have_ended_before: Whether the object in hand may have ended before its last member.
+        has_guess: Whether a string of the list in hand was mended already by a guess about its quotes.
         has_bracket: Whether the window begins with the bracket that closed the document.
         closer_at: Byte of the window that a value begins at behind which a bracket is due; below 0 for none in sight.
         from_member: Whether the violation lies in a string, and the window begins before its member all the same.
         has_escape: Whether the string in hand has an escape before the window, or at its beginning.
         before_quote: The last bytes of the string whose closing quote the window begins with, as far as it is known.
         document: The whole document, where it has ended and is still known.
+        before_bracket: The text before the window, where a bracket is at fault, as far as it is known.
         repeated: The value that the object has under the name that comes again, as far as it is known.
         held: Where the parts of the held text stand.
         scalar: Where a number or literal stands that has just ended; -1 for none.
@@ -117,12 +120,15 @@ class Site:
     own_names: FreeNames
     has_strangers: Callable[[], bool]
     has_others: Callable[[], bool]
+    may_have_ended_before: bool
     has_bracket: bool
     closer_at: int = -1
+    has_guess: bool = False
     from_member: bool = False
     has_escape: bool = False
     before_quote: bytes = b""
     document: bytes | None = None
+    before_bracket: bytes | None = None
     repeated: Any = UNKNOWN
     text: str | None = None
     window: bytes = b""
@@ -240,6 +246,7 @@ def describe(violation: Violation, scanner: Scanner, marks: PatchMarks, judge: J
         own_names=judge.names_in_hand(),
         has_strangers=lambda: marks.has_strangers() or judge.has_strangers(),
         has_others=judge.has_names_of_others,
+        may_have_ended_before=judge.may_have_ended_before(),
         has_bracket=marks.has_bracket,
     )
 

@@ -61,6 +61,8 @@ _ELEMENTS: Final = re.compile(
     re.DOTALL,
 )  # fmt: skip
 _COLON_BEHIND: Final = re.compile(_COLON)
+#: Behind a quote, what parts two words of a list.
+_PARTING: Final = re.compile(rb'[ \t]{0,8},(?:[ \t]{0,24}"|[ \t]{0,24}[\r\n])')
 _BRACKETS: Final = re.compile(rb"[}\])][}\])\s]*")
 
 
@@ -114,8 +116,13 @@ class StringEnd:
         if found is False and self._inner >= 0:
             self._inner += 1
             # A name outside all brackets of the text is one of the document: another quote is missing.
-            self.is_lost = self.is_lost or (self._open <= 0 and _COLON_BEHIND.match(text, at) is not None)
+            is_name = _COLON_BEHIND.match(text, at) is not None
+            self.is_lost = self.is_lost or (self._open <= 0 and (is_name or self._may_part(text, at)))
         return found
+
+    def _may_part(self, text: bytes, at: int) -> bool:
+        """In a list: whether this quote may as well end a word, and the next one lacks a quote or has one more."""
+        return bool(self._place.depth) and not self._place.is_in_object and _PARTING.match(text, at) is not None
 
     def _is_behind(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
         end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
@@ -138,7 +145,9 @@ class StringEnd:
         if byte == 0x2B:
             return re.match(rb"\+\s{0,24}[\"']", text[end : end + 32]) is not None
         if b"\n" not in text[at:end] and b"\r" not in text[at:end]:
-            return False
+            # In other quotes the next name is plainly one.
+            found = _NAME.match(text, end) if self._inner < 0 and self._open <= 0 and self._place.is_in_object else None
+            return found is not None and found["quoted"] is not None
         # The comma is missing.
         if self._place.is_in_object:
             return self._is_name(text, end)
@@ -191,7 +200,7 @@ class StringEnd:
         found = _HALF_NAME.match(text, at)
         if found is None:
             alone = _NAME_ALONE.match(text, at) or _SPACED_NAME.match(text, at)
-            return self._is_even and alone is not None and (alone.re is _NAME_ALONE or self._is_known(alone))
+            return alone is not None and (self._is_known(alone) or (self._is_even and alone.re is _NAME_ALONE))
         return self._is_known(found) or (self._is_even and not (self._place.is_closed or self._open > 0))
 
     def _is_known(self, found: re.Match[bytes]) -> bool:

@@ -87,6 +87,17 @@ def has_strangers(frame: object) -> bool:
     return bool(known) and any(name not in known for name in frame.seen)
 
 
+def _may_lend(around: object, frame: object) -> bool:
+    """Whether the last member of an object could as well be one of the object around it."""
+    if not isinstance(frame, ObjectFrame) or not isinstance(around, ObjectFrame) or len(frame.seen) < 2:
+        return False
+    name = frame.key
+    if name is None:
+        return True
+    is_known_around = name in around.checks.known_names()
+    return (is_known_around or not around.checks.closed) and name not in frame.checks.known_names()
+
+
 class JudgePosition(NamedTuple):
     """Where a judge stood between two tokens: what :meth:`Judge.rewind` needs to get back there.
 
@@ -139,6 +150,14 @@ class Judge:
         self._ended: ObjectFrame | _ArrayFrame | None = None  # the container that ended last
         self.element_at = -1  # first byte of its element in hand
         self.ended_element_at = -1  # the same, if the value that ended last was such an element
+
+    @property
+    def is_between_elements(self) -> bool:
+        """Whether an element that is handed out has ended, and the next one has not begun."""
+        array = self._elements
+        if array is None or not self._stack or self._stack[-1] is not array:
+            return False
+        return self.element_at < 0 <= array.key
 
     def path(self) -> str:
         """JSON pointer to the value that is being read."""
@@ -522,6 +541,14 @@ class Judge:
         others = (name for one in self.names_around().frames for name in one.checks.known_names() - known)
         around = self.names_around()
         return any(name in frame.seen and name in around for name in others)
+
+    def may_have_ended_before(self) -> bool:
+        """Whether the object in hand, or the one that ended last in it, may have ended before its last member.
+
+        For all that the schema says, that member could as well be one of the object around.
+        """
+        frames = [*self._stack[-2:], self._ended]
+        return any(map(_may_lend, frames, frames[1:]))
 
     def names_in_hand(self) -> FreeNames:
         """Names that the object in hand knows, and does not have yet."""

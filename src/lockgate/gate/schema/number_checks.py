@@ -6,10 +6,16 @@ Once the exponent's sign is known the value can only grow, or only shrink, with 
 
 from __future__ import annotations
 
+import functools
+import json
+import math
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Final
+from decimal import ROUND_DOWN, Context, Decimal
+from typing import Any, Final
+
+import jsonschema_rs
 
 from lockgate.gate.scan import Violation, integer_of
 from lockgate.gate.schema.mismatch import Complain, Mismatch
@@ -21,8 +27,13 @@ _EXPONENT: Final = 1  # just after e
 _UP: Final = 2  # e+ or a digit: the value grows with each further digit
 _DOWN: Final = 3  # e-
 
+#: Below this, all numbers are compared exactly.
+_EXACT: Final = 2**63
 #: So many significant digits tell every double apart from its neighbours.
 _SURE_DIGITS: Final = 15
+_CUT: Final = Context(prec=_SURE_DIGITS, rounding=ROUND_DOWN)
+#: What lies this near to a double, as a part of it, is rounded to it.
+_HALF_STEP: Final = Decimal(2) ** -53
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +46,31 @@ class Bound:
     schema_path: str
 
     def allows_from_below(self, value: NumberValue) -> bool:
-        if _is_blurred(value, self.limit):
-            return float(value) <= float(self.limit)
+        if _is_mixed(value, self.limit):
+            return _says("exclusiveMaximum" if self.is_exclusive else "maximum", self.limit, value)
         return value < self.limit if self.is_exclusive else value <= self.limit
 
     def allows_from_above(self, value: NumberValue) -> bool:
-        if _is_blurred(value, self.limit):
-            return float(value) >= float(self.limit)
+        if _is_mixed(value, self.limit):
+            return _says("exclusiveMinimum" if self.is_exclusive else "minimum", self.limit, value)
         return value > self.limit if self.is_exclusive else value >= self.limit
 
 
-def _is_blurred(value: NumberValue, limit: NumberValue) -> bool:
-    """Whether the authority compares these two as doubles that may not tell neighbours apart; it then decides."""
+def _is_mixed(value: NumberValue, limit: NumberValue) -> bool:
+    """Whether these two are a double and an integer beyond 64 bits: the authority does not compare them exactly."""
     is_mixed = isinstance(value, float) is not isinstance(limit, float)
-    return is_mixed and max(abs(value), abs(limit)) >= 2**53 and max(abs(value), abs(limit)) < 1e308
+    return is_mixed and max(abs(value), abs(limit)) >= _EXACT and abs(value) != math.inf
+
+
+def _says(keyword: str, limit: NumberValue | list[NumberValue], value: NumberValue) -> bool:
+    """What the authority says of a number by one keyword."""
+    return bool(_validator(json.dumps({keyword: limit})).is_valid(value))
+
+
+@functools.lru_cache(maxsize=256)
+def _validator(text: str) -> Any:
+    """By the text of a schema: as keys, 2**63 and the double that is equal to it would be one."""
+    return jsonschema_rs.Draft202012Validator(json.loads(text))
 
 
 class AllowedNumbers:
@@ -62,17 +84,18 @@ class AllowedNumbers:
         least: The least of them.
     """
 
-    __slots__ = ("_digits", "least", "schema_path", "values")
+    __slots__ = ("_digits", "_large", "least", "schema_path", "values")
 
-    def __init__(self, values: frozenset[NumberValue], schema_path: str) -> None:
-        self.values = values
+    def __init__(self, values: Sequence[NumberValue], schema_path: str) -> None:
+        self.values = frozenset(values)
+        self._large = [value for value in values if abs(value) >= _EXACT]
         self.schema_path = schema_path
         self.least = min(values)
-        # Significant digits of those with each sign, in order: a digit that comes in costs no walk through all values.
+        # First digits of those with each sign, in order: a digit that comes in costs no walk through all values.
         self._digits: dict[bool, list[str]] = {True: [], False: []}
         for value in values:
             if value:
-                self._digits[value < 0].append(_significant_digits(value))
+                self._digits[value < 0] += _first_digits(value)
         for texts in self._digits.values():
             texts.sort()
 
@@ -81,22 +104,24 @@ class AllowedNumbers:
         texts = self._digits[is_negative]
         if len(digits) > _SURE_DIGITS:
             return bool(texts)  # several spellings stand for the same double; the end of the number decides
-        whole = digits.rstrip("0")
-        at = bisect_left(texts, whole)
-        if at < len(texts) and texts[at] == whole:
-            return True
         at = bisect_left(texts, digits)
         return at < len(texts) and texts[at].startswith(digits)
 
     def has(self, value: NumberValue) -> bool:
-        """Whether a finished number is one of them, or may be, as far as doubles can tell."""
-        return value in self.values or any(
-            _is_blurred(value, one) and float(value) == float(one) for one in self.values
-        )
+        """Whether a finished number is one of them."""
+        if abs(value) < _EXACT:
+            return value in self.values
+        return bool(self._large) and abs(value) != math.inf and _says("enum", self._large, value)
 
 
-def _significant_digits(value: NumberValue) -> str:
-    return "".join(str(digit) for digit in Decimal(repr(value)).as_tuple().digits).strip("0")
+def _first_digits(value: NumberValue) -> set[str]:
+    """The first digits of all spellings of a number: 0.3 may also be written as 0.29999999999999998."""
+    if isinstance(value, int) and abs(value) < 10**_SURE_DIGITS:  # a short way, since there may be many
+        whole = str(abs(value)).ljust(_SURE_DIGITS, "0")
+        return {whole, str(int(whole) - 1).ljust(_SURE_DIGITS, "9")}
+    exact = abs(Decimal(value))
+    near = (exact * (1 - _HALF_STEP), exact, exact * (1 + _HALF_STEP), abs(Decimal(repr(value))))
+    return {"".join(map(str, _CUT.plus(one).as_tuple().digits)).ljust(_SURE_DIGITS, "0") for one in near}
 
 
 @dataclass(slots=True)
@@ -256,6 +281,8 @@ class NumberWatcher:
 
     def _judge_shrinking(self, value: float) -> Mismatch | None:
         """The magnitude is this or less, and never zero."""
+        if math.isinf(value):
+            return None  # too large without its exponent: nothing is known yet
         low, high = self._checks.low, self._checks.high
         if value > 0 and low is not None and not low.allows_from_above(value):
             return Mismatch(low.schema_path, f"less than {low.keyword} {low.limit} allows")

@@ -208,7 +208,7 @@ class Subschema:
         strings = [value for value in values if isinstance(value, str)]
         if strings:
             self.allowed_texts.append(AllowedTexts(strings, path))
-        numbers = frozenset(value for value in values if kind_of(value) == NUMBER)
+        numbers = [value for value in values if kind_of(value) == NUMBER]
         if numbers:
             self.number.values += (AllowedNumbers(numbers, path),)
         for kind in (ARRAY, OBJECT):

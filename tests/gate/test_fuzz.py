@@ -1,0 +1,125 @@
+"""Any text, any schema, any options, any cuts: no exception, nothing that depends on cuts, nothing false, nothing lost.
+
+``make fuzz`` is the long form. A failure names its seed, and ``python -m tests.gate.fuzz SEED`` runs it again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Any
+
+import pytest
+
+import lockgate
+from lockgate import Completed, Element, Patched, Released, Violated
+from tests.gate.fuzz import BATCH, run_batch
+
+#: Texts of the long form, and its first seed. Nothing is run twice by other seeds.
+_TEXTS = int(os.environ.get("FUZZ_TEXTS", "1000000"))
+_FIRST_SEED = int(os.environ.get("FUZZ_SEED", "1000000"))
+_SHARDS = 200
+
+
+def test_any_text_any_options_any_cuts() -> None:
+    states: Counter[str] = Counter()
+    for seed in range(100):
+        run_batch(seed, states)
+    assert min(states["complete"], states["halted"], states["incomplete"]) > 200, states
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("shard", range(_SHARDS))
+def test_a_million_texts(shard: int) -> None:
+    """Each shard has its own seeds, so they may run side by side."""
+    states: Counter[str] = Counter()
+    batches = -(-_TEXTS // (BATCH * _SHARDS))
+    for seed in range(_FIRST_SEED + shard * batches, _FIRST_SEED + (shard + 1) * batches):
+        run_batch(seed, states)
+    print(f"shard {shard}: {dict(states)}")
+
+
+# -- what it found ---------------------------------------------------------------------------------------------------
+
+
+def _said(text: bytes, schema: Any = True, *, clean: bool = True, **options: Any) -> tuple[bytes, list[Any], str]:
+    gate = lockgate.compile(schema).gate(**options)
+    events = [*gate.feed(text), *gate.close(clean=clean)]
+    released = b"".join(event.data for event in events if isinstance(event, Released))
+    return released, [event for event in events if not isinstance(event, Released)], gate.state
+
+
+@pytest.mark.parametrize("clean", [True, False], ids=["ended", "broke off"])
+def test_what_is_held_is_released_when_upstream_breaks_off(clean: bool) -> None:
+    """Skip holds optional members, and patch what it may still change; none of it is wrong."""
+    text = b'{"note": {"text": "' + b"x" * 4200 + b'", "n": [1, 2'
+    assert _said(text, recovery="skip", clean=clean)[0] == text
+    released, events, state = _said(text, recovery="patch", clean=clean)
+    assert (released, state) == (text + b"]}}", "incomplete")
+    assert [event.rule for event in events if isinstance(event, Patched)] == ["truncated"] * 3
+
+
+@pytest.mark.parametrize("recovery", ["patch", "skip"])
+def test_a_last_line_that_is_cut_is_not_complete(recovery: Any) -> None:
+    text = b'{"n": 1}\n{"n": [2'
+    released, events, state = _said(text, recovery=recovery, framing="ndjson")
+    assert state == "incomplete"
+    assert released == text + (b"]}" if recovery == "patch" else b"")
+    assert [event.path for event in events if isinstance(event, Element)] == ["/0"]
+    assert [event.code for event in events if isinstance(event, Violated)] == ["truncated"]
+    assert not any(isinstance(event, Completed) for event in events)
+
+
+@pytest.mark.parametrize("recovery", ["halt", "patch", "skip"])
+def test_no_element_is_handed_out_before_its_bytes(recovery: Any) -> None:
+    gate = lockgate.compile(True).gate(recovery, elements="", release="document")
+    assert gate.feed(b'[1, "a", ') == []
+    released, ends = 0, []
+    for event in [*gate.feed(b"2]"), *gate.close()]:
+        if isinstance(event, Released):
+            released += len(event.data)
+        elif isinstance(event, Element):
+            assert event.end <= released
+            ends.append(event.end)
+    assert (released, ends) == (11, [2, 7, 10])
+
+
+def test_a_number_that_ends_before_another_character_is_released() -> None:
+    """However the text is cut, also inside that character."""
+    text = "12”".encode()
+    whole = _said(text, release="document")
+    gate = lockgate.compile(True).gate(release="document")
+    events = [event for at in range(len(text)) for event in gate.feed(text[at : at + 1])]
+    assert [event.data for event in events if isinstance(event, Released)] == [whole[0]] == [b"12"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "options"),
+    [
+        pytest.param({"type": "integer"}, b"1" + b"0" * 400 + b"e-1", {}, id="infinite before its exponent"),
+        pytest.param({"enum": [10**310, 1.5]}, b"1" + b"0" * 310 + b".5", {}, id="larger than a double"),
+        pytest.param(
+            {"type": "boolean"},
+            b"8" * 310 + b"x",
+            {"recovery": "patch", "lossy": ["amount"]},
+            id="no amount",
+        ),
+    ],
+)
+def test_long_numbers_raise_nothing_and_end(schema: Any, text: bytes, options: dict[str, Any]) -> None:
+    assert _said(text, schema, **options)[2] in ("halted", "complete")
+
+
+@pytest.mark.parametrize("text", [b"1" + b"0" * 450 + b"e-400", b"0." + b"0" * 400 + b"1e400"])
+def test_only_the_whole_number_must_fit_a_double(text: bytes) -> None:
+    assert _said(text) == (text, [Completed(len(text))], "complete")
+
+
+def test_a_string_of_which_nothing_fits_raises_nothing() -> None:
+    """The limit is reached before its first character."""
+    limits = lockgate.Limits(max_string_bytes=1)
+    schema = lockgate.compile({"properties": {"a": {"type": "string", "maxLength": 3}}}, limits=limits)
+    gate = schema.gate("patch")
+    (*_, event) = gate.feed('{"a": "é'.encode())
+    assert isinstance(event, Violated)
+    assert event.code == "string_limit"
