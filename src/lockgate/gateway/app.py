@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import logging
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import cached_property
-from types import FrameType
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -32,11 +28,13 @@ from lockgate.gateway.access import (
     with_root_path,
     with_safety,
 )
+from lockgate.gateway.admission import Connections
 from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, NodeReadiness, OpenBreaker, json_answer
 from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import ControlRoutes
 from lockgate.gateway.headers import error_headers
 from lockgate.gateway.reading import ReadRoutes
+from lockgate.gateway.shutdown import Shutdown
 from lockgate.gateway.wiring import breakers_of, defaults_of, log_of, provider_of
 from lockgate.gateway.writing import WriteRoutes
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
@@ -51,8 +49,6 @@ from lockgate.streams.pushed_streams import PushedStreams
 from lockgate.upstream.base import Provider
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
-
-_log: Final = logging.getLogger("lockgate.app")
 
 
 class Gateway:
@@ -89,7 +85,7 @@ class Gateway:
         self._pushed = PushedStreams(self.log, self.meters, self.owner.helper)
         self._opening = Opening(self.log, self.owner, self._pushed, defaults_of(settings))
         self._control = ControlRoutes(settings, self.log, self._opening, self.owner)
-        self._drainer: asyncio.Task[None] | None = None
+        self._connections = Connections(settings.server)
         self.app: App = self._make_app()
 
     def _trace(self, stream_id: str, plan: Plan) -> Any:
@@ -102,42 +98,24 @@ class Gateway:
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
         await self.owner.start()
         await self.copies.log.open()
-        restore = self._drain_on_signals()
+        shutdown = Shutdown(
+            self.owner,
+            retire=self.readers.retire,
+            readers=lambda: self.readers.count,
+            requests=lambda: self._connections.requests,
+            close_all=self._connections.close_all,
+            drain_s=self.settings.server.drain_s,
+        )
+        restore = shutdown.on_signals()
+        self._connections.watch()
         try:
             yield
         finally:
-            await (self._drainer or self.owner.drain(0))
+            await shutdown.finished()
+            self._connections.stop()
             restore()
             await self.owner.stop()
             await self.copies.log.shut()
-
-    def _drain_on_signals(self) -> Callable[[], None]:
-        """Drain when SIGTERM or Ctrl-C comes: no ASGI server tells its application.
-
-        granian watches the same signals through the event loop's wake-up pipe, which goes on working beside ours:
-        it stops accepting at once and waits for the answers that are under way; those end with the streams.
-        """
-        loop = asyncio.get_running_loop()
-
-        def begin() -> None:
-            if self._drainer is None:
-                seconds = self.settings.server.drain_s
-                _log.info("draining %d open streams for at most %g s", self.owner.open_count, seconds)
-                self._drainer = asyncio.create_task(self.owner.drain(seconds))
-
-        def on_signal(_number: int, _frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(begin)
-
-        try:
-            saved = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-        except ValueError:
-            return lambda: None  # not the main thread: whoever runs the gateway there stops it, too
-
-        def restore() -> None:
-            for number, handler in saved.items():
-                signal.signal(number, handler)
-
-        return restore
 
     # -- routes ------------------------------------------------------------------------------------------------
 
@@ -153,9 +131,10 @@ class Gateway:
         )
         api.router.redirect_slashes = False  # ``with_plain_paths`` answers them
         server = self.settings.server
-        app = with_cors(api, server.cors_origins, private_network=server.private_network)
+        app = self._connections.limited(api)
+        app = with_cors(app, server.cors_origins, private_network=server.private_network)
         app = with_plain_paths(with_safety(HostCheck(app, server.allowed_hosts)))
-        return with_root_path(app, server.root_path)
+        return self._connections.counted(with_root_path(app, server.root_path))
 
     @cached_property
     def routes(self) -> list[Route]:
