@@ -109,6 +109,16 @@ class Server(_Section):
     max_readers: int = Field(
         10_000, ge=1, description="At most this many readers are served at once; one more is asked to come back later."
     )
+    # A browser opens connections in advance and asks later; whoever says nothing for longer says nothing at all.
+    head_s: float = Field(
+        10.0, gt=0, le=300, description="A connection may take this long to its first whole request head, in seconds."
+    )
+    # 4 MB in this time is 1.1 Mbit/s.
+    body_s: float = Field(30.0, gt=0, le=3600, description="A request body may take this long to come, in seconds.")
+    # Longer than load balancers commonly keep an idle connection (60 s): they must be the ones that close it.
+    keep_alive_s: float = Field(
+        75.0, gt=0, le=3600, description="A connection may be idle for this long after an answer, in seconds."
+    )
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -365,6 +375,10 @@ class Delivery(_Section):
     snapshot_s: float = Field(0.1, ge=0, le=60, description="Two snapshots are at least this far apart, in seconds.")
     max_snapshot_bytes: int = Field(
         4 * 1024 * 1024, ge=1024, description="Snapshots are made only of a text up to this length, in bytes."
+    )
+    # As long as proxies wait for a client that takes nothing.
+    stuck_s: float = Field(
+        60.0, gt=0, le=3600, description="A reader that takes nothing for this long is given up, in seconds."
     )
     # They take what anybody writes, without a gate: for tests of the protocol, not for a gateway that people use.
     raw_streams: bool = Field(False, description="Producers may create streams without a schema (PUT).")

@@ -187,6 +187,9 @@ class Code(StrEnum):
     TOO_LARGE = (
         "too_large", "request", "caller", False, 413, None,
         "The body is larger than this gateway takes.")
+    BODY_TOO_SLOW = (
+        "body_too_slow", "request", "caller", True, 408, None,
+        "The body took longer to come than this gateway waits (server.body_s).")
     WRONG_HOST = (
         "wrong_host", "request", "caller", False, 421, None,
         "The request came under a host name that is not one of this gateway's (server.allowed_hosts).")
@@ -350,6 +353,10 @@ class KeyReused(LockgateError):
 
 class TooLarge(LockgateError):
     code = Code.TOO_LARGE
+
+
+class BodyTooSlow(LockgateError):
+    code = Code.BODY_TOO_SLOW
 
 
 class NotOffered(LockgateError):

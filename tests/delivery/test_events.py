@@ -89,7 +89,7 @@ async def connected(
     await log.open()
     assert await log.create("s", b"", owner="test") == 1
     readers = Readers(Meters(), limit=10)
-    pacing = Pacing(retry_ms=250, heartbeat_s=heartbeat_s, max_read_bytes=1000)
+    pacing = Pacing(retry_ms=250, heartbeat_s=heartbeat_s, max_read_bytes=1000, stuck_s=60.0)
     connection = Connection()
 
     def reading() -> asyncio.Task[None]:
@@ -177,7 +177,7 @@ async def test_a_plain_reader_stands_at_the_end_whatever_its_view_shows() -> Non
         START,
         view=TextView("content"),
         form=JsonForm(),
-        pacing=Pacing(retry_ms=250, heartbeat_s=60.0, max_read_bytes=1000),
+        pacing=Pacing(retry_ms=250, heartbeat_s=60.0, max_read_bytes=1000, stuck_s=60.0),
         meters=meters,
         readers=Readers(meters, limit=10),
         is_plain=True,

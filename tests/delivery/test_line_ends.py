@@ -70,7 +70,7 @@ async def read(log: MemoryLog, view: str, *, is_plain: bool, max_read_bytes: int
         START,
         view=view_of(view, notes=False),
         form=JsonForm(),
-        pacing=Pacing(retry_ms=250, heartbeat_s=60.0, max_read_bytes=max_read_bytes),
+        pacing=Pacing(retry_ms=250, heartbeat_s=60.0, max_read_bytes=max_read_bytes, stuck_s=60.0),
         meters=meters,
         readers=Readers(meters, limit=10),
         is_plain=is_plain,

@@ -64,6 +64,12 @@ class Node:
                             return
                 await asyncio.sleep(0.02)  # between two tries to connect: there is nothing else to wait for
 
+    @property
+    def pid(self) -> int:
+        """Of the process that was started."""
+        assert self._process is not None
+        return self._process.pid
+
     def output(self) -> str:
         return (self._folder / "node.log").read_text(encoding="utf-8", errors="replace")
 
@@ -91,6 +97,13 @@ class Node:
         """What a terminal does: the signal goes to every process of the group."""
         assert self._process is not None
         os.killpg(self._process.pid, number)
+
+    def signal(self, number: signal.Signals, *, to_all: bool = False) -> None:
+        """Send it to the process that was started, or as a terminal does to every process of the group."""
+        if to_all:
+            self.signal_all(number)
+        else:
+            os.kill(self.pid, number)
 
     def terminate(self) -> None:
         assert self._process is not None

@@ -116,7 +116,7 @@ class LongPoll(Reader):
                 self._after = page.entries[-1].offset
             is_over = page.is_closed and self._after.records == page.tail.records
             left_s = deadline_s - time.monotonic()
-            if items or is_over or left_s <= 0:
+            if items or is_over or left_s <= 0 or self._is_retiring:
                 return self._answer(page, items)
             if not page.entries:
                 await self._wait(left_s)

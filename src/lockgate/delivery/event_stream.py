@@ -11,12 +11,11 @@ Spec: Durable Streams 5.8; WHATWG HTML 9.2.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Final
 
 from lockgate.delivery.forms import Form
-from lockgate.delivery.readers import STUCK_S, Pacing, Reader, Readers, Receive, Send
+from lockgate.delivery.readers import Pacing, Reader, Readers, Receive, Send
 from lockgate.delivery.views import Item, View, in_turns
 from lockgate.errors import StreamUnknown
 from lockgate.observe.metrics import Meters
@@ -55,7 +54,7 @@ class EventReader(Reader):
         is_plain: bool = False,
         cursor: str | None = None,
     ) -> None:
-        super().__init__(log, stream_id, readers)
+        super().__init__(log, stream_id, readers, stuck_s=pacing.stuck_s)
         self._after = after
         self._view = view
         self._form = form
@@ -90,12 +89,18 @@ class EventReader(Reader):
         while not self.is_over:  # after it, no end of the body: the server breaks the connection
             self._news.clear()
             page = await self._log.read(self.stream_id, self._after, max_bytes=self._pacing.max_read_bytes)
-            if page.entries:
-                await self._deliver(send, page)
-            if page.is_closed and self._after.records == page.tail.records:
+            has_more = bool(page.entries)
+            data, count = await self._take(page) if has_more else (b"", 0)
+            is_over = page.is_closed and self._after.records == page.tail.records
+            is_tail = self._after == page.tail
+            del page  # while the client does not read, only what is to be written is held
+            if data:
+                await self._deliver(send, data, count)
+            if is_over:
                 await self._finish(send)
                 return
-            if page.entries:
+            if has_more:
+                self._is_live = is_tail
                 await self._pause()
                 continue
             self._is_live = True
@@ -108,30 +113,33 @@ class EventReader(Reader):
     async def _pause(self) -> None:
         """Wait before the next read, for views whose items are large. The wait ends when the client leaves."""
         until_s = self._quiet_since_s + self._view.pause_s
-        while not self.is_over and (left_s := until_s - time.monotonic()) > 0:
+        while not self.is_over and not self._is_retiring and (left_s := until_s - time.monotonic()) > 0:
             self._news.clear()
-            await self._wait(left_s)
+            await self._sleep(left_s)
 
-    async def _write(self, send: Send, data: bytes, *, more: bool = True) -> None:
-        async with asyncio.timeout(STUCK_S):
-            await send({"type": "http.response.body", "body": data, "more_body": more})
+    async def _write(self, send: Send, data: bytes, *, more: bool = True, kept_bytes: int = 0) -> None:
+        await super()._write(send, data, more=more, kept_bytes=kept_bytes)
         self._quiet_since_s = time.monotonic()
         self._due_s = self._quiet_since_s + self._pause_s
 
-    async def _deliver(self, send: Send, page: Page) -> None:
+    async def _take(self, page: Page) -> tuple[bytes, int]:
+        """What a page brings: the events to write, and how many items are in them."""
         last = page.entries[-1].offset
         self._meters.reader_lag(page.tail.records - last.records)
         items = await in_turns(self._view.showing(page.entries))
         self._after = last
+        if not items:
+            return b"", 0
         is_tail = last == page.tail
-        if items:
-            is_closed = page.is_closed and is_tail
-            data = self._plain(items) if self._is_plain else self._named(items, up_to_date=is_tail, is_closed=is_closed)
-            await self._write(send, data)
-            self._meters.delivered_chunks(len(items))
-            if self._is_live:
-                self._measure(self._view.read_s)
-        self._is_live = is_tail
+        is_closed = page.is_closed and is_tail
+        data = self._plain(items) if self._is_plain else self._named(items, up_to_date=is_tail, is_closed=is_closed)
+        return data, len(items)
+
+    async def _deliver(self, send: Send, data: bytes, count: int) -> None:
+        await self._write(send, data, kept_bytes=self._view.kept_bytes)
+        self._meters.delivered_chunks(count)
+        if self._is_live:
+            self._measure(self._view.read_s)
 
     def _measure(self, read_s: float) -> None:
         """Measure latency and gap, for a reader that had read everything before. Replays say nothing about them."""

@@ -75,6 +75,10 @@ class WithNotes:
     def outcome(self) -> str:
         return self._view.outcome
 
+    @property
+    def kept_bytes(self) -> int:
+        return self._view.kept_bytes
+
     def remember(self, entries: Sequence[LogEntry]) -> None:
         at_once(self.learning(entries))
 

@@ -6,18 +6,17 @@ because plain text cannot say it otherwise. A reader resumes with the number of 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Final
 
-from lockgate.delivery.readers import STUCK_S, Pacing, Reader, Readers, Receive, Send
+from lockgate.delivery.readers import Pacing, Reader, Readers, Receive, Send
 from lockgate.errors import StreamUnknown
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Record, decode_record
 from lockgate.protocol.header_names import CONTENT_TYPE, LIVE, encoded
 from lockgate.protocol.lifecycle import Outcome
 from lockgate.protocol.offsets import Offset
-from lockgate.store.base import StreamLog
+from lockgate.store.base import Page, StreamLog
 
 _HEADERS: Final = {CONTENT_TYPE: "text/plain; charset=utf-8", **LIVE}
 
@@ -42,13 +41,14 @@ class TextReader(Reader):
         meters: Meters,
         readers: Readers,
     ) -> None:
-        super().__init__(log, stream_id, readers)
+        super().__init__(log, stream_id, readers, stuck_s=pacing.stuck_s)
         self._after = after
         self._channel = channel
         self._skip_bytes = skip_bytes
         self._pacing = pacing
         self._meters = meters
         self._is_taken_back = False
+        self._is_complete = False  # whether the last record says so
         self._begun_s = time.monotonic()
 
     async def run(self, receive: Receive, send: Send) -> None:
@@ -66,20 +66,28 @@ class TextReader(Reader):
         while not (self.is_over or self._is_taken_back):
             self._news.clear()
             page = await self._log.read(self.stream_id, self._after, max_bytes=self._pacing.max_read_bytes)
-            records = [decode_record(entry.payload) for entry in page.entries]
+            has_more = bool(page.entries)
             if page.entries:
-                await self._deliver(send, records)
                 self._after = page.entries[-1].offset
-            if page.is_closed and self._after.records == page.tail.records:
-                if records and _is_complete(records[-1]):
+            is_over = page.is_closed and self._after.records == page.tail.records
+            data = self._take(page)
+            del page  # while the client does not read, only the text itself is held
+            if data:
+                await self._write(send, data)
+                self._meters.delivered_chunks(1)
+            if is_over:
+                if self._is_complete:
                     await self._write(send, b"", more=False)
                 return  # otherwise without the end of the body: the server breaks the connection
-            if not page.entries:
+            if not has_more:
                 await self._wait(self._pacing.heartbeat_s)  # plain text has no heartbeat; only look again
 
-    async def _deliver(self, send: Send, records: list[Record]) -> None:
+    def _take(self, page: Page) -> bytes:
+        """The text of a page."""
         text = bytearray()
-        for record in records:
+        for entry in page.entries:
+            record = decode_record(entry.payload)
+            self._is_complete = _is_complete(record)
             if record.channel == self._channel:
                 if record.kind == "restart":
                     self._is_taken_back = True  # the reader's text no longer counts, and plain text cannot say that
@@ -88,13 +96,7 @@ class TextReader(Reader):
         data = bytes(text[self._skip_bytes :])
         if text:
             self._skip_bytes = 0
-        if data:
-            await self._write(send, data)
-            self._meters.delivered_chunks(1)
-
-    async def _write(self, send: Send, data: bytes, *, more: bool = True) -> None:
-        async with asyncio.timeout(STUCK_S):
-            await send({"type": "http.response.body", "body": data, "more_body": more})
+        return data
 
 
 def _is_complete(record: Record) -> bool:

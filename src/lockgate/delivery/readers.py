@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from lockgate.errors import BodyTooSlow
 from lockgate.observe.metrics import Meters
 from lockgate.store.base import StreamLog
 
@@ -16,8 +18,17 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 
-#: Seconds that one write may block before the reader is given up; it resumes by offset.
-STUCK_S: Final = 60.0
+#: Most that one event of a live reader takes from the log: a reader that does not read holds the whole event.
+MAX_EVENT_BYTES: Final = 32 * 1024
+#: One write to the server, which holds several of them until the kernel takes them.
+_PIECE_BYTES: Final = 8 * 1024
+#: What a reader that does not read may hold for as long as it is not given up, and how long it may hold more.
+_HELD_BYTES: Final = 128 * 1024
+_HELD_S: Final = 2.0
+
+
+class ReaderStuck(Exception):
+    """The client takes nothing. It is given up, and resumes by offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,7 @@ class Pacing:
     retry_ms: int
     heartbeat_s: float
     max_read_bytes: int
+    stuck_s: float
 
 
 def _nobody_asks(_stream_id: str) -> None:
@@ -55,6 +67,7 @@ class Readers:
         self._emptied = emptied
         self._open: dict[str, set[Reader]] = {}
         self._count = 0
+        self._is_retiring = False
 
     @property
     def count(self) -> int:
@@ -67,6 +80,8 @@ class Readers:
     def add(self, reader: Reader) -> None:
         self._open.setdefault(reader.stream_id, set()).add(reader)
         self._count += 1
+        if self._is_retiring:
+            reader.retire()
         self._meters.reader_opened()
         self._came(reader.stream_id)
 
@@ -87,6 +102,13 @@ class Readers:
             reader.drop()
         return len(readers)
 
+    def retire(self) -> None:
+        """Let every reader, and who still comes, have what is in the log and then no more: the node goes down."""
+        self._is_retiring = True
+        for readers in self._open.values():
+            for reader in readers:
+                reader.retire()
+
 
 class Reader:
     """One client that reads one stream. News, the leaving of the client, and ``drop`` wake it.
@@ -94,13 +116,15 @@ class Reader:
     ASGI servers do not tell ``send`` that a client has left, so each response that waits runs its own watcher.
     """
 
-    def __init__(self, log: StreamLog, stream_id: str, readers: Readers) -> None:
+    def __init__(self, log: StreamLog, stream_id: str, readers: Readers, *, stuck_s: float = math.inf) -> None:
+        self._stuck_s = stuck_s
         self.stream_id = stream_id
         self._log = log
         self._readers = readers
         self._news = asyncio.Event()
         self._is_gone = False
         self._is_dropped = False
+        self._is_retiring = False
 
     @property
     def is_over(self) -> bool:
@@ -110,6 +134,11 @@ class Reader:
     def drop(self) -> None:
         """Break the connection without sending anything more."""
         self._is_dropped = True
+        self._news.set()
+
+    def retire(self) -> None:
+        """Break the connection where it would wait for more."""
+        self._is_retiring = True
         self._news.set()
 
     @asynccontextmanager
@@ -122,7 +151,7 @@ class Reader:
         self._readers.add(self)
         try:
             async with self._log.watch(self.stream_id) as self._news:
-                if self._is_dropped:
+                if self._is_dropped or self._is_retiring:
                     self._news.set()
                 watcher = asyncio.create_task(self._watch(receive))
                 try:
@@ -133,15 +162,40 @@ class Reader:
             self._readers.discard(self)
 
     async def _watch(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        with suppress(BodyTooSlow):  # who reads has no body to send
+            while (await receive())["type"] != "http.disconnect":
+                pass
         self._is_gone = True
         self._news.set()
 
     async def _wait(self, seconds: float) -> None:
-        """Wait for news, at most this long. Clear the event before reading, or you miss news."""
-        try:
+        """Wait for more than the log has, at most this long. Clear the event before reading, or you miss news."""
+        if self._is_retiring:
+            self.drop()
+        await self._sleep(seconds)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait for news, at most this long."""
+        with suppress(TimeoutError):  # the caller checks what is due
             async with asyncio.timeout(seconds):
                 await self._news.wait()
-        except TimeoutError:
-            pass  # the caller checks what is due
+
+    async def _write(self, send: Send, data: bytes, *, more: bool = True, kept_bytes: int = 0) -> None:
+        """Write a part of the body. A client that reads slowly holds it, and nobody else waits.
+
+        Args:
+            kept_bytes: What the reader keeps beside ``data``.
+
+        Raises:
+            ReaderStuck: the client takes nothing.
+        """
+        size = len(data)
+        for start in range(0, size or 1, _PIECE_BYTES):
+            end = start + _PIECE_BYTES
+            piece = data[start:end] if size > _PIECE_BYTES else data
+            holds_much = size - start + kept_bytes > _HELD_BYTES
+            try:
+                async with asyncio.timeout(min(self._stuck_s, _HELD_S) if holds_much else self._stuck_s):
+                    await send({"type": "http.response.body", "body": piece, "more_body": more or end < size})
+            except TimeoutError:
+                raise ReaderStuck from None

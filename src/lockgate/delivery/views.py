@@ -72,6 +72,11 @@ class View(Protocol):
         """How the stream ended, once its final record was shown."""
         ...
 
+    @property
+    def kept_bytes(self) -> int:
+        """The text that it keeps for what it shows next, in bytes."""
+        ...
+
     def remember(self, entries: Sequence[LogEntry]) -> None:
         """Learn from entries before the first one to be shown."""
         ...
@@ -141,6 +146,7 @@ class RawView:
     silence_s = math.inf
     read_s = 0.0
     outcome = ""
+    kept_bytes = 0
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
         """Nothing to learn."""
@@ -192,6 +198,10 @@ class _RecordView:
 
     def while_silent(self) -> list[Item]:
         return []
+
+    @property
+    def kept_bytes(self) -> int:
+        return 0
 
     def _records(self, entries: Sequence[LogEntry]) -> Iterator[tuple[Offset, Record]]:
         for offset, payload in entries:
@@ -254,6 +264,10 @@ class ElementsView(_RecordView):
         self._first = first
         self._text = bytearray()  # from the end of the last finished element
         self._text_at = 0
+
+    @property
+    def kept_bytes(self) -> int:
+        return len(self._text)
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
         for _, record in self._records(entries):
@@ -336,6 +350,11 @@ class SnapshotView(_RecordView):
         self._grow = grow
         self._max_bytes = max_bytes
         self._channels: dict[str, _Grown] = {}
+
+    @property
+    def kept_bytes(self) -> int:
+        # The text as it grows, and its value as it was shown last.
+        return sum(grown.bytes + len(grown.value) for grown in self._channels.values() if grown.text is not None)
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
         at_once(self.learning(entries))

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import cached_property
-from types import FrameType
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -33,12 +30,14 @@ from lockgate.gateway.access import (
     with_root_path,
     with_safety,
 )
+from lockgate.gateway.admission import Connections
 from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, NodeReadiness, OpenBreaker, json_answer
 from lockgate.gateway.callers import Callers, ReaderCount, refused_reader
 from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import ControlRoutes
 from lockgate.gateway.headers import error_headers
 from lockgate.gateway.reading import ReadRoutes
+from lockgate.gateway.shutdown import Shutdown
 from lockgate.gateway.usage import UsageWatch
 from lockgate.gateway.wiring import breakers_of, defaults_of, log_of, provider_of, quotas_of, worker_limits_of
 from lockgate.gateway.writing import WriteRoutes
@@ -59,8 +58,6 @@ from lockgate.upstream.base import Provider
 from lockgate.workers.pool import WorkerPool
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
-
-_log: Final = logging.getLogger("lockgate.app")
 
 _SWITCH_S: Final = 0.001
 
@@ -105,7 +102,7 @@ class Gateway:
         self._opening = Opening(self.log, self.owner, self._pushed, self._schemas, defaults_of(settings), self.quotas)
         self._control = ControlRoutes(settings, self.log, self._opening, self.owner, self._callers)
         self._usage = UsageWatch(self.log, self.quotas, self.meters)
-        self._drainer: asyncio.Task[None] | None = None
+        self._connections = Connections(settings.server)
         self.app: App = self._make_app()
 
     def _trace(self, stream_id: str, plan: Plan) -> Any:
@@ -127,11 +124,21 @@ class Gateway:
         await self.owner.start()
         await self.copies.log.open()
         self._usage.start()
-        restore = self._drain_on_signals()
+        shutdown = Shutdown(
+            self.owner,
+            retire=self.readers.retire,
+            readers=lambda: self.readers.count,
+            requests=lambda: self._connections.requests,
+            close_all=self._connections.close_all,
+            drain_s=self.settings.server.drain_s,
+        )
+        restore = shutdown.on_signals()
+        self._connections.watch()
         try:
             yield
         finally:
-            await (self._drainer or self.owner.drain(0))
+            await shutdown.finished()
+            self._connections.stop()
             restore()
             await self._usage.stop()
             await self.owner.stop()
@@ -140,34 +147,6 @@ class Gateway:
             await self.copies.log.shut()
             watch.cancel()
             await asyncio.wait([watch])
-
-    def _drain_on_signals(self) -> Callable[[], None]:
-        """Drain when SIGTERM or Ctrl-C comes: no ASGI server tells its application.
-
-        granian watches the same signals through the event loop's wake-up pipe, which goes on working beside ours:
-        it stops accepting at once and waits for the answers that are under way; those end with the streams.
-        """
-        loop = asyncio.get_running_loop()
-
-        def begin() -> None:
-            if self._drainer is None:
-                seconds = self.settings.server.drain_s
-                _log.info("draining %d open streams for at most %g s", self.owner.open_count, seconds)
-                self._drainer = asyncio.create_task(self.owner.drain(seconds))
-
-        def on_signal(_number: int, _frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(begin)
-
-        try:
-            saved = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-        except ValueError:
-            return lambda: None  # not the main thread: whoever runs the gateway there stops it, too
-
-        def restore() -> None:
-            for number, handler in saved.items():
-                signal.signal(number, handler)
-
-        return restore
 
     # -- routes ------------------------------------------------------------------------------------------------
 
@@ -183,10 +162,10 @@ class Gateway:
         )
         api.router.redirect_slashes = False  # ``with_plain_paths`` answers them
         server = self.settings.server
-        app: App = OriginCheck(api, server.cors_origins)
+        app = self._connections.limited(OriginCheck(api, server.cors_origins))
         app = with_cors(app, server.cors_origins, private_network=server.private_network)
         app = with_plain_paths(with_safety(HostCheck(app, server.allowed_hosts)))
-        return with_root_path(app, server.root_path)
+        return self._connections.counted(with_root_path(app, server.root_path))
 
     @cached_property
     def routes(self) -> list[Route]:

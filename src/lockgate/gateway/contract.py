@@ -71,6 +71,8 @@ _ERROR_HEADERS: Final[dict[Code, tuple[str, ...]]] = {
 _ALWAYS: Final = (Code.WRONG_HOST, Code.INTERNAL_ERROR)
 #: The same, where it needs the log of streams.
 _OF_THE_LOG: Final = (*_ALWAYS, Code.BUSY, Code.STORE_ERROR, Code.STORE_FAILING)
+#: The same, where it has a body.
+_OF_A_BODY: Final = (Code.TOO_LARGE, Code.BODY_TOO_SLOW)
 #: What a push may be answered with for what it says.
 _VIOLATION: Final = tuple(code for code in Code if code in VIOLATIONS)
 
@@ -195,7 +197,7 @@ _PUT: Final[_Json] = {
         **_errors(
             *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.FORBIDDEN, Code.STREAM_UNKNOWN, Code.QUOTA_REACHED),
             *(Code.CONFLICT, Code.STREAM_CLOSED),
-            *(Code.TOO_LARGE, *_VIOLATION, Code.NOT_OFFERED, *_OF_THE_LOG),
+            *(*_OF_A_BODY, *_VIOLATION, Code.NOT_OFFERED, *_OF_THE_LOG),
         ),
     },
 }
@@ -210,7 +212,7 @@ _POST: Final[_Json] = {
         "204": _answer("Committed, or a duplicate that changed nothing.", *_PUSHED),
         **_errors(
             *(Code.BAD_REQUEST, Code.FORBIDDEN, Code.PRODUCER_FENCED, Code.STREAM_UNKNOWN, Code.CONFLICT),
-            *(Code.STREAM_CLOSED, Code.PRODUCER_GAP, Code.SEQUENCE_CONFLICT, Code.TOO_LARGE, *_VIOLATION),
+            *(Code.STREAM_CLOSED, Code.PRODUCER_GAP, Code.SEQUENCE_CONFLICT, *_OF_A_BODY, *_VIOLATION),
             *(Code.TOO_MANY_PRODUCERS, *_OF_THE_LOG),
         ),
     },
@@ -246,7 +248,7 @@ _CREATE: Final[_Json] = {
         "200": _answer("The stream that an earlier request with this key and body opened.", names.LOCATION) | _OPENED,
         "201": _answer("The stream, and where everything about it is.", names.LOCATION) | _OPENED,
         **_errors(
-            *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.FORBIDDEN, Code.KEY_REUSED, Code.TOO_LARGE),
+            *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.FORBIDDEN, Code.KEY_REUSED, *_OF_A_BODY),
             *(Code.QUOTA_REACHED, *_OF_THE_LOG),
         ),
     },
@@ -266,7 +268,7 @@ _CANCEL: Final[_Json] = {
     "requestBody": {"required": True, "content": _json({"type": "object"})},
     "responses": {
         "202": _answer("It has ended, or was asked to.", content=_json(_ref("CancelledStream"))),
-        **_errors(Code.BAD_REQUEST, Code.FORBIDDEN, Code.STREAM_UNKNOWN, Code.CONFLICT, Code.TOO_LARGE, *_OF_THE_LOG),
+        **_errors(Code.BAD_REQUEST, Code.FORBIDDEN, Code.STREAM_UNKNOWN, Code.CONFLICT, *_OF_A_BODY, *_OF_THE_LOG),
     },
 }
 _HEALTH: Final[_Json] = {

@@ -16,12 +16,13 @@ from lockgate.delivery.forms import JSON, Form, JsonForm, form_of
 from lockgate.delivery.notes import WithNotes
 from lockgate.delivery.plain_text import TextReader
 from lockgate.delivery.read_query import ReadQuery, offset_of, read_query
-from lockgate.delivery.readers import Pacing, Readers
+from lockgate.delivery.readers import MAX_EVENT_BYTES, Pacing, Readers, ReaderStuck
 from lockgate.delivery.seek import Seeker
 from lockgate.delivery.views import DeltaView, ElementsView, RawView, SnapshotView, TextView, View
 from lockgate.errors import BadRequest, Busy
 from lockgate.gate.partial import PartialValue
 from lockgate.gateway.access import Receive, Scope, Send
+from lockgate.gateway.admission import break_off
 from lockgate.gateway.headers import stream_headers
 from lockgate.observe.metrics import Meters
 from lockgate.protocol import header_names as names
@@ -42,14 +43,20 @@ class Connection(Protocol):
 
 
 class ReaderResponse(Response):
-    """Hands the connection to a reader; Starlette's own streaming costs five times as much per event."""
+    """Hands the connection to a reader; Starlette's own streaming costs five times as much per event.
+
+    The connection of one that takes nothing is broken off: it comes back for the rest, if it is still there.
+    """
 
     def __init__(self, run: Callable[[Receive, Send], Any]) -> None:
         super().__init__()
         self._run = run
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._run(receive, send)
+        try:
+            await self._run(receive, send)
+        except ReaderStuck:
+            break_off(scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,12 @@ class ReadRoutes:
         self._delivery = delivery
         self._readers = readers
         self._meters = meters
-        self._pacing = Pacing(delivery.retry_ms, delivery.heartbeat_s, delivery.max_read_bytes)
+        self._pacing = Pacing(
+            delivery.retry_ms,
+            delivery.heartbeat_s,
+            min(delivery.max_read_bytes, MAX_EVENT_BYTES),
+            delivery.stuck_s,
+        )
 
     # -- GET -----------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import logging
 import multiprocessing
@@ -15,16 +16,25 @@ from typing import Any, Final
 
 from granian import Granian
 from granian.constants import Interfaces, Loops
+from granian.http import HTTP1Settings, HTTP2Settings
 
 from lockgate.config import Settings, SettingsError
 from lockgate.errors import StoreError
+from lockgate.gateway.admission import allow_files, places_of
 from lockgate.gateway.app import make_app
+from lockgate.gateway.shutdown import AFTER_DRAIN_S, HURRY
 from lockgate.gateway.wiring import log_of, provider_of
 from lockgate.observe.logs import LineFormatter
 from lockgate.store.base import StreamLog
 
-#: Beyond the drain: what is left of a worker after that is ended by force.
-_KILL_AFTER_DRAIN_S: Final = 15
+#: A worker ends itself in time (``gateway.shutdown``); so long after that, one that does not is killed, in seconds.
+_KILL_S: Final = 0.2
+#: Connections that the kernel keeps until they are accepted; it takes the smaller one of this and net.core.somaxconn.
+_BACKLOG: Final = 4096
+#: What the server buffers of a request head, and of an answer that its client does not read.
+_BUFFER_BYTES: Final = 16 * 1024
+#: The same for one stream of HTTP/2.
+_BUFFER_2_BYTES: Final = 64 * 1024
 
 
 def check_address(settings: Settings) -> None:
@@ -55,21 +65,42 @@ def serve(settings: Settings) -> None:
         workers=1,
         # Whatever else is installed: draining relies on how this loop delivers signals (gateway/app.py).
         loop=Loops.asyncio,
-        workers_kill_timeout=int(settings.server.drain_s) + _KILL_AFTER_DRAIN_S,
+        backlog=_BACKLOG,
+        backpressure=places_of(settings.server).accepted,
+        http1_settings=HTTP1Settings(
+            # It also counts between two requests, and not before the first byte: gateway.admission is stricter.
+            header_read_timeout=int(1000 * max(settings.server.keep_alive_s, settings.server.head_s)),
+            max_buffer_size=_BUFFER_BYTES,
+        ),
+        http2_settings=HTTP2Settings(max_headers_size=_BUFFER_2_BYTES, max_send_buffer_size=_BUFFER_2_BYTES),
+        # It is given to a join, which takes parts of a second.
+        workers_kill_timeout=settings.server.drain_s + AFTER_DRAIN_S + _KILL_S,  # type: ignore[arg-type]
         log_dictconfig=LOGGING,
     )
+    server.signal_handler_interrupt = partial(_end, server)  # type: ignore[method-assign]
     # A closed terminal means the end, not a reload.
     server.signal_handler_reload = server.signal_handler_interrupt  # type: ignore[method-assign]
     server.serve(target_loader=partial(_load, settings), wrap_loader=False)
 
 
+def _end(server: Any, *_: object) -> None:
+    """In the main process: the first signal drains, the second ends at once."""
+    if server.interrupt_signal:
+        for worker in multiprocessing.active_children():
+            if worker.pid is not None:
+                os.kill(worker.pid, HURRY)
+    server.interrupt_signal = True
+    server.main_loop_interrupt.set()
+
+
 def check(settings: Settings) -> None:
-    """Everything that would fail in the worker, where nobody sees it.
+    """Everything that would fail in the worker, where nobody sees it; and more open files, if they are needed.
 
     Raises:
         SettingsError: one line that names the setting.
     """
     check_address(settings)
+    allow_files(settings.server)
     provider_of(settings)
     try:
         asyncio.run(_open_and_shut(log_of(settings)))
@@ -84,6 +115,7 @@ async def _open_and_shut(log: StreamLog) -> None:
 
 def _load(settings: Settings) -> Any:
     """In the worker: the application, and a watch on the process that started it."""
+    _give_memory_back()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the main process decides what a closed terminal means
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -91,11 +123,22 @@ def _load(settings: Settings) -> Any:
     return make_app(settings)
 
 
+def _give_memory_back() -> None:
+    """Let the C library return to the system what a burst took: glibc keeps an arena for each thread by itself."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # musl and macOS have none
+        for parameter, value in _MALLOC:
+            mallopt(parameter, value)
+
+
 def _follow(parent: Any) -> None:
     """End with the main process, also when it was killed: an orphan would keep the port and go on spending."""
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
+
+#: Parameters of glibc's mallopt(3): M_ARENA_MAX, M_TRIM_THRESHOLD and M_MMAP_THRESHOLD, in bytes.
+_MALLOC: Final = ((-8, 1), (-1, 128 * 1024), (-3, 128 * 1024))
 
 LOGGING: Final[dict[str, Any]] = {
     "version": 1,

@@ -1,0 +1,316 @@
+"""Connections: how many there may be, how long one may ask for nothing, and who is turned away.
+
+How it works: the server in front (docs/decisions/granian.md) accepts more connections than may be in use, and passes on
+a request when its head is whole. Here, each request is counted with its client, and one too many is answered at once. A
+thread looks at the sockets themselves: a connection that has no request for too long is closed, and when they crowd,
+those that never asked for anything go first. So nobody who asks waits behind those who do not, and a loop that is busy
+does not keep the thread from its work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import resource
+import threading
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, NamedTuple
+
+from lockgate.config import Server, SettingsError
+from lockgate.delivery.event_stream import LATER_MS
+from lockgate.errors import BodyTooSlow, Code
+from lockgate.gateway.access import PROBES, App, Message, Receive, Scope, Send, below_root
+from lockgate.gateway.sockets import ClientSockets, Peer
+from lockgate.protocol import header_names as names
+from lockgate.protocol.header_names import encoded
+from lockgate.protocol.sse import encode_retry
+
+_log: Final = logging.getLogger("lockgate.connections")
+
+#: Requests beside those of readers: what is created, pushed and asked at one time.
+_OTHERS: Final = 1024
+#: Of these, requests whose body may still be coming: each can hold as much as a body may have.
+_BODIES: Final = 256
+#: Connections beyond all that: to tell those who are too many that they are, and for probes and control.
+_RESERVE: Final = 1024
+#: Open files besides connections of clients and to upstream: the log, the metrics, the process itself.
+_OWN_FILES: Final = 256
+#: Seconds between two looks at the sockets, and between two looks whether they crowd.
+_LOOK_S: Final = 1.0
+_GLANCE_S: Final = 0.25
+#: The same until the server listens, for a while: what it accepts before it is found has a buffer without bound.
+_BEGIN_S: Final = 0.005
+_BEGIN_LOOKS: Final = 2000
+#: Seconds between two rounds of closing all.
+_CLOSE_S: Final = 0.02
+#: Seconds between two lines about the same trouble.
+_SAY_S: Final = 60.0
+#: The member of an ASGI scope that breaks its connection off.
+_BREAK_OFF: Final = "lockgate.break_off"
+
+
+class Places(NamedTuple):
+    """How many of each there may be.
+
+    Attributes:
+        requests: At once, whatever they ask for, probes and control left out.
+        crowded: Connections, beyond which those without a request are closed.
+        accepted: Connections, beyond which the server does not accept.
+        files: Open files that all of it takes.
+    """
+
+    requests: int
+    crowded: int
+    accepted: int
+    files: int
+
+
+def places_of(server: Server) -> Places:
+    """What the settings come to."""
+    requests = server.max_readers + _OTHERS
+    accepted = requests + _RESERVE
+    return Places(requests, accepted - _RESERVE // 2, accepted, accepted + server.max_open_streams + _OWN_FILES)
+
+
+def allow_files(server: Server) -> None:
+    """Let this process, and those that it starts, open as many files as the settings need.
+
+    Raises:
+        SettingsError: the system does not allow so many.
+    """
+    needed = places_of(server).files
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    try:
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise OSError
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    except (OSError, ValueError):
+        most = hard - (needed - server.max_readers)
+        lower = f"set server.max_readers to at most {most}" if most > 0 else "lower server.max_open_streams, too"
+        raise SettingsError(
+            f"server.max_readers: {server.max_readers} readers need {needed} open files with all that is beside them, "
+            f"and the system allows {hard}: raise its limit (ulimit -Hn), or {lower}"
+        ) from None
+
+
+def break_off(scope: Scope) -> None:
+    """Break the connection of a request off, and throw away what its client does not read.
+
+    A connection of HTTP/2 has other requests, too: there, an answer without its end is enough.
+    """
+    if scope.get("http_version", "").startswith("1") and _BREAK_OFF in scope:
+        scope[_BREAK_OFF]()
+
+
+@dataclass(slots=True)
+class _Use:
+    """What is known of one connection."""
+
+    since_s: float  # since when it has no request, by the monotonic clock
+    requests: int = 0
+    has_asked: bool = False
+
+
+class Connections:
+    """Those of one node."""
+
+    def __init__(self, server: Server) -> None:
+        self._places = places_of(server)
+        self._head_s = server.head_s
+        self._body_s = server.body_s
+        self._keep_alive_s = server.keep_alive_s
+        self._sockets = ClientSockets(server.port)
+        self._lock = threading.Lock()
+        self._uses: dict[Peer, _Use] = {}
+        self._requests = 0
+        self._bodies = 0
+        self._is_closing = threading.Event()
+        self._is_over = threading.Event()
+        self._watcher: threading.Thread | None = None
+        self._said_s = -_SAY_S
+
+    @property
+    def requests(self) -> int:
+        """How many are being answered."""
+        return self._requests
+
+    # -- requests: the loop ------------------------------------------------------------------------------------
+
+    def counted(self, app: App) -> App:
+        """Count the requests of each connection, and bound the time that their bodies take."""
+
+        async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http" or not scope.get("client"):
+                await app(scope, receive, send)
+                return
+            peer = (scope["client"][0], int(scope["client"][1]))  # granian gives the port as a text
+            scope[_BREAK_OFF] = partial(self._sockets.close, peer, throw_away=True)
+            self._begin(peer)
+            try:
+                await app(scope, _Body(receive, self._body_s).receive, send)
+            finally:
+                self._end(peer)
+
+        return wrapped
+
+    def limited(self, app: App) -> App:
+        """Turn away who is too many. What watches and controls the node has places of its own."""
+
+        async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http" or _is_reserved(scope):
+                await app(scope, receive, send)
+                return
+            has_body = scope["method"] not in ("GET", "HEAD", "OPTIONS")
+            if self._requests > self._places.requests or (has_body and self._bodies >= _BODIES):
+                await _turn_away(scope, send)
+                return
+            self._bodies += has_body
+            try:
+                await app(scope, receive, send)
+            finally:
+                self._bodies -= has_body
+
+        return wrapped
+
+    def _begin(self, peer: Peer) -> None:
+        with self._lock:
+            use = self._uses.setdefault(peer, _Use(0.0))
+            use.requests += 1
+            use.has_asked = True
+            self._requests += 1
+
+    def _end(self, peer: Peer) -> None:
+        with self._lock:
+            use = self._uses[peer]
+            use.requests -= 1
+            use.since_s = time.monotonic()
+            self._requests -= 1
+
+    # -- sockets: a thread -------------------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Begin to look at the sockets."""
+        self._watcher = threading.Thread(target=self._keep_looking, name="connections", daemon=True)
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """End what ``watch`` began."""
+        self._is_closing.set()
+        self._is_over.set()
+        if self._watcher is not None:
+            self._watcher.join(timeout=1)
+
+    def close_all(self) -> None:
+        """Break all connections off, also those that the server still accepts."""
+        self._is_closing.set()
+
+    def _keep_looking(self) -> None:
+        looked_s = 0.0
+        for _ in range(_BEGIN_LOOKS):
+            if self._sockets.has_listener or self._is_closing.wait(_BEGIN_S):
+                break
+            self._sockets.scan()
+        while not self._is_closing.wait(_GLANCE_S):
+            try:
+                if time.monotonic() - looked_s >= _LOOK_S or self._sockets.count_files() > self._places.crowded:
+                    looked_s = time.monotonic()
+                    self.look(looked_s)
+            except Exception:
+                # Whatever went wrong: without this thread, silent connections stay for ever.
+                _log.exception("looking at the connections failed; trying again in %g s", _GLANCE_S)
+
+        while not self._is_over.wait(_CLOSE_S):
+            for peer in self._sockets.scan():
+                self._sockets.close(peer, throw_away=True)
+
+    def look(self, now_s: float) -> None:
+        """Close the connections whose time is over, and those that crowd."""
+        with self._lock:
+            busy = {peer for peer, use in self._uses.items() if use.requests}
+        seen = self._sockets.scan(busy)
+        with self._lock:
+            for peer in seen:
+                self._uses.setdefault(peer, _Use(now_s))
+            gone = [peer for peer in self._uses if peer not in seen]
+            for peer in gone:
+                if not self._uses[peer].requests and self._uses[peer].since_s < now_s:
+                    del self._uses[peer]
+            idle = [(use.has_asked, use.since_s, peer) for peer, use in self._uses.items() if not use.requests]
+        idle.sort()
+        crowd = max(0, len(seen) - self._places.crowded)
+        if crowd:
+            self._say_crowded(len(seen), now_s)
+        for number, (has_asked, since_s, peer) in enumerate(idle):
+            if number < crowd or now_s - since_s > (self._keep_alive_s if has_asked else self._head_s):
+                self._sockets.close(peer)
+
+    def _say_crowded(self, count: int, now_s: float) -> None:
+        if now_s - self._said_s >= _SAY_S:
+            self._said_s = now_s
+            _log.warning(
+                "%d connections are open, more than server.max_readers allows for: those that ask for nothing are "
+                "closed, the oldest first",
+                count,
+            )
+
+
+class _Body:
+    """Receives for one request; its body must be whole in time.
+
+    Args:
+        limit_s: Longest time from the first look at the body to its end, in seconds.
+    """
+
+    def __init__(self, receive: Receive, limit_s: float) -> None:
+        self._receive = receive
+        self._limit_s = limit_s
+        self._until_s: float | None = None
+        self._is_whole = False
+
+    async def receive(self) -> Message:
+        """The next message.
+
+        Raises:
+            BodyTooSlow: the time is over and the body not whole.
+        """
+        if self._is_whole:
+            return await self._receive()
+        if self._until_s is None:
+            self._until_s = asyncio.get_running_loop().time() + self._limit_s
+        try:
+            async with asyncio.timeout_at(self._until_s):
+                message = await self._receive()
+        except TimeoutError:
+            raise BodyTooSlow(f"the body did not come within {self._limit_s:g} s (server.body_s)") from None
+        self._is_whole = not message.get("more_body", False)
+        return message
+
+
+def _is_reserved(scope: Scope) -> bool:
+    """Whether a request watches or controls the node: cheap, short, and needed most when there are too many others."""
+    path, method = below_root(scope), scope["method"]
+    if method in ("GET", "HEAD"):
+        return path in PROBES or path.endswith("/status")
+    return method == "DELETE" or (method == "POST" and path.endswith("/cancel"))
+
+
+async def _turn_away(scope: Scope, send: Send) -> None:
+    given = {name.lower(): value for name, value in scope["headers"]}
+    is_events = b"text/event-stream" in given.get(b"accept", b"") or names.LAST_EVENT_ID.lower().encode() in given
+    if scope["method"] == "GET" and is_events:
+        # EventSource gives up for good on 503; an answer that ends at once makes it come back.
+        status, body, kind = 200, encode_retry(LATER_MS), "text/event-stream"
+    else:
+        message = "as many requests as this gateway takes are under way: try again in a moment"
+        status, kind = 503, "application/json"
+        body = json.dumps({"error": {"code": Code.BUSY, "message": message}}).encode()
+    headers = {names.CONTENT_TYPE: kind, names.CACHE_CONTROL: "no-store", "Content-Length": str(len(body))}
+    if status == 503:
+        headers[names.RETRY_AFTER] = "1"
+    await send({"type": "http.response.start", "status": status, "headers": encoded(headers)})
+    await send({"type": "http.response.body", "body": body})

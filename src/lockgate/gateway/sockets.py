@@ -1,0 +1,125 @@
+"""The connections of clients, as sockets of this process: found, counted and closed, whoever serves them.
+
+How it works: the server that accepts them hands out no handle and has no setting for what is needed here (see
+docs/decisions/granian.md). But they are open files of this process: those whose own end is the port of the gateway are
+listed here, and closed through a duplicate of the file, which names the same socket whatever happens to the number.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+import threading
+from collections.abc import Container
+from typing import Final, TypeAlias
+
+#: The other end of a connection: address and port.
+Peer: TypeAlias = tuple[str, int]
+
+#: What the kernel may hold of an answer that its client does not read. By itself it takes up to 4 MiB a connection.
+SEND_BUFFER_BYTES: Final = 64 * 1024
+_OPEN_FILES: Final = "/dev/fd"
+_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
+#: Closing throws away what the client did not take: without it, the kernel would keep that for minutes.
+_THROW_AWAY: Final = struct.pack("ii", 1, 0)
+
+
+class ClientSockets:
+    """Those of one port. Any thread may call any method.
+
+    Args:
+        port: The gateway's own.
+
+    Attributes:
+        has_listener: Whether the socket that accepts was found: what it accepts has a bounded buffer from the start.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.has_listener = False
+        self._lock = threading.Lock()
+        # By file: the socket's inode, and its client if the connection is one of ours.
+        self._known: dict[int, tuple[int, Peer | None]] = {}
+
+    def count_files(self) -> int:
+        """Open files of the process, of whatever kind."""
+        return len(os.listdir(_OPEN_FILES))
+
+    def scan(self, busy: Container[Peer] = ()) -> set[Peer]:
+        """The clients that are connected now. Each new connection gets its send buffer bounded.
+
+        Args:
+            busy: Clients that are connected for certain; it saves looking at them again.
+        """
+        with self._lock:
+            found: dict[int, tuple[int, Peer | None]] = {}
+            for name in os.listdir(_OPEN_FILES):
+                file = int(name)
+                known = self._known.get(file)
+                if known is not None and known[1] is not None and known[1] in busy:
+                    found[file] = known
+                    continue
+                inode = _socket_inode(file)
+                if inode is not None:
+                    found[file] = known if known is not None and known[0] == inode else (inode, self._client_of(file))
+            self._known = found
+            return {peer for _, peer in found.values() if peer is not None}
+
+    def close(self, peer: Peer, *, throw_away: bool = False) -> None:
+        """Break a connection off, if it is still there.
+
+        Args:
+            throw_away: Also what was written and the client did not take; otherwise the kernel goes on sending it.
+        """
+        with self._lock:
+            files = [file for file, (_, one) in self._known.items() if one == peer]
+        for file in files:
+            held = _duplicate(file)
+            if held is None:
+                continue
+            with held:
+                try:
+                    if held.getpeername()[:2] == peer:
+                        if throw_away:
+                            held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _THROW_AWAY)
+                        held.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # it was closed meanwhile: there is nothing left to do
+
+    def _client_of(self, file: int) -> Peer | None:
+        """The client at the other end; None if this is another kind of socket. A listening one passes its buffer on."""
+        held = _duplicate(file)
+        if held is None:
+            return None
+        with held:
+            try:
+                if held.family not in _FAMILIES or held.getsockname()[1] != self._port:
+                    return None
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+                self.has_listener |= bool(held.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+                host, port = held.getpeername()[:2]
+            except OSError:
+                return None  # it listens, or is not connected any more
+            return host, port
+
+
+def _socket_inode(file: int) -> int | None:
+    try:
+        status = os.fstat(file)
+    except OSError:
+        return None  # closed since it was listed
+    return status.st_ino if stat.S_ISSOCK(status.st_mode) else None
+
+
+def _duplicate(file: int) -> socket.socket | None:
+    try:
+        duplicate = os.dup(file)
+    except OSError:
+        return None
+    try:
+        return socket.socket(fileno=duplicate)
+    except OSError:
+        os.close(duplicate)
+        return None

@@ -1,0 +1,133 @@
+"""A reader that does not read costs a cursor: little memory in every view, for a bounded time (P5)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.gateway.clients import Raw, get, many, rss_bytes, worker_of
+from tests.gateway.nodes import (
+    DEADLINE_S,
+    Node,
+    Reader,
+    UncheckedNode,
+    Upstream,
+    answer,
+    create,
+    running,
+    schema_format,
+)
+
+#: What the process may grow by for each such reader. They hold 256 KiB at most, and the process keeps some of what it
+#: took for a moment when all of them began at once; without limits it was 6 to 26 MB.
+_LIMIT_BYTES = 512 * 1024
+_SCHEMA = {"type": "array", "items": {"type": "object", "properties": {"name": {"type": "string"}}}}
+
+#: The query of each way to read, and the headers.
+FACES = {
+    "delta": ("", "Accept: text/event-stream"),
+    "elements": ("?view=elements", "Accept: text/event-stream"),
+    "snapshot": ("?view=snapshot", "Accept: text/event-stream"),
+    "text": ("?view=text", "Accept: text/event-stream"),
+    "plain text": ("?view=text", "Accept: text/plain"),
+    "notes": ("?notes=1", "Accept: text/event-stream"),
+    "plain events": ("?events=plain", "Accept: text/event-stream"),
+    "one page": ("", "Accept: application/json"),
+}
+
+
+def document(size: int) -> str:
+    return json.dumps([{"name": f"element {number} " + "x" * 80} for number in range(size // 110)])
+
+
+async def _finished(node: Node, size: int) -> str:
+    """The path of a stream that holds a document of about that many bytes, in elements."""
+    made = await create(node.url, response_format=schema_format(_SCHEMA), lockgate={"elements": ""})
+    path = str(made["urls"]["stream"])
+    reader = await Reader(node.url + path).run()
+    assert reader.final["state"] == "complete"
+    assert len(reader.text()) > size * 0.9
+    return path
+
+
+async def _readers(node: Node, wanted: int) -> None:
+    """Wait until the node counts so many readers."""
+    async with asyncio.timeout(DEADLINE_S), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{node.url}/healthz") as response:
+                if (await response.json())["open_readers"] == wanted:
+                    return
+            await asyncio.sleep(0.02)  # between two questions
+
+
+def _upstream(size: int) -> Upstream:
+    text = document(size)
+    return Upstream(lambda _: answer(text, range(500, len(text), 500)))
+
+
+@pytest.mark.parametrize("face", [name for name in FACES if name != "one page"])
+async def test_a_reader_that_takes_nothing_is_given_up(tmp_path: Path, face: str) -> None:
+    """After ``delivery.stuck_s``, without a traceback; the connection breaks, and nothing is left of it."""
+    query, accept = FACES[face]
+    size = 2_000_000
+    async with (
+        _upstream(size) as upstream,
+        running(UncheckedNode(tmp_path, upstream.base_url, delivery__stuck_s=0.5)) as node,
+    ):
+        path = await _finished(node, size)
+        stuck = await Raw.open(node.port, get(path + query, accept), receive_bytes=4096)
+        reads = await Reader(node.url + path).run()
+        await _readers(node, 0)
+        got = await stuck.read_to_end()
+    assert got.startswith(b"HTTP/1.1 200 ")
+    assert len(got) < size / 4, "it got what was on the way, and no end"
+    assert reads.final["state"] == "complete"
+    assert "Traceback" not in node.output(), node.output()
+
+
+@pytest.mark.parametrize("face", FACES)
+async def test_memory_of_readers_that_take_nothing(tmp_path: Path, face: str) -> None:
+    """Measured in the process that serves, after a first round that lets it grow to its usual size."""
+    await _memory(tmp_path, face, readers=200, size=1_000_000)
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("face", FACES)
+async def test_memory_of_many_readers_that_take_nothing(tmp_path: Path, face: str) -> None:
+    """The same with 300 readers of 3.5 MB."""
+    await _memory(tmp_path, face, readers=300, size=3_500_000)
+
+
+async def _memory(tmp_path: Path, face: str, *, readers: int, size: int) -> None:
+    query, accept = FACES[face]
+    settings: dict[str, Any] = {"delivery__heartbeat_s": 300}
+    async with _upstream(size) as upstream, running(UncheckedNode(tmp_path, upstream.base_url, **settings)) as node:
+        path = await _finished(node, size)
+        worker = worker_of(node.pid)
+        request = get(path + query, accept)
+        async with many(node.port, 40, request, receive_bytes=4096):
+            await _settled(worker)
+        await _readers(node, 0)
+        before = await _settled(worker)
+        async with many(node.port, readers, request, receive_bytes=4096):
+            after = await _settled(worker)
+        each = (after - before) / readers
+    print(f"\n{face}: {each / 1024:.0f} KiB for a reader that takes nothing of {size / 1e6:.1f} MB ({readers} readers)")
+    assert each <= _LIMIT_BYTES
+    assert "Traceback" not in node.output(), node.output()
+
+
+async def _settled(pid: int) -> int:
+    """The memory of a process, once it changes no more: everybody was sent what can be sent."""
+    async with asyncio.timeout(DEADLINE_S):
+        seen: list[int] = []
+        while len(seen) < 8 or max(seen[-8:]) - min(seen[-8:]) > 256 * 1024:
+            seen.append(rss_bytes(pid))
+            await asyncio.sleep(0.25)  # between two looks
+    return seen[-1]
