@@ -90,6 +90,7 @@ async def test_a_reader_that_takes_nothing_is_given_up(tmp_path: Path, face: str
     assert "Traceback" not in node.output(), node.output()
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("face", FACES)
 async def test_memory_of_readers_that_take_nothing(tmp_path: Path, face: str) -> None:
     """Measured in the process that serves, after a first round that lets it grow to its usual size."""
