@@ -230,6 +230,7 @@ def test_only_a_connection_with_one_request_is_broken_off() -> None:
 def test_the_helpers_measure_memory() -> None:
     """Else the figures of the long forms would say nothing."""
     before = clients.rss_bytes(os.getpid())
-    with mmap.mmap(-1, 32 * 2**20) as held:  # memory that nothing else of this process had before
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    with mmap.mmap(-1, 32 * 2**20, flags=private) as held:  # nothing else of this process had it before
         held.write(b"x" * len(held))
         assert clients.rss_bytes(os.getpid()) - before > 16 * 2**20
