@@ -198,9 +198,8 @@ def serve(
     from lockgate.gateway.serve import check as check_settings
     from lockgate.gateway.serve import serve as run
 
-    settings = found.settings
     try:
-        check_settings(settings)
+        settings = check_settings(found.settings)
         for line in where_keys_go(found):
             print(f"lockgate: {line}", file=sys.stderr)
         print(f"lockgate {__version__} on http://{settings.server.host}:{settings.server.port}", flush=True)

@@ -298,6 +298,13 @@ class Store(_Section):
         gt=0,
         description="A stream and its upstream wait so long for a log that takes no records; then they end.",
     )
+    # Half of it is the delay of a record on average; each commit costs some 0.1 ms of the core that all streams share.
+    commit_ms: float = Field(
+        4.0,
+        ge=0,
+        le=1000,
+        description="While several streams write, commits begin at least this far apart, in milliseconds.",
+    )
     synchronous: Literal["NORMAL", "FULL"] = Field(
         "NORMAL", description="NORMAL survives kill -9 of the gateway, FULL also a power cut (and waits for the disk)."
     )

@@ -7,21 +7,18 @@ import itertools
 import mmap
 import os
 import resource
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from lockgate.config import Server, SettingsError
 from lockgate.gateway.access import Message, Scope
-from lockgate.gateway.admission import Connections, allow_files, break_off, places_of
+from lockgate.gateway.admission import Connections, break_off, places_of, within_files
 from tests.gateway import clients
 from tests.gateway.clients import Raw, Watch, get, many, p99, post
 from tests.gateway.nodes import Node, Reader, UncheckedNode, Upstream, chunk, create, running
-from tests.ports import free_port
 
 #: Times short enough to be waited for.
 TIMES = {"server__head_s": 1.0, "server__body_s": 1.0, "server__keep_alive_s": 1.5}
@@ -184,37 +181,54 @@ async def test_one_request_too_many_is_told_so() -> None:
     assert await _ask(wrapped, "GET", "/v1/stream/s") == (200, b"served")
 
 
-def test_open_files_are_allowed_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The soft limit is raised as far as needed; where the hard one is too low, the error says what would fit."""
-    server = Server(max_readers=5000, max_open_streams=100)
-    needed = places_of(server).files
-    limits = [(1024, needed), (needed, resource.RLIM_INFINITY), (1024, needed - 1), (100, 200)]
-    raised: list[tuple[int, int]] = []
-    monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: raised.append(wanted))
-    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[0])
-    allow_files(server)
-    assert raised == [(needed, needed)]
-    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[1])
-    allow_files(server)
-    assert len(raised) == 1
-    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[2])
-    with pytest.raises(SettingsError, match=rf"{needed} open files.*allows {needed - 1}.*at most 4999$"):
-        allow_files(server)
-    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[3])
-    with pytest.raises(SettingsError, match=r"allows 200.*lower server.max_open_streams, too$"):
-        allow_files(server)
+FILES: Final = places_of(Server(max_readers=5000, max_open_streams=100)).files
 
 
-def test_a_node_that_could_not_serve_its_readers_does_not_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("soft", "hard", "may_raise", "readers", "streams"),
+    [
+        (1024, FILES, False, 5000, 100),  # the soft limit is raised as far as needed
+        (FILES, resource.RLIM_INFINITY, False, 5000, 100),
+        (1024, 2048, True, 5000, 100),  # root raises the hard one
+        (1024, FILES - 2550, False, 2500, 50),  # half of them
+    ],
+)
+def test_open_files_are_as_many_as_the_settings_need(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, may_raise: bool, readers: int, streams: int
+) -> None:
+    """Where the system does not allow so many, readers and streams are fewer, each in its share."""
+    limits = [soft, hard]
+
+    def set_limits(_: int, wanted: tuple[int, int]) -> None:
+        if limits[1] != resource.RLIM_INFINITY and wanted[1] > limits[1] and not may_raise:
+            raise ValueError("not allowed to raise maximum limit")
+        limits[:] = wanted
+
+    monkeypatch.setattr(resource, "setrlimit", set_limits)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limits[0], limits[1]))
+    served = within_files(Server(max_readers=5000, max_open_streams=100))
+    assert (served.max_readers, served.max_open_streams) == (readers, streams)
+    assert limits[0] >= places_of(served).files
+
+
+def test_a_node_that_could_serve_only_a_few_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says so in one line, with the numbers."""
-    command = ["sh", "-c", 'ulimit -n 2000 && exec "$@"', "sh", sys.executable, "-m", "lockgate", "serve"]
-    done = subprocess.run(
-        [*command, "--port", str(free_port())], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode != 0
-    assert "server.max_readers: 10000 readers need " in done.stderr
-    assert "the system allows 2000" in done.stderr
-    assert "Traceback" not in done.stderr
+
+    def refuse(*_: object) -> None:
+        raise ValueError("not allowed to raise maximum limit")
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 1024))
+    with pytest.raises(SettingsError, match=r"^5000 readers .*allows 1024: raise its limit .* at least 2404$"):
+        within_files(Server(max_readers=5000, max_open_streams=100))
+
+
+async def test_a_node_says_how_many_it_serves(tmp_path: Path) -> None:
+    """More files than any system has are allowed to nobody."""
+    node = UncheckedNode(tmp_path, "http://127.0.0.1:9/v1", server__max_readers=3_000_000_000)
+    async with running(node):
+        assert "3000000000 readers (server.max_readers) and 1000 streams" in node.output()
+        assert "and the system allows " in node.output()
 
 
 def test_only_a_connection_with_one_request_is_broken_off() -> None:

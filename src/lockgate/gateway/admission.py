@@ -10,6 +10,7 @@ does not keep the thread from its work.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import resource
@@ -38,6 +39,8 @@ _BODIES: Final = 256
 _RESERVE: Final = 1024
 #: Open files besides connections of clients and to upstream: the log, the metrics, the process itself.
 _OWN_FILES: Final = 256
+#: A node that could serve fewer readers and streams than this does not start.
+_FEWEST: Final = 100
 #: Seconds between two looks at the sockets, and between two looks whether they crowd.
 _LOOK_S: Final = 1.0
 _GLANCE_S: Final = 0.25
@@ -48,6 +51,8 @@ _BEGIN_LOOKS: Final = 2000
 _CLOSE_S: Final = 0.02
 #: Seconds between two lines about the same trouble.
 _SAY_S: Final = 60.0
+#: The member of an ASGI scope that sends past everything that changes the head of an answer.
+SEND: Final = "lockgate.send"
 #: The member of an ASGI scope that breaks its connection off.
 _BREAK_OFF: Final = "lockgate.break_off"
 
@@ -75,27 +80,42 @@ def places_of(server: Server) -> Places:
     return Places(requests, accepted - _RESERVE // 2, accepted, accepted + server.max_open_streams + _OWN_FILES)
 
 
-def allow_files(server: Server) -> None:
+def within_files(server: Server) -> Server:
     """Let this process, and those that it starts, open as many files as the settings need.
 
+    Where the system does not allow so many, fewer readers and streams are served than the settings say, as other
+    servers do; a line says how many. Whoever is one too many is told to come back.
+
     Raises:
-        SettingsError: the system does not allow so many.
+        SettingsError: the system does not even allow a few.
     """
     needed = places_of(server).files
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
-        return
-    try:
-        if hard != resource.RLIM_INFINITY and hard < needed:
-            raise OSError
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-    except (OSError, ValueError):
-        most = hard - (needed - server.max_readers)
-        lower = f"set server.max_readers to at most {most}" if most > 0 else "lower server.max_open_streams, too"
-        raise SettingsError(
-            f"server.max_readers: {server.max_readers} readers need {needed} open files with all that is beside them, "
-            f"and the system allows {hard}: raise its limit (ulimit -Hn), or {lower}"
-        ) from None
+        return server
+    # Who may, raises the hard limit as well.
+    for wanted in ((needed, hard if hard == resource.RLIM_INFINITY else max(hard, needed)), (hard, hard)):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, wanted)
+            return server if wanted[0] >= needed else _lowered(server, hard, needed)
+    return _lowered(server, soft, needed)
+
+
+def _lowered(server: Server, files: int, needed: int) -> Server:
+    """The same with so few readers and streams that so many open files are enough, each in its share."""
+    wanted = server.max_readers + server.max_open_streams
+    left = files - (needed - wanted)
+    said = (
+        f"{server.max_readers} readers (server.max_readers) and {server.max_open_streams} streams "
+        f"(server.max_open_streams) need {needed} open files with what is beside them, and the system allows {files}"
+    )
+    if left < _FEWEST:
+        raise SettingsError(f"{said}: raise its limit (ulimit -Hn) to at least {needed - wanted + _FEWEST}")
+    streams = max(1, left * server.max_open_streams // wanted)
+    _log.warning(
+        "%s: at most %d and %d are served; raise the limit (ulimit -Hn) for more", said, left - streams, streams
+    )
+    return server.model_copy(update={"max_readers": left - streams, "max_open_streams": streams})
 
 
 def break_off(scope: Scope) -> None:
@@ -149,6 +169,7 @@ class Connections:
                 await app(scope, receive, send)
                 return
             peer = (scope["client"][0], int(scope["client"][1]))  # granian gives the port as a text
+            scope[SEND] = send
             scope[_BREAK_OFF] = partial(self._sockets.close, peer, throw_away=True)
             self._begin(peer)
             try:

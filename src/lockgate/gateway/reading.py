@@ -21,8 +21,8 @@ from lockgate.delivery.seek import Seeker
 from lockgate.delivery.views import DeltaView, ElementsView, RawView, SnapshotView, TextView, View
 from lockgate.errors import BadRequest, Busy
 from lockgate.gate.partial import PartialValue
-from lockgate.gateway.access import Receive, Scope, Send
-from lockgate.gateway.admission import break_off
+from lockgate.gateway.access import Message, Receive, Scope, Send
+from lockgate.gateway.admission import SEND, break_off
 from lockgate.gateway.headers import stream_headers
 from lockgate.observe.metrics import Meters
 from lockgate.protocol import header_names as names
@@ -53,8 +53,14 @@ class ReaderResponse(Response):
         self._run = run
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        direct: Send = scope.get(SEND, send)
+
+        def sending(message: Message) -> Awaitable[None]:
+            # Only the head concerns those around this: a body of many parts goes past them.
+            return send(message) if message["type"] == "http.response.start" else direct(message)
+
         try:
-            await self._run(receive, send)
+            await self._run(receive, sending)
         except ReaderStuck:
             break_off(scope)
 

@@ -20,7 +20,7 @@ from granian.http import HTTP1Settings, HTTP2Settings
 
 from lockgate.config import Settings, SettingsError
 from lockgate.errors import StoreError
-from lockgate.gateway.admission import allow_files, places_of
+from lockgate.gateway.admission import places_of, within_files
 from lockgate.gateway.app import make_app
 from lockgate.gateway.shutdown import AFTER_DRAIN_S, HURRY
 from lockgate.gateway.wiring import log_of, provider_of
@@ -56,7 +56,7 @@ def serve(settings: Settings) -> None:
     Raises:
         SettingsError: the address cannot be used.
     """
-    check(settings)
+    settings = check(settings)
     server = Granian(
         "lockgate.gateway.app:make_app",
         address=settings.server.host,
@@ -93,19 +93,23 @@ def _end(server: Any, *_: object) -> None:
     server.main_loop_interrupt.set()
 
 
-def check(settings: Settings) -> None:
+def check(settings: Settings) -> Settings:
     """Everything that would fail in the worker, where nobody sees it; and more open files, if they are needed.
+
+    Returns:
+        The settings, with as many readers and streams as the system allows.
 
     Raises:
         SettingsError: one line that names the setting.
     """
     check_address(settings)
-    allow_files(settings.server)
+    server = within_files(settings.server)
     provider_of(settings)
     try:
         asyncio.run(_open_and_shut(log_of(settings)))
     except StoreError as error:
         raise SettingsError(f"store.path: {error}") from None
+    return settings.model_copy(update={"server": server})
 
 
 async def _open_and_shut(log: StreamLog) -> None:

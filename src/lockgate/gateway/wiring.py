@@ -72,7 +72,7 @@ PROVIDERS: Final[dict[str, Callable[[Upstream], Provider]]] = {
 }
 #: By ``store.kind``.
 STORES: Final[dict[str, Callable[[Store], StreamLog]]] = {
-    "sqlite": lambda store: SqliteLog(store.path, synchronous=store.synchronous),
+    "sqlite": lambda store: SqliteLog(store.path, synchronous=store.synchronous, commit_s=store.commit_ms / 1000),
     "memory": lambda store: MemoryLog(),
 }
 

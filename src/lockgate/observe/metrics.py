@@ -13,8 +13,10 @@ from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 from lockgate.errors import Code
+from lockgate.observe.quick_metrics import QuickCounter, QuickGauge, QuickHistogram
 
 # From far below what a person notices to the limits that the project promises to keep: 100 ms and 500 ms.
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -33,6 +35,7 @@ _LABEL: Final = re.compile(r"[\w./-]{0,64}", re.ASCII)
 _OTHER: Final = "other"
 
 T = TypeVar("T", Counter, Gauge, Histogram)
+C = TypeVar("C", bound=Collector)
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -88,6 +91,32 @@ class Meters:
         self.all.append(Metric(f"lockgate_{name}", "histogram", labels, group, text))
         return Histogram(f"lockgate_{name}", text, labels, buckets=buckets, registry=self._registry)
 
+    # Those that are counted with every chunk.
+
+    def _quick_counter(self, group: str, name: str, text: str) -> QuickCounter:
+        self.all.append(Metric(f"lockgate_{name}_total", "counter", (), group, text))
+        return self._registered(QuickCounter(f"lockgate_{name}", text))
+
+    def _quick_gauge(self, group: str, name: str, text: str) -> QuickGauge:
+        self.all.append(Metric(f"lockgate_{name}", "gauge", (), group, text))
+        return self._registered(QuickGauge(f"lockgate_{name}", text))
+
+    def _quick_histogram(
+        self,
+        group: str,
+        name: str,
+        text: str,
+        buckets: tuple[float, ...] = _SECONDS,
+        label: str = "",
+        values: tuple[str, ...] = (),
+    ) -> QuickHistogram:
+        self.all.append(Metric(f"lockgate_{name}", "histogram", (label,) if label else (), group, text))
+        return self._registered(QuickHistogram(f"lockgate_{name}", text, buckets, label, values))
+
+    def _registered(self, collector: C) -> C:
+        self._registry.register(collector)
+        return collector
+
     def _of(self, metric: T, *labels: str) -> T:
         """The series of a metric with these labels. Whatever they are, a metric has few series, with plain names."""
         labels = tuple(label if _LABEL.fullmatch(label) else _OTHER for label in labels)
@@ -100,18 +129,18 @@ class Meters:
     # -- monitoring.chunkMetrics -----------------------------------------------------------------------------------
 
     def _make_chunk_metrics(self) -> None:
-        self._received = self._counter(
+        self._received = self._quick_counter(
             "chunkMetrics", "chunks_received", "Pieces of text that upstream sent or producers pushed."
         )
-        self._received_bytes = self._counter(
+        self._received_bytes = self._quick_counter(
             "chunkMetrics", "received_bytes", "Bytes of text received; rate() is the ingestion rate."
         )
-        self._released = self._counter("chunkMetrics", "chunks_released", "Chunks released by the gate.")
-        self._released_bytes = self._counter("chunkMetrics", "released_bytes", "Bytes released by the gate.")
-        self._delivered = self._counter(
+        self._released = self._quick_counter("chunkMetrics", "chunks_released", "Chunks released by the gate.")
+        self._released_bytes = self._quick_counter("chunkMetrics", "released_bytes", "Bytes released by the gate.")
+        self._delivered = self._quick_counter(
             "chunkMetrics", "chunks_delivered", "Envelopes, elements, snapshots or texts sent to readers."
         )
-        self._held = self._gauge(
+        self._held = self._quick_gauge(
             "chunkMetrics", "held_bytes", "Bytes that open streams have received and not released."
         )
         self._rate = self._histogram(
@@ -120,38 +149,38 @@ class Meters:
             "Text received per second; each stream counts once, at its end.",
             _RATES,
         )
-        self._gap = self._histogram(
+        gap = self._quick_histogram(
             "chunkMetrics",
             "chunk_gap_seconds",
             "Time between two chunks of one stream: arriving from upstream, and leaving for a reader.",
-            labels=("side",),
+            label="side",
+            values=("upstream", "reader"),
         )
-        self._upstream_gap = self._of(self._gap, "upstream")
-        self._reader_gap = self._of(self._gap, "reader")
-        self._latency = self._histogram(
+        self._upstream_gap, self._reader_gap = gap.of("upstream"), gap.of("reader")
+        self._latency = self._quick_histogram(
             "chunkMetrics",
             "chunk_latency_seconds",
             "From reading the last byte of a chunk to writing the chunk to a reader that has all before it.",
-        )
+        ).of()
 
     def chunk_received(self, length: int) -> None:
         """A piece of text came from upstream, or from a producer."""
         if self._groups.chunk_metrics:
-            self._received.inc()
-            self._received_bytes.inc(length)
+            self._received.value += 1
+            self._received_bytes.value += length
 
     def chunk_released(self, length: int, upstream_gap_s: float | None) -> None:
         """A chunk of ``length`` bytes passed the gate, ``upstream_gap_s`` after the one before it."""
         if self._groups.chunk_metrics:
-            self._released.inc()
-            self._released_bytes.inc(length)
+            self._released.value += 1
+            self._released_bytes.value += length
             if upstream_gap_s is not None:
                 self._upstream_gap.observe(upstream_gap_s)
 
     def held(self, change: int) -> None:
         """The number of held bytes changed by this much."""
         if self._groups.chunk_metrics and change:
-            self._held.inc(change)
+            self._held.value += change
 
     def ingested(self, length: int, seconds: float) -> None:
         """A stream ended: its bytes, and the time from its first piece of text to its last."""
@@ -161,7 +190,7 @@ class Meters:
     def delivered_chunks(self, count: int) -> None:
         """This many items were written to a reader."""
         if self._groups.chunk_metrics:
-            self._delivered.inc(count)
+            self._delivered.value += count
 
     def delivered(self, *, latency_s: float | None, gap_s: float | None) -> None:
         """A chunk was written to a reader that has all before it; None where nothing is known."""
@@ -259,19 +288,19 @@ class Meters:
             "Records between the offset of a reader that came back and the tail.",
             _RECORDS,
         )
-        self._lag = self._histogram(
+        self._lag = self._quick_histogram(
             "connectionHealth",
             "reader_lag_records",
             "Records between a reader and the tail, after each read.",
             _RECORDS,
-        )
+        ).of()
 
-        self._stall = self._histogram(
+        self._stall = self._quick_histogram(
             "connectionHealth",
             "loop_stall_seconds",
             "How late the event loop came to a timer, 40 times a second: for so long nobody was served.",
             _STALLS,
-        )
+        ).of()
 
     def reader_opened(self) -> None:
         if self._groups.connection_health:

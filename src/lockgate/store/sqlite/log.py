@@ -83,6 +83,7 @@ class SqliteLog:
         path: The file; created if it is missing, with its folder.
         synchronous: ``NORMAL`` survives kill -9 of this process, ``FULL`` also a power cut.
         busy_s: How long to wait while another process has the file locked.
+        commit_s: While several streams are written, a commit begins no sooner than this after the one before it.
         patience_s: How long to wait for the disk before giving up on an answer. What was asked may still happen;
             appending again with the same ``seq`` is safe.
         wall: Seconds since 1970.
@@ -95,6 +96,7 @@ class SqliteLog:
         synchronous: tables.Synchronous = "NORMAL",
         *,
         busy_s: float = 5.0,
+        commit_s: float = 0.004,
         patience_s: float = 30.0,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -109,6 +111,7 @@ class SqliteLog:
             path,
             synchronous,
             busy_s=busy_s,
+            commit_s=commit_s,
             wall=wall,
             monotonic=monotonic,
             report=partial(self._tell_loop, self._settle),

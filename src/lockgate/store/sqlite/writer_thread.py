@@ -1,7 +1,8 @@
 """The one thread that writes. It takes all jobs that wait, commits them in one transaction, and reports once.
 
-There is no tick. While a transaction runs, jobs gather in the queue; the next transaction takes them all. So an idle
-log commits a single append at once, and a busy log shares the cost of a commit among many.
+While a transaction runs, jobs gather in the queue; the next transaction takes them all. So an idle log, or one that a
+single stream writes, commits an append at once. While several streams write, a transaction waits until a few
+milliseconds after the one before it, and shares the cost of a commit, and of waking the event loop, among more of them.
 
 A job that is refused (fenced out, closed, a gap) is refused before it writes anything, so the other jobs of its
 transaction do not notice. An error of SQLite (disk full, locked too long) fails the whole transaction, and nothing of
@@ -18,6 +19,7 @@ import concurrent.futures
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,10 +108,36 @@ _OF_ONE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL})
 Outcome = tuple[Job | BeatJob, Any]  # a value for the future, or an exception
 
 
+class CommitPace:
+    """When the next transaction may begin. Used by one thread.
+
+    Args:
+        every_s: Shortest time between two, while several streams write.
+    """
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s = every_s
+        self._begun_s = 0.0
+        self._last = ""  # the stream that wrote last
+
+    def gather(self, first: Job | BeatJob) -> None:
+        """Wait, if others than who wrote last are likely to write soon, too."""
+        left_s = self._begun_s + self._every_s - time.monotonic()
+        if left_s > 0 and isinstance(first, Append) and first.stream_id != self._last:
+            time.sleep(left_s)
+
+    def begin(self, jobs: Sequence[Job | BeatJob]) -> None:
+        """A transaction with these begins."""
+        self._begun_s = time.monotonic()
+        last = jobs[-1]
+        self._last = last.stream_id if isinstance(last, Append) else ""
+
+
 class WriterThread(threading.Thread):
     """The thread. It owns the connection that writes; others give it jobs by ``put``.
 
     Args:
+        commit_s: While several streams write, a transaction begins no sooner than this after the one before it.
         report: Called in this thread with the outcomes of one transaction, but for beats.
         hear: Called in this thread after another connection has committed.
         wall: Seconds since 1970: what the clock of a new log begins with.
@@ -123,6 +151,7 @@ class WriterThread(threading.Thread):
         synchronous: tables.Synchronous,
         *,
         busy_s: float,
+        commit_s: float,
         wall: Callable[[], float],
         monotonic: Callable[[], float],
         report: Callable[[list[tuple[Job, Any]]], None],
@@ -145,6 +174,7 @@ class WriterThread(threading.Thread):
         self._touched: dict[int, StreamState] = {}
         self._closed: list[tuple[float, int]] = []
         self._renewed: dict[int, Lifetime] = {}
+        self._pace = CommitPace(commit_s)
         self._version = 0
         self._database: sqlite3.Connection
         self._look_s: float | None = None
@@ -203,8 +233,11 @@ class WriterThread(threading.Thread):
         while True:
             is_last = self._is_stopping  # read before the queue, which then has all jobs put before ``stop``
             jobs = [] if is_last else self._wait()
+            if jobs:
+                self._pace.gather(jobs[0])
             jobs += self._waiting()
             if jobs:
+                self._pace.begin(jobs)
                 self._hand_over(self._commit(jobs))
             elif is_last:
                 return
