@@ -123,7 +123,8 @@ class Gateway:
         # Work in threads gives way to the event loop after a millisecond, not after five.
         sys.setswitchinterval(_SWITCH_S)
         watch = asyncio.create_task(watch_loop(self.meters), name="watch the event loop")
-        await self._workers.start()
+        # Nobody waits for it: the first schema does, if it comes so soon.
+        warming = asyncio.create_task(self._workers.start(), name="start a worker")
         await self.owner.start()
         await self.copies.log.open()
         self._usage.start()
@@ -147,6 +148,8 @@ class Gateway:
             await self._usage.stop()
             await self.owner.stop()
             self._schemas.stop()
+            warming.cancel()
+            await asyncio.wait([warming])
             await self._workers.stop()
             await self.copies.log.shut()
             watch.cancel()

@@ -123,8 +123,11 @@ class WorkerPool:
         self._heavy: OrderedDict[bytes, HeavyWorker] = OrderedDict()
 
     async def start(self) -> None:
-        """Have a worker ready for the first schema."""
-        await self.schemas.warm()
+        """Have a worker ready for the first schema. Where that fails, the first schema says so, too."""
+        try:
+            await self.schemas.warm()
+        except (WorkerDied, OSError) as error:
+            _log.warning("no worker for new schemas could be started: %s", error)
 
     def heavy(self, key: bytes) -> HeavyWorker:
         """The worker of a heavy schema.
