@@ -432,9 +432,14 @@ def test_a_whole_answer_is_judged_too(text: str) -> None:
 
 
 def test_a_whole_answer_is_patched_in_its_place() -> None:
+    """By both clients alike; what the request itself makes of answers sees the patched one."""
     call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": f"{WHOLE[:-2]},]}}"}}
     answer = completion({"content": "Look:", "tool_calls": [call]}, "tool_calls")
-    found = lockgate.wrap(FakeClient(answer), recovery="patch").create(tools=[TOOL]).to_dict()
+    options: Any = {"recovery": "patch"}
+    found = lockgate.wrap(FakeClient(answer), **options).create(tools=[TOOL]).to_dict()
+    request: Any = {"body": {"tools": [TOOL]}, "options": {"post_parser": lambda one: ("parsed", one.to_dict())}}
+    parsed = asyncio.run(lockgate.wrap(FakeAsyncClient(answer), **options).post("/chat/completions", **request))
+    assert parsed == ("parsed", found)
     message = found["choices"][0]["message"]
     assert message["content"] == "Look:"
     assert message["tool_calls"] == [call | {"function": {"name": "look", "arguments": WHOLE}}]
@@ -444,6 +449,29 @@ def test_a_whole_answer_is_patched_in_its_place() -> None:
 def test_a_whole_answer_that_tells_its_end_is_given(finish: str) -> None:
     answer = completion({"content": WHOLE[:9]}, finish)
     assert lockgate.wrap(FakeClient(answer)).create(response_format=FORMAT).to_dict() == answer
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["a whole answer", "a chunk"])
+async def test_a_long_text_leaves_others_their_turn(is_whole: bool) -> None:
+    """The event loop turns between the slices of one text."""
+    text = json.dumps({"name": "x" * 200_000, "items": []})
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    answer: Any = completion({"content": text}) if is_whole else said([text])
+    found = await lockgate.wrap(FakeAsyncClient(answer)).create(response_format=FORMAT)
+    if is_whole:
+        assert found.to_dict() == answer
+    else:
+        assert content_of([one async for one in found]) == text
+    counting.cancel()
+    assert turns > 200_000 / 4096 / 2
 
 
 # -- the client --------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from lockgate.errors import CODES, ViolationError
 from lockgate.inprocess.answer_plan import AnswerPlan
 from lockgate.inprocess.handling import Handling
 from lockgate.inprocess.judged_answer import JudgedAnswer
+from lockgate.inprocess.turns import at_once
 from lockgate.protocol.finish import Finish, fold_finish
 from lockgate.protocol.lifecycle import Ended
 from lockgate.protocol.sse import EventStreamDecoder, encode_event
@@ -40,11 +41,11 @@ def judged(body: bytes, choices: int) -> tuple[bytes, JudgedAnswer]:
         except ValueError:
             chunk = None
         if isinstance(chunk, dict) and isinstance(chunk.get("choices"), list) and not event.is_stray:
-            parts += answer.take(chunk)
+            parts += at_once(answer.take(chunk))
             continue
         data = event.data.encode()
-        parts += answer.take_odd(data + b"\n\n" if event.is_stray else encode_event(data))
-    parts += answer.end()
+        parts += at_once(answer.take_odd(data + b"\n\n" if event.is_stray else encode_event(data)))
+    parts += at_once(answer.end())
     return b"".join(encode_event(json.dumps(one).encode()) for one in parts), answer
 
 

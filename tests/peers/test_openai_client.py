@@ -61,7 +61,9 @@ class Played:
 
     def answer(self, request: Any) -> Any:
         self.asked.append(json.loads(request.content))
-        return httpx2.Response(200, headers={"content-type": self.content_type}, stream=_stream_of(self))
+        return httpx2.Response(
+            200, headers={"content-type": self.content_type, "x-request-id": "r1"}, stream=_stream_of(self)
+        )
 
 
 def _stream_of(played: Played) -> Any:
@@ -202,6 +204,7 @@ async def test_parse_patches_before_the_model_is_made() -> None:
 
     async def read(client: Any, loop: _Loop) -> Any:
         found = await loop.of(client.chat.completions.parse(model="m", messages=MESSAGES, response_format=Answer))
+        assert found._request_id == "r1"
         return found.choices[0].message.parsed
 
     assert await both(played, read, recovery="patch") == Answer.model_validate_json(WHOLE)

@@ -19,14 +19,3 @@ async def aclose(source: Any) -> None:
     found = method() if method is not None else None
     if inspect.isawaitable(found):
         await found
-
-
-async def give_way() -> None:
-    """Let the other tasks of the event loop have their turn; under another library than asyncio it goes on at once."""
-    import asyncio  # here, since whoever imports lockgate may have no use for it
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    await asyncio.sleep(0)

@@ -20,6 +20,7 @@ from lockgate.inprocess.closing import aclose, close
 from lockgate.inprocess.handling import Handling, JudgeOptions
 from lockgate.inprocess.judged_answer import JudgedAnswer
 from lockgate.inprocess.placing import Json
+from lockgate.inprocess.turns import Steps, at_once, in_turns
 from lockgate.inprocess.value_types import reader_of
 from lockgate.protocol.lifecycle import Ended
 
@@ -80,9 +81,9 @@ def _gated_post(post: Callable[..., Any], handling: Handling) -> Callable[..., A
 
 def _agated_post(post: Callable[..., Any], handling: Handling) -> Callable[..., Any]:
     async def gated(path: str, **request: Any) -> Any:
-        judge = _AnswerJudge.of(path, request, handling)
+        judge = _AnswerJudge.of(path, request, handling, can_wait=True)
         found = await post(path, **request)
-        return found if judge is None else judge.check(found)
+        return found if judge is None else await judge.finish(found)
 
     return gated
 
@@ -90,14 +91,20 @@ def _agated_post(post: Callable[..., Any], handling: Handling) -> Callable[..., 
 class _AnswerJudge:
     """Judges what one request brings; stands where the client lets its answers be parsed."""
 
-    def __init__(self, plan: AnswerPlan, handling: Handling, parser: Callable[[Any], Any] | None) -> None:
+    def __init__(
+        self, plan: AnswerPlan, handling: Handling, parser: Callable[[Any], Any] | None, *, can_wait: bool
+    ) -> None:
         self._plan = plan
         self._handling = handling
         self._parser = parser
+        self._can_wait = can_wait  # while the request is on its way, a whole answer may be judged after it
+        self._is_waiting = False
         self._has_judged = False
 
     @classmethod
-    def of(cls, path: str, request: dict[str, Any], handling: Handling) -> _AnswerJudge | None:
+    def of(
+        cls, path: str, request: dict[str, Any], handling: Handling, *, can_wait: bool = False
+    ) -> _AnswerJudge | None:
         """The judge of a request, which is told of it; None for what is no chat completion."""
         if not path.rstrip("/").endswith("/chat/completions"):
             return None
@@ -108,16 +115,19 @@ class _AnswerJudge:
             )
         plan = plan_of(body | (options.get("extra_json") or {}), handling)
         parser = options.get("post_parser")
-        judge = cls(plan, handling, parser if callable(parser) else None)
+        judge = cls(plan, handling, parser if callable(parser) else None, can_wait=can_wait)
         request["options"] = options | {"post_parser": judge}
         return judge
 
     def __call__(self, found: Any) -> Any:
         """What came, judged, and as the request's own parser wants it."""
         self._has_judged = True
+        if hasattr(found, "choices") and self._can_wait:
+            self._is_waiting = True
+            return found
         answer = JudgedAnswer(self._plan, self._handling)
         if hasattr(found, "choices"):
-            judged = _whole(found, answer)
+            judged = at_once(_whole(found, answer))
         elif hasattr(found, "__anext__"):
             judged = GatedAsyncStream(found, answer)
         elif hasattr(found, "__next__"):
@@ -130,12 +140,25 @@ class _AnswerJudge:
         """What the client returns: a raw response is judged when it is parsed, anything else must be judged."""
         if not self._has_judged and not hasattr(found, "http_response"):
             raise Misuse("the client gave out an answer that is not judged; wrap needs openai 1.40 or newer")
+        self._can_wait = False
         return found
 
+    async def finish(self, found: Any) -> Any:
+        """The same, where a whole answer was left to be judged now, with the turns of others between its steps."""
+        self.check(found)
+        if not self._is_waiting:
+            return found
+        judged = await in_turns(_whole(found, JudgedAnswer(self._plan, self._handling)))
+        if self._parser is not None:
+            judged = self._parser(judged)
+        if judged is not found and hasattr(found, "_request_id"):
+            judged._request_id = found._request_id  # the client puts it on what it has parsed
+        return judged
 
-def _whole(found: Any, answer: JudgedAnswer) -> Any:
+
+def _whole(found: Any, answer: JudgedAnswer) -> Steps[Any]:
     given = found.to_dict(mode="json")
-    judged = answer.whole(given)
+    judged = yield from answer.whole(given)
     if answer.failure is not None:
         raise answer.failure
     return found if judged is given else type(found).model_construct(**judged)
@@ -156,17 +179,15 @@ class _GatedBase:
     def __class__(self) -> Any:
         return type(self._source)  # those who ask with isinstance get the answer that they know
 
-    def _parts(self, chunk: Any) -> list[Any]:
+    def _parts(self, chunk: Any) -> Steps[list[Any]]:
+        """What a chunk brings, as chunks of its type; one that is as it came is that chunk itself."""
         given: Json = chunk.to_dict(mode="json")
-        return self._chunks_of(self._answer.take(given), chunk, given)
-
-    def _chunks_of(self, parts: list[Json], chunk: Any, given: Json | None = None) -> list[Any]:
-        """Parts as chunks of the type of the last one; the one that is as it came is that chunk itself."""
         self._kind = type(chunk)
+        parts = yield from self._answer.take(given)
         return [chunk if part is given else self._kind.model_construct(**part) for part in parts]
 
-    def _end(self, how: Ended | None) -> list[Any]:
-        parts = self._answer.end(how)
+    def _end(self, broken: Exception | None) -> Steps[list[Any]]:
+        parts = yield from self._answer.end(None if broken is None else Ended.BROKEN)
         return [self._kind.model_construct(**part) for part in parts]
 
 
@@ -189,11 +210,11 @@ class GatedStream(_GatedBase):
                 except Exception as error:  # whatever broke the answer off; raised below, unless it was over
                     broken = error
                     break
-                parts = self._parts(chunk)
+                parts = at_once(self._parts(chunk))
                 if answer.failure is not None:
                     close(source)
                 yield from parts
-            yield from self._end(None if broken is None else Ended.BROKEN)
+            yield from at_once(self._end(broken))
         finally:
             close(source)
         if answer.failure is not None:
@@ -253,12 +274,12 @@ class GatedAsyncStream(_GatedBase):
                 except Exception as error:  # whatever broke the answer off; raised below, unless it was over
                     broken = error
                     break
-                parts = self._parts(chunk)
+                parts = await in_turns(self._parts(chunk))
                 if answer.failure is not None:
                     await aclose(source)
                 for part in parts:
                     yield part
-            for part in self._end(None if broken is None else Ended.BROKEN):
+            for part in await in_turns(self._end(broken)):
                 yield part
         finally:
             await aclose(source)

@@ -15,11 +15,11 @@ from typing import Any, Final, Protocol, Unpack
 from lockgate.errors import Code, IncompleteError, Misuse, ViolationError
 from lockgate.gate.compiled import Schema
 from lockgate.inprocess.answer_plan import AnswerPlan
-from lockgate.inprocess.closing import give_way
 from lockgate.inprocess.handling import Handling, JudgeOptions
 from lockgate.inprocess.judged_answer import JudgedAnswer
 from lockgate.inprocess.placing import Json
 from lockgate.inprocess.text_iterators import TextReading, slices
+from lockgate.inprocess.turns import at_once, give_way
 from lockgate.protocol.lifecycle import Ended
 from lockgate.protocol.sse import EventStreamDecoder, EventTooLarge, ServerSentEvent, encode_comment, encode_event
 
@@ -263,7 +263,7 @@ class _EventBody:
 
     def end(self) -> bytes:
         out = b"".join(map(self._take, self._events.rest()))
-        out += b"".join(map(_encoded, self._answer.end()))
+        out += b"".join(map(_encoded, at_once(self._answer.end())))
         return out if self.failure is not None else out + self._done
 
     def last_words(self) -> bytes | None:
@@ -279,9 +279,11 @@ class _EventBody:
         if chunk is None:
             if event.data.strip() == "[DONE]":
                 self._done = encode_event(b"[DONE]")
-            return b"".join(map(_encoded, self._answer.take_odd(_as_event(event))))
+            return b"".join(map(_encoded, at_once(self._answer.take_odd(_as_event(event)))))
         given = event.data.encode()
-        return b"".join(encode_event(given) if one is chunk else _encoded(one) for one in self._answer.take(chunk))
+        return b"".join(
+            encode_event(given) if one is chunk else _encoded(one) for one in at_once(self._answer.take(chunk))
+        )
 
 
 def _chunk_in(event: ServerSentEvent) -> Json | None:

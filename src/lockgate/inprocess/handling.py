@@ -14,6 +14,8 @@ from lockgate.gate.passthrough import passthrough
 from lockgate.gate.schema.formats import FormatMode
 from lockgate.gate.schema.wrappers import Dialect
 
+#: What is judged at once; a byte takes up to 2 µs, and other tasks of an event loop wait meanwhile.
+SLICE_BYTES: Final = 4 * 1024
 #: So much of what was released is kept, to be shown with an exception.
 MAX_SHOWN_BYTES: Final = 1024 * 1024
 

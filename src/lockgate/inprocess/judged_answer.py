@@ -7,6 +7,8 @@ last texts, and only if all is well. What follows the last finish reason (usage)
 
 An end that the caller of an ordinary client is told of in plain words stays such an end: ``length``, a filter, a
 refusal. Every other end that is not proven is an exception.
+
+What takes text does it in steps, so that a caller with an event loop can let others have their turn.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Any, Final
 from lockgate.errors import CODES, Code, IncompleteError, ViolationError
 from lockgate.gate.events import Element
 from lockgate.inprocess.answer_plan import AnswerPlan
-from lockgate.inprocess.handling import Handling, JudgedText, Passed
+from lockgate.inprocess.handling import SLICE_BYTES, Handling, JudgedText, Passed
 from lockgate.inprocess.placing import (
     CUSTOM,
     LEGACY,
@@ -33,6 +35,7 @@ from lockgate.inprocess.placing import (
     says_anything,
     unjudged,
 )
+from lockgate.inprocess.turns import Steps
 from lockgate.protocol.finish import Finish, proves_end
 from lockgate.protocol.lifecycle import Ended, Outcome, may_be_clean, outcome, stream_outcome
 from lockgate.protocol.sse import encode_event
@@ -72,7 +75,7 @@ class JudgedAnswer:
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
-    def take(self, chunk: Json) -> list[Json]:
+    def take(self, chunk: Json) -> Steps[list[Json]]:
         """Take a chunk of a stream.
 
         Returns:
@@ -81,7 +84,7 @@ class JudgedAnswer:
         if self.failure is not None:
             return []
         self._note(chunk)
-        spoken = self._judge(self._decoder.feed(encode_event(json.dumps(chunk).encode())))
+        spoken = yield from self._judge(self._decoder.feed(encode_event(json.dumps(chunk).encode())))
         if self._is_failed():
             return self._last_words(spoken)
         part = replaced(chunk, spoken, self._shapes)
@@ -93,14 +96,14 @@ class JudgedAnswer:
         self.is_over = len(self._tail) >= _MAX_TAIL
         return []
 
-    def take_odd(self, data: bytes) -> list[Json]:
+    def take_odd(self, data: bytes) -> Steps[list[Json]]:
         """Take an event that is no chunk: an error, ``[DONE]``, a sign of life."""
         if self.failure is not None:
             return []
-        spoken = self._judge(self._decoder.feed(data))
+        spoken = yield from self._judge(self._decoder.feed(data))
         return self._last_words(spoken) if self._is_failed() else []
 
-    def end(self, how: Ended | None = None) -> list[Json]:
+    def end(self, how: Ended | None = None) -> Steps[list[Json]]:
         """The stream is over; ``failure`` says whether the answer is whole.
 
         Args:
@@ -108,23 +111,23 @@ class JudgedAnswer:
         """
         if self.failure is not None:
             return []
-        spoken = self._close(how)
+        spoken = yield from self._close(how)
         if self.failure is not None:
             words = [one for one in self._tail if says_anything(one)]
             self._tail = []
             return words + self._last_words(spoken)
         return self._ending(spoken)
 
-    def whole(self, answer: Json) -> Json:
+    def whole(self, answer: Json) -> Steps[Json]:
         """Take an answer that did not stream; ``failure`` says whether it is whole.
 
         Returns:
             The answer with the text that may be delivered; as it is, if nothing of it changes.
         """
         self._note(answer)
-        spoken = self._judge(self._decoder.feed(encode_event(json.dumps(answer).encode())))
+        spoken = yield from self._judge(self._decoder.feed(encode_event(json.dumps(answer).encode())))
         if not self._is_failed():
-            spoken.add(self._close(None))
+            spoken.add((yield from self._close(None)))
         if self.failure is not None:
             return answer
         found = answered(answer, spoken, self._shapes)
@@ -150,14 +153,14 @@ class JudgedAnswer:
             if choice.get("finish_reason"):
                 self._endings[index] = unjudged(choice) | ({"logprobs": None} if "logprobs" in choice else {})
 
-    def _judge(self, events: Iterable[UpstreamEvent]) -> Spoken:
+    def _judge(self, events: Iterable[UpstreamEvent]) -> Steps[Spoken]:
         spoken = Spoken()
         for event in events:
             self._facts.note(event)
             match event:
                 case Delta(channel=channel, data=data):
                     if data := self._facts.after_space(channel, data):
-                        self._feed(channel, data, spoken)
+                        yield from self._feed(channel, data, spoken)
                 case ToolStarted(channel=channel, name=name):
                     self._begin_call(channel, name)
                     spoken.starts[channel] = event
@@ -180,10 +183,14 @@ class JudgedAnswer:
         self._shapes[channel] = shape
         self._texts[channel] = JudgedText(schema, self._handling, channel, is_content=False)
 
-    def _feed(self, channel: str, data: bytes, spoken: Spoken) -> None:
+    def _feed(self, channel: str, data: bytes, spoken: Spoken) -> Steps[None]:
         if channel not in self._texts:
             self._texts[channel] = JudgedText(self._plan.content, self._handling, channel)
-        self._say(channel, self._texts[channel].feed(data), spoken)
+        text = self._texts[channel]
+        for start in range(0, len(data), SLICE_BYTES):
+            if start:
+                yield
+            self._say(channel, text.feed(data[start : start + SLICE_BYTES]), spoken)
 
     def _say(self, channel: str, piece: Passed, spoken: Spoken) -> None:
         spoken.say(channel, piece.text)
@@ -215,11 +222,11 @@ class JudgedAnswer:
         ]
         return [self.frame | {"choices": choices}]
 
-    def _close(self, how: Ended | None) -> Spoken:
+    def _close(self, how: Ended | None) -> Steps[Spoken]:
         facts = self._facts
-        spoken = self._judge(self._decoder.close(how))
+        spoken = yield from self._judge(self._decoder.close(how))
         for channel, data in facts.take_spaces().items():
-            self._feed(channel, data, spoken)
+            yield from self._feed(channel, data, spoken)
         if self._is_failed():
             return spoken
         outcomes = {channel: self._close_text(channel, text, spoken) for channel, text in self._texts.items()}

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Iterator
-from typing import Any, Final, Literal, TypeAlias, Unpack, overload
+from typing import Any, Literal, TypeAlias, Unpack, overload
 
 from lockgate.errors import Misuse, ViolationError
-from lockgate.inprocess.closing import aclose, close, give_way
-from lockgate.inprocess.handling import Handling, JudgedText, JudgeOptions, Passed
+from lockgate.inprocess.closing import aclose, close
+from lockgate.inprocess.handling import SLICE_BYTES, Handling, JudgedText, JudgeOptions, Passed
+from lockgate.inprocess.turns import give_way
 from lockgate.inprocess.value_types import element_type, reader_of
 from lockgate.protocol.lifecycle import Ended
 
 Yields: TypeAlias = Literal["text", "elements", "snapshots"]
-#: What is judged at once; a byte takes up to 2 µs, and other tasks of an event loop wait meanwhile.
-SLICE_BYTES: Final = 4 * 1024
 
 
 class TextReading:
