@@ -177,6 +177,29 @@ def test_each_message_goes_on_at_once() -> None:
     assert exchange.start["headers"] == []
 
 
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/json"])
+async def test_a_long_message_leaves_others_their_turn(kind: str) -> None:
+    """The event loop turns between the slices of one text."""
+    text = json.dumps({"name": "x" * 200_000, "items": []})
+    body = text.encode()
+    if kind == "text/event-stream":
+        body = b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in said([text]))
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    found = await Exchange().run(GateMiddleware(sending([body], kind), routes={"/answer": SCHEMA}))
+    counting.cancel()
+    assert found.is_over
+    assert found.error is None
+    assert turns > 200_000 / 4096 / 2
+
+
 @pytest.mark.parametrize(
     ("path", "scope", "head"),
     [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, Protocol, Unpack
 
 from lockgate.errors import Code, IncompleteError, Misuse, ViolationError
@@ -19,7 +19,7 @@ from lockgate.inprocess.handling import Handling, JudgeOptions
 from lockgate.inprocess.judged_answer import JudgedAnswer
 from lockgate.inprocess.placing import Json
 from lockgate.inprocess.text_iterators import TextReading, slices
-from lockgate.inprocess.turns import at_once, give_way
+from lockgate.inprocess.turns import Steps, give_way, in_turns
 from lockgate.protocol.lifecycle import Ended
 from lockgate.protocol.sse import EventStreamDecoder, EventTooLarge, ServerSentEvent, encode_comment, encode_event
 
@@ -177,11 +177,11 @@ class GatedResponse:
             if at:
                 await give_way()
             assert isinstance(part, bytes)
-            await self._give(body.take(part))
+            await self._give(await in_turns(body.take(part)))
             if body.failure is not None:
                 await self._halt(body)
         if is_last:
-            out = body.end()
+            out = await in_turns(body.end())
             if body.failure is not None:
                 await self._give(out)
                 await self._halt(body)
@@ -207,9 +207,9 @@ class _GatedBody(Protocol):
     @property
     def failure(self) -> ViolationError | IncompleteError | None: ...
 
-    def take(self, data: bytes) -> bytes: ...
+    def take(self, data: bytes) -> Steps[bytes]: ...
 
-    def end(self) -> bytes: ...
+    def end(self) -> Steps[bytes]: ...
 
     def last_words(self) -> bytes | None:
         """What tells the client of a failure; None where only a broken connection can."""
@@ -226,10 +226,12 @@ class _TextBody:
     def failure(self) -> ViolationError | IncompleteError | None:
         return self._reading.failure
 
-    def take(self, data: bytes) -> bytes:
+    def take(self, data: bytes) -> Steps[bytes]:
+        yield from ()  # what comes is a slice: one step
         return "".join(self._reading.take(data)).encode()
 
-    def end(self) -> bytes:
+    def end(self) -> Steps[bytes]:
+        yield from ()
         return "".join(self._reading.end(Ended.CLEAN)).encode()
 
     def last_words(self) -> bytes | None:
@@ -250,21 +252,28 @@ class _EventBody:
     def failure(self) -> ViolationError | IncompleteError | None:
         return self._garbled or self._answer.failure
 
-    def take(self, data: bytes) -> bytes:
+    def take(self, data: bytes) -> Steps[bytes]:
         try:
-            out = b"".join(map(self._take, self._events.feed(data)))
+            events = self._events.feed(data)
         except EventTooLarge as error:
             self._garbled = IncompleteError(Code.UPSTREAM_GARBLED, str(error), outcome="failed", released={})
             return b""
+        out = yield from self._take_all(events)
         if self._events.comments > self._comments:
             self._comments = self._events.comments
             out += encode_comment("waiting")
         return out
 
-    def end(self) -> bytes:
-        out = b"".join(map(self._take, self._events.rest()))
-        out += b"".join(map(_encoded, at_once(self._answer.end())))
+    def end(self) -> Steps[bytes]:
+        out = yield from self._take_all(self._events.rest())
+        out += b"".join(map(_encoded, (yield from self._answer.end())))
         return out if self.failure is not None else out + self._done
+
+    def _take_all(self, events: Iterable[ServerSentEvent]) -> Steps[bytes]:
+        out = []
+        for event in events:
+            out.append((yield from self._take(event)))
+        return b"".join(out)
 
     def last_words(self) -> bytes | None:
         failure = self.failure
@@ -274,16 +283,16 @@ class _EventBody:
         choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error"}
         return _encoded(self._answer.frame | {"choices": [choice], "error": error})
 
-    def _take(self, event: ServerSentEvent) -> bytes:
+    def _take(self, event: ServerSentEvent) -> Steps[bytes]:
         chunk = _chunk_in(event)
         if chunk is None:
             if event.data.strip() == "[DONE]":
                 self._done = encode_event(b"[DONE]")
-            return b"".join(map(_encoded, at_once(self._answer.take_odd(_as_event(event)))))
+            parts = yield from self._answer.take_odd(_as_event(event))
+        else:
+            parts = yield from self._answer.take(chunk)
         given = event.data.encode()
-        return b"".join(
-            encode_event(given) if one is chunk else _encoded(one) for one in at_once(self._answer.take(chunk))
-        )
+        return b"".join(encode_event(given) if one is chunk else _encoded(one) for one in parts)
 
 
 def _chunk_in(event: ServerSentEvent) -> Json | None:
