@@ -8,7 +8,7 @@
 ([Released(data=b'}', at=7)], [Completed(at=8)])
 """
 
-from lockgate.errors import LockgateError, Misuse, SchemaError
+from lockgate.errors import IncompleteError, LockgateError, Misuse, SchemaError, ViolationError
 from lockgate.gate.base import Gate
 from lockgate.gate.compiled import Schema, compile
 from lockgate.gate.events import (
@@ -26,6 +26,8 @@ from lockgate.gate.events import (
 from lockgate.gate.limits import Limits
 from lockgate.gate.passthrough import passthrough
 from lockgate.gate.repair import Repaired, repair
+from lockgate.inprocess.gated_client import wrap
+from lockgate.inprocess.text_iterators import astream, stream
 from lockgate.satisfiability import satisfiable
 
 __version__ = "0.1.0"
@@ -37,6 +39,7 @@ __all__ = [
     "Event",
     "Expected",
     "Gate",
+    "IncompleteError",
     "Limits",
     "LockgateError",
     "Misuse",
@@ -48,9 +51,13 @@ __all__ = [
     "Skipped",
     "State",
     "Violated",
+    "ViolationError",
     "__version__",
+    "astream",
     "compile",
     "passthrough",
     "repair",
     "satisfiable",
+    "stream",
+    "wrap",
 ]

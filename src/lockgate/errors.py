@@ -272,7 +272,7 @@ class LockgateError(Exception):
     Data sits in attributes; the sentence is built from it by the raiser and says what, where and what to do.
     """
 
-    code: ClassVar[Code]
+    code: Code
 
     @property
     def recoverable(self) -> bool:
@@ -330,6 +330,68 @@ class SchemaTooComplex(SchemaError):
         error = SchemaTooComplex.__new__(SchemaTooComplex, f"{where}: {self}")
         error.__dict__.update(self.__dict__)
         return error
+
+
+# -- an answer, judged in the caller's process ---------------------------------------------------------------------
+
+
+class ViolationError(LockgateError):
+    """The text of a model broke its schema, or is not JSON, and nothing was to be done about it.
+
+    Attributes:
+        code: What it broke: one of ``lockgate.errors.VIOLATIONS``.
+        path: JSON pointer to the value at fault.
+        schema_path: JSON pointer into the schema; ``""`` where no keyword is to blame.
+        at: Bytes released before it.
+        upstream_at: First byte of the model's text that is at fault; for ``truncated``, its length.
+        message: What is wrong.
+        channel: Which text of an answer it is: ``content``, ``tool/0``, ``choice/1/content`` and so on.
+        released: The text of the channel that was released; of more than 1 MiB, its beginning.
+    """
+
+    code = Code.SCHEMA_VIOLATION
+
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        path: str,
+        schema_path: str,
+        at: int,
+        upstream_at: int,
+        channel: str,
+        released: str,
+    ) -> None:
+        super().__init__(f"{channel}, byte {upstream_at}: {message} ({code})")
+        self.code = code
+        self.message = message
+        self.path = path
+        self.schema_path = schema_path
+        self.at = at
+        self.upstream_at = upstream_at
+        self.channel = channel
+        self.released = released
+
+
+class IncompleteError(LockgateError):
+    """An answer ended, and nothing proves that it is whole: an error in it, no finish reason, no text at all.
+
+    Attributes:
+        code: Why: ``upstream_truncated``, ``upstream_failed``, ``unknown_finish`` or another code of an attempt.
+        message: The same as a sentence.
+        outcome: What became of the answer: ``incomplete`` or ``failed``.
+        released: The text of each channel that was released; of more than 1 MiB, its beginning.
+    """
+
+    code = Code.UPSTREAM_TRUNCATED
+
+    def __init__(self, code: Code, message: str, *, outcome: str, released: dict[str, str]) -> None:
+        super().__init__(f"the answer is not complete: {message} ({code})")
+        self.code = code
+        self.message = message
+        self.outcome = outcome
+        self.released = released
 
 
 # -- requests ------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any, Final
 import aiohttp
 import pytest
 
-from lockgate.streams.plan import MAX_TOOLS
+from lockgate.upstream.asked import MAX_TOOLS
 from tests.gate.schema_shapes import SHAPES, Json, shared_chain
 from tests.gateway.nodes import create
 from tests.hostile.test_loop import Load, loaded, quantile, stalls_of

@@ -8,25 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lockgate.protocol.envelope import Attempt
-from lockgate.protocol.finish import Finish, fold_finish, worst_finish
-from lockgate.protocol.lifecycle import Ended
 from lockgate.retry.breaker import Permit
 from lockgate.retry.failures import Failure, FailureClass, failure_class
 from lockgate.retry.ladder import NextAttempt
 from lockgate.upstream import base as up
+from lockgate.upstream.facts import AnswerFacts
 
 #: For estimates where upstream gives no count: bytes of a token in JSON, by the recorded streams.
 BYTES_PER_TOKEN: Final = 4
-#: Longest part of a refusal that is shown.
-_MAX_REFUSAL_CHARS: Final = 1000
-#: White space waits up to this length: that of a gate's longest run.
-_MAX_SPACE_BYTES: Final = 2048
-_BAD: Final = (Finish.LENGTH, Finish.FILTERED, Finish.CANCELLED, Finish.ERROR)
 
 
 @dataclass(slots=True)
-class RunningAttempt:
-    """The facts of one attempt, as they come in.
+class RunningAttempt(AnswerFacts):
+    """The facts of one attempt, as they come in; those of its answer are named in ``AnswerFacts``.
 
     Attributes:
         number: From 1.
@@ -38,11 +32,6 @@ class RunningAttempt:
         unjoined: Why its answer does not continue what was released; empty if it does.
         is_heard: Whether the breaker knows that it answers.
         text_bytes: Text that came, reasoning included.
-        finish: The worst finish reason of each choice that has one.
-        called: Choices that called a tool.
-        refusals: What each choice that refused said, up to a bound.
-        spaces: White space that came before anything else of a content channel, and waits.
-        begun: Content channels of which anything else came.
         is_reported: Whether the breaker has its permit back.
     """
 
@@ -58,58 +47,21 @@ class RunningAttempt:
     content_bytes: int = 0
     released_bytes: int = 0
     skipped_bytes: int = 0
-    finish: dict[int, str] = field(default_factory=dict)
-    called: set[int] = field(default_factory=set)
-    refusals: dict[int, str] = field(default_factory=dict)
-    failure: up.Failed | None = None
     told: up.Told = field(default_factory=up.Told)
-    ended: Ended | None = None
     result: str = ""
-    spaces: dict[str, bytes] = field(default_factory=dict)
-    begun: set[str] = field(default_factory=set)
     is_reported: bool = False
 
     def note(self, event: up.UpstreamEvent) -> None:
         """Keep what an event says about the attempt; its text goes elsewhere."""
+        AnswerFacts.note(self, event)  # a class with slots is made anew, and super() would not know it
         match event:
             case up.Delta(data=data):
                 self.text_bytes += len(data)
                 self.content_bytes += len(data)
             case up.Reasoned(data=data):
                 self.text_bytes += len(data)
-            case up.Refused(choice=choice, data=data):
-                said = self.refusals.get(choice, "") + data.decode(errors="replace")
-                self.refusals[choice] = said[:_MAX_REFUSAL_CHARS]
-            case up.ToolStarted(channel=channel):
-                self.called.add(choice_of(channel))
-            case up.Finished(choice=choice, reason=reason, native_reason=native):
-                self.finish[choice] = _worse(self.finish.get(choice), reason)
-                # What the provider itself said, where it says more: stop, but natively MALFORMED_FUNCTION_CALL.
-                if fold_finish(native) in _BAD:
-                    self.finish[choice] = _worse(self.finish[choice], native or "")
             case up.Told():
                 self.told = merged(self.told, event)
-            case up.Failed():
-                self.failure = self.failure or event
-            case up.ConnectionEnded(how=how):
-                self.ended = how
-
-    def after_space(self, channel: str, data: bytes) -> bytes:
-        """What may go to a channel now: white space before all content waits, for beside a tool call it is nothing."""
-        if channel in self.begun or not channel.endswith("content"):
-            return data
-        data = self.spaces.pop(channel, b"") + data
-        if data.isspace() and len(data) <= _MAX_SPACE_BYTES:
-            self.spaces[channel] = data
-            return b""
-        self.begun.add(channel)
-        return data
-
-    def take_spaces(self) -> dict[str, bytes]:
-        """What still waits at the end, of choices that called nothing."""
-        found = {name: data for name, data in self.spaces.items() if choice_of(name) not in self.called}
-        self.spaces = {}
-        return found
 
     @property
     def tokens(self) -> int:
@@ -164,16 +116,6 @@ class RunningAttempt:
         """Whether it continues or repeats text that was released."""
         return self.asked.step not in ("first", "retry", "restart")
 
-    def finish_of(self, choice: int) -> Finish:
-        """What the finish reason of one choice comes to; that of a call which never came says nothing."""
-        found = fold_finish(self.finish.get(choice))
-        return Finish.NONE if found is Finish.TOOL_CALLS and choice not in self.called else found
-
-    @property
-    def worst_finish(self) -> Finish:
-        """Of all choices; one without any makes an end that nothing proves."""
-        return worst_finish(map(self.finish_of, self.finish))
-
     def told_of(self) -> Attempt:
         """What the log says of it: at its beginning, or with its result."""
         return Attempt(
@@ -193,21 +135,6 @@ class RunningAttempt:
 
     def _message(self) -> str:
         return self.unjoined or (self.failure.message if self.failure is not None else "")
-
-
-def choice_of(channel: str) -> int:
-    """Number of the choice that a channel belongs to."""
-    return int(channel.split("/")[1]) if channel.startswith("choice/") else 0
-
-
-def content_of(choice: int) -> str:
-    """Name of the channel of a choice's content."""
-    return f"choice/{choice}/content" if choice else "content"
-
-
-def _worse(old: str | None, new: str) -> str:
-    """The worse of two finish reasons of one choice; of equal ones the later."""
-    return old if old and worst_finish((fold_finish(old), fold_finish(new))) is not fold_finish(new) else new
 
 
 def merged(old: up.Told, new: up.Told) -> up.Told:

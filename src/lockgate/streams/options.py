@@ -25,6 +25,7 @@ from lockgate.retry.failures import Occasion
 from lockgate.retry.policy import RUNGS, RetryPolicy, Rung
 from lockgate.streams.ceilings import NO_CEILINGS, Ceilings, allowed
 from lockgate.streams.checking import check
+from lockgate.upstream.asked import is_function
 
 T = TypeVar("T")
 _Object: TypeAlias = dict[str, Any]
@@ -359,12 +360,6 @@ def read_push_options(text: str) -> StreamOptions:
     if options.source != "push":
         raise BadRequest(f"lockgate.source: must be push for a stream that is opened by PUT, not {options.source!r}")
     return options
-
-
-def is_function(tool: Any) -> bool:
-    """Whether the calls of a tool come to the caller."""
-    function = tool.get("function") if isinstance(tool, dict) else None
-    return isinstance(function, dict) and isinstance(function.get("name"), str)
 
 
 def _decode(text: bytes, name: str) -> Any:

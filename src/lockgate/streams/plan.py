@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,12 +15,10 @@ from lockgate.errors import BadRequest, Misuse, SchemaError, SchemaTooComplex
 from lockgate.gate.events import Framing, Recovery, Release
 from lockgate.retry.policy import NO_RETRY, RetryPolicy
 from lockgate.streams.ceilings import NO_CEILINGS, Ceilings, allowed, lower_token_limits
-from lockgate.streams.options import StreamOptions, StreamRequest, is_function, retry_policy, said
+from lockgate.streams.options import StreamOptions, StreamRequest, retry_policy, said
 from lockgate.streams.schemas import Schemas, StreamSchema
+from lockgate.upstream.asked import MAX_TOOLS, content_schema, forces_call, tool_schemas
 from lockgate.workers.schema_ask import GateOptions, SchemaAsk
-
-#: OpenAI takes 128, others some more. Each has a schema to be looked at.
-MAX_TOOLS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +206,11 @@ def schemas_in(request: StreamRequest, limits: Limits) -> AskedSchemas:
     if options.schema is not None:
         content: Asked | None = asked(options.schema, "lockgate.schema")
     else:
-        content = _response_schema(body.get("response_format"), asked)
+        found = content_schema(body)
+        content = asked(found.schema, found.where) if found is not None else None
     if options.source == "push" and content is None:
         raise BadRequest("lockgate.schema: what is pushed goes through a gate; give the schema that it must satisfy")
-    return AskedSchemas(content, _tools(body.get("tools"), asked), asked(True, "lockgate.draft"))
+    return AskedSchemas(content, _tools(body, asked), asked(True, "lockgate.draft"))
 
 
 def _as_text(schema: Any) -> bytes:
@@ -248,7 +247,7 @@ def begin_plan(request: StreamRequest, defaults: Defaults) -> Plan:
     return Plan(
         body,
         lowered=lowered,
-        must_call=_forces_call(body.get("tool_choice")),
+        must_call=forces_call(body),
         keep_upstream=options.keep_upstream,
         judging=judging,
         retry=retry,
@@ -316,29 +315,8 @@ def _judging(options: StreamOptions, defaults: Defaults) -> Judging:
     )
 
 
-def _response_schema(given: Any, asked: Callable[[Any, str], Asked]) -> Asked | None:
-    """The schema of a response format that was checked."""
-    kind = given["type"] if given is not None else "text"
-    if kind == "json_object":
-        return asked({"type": "object"}, "response_format")
-    if kind != "json_schema":
-        return None  # text, grammar, python: no JSON to judge
-    # OpenAI nests the schema, llama.cpp also takes it beside the type.
-    if "json_schema" in given:
-        return asked(given["json_schema"]["schema"], "response_format.json_schema.schema")
-    return asked(given["schema"], "response_format.schema")
-
-
-def _tools(given: Any, asked: Callable[[Any, str], Asked]) -> dict[str, Asked]:
-    found: dict[str, Asked] = {}
-    if len(given or ()) > MAX_TOOLS:
-        raise BadRequest(f"tools: {len(given)} of them; at most {MAX_TOOLS} are taken")
-    for at, tool in enumerate(given or ()):
-        if is_function(tool):
-            function = tool["function"]
-            found[function["name"]] = asked(function.get("parameters", {}), f"tools[{at}].function.parameters")
-    return found
-
-
-def _forces_call(tool_choice: Any) -> bool:
-    return tool_choice in ("required", "any") or (isinstance(tool_choice, dict) and tool_choice.get("type") != "none")
+def _tools(body: Mapping[str, Any], asked: Callable[[Any, str], Asked]) -> dict[str, Asked]:
+    tools = body.get("tools") or ()
+    if len(tools) > MAX_TOOLS:
+        raise BadRequest(f"tools: {len(tools)} of them; at most {MAX_TOOLS} are taken")
+    return {name: asked(one.schema, one.where) for name, one in tool_schemas(body)}

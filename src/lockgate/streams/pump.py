@@ -28,7 +28,7 @@ from lockgate.retry.breaker import Breakers, Permit
 from lockgate.retry.failures import RULES, FailureClass, lesson_of
 from lockgate.retry.ladder import Ladder, NextAttempt, NoAttempt, models_of
 from lockgate.store.base import StreamLog
-from lockgate.streams.attempt import RunningAttempt, content_of
+from lockgate.streams.attempt import RunningAttempt
 from lockgate.streams.channels import Channel
 from lockgate.streams.ending import Ending
 from lockgate.streams.gates import JudgeLost
@@ -37,6 +37,7 @@ from lockgate.streams.plan import Plan
 from lockgate.streams.released_text import ReleasedText
 from lockgate.streams.side_records import SideRecords
 from lockgate.upstream import base as up
+from lockgate.upstream.facts import content_of
 
 T = TypeVar("T")
 Trace = Callable[[str, int, bytes], None]

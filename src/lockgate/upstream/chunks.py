@@ -243,8 +243,9 @@ _META: Final = frozenset(
         *("padding", "warning", "warnings", "metadata", "done", "inputsensitive", "outputsensitive", "region"),
     }
 )
-# Members that hold the answer itself in other dialects: text in them is content, or it is lost, but never aside.
-_ANSWERS: Final = (
+#: Members that hold the answer itself in other dialects: text in them is content, or it is lost, but never aside.
+#: Folded.
+ANSWERS: Final = (
     *("content", "text", "outputtext", "output", "response", "answer", "completion", "generatedtext", "message"),
     *("result", "delta", "parts", "generation", "token", "reply"),
 )
@@ -308,7 +309,7 @@ class _Reading:
                 if _filled(member):
                     chunk.aside[name] = member
             elif name != "choices" and folded not in _META and not folded.endswith("id") and chunk.error is None:
-                is_answer = folded in _ANSWERS or folded == "choices" or "choices" not in value
+                is_answer = folded in ANSWERS or folded == "choices" or "choices" not in value
                 if is_answer and _has_text(member):
                     self.lose(name, member)
         chunk.lost = self.lost
@@ -344,7 +345,7 @@ class _Reading:
             folded = fold(name)
             if name in ("index", "delta", "message", "error", *_FINISHES) or not _filled(member):
                 continue
-            if folded in _ANSWERS or folded == "messages":
+            if folded in ANSWERS or folded == "messages":
                 found.instead = found.instead or self.said(member, name)
             elif folded not in _META:
                 found.said = found.said or Said(calls=[], aside={})
@@ -385,7 +386,7 @@ class _Reading:
             self._calls(found, value, where)
         elif folded == "functioncall":
             self._calls(found, {"index": LEGACY_INDEX, "function": value}, where)
-        elif folded in _ANSWERS and not found.content:
+        elif folded in ANSWERS and not found.content:
             self._content(found, value, where)
         elif folded not in _META:
             found.aside[name] = value
