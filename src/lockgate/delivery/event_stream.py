@@ -16,6 +16,7 @@ from typing import Final
 
 from lockgate.delivery.forms import Form
 from lockgate.delivery.readers import Pacing, Reader, Readers, Receive, Send
+from lockgate.delivery.ropes import Data, joined
 from lockgate.delivery.views import Item, View, in_turns
 from lockgate.errors import StreamUnknown
 from lockgate.observe.metrics import Meters
@@ -117,12 +118,12 @@ class EventReader(Reader):
             self._news.clear()
             await self._sleep(left_s)
 
-    async def _write(self, send: Send, data: bytes, *, more: bool = True, kept_bytes: int = 0) -> None:
-        await super()._write(send, data, more=more, kept_bytes=kept_bytes)
+    async def _write(self, send: Send, data: Data, *, kept_bytes: int = 0) -> None:
+        await super()._write(send, data, kept_bytes=kept_bytes)
         self._quiet_since_s = time.monotonic()
         self._due_s = self._quiet_since_s + self._pause_s
 
-    async def _take(self, page: Page) -> tuple[bytes, int]:
+    async def _take(self, page: Page) -> tuple[Data, int]:
         """What a page brings: the events to write, and how many items are in them."""
         last = page.entries[-1].offset
         self._meters.reader_lag(page.tail.records - last.records)
@@ -135,7 +136,7 @@ class EventReader(Reader):
         data = self._plain(items) if self._is_plain else self._named(items, up_to_date=is_tail, is_closed=is_closed)
         return data, len(items)
 
-    async def _deliver(self, send: Send, data: bytes, count: int) -> None:
+    async def _deliver(self, send: Send, data: Data, count: int) -> None:
         await self._write(send, data, kept_bytes=self._view.kept_bytes)
         self._meters.delivered_chunks(count)
         if self._is_live:
@@ -167,26 +168,34 @@ class EventReader(Reader):
                 await self._write(send, encode_position(str(self._after)))  # would come back for it again and again
         elif not self._has_said_end:  # otherwise it was sent with the last records
             await self._write(send, self._control(up_to_date=True, is_closed=True))
-        await self._write(send, b"", more=False)
+        await self._end(send)
 
     # -- events ----------------------------------------------------------------------------------------------------
 
-    def _named(self, items: list[Item], *, up_to_date: bool, is_closed: bool) -> bytes:
+    def _named(self, items: list[Item], *, up_to_date: bool, is_closed: bool) -> Data:
         """One ``data`` event with all items, and the ``control`` event that follows it (Durable Streams 5.8)."""
         control = self._control(up_to_date=up_to_date, is_closed=is_closed)
-        return encode_event(self._form.data(items), event="data", event_id=str(self._after)) + control
+        return joined([_event(self._form.data(items), event="data", event_id=str(self._after)), control])
 
-    def _plain(self, items: list[Item]) -> bytes:
+    def _plain(self, items: list[Item]) -> Data:
         """One event for each item, for ``onmessage``. An event without an id does not move the client's position."""
         self._plain_position = next((item.offset for item in reversed(items) if item.offset), self._plain_position)
-        return b"".join(
-            [encode_event(item.data, event_id=str(item.offset) if item.offset is not None else None) for item in items]
+        return joined(
+            [_event(item.data, event_id=str(item.offset) if item.offset is not None else None) for item in items]
         )
 
     def _control(self, *, up_to_date: bool, is_closed: bool) -> bytes:
         self._has_said_where, self._has_said_end = True, is_closed
         state = self._view.outcome if is_closed else ""
         return encode_control(self._after, cursor=self._cursor, up_to_date=up_to_date, is_closed=is_closed, state=state)
+
+
+def _event(data: Data, *, event: str = "", event_id: str | None = None) -> Data:
+    """As ``encode_event``."""
+    if isinstance(data, bytes):
+        return encode_event(data, event=event, event_id=event_id)
+    frame = encode_event(b"", event=event, event_id=event_id)  # a rope has no line end inside, and ends with two
+    return joined([frame[:-2], data, frame[-2:]])
 
 
 def encode_control(offset: Offset, *, cursor: str, up_to_date: bool, is_closed: bool, state: str = "") -> bytes:

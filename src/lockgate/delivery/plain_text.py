@@ -77,7 +77,7 @@ class TextReader(Reader):
                 self._meters.delivered_chunks(1)
             if is_over:
                 if self._is_complete:
-                    await self._write(send, b"", more=False)
+                    await self._end(send)
                 return  # otherwise without the end of the body: the server breaks the connection
             if not has_more:
                 await self._wait(self._pacing.heartbeat_s)  # plain text has no heartbeat; only look again

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from lockgate.delivery.ropes import Data, in_pieces
 from lockgate.errors import BodyTooSlow
 from lockgate.observe.metrics import Meters
 from lockgate.store.base import StreamLog
@@ -180,7 +181,7 @@ class Reader:
             async with asyncio.timeout(seconds):
                 await self._news.wait()
 
-    async def _write(self, send: Send, data: bytes, *, more: bool = True, kept_bytes: int = 0) -> None:
+    async def _write(self, send: Send, data: Data, *, kept_bytes: int = 0) -> None:
         """Write a part of the body. A client that reads slowly holds it, and nobody else waits.
 
         Args:
@@ -189,13 +190,15 @@ class Reader:
         Raises:
             ReaderStuck: the client takes nothing.
         """
-        size = len(data)
-        for start in range(0, size or 1, _PIECE_BYTES):
-            end = start + _PIECE_BYTES
-            piece = data[start:end] if size > _PIECE_BYTES else data
-            holds_much = size - start + kept_bytes > _HELD_BYTES
+        held_bytes = kept_bytes + (len(data) if isinstance(data, bytes) else data.held_bytes)
+        patience_s = min(self._stuck_s, _HELD_S) if held_bytes > _HELD_BYTES else self._stuck_s
+        for piece in in_pieces(data, _PIECE_BYTES):
             try:
-                async with asyncio.timeout(min(self._stuck_s, _HELD_S) if holds_much else self._stuck_s):
-                    await send({"type": "http.response.body", "body": piece, "more_body": more or end < size})
+                async with asyncio.timeout(patience_s):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
             except TimeoutError:
                 raise ReaderStuck from None
+
+    async def _end(self, send: Send) -> None:
+        """End the body."""
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
