@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from lockgate.delivery.ropes import Data, in_pieces
+from lockgate.delivery.ropes import Data, Pieces
 from lockgate.errors import BodyTooSlow
 from lockgate.observe.metrics import Meters
 from lockgate.store.base import StreamLog
@@ -26,6 +26,11 @@ _PIECE_BYTES: Final = 8 * 1024
 #: What a reader that does not read may hold for as long as it is not given up, and how long it may hold more.
 _HELD_BYTES: Final = 128 * 1024
 _HELD_S: Final = 2.0
+
+
+def pieces_of(data: Data) -> Pieces:
+    """Data as it is written."""
+    return Pieces(data, _PIECE_BYTES)
 
 
 class ReaderStuck(Exception):
@@ -181,20 +186,20 @@ class Reader:
             async with asyncio.timeout(seconds):
                 await self._news.wait()
 
-    async def _write(self, send: Send, data: Data, *, kept_bytes: int = 0) -> None:
+    async def _write(self, send: Send, pieces: Pieces, *, kept_bytes: int = 0) -> None:
         """Write a part of the body. A client that reads slowly holds it, and nobody else waits.
 
         Args:
-            kept_bytes: What the reader keeps beside ``data``.
+            pieces: See ``pieces_of``. Nobody else should hold what they are made of.
+            kept_bytes: What the reader keeps beside them.
 
         Raises:
             ReaderStuck: the client takes nothing.
         """
-        held_bytes = kept_bytes + (len(data) if isinstance(data, bytes) else data.held_bytes)
-        patience_s = min(self._stuck_s, _HELD_S) if held_bytes > _HELD_BYTES else self._stuck_s
-        for piece in in_pieces(data, _PIECE_BYTES):
+        for piece in pieces:
+            holds_much = pieces.held_bytes + kept_bytes > _HELD_BYTES
             try:
-                async with asyncio.timeout(patience_s):
+                async with asyncio.timeout(min(self._stuck_s, _HELD_S) if holds_much else self._stuck_s):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             except TimeoutError:
                 raise ReaderStuck from None

@@ -109,10 +109,28 @@ def joined(all_data: Iterable[Data]) -> Data:
     return Rope((*parts, rest)) if parts else rest
 
 
-def in_pieces(data: Data, size: int) -> Iterator[bytes]:
-    """All of it, in pieces of that many bytes at most."""
-    if isinstance(data, bytes):
-        if len(data) <= size:
-            return iter((data,))
-        return (data[start : start + size] for start in range(0, len(data), size))
-    return data.pieces(size)
+class Pieces:
+    """Data on its way to a client: what was handed out is not held any longer.
+
+    Args:
+        size: Most bytes of a piece.
+    """
+
+    def __init__(self, data: Data, size: int) -> None:
+        self._rest: list[bytes] = []
+        self._made: Iterator[bytes] = iter(())
+        self.held_bytes = 0
+        if isinstance(data, Rope):
+            self._made, self.held_bytes = data.pieces(size), data.held_bytes
+        elif len(data) <= size:
+            self._rest = [data]
+        else:
+            self._rest = [data[at : at + size] for at in range(0, len(data), size)][::-1]
+        self.held_bytes += sum(map(len, self._rest))
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._rest:
+            piece = self._rest.pop()
+            yield piece
+            self.held_bytes -= len(piece)
+        yield from self._made
