@@ -11,8 +11,8 @@ import ctypes
 from collections.abc import Callable
 from typing import Any, Final
 
-#: Parameters of mallopt(3): M_ARENA_MAX, M_TRIM_THRESHOLD and M_MMAP_THRESHOLD, in bytes. By itself, glibc keeps an arena
-#: for each thread.
+#: Parameters of mallopt(3): M_ARENA_MAX, M_TRIM_THRESHOLD and M_MMAP_THRESHOLD, in bytes. By itself, glibc keeps an
+#: arena for each thread.
 _MALLOC: Final = ((-8, 1), (-1, 128 * 1024), (-3, 128 * 1024))
 #: Growth that is worth looking for holes: so many bytes, or this part of all.
 _GROWN_BYTES: Final = 8 * 1024 * 1024
