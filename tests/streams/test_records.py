@@ -9,7 +9,7 @@ import pytest
 from lockgate import Element, Released
 from lockgate.delivery.views import ElementsView
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import encode_record
+from lockgate.protocol.envelope import Record, encode_record
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import LogEntry
 from lockgate.streams.record_maker import MAX_TEXT_BYTES, RecordMaker
@@ -19,7 +19,7 @@ from lockgate.streams.record_maker import MAX_TEXT_BYTES, RecordMaker
 def test_a_long_text_becomes_several_records(seed: int) -> None:
     """Of whole characters, without gaps, and with every element in the one where it ends; however long elements are."""
     rng = random.Random(seed)
-    maker, text, elements, records = RecordMaker("content", "s", Meters()), b"", [], []
+    maker, text, elements, records = RecordMaker("content", "s", Meters()), b"", list[bytes](), list[Record]()
     for _ in range(4):
         events: list[object] = []
         released = b""
