@@ -105,23 +105,22 @@ async def test_bodies_share_a_budget_and_small_ones_have_room_of_their_own(tmp_p
     size = 900_000
     settings = {"server__max_bodies_bytes": 2**20, "server__max_request_bytes": 2**20, "server__body_s": 60.0}
     text = json.dumps({"model": "m", "messages": [{"role": "user", "content": "go"}]})
-    sent = f"{HEAD}Connection: close\r\nContent-Length: {size}\r\n\r\n{text.ljust(size)}".encode()
+    head, body = f"{HEAD}Connection: close\r\nContent-Length: {size}\r\n", text.ljust(size).encode()
+    sent = f"{head}\r\n".encode() + body
     async with (
         Upstream(lambda _: answer("{}")) as upstream,
         running(Node(tmp_path, upstream.base_url, **settings)) as node,
     ):
-        holding = await Raw.open(node.port, sent[:-1])
-        while True:  # until what was sent has come in
-            answered = await (await Raw.open(node.port, sent)).read_to_end()
-            if not answered.startswith(b"HTTP/1.1 201 "):
-                break
+        holding = await Raw.open(node.port, f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert (await holding.read_until(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")  # its body is being read
+        answered = await (await Raw.open(node.port, sent)).read_to_end()
         assert answered.startswith(b"HTTP/1.1 503 ")
         assert b"retry-after: 1\r\n" in answered.lower()
         assert b'"busy"' in answered
         assert b"server.max_bodies_bytes" in answered
         for _ in range(20):
             await create(node.url)
-        await holding.send(sent[-1:])
+        await holding.send(body)
         assert (await holding.read_to_end()).startswith(b"HTTP/1.1 201 ")
         assert (await (await Raw.open(node.port, sent)).read_to_end()).startswith(b"HTTP/1.1 201 ")
 
