@@ -2,11 +2,12 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 N ?= 20
+SOAK_S ?= 1800
 export LOCKGATE_TEST_DATA ?= $(abspath $(CURDIR)/../shared)
 
 BIN := .venv/bin
 
-.PHONY: demo demo-llm test test-repeat check peers llm acceptance hostile fuzz bench docs lock clean
+.PHONY: demo demo-llm test test-repeat check peers llm acceptance hostile soak fuzz bench docs lock clean
 
 demo: .venv/.server  ## gateway, simulator and playground: no key, no network
 	$(BIN)/lockgate demo
@@ -42,6 +43,9 @@ acceptance: .venv/.dev  ## long measurements, with figures
 
 hostile: .venv/.dev  ## attacks on a real node, with what they cost others
 	$(BIN)/pytest tests/hostile -m "hostile or not hostile" -s --timeout 900
+
+soak: .venv/.dev  ## half an hour of everything at once, and memory stays flat; SOAK_S chooses how many seconds
+	SOAK_S=$(SOAK_S) $(BIN)/pytest tests/gateway/test_soak.py -s --timeout $$(($(SOAK_S) + 900))
 
 fuzz: .venv/.dev  ## a million texts through the gate; FUZZ_TEXTS and FUZZ_SEED choose how many, and which
 	$(BIN)/pytest -m fuzz -n 2 tests/gate/test_fuzz.py

@@ -103,6 +103,12 @@ class Server(_Section):
     max_request_bytes: int = Field(
         4 * 1024 * 1024, ge=1024, description="A request body may have at most this many bytes."
     )
+    # Sixteen of the longest; what is short beside them has room of its own.
+    max_bodies_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=1024**2,
+        description="Bodies of requests may take this much memory together, in bytes; up to 64 KiB of each are free.",
+    )
     max_open_streams: int = Field(
         1000, ge=1, description="At most this many streams are generated at once; one more is answered with 503."
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
 
 from lockgate.delivery.notes import WithNotes
+from lockgate.delivery.ropes import SharedText, SharedTexts
 from lockgate.delivery.seek import Seeker
 from lockgate.delivery.views import DeltaView, ElementsView, Item, SnapshotView, TextView, View
 from lockgate.gate.limits import Limits
@@ -23,7 +25,12 @@ from tests.delivery.streams import Made, make
 VIEWS = ("delta", "elements", "snapshot", "text")
 
 
-def view_of(name: str, *, notes: bool, sides: bool = False) -> View:
+def sharing(texts: SharedTexts) -> Callable[[str, int], SharedText]:
+    return lambda channel, restarts: texts.of((channel, restarts))
+
+
+def view_of(name: str, *, notes: bool, sides: bool = False, texts: SharedTexts | None = None) -> View:
+    share = sharing(texts or SharedTexts())
     view: View
     match name:
         case "delta":
@@ -31,24 +38,35 @@ def view_of(name: str, *, notes: bool, sides: bool = False) -> View:
         case "elements":
             view = ElementsView("content", sides=sides)
         case "snapshot":
-            view = SnapshotView(None, grow=PartialValue, pause_s=0.0, max_bytes=2**20, sides=sides)
+            view = SnapshotView(None, grow=PartialValue, share=share, pause_s=0.0, max_bytes=2**20, sides=sides)
         case _:
             view = TextView("content")
     if not notes:
         return view
-    return WithNotes(view, channel=None, grow=lambda: PartialValue(keeps_text=False), created_s=0.0, silence_s=3.0)
+    return WithNotes(view, channel=None, grow=PartialValue, created_s=0.0, silence_s=3.0)
 
 
 class Reader:
     """Reads pages of random sizes, and loses its connection at random: within a page, or after it."""
 
-    def __init__(self, made: Made, name: str, rng: random.Random, *, drops: int, notes: bool, sides: bool) -> None:
+    def __init__(
+        self,
+        made: Made,
+        name: str,
+        rng: random.Random,
+        *,
+        drops: int,
+        notes: bool,
+        sides: bool,
+        texts: SharedTexts | None = None,
+    ) -> None:
         self._made = made
         self._name = name
         self._rng = rng
         self._drops = drops
         self._notes = notes
         self._sides = sides
+        self._texts = texts
         self.items: list[Any] = []
 
     async def read(self, after: Offset) -> list[Any]:
@@ -61,7 +79,7 @@ class Reader:
         """One connection; answers where to go on, or None at the end."""
         log, rng = self._made.log, self._rng
         head = await log.head("s")
-        view = view_of(self._name, notes=self._notes, sides=self._sides)
+        view = view_of(self._name, notes=self._notes, sides=self._sides, texts=self._texts)
         await Seeker(log, "s", head).prepare(view, after)
         while True:
             page = await log.read("s", after, max_bytes=rng.choice([1, 100, 1000, 10**6]))
@@ -85,7 +103,7 @@ class Reader:
         return next((item.offset for item in reversed(arrived) if item.offset is not None), after)
 
     def _take(self, items: list[Item]) -> None:
-        self.items += [json.loads(item.data) for item in items]
+        self.items += [json.loads(bytes(item.data)) for item in items]
 
 
 def check(made: Made, name: str, after: int, items: list[Any], *, sides: bool) -> None:
@@ -159,6 +177,34 @@ async def resume_everywhere(name: str, seed: int) -> int:
     return len(made.records) + 1
 
 
+async def test_many_readers_of_snapshots_hold_one_text() -> None:
+    """At different places of it, coming and going; each is shown what it would be shown alone, and nothing is left."""
+    for seed in range(12):
+        made, rng, texts = await make(seed), random.Random(seed), SharedTexts()
+        places = [rng.randrange(len(made.records)) for _ in range(6)]
+        readers = [
+            Reader(made, "snapshot", random.Random(place), drops=2, notes=False, sides=False, texts=texts)
+            for place in places
+        ]
+        most = 0
+
+        async def count(texts: SharedTexts = texts) -> None:
+            nonlocal most
+            while True:
+                most = max(most, texts.count)
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        shown = await asyncio.gather(
+            *(reader.read(Offset(1, place) if place else START) for reader, place in zip(readers, places, strict=True))
+        )
+        counting.cancel()
+        for place, items in zip(places, shown, strict=True):
+            check(made, "snapshot", place, items, sides=False)
+        assert 0 < most <= 2, "content and one tool"
+        assert texts.count == 0
+
+
 @pytest.mark.parametrize("name", VIEWS)
 async def test_resumed_equals_uninterrupted_from_every_offset(name: str) -> None:
     """Some seeds; make acceptance runs a thousand."""
@@ -195,7 +241,7 @@ async def test_places_said_by_chunk_element_and_byte() -> None:
             after = await seeker.element("content", index)
             await seeker.prepare(view, after)
             page = await made.log.read("s", after, max_bytes=2**30)
-            items = [json.loads(item.data) for item in view.show(page.entries)]
+            items = [json.loads(bytes(item.data)) for item in view.show(page.entries)]
             assert _elements(items) == elements[index:]
         with pytest.raises(OffsetGone):
             await seeker.element("content", len(elements) + 1)
@@ -229,7 +275,7 @@ async def test_notes_tell_how_judging_goes_on() -> None:
     view = WithNotes(
         DeltaView(),
         channel=None,
-        grow=lambda: PartialValue(keeps_text=False),
+        grow=PartialValue,
         created_s=0.0,
         silence_s=3.0,
         now=lambda: now[0],
@@ -238,7 +284,7 @@ async def test_notes_tell_how_judging_goes_on() -> None:
     for number, record in enumerate(made.records):
         now[0] = record.read_s or now[0]
         page = await made.log.read("s", Offset(1, number) if number else START, max_bytes=1)
-        items = [json.loads(item.data) for item in view.show(page.entries)]
+        items = [json.loads(bytes(item.data)) for item in view.show(page.entries)]
         notes += [item for item in items if item["meta"]["kind"] == "note"]
     for note in notes:
         said = note["data"][0]
@@ -256,7 +302,7 @@ def silence(view: WithNotes) -> list[dict[str, Any]]:
     """What is told in silence, without an offset and of the whole stream."""
     items = view.while_silent()
     assert all(item.offset is None for item in items)
-    notes = [json.loads(item.data) for item in items]
+    notes = [json.loads(bytes(item.data)) for item in items]
     assert all((note["meta"]["kind"], note["meta"]["channel"]) == ("note", "") for note in notes)
     return [one for note in notes for one in note["data"]]
 

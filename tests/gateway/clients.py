@@ -65,6 +65,16 @@ class Raw:
         async with asyncio.timeout(DEADLINE_S):
             await asyncio.get_running_loop().sock_sendall(self._connection, data)
 
+    async def read_until(self, end: bytes) -> bytes:
+        """What comes, up to these bytes."""
+        data = bytearray()
+        async with asyncio.timeout(DEADLINE_S):
+            while not data.endswith(end):
+                piece = await asyncio.get_running_loop().sock_recv(self._connection, 1)
+                assert piece, data
+                data += piece
+        return bytes(data)
+
     async def read_to_end(self) -> bytes:
         """All until the server ends the connection, in whatever way; then this end is closed, too."""
         data = bytearray()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from tests.gateway.nodes import (
     schema_format,
 )
 
-#: What the process may grow by for each such reader. They hold 256 KiB at most, and the process keeps some of what it
-#: took for a moment when all of them began at once; without limits it was 6 to 26 MB.
-_LIMIT_BYTES = 512 * 1024
+#: What the process may grow by for each such reader, in each of the ways to read; without limits it was 6 to 26 MB.
+_LIMIT_BYTES = 256 * 1024
+#: Growth is measured so often, and the middle counts: what is left of other work makes single ones wrong.
+_ROUNDS = 3
 _SCHEMA = {"type": "array", "items": {"type": "object", "properties": {"name": {"type": "string"}}}}
 
 #: The query of each way to read, and the headers.
@@ -94,7 +96,7 @@ async def test_a_reader_that_takes_nothing_is_given_up(tmp_path: Path, face: str
 @pytest.mark.parametrize("face", FACES)
 async def test_memory_of_readers_that_take_nothing(tmp_path: Path, face: str) -> None:
     """Measured in the process that serves, after a first round that lets it grow to its usual size."""
-    await _memory(tmp_path, face, readers=200, size=1_000_000)
+    await _memory(tmp_path, face, readers=100, size=1_000_000)
 
 
 @pytest.mark.acceptance
@@ -115,11 +117,14 @@ async def _memory(tmp_path: Path, face: str, *, readers: int, size: int) -> None
         async with many(node.port, 40, request, receive_bytes=4096):
             await _settled(worker)
         await _readers(node, 0)
-        before = await _settled(worker)
-        async with many(node.port, readers, request, receive_bytes=4096):
-            after = await _settled(worker)
-        each = (after - before) / readers
-    print(f"\n{face}: {each / 1024:.0f} KiB for a reader that takes nothing of {size / 1e6:.1f} MB ({readers} readers)")
+        before, grown = await _settled(worker), []
+        for _ in range(_ROUNDS):
+            await _readers(node, 0)
+            async with many(node.port, readers, request, receive_bytes=4096):
+                grown.append((await _settled(worker) - before) / readers)
+        each = statistics.median(grown)
+    told = ", ".join(f"{one / 1024:.0f}" for one in grown)
+    print(f"\n{face}: {told} KiB for a reader that takes nothing of {size / 1e6:.1f} MB ({readers} readers)")
     assert each <= _LIMIT_BYTES
     assert "Traceback" not in node.output(), node.output()
 

@@ -249,7 +249,7 @@ async def test_a_violation_is_an_occasion_only_if_asked_for() -> None:
     # The violation has a note of its own; the attempt that follows is told all the same.
     offset = Offset(0, 1)
     shown = DeltaView().show([LogEntry(offset, encode_record(record)) for record in story.records])
-    notes = [json.loads(item.data) for item in shown]
+    notes = [json.loads(bytes(item.data)) for item in shown]
     assert [note["data"][0]["number"] for note in notes if note["meta"]["kind"] == "note" and note["data"]] == [2]
 
 

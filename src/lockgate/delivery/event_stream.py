@@ -15,7 +15,8 @@ import time
 from typing import Final
 
 from lockgate.delivery.forms import Form
-from lockgate.delivery.readers import Pacing, Reader, Readers, Receive, Send
+from lockgate.delivery.readers import Pacing, Reader, Readers, Receive, Send, pieces_of
+from lockgate.delivery.ropes import Data, Pieces, joined
 from lockgate.delivery.views import Item, View, in_turns
 from lockgate.errors import StreamUnknown
 from lockgate.observe.metrics import Meters
@@ -84,18 +85,18 @@ class EventReader(Reader):
         headers = _HEADERS | ({DATA_ENCODING: self._form.encoding} if self._form.encoding is not None else {})
         await send({"type": "http.response.start", "status": 200, "headers": encoded(headers)})
         # First bytes at once, so that the browser's `open` fires before the model's first token.
-        await self._write(send, encode_retry(self._pacing.retry_ms) + encode_comment("lockgate"))
+        await self._say(send, encode_retry(self._pacing.retry_ms) + encode_comment("lockgate"))
         self._meters.shook_hands(time.monotonic() - self._begun_s)
         while not self.is_over:  # after it, no end of the body: the server breaks the connection
             self._news.clear()
             page = await self._log.read(self.stream_id, self._after, max_bytes=self._pacing.max_read_bytes)
             has_more = bool(page.entries)
-            data, count = await self._take(page) if has_more else (b"", 0)
+            pieces, count = await self._take(page) if has_more else (None, 0)
             is_over = page.is_closed and self._after.records == page.tail.records
             is_tail = self._after == page.tail
-            del page  # while the client does not read, only what is to be written is held
-            if data:
-                await self._deliver(send, data, count)
+            del page  # while the client does not read, only what is still to be written is held
+            if pieces is not None:
+                await self._deliver(send, pieces, count)
             if is_over:
                 await self._finish(send)
                 return
@@ -117,26 +118,29 @@ class EventReader(Reader):
             self._news.clear()
             await self._sleep(left_s)
 
-    async def _write(self, send: Send, data: bytes, *, more: bool = True, kept_bytes: int = 0) -> None:
-        await super()._write(send, data, more=more, kept_bytes=kept_bytes)
+    async def _say(self, send: Send, data: Data) -> None:
+        await self._write(send, pieces_of(data))
+
+    async def _write(self, send: Send, pieces: Pieces, *, kept_bytes: int = 0) -> None:
+        await super()._write(send, pieces, kept_bytes=kept_bytes)
         self._quiet_since_s = time.monotonic()
         self._due_s = self._quiet_since_s + self._pause_s
 
-    async def _take(self, page: Page) -> tuple[bytes, int]:
-        """What a page brings: the events to write, and how many items are in them."""
+    async def _take(self, page: Page) -> tuple[Pieces | None, int]:
+        """What a page brings: the events to write, if any, and how many items are in them."""
         last = page.entries[-1].offset
         self._meters.reader_lag(page.tail.records - last.records)
         items = await in_turns(self._view.showing(page.entries))
         self._after = last
         if not items:
-            return b"", 0
+            return None, 0
         is_tail = last == page.tail
         is_closed = page.is_closed and is_tail
         data = self._plain(items) if self._is_plain else self._named(items, up_to_date=is_tail, is_closed=is_closed)
-        return data, len(items)
+        return pieces_of(data), len(items)
 
-    async def _deliver(self, send: Send, data: bytes, count: int) -> None:
-        await self._write(send, data, kept_bytes=self._view.kept_bytes)
+    async def _deliver(self, send: Send, pieces: Pieces, count: int) -> None:
+        await self._write(send, pieces, kept_bytes=self._view.kept_bytes)
         self._meters.delivered_chunks(count)
         if self._is_live:
             self._measure(self._view.read_s)
@@ -152,41 +156,49 @@ class EventReader(Reader):
         """At the tail: tell the reader once that it is there; then send what silence brings, or a heartbeat."""
         heartbeat_s = self._quiet_since_s + self._pacing.heartbeat_s
         if not self._has_said_where:
-            await self._write(send, self._control(up_to_date=True, is_closed=False))
+            await self._say(send, self._control(up_to_date=True, is_closed=False))
         elif items := self._view.while_silent():
             data = self._plain(items) if self._is_plain else self._named(items, up_to_date=True, is_closed=False)
-            await self._write(send, data)
+            await self._say(send, data)
         elif (now_s := time.monotonic()) >= heartbeat_s:
-            await self._write(send, encode_comment("beat"))
+            await self._say(send, encode_comment("beat"))
         else:
             self._due_s = min(heartbeat_s, now_s + self._view.silence_s)
 
     async def _finish(self, send: Send) -> None:
         if self._is_plain:
             if self._plain_position != self._after:  # a view may not show the last record: without its id, a client
-                await self._write(send, encode_position(str(self._after)))  # would come back for it again and again
+                await self._say(send, encode_position(str(self._after)))  # would come back for it again and again
         elif not self._has_said_end:  # otherwise it was sent with the last records
-            await self._write(send, self._control(up_to_date=True, is_closed=True))
-        await self._write(send, b"", more=False)
+            await self._say(send, self._control(up_to_date=True, is_closed=True))
+        await self._end(send)
 
     # -- events ----------------------------------------------------------------------------------------------------
 
-    def _named(self, items: list[Item], *, up_to_date: bool, is_closed: bool) -> bytes:
+    def _named(self, items: list[Item], *, up_to_date: bool, is_closed: bool) -> Data:
         """One ``data`` event with all items, and the ``control`` event that follows it (Durable Streams 5.8)."""
         control = self._control(up_to_date=up_to_date, is_closed=is_closed)
-        return encode_event(self._form.data(items), event="data", event_id=str(self._after)) + control
+        return joined([_event(self._form.data(items), event="data", event_id=str(self._after)), control])
 
-    def _plain(self, items: list[Item]) -> bytes:
+    def _plain(self, items: list[Item]) -> Data:
         """One event for each item, for ``onmessage``. An event without an id does not move the client's position."""
         self._plain_position = next((item.offset for item in reversed(items) if item.offset), self._plain_position)
-        return b"".join(
-            [encode_event(item.data, event_id=str(item.offset) if item.offset is not None else None) for item in items]
+        return joined(
+            [_event(item.data, event_id=str(item.offset) if item.offset is not None else None) for item in items]
         )
 
     def _control(self, *, up_to_date: bool, is_closed: bool) -> bytes:
         self._has_said_where, self._has_said_end = True, is_closed
         state = self._view.outcome if is_closed else ""
         return encode_control(self._after, cursor=self._cursor, up_to_date=up_to_date, is_closed=is_closed, state=state)
+
+
+def _event(data: Data, *, event: str = "", event_id: str | None = None) -> Data:
+    """As ``encode_event``."""
+    if isinstance(data, bytes):
+        return encode_event(data, event=event, event_id=event_id)
+    frame = encode_event(b"", event=event, event_id=event_id)  # a rope has no line end inside, and ends with two
+    return joined([frame[:-2], data, frame[-2:]])
 
 
 def encode_control(offset: Offset, *, cursor: str, up_to_date: bool, is_closed: bool, state: str = "") -> bytes:

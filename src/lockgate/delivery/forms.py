@@ -9,6 +9,7 @@ import base64
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from lockgate.delivery.ropes import Data, joined
 from lockgate.delivery.views import Item
 
 JSON: Final = "application/json"
@@ -24,7 +25,7 @@ class Form(Protocol):
         """The body of an answer."""
         ...
 
-    def data(self, items: Sequence[Item]) -> bytes:
+    def data(self, items: Sequence[Item]) -> Data:
         """The data of an event."""
         ...
 
@@ -35,10 +36,13 @@ class JsonForm:
     encoding: str | None = None
 
     def body(self, items: Sequence[Item]) -> bytes:
-        return b"[%b]" % b",".join([item.data for item in items])
+        return bytes(self.data(items))
 
-    def data(self, items: Sequence[Item]) -> bytes:
-        return self.body(items)
+    def data(self, items: Sequence[Item]) -> Data:
+        parts: list[Data] = []
+        for item in items:
+            parts += (b",", item.data)
+        return joined([b"[", *parts[1:], b"]"])
 
 
 class TextForm:
@@ -47,9 +51,9 @@ class TextForm:
     encoding: str | None = None
 
     def body(self, items: Sequence[Item]) -> bytes:
-        return b"".join([item.data for item in items])
+        return b"".join([bytes(item.data) for item in items])
 
-    def data(self, items: Sequence[Item]) -> bytes:
+    def data(self, items: Sequence[Item]) -> Data:
         return self.body(items)
 
 
@@ -58,7 +62,7 @@ class BytesForm(TextForm):
 
     encoding: str | None = "base64"
 
-    def data(self, items: Sequence[Item]) -> bytes:
+    def data(self, items: Sequence[Item]) -> Data:
         return base64.b64encode(self.body(items))
 
 

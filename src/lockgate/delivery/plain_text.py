@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from lockgate.delivery.readers import Pacing, Reader, Readers, Receive, Send
+from lockgate.delivery.readers import Pacing, Reader, Readers, Receive, Send, pieces_of
+from lockgate.delivery.ropes import Pieces
 from lockgate.errors import StreamUnknown
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Record, decode_record
@@ -61,7 +62,7 @@ class TextReader(Reader):
 
     async def _serve(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": encoded(_HEADERS)})
-        await self._write(send, b"")
+        await self._write(send, pieces_of(b""))
         self._meters.shook_hands(time.monotonic() - self._begun_s)
         while not (self.is_over or self._is_taken_back):
             self._news.clear()
@@ -70,20 +71,20 @@ class TextReader(Reader):
             if page.entries:
                 self._after = page.entries[-1].offset
             is_over = page.is_closed and self._after.records == page.tail.records
-            data = self._take(page)
-            del page  # while the client does not read, only the text itself is held
-            if data:
-                await self._write(send, data)
+            text = self._take(page)
+            del page  # while the client does not read, only the rest of the text itself is held
+            if text is not None:
+                await self._write(send, text)
                 self._meters.delivered_chunks(1)
             if is_over:
                 if self._is_complete:
-                    await self._write(send, b"", more=False)
+                    await self._end(send)
                 return  # otherwise without the end of the body: the server breaks the connection
             if not has_more:
                 await self._wait(self._pacing.heartbeat_s)  # plain text has no heartbeat; only look again
 
-    def _take(self, page: Page) -> bytes:
-        """The text of a page."""
+    def _take(self, page: Page) -> Pieces | None:
+        """The text of a page, if it has any."""
         text = bytearray()
         for entry in page.entries:
             record = decode_record(entry.payload)
@@ -96,7 +97,7 @@ class TextReader(Reader):
         data = bytes(text[self._skip_bytes :])
         if text:
             self._skip_bytes = 0
-        return data
+        return pieces_of(data) if data else None
 
 
 def _is_complete(record: Record) -> bool:

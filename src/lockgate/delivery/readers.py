@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from lockgate.delivery.ropes import Data, Pieces
 from lockgate.errors import BodyTooSlow
 from lockgate.observe.metrics import Meters
 from lockgate.store.base import StreamLog
@@ -25,6 +26,11 @@ _PIECE_BYTES: Final = 8 * 1024
 #: What a reader that does not read may hold for as long as it is not given up, and how long it may hold more.
 _HELD_BYTES: Final = 128 * 1024
 _HELD_S: Final = 2.0
+
+
+def pieces_of(data: Data) -> Pieces:
+    """Data as it is written."""
+    return Pieces(data, _PIECE_BYTES)
 
 
 class ReaderStuck(Exception):
@@ -180,22 +186,24 @@ class Reader:
             async with asyncio.timeout(seconds):
                 await self._news.wait()
 
-    async def _write(self, send: Send, data: bytes, *, more: bool = True, kept_bytes: int = 0) -> None:
+    async def _write(self, send: Send, pieces: Pieces, *, kept_bytes: int = 0) -> None:
         """Write a part of the body. A client that reads slowly holds it, and nobody else waits.
 
         Args:
-            kept_bytes: What the reader keeps beside ``data``.
+            pieces: See ``pieces_of``. Nobody else should hold what they are made of.
+            kept_bytes: What the reader keeps beside them.
 
         Raises:
             ReaderStuck: the client takes nothing.
         """
-        size = len(data)
-        for start in range(0, size or 1, _PIECE_BYTES):
-            end = start + _PIECE_BYTES
-            piece = data[start:end] if size > _PIECE_BYTES else data
-            holds_much = size - start + kept_bytes > _HELD_BYTES
+        for piece in pieces:
+            holds_much = pieces.held_bytes + kept_bytes > _HELD_BYTES
             try:
                 async with asyncio.timeout(min(self._stuck_s, _HELD_S) if holds_much else self._stuck_s):
-                    await send({"type": "http.response.body", "body": piece, "more_body": more or end < size})
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
             except TimeoutError:
                 raise ReaderStuck from None
+
+    async def _end(self, send: Send) -> None:
+        """End the body."""
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

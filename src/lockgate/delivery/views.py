@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import msgspec
 
+from lockgate.delivery.ropes import Begin, Data, Rope, SharedText, joined
 from lockgate.protocol.envelope import (
     Record,
     decode_record,
@@ -34,11 +36,11 @@ class Item(NamedTuple):
     """
 
     offset: Offset | None
-    data: bytes
+    data: Data
 
 
 class Growing(Protocol):
-    """What is known of a released text so far; ``gate.growth.Growth`` is one."""
+    """What is known of a released text so far; ``gate.partial.PartialValue`` is one."""
 
     members_done: list[str]
     elements_done: int
@@ -48,7 +50,9 @@ class Growing(Protocol):
 
     def feed(self, data: bytes) -> None: ...
 
-    def value(self) -> bytes | None: ...
+    def value(self) -> tuple[int, bytes] | None:
+        """How many bytes of the text are in the value so far, and what closes it."""
+        ...
 
 
 class View(Protocol):
@@ -329,7 +333,8 @@ class SnapshotView(_RecordView):
     """The value so far, at the start and after each read that changed it, errors and the final record.
 
     Args:
-        grow: Makes an object that keeps a text and gives its value.
+        grow: Makes an object that follows a text.
+        share: The text that all share who show a channel, which was taken back so many times.
         pause_s: Shortest time between two snapshots of a live stream, in seconds.
         max_bytes: Longest text of a channel that snapshots are made of.
     """
@@ -341,6 +346,7 @@ class SnapshotView(_RecordView):
         channel: str | None,
         *,
         grow: Callable[[], Growing],
+        share: Callable[[str, int], SharedText],
         pause_s: float,
         max_bytes: int,
         sides: bool = False,
@@ -348,13 +354,10 @@ class SnapshotView(_RecordView):
         super().__init__(channel, sides=sides)
         self.pause_s = pause_s
         self._grow = grow
+        self._share = share
         self._max_bytes = max_bytes
         self._channels: dict[str, _Grown] = {}
-
-    @property
-    def kept_bytes(self) -> int:
-        # The text as it grows, and its value as it was shown last.
-        return sum(grown.bytes + len(grown.value) for grown in self._channels.values() if grown.text is not None)
+        self._restarts: Counter[str] = Counter()
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
         at_once(self.learning(entries))
@@ -381,60 +384,76 @@ class SnapshotView(_RecordView):
     def _take(self, record: Record) -> Iterator[int]:
         if record.kind == "restart":
             self._channels.pop(record.channel, None)
+            self._restarts[record.channel] += 1
         if record.kind != "delta":
             return
         grown = self._channels.get(record.channel)
         if grown is None:
-            grown = self._channels[record.channel] = _Grown(self._grow() if record.schema else _Plain())
+            text = self._share(record.channel, self._restarts[record.channel])
+            grown = self._channels[record.channel] = _Grown(text, self._grow() if record.schema else None)
         yield from grown.take(record, self._max_bytes)
 
     def _snapshots(self, offset: Offset | None) -> list[Item]:
         """One for each channel that changed. A snapshot that is lost with a connection is shown again afterwards."""
         found = []
         for channel, grown in self._channels.items():
-            if grown.shown < grown.bytes and grown.text is not None:
-                grown.shown = grown.bytes
-                value = grown.text.value()
-                if value is not None and value != grown.value:
-                    grown.value = value
-                    data = snapshot_envelope(channel, grown.schema, grown.chunks, value, grown.bytes)
-                    found.append(Item(offset, data))
+            if (value := grown.news()) is not None:
+                before, after = snapshot_envelope(channel, grown.schema, grown.chunks, grown.bytes)
+                found.append(Item(offset, joined([before, value, after])))
         return found
 
 
-class _Grown:
-    """What the snapshot view knows of one channel."""
+#: A line end in a JSON text stands between two tokens, where a space is as good; a snapshot is the value, not its look.
+_ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")
 
-    def __init__(self, text: Growing) -> None:
-        self.text: Growing | None = text
+
+class _Grown:
+    """What the snapshot view knows of one channel.
+
+    Args:
+        text: Where the text is, as it stands in snapshots: JSON text in one line.
+        growth: Follows the text; None for a text without a schema, whose value is a string.
+    """
+
+    def __init__(self, text: SharedText, growth: Growing | None) -> None:
+        self._text: SharedText | None = text
+        self._growth = growth
         self.schema = ""
         self.chunks = 0
         self.bytes = 0
-        self.shown = 0
-        self.value = b""
+        self._length = 0
+        self._seen = 0
+        self._shown: tuple[int, bytes] = (0, b"")
 
     def take(self, record: Record, max_bytes: int) -> Iterator[int]:
         data = record.text.encode()
         self.schema, self.chunks = record.schema, record.sequence + 1
         self.bytes += len(data)
         if self.bytes > max_bytes:
-            self.text = None
-        if self.text is not None:
-            yield from fed(self.text, data)
+            self._text = None
+        if self._text is None:
+            return
+        written = msgspec.json.encode(record.text)[1:-1] if self._growth is None else data.translate(_ONE_LINE)
+        self._text.put(self._length, written)
+        self._length += len(written)
+        if self._growth is not None:
+            yield from fed(self._growth, data)
 
+    def news(self) -> Data | None:
+        """The value; None if it is the one that was shown last."""
+        if self._text is None or self._seen == self.bytes:
+            return None
+        self._seen = self.bytes
+        value = self._growth.value() if self._growth is not None else (self._length, b'"')
+        if value is None or self._is_shown(*value):
+            return None
+        self._shown = value
+        end, closers = value
+        return Rope((b"" if self._growth is not None else b'"', Begin(self._text, end), closers))
 
-class _Plain:
-    """A text without a schema: its value is the text itself."""
-
-    path = ""
-
-    def __init__(self) -> None:
-        self.members_done: list[str] = []
-        self.elements_done = 0
-        self._pieces: list[bytes] = []
-
-    def feed(self, data: bytes) -> None:
-        self._pieces.append(data)
-
-    def value(self) -> bytes | None:
-        return msgspec.json.encode(b"".join(self._pieces).decode())
+    def _is_shown(self, end: int, closers: bytes) -> bool:
+        """Whether it is the same text: what closed it may have come meanwhile."""
+        assert self._text is not None
+        shown_end, shown_closers = self._shown
+        is_as_long = end + len(closers) == shown_end + len(shown_closers)
+        return is_as_long and self._text.get(shown_end, end) + closers == shown_closers

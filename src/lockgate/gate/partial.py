@@ -1,13 +1,13 @@
-"""A released text while it grows: the value so far, as JSON text, and the path to where it grows.
+"""A released text while it grows: how it becomes the value so far, and the path to where it grows.
 
 Nothing is guessed: open strings are included as far as they go; open numbers, literals and names are left out, since
 they could still become something else. The value is the released text itself with its open containers closed, so every
-number is spelled as the model spelled it, and a value costs a copy of the text, not a parse.
+number is spelled as the model spelled it. The text is not kept here: who wants the value has it.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from lockgate.gate.grammar import ARRAY, OBJECT
 from lockgate.gate.limits import Limits
@@ -24,31 +24,34 @@ _LIMITS: Final = Limits(
 )
 
 
-class PartialValue:
-    """One released text.
+class Value(NamedTuple):
+    """A JSON text: the first bytes of a released text, and what closes it there."""
 
-    Args:
-        keeps_text: Whether :meth:`value` will be asked for; without it nothing grows but the nesting.
+    end: int
+    closers: bytes
+
+
+class PartialValue:
+    """One released text. Nothing of it is kept but its nesting.
 
     Attributes:
         members_done: Names of the finished members of a root object, the first hundred.
         elements_done: Finished elements of a root array.
     """
 
-    def __init__(self, *, keeps_text: bool = True) -> None:
+    def __init__(self) -> None:
         self.members_done: list[str] = []
         self.elements_done = 0
         self._scanner = Scanner(self, _LIMITS)
         self._scanner.watches_values = True
-        self._text: bytearray | None = bytearray() if keeps_text else None
+        self._length = 0
         self._closers = bytearray()
         self._tokens: list[str | int | None] = []  # where each open container is at: a name, an index, or between
         self._last_end = 0  # byte after the last thing that is whole: a value, or the opening of a container
 
     def feed(self, data: bytes) -> None:
         """Take what was released next."""
-        if self._text is not None:
-            self._text += data
+        self._length += len(data)
         self._scanner.scan(data)
 
     @property
@@ -56,12 +59,11 @@ class PartialValue:
         """JSON pointer to the value that is being written (RFC 6901); between members, to their object."""
         return "".join(f"/{_escaped(str(token))}" for token in self._tokens if token is not None)
 
-    def value(self) -> bytes | None:
-        """The value so far as JSON text; None while there is none. Linear in the text."""
-        assert self._text is not None
+    def value(self) -> Value | None:
+        """How the text so far becomes the value so far; None while there is none."""
         if self._scanner.awaits == "string":
-            return bytes(self._text) + b'"' + self._closers[::-1]
-        return bytes(self._text[: self._last_end]) + self._closers[::-1] if self._last_end else None
+            return Value(self._length, b'"' + self._closers[::-1])
+        return Value(self._last_end, bytes(self._closers[::-1])) if self._last_end else None
 
     # -- what the scanner tells ----------------------------------------------------------------------------------
 

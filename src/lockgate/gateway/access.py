@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 
-from lockgate.errors import BadRequest, Code, TooLarge
+from lockgate.errors import BadRequest, Busy, Code, TooLarge
 from lockgate.protocol.header_names import CONTENT_TYPE, REQUEST_HEADERS, RESPONSE_HEADERS, SAFETY, encoded
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -212,21 +212,24 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     Raises:
         BadRequest: the caller left before the end of it.
         TooLarge: it is longer than that.
+        Busy: all bodies together take too much (``gateway.admission``).
     """
-    body, pieces = bytearray(), request.stream()
+    body = bytearray()
     try:
-        async for piece in pieces:
+        async for piece in request.stream():
             body += piece
             if len(body) > max_bytes:
-                body.clear()
-                await _drain(pieces)
                 raise TooLarge(f"the body is larger than {max_bytes} bytes")
     except ClientDisconnect:
         raise BadRequest("the body broke off: the caller left") from None  # nobody reads it; no reason for a traceback
+    except (TooLarge, Busy):
+        body.clear()
+        await _drain(request.receive)
+        raise
     return bytes(body)
 
 
-async def _drain(pieces: AsyncIterator[bytes]) -> None:
+async def _drain(receive: Receive) -> None:
     """Read what is left of a body and throw it away, within bounds.
 
     Many clients, like the fetch of Node, read nothing before they have written all. An answer that comes earlier closes
@@ -235,7 +238,8 @@ async def _drain(pieces: AsyncIterator[bytes]) -> None:
     left = _DRAINED_BYTES
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_DRAINED_S):
-            async for piece in pieces:
-                left -= len(piece)
-                if left <= 0:
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
                     return

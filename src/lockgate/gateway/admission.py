@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from lockgate.config import Server, SettingsError
 from lockgate.delivery.event_stream import LATER_MS
-from lockgate.errors import BodyTooSlow, Code
+from lockgate.errors import BodyTooSlow, Busy, Code
 from lockgate.gateway.access import PROBES, App, Message, Receive, Scope, Send, below_root
 from lockgate.gateway.sockets import ClientSockets, Peer
 from lockgate.protocol import header_names as names
@@ -35,6 +35,10 @@ _log: Final = logging.getLogger("lockgate.connections")
 _OTHERS: Final = 1024
 #: Of these, requests whose body may still be coming: each can hold as much as a body may have.
 _BODIES: Final = 256
+#: What each body may have beside the budget of all: who sends little has room, whatever others send.
+_FREE_BODY_BYTES: Final = 64 * 1024
+#: A length with more digits is no length.
+_MAX_DIGITS: Final = 18
 #: Connections beyond all that: to tell those who are too many that they are, and for probes and control.
 _RESERVE: Final = 1024
 #: Open files besides connections of clients and to upstream: the log, the metrics, the process itself.
@@ -137,10 +141,16 @@ class _Use:
 
 
 class Connections:
-    """Those of one node."""
+    """Those of one node.
 
-    def __init__(self, server: Server) -> None:
+    Attributes:
+        bodies: What the bodies of requests take.
+    """
+
+    def __init__(self, server: Server, *, max_push_bytes: int = 0) -> None:
         self._places = places_of(server)
+        longest = max(server.max_request_bytes, max_push_bytes)
+        self.bodies = BodyBudget(max(server.max_bodies_bytes, longest), longest)
         self._head_s = server.head_s
         self._body_s = server.body_s
         self._keep_alive_s = server.keep_alive_s
@@ -172,9 +182,11 @@ class Connections:
             scope[SEND] = send
             scope[_BREAK_OFF] = partial(self._sockets.close, peer, throw_away=True)
             self._begin(peer)
+            body = _Body(receive, self._body_s, self.bodies, _length_of(scope))
             try:
-                await app(scope, _Body(receive, self._body_s).receive, send)
+                await app(scope, body.receive, send)
             finally:
+                body.give_back()
                 self._end(peer)
 
         return wrapped
@@ -280,16 +292,54 @@ class Connections:
             )
 
 
+class BodyBudget:
+    """What the bodies of all requests may take together, from their first byte to the end of the answer.
+
+    Args:
+        limit_bytes: In all.
+        longest_bytes: Most that one body can take; of a longer one, the rest is read and thrown away.
+    """
+
+    def __init__(self, limit_bytes: int, longest_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._longest_bytes = longest_bytes
+        self.taken_bytes = 0
+
+    def take(self, mine: int, length: int) -> int:
+        """Take what a body of some length needs, beside what it has; how much it has now.
+
+        Raises:
+            Busy: there is not so much left.
+        """
+        needed = max(mine, min(length, self._longest_bytes) - _FREE_BODY_BYTES)
+        if self.taken_bytes + needed - mine > self._limit_bytes:
+            raise Busy(
+                f"the bodies that are being read take {self.taken_bytes} bytes, and {self._limit_bytes} are allowed "
+                "(server.max_bodies_bytes): try again in a moment"
+            )
+        self.taken_bytes += needed - mine
+        return needed
+
+    def give_back(self, mine: int) -> None:
+        self.taken_bytes -= mine
+
+
 class _Body:
-    """Receives for one request; its body must be whole in time.
+    """Receives for one request; its body must be whole in time, and there must be room for it.
 
     Args:
         limit_s: Longest time from the first look at the body to its end, in seconds.
+        length: As the request says, in bytes; 0 if it does not.
     """
 
-    def __init__(self, receive: Receive, limit_s: float) -> None:
+    def __init__(self, receive: Receive, limit_s: float, budget: BodyBudget, length: int) -> None:
         self._receive = receive
         self._limit_s = limit_s
+        self._budget = budget
+        self._length = length
+        self._came = 0
+        self._taken = 0
+        self._is_refused = False
         self._until_s: float | None = None
         self._is_whole = False
 
@@ -298,9 +348,11 @@ class _Body:
 
         Raises:
             BodyTooSlow: the time is over and the body not whole.
+            Busy: there is no room for it; said once, and what comes after that is for throwing away.
         """
         if self._is_whole:
             return await self._receive()
+        self._make_room()
         if self._until_s is None:
             self._until_s = asyncio.get_running_loop().time() + self._limit_s
         try:
@@ -309,7 +361,32 @@ class _Body:
         except TimeoutError:
             raise BodyTooSlow(f"the body did not come within {self._limit_s:g} s (server.body_s)") from None
         self._is_whole = not message.get("more_body", False)
+        self._came += len(message.get("body", b""))
+        self._make_room()
         return message
+
+    def _make_room(self) -> None:
+        if self._is_refused:
+            return
+        try:
+            self._taken = self._budget.take(self._taken, max(self._length, self._came))
+        except Busy:
+            self._is_refused = True
+            self.give_back()
+            raise
+
+    def give_back(self) -> None:
+        """The request is over."""
+        self._budget.give_back(self._taken)
+        self._taken = 0
+
+
+def _length_of(scope: Scope) -> int:
+    """What the request says of its body, in bytes; 0 if nothing, or nonsense."""
+    for name, value in scope["headers"]:
+        if name.lower() == b"content-length" and value.isdigit() and len(value) < _MAX_DIGITS:
+            return int(value)
+    return 0
 
 
 def _is_reserved(scope: Scope) -> bool:

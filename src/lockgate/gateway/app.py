@@ -105,7 +105,7 @@ class Gateway:
         self._opening = Opening(self.log, self.owner, self._pushed, self._schemas, defaults_of(settings), self.quotas)
         self._control = ControlRoutes(settings, self.log, self._opening, self.owner, self._callers)
         self._usage = UsageWatch(self.log, self.quotas, self.meters)
-        self._connections = Connections(settings.server)
+        self._connections = Connections(settings.server, max_push_bytes=settings.delivery.max_push_bytes)
         self.app: App = self._make_app()
 
     def _trace(self, stream_id: str, plan: Plan) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from starlette.requests import Request
@@ -17,6 +18,7 @@ from lockgate.delivery.notes import WithNotes
 from lockgate.delivery.plain_text import TextReader
 from lockgate.delivery.read_query import ReadQuery, offset_of, read_query
 from lockgate.delivery.readers import MAX_EVENT_BYTES, Pacing, Readers, ReaderStuck
+from lockgate.delivery.ropes import SharedText, SharedTexts
 from lockgate.delivery.seek import Seeker
 from lockgate.delivery.views import DeltaView, ElementsView, RawView, SnapshotView, TextView, View
 from lockgate.errors import BadRequest, Busy
@@ -97,6 +99,7 @@ class ReadRoutes:
         self._delivery = delivery
         self._readers = readers
         self._meters = meters
+        self._texts = SharedTexts()
         self._pacing = Pacing(
             delivery.retry_ms,
             delivery.heartbeat_s,
@@ -173,6 +176,7 @@ class ReadRoutes:
                 view = SnapshotView(
                     only,
                     grow=PartialValue,
+                    share=partial(self._text_of, start),
                     pause_s=delivery.snapshot_s,
                     max_bytes=delivery.max_snapshot_bytes,
                     sides=query.sides,
@@ -182,7 +186,7 @@ class ReadRoutes:
             case _:
                 view = DeltaView(only, sides=query.sides)
         if query.notes:
-            grow = (lambda: PartialValue(keeps_text=False)) if meta.framing == "json" else None
+            grow = PartialValue if meta.framing == "json" else None
             view = WithNotes(
                 view,
                 channel=only,
@@ -192,6 +196,9 @@ class ReadRoutes:
                 heard=lambda: self._heard(start.stream_id),
             )
         return view
+
+    def _text_of(self, start: ReadStart, channel: str, restarts: int) -> SharedText:
+        return self._texts.of((start.stream_id, start.head.created_s, channel, restarts))
 
     def _form(self, meta: StreamMeta) -> Form:
         return form_of(meta.content_type) if meta.kind == "raw" else JsonForm()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import errno
 import logging
 import multiprocessing
@@ -20,6 +19,7 @@ from granian.http import HTTP1Settings, HTTP2Settings
 
 from lockgate.config import Settings, SettingsError
 from lockgate.errors import StoreError
+from lockgate.gateway import allocator
 from lockgate.gateway.admission import places_of, within_files
 from lockgate.gateway.app import make_app
 from lockgate.gateway.shutdown import AFTER_DRAIN_S, HURRY
@@ -119,7 +119,7 @@ async def _open_and_shut(log: StreamLog) -> None:
 
 def _load(settings: Settings) -> Any:
     """In the worker: the application, and a watch on the process that started it."""
-    _give_memory_back()
+    allocator.tune()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the main process decides what a closed terminal means
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -127,22 +127,11 @@ def _load(settings: Settings) -> Any:
     return make_app(settings)
 
 
-def _give_memory_back() -> None:
-    """Let the C library return to the system what a burst took: glibc keeps an arena for each thread by itself."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # musl and macOS have none
-        for parameter, value in _MALLOC:
-            mallopt(parameter, value)
-
-
 def _follow(parent: Any) -> None:
     """End with the main process, also when it was killed: an orphan would keep the port and go on spending."""
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
-
-#: Parameters of glibc's mallopt(3): M_ARENA_MAX, M_TRIM_THRESHOLD and M_MMAP_THRESHOLD, in bytes.
-_MALLOC: Final = ((-8, 1), (-1, 128 * 1024), (-3, 128 * 1024))
 
 LOGGING: Final[dict[str, Any]] = {
     "version": 1,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from lockgate.errors import StoreError
+from lockgate.gateway.allocator import hole_watch
 from lockgate.observe.metrics import Meters
 from lockgate.store.base import StreamLog
 from lockgate.streams.quotas import QuotaBook
@@ -25,6 +26,7 @@ class UsageWatch:
         self._log = log
         self._quotas = quotas
         self._meters = meters
+        self._holes = hole_watch()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -38,6 +40,7 @@ class UsageWatch:
     async def _run(self) -> None:
         is_known = True
         while True:
+            await asyncio.to_thread(self._holes.trim_if_grown, resident_bytes())
             self._quotas.memory_bytes = resident_bytes()
             try:
                 self._quotas.log_bytes = await self._log.size_bytes()

@@ -304,15 +304,17 @@ def element_envelope(channel: str, schema: str, index: int, elements: Sequence[b
     return _json.encode(StreamResponse(meta, [msgspec.Raw(element) for element in elements]))
 
 
-def snapshot_envelope(channel: str, schema: str, sequence: int, value: bytes, at: int) -> bytes:
-    """The value so far, as JSON text.
+def snapshot_envelope(channel: str, schema: str, sequence: int, at: int) -> tuple[bytes, bytes]:
+    """What stands before the value so far, and what stands after it.
 
     Args:
         sequence: Number that the next chunk of the channel will have.
         at: Released bytes that the value was made of.
     """
     meta = Meta(schema, sequence, 0, channel, "snapshot", at)
-    return _json.encode(StreamResponse(meta, [msgspec.Raw(value)]))
+    whole = _json.encode(StreamResponse(meta, [msgspec.Raw(b"")]))
+    middle = whole.rindex(b"]")
+    return whole[:middle], whole[middle:]
 
 
 class Feedback(msgspec.Struct, frozen=True, omit_defaults=True):

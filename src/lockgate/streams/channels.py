@@ -15,8 +15,8 @@ from lockgate.streams.plan import Plan
 from lockgate.streams.record_maker import RecordMaker
 from lockgate.streams.schemas import StreamSchema
 
-#: A record holds the text of at most so many bytes that came: a reader is sent whole records.
-_RECORD_BYTES: Final = 64 * 1024
+#: What the gate judges before its records are made.
+_FED_BYTES: Final = 64 * 1024
 #: A gate is rebuilt within this time, however long the text is.
 _LIVE_S: Final = 60.0
 
@@ -120,8 +120,8 @@ class Channel:
         self._came(data)
         self._records.came(len(data), read_s)
         records: list[Record] = []
-        for start in range(0, len(data), _RECORD_BYTES):
-            records += self._records_of(await self._gate.feed(data[start : start + _RECORD_BYTES]), read_s)
+        for start in range(0, len(data), _FED_BYTES):
+            records += self._records_of(await self._gate.feed(data[start : start + _FED_BYTES]), read_s)
         return records
 
     def _came(self, data: bytes) -> None:

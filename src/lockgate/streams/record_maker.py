@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec.structs import replace
@@ -16,6 +16,8 @@ from lockgate.protocol.lifecycle import Outcome
 
 #: Characters of a change that its entry shows.
 _SHOWN: Final = 200
+#: A record holds the text of at most so many bytes: a reader is sent whole records, and holds what it does not take.
+MAX_TEXT_BYTES: Final = 16 * 1024
 
 
 class RecordMaker:
@@ -58,7 +60,7 @@ class RecordMaker:
         self._held_bytes = held_bytes
 
     def make(self, events: Iterable[object], read_s: float, *, held_bytes: int, is_open: bool) -> list[Record]:
-        """What the log keeps of a gate's events: one record of the text, with the elements in it, then the errors.
+        """What the log keeps of a gate's events: the text, with the elements in it, then the errors.
 
         Args:
             held_bytes: What the gate holds after these events.
@@ -76,7 +78,7 @@ class RecordMaker:
                 case _:
                     others.append(event)
         self.hold(held_bytes if is_open else 0)
-        records = [self._delta(b"".join(text), elements, read_s)] if any(text) or elements else []
+        records = self._deltas(b"".join(text), elements, read_s)
         return records + self._notes(others, is_open=is_open)
 
     def recall(self, events: Iterable[object]) -> None:
@@ -118,6 +120,18 @@ class RecordMaker:
         )
 
     # -- deltas --------------------------------------------------------------------------------------------------
+
+    def _deltas(self, data: bytes, elements: list[Element], read_s: float) -> list[Record]:
+        """One record, or several for a long text: each with the elements that end in it."""
+        if len(data) <= MAX_TEXT_BYTES:
+            return [self._delta(data, elements, read_s)] if data or elements else []
+        records = []
+        for piece in _pieces(data):
+            end = self.released_bytes + len(piece)
+            count = next((number for number, element in enumerate(elements) if element.end > end), len(elements))
+            records.append(self._delta(piece, elements[:count], read_s))
+            elements = elements[count:]
+        return records
 
     def _delta(self, data: bytes, elements: list[Element], read_s: float) -> Record:
         record = Record(
@@ -210,6 +224,17 @@ class RecordMaker:
             self._has_verdict = True
             self._meters.validated(code)
             self._meters.ingested(self.upstream_bytes, self._last_read_s - self._first_read_s)
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """A long text in pieces of whole characters."""
+    start = 0
+    while start < len(data):
+        end = min(start + MAX_TEXT_BYTES, len(data))
+        while end < len(data) and data[end] & 0xC0 == 0x80:  # in the middle of a character
+            end -= 1
+        yield data[start:end]
+        start = end
 
 
 def _clipped(data: bytes) -> str:
