@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lockgate.protocol.envelope import Attempt
+from lockgate.protocol.envelope import Answerer, Attempt
 from lockgate.protocol.finish import Finish, fold_finish, worst_finish
 from lockgate.protocol.lifecycle import Ended
 from lockgate.retry.breaker import Permit
@@ -93,6 +93,12 @@ class RunningAttempt:
                 self.failure = self.failure or event
             case up.ConnectionEnded(how=how):
                 self.ended = how
+
+    @property
+    def answerer(self) -> Answerer:
+        """Who answers it, as far as upstream said."""
+        told = self.told
+        return Answerer(told.upstream_id, told.model, told.provider, told.created)
 
     def after_space(self, channel: str, data: bytes) -> bytes:
         """What may go to a channel now: white space before all content waits, for beside a tool call it is nothing."""
@@ -217,6 +223,7 @@ def merged(old: up.Told, new: up.Told) -> up.Told:
         new.model or old.model,
         new.provider or old.provider,
         new.usage if new.usage is not None else old.usage,
+        new.created or old.created,
     )
 
 
