@@ -147,8 +147,8 @@ def options_page() -> str:
         "",
         "`POST /v1/streams` and `POST /v1/chat/completions` take a chat-completions body. What lockgate reads of it is",
         "checked, the rest is passed on. What stands under `lockgate` is for lockgate alone: a name that does not",
-        "exist there is refused. A `PUT` has the same section in the header `Lockgate-Options`. `GET /openapi.json` says",
-        "the same for machines.",
+        "exist there is refused. A `PUT` has the same section in the header `Lockgate-Options`. `GET /openapi.json`",
+        "says the same for machines.",
     ]
     for title, kind in (
         ("## The body", options.CreateStream),
