@@ -14,6 +14,7 @@ import pytest
 
 from lockgate.protocol.sse import EventStreamDecoder
 from tests.gateway.nodes import DEADLINE_S, DONE, Node, Reader, Upstream, answer, chunk, running, schema_format
+from tests.ports import free_port
 
 SCHEMA = {
     "type": "object",
@@ -348,3 +349,36 @@ async def test_silence_is_no_error_and_a_later_failure_stands_in_the_stream(tmp_
         rest = await response.text()
         assert '"finish_reason":"error"' in rest
         assert "[DONE]" not in rest
+
+
+async def test_a_gateway_that_is_killed_never_ends_an_answer_cleanly(tmp_path: Path) -> None:
+    """kill -9 in the middle: the client sees a broken connection, and the stream is readable by its id."""
+    body = {**ASKED, "stream": True, "response_format": schema_format(SCHEMA)}
+    async with dropped_in(tmp_path, lambda _: [chunk(GOOD[:9]), ...]) as drop:
+        found = b""
+
+        async def read(response: aiohttp.ClientResponse) -> None:
+            nonlocal found
+            async for data in response.content.iter_any():
+                found += data
+                if b"content" in found and drop.node.is_running:
+                    drop.node.kill()
+
+        async with drop.session.post(drop.url, json=body) as response:
+            stream_id = response.headers["x-lockgate-stream"]
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await read(response)
+        assert b"[DONE]" not in found
+        await drop.node.start()
+        reader = await drop.stream(stream_id)
+        assert (reader.text(), reader.final["reason"]) == (GOOD[:9], "owner_gone")
+
+
+async def test_the_models_of_the_provider(tmp_path: Path) -> None:
+    """A provider that has none says so in OpenAI's shape; what a list becomes stands in tests/upstream."""
+    nowhere = f"http://127.0.0.1:{free_port()}/v1"
+    async with running(Node(tmp_path, nowhere)) as node, aiohttp.ClientSession() as session:
+        for path in ("/v1/models", "/v1/models/a/b"):
+            async with session.get(node.url + path) as response:
+                assert response.status == 502
+                assert (await response.json())["error"]["code"] == "models_unknown"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.nodes import DONE, Node, Reader, Upstream, answer, chunk, running, schema_format
+import lockgate
+from lockgate.sim.documents import CATALOGUE
+from lockgate.sim.server import SimOptions, serve
+from tests.gateway.nodes import DEADLINE_S, DONE, Node, Reader, Upstream, answer, chunk, running, schema_format
+from tests.peers.node import HERE, lines_of, started
 
 pytestmark = [pytest.mark.peers, pytest.mark.blocks_loop("SDKs import and make much at their first use")]
 
@@ -177,3 +183,123 @@ async def test_openai_sees_limits_and_refusals_as_its_own(gateway: Gateway) -> N
         refused = await completions.parse(model="refusal", messages=GO, response_format=person)
         message = refused.choices[0].message
         assert (message.refusal, message.parsed) == ("I cannot.", None)
+
+
+# -- programs of their own ---------------------------------------------------------------------------------------------
+
+CLIENTS_OF_PYTHON = ["langchain", "litellm", "pydantic-ai"]
+CLIENTS_OF_NODE = ["openai", "ai-sdk", "ai-sdk openrouter"]
+CLIENTS = [
+    *(pytest.param("python", client, id=f"{client}, Python") for client in CLIENTS_OF_PYTHON),
+    *(pytest.param("node", client, id=f"{client}, Node.js") for client in CLIENTS_OF_NODE),
+]
+#: What was released before each failure; nothing where the answer is an HTTP error.
+BROKEN = {
+    "bad": BAD[: BAD.index('"36"')],
+    "bad tools": "",
+    "bad at once": "",
+    "cut": GOOD[:16],
+    "cut at once": "",
+    "429": "",
+    "401": "",
+}
+
+
+@contextlib.asynccontextmanager
+async def program(kind: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    if kind == "node":
+        async with started("read_sdks.mjs", *arguments) as process:
+            yield process
+        return
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(HERE / "read_sdks.py"), *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.mark.parametrize(("kind", "client"), CLIENTS)
+async def test_clients_read_what_is_whole_and_raise_on_what_is_not(gateway: Gateway, kind: str, client: str) -> None:
+    """One table for all: whatever the client, it reads no byte that was not released, and a failure is no end."""
+    models = ["good", "tools", *BROKEN]
+    async with program(kind, client, gateway.base_url, json.dumps({"schema": SCHEMA}), *models) as process:
+        found = dict(zip(models, await lines_of(process), strict=True))
+    good, tools = found["good"], found["tools"]
+    assert (good["raised"], tools["raised"]) == (None, None), found
+    if client == "pydantic-ai":  # it shows values, not texts
+        assert good["value"] == tools["value"] == json.loads(GOOD)
+    else:
+        assert (good["text"], good["finish"]) == (GOOD, "stop")
+        assert json.loads(tools["calls"]["0"]) == json.loads(GOOD)
+    if kind == "python":
+        assert good["tokens"] == USAGE["total_tokens"]
+    for model, text in BROKEN.items():
+        assert found[model]["raised"], (model, found[model])
+        # Some clients collect before they show: they may have less, never more.
+        assert text.startswith(found[model]["text"]), (model, found[model])
+
+
+# -- faults of the model, seen from both ends --------------------------------------------------------------------------
+
+#: The faults of the document, as docs/howto/simulator.md has them.
+FAULTS = [
+    *("wrong_type", "unknown_member", "missing_member", "enum_case"),
+    *("single_quotes", "trailing_comma", "missing_comma", "second_document"),
+]
+
+
+async def test_no_byte_comes_after_a_fault_and_upstream_is_closed(tmp_path: Path) -> None:
+    """Through OpenAI's SDK: what it reads is what the gate lets pass of the model's text; then it raises."""
+    openai = pytest.importorskip("openai")
+    rows = []
+    products = CATALOGUE["products"].schema
+    async with (
+        serve(SimOptions(port=0, rate=2000)) as sim,
+        running(Node(tmp_path, sim.base_url, upstream__retry__maxAttempts=0)) as node,
+        openai.AsyncOpenAI(base_url=f"{node.url}/v1", api_key="any", max_retries=0) as client,
+        openai.AsyncOpenAI(base_url=sim.base_url, api_key="any", max_retries=0) as direct,
+    ):
+        for fault in FAULTS:
+            asked: dict[str, Any] = {
+                "model": "sim/products",
+                "messages": GO,
+                "response_format": schema_format(products),
+                "stream": True,
+                "extra_body": {"sim": {"fault": fault, "size_bytes": 20_000, "seed": 7}},
+            }
+            whole, _ = await read_all(await direct.chat.completions.create(**asked))
+            gate = lockgate.compile(products).gate()
+            events = gate.feed(whole.encode())
+            allowed = b"".join(one.data for one in events if isinstance(one, lockgate.Released)).decode()
+            assert gate.state == "halted", fault
+            text, raised = await read_all(await client.chat.completions.create(**asked))
+            assert text == allowed, fault
+            assert isinstance(raised, openai.APIError), fault
+            record = sim.requests[-1]
+            await asyncio.wait_for(record.ended.wait(), DEADLINE_S)
+            if fault != "second_document":  # which is nearly over by then
+                assert record.has_client_left, fault
+            rows.append((fault, len(text), record.sent_bytes, record.total_bytes))
+    for fault, released, sent, total in rows:
+        saved = (total - sent) // 4
+        print(
+            f"{fault:16} released {released:6} of {total:6} bytes; upstream sent {sent:6}; about {saved:5} tokens saved"
+        )
+
+
+async def read_all(stream: Any) -> tuple[str, Any]:
+    """The content of a stream, and what it raised."""
+    openai = pytest.importorskip("openai")
+    text = ""
+    try:
+        async for one in stream:
+            text += "".join(choice.delta.content or "" for choice in one.choices)
+    except openai.APIError as error:
+        return text, error
+    return text, None
