@@ -7,7 +7,6 @@ error and without ``[DONE]``. A completion that is not streamed is an object or 
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from typing import Final
@@ -16,7 +15,7 @@ import msgspec
 
 from lockgate.delivery.chat_chunks import ChatChunks, ChatFailure, Json, encode_chunk
 from lockgate.delivery.chat_completion import ChatCompletion
-from lockgate.delivery.readers import STUCK_S, Pacing, Reader, Readers, Receive, Send
+from lockgate.delivery.readers import Pacing, Reader, Readers, Receive, Send
 from lockgate.errors import BAD_GATEWAY, Code, StreamUnknown
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.header_names import (
@@ -30,7 +29,7 @@ from lockgate.protocol.header_names import (
 )
 from lockgate.protocol.offsets import START, Offset
 from lockgate.protocol.sse import encode_comment, encode_event
-from lockgate.store.base import StreamLog
+from lockgate.store.base import Page, StreamLog
 
 _JSON: Final = "application/json"
 _DONE: Final = encode_event(b"[DONE]")
@@ -107,7 +106,7 @@ class ChatReader(Reader):
         meters: Meters,
         readers: Readers,
     ) -> None:
-        super().__init__(log, stream_id, readers)
+        super().__init__(log, stream_id, readers, stuck_s=pacing.stuck_s)
         self._chunks = chunks
         self._whole = whole
         self._pacing = pacing
@@ -129,13 +128,18 @@ class ChatReader(Reader):
         while not self.is_over:
             self._news.clear()
             page = await self._log.read(self.stream_id, self._after, max_bytes=self._pacing.max_read_bytes)
-            if page.entries:
+            has_more = bool(page.entries)
+            if has_more:
                 self._after = page.entries[-1].offset
-                await self._show(send, self._chunks.take(page.entries))
-            if page.is_closed and self._after.records == page.tail.records:
+            is_over = page.is_closed and self._after.records == page.tail.records
+            data = self._take(page)
+            del page  # while the client does not read, only what is to be written is held
+            if data:
+                await self._write(send, data)
+            if is_over:
                 await self._end(send)
                 return
-            if not page.entries:
+            if not has_more:
                 await self._rest(send)
 
     async def _rest(self, send: Send) -> None:
@@ -148,14 +152,15 @@ class ChatReader(Reader):
         else:
             await self._write(send, encode_comment("beat"))
 
-    async def _show(self, send: Send, chunks: list[Json]) -> None:
+    def _take(self, page: Page) -> bytes:
+        """What a page brings to write."""
+        chunks = self._chunks.take(page.entries)
         if self._whole is not None:
             for chunk in chunks:
                 self._whole.add(chunk)
-        # Of a failure, chunks were made only where it had begun.
-        elif chunks:
-            await self._write(send, b"".join([encode_event(encode_chunk(chunk)) for chunk in chunks]))
-            self._meters.delivered_chunks(len(chunks))
+            return b""
+        self._meters.delivered_chunks(len(chunks))
+        return b"".join([encode_event(encode_chunk(chunk)) for chunk in chunks])
 
     async def _end(self, send: Send) -> None:
         failure = self._chunks.failure
@@ -186,9 +191,8 @@ class ChatReader(Reader):
         headers = headers | {STREAM: self.stream_id}
         await send({"type": "http.response.start", "status": status, "headers": encoded(headers)})
 
-    async def _write(self, send: Send, data: bytes, *, more: bool = True) -> None:
+    async def _write(self, send: Send, data: bytes, *, more: bool = True, kept_bytes: int = 0) -> None:
         if not self._is_begun:
             await self._begin(send, 200, {CONTENT_TYPE: "text/event-stream", **LIVE})
-        async with asyncio.timeout(STUCK_S):
-            await send({"type": "http.response.body", "body": data, "more_body": more})
+        await super()._write(send, data, more=more, kept_bytes=kept_bytes)
         self._quiet_since_s = time.monotonic()

@@ -16,7 +16,7 @@ from lockgate.config import Settings
 from lockgate.delivery.chat_chunks import ChatChunks, ChatFailure
 from lockgate.delivery.chat_completion import ChatCompletion
 from lockgate.delivery.chat_reader import ChatReader, error_body, error_headers_of
-from lockgate.delivery.readers import Pacing, Readers
+from lockgate.delivery.readers import MAX_EVENT_BYTES, Pacing, Readers
 from lockgate.errors import Busy, LockgateError
 from lockgate.gateway.access import json_body
 from lockgate.gateway.callers import Callers, ReaderCount
@@ -62,7 +62,12 @@ class ChatRoutes:
         self._max_request_bytes = settings.server.max_request_bytes
         self._max_completion_bytes = settings.delivery.max_completion_bytes
         delivery = settings.delivery
-        self._pacing = Pacing(delivery.retry_ms, delivery.heartbeat_s, delivery.max_read_bytes)
+        self._pacing = Pacing(
+            delivery.retry_ms,
+            delivery.heartbeat_s,
+            min(delivery.max_read_bytes, MAX_EVENT_BYTES),
+            delivery.stuck_s,
+        )
         self.create = _in_openai_words(self._create)
         self.models = _in_openai_words(self._list)
         self.model = _in_openai_words(self._one)
