@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from lockgate.protocol.sse import EventStreamDecoder
-from tests.gateway.nodes import DEADLINE_S, DONE, Node, Reader, Upstream, answer, chunk, running, schema_format
+from tests.gateway.nodes import DEADLINE_S, DONE, MODELS, Node, Reader, Upstream, answer, chunk, running, schema_format
 from tests.ports import free_port
 
 SCHEMA = {
@@ -375,7 +375,18 @@ async def test_a_gateway_that_is_killed_never_ends_an_answer_cleanly(tmp_path: P
 
 
 async def test_the_models_of_the_provider(tmp_path: Path) -> None:
-    """A provider that has none says so in OpenAI's shape; what a list becomes stands in tests/upstream."""
+    """As they came; names have slashes."""
+    async with dropped_in(tmp_path, lambda _: [...]) as drop:
+        async with drop.session.get(f"{drop.node.url}/v1/models") as response:
+            assert (response.status, await response.read()) == (200, MODELS)
+        async with drop.session.get(f"{drop.node.url}/v1/models/a/b") as response:
+            assert await response.json() == {"id": "a/b", "object": "model"}
+        async with drop.session.get(f"{drop.node.url}/v1/models/a/c") as response:
+            error = (await response.json())["error"]
+            assert (response.status, error["code"], error["type"]) == (404, "model_unknown", "not_found_error")
+
+
+async def test_a_provider_without_a_list_says_so_in_openais_shape(tmp_path: Path) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}/v1"
     async with running(Node(tmp_path, nowhere)) as node, aiohttp.ClientSession() as session:
         for path in ("/v1/models", "/v1/models/a/b"):

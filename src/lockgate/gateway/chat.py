@@ -7,7 +7,7 @@ is an error has the shape that OpenAI's SDKs read.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,7 +31,7 @@ from lockgate.upstream.model_list import ModelList
 
 _Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
-_JSON = "application/json"
+_JSON: Final = "application/json"
 
 
 class ChatRoutes:
