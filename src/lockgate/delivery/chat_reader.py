@@ -137,7 +137,7 @@ class ChatReader(Reader):
             if data:
                 await self._write(send, data)
             if is_over:
-                await self._end(send)
+                await self._conclude(send)
                 return
             if not has_more:
                 await self._rest(send)
@@ -162,7 +162,7 @@ class ChatReader(Reader):
         self._meters.delivered_chunks(len(chunks))
         return b"".join([encode_event(encode_chunk(chunk)) for chunk in chunks])
 
-    async def _end(self, send: Send) -> None:
+    async def _conclude(self, send: Send) -> None:
         failure = self._chunks.failure
         if failure is None and self._whole is not None and self._whole.is_too_long:
             message = "the answer is longer than delivery.max_completion_bytes: read its stream, or ask for a stream"
