@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 import lockgate
 from lockgate.config import Settings
-from lockgate.errors import Code
+from lockgate.errors import BAD_GATEWAY, FAILED_STATUS, PASSED_STATUSES, Code
 from lockgate.gate.recovery.patch import WINDOWS
 from lockgate.gate.recovery.patch_rules import LOSSY_RULES, PATCH_RULES
 from lockgate.observe.metrics import Meters
@@ -59,7 +59,22 @@ def errors_page() -> str:
         lines += ["", f"## {title}", "", text, ""]
         lines += ["| code | who acts | recoverable | HTTP | breaker | meaning |", "|---|---|---|---|---|---|"]
         lines += [_code_row(code) for code in codes]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_failed_chat()]) + "\n"
+
+
+def _failed_chat() -> Iterator[str]:
+    """The HTTP statuses of chat completions: the table of errors.py."""
+    yield from ("", "## A chat completion that failed", "")
+    yield "The HTTP status of `POST /v1/chat/completions`, where it failed before any of the answer was sent; later it"
+    yield "stands in `error.code` of the last chunk. A request that cannot be served has the status of its code, above."
+    yield from ("", "| what ended it | HTTP |", "|---|---|")
+    passed = ", ".join(map(str, PASSED_STATUSES))
+    yield f"| `upstream_refused`, `upstream_failed` with {passed} of the provider | the same |"
+    for status in sorted(set(FAILED_STATUS.values())):
+        codes = ", ".join(f"`{code}`" for code, found in FAILED_STATUS.items() if found == status)
+        yield f"| {codes} | {status} |"
+    rest = "anything else: text that breaks the schema, an answer that is cut off or empty, other errors"
+    yield f"| {rest} | {BAD_GATEWAY} |"
 
 
 def _code_row(code: Code) -> str:
@@ -130,9 +145,10 @@ def options_page() -> str:
     lines = [
         "# Options of a request",
         "",
-        "`POST /v1/streams` takes a chat-completions body. What lockgate reads of it is checked, the rest is passed",
-        "on. What stands under `lockgate` is for lockgate alone: a name that does not exist there is refused. A `PUT`",
-        "has the same section in the header `Lockgate-Options`. `GET /openapi.json` says the same for machines.",
+        "`POST /v1/streams` and `POST /v1/chat/completions` take a chat-completions body. What lockgate reads of it is",
+        "checked, the rest is passed on. What stands under `lockgate` is for lockgate alone: a name that does not",
+        "exist there is refused. A `PUT` has the same section in the header `Lockgate-Options`. `GET /openapi.json`",
+        "says the same for machines.",
     ]
     for title, kind in (
         ("## The body", options.CreateStream),

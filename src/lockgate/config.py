@@ -393,6 +393,18 @@ class Delivery(_Section):
     stuck_s: float = Field(
         60.0, gt=0, le=3600, description="A reader that takes nothing for this long is given up, in seconds."
     )
+    # Clients of chat completions cannot come back for the rest: nobody would ever read it.
+    chat_abandon_after_s: float = Field(
+        0.0,
+        ge=0,
+        lt=1e9,
+        description="A chat completion is cancelled this long after its caller left, in seconds.",
+    )
+    max_completion_bytes: int = Field(
+        16 * 1024 * 1024,
+        ge=1024,
+        description="A chat completion that is not streamed may have at most this much text, in bytes.",
+    )
     # They take what anybody writes, without a gate: for tests of the protocol, not for a gateway that people use.
     raw_streams: bool = Field(False, description="Producers may create streams without a schema (PUT).")
     max_push_bytes: int = Field(

@@ -181,6 +181,12 @@ class Code(StrEnum):
     NOT_FOUND = (
         "not_found", "request", "caller", False, 404, None,
         "This gateway has no such path.")
+    MODEL_UNKNOWN = (
+        "model_unknown", "request", "caller", False, 404, None,
+        "The provider's list of models has no such model.")
+    MODELS_UNKNOWN = (
+        "models_unknown", "request", "provider", True, 502, None,
+        "The provider does not answer with its list of models, and no earlier one is known.")
     METHOD_NOT_ALLOWED = (
         "method_not_allowed", "request", "caller", False, 405, None,
         "The path exists, but not with this method.")
@@ -264,6 +270,35 @@ class Code(StrEnum):
 CODES: Final[dict[str, Code]] = {str(code): code for code in Code}
 #: The codes of ``Violated`` events. The gate uses no other.
 VIOLATIONS: Final = frozenset(code for code in Code if code.about == "document")
+
+
+#: HTTP status of a chat completion that fails before any of it was sent, by what ended it. The provider's own refusal
+#: keeps its status where callers can do something about it; all others are ``BAD_GATEWAY``.
+FAILED_STATUS: Final[dict[str, int]] = {
+    Code.UPSTREAM_TIMED_OUT: 504,
+    Code.DEADLINE_PASSED: 504,
+    Code.CIRCUIT_OPEN: 503,
+    Code.OWNER_GONE: 503,
+    Code.LOG_FAILED: 503,
+    Code.INTERNAL_ERROR: 500,
+    Code.CANCELLED: 409,
+    Code.ABANDONED: 409,
+}
+BAD_GATEWAY: Final = 502
+#: What a provider's status means for the caller, too: the request, the key, the credit, the rate.
+PASSED_STATUSES: Final = (400, 401, 402, 403, 404, 408, 409, 413, 422, 429)
+
+
+def failed_status(reason: str, upstream_status: int | None = None) -> int:
+    """HTTP status of a chat completion that failed before any of it was sent.
+
+    Args:
+        reason: A code, or another word that ended the stream.
+        upstream_status: What the provider said.
+    """
+    if upstream_status in PASSED_STATUSES and reason in (Code.UPSTREAM_REFUSED, Code.UPSTREAM_FAILED):
+        return upstream_status
+    return FAILED_STATUS.get(reason, BAD_GATEWAY)
 
 
 class LockgateError(Exception):
@@ -559,6 +594,18 @@ class SequenceConflict(LockgateError):
         super().__init__(message)
         self.last = last
         self.received = received
+
+
+class ModelUnknown(LockgateError):
+    """The provider's list of models has no such model."""
+
+    code = Code.MODEL_UNKNOWN
+
+
+class ModelsUnknown(LockgateError):
+    """The provider does not answer with its list of models, and no earlier one is known."""
+
+    code = Code.MODELS_UNKNOWN
 
 
 class TailMoved(LockgateError):

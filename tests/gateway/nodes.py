@@ -146,6 +146,14 @@ async def running(node: Node) -> AsyncIterator[Node]:
         await node.stop()
 
 
+#: What an upstream answers to who asks for its models.
+MODELS = b'{"object": "list", "data": [{"id": "m", "object": "model"}, {"id": "a/b", "object": "model"}]}'
+_MODELS = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (
+    len(MODELS),
+    MODELS,
+)
+
+
 class Upstream:
     """A chat-completions server that answers every request with the pieces that ``play`` gives for its body.
 
@@ -171,6 +179,9 @@ class Upstream:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
+            if head.startswith(b"GET "):
+                writer.write(_MODELS)
+                return
             length = int(next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))[15:])
             body = json.loads(await reader.readexactly(length))
             writer.write(

@@ -368,10 +368,10 @@ async def test_a_form_is_no_request(node: Node, session: aiohttp.ClientSession) 
 
 
 async def test_where_there_is_nothing_the_answer_says_where_to_go(node: Node, session: aiohttp.ClientSession) -> None:
-    async with session.post(f"{node.url}/v1/chat/completions", json={"messages": MESSAGES}) as response:
+    async with session.post(f"{node.url}/chat/completions", json={"messages": MESSAGES}) as response:
         error = (await response.json())["error"]
     assert (response.status, error["code"]) == (404, "not_found")
-    assert "POST /v1/streams" in error["message"]
+    assert "POST /v1/chat/completions" in error["message"]
 
 
 async def test_another_method_is_refused(node: Node, session: aiohttp.ClientSession) -> None:

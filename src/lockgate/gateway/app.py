@@ -34,13 +34,22 @@ from lockgate.gateway.access import (
 from lockgate.gateway.admission import Connections
 from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, NodeReadiness, OpenBreaker, json_answer
 from lockgate.gateway.callers import Callers, ReaderCount, refused_reader
+from lockgate.gateway.chat import ChatRoutes
 from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import ControlRoutes
 from lockgate.gateway.headers import error_headers
 from lockgate.gateway.reading import ReadRoutes
 from lockgate.gateway.shutdown import Shutdown
 from lockgate.gateway.usage import UsageWatch
-from lockgate.gateway.wiring import breakers_of, defaults_of, log_of, provider_of, quotas_of, worker_limits_of
+from lockgate.gateway.wiring import (
+    breakers_of,
+    defaults_of,
+    log_of,
+    models_of,
+    provider_of,
+    quotas_of,
+    worker_limits_of,
+)
 from lockgate.gateway.writing import WriteRoutes
 from lockgate.observe.loop_watch import watch_loop
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
@@ -104,6 +113,16 @@ class Gateway:
         self._pushed = PushedStreams(self.log, self.meters, self._schemas)
         self._opening = Opening(self.log, self.owner, self._pushed, self._schemas, defaults_of(settings), self.quotas)
         self._control = ControlRoutes(settings, self.log, self._opening, self.owner, self._callers)
+        self._chat = ChatRoutes(
+            settings,
+            self.log,
+            self._opening,
+            self.readers,
+            ReaderCount(self.quotas, self._callers),
+            self._callers,
+            self.meters,
+            models_of(settings),
+        )
         self._usage = UsageWatch(self.log, self.quotas, self.meters)
         self._connections = Connections(settings.server, max_push_bytes=settings.delivery.max_push_bytes)
         self.app: App = self._make_app()
@@ -178,7 +197,7 @@ class Gateway:
     def routes(self) -> list[Route]:
         """Every path, with its methods. What ``/openapi.json`` says of them stands in ``gateway.contract``."""
         pages = self._page_routes() if self.settings.playground.enabled else []
-        return [*self._control_routes(), self._stream_route(), *self._watch_routes(), *pages]
+        return [*self._control_routes(), self._stream_route(), *self._chat_routes(), *self._watch_routes(), *pages]
 
     def _control_routes(self) -> list[Route]:
         control = self._control
@@ -207,6 +226,13 @@ class Gateway:
             POST=lambda request: writing.post(stream_of(request), request),
             DELETE=lambda request: writing.delete(stream_of(request), request.headers),
         )
+
+    def _chat_routes(self) -> list[Route]:
+        return [
+            route("/v1/chat/completions", POST=self._chat.create),
+            route("/v1/models", GET=self._chat.models),
+            route("/v1/models/{model:path}", GET=self._chat.model),  # names of models have slashes
+        ]
 
     def _counted(self, reading: ReadRoutes) -> Handler:
         """Reads of a stream, each counted for its caller until the end of the answer."""
@@ -321,7 +347,7 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     code = Code.METHOD_NOT_ALLOWED if error.status_code == Code.METHOD_NOT_ALLOWED.status else Code.NOT_FOUND
     message = f"{request.method} {request.url.path[:200]}: {error.detail}"
     if request.url.path.endswith("/chat/completions"):
-        message += "; send the same body to POST /v1/streams, and read the stream that it names"
+        message += "; chat completions are at POST /v1/chat/completions"
     return _refuse(error.status_code, ErrorDetail(code, message), error.headers or {})
 
 

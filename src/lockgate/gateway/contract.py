@@ -10,13 +10,15 @@ from __future__ import annotations
 from typing import Any, Final, TypeAlias
 
 from lockgate import __version__
-from lockgate.errors import VIOLATIONS, Code
+from lockgate.delivery.chat_reader import ChatErrorAnswer
+from lockgate.errors import BAD_GATEWAY, FAILED_STATUS, PASSED_STATUSES, VIOLATIONS, Code
 from lockgate.gateway.answers import CancelledStream, CreatedStream, ErrorAnswer, NodeHealth, NodeReadiness
 from lockgate.gateway.reading import FACES
 from lockgate.gateway.shapes import shapes_of
 from lockgate.protocol import header_names as names
 from lockgate.protocol.envelope import Attempt, Feedback, Problem, StreamEnd, StreamResponse, UpstreamSilence
 from lockgate.protocol.header_names import RESPONSE_HEADERS
+from lockgate.streams.chat_request import chat_request_schema
 from lockgate.streams.options import request_schema
 from lockgate.streams.status import StreamStatus
 
@@ -66,6 +68,7 @@ _ERROR_HEADERS: Final[dict[Code, tuple[str, ...]]] = {
     Code.BUSY: (names.RETRY_AFTER,),
     Code.QUOTA_REACHED: (names.RETRY_AFTER,),
     Code.STORE_ERROR: (names.RETRY_AFTER,),
+    Code.MODEL_UNKNOWN: (names.SHOULD_RETRY,),
 }
 #: What any request may be answered with, whatever it asks for.
 _ALWAYS: Final = (Code.WRONG_HOST, Code.INTERNAL_ERROR)
@@ -77,16 +80,16 @@ _OF_A_BODY: Final = (Code.TOO_LARGE, Code.BODY_TOO_SLOW)
 _VIOLATION: Final = tuple(code for code in Code if code in VIOLATIONS)
 
 
-def _errors(*codes: Code, has_body: bool = True) -> _Json:
+def _errors(*codes: Code, has_body: bool = True, shape: str = "ErrorAnswer") -> _Json:
     """The answers that have these codes, by status."""
     by_status: dict[int, list[Code]] = {}
     for code in codes:
         assert code.status is not None
         by_status.setdefault(code.status, []).append(code)
-    return {str(status): _error(found, has_body=has_body) for status, found in sorted(by_status.items())}
+    return {str(status): _error(found, has_body=has_body, shape=shape) for status, found in sorted(by_status.items())}
 
 
-def _error(codes: list[Code], *, has_body: bool) -> _Json:
+def _error(codes: list[Code], *, has_body: bool, shape: str) -> _Json:
     headers = dict.fromkeys(name for code in codes for name in _ERROR_HEADERS.get(code, ()))
     if VIOLATIONS.issuperset(codes):
         text = "The text that is pushed breaks the schema, or is not JSON: the stream is halted and closed."
@@ -94,7 +97,7 @@ def _error(codes: list[Code], *, has_body: bool) -> _Json:
         body: _Json = {"type": "object", "properties": {"error": _ref("Problem")}, "required": ["error"]}
     else:
         text = "\n".join(f"- `{code}`: {code.means}" for code in codes)
-        body = _ref("ErrorAnswer")
+        body = _ref(shape)
     is_one_of = {"properties": {"error": {"properties": {"code": {"enum": [str(code) for code in codes]}}}}}
     content = _json({"allOf": [body, is_one_of]}) if has_body else None
     return _answer(text, *headers, content=content)
@@ -253,6 +256,77 @@ _CREATE: Final[_Json] = {
         ),
     },
 }
+#: A chat completion that failed before any of it was sent: whatever the status, one shape.
+_CHAT_FAILED: Final[_Json] = {
+    str(status): _answer(
+        "It cannot be served, or it failed before any of it was sent; the code says why.",
+        *(names.STREAM, names.RETRY_AFTER, names.SHOULD_RETRY),
+        content=_json(_ref("ChatErrorAnswer")),
+    )
+    for status in sorted(
+        {*PASSED_STATUSES, *FAILED_STATUS.values(), BAD_GATEWAY, *(code.status or 0 for code in _OF_THE_LOG)}
+    )
+}
+_CHAT_HEADERS: Final[list[_Json]] = [
+    _KEY,
+    {
+        "name": names.CHAT_OPTIONS,
+        "in": "header",
+        "required": False,
+        "description": "The lockgate section of the body, for clients that cannot write one; the body's members win.",
+        "content": _json(_ref("StreamOptions")),
+    },
+    _header(
+        names.ABANDON_AFTER,
+        {"type": "string", "pattern": "^[0-9]+([.][0-9]+)?$"},
+        "Seconds after which the generation is cancelled when its caller has left.",
+    ),
+]
+_CHAT: Final[_Json] = {
+    "operationId": "createChatCompletion",
+    "summary": "A chat completion as OpenAI has it, judged; its stream can be read on every other face.",
+    "description": "With stream: true, chunks as server-sent events. A whole completion ends with `[DONE]`; one that "
+    "fails ends with a chunk with `error`, and without `[DONE]`.",
+    "parameters": _CHAT_HEADERS,
+    "requestBody": {"required": True, "content": _json(_ref("CreateChatCompletion"))},
+    "responses": {
+        "200": _answer(
+            "The completion, whole or in chunks.",
+            *(names.STREAM, names.ACCEL_BUFFERING),
+            content={
+                **_json(_ref("ChatCompletion")),
+                "text/event-stream": {"itemSchema": {"$ref": "#/components/schemas/ChatChunkEvent"}},
+            },
+        ),
+        **_CHAT_FAILED,
+    },
+}
+_MODEL_ERRORS: Final = (Code.MODELS_UNKNOWN, *_ALWAYS)
+_MODELS: Final[_Json] = {
+    "operationId": "listModels",
+    "summary": "The provider's list of models, as it came; an old one while the provider does not answer.",
+    "responses": {
+        "200": _answer("The list.", content=_json({"type": "object"})),
+        **_errors(*_MODEL_ERRORS, shape="ChatErrorAnswer"),
+    },
+}
+_MODEL: Final[_Json] = {
+    "operationId": "oneModel",
+    "summary": "One model of that list.",
+    "parameters": [
+        {
+            "name": "model",
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string"},
+            "description": "Its id; it may have slashes.",
+        }
+    ],
+    "responses": {
+        "200": _answer("It.", content=_json({"type": "object"})),
+        **_errors(Code.MODEL_UNKNOWN, *_MODEL_ERRORS, shape="ChatErrorAnswer"),
+    },
+}
 _STATUS: Final[_Json] = {
     "operationId": "streamStatus",
     "summary": "State, offset and, once it is over, the final record.",
@@ -309,6 +383,30 @@ _EVENT: Final[_Json] = {
     },
     "required": ["id", "data"],
 }
+_CHAT_MEMBERS: Final[_Json] = {
+    "id": {"type": "string", "description": "Upstream's id of the generation, where it gave one."},
+    "created": {"type": "integer", "description": "When it began, in seconds since 1970."},
+    "model": {"type": "string", "description": "The model that answers."},
+    "provider": {"type": "string", "description": "The provider that answers, where upstream says so."},
+    "choices": {"type": "array", "items": {"type": "object"}, "description": "As OpenAI has them."},
+    "usage": {"type": ["object", "null"], "description": "Upstream's usage object, as it came."},
+    "lockgate": {
+        "type": "object",
+        "description": "Id and offset of the stream, its state once it is over, and patches, skips and errors.",
+    },
+}
+_CHAT_COMPLETION: Final[_Json] = {
+    "type": "object",
+    "description": "A chat completion as OpenAI has it, with the member `lockgate` beside it.",
+    "properties": _CHAT_MEMBERS,
+    "required": ["id", "created", "model", "choices", "lockgate"],
+}
+_CHAT_CHUNK_EVENT: Final[_Json] = {
+    "type": "object",
+    "description": "One server-sent event: a chunk (`chat.completion.chunk`) as JSON, or `[DONE]`.",
+    "properties": {"data": {"type": "string", "description": "The chunk."}},
+    "required": ["data"],
+}
 #: What ``data`` of an envelope is, by its kind. Elements and snapshots are whatever the caller's schema says.
 _DATA_BY_KIND: Final[list[_Json]] = [
     {
@@ -326,8 +424,11 @@ _DATA_BY_KIND: Final[list[_Json]] = [
 def _shapes() -> _Json:
     records = shapes_of(StreamResponse, Problem, StreamEnd, Attempt, Feedback, UpstreamSilence)
     records["StreamResponse"]["allOf"] = _DATA_BY_KIND
-    answers = shapes_of(ErrorAnswer, CreatedStream, CancelledStream, StreamStatus, NodeHealth, NodeReadiness)
-    return {**request_schema(), **records, **answers, "Event": _EVENT}
+    answers = shapes_of(
+        ChatErrorAnswer, ErrorAnswer, CreatedStream, CancelledStream, StreamStatus, NodeHealth, NodeReadiness
+    )
+    chat = {"ChatCompletion": _CHAT_COMPLETION, "ChatChunkEvent": _CHAT_CHUNK_EVENT}
+    return {**request_schema(), **chat_request_schema(), **records, **answers, **chat, "Event": _EVENT}
 
 
 def openapi(root_path: str = "") -> _Json:
@@ -346,6 +447,9 @@ def openapi(root_path: str = "") -> _Json:
         **({"servers": [{"url": root_path}]} if root_path else {}),
         "paths": {
             "/v1/streams": {"post": _CREATE},
+            "/v1/chat/completions": {"post": _CHAT},
+            "/v1/models": {"get": _MODELS},
+            "/v1/models/{model}": {"get": _MODEL},
             "/v1/stream/{stream_id}": {
                 "parameters": [_STREAM_ID],
                 "get": _READ,

@@ -24,6 +24,8 @@ from lockgate.streams.ceilings import Ceilings
 from lockgate.streams.plan import Defaults
 from lockgate.streams.quotas import QuotaNumbers
 from lockgate.upstream.base import Provider
+from lockgate.upstream.endpoint import endpoint_of
+from lockgate.upstream.model_list import ModelList
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.replay import ReplayProvider
 from lockgate.upstream.timers import Timers
@@ -87,6 +89,23 @@ def provider_of(settings: Settings) -> Provider:
     if upstream.replay is not None:
         return _replay(upstream)
     return _by_kind(PROVIDERS, "upstream.kind", upstream.kind)(upstream)
+
+
+def models_of(settings: Settings) -> ModelList:
+    """The models of the provider."""
+    upstream = settings.upstream
+    try:
+        endpoint = endpoint_of(
+            upstream.base_url,
+            api_key=upstream_key(upstream),
+            key_scheme=upstream.key_scheme,
+            headers={name: value.get_secret_value() for name, value in upstream.headers.items()},
+            query={name: value.get_secret_value() for name, value in upstream.query.items()},
+        )
+    except ValueError as error:
+        raise SettingsError(f"upstream: {error}") from None
+    proxy = upstream.proxy.get_secret_value() if upstream.proxy is not None else None
+    return ModelList(endpoint.models_url, endpoint.headers, proxy=proxy)
 
 
 def log_of(settings: Settings) -> StreamLog:
@@ -194,6 +213,7 @@ def defaults_of(settings: Settings) -> Defaults:
         keeps_upstream=settings.playground.keep_upstream,
         takes_raw=settings.delivery.raw_streams,
         retain_s=settings.store.retain_s,
+        chat_abandon_after_s=settings.delivery.chat_abandon_after_s,
     )
 
 

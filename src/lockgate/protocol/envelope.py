@@ -115,6 +115,22 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     is_estimate: bool = False
 
 
+class Answerer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who answers an attempt, as upstream says.
+
+    Attributes:
+        id: Upstream's id of the generation.
+        model: The model that answers.
+        provider: The provider that answers.
+        created: When, in seconds since 1970.
+    """
+
+    id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    created: int | None = None
+
+
 class Stopped(msgspec.Struct, frozen=True, omit_defaults=True):
     """What closing the upstream connection early was worth.
 
@@ -141,9 +157,12 @@ class StreamEnd(msgspec.Struct, frozen=True, omit_defaults=True):
             saw each element), ``checks`` (the document was too long for it; lockgate's own checks saw all of it),
             ``none`` (nothing was proven), ``passthrough`` (there is no schema).
         finish_reason: Upstream's word, the last that came.
+        finish_reasons: The same by choice, where there are several.
         model: The model that answered, as upstream says.
         provider: The provider that answered, as upstream says.
         upstream_id: Upstream's id of the generation.
+        upstream_status: Where upstream failed: the HTTP status, or the number in its error.
+        retry_after_s: Where it failed: how long it asked to wait, in seconds.
         usage: Upstream's usage object, as it came; of several attempts, with its numbers summed.
         channels: Outcome and sizes by channel.
         attempts: All attempts, where there was more than one.
@@ -154,9 +173,12 @@ class StreamEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str
     authority: Literal["document", "elements", "checks", "none", "passthrough"]
     finish_reason: str | None = None
+    finish_reasons: dict[str, str] = {}
     model: str | None = None
     provider: str | None = None
     upstream_id: str | None = None
+    upstream_status: int | None = None
+    retry_after_s: float | None = None
     usage: dict[str, Any] | None = None
     channels: dict[str, ChannelEnd] = {}
     attempts: list[Attempt] = []
@@ -198,6 +220,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         pushed: What a producer pushed, where ``text`` is not just that: nobody else has what is still held of it.
         errors: What went wrong at this point.
         attempt: Of the note with which a further attempt begins.
+        answerer: Who answers, on the first record that upstream brought since that is known. No view shows it.
         call: Only of kind ``call``.
         members: Only of kind ``side``: the members of upstream's chunks, as they came; of one read, texts and lists of
             the same name are joined. Reasoning, refusals, signatures, images, annotations, log probabilities.
@@ -218,6 +241,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     pushed: str = ""
     errors: list[Problem] = []
     attempt: Attempt | None = None
+    answerer: Answerer | None = None
     call: ToolCallStart | None = None
     members: dict[str, Any] = {}
     final: StreamEnd | None = None

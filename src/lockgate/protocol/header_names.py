@@ -23,6 +23,10 @@ PRODUCER_SEQ: Final = "Producer-Seq"
 EXPECTED_SEQ: Final = "Producer-Expected-Seq"
 RECEIVED_SEQ: Final = "Producer-Received-Seq"
 OPTIONS: Final = "Lockgate-Options"
+CHAT_OPTIONS: Final = "X-Lockgate-Options"
+ABANDON_AFTER: Final = "X-Lockgate-Abandon-After"
+STREAM: Final = "X-Lockgate-Stream"
+SHOULD_RETRY: Final = "X-Should-Retry"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 ETAG: Final = "ETag"
 LOCATION: Final = "Location"
@@ -76,6 +80,10 @@ RESPONSE_HEADERS: Final[dict[str, ResponseHeader]] = {
     EXPECTED_SEQ: ResponseHeader(_COUNT, "The push that is next."),
     RECEIVED_SEQ: ResponseHeader(_COUNT, "The push that came."),
     ETAG: ResponseHeader(_TEXT, "Of this answer."),
+    STREAM: ResponseHeader(_TEXT, "Id of the stream that a chat completion shows; every face reads it."),
+    SHOULD_RETRY: ResponseHeader(
+        {"type": "string", "const": "false"}, "OpenAI's SDKs do not send the request again: it would not help."
+    ),
     LOCATION: ResponseHeader(_TEXT, "Where the stream is."),
     RETRY_AFTER: ResponseHeader(_COUNT, "Seconds to wait."),
     CACHE_CONTROL: ResponseHeader(_TEXT, "Who may keep the answer, and how long.", is_exposed=False),
@@ -92,7 +100,7 @@ RESPONSE_HEADERS: Final[dict[str, ResponseHeader]] = {
 #: Headers that scripts of other origins may send.
 REQUEST_HEADERS: Final = (
     *(AUTHORIZATION, CONTENT_TYPE, LAST_EVENT_ID, CACHE_CONTROL, IF_NONE_MATCH, TTL, EXPIRES_AT, CLOSED, STREAM_SEQ),
-    *(PRODUCER_ID, PRODUCER_EPOCH, PRODUCER_SEQ, OPTIONS, IDEMPOTENCY_KEY),
+    *(PRODUCER_ID, PRODUCER_EPOCH, PRODUCER_SEQ, OPTIONS, CHAT_OPTIONS, ABANDON_AFTER, IDEMPOTENCY_KEY),
 )
 #: Of every answer.
 SAFETY: Final = {CONTENT_TYPE_OPTIONS: "nosniff", RESOURCE_POLICY: "cross-origin"}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lockgate.protocol.envelope import Attempt
+from lockgate.protocol.envelope import Answerer, Attempt
 from lockgate.retry.breaker import Permit
 from lockgate.retry.failures import Failure, FailureClass, failure_class
 from lockgate.retry.ladder import NextAttempt
@@ -62,6 +62,12 @@ class RunningAttempt(AnswerFacts):
                 self.text_bytes += len(data)
             case up.Told():
                 self.told = merged(self.told, event)
+
+    @property
+    def answerer(self) -> Answerer:
+        """Who answers it, as far as upstream said."""
+        told = self.told
+        return Answerer(told.upstream_id, told.model, told.provider, told.created)
 
     @property
     def tokens(self) -> int:
@@ -144,6 +150,7 @@ def merged(old: up.Told, new: up.Told) -> up.Told:
         new.model or old.model,
         new.provider or old.provider,
         new.usage if new.usage is not None else old.usage,
+        new.created or old.created,
     )
 
 

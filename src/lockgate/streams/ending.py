@@ -183,9 +183,12 @@ class Ending:
             reason=self._reason(found, finish),
             authority=self._authority() if found is Outcome.COMPLETE else "none",
             finish_reason=finish,
+            finish_reasons=_words_of(run.finish),
             model=run.told.model,
             provider=run.told.provider,
             upstream_id=run.told.upstream_id,
+            upstream_status=run.failure.status if run.failure is not None else None,
+            retry_after_s=run.failure.retry_after_s if run.failure is not None else None,
             usage=summed(one.told.usage for one in self._runs),
             channels=ends,
             attempts=[one.told_of() for one in self._runs] if len(self._runs) > 1 else [],
@@ -221,13 +224,14 @@ class Ending:
         if found is Outcome.REFUSED:
             return Code.REFUSAL if self._run.refusals else "content_filter"
         if found is Outcome.INCOMPLETE:
-            return self._why_incomplete(finish)
+            return self._why_incomplete()
         return finish or "done"
 
-    def _why_incomplete(self, finish: str | None) -> str:
-        if fold_finish(finish) is Finish.LENGTH:
+    def _why_incomplete(self) -> str:
+        worst = self._run.worst_finish
+        if worst is Finish.LENGTH and not self._missing():
             return "length"
-        if fold_finish(finish) is Finish.UNKNOWN:
+        if worst is Finish.UNKNOWN:
             return Code.UNKNOWN_FINISH
         if all(channel.is_blank for channel in self._channels.values()):
             return "empty"
@@ -250,3 +254,8 @@ def abandoned_record(why: Code) -> Record:
 def problem_of(code: Code, sequence: int) -> Problem:
     """The entry of ``errors`` that says what its code says, and nothing more."""
     return Problem(code, sequence, bool(code.recoverable), "none", code.means)
+
+
+def _words_of(finish: Mapping[int, str]) -> dict[str, str]:
+    """Finish reasons by choice; of one choice, the final record has it anyway."""
+    return {str(choice): finish[choice] for choice in sorted(finish)} if len(finish) > 1 else {}

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -20,8 +21,9 @@ from lockgate.errors import BadRequest, Conflict, Forbidden, KeyReused, StreamEx
 from lockgate.protocol.envelope import Problem, encode_record
 from lockgate.store.base import Head, Lifetime, StreamLog
 from lockgate.streams.ceilings import lasting_s, lifetime_within, lower_token_limits
+from lockgate.streams.chat_request import ChatHeaders, read_chat_request
 from lockgate.streams.meta import StreamMeta, decode_meta, encode_meta
-from lockgate.streams.options import StreamOptions, StreamRequest, read_push_options, read_request
+from lockgate.streams.options import ChatWishes, StreamOptions, StreamRequest, read_push_options, read_request
 from lockgate.streams.owner import StreamOwner
 from lockgate.streams.plan import Defaults, Plan, plan_for
 from lockgate.streams.pushed_streams import (
@@ -54,6 +56,7 @@ class Opened:
         keeps_upstream: Whether a copy of what upstream sends is kept.
         lowered: Token limits of the request that a ceiling lowered or added.
         is_new: Whether it was opened now, and not by an earlier request with the same key.
+        chat: Of a chat completion: what its caller wants of the answer.
     """
 
     stream_id: str
@@ -63,6 +66,7 @@ class Opened:
     keeps_upstream: bool = False
     lowered: dict[str, int] = field(default_factory=dict)
     is_new: bool = True
+    chat: ChatWishes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +126,13 @@ class Opening:
         self._quotas = quotas or QuotaBook()
         self._keys = RequestKeys(log)
 
-    async def open(self, caller: str, body: bytes, key: str | None = None) -> Opened:
+    async def open(self, caller: str, body: bytes, key: str | None = None, chat: ChatHeaders | None = None) -> Opened:
         """Open a stream as a chat-completions body asks for it: from a provider, or for producers to push to.
 
         Args:
             caller: Whose quotas count.
             key: Requests with the same key and body open one stream, which all of them get.
+            chat: Of a chat completion: what its headers say; with a key they must be the same, too.
 
         Raises:
             BadRequest: says what is wrong, where, and what to send instead.
@@ -137,20 +142,20 @@ class Opening:
         """
         self._quotas.open_stream(caller)
         if key is None:
-            return await self._open(caller, Identity(new_stream_id(), new_token()), body)
-        identity = await self._keys.identity(key, body)
-        if (found := await self._opened(identity, body)) is not None:
+            return await self._open(caller, Identity(new_stream_id(), new_token()), body, chat)
+        identity = await self._keys.identity(key, body if chat is None else b"\n".join([body, *chat.said]))
+        if (found := await self._opened(identity, body, chat)) is not None:
             return found
         try:
-            made = await self._open(caller, identity, body)
+            made = await self._open(caller, identity, body, chat)
         except StreamExists:  # another request with this key was first
-            if (found := await self._opened(identity, body)) is not None:
+            if (found := await self._opened(identity, body, chat)) is not None:
                 return found
             raise
         # So that each repeat gets the same answer: the log writes down its own time.
         return replace(made, created_s=(await self._log.head(made.stream_id)).created_s)
 
-    async def _opened(self, identity: Identity, body: bytes) -> Opened | None:
+    async def _opened(self, identity: Identity, body: bytes, headers: ChatHeaders | None) -> Opened | None:
         """The stream that an earlier request with this key opened, if there is one."""
         try:
             head = await self._log.head(identity.stream_id)
@@ -162,15 +167,22 @@ class Opening:
                 "Idempotency-Key: was sent before with another body, and its stream is still there; send a new key for "
                 "a new request, or the same bytes for the same one"
             )
-        options, chat = await _read(body)
-        lowered = {} if meta.kind == "pushed" else lower_token_limits(chat, self._defaults.ceilings.max_tokens)
+        options, asked, chat = await _read(body, headers)
+        lowered = {} if meta.kind == "pushed" else lower_token_limits(asked, self._defaults.ceilings.max_tokens)
         return Opened(
-            identity.stream_id, meta, identity.token, head.created_s, options.keep_upstream, lowered, is_new=False
+            identity.stream_id,
+            meta,
+            identity.token,
+            head.created_s,
+            options.keep_upstream,
+            lowered,
+            is_new=False,
+            chat=chat,
         )
 
-    async def _open(self, caller: str, identity: Identity, body: bytes) -> Opened:
+    async def _open(self, caller: str, identity: Identity, body: bytes, headers: ChatHeaders | None) -> Opened:
         self._owner.refuse_if_draining()
-        request = await _read(body)
+        request = await _read(body, headers)
         plan = await self._plan(request)
         stream_id, token, body_sha256 = identity
         if request.options.source == "push":
@@ -189,7 +201,7 @@ class Opening:
         )
         with _held(self._quotas.generations, stream_id, is_new=self._quotas.generate(caller, stream_id)):
             await self._owner.generate(stream_id, meta, plan)
-        return Opened(stream_id, meta, token, time.time(), plan.keep_upstream, plan.lowered)
+        return Opened(stream_id, meta, token, time.time(), plan.keep_upstream, plan.lowered, chat=request.chat)
 
     async def open_named(self, caller: str, wanted: Wanted) -> Found:
         """Open a stream that producers push to, or find that it is there as wanted. Whoever knows its name may write.
@@ -309,10 +321,11 @@ class Opening:
         )
 
 
-async def _read(body: bytes) -> StreamRequest:
+async def _read(body: bytes, headers: ChatHeaders | None) -> StreamRequest:
+    read = read_request if headers is None else partial(read_chat_request, headers=headers)
     if len(body) <= _THREAD_OVER_BYTES:
-        return read_request(body)
-    return await asyncio.to_thread(read_request, body)
+        return read(body)
+    return await asyncio.to_thread(read, body)
 
 
 @contextmanager

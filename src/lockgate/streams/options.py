@@ -19,6 +19,7 @@ from lockgate.gate.events import Framing, Recovery, Release
 from lockgate.gate.recovery.patch_rules import LOSSY_RULES
 from lockgate.gate.schema.formats import FormatMode
 from lockgate.gate.schema.wrappers import Dialect
+from lockgate.protocol.header_names import OPTIONS
 from lockgate.protocol.outside_names import MAX_NAME_BYTES, check_name
 from lockgate.retry.backoff import Strategy
 from lockgate.retry.failures import Occasion
@@ -304,16 +305,32 @@ class CreateStream(msgspec.Struct, frozen=True):
     lockgate: Annotated[StreamOptions, _says("Options of lockgate itself.")] = field(default_factory=StreamOptions)
 
 
+class ChatWishes(NamedTuple):
+    """How a caller of ``/v1/chat/completions`` wants the answer.
+
+    Attributes:
+        is_stream: In chunks, or as one object.
+        has_usage_chunk: Whether usage comes in a chunk of its own, without choices.
+        abandon_after_s: The generation is cancelled so long after the caller left; None: as the settings say.
+    """
+
+    is_stream: bool = False
+    has_usage_chunk: bool = False
+    abandon_after_s: float | None = None
+
+
 class StreamRequest(NamedTuple):
     """A request that was checked.
 
     Attributes:
         options: What stands under ``lockgate``.
         body: The rest, as the provider is sent it.
+        chat: Of a chat completion: what its caller wants of the answer.
     """
 
     options: StreamOptions
     body: _Object
+    chat: ChatWishes | None = None
 
 
 def read_request(text: bytes) -> StreamRequest:
@@ -322,9 +339,27 @@ def read_request(text: bytes) -> StreamRequest:
     Raises:
         BadRequest: says what is wrong, where, and what to send instead.
     """
+    return check_request(decode_request(text))
+
+
+def decode_request(text: bytes) -> _Object:
+    """The body of a request as JSON has it, not checked.
+
+    Raises:
+        BadRequest: it is no JSON object.
+    """
     body = _decode(text, "the body")
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object, like a chat-completions request")
+    return body
+
+
+def check_request(body: _Object) -> StreamRequest:
+    """Check a request; the body is changed.
+
+    Raises:
+        BadRequest: says what is wrong, where, and what to send instead.
+    """
     if "lockgate" in body:
         body["lockgate"] = _whole_numbers(body["lockgate"])
     given = check(CreateStream, body)
@@ -353,13 +388,23 @@ def read_push_options(text: str) -> StreamOptions:
     Raises:
         BadRequest: as ``read_request``.
     """
-    section = _decode(text.encode(errors="replace"), "Lockgate-Options:")
-    if not isinstance(section, dict):
-        raise BadRequest('Lockgate-Options: must be an object, like {"schema": {...}}')
+    section = decode_options(text, OPTIONS)
     options = check(StreamOptions, _whole_numbers({"source": "push", **section}), "lockgate")
     if options.source != "push":
         raise BadRequest(f"lockgate.source: must be push for a stream that is opened by PUT, not {options.source!r}")
     return options
+
+
+def decode_options(text: str, header: str) -> _Object:
+    """The ``lockgate`` section in a header, not checked.
+
+    Raises:
+        BadRequest: it is no JSON object.
+    """
+    section = _decode(text.encode(errors="replace"), f"{header}:")
+    if not isinstance(section, dict):
+        raise BadRequest(f'{header}: must be an object, like {{"schema": {{...}}}}')
+    return section
 
 
 def _decode(text: bytes, name: str) -> Any:

@@ -36,7 +36,8 @@ class StreamOwner:
 
     Args:
         max_open: Most streams at once.
-        abandon_after_s: A stream is cancelled so long after its last reader left; None: never.
+        abandon_after_s: A stream is cancelled so long after its last reader left, if its plan does not say; None:
+            never.
         trace: Called with the id and plan of each stream; makes what the pump calls with every piece of text.
         ended: Called with the id of each stream that is over.
         retain_s: How long a closed stream is kept.
@@ -246,12 +247,16 @@ class StreamOwner:
             handle.cancel()
 
     def readers_left(self, stream_id: str) -> None:
-        """The last reader left: unless one comes back in time, the generation is cancelled, if the settings say so."""
+        """The last reader left: unless one comes back in time, the generation is cancelled, where that is wanted."""
         found = self._pumps.get(stream_id)
-        if found is not None and self._abandon_after_s is not None:
+        if found is None:
+            return
+        after_s = found[0].abandon_after_s
+        after_s = self._abandon_after_s if after_s is None else after_s
+        if after_s is not None:
             loop = asyncio.get_running_loop()
             self.reader_came(stream_id)
-            self._abandoning[stream_id] = loop.call_later(self._abandon_after_s, found[0].interrupt, Code.ABANDONED)
+            self._abandoning[stream_id] = loop.call_later(after_s, found[0].interrupt, Code.ABANDONED)
 
     # -- circuit breakers --------------------------------------------------------------------------------------
 

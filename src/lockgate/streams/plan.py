@@ -36,6 +36,7 @@ class Defaults:
         keeps_upstream: Whether requests may ask for a copy of what upstream sent.
         takes_raw: Whether streams without a schema may be opened.
         retain_s: How long a stream lives that is pushed to no more, in seconds.
+        chat_abandon_after_s: A chat completion is cancelled so long after its caller left, where he does not say.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -48,6 +49,7 @@ class Defaults:
     keeps_upstream: bool = False
     takes_raw: bool = False
     retain_s: float = 86_400.0
+    chat_abandon_after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Plan:
         lowered: Token limits of the body that a ceiling lowered or added.
         must_call: Whether the request forces a tool call, so that an answer without one is incomplete.
         keep_upstream: Keep what upstream sent, before the gate, for people to look at (demo only).
+        abandon_after_s: It is cancelled so long after its last reader left; None: as the owner of streams has it.
     """
 
     body: dict[str, Any]
@@ -109,6 +112,7 @@ class Plan:
     lowered: dict[str, int] = field(default_factory=dict)
     must_call: bool = False
     keep_upstream: bool = False
+    abandon_after_s: float | None = None
     any_json: StreamSchema | None = None
     judging: Judging = field(default_factory=Judging)
     retry: RetryPolicy = NO_RETRY
@@ -197,7 +201,7 @@ def schemas_in(request: StreamRequest, limits: Limits) -> AskedSchemas:
     Raises:
         BadRequest: something that is pushed would go through no gate.
     """
-    options, body = request
+    options, body = request.options, request.body
 
     def asked(schema: Any, where: str) -> Asked:
         draft, dialect = said(options.draft, None), said(options.dialect, None)
@@ -241,14 +245,19 @@ def begin_plan(request: StreamRequest, defaults: Defaults) -> Plan:
     Raises:
         BadRequest: options that cannot be, or more than a ceiling allows.
     """
-    options, body = request
+    options, body, chat = request
     judging, retry = _judging(options, defaults), retry_policy(options.retry, defaults.retry, defaults.ceilings)
+    abandon_after_s = None
+    if chat is not None:
+        retry = replace(retry, may_restart=False)  # no chunk can take back what an earlier one said
+        abandon_after_s = defaults.chat_abandon_after_s if chat.abandon_after_s is None else chat.abandon_after_s
     lowered = {} if options.source == "push" else lower_token_limits(body, defaults.ceilings.max_tokens)
     return Plan(
         body,
         lowered=lowered,
         must_call=forces_call(body),
         keep_upstream=options.keep_upstream,
+        abandon_after_s=abandon_after_s,
         judging=judging,
         retry=retry,
     )

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from lockgate.errors import Busy, Code, StoreError
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import Problem, Record, WaitingFor, decode_record, encode_record
+from lockgate.protocol.envelope import Answerer, Problem, Record, WaitingFor, decode_record, encode_record
 from lockgate.protocol.finish import Finish
 from lockgate.protocol.lifecycle import Ended, Outcome
 from lockgate.protocol.offsets import START
@@ -46,6 +46,8 @@ _log: Final = logging.getLogger("lockgate.pump")
 
 #: Records that are read back at once when a stream goes on.
 _READ_BACK_BYTES: Final = 1024 * 1024
+#: Kinds of records that upstream brings; the others are about the stream.
+_BROUGHT: Final = frozenset({"delta", "call", "side"})
 _THREAD_OVER_BYTES: Final = 64 * 1024
 #: Attempts that ask for the whole answer, and results that the same seed would bring again.
 _WHOLE_ANSWERS: Final = frozenset({"first", "retry", "regenerate", "restart"})
@@ -91,6 +93,8 @@ class Pump:
         self._channels: dict[str, Channel] = {}
         self._sides = SideRecords()
         self._runs: list[RunningAttempt] = []
+        self._told: up.Told | None = None  # what was looked at last, to say who answers
+        self._answerer = Answerer()  # what the log says of that
         self._ladder = Ladder(plan.retry, provider.name, models_of(plan.body), self._breakers, start_s=time.monotonic())
         self._released_text: ReleasedText | None = None
         self._halts: list[Record] = []  # notes of a halt, until it is decided what to do about it
@@ -101,6 +105,11 @@ class Pump:
         self._task: asyncio.Task[Any] | None = None
         self.outcome: Outcome | None = None
         self._heard_s = time.time()
+
+    @property
+    def abandon_after_s(self) -> float | None:
+        """It is abandoned so long after its last reader left; None: as its owner has it."""
+        return self._plan.abandon_after_s
 
     @property
     def heard(self) -> tuple[float, WaitingFor]:
@@ -381,8 +390,22 @@ class Pump:
 
     async def _append(self, records: list[Record], *, close: bool = False) -> None:
         if records:
-            payloads = [encode_record(record) for record in records]
+            payloads = [encode_record(record) for record in self._introduced(records)]
             await self._writer.append(payloads, close=close)
+
+    def _introduced(self, records: list[Record]) -> list[Record]:
+        """The records; who answers is said on the first that upstream brought, once it is known."""
+        told = self._run.told
+        if told is self._told:
+            return records
+        at = next((at for at, record in enumerate(records) if record.kind in _BROUGHT), None)
+        if at is None:
+            return records
+        self._told = told
+        if (answerer := self._run.answerer) in (Answerer(), self._answerer):
+            return records
+        self._answerer = answerer
+        return [*records[:at], replace(records[at], answerer=answerer), *records[at + 1 :]]
 
     async def _append_all_but_halts(self, records: list[Record]) -> None:
         """What a halting read brought; the note of the halt waits until it is known what is done about it."""

@@ -76,12 +76,13 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
-    """New facts about the generation: who answers, and what it costs (``usage`` as it came)."""
+    """New facts about the generation: who answers, when (seconds since 1970), what it costs (``usage`` as it came)."""
 
     upstream_id: str | None = None
     model: str | None = None
     provider: str | None = None
     usage: dict[str, Any] | None = None
+    created: int | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):

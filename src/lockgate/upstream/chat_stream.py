@@ -358,6 +358,7 @@ class ChatStreamDecoder:
             told.upstream_id or _short(chunk.id),
             told.model or _short(chunk.model),
             told.provider or _short(chunk.provider),
+            created=told.created or chunk.created,
         )
         self._emit(self._told)
 

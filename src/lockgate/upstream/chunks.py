@@ -20,6 +20,8 @@ from lockgate.upstream.error_shapes import error_beside, error_in, fold
 #: Indexes of choices and calls beyond this are damage, and count by position.
 _MAX_INDEX: Final = 1_000_000
 _QUOTE_CHARS: Final = 60
+#: Times from here on are no seconds since 1970.
+_MAX_TIME_S: Final = 10**10
 #: Deepest member that is kept as it came. Log probabilities, the deepest that are known, need five levels.
 _MAX_DEPTH: Final = 100
 #: The legacy ``function_call`` has no index: it is one more call, under an index that no server uses.
@@ -81,7 +83,7 @@ class WireChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
     id: str | None = None
     object: _Skip = _SKIPPED
-    created: _Skip = _SKIPPED
+    created: Any = None
     model: str | None = None
     provider: str | None = None
     choices: list[_WireChoice] | None = None
@@ -147,6 +149,7 @@ class Chunk(msgspec.Struct, gc=False):
     id: str | None = None
     model: str | None = None
     provider: str | None = None
+    created: int | None = None
     choices: list[ChunkChoice] = []
     usage: dict[str, Any] | None = None
     error: Any = None
@@ -195,7 +198,7 @@ def read_wire(wire: WireChunk) -> Chunk | None:
             said = said or Said(calls=[], aside={})
             said.aside["logprobs"] = one.logprobs
         choices.append(ChunkChoice(one.index, said, None, one.finish_reason or "", one.native_finish_reason))
-    return Chunk(wire.id, wire.model, wire.provider, choices, _plain_usage(wire.usage))
+    return Chunk(wire.id, wire.model, wire.provider, _time(wire.created), choices, _plain_usage(wire.usage))
 
 
 def _said_on_wire(delta: _WireDelta) -> Said:
@@ -296,6 +299,7 @@ class _Reading:
             id=_word(value.get("id")),
             model=_word(value.get("model")),
             provider=_word(value.get("provider")),
+            created=_time(value.get("created")),
             usage=_plain_usage(value.get("usage") or groq.get("usage")),
             error=error_in({"error": groq.get("error")}) if error is None else error,
         )
@@ -583,6 +587,12 @@ def _index(value: object) -> int | None:
         value = int(value)
     is_index = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_INDEX
     return value if is_index else None  # type: ignore[return-value]
+
+
+def _time(value: object) -> int | None:
+    """Seconds since 1970; None of what is no such number."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if is_number and 0 < value < _MAX_TIME_S else None  # type: ignore[operator, call-overload]
 
 
 def _plain_usage(value: object) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 _PATH: Final = "/chat/completions"
+_MODELS_PATH: Final = "/models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Endpoint:
 
     Attributes:
         url: Of chat completions, with its query, without credentials.
+        models_url: Of the list of models, likewise.
         shown: The same without its query, for people.
         host: Name of the host.
         headers: What goes along with every request, the key among it.
@@ -25,6 +27,7 @@ class Endpoint:
     """
 
     url: str
+    models_url: str
     shown: str
     host: str
     headers: Mapping[str, str]
@@ -57,7 +60,8 @@ def endpoint_of(
         raise ValueError("base_url must begin with http:// or https:// and name a host")
     host = parts.netloc.rpartition("@")[2]
     path = parts.path.rstrip("/")
-    path = path.removesuffix(_PATH).rstrip("/") + _PATH
+    base = path.removesuffix(_PATH).rstrip("/")
+    path = base + _PATH
     asked = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *(query or {}).items()])
     sent: dict[str, str] = {}
     secrets = [*(query or {}).values(), *(headers or {}).values(), *(value for _, value in parse_qsl(parts.query))]
@@ -76,6 +80,7 @@ def endpoint_of(
     _check(sent, api_key)
     return Endpoint(
         url=urlunsplit((parts.scheme, host, path, asked, "")),
+        models_url=urlunsplit((parts.scheme, host, base + _MODELS_PATH, asked, "")),
         shown=urlunsplit((parts.scheme, host, path, "", "")),
         host=parts.hostname,
         headers=sent,

@@ -1,0 +1,305 @@
+"""SDKs, unmodified, with another ``base_url``: they read what was released, and raise where that is not whole."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lockgate
+from lockgate.sim.documents import CATALOGUE
+from lockgate.sim.server import SimOptions, serve
+from tests.gateway.nodes import DEADLINE_S, DONE, Node, Reader, Upstream, answer, chunk, running, schema_format
+from tests.peers.node import HERE, lines_of, started
+
+pytestmark = [pytest.mark.peers, pytest.mark.blocks_loop("SDKs import and make much at their first use")]
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+GOOD = '{"name": "Ada é😀", "age": 36}'
+BAD = '{"name": "Ada", "age": "36"}'
+TOOLS = [{"type": "function", "function": {"name": "save", "parameters": SCHEMA}}]
+USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+GO: list[Any] = [{"role": "user", "content": "go"}]
+#: What the model answers is said by its name.
+ANSWERS: dict[str, Callable[[], Iterable[Any]]] = {
+    "good": lambda: [*cut(GOOD), chunk(finish="stop", usage=USAGE), DONE],
+    "bad": lambda: [*cut(BAD), chunk(finish="stop", usage=USAGE), DONE],
+    "bad at once": lambda: answer("no json"),
+    "cut": lambda: [*cut(GOOD)[:4], None],
+    "cut at once": lambda: [None],
+    "length": lambda: [*cut(GOOD)[:4], chunk(finish="length", usage=USAGE), DONE],
+    "refusal": lambda: [delta({"refusal": "I cannot."}), chunk(finish="stop", usage=USAGE), DONE],
+    "429": lambda: [b'data: {"error": {"code": 429, "message": "slow down"}}\n\n'],
+    "401": lambda: [b'data: {"error": {"code": 401, "message": "no such key"}}\n\n'],
+    "tools": lambda: [
+        *(call(0, GOOD[at : at + 5], first=at == 0) for at in range(0, len(GOOD), 5)),
+        chunk(finish="tool_calls", usage=USAGE),
+        DONE,
+    ],
+    "bad tools": lambda: [call(0, BAD[at : at + 5], first=at == 0) for at in range(0, len(BAD), 5)],
+    "two": lambda: [
+        delta({"content": "a"}),
+        delta({"content": "b"}, 1),
+        delta({}, 0, "stop"),
+        delta({}, 1, "stop"),
+        DONE,
+    ],
+}
+
+
+def cut(text: str) -> list[bytes]:
+    return [chunk(text[at : at + 4]) for at in range(0, len(text), 4)]
+
+
+def delta(said: dict[str, Any], index: int = 0, finish: str | None = None) -> bytes:
+    choice = {"index": index, "delta": said, "finish_reason": finish}
+    return b"data: " + json.dumps({"id": "gen-1", "model": "m", "choices": [choice]}).encode() + b"\n\n"
+
+
+def call(index: int, text: str, *, first: bool) -> bytes:
+    function = {"name": "save", "arguments": text} if first else {"arguments": text}
+    head = {"id": f"call_{index}", "type": "function"} if first else {}
+    return delta({"tool_calls": [{"index": index, **head, "function": function}]})
+
+
+@dataclass
+class Gateway:
+    """A gateway before a provider that answers by the name of the model."""
+
+    node: Node
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.node.url}/v1"
+
+    async def released(self, stream_id: str, channel: str = "content") -> str:
+        """What the log has of a stream."""
+        return (await Reader(f"{self.node.url}/v1/stream/{stream_id}").run()).text(channel)
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
+    async with (
+        Upstream(lambda body: ANSWERS[body["model"]]()) as upstream,
+        running(Node(tmp_path, upstream.base_url, upstream__retry__maxAttempts=0)) as node,
+    ):
+        yield Gateway(node)
+
+
+@contextlib.asynccontextmanager
+async def openai_client(gateway: Gateway) -> AsyncIterator[Any]:
+    openai = pytest.importorskip("openai")
+    async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key="any", max_retries=0) as client:
+        yield client
+
+
+async def test_openai_reads_a_whole_answer(gateway: Gateway) -> None:
+    """Streamed, whole, parsed, with tools, with two choices."""
+    pydantic = pytest.importorskip("pydantic")
+    person = pydantic.create_model("person", name=(str, ...), age=(int, ...))
+    async with openai_client(gateway) as client:
+        completions = client.chat.completions
+        asked: dict[str, Any] = {"model": "good", "messages": GO, "response_format": schema_format(SCHEMA)}
+        stream = await completions.create(**asked, stream=True, stream_options={"include_usage": True})
+        chunks = [one async for one in stream]
+        assert "".join(one.choices[0].delta.content or "" for one in chunks if one.choices) == GOOD
+        assert chunks[-2].choices[0].finish_reason == "stop"
+        assert chunks[-1].usage.total_tokens == USAGE["total_tokens"]
+        assert await gateway.released(chunks[0].lockgate["stream"]) == GOOD
+        whole = await completions.create(**asked)
+        assert (whole.choices[0].message.content, whole.usage.total_tokens) == (GOOD, 7)
+        parsed = await completions.parse(model="good", messages=GO, response_format=person)
+        assert parsed.choices[0].message.parsed.age == 36
+        async with completions.stream(model="good", messages=GO, response_format=person) as events:
+            kinds = [event.type async for event in events]
+            final = await events.get_final_completion()
+        assert kinds.count("content.done") == 1
+        assert final.choices[0].message.parsed.age == 36
+        used = await completions.create(model="tools", messages=GO, tools=TOOLS)
+        (made,) = used.choices[0].message.tool_calls
+        assert (made.id, made.function.name, made.function.arguments) == ("call_0", "save", GOOD)
+        async with completions.stream(model="tools", messages=GO, tools=TOOLS) as events:
+            used = await events.get_final_completion()
+        (made,) = used.choices[0].message.tool_calls
+        assert (made.id, made.function.arguments, used.choices[0].finish_reason) == ("call_0", GOOD, "tool_calls")
+        two = await completions.create(model="two", messages=GO, n=2)
+        assert [one.message.content for one in two.choices] == ["a", "b"]
+
+
+#: What each failure is for the SDK; the text that a stream brought before it, or None where it is refused at once.
+FAILURES = [
+    pytest.param("bad", {}, "InternalServerError", BAD[: BAD.index('"36"')], id="violation"),
+    pytest.param("bad tools", {"tools": TOOLS}, "InternalServerError", "", id="violation in a call"),
+    pytest.param("bad at once", {}, "InternalServerError", None, id="violation at once"),
+    pytest.param("cut", {}, "InternalServerError", GOOD[:16], id="cut"),
+    pytest.param("cut at once", {}, "InternalServerError", None, id="cut at once"),
+    pytest.param("429", {}, "RateLimitError", None, id="429"),
+    pytest.param("401", {}, "AuthenticationError", None, id="401"),
+]
+
+
+@pytest.mark.parametrize("model, more, error, text", FAILURES)
+async def test_openai_raises_on_what_is_not_whole(
+    gateway: Gateway, model: str, more: dict[str, Any], error: str, text: str | None
+) -> None:
+    openai = pytest.importorskip("openai")
+    asked: dict[str, Any] = {"model": model, "messages": GO, **(more or {"response_format": schema_format(SCHEMA)})}
+    async with openai_client(gateway) as client:
+        completions = client.chat.completions
+        with pytest.raises(getattr(openai, error)):
+            await completions.create(**asked)
+        found = ""
+        raised = None
+        try:
+            async for one in await completions.create(**asked, stream=True):
+                found += one.choices[0].delta.content or ""
+        except openai.APIError as failure:
+            raised = failure
+        assert raised is not None
+        assert isinstance(raised, getattr(openai, error)) == (text is None)
+        assert found == (text or "")
+
+
+async def test_openai_sees_limits_and_refusals_as_its_own(gateway: Gateway) -> None:
+    openai = pytest.importorskip("openai")
+    pydantic = pytest.importorskip("pydantic")
+    person = pydantic.create_model("person", name=(str, ...), age=(int, ...))
+    async with openai_client(gateway) as client:
+        completions = client.chat.completions
+        with pytest.raises(openai.LengthFinishReasonError):
+            await completions.parse(model="length", messages=GO, response_format=person)
+        refused = await completions.parse(model="refusal", messages=GO, response_format=person)
+        message = refused.choices[0].message
+        assert (message.refusal, message.parsed) == ("I cannot.", None)
+
+
+# -- programs of their own ---------------------------------------------------------------------------------------------
+
+CLIENTS_OF_PYTHON = ["langchain", "litellm", "pydantic-ai"]
+CLIENTS_OF_NODE = ["openai", "ai-sdk", "ai-sdk openrouter"]
+CLIENTS = [
+    *(pytest.param("python", client, id=f"{client}, Python") for client in CLIENTS_OF_PYTHON),
+    *(pytest.param("node", client, id=f"{client}, Node.js") for client in CLIENTS_OF_NODE),
+]
+#: What was released before each failure; nothing where the answer is an HTTP error.
+BROKEN = {
+    "bad": BAD[: BAD.index('"36"')],
+    "bad tools": "",
+    "bad at once": "",
+    "cut": GOOD[:16],
+    "cut at once": "",
+    "429": "",
+    "401": "",
+}
+
+
+@contextlib.asynccontextmanager
+async def program(kind: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    if kind == "node":
+        async with started("read_sdks.mjs", *arguments) as process:
+            yield process
+        return
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(HERE / "read_sdks.py"), *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.mark.parametrize(("kind", "client"), CLIENTS)
+async def test_clients_read_what_is_whole_and_raise_on_what_is_not(gateway: Gateway, kind: str, client: str) -> None:
+    """One table for all: whatever the client, it reads no byte that was not released, and a failure is no end."""
+    models = ["good", "tools", *BROKEN]
+    async with program(kind, client, gateway.base_url, json.dumps({"schema": SCHEMA}), *models) as process:
+        found = dict(zip(models, await lines_of(process), strict=True))
+    good, tools = found["good"], found["tools"]
+    assert (good["raised"], tools["raised"]) == (None, None), found
+    if client == "pydantic-ai":  # it shows values, not texts
+        assert good["value"] == tools["value"] == json.loads(GOOD)
+    else:
+        assert (good["text"], good["finish"]) == (GOOD, "stop")
+        assert json.loads(tools["calls"]["0"]) == json.loads(GOOD)
+    if kind == "python":
+        assert good["tokens"] == USAGE["total_tokens"]
+    for model, text in BROKEN.items():
+        assert found[model]["raised"], (model, found[model])
+        # Some clients collect before they show: they may have less, never more.
+        assert text.startswith(found[model]["text"]), (model, found[model])
+
+
+# -- faults of the model, seen from both ends --------------------------------------------------------------------------
+
+#: The faults of the document, as docs/howto/simulator.md has them.
+FAULTS = [
+    *("wrong_type", "unknown_member", "missing_member", "enum_case"),
+    *("single_quotes", "trailing_comma", "missing_comma", "second_document"),
+]
+
+
+async def test_no_byte_comes_after_a_fault_and_upstream_is_closed(tmp_path: Path) -> None:
+    """Through OpenAI's SDK: what it reads is what the gate lets pass of the model's text; then it raises."""
+    openai = pytest.importorskip("openai")
+    rows = []
+    products = CATALOGUE["products"].schema
+    async with (
+        serve(SimOptions(port=0, rate=2000)) as sim,
+        running(Node(tmp_path, sim.base_url, upstream__retry__maxAttempts=0)) as node,
+        openai.AsyncOpenAI(base_url=f"{node.url}/v1", api_key="any", max_retries=0) as client,
+        openai.AsyncOpenAI(base_url=sim.base_url, api_key="any", max_retries=0) as direct,
+    ):
+        for fault in FAULTS:
+            asked: dict[str, Any] = {
+                "model": "sim/products",
+                "messages": GO,
+                "response_format": schema_format(products),
+                "stream": True,
+                "extra_body": {"sim": {"fault": fault, "size_bytes": 20_000, "seed": 7}},
+            }
+            whole, _ = await read_all(await direct.chat.completions.create(**asked))
+            gate = lockgate.compile(products).gate()
+            events = gate.feed(whole.encode())
+            allowed = b"".join(one.data for one in events if isinstance(one, lockgate.Released)).decode()
+            assert gate.state == "halted", fault
+            text, raised = await read_all(await client.chat.completions.create(**asked))
+            assert text == allowed, fault
+            assert isinstance(raised, openai.APIError), fault
+            record = sim.requests[-1]
+            await asyncio.wait_for(record.ended.wait(), DEADLINE_S)
+            if fault != "second_document":  # which is nearly over by then
+                assert record.has_client_left, fault
+            rows.append((fault, len(text), record.sent_bytes, record.total_bytes))
+    for fault, released, sent, total in rows:
+        saved = (total - sent) // 4
+        print(
+            f"{fault:16} released {released:6} of {total:6} bytes; upstream sent {sent:6}; about {saved:5} tokens saved"
+        )
+
+
+async def read_all(stream: Any) -> tuple[str, Any]:
+    """The content of a stream, and what it raised."""
+    openai = pytest.importorskip("openai")
+    text = ""
+    try:
+        async for one in stream:
+            text += "".join(choice.delta.content or "" for choice in one.choices)
+    except openai.APIError as error:
+        return text, error
+    return text, None
