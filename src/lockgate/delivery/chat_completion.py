@@ -17,7 +17,7 @@ _GROWING: Final = frozenset(
 _OF_CHUNKS: Final = frozenset({"choices", "object", "id", "created"})
 
 
-class _Pieces(list[str]):
+class _Fragments(list[str]):
     """A text that grows. Joined once: adding to a text copies it each time."""
 
 
@@ -75,7 +75,7 @@ def _grow(old: Json, new: Json) -> None:
     for name, value in new.items():
         before = old.get(name)
         if isinstance(value, str) and name in _GROWING:
-            old.setdefault(name, _Pieces()).append(value)
+            old.setdefault(name, _Fragments()).append(value)
         elif isinstance(value, dict):
             if not isinstance(before, dict):
                 old[name] = before = {}
@@ -109,7 +109,7 @@ def _is_piece(part: Any, last: Any) -> bool:
 
 
 def _joined(value: Any) -> Any:
-    if isinstance(value, _Pieces):
+    if isinstance(value, _Fragments):
         return "".join(value)
     if isinstance(value, dict):
         return {name: _joined(one) for name, one in value.items()}
