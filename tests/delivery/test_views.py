@@ -177,6 +177,7 @@ async def resume_everywhere(name: str, seed: int) -> int:
     return len(made.records) + 1
 
 
+@pytest.mark.blocks_loop("measures memory of many readers in one step")
 async def test_many_readers_of_snapshots_hold_one_text() -> None:
     """At different places of it, coming and going; each is shown what it would be shown alone, and nothing is left."""
     for seed in range(12):

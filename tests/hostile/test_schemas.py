@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import itertools
 import json
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,15 +157,19 @@ async def attack(load: Load, depths: tuple[int, ...], *, seconds: float, share: 
 
 
 def _rss_bytes(load: Load) -> int:
-    total = 0
-    for line in Path("/proc").iterdir():
-        if line.name.isdigit():
-            try:
-                if os.getpgid(int(line.name)) == load.node.group:
-                    total += int((line / "statm").read_text().split()[1]) * 4096
-            except (ProcessLookupError, FileNotFoundError):
-                continue
-    return total
+    """Memory of the node's processes, those that it started among them."""
+    parents: dict[int, int] = {}
+    sizes: dict[int, int] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                pid = int(folder.name)
+                parents[pid] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                sizes[pid] = int((folder / "statm").read_text().split()[1]) * 4096
+    found = {load.node.group}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return sum(sizes.get(pid, 0) for pid in found)
 
 
 async def _report(load: Load, attacker: Attack, before: int) -> None:
