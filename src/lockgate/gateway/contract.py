@@ -12,9 +12,20 @@ from typing import Any, Final, TypeAlias
 from lockgate import __version__
 from lockgate.delivery.chat_reader import ChatErrorAnswer
 from lockgate.errors import BAD_GATEWAY, FAILED_STATUS, PASSED_STATUSES, VIOLATIONS, Code
-from lockgate.gateway.answers import CancelledStream, CreatedStream, ErrorAnswer, NodeHealth, NodeReadiness
+from lockgate.gateway.answers import (
+    CancelledStream,
+    CreatedStream,
+    ErrorAnswer,
+    NodeHealth,
+    NodeReadiness,
+    SignedURL,
+    UsageAnswer,
+)
+from lockgate.gateway.key_routes import SignRequest
 from lockgate.gateway.reading import FACES
 from lockgate.gateway.shapes import shapes_of
+from lockgate.keys.signatures import PARAMETER
+from lockgate.keys.spending import DAYS
 from lockgate.protocol import header_names as names
 from lockgate.protocol.envelope import Attempt, Feedback, Problem, StreamEnd, StreamResponse, UpstreamSilence
 from lockgate.protocol.header_names import RESPONSE_HEADERS
@@ -69,11 +80,15 @@ _ERROR_HEADERS: Final[dict[Code, tuple[str, ...]]] = {
     Code.QUOTA_REACHED: (names.RETRY_AFTER,),
     Code.STORE_ERROR: (names.RETRY_AFTER,),
     Code.MODEL_UNKNOWN: (names.SHOULD_RETRY,),
+    Code.UNAUTHORIZED: (names.WWW_AUTHENTICATE, names.SHOULD_RETRY),
+    Code.FORBIDDEN: (names.SHOULD_RETRY,),
 }
 #: What any request may be answered with, whatever it asks for.
 _ALWAYS: Final = (Code.WRONG_HOST, Code.INTERNAL_ERROR)
+#: The same, where a caller must be allowed to ask.
+_OF_A_CALLER: Final = (*_ALWAYS, Code.UNAUTHORIZED, Code.FORBIDDEN)
 #: The same, where it needs the log of streams.
-_OF_THE_LOG: Final = (*_ALWAYS, Code.BUSY, Code.STORE_ERROR, Code.STORE_FAILING)
+_OF_THE_LOG: Final = (*_OF_A_CALLER, Code.BUSY, Code.STORE_ERROR, Code.STORE_FAILING)
 #: The same, where it has a body.
 _OF_A_BODY: Final = (Code.TOO_LARGE, Code.BODY_TOO_SLOW)
 #: What a push may be answered with for what it says.
@@ -155,9 +170,14 @@ _PUSH_BODY: Final[_Json] = {
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
     },
 }
-_MUST_HAVE_TOKEN: Final[list[_Json]] = [{"token": []}]
+#: What a gateway that is open to a network wants of every caller; on the machine itself, nothing is needed.
+_WITH_KEY: Final[list[_Json]] = [{"key": []}, {"apiKey": []}]
+_MAY_HAVE_KEY: Final[list[_Json]] = [*_WITH_KEY, {}]
+#: The same, of one stream: a signed URL is enough.
+_MAY_READ: Final[list[_Json]] = [*_WITH_KEY, {"signedURL": []}, {}]
+_MUST_HAVE_TOKEN: Final[list[_Json]] = [{"token": []}, *_WITH_KEY, {"signedURL": []}]
 #: A stream that was made by PUT has no token.
-_MAY_HAVE_TOKEN: Final[list[_Json]] = [{"token": []}, {}]
+_MAY_HAVE_TOKEN: Final[list[_Json]] = [{"token": []}, *_MAY_READ]
 
 _READ: Final[_Json] = {
     "operationId": "readStream",
@@ -165,6 +185,7 @@ _READ: Final[_Json] = {
     "description": "A JSON array of envelopes (`StreamResponse`); with live=sse, or Accept: text/event-stream, "
     "server-sent events; with view=text the released text itself. Everything is resumed by offset. A raw stream holds "
     "what its producers pushed.",
+    "security": _MAY_READ,
     "parameters": _READ_PARAMETERS,
     "responses": {
         "200": _answer(
@@ -184,6 +205,7 @@ _READ: Final[_Json] = {
 _HEAD: Final[_Json] = {
     "operationId": "headStream",
     "summary": "A stream without its records.",
+    "security": _MAY_READ,
     "responses": {
         "200": _answer("It exists.", *_ABOUT_STREAM),
         **_errors(Code.STREAM_UNKNOWN, *_OF_THE_LOG, has_body=False),
@@ -198,7 +220,7 @@ _PUT: Final[_Json] = {
         "200": _answer("It is there, as asked for.", *_ABOUT_STREAM),
         "201": _answer("Created.", names.LOCATION, *_ABOUT_STREAM),
         **_errors(
-            *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.FORBIDDEN, Code.STREAM_UNKNOWN, Code.QUOTA_REACHED),
+            *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.STREAM_UNKNOWN, Code.QUOTA_REACHED),
             *(Code.CONFLICT, Code.STREAM_CLOSED),
             *(*_OF_A_BODY, *_VIOLATION, Code.NOT_OFFERED, *_OF_THE_LOG),
         ),
@@ -214,7 +236,7 @@ _POST: Final[_Json] = {
         "200": _answer("Committed; of an idempotent producer.", *_PUSHED),
         "204": _answer("Committed, or a duplicate that changed nothing.", *_PUSHED),
         **_errors(
-            *(Code.BAD_REQUEST, Code.FORBIDDEN, Code.PRODUCER_FENCED, Code.STREAM_UNKNOWN, Code.CONFLICT),
+            *(Code.BAD_REQUEST, Code.PRODUCER_FENCED, Code.STREAM_UNKNOWN, Code.CONFLICT),
             *(Code.STREAM_CLOSED, Code.PRODUCER_GAP, Code.SEQUENCE_CONFLICT, *_OF_A_BODY, *_VIOLATION),
             *(Code.TOO_MANY_PRODUCERS, *_OF_THE_LOG),
         ),
@@ -226,7 +248,7 @@ _DELETE: Final[_Json] = {
     "security": _MAY_HAVE_TOKEN,
     "responses": {
         "204": _answer("It is gone."),
-        **_errors(Code.FORBIDDEN, Code.STREAM_UNKNOWN, Code.CONFLICT, *_OF_THE_LOG),
+        **_errors(Code.BAD_REQUEST, Code.STREAM_UNKNOWN, Code.CONFLICT, *_OF_THE_LOG),
     },
 }
 
@@ -242,16 +264,21 @@ _KEY: Final = _header(
     {"type": "string", "pattern": "^[!-~]{1,256}$"},
     "Requests with the same key and body open one stream, which all of them get. Choose a random one, like a UUID.",
 )
+_OWN_KEY: Final = _header(
+    names.UPSTREAM_AUTHORIZATION,
+    {"type": "string"},
+    "What the provider is sent as Authorization in place of the gateway's own key, where the settings allow it.",
+)
 _CREATE: Final[_Json] = {
     "operationId": "createStream",
     "summary": "Start a generation, or open a stream that producers push to.",
-    "parameters": [_KEY],
+    "parameters": [_KEY, _OWN_KEY],
     "requestBody": {"required": True, "content": _json(_ref("CreateStream"))},
     "responses": {
         "200": _answer("The stream that an earlier request with this key and body opened.", names.LOCATION) | _OPENED,
         "201": _answer("The stream, and where everything about it is.", names.LOCATION) | _OPENED,
         **_errors(
-            *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.FORBIDDEN, Code.KEY_REUSED, *_OF_A_BODY),
+            *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.MODEL_UNKNOWN, Code.KEY_REUSED, *_OF_A_BODY),
             *(Code.QUOTA_REACHED, *_OF_THE_LOG),
         ),
     },
@@ -269,6 +296,7 @@ _CHAT_FAILED: Final[_Json] = {
 }
 _CHAT_HEADERS: Final[list[_Json]] = [
     _KEY,
+    _OWN_KEY,
     {
         "name": names.CHAT_OPTIONS,
         "in": "header",
@@ -301,7 +329,7 @@ _CHAT: Final[_Json] = {
         **_CHAT_FAILED,
     },
 }
-_MODEL_ERRORS: Final = (Code.MODELS_UNKNOWN, *_ALWAYS)
+_MODEL_ERRORS: Final = (Code.MODELS_UNKNOWN, *_OF_A_CALLER, Code.STORE_ERROR, Code.STORE_FAILING)
 _MODELS: Final[_Json] = {
     "operationId": "listModels",
     "summary": "The provider's list of models, as it came; an old one while the provider does not answer.",
@@ -330,6 +358,7 @@ _MODEL: Final[_Json] = {
 _STATUS: Final[_Json] = {
     "operationId": "streamStatus",
     "summary": "State, offset and, once it is over, the final record.",
+    "security": _MAY_READ,
     "responses": {
         "200": _answer("What is known.", content=_json(_ref("StreamStatus"))),
         **_errors(Code.STREAM_UNKNOWN, *_OF_THE_LOG),
@@ -342,7 +371,26 @@ _CANCEL: Final[_Json] = {
     "requestBody": {"required": True, "content": _json({"type": "object"})},
     "responses": {
         "202": _answer("It has ended, or was asked to.", content=_json(_ref("CancelledStream"))),
-        **_errors(Code.BAD_REQUEST, Code.FORBIDDEN, Code.STREAM_UNKNOWN, Code.CONFLICT, *_OF_A_BODY, *_OF_THE_LOG),
+        **_errors(Code.BAD_REQUEST, Code.STREAM_UNKNOWN, Code.CONFLICT, *_OF_A_BODY, *_OF_THE_LOG),
+    },
+}
+_SIGN: Final[_Json] = {
+    "operationId": "signURL",
+    "summary": "A URL of a stream of one's own that is good without a key, for a time.",
+    "security": _WITH_KEY,
+    "requestBody": {"required": True, "content": _json(_ref("SignRequest"))},
+    "responses": {
+        "200": _answer("The URL.", content=_json(_ref("SignedURL"))),
+        **_errors(Code.BAD_REQUEST, Code.STREAM_UNKNOWN, *_OF_A_BODY, *_OF_THE_LOG),
+    },
+}
+_USAGE: Final[_Json] = {
+    "operationId": "usage",
+    "summary": "What the caller's key has used; to an admin key, all keys.",
+    "parameters": [_query("days", {"type": "integer", "minimum": 1, "maximum": DAYS}, "Of so many days; 1 is today.")],
+    "responses": {
+        "200": _answer("What they have used.", content=_json(_ref("UsageAnswer"))),
+        **_errors(Code.BAD_REQUEST, *_OF_THE_LOG),
     },
 }
 _HEALTH: Final[_Json] = {
@@ -368,7 +416,7 @@ _METRICS: Final[_Json] = {
     "summary": "Metrics in Prometheus' text format.",
     "responses": {
         "200": _answer("All of them.", content={"text/plain": {"schema": {"type": "string"}}}),
-        **_errors(*_ALWAYS),
+        **_errors(*_OF_A_CALLER, Code.STORE_ERROR, Code.STORE_FAILING),
     },
 }
 
@@ -425,7 +473,16 @@ def _shapes() -> _Json:
     records = shapes_of(StreamResponse, Problem, StreamEnd, Attempt, Feedback, UpstreamSilence)
     records["StreamResponse"]["allOf"] = _DATA_BY_KIND
     answers = shapes_of(
-        ChatErrorAnswer, ErrorAnswer, CreatedStream, CancelledStream, StreamStatus, NodeHealth, NodeReadiness
+        SignRequest,
+        SignedURL,
+        UsageAnswer,
+        ChatErrorAnswer,
+        ErrorAnswer,
+        CreatedStream,
+        CancelledStream,
+        StreamStatus,
+        NodeHealth,
+        NodeReadiness,
     )
     chat = {"ChatCompletion": _CHAT_COMPLETION, "ChatChunkEvent": _CHAT_CHUNK_EVENT}
     return {**request_schema(), **chat_request_schema(), **records, **answers, **chat, "Event": _EVENT}
@@ -460,10 +517,13 @@ def openapi(root_path: str = "") -> _Json:
             },
             "/v1/stream/{stream_id}/status": {"parameters": [_STREAM_ID], "get": _STATUS},
             "/v1/stream/{stream_id}/cancel": {"parameters": [_STREAM_ID], "post": _CANCEL},
+            "/v1/stream/{stream_id}/sign": {"parameters": [_STREAM_ID], "post": _SIGN},
+            "/v1/usage": {"get": _USAGE},
             "/healthz": {"get": _HEALTH},
             "/readyz": {"get": _READINESS},
             "/metrics": {"get": _METRICS},
         },
+        "security": _MAY_HAVE_KEY,
         "components": {
             "schemas": _shapes(),
             "headers": {
@@ -473,8 +533,22 @@ def openapi(root_path: str = "") -> _Json:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "The token of one stream. Only who opened it by POST /v1/streams has it.",
-                }
+                    "description": "The token of one stream. Only who opened it by POST /v1/streams without a key "
+                    "has it.",
+                },
+                "key": {"type": "http", "scheme": "bearer", "description": "A key of this gateway."},
+                "apiKey": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": names.API_KEY,
+                    "description": "The same, in a header of its own.",
+                },
+                "signedURL": {
+                    "type": "apiKey",
+                    "in": "query",
+                    "name": PARAMETER,
+                    "description": "What a signed URL has, for one stream.",
+                },
             },
         },
     }

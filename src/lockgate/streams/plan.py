@@ -104,6 +104,7 @@ class Plan:
         must_call: Whether the request forces a tool call, so that an answer without one is incomplete.
         keep_upstream: Keep what upstream sent, before the gate, for people to look at (demo only).
         abandon_after_s: It is cancelled so long after its last reader left; None: as the owner of streams has it.
+        authorization: The caller's own key, which the provider is sent in place of ours. It is written down nowhere.
     """
 
     body: dict[str, Any]
@@ -113,6 +114,7 @@ class Plan:
     must_call: bool = False
     keep_upstream: bool = False
     abandon_after_s: float | None = None
+    authorization: str | None = field(default=None, repr=False)
     any_json: StreamSchema | None = None
     judging: Judging = field(default_factory=Judging)
     retry: RetryPolicy = NO_RETRY

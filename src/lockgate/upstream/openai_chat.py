@@ -65,6 +65,7 @@ class OpenAIChatProvider:
         query: More members of the URL's query.
         proxy: URL of an HTTP proxy.
         user_agent: What the gateway calls itself.
+        takes_authorization: Whether callers may send a key of their own in place of this one.
 
     Raises:
         ValueError: the URL is not http(s), or the key or a header cannot stand in a request.
@@ -85,6 +86,7 @@ class OpenAIChatProvider:
         query: Mapping[str, str] | None = None,
         proxy: str | None = None,
         user_agent: str = "lockgate",
+        takes_authorization: bool = False,
     ) -> None:
         self.name = name
         self.endpoint: Endpoint = endpoint_of(
@@ -94,6 +96,7 @@ class OpenAIChatProvider:
         is_openrouter = f".{self.endpoint.host}".endswith(".openrouter.ai")
         self._asks_usage = not is_openrouter
         self.routes_models = is_openrouter
+        self.takes_authorization = takes_authorization
         self._connect_s = connect_s
         self._timers = timers
         self._model_timers = tuple(model_timers)
@@ -112,7 +115,11 @@ class OpenAIChatProvider:
         self._generations: set[_ChatGeneration] = set()
         self._is_closed = False
 
-    def open(self, body: Mapping[str, Any]) -> _ChatGeneration:
+    def serving(self, model: str) -> OpenAIChatProvider:
+        """Itself."""
+        return self
+
+    def open(self, body: Mapping[str, Any], authorization: str | None = None) -> _ChatGeneration:
         """Start one generation; see :class:`lockgate.upstream.base.Provider`.
 
         Raises:
@@ -120,7 +127,7 @@ class OpenAIChatProvider:
         """
         if self._is_closed:
             raise Misuse("open after close")
-        return _ChatGeneration(self, body)
+        return _ChatGeneration(self, body, authorization)
 
     async def close(self) -> None:
         """Close all connections; open generations see theirs break."""
@@ -150,7 +157,15 @@ class OpenAIChatProvider:
         if len(self._without_options) > _MAX_REMEMBERED:
             del self._without_options[next(iter(self._without_options))]
 
-    async def _post(self, body: bytes) -> aiohttp.ClientResponse:
+    def _headers_for(self, authorization: str | None) -> Mapping[str, str]:
+        """The headers of a request; a caller's own key takes the place of the gateway's."""
+        if authorization is None:
+            return self._headers
+        ours = {"authorization", self.endpoint.key_header.lower()}
+        kept = {name: value for name, value in self._headers.items() if name.lower() not in ours}
+        return {**kept, "Authorization": authorization}
+
+    async def _post(self, body: bytes, authorization: str | None) -> aiohttp.ClientResponse:
         """Send the request and wait for the response's head."""
         if self._session is None:  # made here since a session belongs to a running loop
             # No limit: a pool that queues requests would hide a slow upstream. No cookies: users share the session.
@@ -171,7 +186,7 @@ class OpenAIChatProvider:
                 return await self._session.post(
                     self.endpoint.url,
                     data=io.BytesIO(body),  # aiohttp warns of bytes over 1 MiB, and sends this in pieces
-                    headers=self._headers,
+                    headers=self._headers_for(authorization),
                     allow_redirects=False,  # the key is for base_url, not for where it points
                     timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_s),
                     proxy=self._proxy,
@@ -209,10 +224,13 @@ async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace,
 class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]]):
     """One request and its answer: context manager and iterator in one."""
 
-    def __init__(self, provider: OpenAIChatProvider, body: Mapping[str, Any]) -> None:
+    def __init__(self, provider: OpenAIChatProvider, body: Mapping[str, Any], authorization: str | None) -> None:
         self._provider = provider
+        self._authorization = authorization
         self._request: dict[str, Any] = provider._request(body)
-        self._secrets = provider.endpoint.secrets
+        # Its scheme is no secret; the key behind it must not be told on.
+        own = authorization.split(" ")[-1:] if authorization else []
+        self._secrets = (*provider.endpoint.secrets, *own)
         self._model = body.get("model")
         self._silence = Silence(timers_of(self._model, provider._model_timers, provider._timers))
         self._tools = tuple(_names_of_tools(body))
@@ -308,7 +326,9 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
 
     async def _start(self) -> list[UpstreamEvent]:
         limit_s, self._running = self._silence.limit()
-        response = await self._wait(self._provider._post(msgspec.json.encode(self._request)), limit_s)
+        response = await self._wait(
+            self._provider._post(msgspec.json.encode(self._request), self._authorization), limit_s
+        )
         self._response = response
         self._decoding = Decoding(response.headers.get("Content-Encoding", ""))
         if not 200 <= response.status < 300:
