@@ -198,4 +198,6 @@ class KeyBook:
     async def secret(self, secret_id: str) -> SecretMade | None:
         """The secret of that id; None if it was dropped, or never made."""
         await self.refresh(max_age_s=_FRESH_S)
+        if secret_id not in self.ring.secrets:
+            await self.refresh()  # another node may just have made it
         return self.ring.secrets.get(secret_id)

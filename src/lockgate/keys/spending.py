@@ -76,7 +76,7 @@ class Spending:
     """What the keys of one log have used.
 
     Args:
-        usage_of: Upstream's usage object of a stream that has ended; None if there is none.
+        usage_of: Gives upstream's usage object of a stream that has ended; None if there is none.
         counted: Called with the name of a key and what it has used now, for metrics.
         now: Seconds since 1970.
     """
@@ -84,7 +84,7 @@ class Spending:
     def __init__(
         self,
         log: StreamLog,
-        usage_of: Callable[[str], Awaitable[Mapping[str, Any] | None]],
+        usage_of: Callable[[str], Awaitable[Mapping[str, Any] | None]] | None = None,
         counted: Callable[[str, KeyUse], None] = lambda name, use: None,
         *,
         now: Callable[[], float] = time.time,
@@ -186,7 +186,7 @@ class Spending:
     async def _write_down(self) -> None:
         while self._ended:
             stream_id = self._ended[-1]
-            usage = await self._usage_of(stream_id)
+            usage = await self._usage_of(stream_id) if self._usage_of is not None else None
             self._ended.pop()
             self._use(self._tenants.pop(stream_id, ""), use_of(usage or {}))
         if not self._new:

@@ -128,7 +128,7 @@ class Opening:
         self._schemas = schemas
         self._defaults = defaults
         self._quotas = quotas or QuotaBook()
-        self._spending = spending or Spending(log, _no_usage)
+        self._spending = spending or Spending(log)
         self._keys = RequestKeys(log)
 
     async def open(
@@ -361,10 +361,6 @@ class Opening:
 def _token_for(caller: Caller) -> str:
     """A stream that a key has opened is that key's, and needs no token."""
     return "" if caller.tenant else new_token()
-
-
-async def _no_usage(stream_id: str) -> None:
-    return None
 
 
 async def _read(body: bytes, headers: ChatHeaders | None) -> StreamRequest:
