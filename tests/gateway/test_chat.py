@@ -393,3 +393,63 @@ async def test_a_provider_without_a_list_says_so_in_openais_shape(tmp_path: Path
             async with session.get(node.url + path) as response:
                 assert response.status == 502
                 assert (await response.json())["error"]["code"] == "models_unknown"
+
+
+# -- custom tools ----------------------------------------------------------------------------------------------------
+
+CUSTOM_TOOLS: dict[str, Any] = {
+    "tools": [
+        {"type": "custom", "custom": {"name": "shell", "description": "Runs what it is given."}},
+        {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "required": ["x"]}}},
+    ]
+}
+
+
+def calls(*pieces: dict[str, Any]) -> Iterable[bytes]:
+    """An answer whose deltas have these pieces of calls."""
+    for piece in pieces:
+        choice = {"index": 0, "delta": {"tool_calls": [piece]}, "finish_reason": None}
+        body = {"id": "gen-1", "object": "chat.completion.chunk", "model": "m", "choices": [choice]}
+        yield b"data: " + json.dumps(body).encode() + b"\n\n"
+    yield chunk(finish="tool_calls")
+    yield DONE
+
+
+def custom_call(*texts: str, index: int = 0) -> list[dict[str, Any]]:
+    first = {"index": index, "id": f"c{index}", "type": "custom", "custom": {"name": "shell", "input": texts[0]}}
+    return [first, *({"index": index, "custom": {"input": text}} for text in texts[1:])]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [("ls -l ", '"a b"'), ("[]", "[]", "{}"), ("{}",), ("",)],
+    ids=["text", "the same again", "a placeholder elsewhere", "nothing"],
+)
+async def test_a_call_of_a_custom_tool_is_any_text(tmp_path: Path, texts: tuple[str, ...]) -> None:
+    """It is no JSON, so nothing is judged; a function beside it is judged all the same."""
+    function = {"index": 1, "id": "f", "type": "function", "function": {"name": "add", "arguments": '{"x": 1}'}}
+    said = {"name": "shell", "input": "".join(texts)}
+    async with dropped_in(tmp_path, lambda _: calls(*custom_call(*texts), function)) as drop:
+        status, _, whole = await drop.whole(**CUSTOM_TOOLS)
+        assert status == 200, whole
+        found = whole["choices"][0]["message"]["tool_calls"]
+        assert found == [
+            {"id": "c0", "type": "custom", "custom": said},
+            {"id": "f", "type": "function", "function": {"name": "add", "arguments": '{"x": 1}'}},
+        ]
+        assert whole["choices"][0]["finish_reason"] == "tool_calls"
+        chunks = await drop.chunks(**CUSTOM_TOOLS)
+        assert chunks[-1] == "[DONE]"
+        pieces = [
+            call["custom"].get("input", "")
+            for one in chunks[:-1]
+            for choice in one["choices"]
+            for call in choice["delta"].get("tool_calls", [])
+            if "custom" in call
+        ]
+        assert "".join(pieces) == said["input"]
+        reader = await drop.stream(chunks[0]["lockgate"]["stream"])
+        assert reader.final["state"] == "complete"
+        begun = {one["data"][0]["name"]: one["data"][0] for one in reader.envelopes if one["meta"]["kind"] == "call"}
+        assert begun["shell"]["kind"] == "custom"
+        assert "kind" not in begun["add"]

@@ -372,7 +372,7 @@ class Meters:
         if self._groups.connection_health:
             self._of(self._refused, quota).inc()
 
-    def key_used(self, name: str, *, streams: int, tokens: int, cost_usd: float, refused: int) -> None:
+    def key_used(self, name: str, streams: int, tokens: int, cost_usd: float, refused: int) -> None:
         """What a key has used now."""
         if self._groups.connection_health:
             for counter, amount in (

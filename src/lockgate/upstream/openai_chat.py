@@ -23,6 +23,7 @@ from aiohttp.http import RawResponseMessage
 from lockgate.errors import Misuse
 from lockgate.protocol.lifecycle import Ended as How
 from lockgate.protocol.sse import DEFAULT_MAX_EVENT_BYTES
+from lockgate.upstream.asked import free_tools
 from lockgate.upstream.base import Delta, Failed, Refused, Side, Told, ToolStarted, UpstreamEvent, choices_of
 from lockgate.upstream.chat_stream import ChatStreamDecoder
 from lockgate.upstream.encoding import CannotDecode, Decoding
@@ -233,7 +234,8 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         self._secrets = (*provider.endpoint.secrets, *own)
         self._model = body.get("model")
         self._silence = Silence(timers_of(self._model, provider._model_timers, provider._timers))
-        self._tools = tuple(_names_of_tools(body))
+        self._free_tools = free_tools(body)
+        self._tools = (*_names_of_tools(body), *self._free_tools)
         self._choices = choices_of(body)
         self._decoder = self._new_decoder()
         self._decoding = Decoding()
@@ -246,7 +248,11 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
 
     def _new_decoder(self) -> ChatStreamDecoder:
         return ChatStreamDecoder(
-            self._provider._max_event_bytes, secrets=self._secrets, tools=self._tools, choices=self._choices
+            self._provider._max_event_bytes,
+            secrets=self._secrets,
+            tools=self._tools,
+            free_tools=self._free_tools,
+            choices=self._choices,
         )
 
     async def __aenter__(self) -> AsyncIterator[list[UpstreamEvent]]:
