@@ -62,7 +62,10 @@ def samples(annotation: Any) -> Iterator[Any]:
 
 
 #: Where not every value of the type fits, or several members exclude each other.
-SAMPLES: dict[str, Any] = {"upstream.further": [UpstreamProvider(name="other").model_dump(mode="json")]}
+SAMPLES: dict[str, Any] = {
+    "upstream.further": [UpstreamProvider(name="other").model_dump(mode="json")],
+    "validation.model_options": [{"models": ["a/*"], "options": {"recovery": "patch"}}],
+}
 
 
 def nested(key: Key, value: Any) -> dict[str, Any]:

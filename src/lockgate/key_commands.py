@@ -12,7 +12,7 @@ from lockgate.config import Settings
 from lockgate.errors import BadRequest
 from lockgate.gateway.wiring import log_of
 from lockgate.keys.book import KeyBook
-from lockgate.keys.caller import SCOPES, KeyScope, Pace
+from lockgate.keys.caller import SCOPES, KeyRate, KeyScope
 from lockgate.keys.ring import KnownKey
 from lockgate.keys.spending import DAYS, KeyUse, Spending
 from lockgate.store.base import StreamLog
@@ -60,7 +60,7 @@ def scopes_of(text: str | None) -> tuple[KeyScope, ...]:
     return tuple(scope for scope in SCOPES if scope in given)
 
 
-def pace_of(text: str | None) -> Pace | None:
+def pace_of(text: str | None) -> KeyRate | None:
     """``60/min``.
 
     Raises:
@@ -71,7 +71,7 @@ def pace_of(text: str | None) -> Pace | None:
     found = _RATE.fullmatch(text.strip())
     if found is None:
         raise BadRequest(f"--rate: {text[:40]!a} should be like 60/min; the units are {', '.join(_UNITS_S)}")
-    return Pace(int(found[1]), _UNITS_S[found[2]])
+    return KeyRate(int(found[1]), _UNITS_S[found[2]])
 
 
 def budget_of(text: str | None) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from lockgate.config import Settings, SettingsError
+from lockgate.gateway.wiring import model_options_of
 from lockgate.protocol.sse import EventStreamDecoder
 from tests.gateway.nodes import DEADLINE_S, DONE, MODELS, Node, Reader, Upstream, answer, chunk, running, schema_format
 from tests.ports import free_port
@@ -453,3 +456,38 @@ async def test_a_call_of_a_custom_tool_is_any_text(tmp_path: Path, texts: tuple[
         begun = {one["data"][0]["name"]: one["data"][0] for one in reader.envelopes if one["meta"]["kind"] == "call"}
         assert begun["shell"]["kind"] == "custom"
         assert "kind" not in begun["add"]
+
+
+# -- options of models -----------------------------------------------------------------------------------------------
+
+
+async def test_settings_give_models_options_and_requests_win(tmp_path: Path) -> None:
+    rows = [{"models": ["m", "n*"], "options": {"recovery": "patch"}}, {"models": ["*"], "options": {"retry": False}}]
+    asked: dict[str, Any] = {"response_format": schema_format(SCHEMA)}
+    async with dropped_in(tmp_path, lambda _: answer(BAD), validation__model_options=rows) as drop:
+        others: list[dict[str, Any]] = [{"model": "other"}, {"lockgate": {"recovery": "halt", "retry": False}}]
+        for more in ({}, {"model": "N1"}):
+            status, _, whole = await drop.whole(**{**asked, **more})
+            assert (status, json.loads(whole["choices"][0]["message"]["content"])["age"]) == (200, 36)
+        for other in others:
+            status, _, whole = await drop.whole(**asked, **other)
+            assert (status, whole["error"]["code"]) == (502, "schema_violation")
+        halt = {"X-Lockgate-Options": '{"recovery": "halt", "retry": false}'}
+        assert (await drop.whole(halt, **asked))[0] == 502
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"recovery": "repair"}, "model_options[0].options.recovery: must be"),
+        ({"schema": True}, "model_options[0].options.schema: is for one request"),
+        ({"no_such": 1}, "model_options[0].options.no_such"),
+        ({"max_patches": 10**9}, "model_options[0].options: lockgate.max_patches"),
+        ({"retry": {"restart": True}}, "model_options[0].options.retry.restart: "),
+    ],
+    ids=["no such mode", "a schema", "no such option", "beyond the ceiling", "restart"],
+)
+def test_options_of_models_that_no_request_could_say_are_refused(options: dict[str, Any], said: str) -> None:
+    settings = Settings.model_validate({"validation": {"model_options": [{"models": ["*"], "options": options}]}})
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        model_options_of(settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from lockgate.config import SettingsError, load
-from lockgate.gateway.wiring import provider_of
+from lockgate.config import Settings, SettingsError, in_force, load, rows_to_show, where_keys_go
+from lockgate.gateway.wiring import model_options_of, provider_of, retry_of
+from lockgate.retry.capabilities import capability_of
 from tests.gateway.nodes import DEADLINE_S, Node, Upstream, answer, running
 
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "several-providers.md"
 EAST_KEY, WEST_KEY = "east-key-canary", "west-key-canary"
 
 
@@ -151,3 +154,37 @@ def test_tables_that_cannot_be_are_refused(tables: list[Any], said: str, tmp_pat
         provider_of(load(path))
     assert said in str(caught.value)
     assert "canary" not in str(caught.value)
+
+
+def test_the_page_about_providers_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tables are settings, and each model that it names goes where it says."""
+    blocks = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    path = tmp_path / "lockgate.toml"
+    path.write_text("\n".join(blocks))
+    for name in ("MISTRAL_API_KEY", "GROQ_API_KEY", "OPENROUTER_API_KEY"):
+        monkeypatch.setenv(name, f"{name}-canary")
+    found = in_force(path, [])
+    provider = provider_of(found.settings)
+    for model, name in (("codestral-2", "mistral"), ("groq/llama-3.3-70b", "groq"), ("a/b", "openrouter")):
+        assert provider.serving(model).name == name
+    lines = list(where_keys_go(found))
+    assert [line.partition(" ")[0] for line in lines if "goes to" in line] == [
+        "upstream.api_key_env", "upstream.further[0].api_key_env", "upstream.further[1].api_key_env",
+    ]  # fmt: skip
+    assert "canary" not in "".join(lines) + json.dumps([row.value for row in rows_to_show(found)])
+    assert model_options_of(found.settings)[0].options["recovery"] == "patch"
+    # What one provider's rows say of models counts for its own models alone.
+    capable = Settings.model_validate(
+        {
+            "upstream": {
+                "name": "a", "models": ["m*"], "capabilities": [{"pattern": "m1", "prefill": "plain"}],
+                "further": [
+                    {"name": "b", "prefix": "b/", "capabilities": [{"pattern": "*", "prefill": "partial"}]},
+                    {"name": "c", "capabilities": [{"pattern": "*", "prefill": "prefix"}]},
+                ],
+            }
+        }
+    )  # fmt: skip
+    table = retry_of(capable).capabilities
+    said = [capability_of(model, table).prefill for model in ("m1", "m2", "b/m1", "other")]
+    assert said == ["plain", "no", "partial", "prefix"]

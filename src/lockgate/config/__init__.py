@@ -8,7 +8,7 @@ In: files, variables, flags. Out: checked values, each with where it came from.
 Uses: ``gate``, ``retry``, ``upstream``, ``sources``.
 """
 
-from lockgate.config.access import Access
+from lockgate.config.access_rules import Access
 from lockgate.config.provider_keys import providers_in, rows_to_show, upstream_key, where_keys_go
 from lockgate.config.settings import (
     Delivery,

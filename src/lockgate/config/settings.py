@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lockgate.config.access import Access
+from lockgate.config.access_rules import Access
 from lockgate.config.section import BasePath, HostName, NetworkName, OriginName, RepeatRun, Section
 from lockgate.config.upstream import Upstream
 from lockgate.gate.events import Recovery
@@ -204,6 +204,17 @@ class Delivery(Section):
     )
 
 
+class ModelDefaults(Section):
+    """Options that requests to some models get, where they do not say themselves."""
+
+    models: tuple[str, ...] = Field(
+        min_length=1, description="The row is for models whose names fit one of these shell patterns."
+    )
+    options: dict[str, Any] = Field(
+        description='These stand in for a request\'s own under lockgate, like {"recovery": "patch"}.'
+    )
+
+
 class Validation(Section):
     """How documents are judged."""
 
@@ -223,6 +234,9 @@ class Validation(Section):
         description="At most this many violations of a document are patched, and no request may ask for more.",
     )
     skip: bool = Field(False, description="Where errorRecovery is patch and no patch helps, the value is skipped.")
+    model_options: tuple[ModelDefaults, ...] = Field(
+        (), description="Rows say what requests to some models get; the first that fits a model counts."
+    )
     max_depth: int = Field(256, ge=1, le=500, description="A document may be nested at most this deep.")
     max_document_bytes: int = Field(
         64 * 1024 * 1024, ge=1024, description="A document may have at most this many bytes."

@@ -47,6 +47,7 @@ from lockgate.gateway.wiring import (
     breakers_of,
     defaults_of,
     log_of,
+    model_options_of,
     models_of,
     provider_of,
     quotas_of,
@@ -121,7 +122,14 @@ class Gateway:
         self._finder = StreamFinder(self.log)
         self._pushed = PushedStreams(self.log, self.meters, self._schemas)
         self._opening = Opening(
-            self.log, self.owner, self._pushed, self._schemas, defaults_of(settings), self.quotas, self._spending
+            self.log,
+            self.owner,
+            self._pushed,
+            self._schemas,
+            defaults_of(settings),
+            self.quotas,
+            self._spending,
+            model_options_of(settings),
         )
         self._control = ControlRoutes(settings, self.log, self._opening, self.owner, self._finder)
         self._keys = KeyRoutes(settings, self._book, self._spending, self._finder)

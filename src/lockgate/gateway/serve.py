@@ -24,7 +24,7 @@ from lockgate.gateway.admission import places_of, within_files
 from lockgate.gateway.app import make_app
 from lockgate.gateway.authentication import doors_of, is_loopback
 from lockgate.gateway.shutdown import AFTER_DRAIN_S, HURRY
-from lockgate.gateway.wiring import log_of, provider_of
+from lockgate.gateway.wiring import log_of, model_options_of, provider_of
 from lockgate.keys.book import KeyBook
 from lockgate.observe.logs import LineFormatter
 from lockgate.store.base import StreamLog
@@ -107,6 +107,7 @@ def check(settings: Settings) -> Settings:
     check_address(settings)
     server = within_files(settings.server)
     provider_of(settings)
+    model_options_of(settings)
     try:
         has_keys = asyncio.run(_has_keys(log_of(settings)))
     except StoreError as error:

@@ -21,6 +21,7 @@ from lockgate.config import (
     providers_in,
     upstream_key,
 )
+from lockgate.errors import BadRequest
 from lockgate.gate.limits import SCHEMA_LIMITS
 from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers, Thresholds
@@ -30,6 +31,7 @@ from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
 from lockgate.store.sqlite.log import SqliteLog
 from lockgate.streams.ceilings import Ceilings
+from lockgate.streams.model_options import ModelOptions, check_model_options
 from lockgate.streams.plan import Defaults
 from lockgate.streams.quotas import QuotaNumbers
 from lockgate.upstream.base import Provider
@@ -250,6 +252,20 @@ def defaults_of(settings: Settings) -> Defaults:
         retain_s=settings.store.retain_s,
         chat_abandon_after_s=settings.delivery.chat_abandon_after_s,
     )
+
+
+def model_options_of(settings: Settings) -> list[ModelOptions]:
+    """What requests to some models get.
+
+    Raises:
+        SettingsError: no request could say so.
+    """
+    rows = [ModelOptions(row.models, row.options) for row in settings.validation.model_options]
+    try:
+        check_model_options(rows, defaults_of(settings))
+    except BadRequest as error:
+        raise SettingsError(f"validation.model_options{error}") from None
+    return rows
 
 
 def worker_limits_of(settings: Settings) -> WorkerLimits:

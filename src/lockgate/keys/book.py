@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from lockgate.errors import BadRequest, Conflict, StreamExists, StreamUnknown
-from lockgate.keys.caller import ANY_MODEL, KeyScope, Pace
+from lockgate.keys.caller import ANY_MODEL, KeyRate, KeyScope
 from lockgate.keys.ring import (
     KeyAdded,
     KeyRecord,
@@ -109,7 +109,7 @@ class KeyBook:
         scopes: tuple[KeyScope, ...],
         *,
         models: tuple[str, ...] = ANY_MODEL,
-        pace: Pace | None = None,
+        pace: KeyRate | None = None,
         budget_usd: float | None = None,
     ) -> str:
         """Make a key. It is stored nowhere: only its digest is.

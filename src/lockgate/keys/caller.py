@@ -17,7 +17,7 @@ OF_ANYBODY: Final[frozenset[KeyScope]] = frozenset({"create", "read", "cancel"})
 ANY_MODEL: Final = ("*",)
 
 
-class Pace(NamedTuple):
+class KeyRate(NamedTuple):
     """How often something may happen: so many ``times`` in ``per_s`` seconds."""
 
     times: int
@@ -43,7 +43,7 @@ class Caller:
     tenant: str = ""
     scopes: frozenset[KeyScope] = OF_ANYBODY
     models: tuple[str, ...] = ANY_MODEL
-    pace: Pace | None = None
+    pace: KeyRate | None = None
     budget_usd: float | None = None
     stream_id: str | None = None
     authorization: str | None = field(default=None, repr=False)

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from lockgate.keys.caller import ANY_MODEL, KeyScope, Pace
+from lockgate.keys.caller import ANY_MODEL, KeyRate, KeyScope
 
 #: How every key begins, so that people and scanners of leaked secrets know one when they see it.
 PREFIX: Final = "lk_"
@@ -38,7 +38,7 @@ class KeyAdded(msgspec.Struct, frozen=True, tag="added", omit_defaults=True):
     made_s: float
     scopes: tuple[KeyScope, ...]
     models: tuple[str, ...] = ANY_MODEL
-    pace: Pace | None = None
+    pace: KeyRate | None = None
     budget_usd: float | None = None
 
 

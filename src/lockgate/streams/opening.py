@@ -26,6 +26,7 @@ from lockgate.store.base import Head, Lifetime, StreamLog
 from lockgate.streams.ceilings import lasting_s, lifetime_within, lower_token_limits
 from lockgate.streams.chat_request import ChatHeaders, read_chat_request
 from lockgate.streams.meta import StreamMeta, decode_meta, encode_meta
+from lockgate.streams.model_options import ModelOptions, lay_under
 from lockgate.streams.options import ChatWishes, StreamOptions, StreamRequest, read_push_options, read_request
 from lockgate.streams.owner import StreamOwner
 from lockgate.streams.plan import Defaults, Plan, plan_for
@@ -121,6 +122,7 @@ class Opening:
         defaults: Defaults,
         quotas: QuotaBook | None = None,
         spending: Spending | None = None,
+        model_options: Sequence[ModelOptions] = (),
     ) -> None:
         self._log = log
         self._owner = owner
@@ -128,6 +130,7 @@ class Opening:
         self._schemas = schemas
         self._defaults = defaults
         self._quotas = quotas or QuotaBook()
+        self._model_options = tuple(model_options)
         self._spending = spending or Spending(log)
         self._keys = RequestKeys(log)
 
@@ -187,7 +190,7 @@ class Opening:
                 "Idempotency-Key: was sent before with another body, and its stream is still there; send a new key for "
                 "a new request, or the same bytes for the same one"
             )
-        options, asked, chat = await _read(body, headers)
+        options, asked, chat = await _read(body, headers, self._model_options)
         lowered = {} if meta.kind == "pushed" else lower_token_limits(asked, self._defaults.ceilings.max_tokens)
         return Opened(
             identity.stream_id,
@@ -202,7 +205,7 @@ class Opening:
 
     async def _open(self, caller: Caller, identity: Identity, body: bytes, headers: ChatHeaders | None) -> Opened:
         self._owner.refuse_if_draining()
-        request = await _read(body, headers)
+        request = await _read(body, headers, self._model_options)
         plan = await self._plan(request, caller)
         stream_id, token, body_sha256 = identity
         if request.options.source == "push":
@@ -363,8 +366,11 @@ def _token_for(caller: Caller) -> str:
     return "" if caller.tenant else new_token()
 
 
-async def _read(body: bytes, headers: ChatHeaders | None) -> StreamRequest:
-    read = read_request if headers is None else partial(read_chat_request, headers=headers)
+async def _read(body: bytes, headers: ChatHeaders | None, rows: Sequence[ModelOptions]) -> StreamRequest:
+    lay = partial(lay_under, rows=rows)
+    read = partial(read_request, prepare=lay)
+    if headers is not None:
+        read = partial(read_chat_request, headers=headers, prepare=lay)
     if len(body) <= _THREAD_OVER_BYTES:
         return read(body)
     return await asyncio.to_thread(read, body)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from lockgate.errors import Busy, QuotaReached
-from lockgate.keys.caller import Caller, Pace
+from lockgate.keys.caller import Caller, KeyRate
 from lockgate.observe.metrics import Meters
 
 #: Callers whose pace is remembered; one that was forgotten begins anew, within the pace of all.
@@ -155,7 +155,7 @@ class QuotaBook:
         self.memory_bytes = 0
         numbers = self._numbers
         self._pace = RateLimit(numbers.caller_streams_per_minute) if numbers.caller_streams_per_minute else None
-        self._paces_of_keys: dict[Pace, RateLimit] = {}
+        self._paces_of_keys: dict[KeyRate, RateLimit] = {}
         self._pace_of_all = RateLimit(numbers.streams_per_minute) if numbers.streams_per_minute else None
 
     # -- streams -------------------------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ class QuotaBook:
             what = f"{numbers.streams_per_minute} streams a minute are what all callers may open"
             raise self._busy("streams_per_minute", what)
 
-    def _check_pace_of_key(self, caller: Caller, pace: Pace) -> None:
+    def _check_pace_of_key(self, caller: Caller, pace: KeyRate) -> None:
         # As many as there are different paces of keys, which operators set.
         limit = self._paces_of_keys.setdefault(pace, RateLimit(pace.times, pace.per_s))
         wait_s = limit.wait_s(caller.quota, self._now())
