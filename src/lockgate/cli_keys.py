@@ -60,7 +60,7 @@ def add(
     setting: _SetOption = None,
 ) -> None:
     """Make a key. It is printed once, and good at once at every node."""
-    from lockgate.key_commands import budget_of, models_of_flag, pace_of, scopes_of
+    from lockgate.key_commands import budget_of, models_of_flag, rate_of, scopes_of
     from lockgate.keys.book import KeyBook
 
     def work(log: Any) -> Any:
@@ -68,7 +68,7 @@ def add(
             name,
             scopes_of(scope),
             models=models_of_flag(models or []),
-            pace=pace_of(rate),
+            rate=rate_of(rate),
             budget_usd=budget_of(budget_usd),
         )
 

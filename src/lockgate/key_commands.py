@@ -60,7 +60,7 @@ def scopes_of(text: str | None) -> tuple[KeyScope, ...]:
     return tuple(scope for scope in SCOPES if scope in given)
 
 
-def pace_of(text: str | None) -> KeyRate | None:
+def rate_of(text: str | None) -> KeyRate | None:
     """``60/min``.
 
     Raises:
@@ -117,14 +117,14 @@ async def all_keys(log: StreamLog) -> list[dict[str, Any]]:
 
 
 def _shown(key: KnownKey, today: KeyUse, month: KeyUse) -> dict[str, Any]:
-    added, pace = key.added, key.added.pace
-    unit = next((name for name, seconds in _UNITS_S.items() if pace and pace.per_s == seconds), "")
+    added, rate = key.added, key.added.rate
+    unit = next((name for name, seconds in _UNITS_S.items() if rate and rate.per_s == seconds), "")
     return {
         "name": key.name,
         "state": "revoked" if key.revoked_s is not None else "good",
         "scopes": list(added.scopes),
         "models": list(added.models),
-        "rate": f"{pace.times}/{unit}" if pace is not None else None,
+        "rate": f"{rate.times}/{unit}" if rate is not None else None,
         "budget_usd": added.budget_usd,
         "made": datetime.fromtimestamp(added.made_s, UTC).isoformat(timespec="seconds"),
         "today": _use(today),

@@ -325,7 +325,7 @@ async def test_keys_are_good_at_every_node_and_what_they_use_is_counted(tmp_path
                 assert 0 < int(headers["retry-after"]) <= 86_400
 
             # How often.
-            await keys.add("slow", pace=KeyRate(2, 3600.0))
+            await keys.add("slow", rate=KeyRate(2, 3600.0))
             found = [(await here.call("POST", "/v1/streams", "slow", json=CHAT))[0] for _ in range(3)]
             assert found == [201, 201, 429]
 

@@ -112,7 +112,7 @@ class Authentication:
             added.name,
             frozenset(added.scopes),
             added.models,
-            added.pace,
+            added.rate,
             added.budget_usd,
         )
 

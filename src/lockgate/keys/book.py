@@ -109,7 +109,7 @@ class KeyBook:
         scopes: tuple[KeyScope, ...],
         *,
         models: tuple[str, ...] = ANY_MODEL,
-        pace: KeyRate | None = None,
+        rate: KeyRate | None = None,
         budget_usd: float | None = None,
     ) -> str:
         """Make a key. It is stored nowhere: only its digest is.
@@ -124,7 +124,7 @@ class KeyBook:
         await self.refresh()
         self._check_free(name)
         secret = new_key()
-        added = KeyAdded(name, digest_of(secret), self._now(), scopes, models, pace, budget_usd)
+        added = KeyAdded(name, digest_of(secret), self._now(), scopes, models, rate, budget_usd)
         await self._write(added)
         if self.ring.keys[name].added != added:
             self._check_free(name)  # somebody else was first

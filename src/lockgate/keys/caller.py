@@ -33,7 +33,7 @@ class Caller:
         tenant: Name of the key whose streams are his; ``""`` without a key.
         scopes: What he may do.
         models: Shell patterns of the models that he may ask.
-        pace: How often he may open a stream, if his key says so.
+        rate: How often he may open a stream, if his key says so.
         budget_usd: What his streams may cost in a day, if his key says so.
         stream_id: The only stream that a signed URL is for; None for any.
         authorization: What the provider is sent in place of our key. It is written down nowhere.
@@ -43,7 +43,7 @@ class Caller:
     tenant: str = ""
     scopes: frozenset[KeyScope] = OF_ANYBODY
     models: tuple[str, ...] = ANY_MODEL
-    pace: KeyRate | None = None
+    rate: KeyRate | None = None
     budget_usd: float | None = None
     stream_id: str | None = None
     authorization: str | None = field(default=None, repr=False)

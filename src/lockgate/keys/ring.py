@@ -38,7 +38,7 @@ class KeyAdded(msgspec.Struct, frozen=True, tag="added", omit_defaults=True):
     made_s: float
     scopes: tuple[KeyScope, ...]
     models: tuple[str, ...] = ANY_MODEL
-    pace: KeyRate | None = None
+    rate: KeyRate | None = None
     budget_usd: float | None = None
 
 

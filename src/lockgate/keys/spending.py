@@ -207,9 +207,9 @@ class Spending:
         try:
             await self._log.push(stream_id, payloads)
         except StreamUnknown:
-            end_s = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() + (DAYS + 1) * _DAY_S
+            kept = Lifetime(ttl_s=(DAYS + 1) * _DAY_S)  # after the last that is written, by the clock of the log
             with contextlib.suppress(StreamExists):
-                await self._log.create(stream_id, b"{}", owner="", lifetime=Lifetime(expires_s=end_s))
+                await self._log.create(stream_id, b"{}", owner="", lifetime=kept)
             await self._log.push(stream_id, payloads)
 
     # -- reading -------------------------------------------------------------------------------------------------

@@ -155,7 +155,7 @@ class QuotaBook:
         self.memory_bytes = 0
         numbers = self._numbers
         self._pace = RateLimit(numbers.caller_streams_per_minute) if numbers.caller_streams_per_minute else None
-        self._paces_of_keys: dict[KeyRate, RateLimit] = {}
+        self._rates_of_keys: dict[KeyRate, RateLimit] = {}
         self._pace_of_all = RateLimit(numbers.streams_per_minute) if numbers.streams_per_minute else None
 
     # -- streams -------------------------------------------------------------------------------------------------
@@ -169,8 +169,8 @@ class QuotaBook:
         """
         self.refuse_if_full()
         numbers = self._numbers
-        if caller.pace is not None:
-            self._check_pace_of_key(caller, caller.pace)
+        if caller.rate is not None:
+            self._check_rate_of_key(caller, caller.rate)
         elif self._pace is not None and (wait_s := self._pace.wait_s(caller.quota, self._now())) > 0:
             what = f"{numbers.caller_streams_per_minute} streams a minute are what one caller may open"
             raise self._reached("caller_streams_per_minute", what, wait_s)
@@ -178,14 +178,14 @@ class QuotaBook:
             what = f"{numbers.streams_per_minute} streams a minute are what all callers may open"
             raise self._busy("streams_per_minute", what)
 
-    def _check_pace_of_key(self, caller: Caller, pace: KeyRate) -> None:
-        # As many as there are different paces of keys, which operators set.
-        limit = self._paces_of_keys.setdefault(pace, RateLimit(pace.times, pace.per_s))
+    def _check_rate_of_key(self, caller: Caller, rate: KeyRate) -> None:
+        # As many as there are different rates of keys, which operators set.
+        limit = self._rates_of_keys.setdefault(rate, RateLimit(rate.times, rate.per_s))
         wait_s = limit.wait_s(caller.quota, self._now())
         if wait_s > 0:
             self._meters.quota_refused("key_rate")
             raise QuotaReached(
-                f"{pace.times} streams in {pace.per_s:g} s are what the key {caller.tenant} may open (its rate): try "
+                f"{rate.times} streams in {rate.per_s:g} s are what the key {caller.tenant} may open (its rate): try "
                 f"again in {math.ceil(wait_s)} s",
                 wait_s,
             )
