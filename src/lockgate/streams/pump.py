@@ -455,7 +455,7 @@ class Pump:
         if run.permit is None:
             return
         breaker = self._breaker_of(run.asked.model)
-        learns = lesson_of(failed, run.error)
+        learns = lesson_of(failed, run.error, has_own_key=self._plan.authorization is not None)
         if run.ended is Ended.CANCELLED:
             learns = "success" if run.has_answered else "none"
         tell = {

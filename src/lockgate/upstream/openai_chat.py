@@ -230,7 +230,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         self._authorization = authorization
         self._request: dict[str, Any] = provider._request(body)
         # Its scheme is no secret; the key behind it must not be told on.
-        own = authorization.split(" ")[-1:] if authorization else []
+        own = (authorization or "").split()[-1:]
         self._secrets = (*provider.endpoint.secrets, *own)
         self._model = body.get("model")
         self._silence = Silence(timers_of(self._model, provider._model_timers, provider._timers))
