@@ -137,7 +137,7 @@ async def _is_draining(node: Node) -> None:
 
 
 def _pairs() -> list[Any]:
-    """Of what holds no node for long, one signal shows it; the rest is the long form."""
+    """All clients and signals: in the short form one signal for each client, and all where a second one matters."""
     return [
         pytest.param(
             client, signals, marks=[] if signals == "TERM" or client == "open stream" else pytest.mark.acceptance
