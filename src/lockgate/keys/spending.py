@@ -160,7 +160,9 @@ class Spending:
 
     def ended(self, stream_id: str) -> None:
         """A stream has ended: what it used is in its log."""
-        if stream_id in self._tenants and len(self._ended) < _MAX_ENDED:
+        if len(self._ended) >= _MAX_ENDED:  # the log has failed for long, and the count with it
+            self._tenants.pop(stream_id, None)
+        elif stream_id in self._tenants:
             self._ended.append(stream_id)
             self._news.set()
 
