@@ -10,20 +10,18 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from types import SimpleNamespace, TracebackType
+from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import aiohttp
 import msgspec
-from aiohttp.http import RawResponseMessage
 
 from lockgate.errors import Misuse
 from lockgate.protocol.lifecycle import Ended as How
 from lockgate.protocol.sse import DEFAULT_MAX_EVENT_BYTES
-from lockgate.upstream.asked import free_tools
+from lockgate.upstream.asked import free_tools, tool_names
 from lockgate.upstream.base import Delta, Failed, Refused, Side, Told, ToolStarted, UpstreamEvent, choices_of
 from lockgate.upstream.chat_stream import ChatStreamDecoder
 from lockgate.upstream.encoding import CannotDecode, Decoding
@@ -31,6 +29,7 @@ from lockgate.upstream.endpoint import Endpoint, endpoint_of, place_of
 from lockgate.upstream.error_shapes import error_of_text, title_of_page
 from lockgate.upstream.failed import failure
 from lockgate.upstream.redaction import plain_message
+from lockgate.upstream.send_attempt import SendAttempt, note_reuse
 from lockgate.upstream.timers import Silence, Timer, Timers, timers_of
 
 T = TypeVar("T")
@@ -43,8 +42,6 @@ _MAX_ERROR_BYTES: Final = 64 * 1024
 _ERROR_BODY_S: Final = 10.0
 # Proxies add policies and cookies of 10 kB and more; aiohttp's own limit is 8 kB.
 _MAX_HEADER_BYTES: Final = 128 * 1024
-#: A connection that the server had closed fails within a round trip. A request that fails later was heard.
-_STALE_S: Final = 2.0
 #: Models that are remembered to refuse ``stream_options``. Their names come from callers.
 _MAX_REMEMBERED: Final = 1024
 _OPTIONS: Final = ("stream_options", "include_usage")
@@ -172,7 +169,7 @@ class OpenAIChatProvider:
             # No limit: a pool that queues requests would hide a slow upstream. No cookies: users share the session.
             connector = aiohttp.TCPConnector(limit=0)
             trace = aiohttp.TraceConfig()
-            trace.on_connection_reuseconn.append(_note_reuse)
+            trace.on_connection_reuseconn.append(note_reuse)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -182,7 +179,7 @@ class OpenAIChatProvider:
                 max_field_size=_MAX_HEADER_BYTES,
             )
         while True:
-            attempt = _SendAttempt()
+            attempt = SendAttempt()
             try:
                 return await self._session.post(
                     self.endpoint.url,
@@ -200,28 +197,6 @@ class OpenAIChatProvider:
                     raise
 
 
-@dataclass(slots=True)
-class _SendAttempt:
-    """One try to send a request.
-
-    Attributes:
-        reused_s: When it went out over a connection that was kept from before; None if over a new one.
-    """
-
-    reused_s: float | None = None
-
-    def was_stale(self, error: aiohttp.ClientError) -> bool:
-        """Whether it never reached the server, since its connection had been closed; else it may have been paid for."""
-        has_begun = isinstance(getattr(error, "message", None), RawResponseMessage)
-        if self.reused_s is None or has_begun:
-            return False
-        return asyncio.get_running_loop().time() - self.reused_s < _STALE_S
-
-
-async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    context.trace_request_ctx.reused_s = asyncio.get_running_loop().time()
-
-
 class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]]):
     """One request and its answer: context manager and iterator in one."""
 
@@ -235,7 +210,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         self._model = body.get("model")
         self._silence = Silence(timers_of(self._model, provider._model_timers, provider._timers))
         self._free_tools = free_tools(body)
-        self._tools = (*_names_of_tools(body), *self._free_tools)
+        self._tools = tuple(tool_names(body))
         self._choices = choices_of(body)
         self._decoder = self._new_decoder()
         self._decoding = Decoding()
@@ -497,16 +472,6 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
     def _close_connection(self) -> None:
         if self._response is not None:
             self._response.close()  # at once; after the whole body it has gone back to the pool by itself
-
-
-def _names_of_tools(body: Mapping[str, Any]) -> Iterator[str]:
-    for member in ("tools", "functions"):
-        declared = body.get(member)
-        for tool in declared if isinstance(declared, list) else ():
-            function = tool.get("function", tool) if isinstance(tool, dict) else None
-            name = function.get("name") if isinstance(function, dict) else None
-            if isinstance(name, str):
-                yield name
 
 
 def _why_unreachable(error: aiohttp.ClientConnectorError) -> str:
