@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.chromium import PATIENCE_MS, chromium, page_of
 from tests.gateway.nodes import DEADLINE_S, DONE, Node, Upstream, chunk, running, schema_format
 from tests.peers.answers import ANSWERS, BAD, GOOD, SCHEMA, TOOLS, cut
 from tests.peers.node import started
@@ -93,3 +94,56 @@ async def test_chats_of_the_sdk(tmp_path: Path, version: str) -> None:
         message = found[name]["message"]
         assert (None if message is None else text_of(message)) == text, name
     assert found["bad"]["data"][-1]["code"] == "schema_violation"
+
+
+@contextlib.asynccontextmanager
+async def react_page(browser: Any, url: str, script: str) -> AsyncIterator[Any]:
+    """A page of the gateway's own origin with the hooks; nothing else of it is changed."""
+    given = json.dumps({"asked": ASKED, "schema": SCHEMA})
+    html = (
+        f'<!doctype html><div id="root"></div><script>window.given = {given}</script><script src="/page.js"></script>'
+    )
+    async with page_of(browser) as page:
+        await page.route("**/page", lambda route: route.fulfill(body=html, content_type="text/html"))
+        await page.route("**/page.js", lambda route: route.fulfill(body=script, content_type="text/javascript"))
+        await page.goto(f"{url}/page")
+        await page.wait_for_function("window.act")
+        yield page
+
+
+@pytest.mark.browser
+async def test_hooks_for_react_in_chromium(tmp_path: Path) -> None:
+    """``useObject`` sees what is not complete as an error; ``useChat`` goes on after a reload."""
+    bundle = tmp_path / "page.js"
+    arguments = ("ui_page.mjs", "--platform", "browser", "--format", "iife", "-o", str(bundle))
+    async with started("node_modules/rolldown/bin/cli.mjs", *arguments) as process:
+        _, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+    async with (
+        gateway(tmp_path) as (node, model),
+        chromium() as browser,
+        react_page(browser, node.url, bundle.read_text(encoding="utf-8")) as page,
+    ):
+        for name, is_whole in (("good", True), ("bad", False), ("cut", False), ("length", False), ("429", False)):
+            asked = {"model": name, "messages": [{"role": "user", "content": "go"}], **ASKED}
+            await page.evaluate("act.clear()")
+            await page.wait_for_function("!shown.object.value && !shown.object.error")
+            await page.evaluate("asked => void act.submit(asked)", asked)
+            await page.wait_for_function(f"!shown.object.isLoading && shown.object.{'value' if is_whole else 'error'}")
+            found = await page.evaluate("shown.object")
+            assert (found["error"] is None) == is_whole, (name, found)
+            if is_whole:
+                assert found["value"] == json.loads(GOOD)
+        await page.evaluate("act.send('resume')")
+        await page.wait_for_function("shown.chat.text")
+        await page.reload()
+        await page.wait_for_function("window.shown?.chat.text", timeout=PATIENCE_MS)
+        before = await page.evaluate("shown.chat.text")
+        assert GOOD.startswith(before)
+        assert before != GOOD
+        model.go_on.set()
+        await page.wait_for_function("shown.chat.status === 'ready'")
+        assert await page.evaluate("shown.chat.text") == GOOD
+        await page.evaluate("act.send('cut')")
+        await page.wait_for_function("shown.chat.error")
+        assert (await page.evaluate("shown.chat"))["status"] == "error"
