@@ -145,14 +145,19 @@ class UIMessageEvents:
         call = self._calls.get(index)
         if call is None:
             yield from self._close()
-            # Some providers give a call no id; a page needs one to answer it.
-            call = _ToolInput(fragment.get("id") or f"call-{index}", said.get("name", ""), is_text=is_text)
+            call = _ToolInput(self._id_of(fragment, index), said.get("name", ""), is_text=is_text)
             self._calls[index] = call
             yield {"type": "tool-input-start", **call.said, **({"inputEncoding": "text"} if is_text else {})}
         text = said.get("input" if is_text else "arguments", "")
         if text:
             call.pieces.append(text)
             yield {"type": "tool-input-delta", "toolCallId": call.said["toolCallId"], "inputTextDelta": text}
+
+    def _id_of(self, fragment: Json, index: int) -> str:
+        """Some providers give a call no id, or two calls the same; a page tells them apart by it."""
+        given = str(fragment.get("id") or "call")
+        taken = {call.said["toolCallId"] for call in self._calls.values()}
+        return given if fragment.get("id") and given not in taken else f"{given}-{index}"
 
     def _of_end(self, finish: str, state: str | None) -> Iterator[Json]:
         yield from self._close()
