@@ -42,6 +42,7 @@ ANSWERS: dict[str, Callable[[], Iterable[Any]]] = {
         DONE,
     ],
     "bad tools": lambda: [call(0, BAD[at : at + 5], first=at == 0) for at in range(0, len(BAD), 5)],
+    "list": lambda: [*cut(f'{{"tasks": [{GOOD}, {GOOD}]}}'), chunk(finish="stop", usage=USAGE), DONE],
     "two": lambda: [
         delta({"content": "a"}),
         delta({"content": "b"}, 1),
@@ -65,3 +66,11 @@ def call(index: int, text: str, *, first: bool) -> bytes:
     function = {"name": "save", "arguments": text} if first else {"arguments": text}
     head = {"id": f"call_{index}", "type": "function"} if first else {}
     return delta({"tool_calls": [{"index": index, **head, "function": function}]})
+
+
+def answer_to(body: dict[str, Any]) -> Iterable[Any]:
+    """What the model of that name says; it calls the tool that it was given, whatever its name."""
+    tools = [tool["function"]["name"] for tool in body.get("tools", ()) if "function" in tool]
+    for piece in ANSWERS[body["model"]]():
+        is_call = tools and isinstance(piece, bytes)
+        yield piece.replace(b'"name": "save"', f'"name": "{tools[0]}"'.encode()) if is_call else piece
