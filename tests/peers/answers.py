@@ -26,6 +26,8 @@ ANSWERS: dict[str, Callable[[], Iterable[Any]]] = {
     "bad at once": lambda: answer("no json"),
     "cut": lambda: [*cut(GOOD)[:4], None],
     "cut at once": lambda: [None],
+    "patch": lambda: [*cut(GOOD[:-1] + ", }"), chunk(finish="stop", usage=USAGE), DONE],
+    "skip": lambda: [*cut(GOOD[:-1] + ', "more": 1}'), chunk(finish="stop", usage=USAGE), DONE],
     "length": lambda: [*cut(GOOD)[:4], chunk(finish="length", usage=USAGE), DONE],
     "refusal": lambda: [delta({"refusal": "I cannot."}), chunk(finish="stop", usage=USAGE), DONE],
     "429": lambda: [b'data: {"error": {"code": 429, "message": "slow down"}}\n\n'],

@@ -18,6 +18,14 @@ GO = [{"role": "user", "content": "go"}]
 Read = dict[str, Any]
 
 
+class ErrorChunk(Exception):
+    """The client gave an error out as it gives chunks."""
+
+
+class ExitCode(Exception):
+    """The command failed."""
+
+
 def _format(schema: Any) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "test", "strict": True, "schema": schema}}
 
@@ -79,6 +87,25 @@ async def _pydantic_ai(read: Read, base_url: str, model: str, schema: Any) -> No
     read["value"] = read.pop("last")
 
 
+async def _openai(read: Read, base_url: str, model: str, schema: Any) -> None:
+    import openai
+
+    asked = _asked(schema, with_tool="tools" in model)
+    calls: dict[str, str] = {}
+    async with openai.AsyncOpenAI(base_url=base_url, api_key="any", max_retries=0) as client:
+        options: Any = {"stream_options": {"include_usage": True}, **asked}
+        async for one in await client.chat.completions.create(model=model, messages=GO, stream=True, **options):
+            for choice in one.choices:
+                read["text"] += choice.delta.content or ""
+                read["refusal"] = choice.delta.refusal or read.get("refusal")
+                read["finish"] = choice.finish_reason or read.get("finish")
+                for call in choice.delta.tool_calls or ():
+                    calls[str(call.index)] = calls.get(str(call.index), "") + (call.function.arguments or "")
+            if one.usage is not None:
+                read["tokens"] = one.usage.total_tokens
+    read["calls"] = calls
+
+
 async def _openrouter(read: Read, base_url: str, model: str, schema: Any) -> None:
     from openrouter import OpenRouter
 
@@ -88,9 +115,10 @@ async def _openrouter(read: Read, base_url: str, model: str, schema: Any) -> Non
         stream = await client.chat.send_async(model=model, messages=GO, stream=True, retries=None, **asked)
         async for one in stream:
             if one.error is not None:  # it gives errors out as it gives chunks
-                raise RuntimeError(one.error.message)
+                raise ErrorChunk(one.error.message)
             for choice in one.choices:
                 read["text"] += choice.delta.content or ""
+                read["refusal"] = choice.delta.refusal or read.get("refusal")
                 read["finish"] = choice.finish_reason or read.get("finish")
                 for call in choice.delta.tool_calls or ():
                     calls[str(call.index)] = calls.get(str(call.index), "") + (call.function.arguments or "")
@@ -116,7 +144,7 @@ async def _instructor(read: Read, base_url: str, model: str, schema: Any) -> Non
         return
     async for value in client.create_partial(response_model=save, messages=GO, model=model):
         read["last"] = value.model_dump()
-    read["value"] = read.pop("last")
+    read["value"] = read.pop("last", None)
 
 
 async def _llm(read: Read, base_url: str, model: str, schema: Any) -> None:
@@ -135,8 +163,7 @@ async def _llm(read: Read, base_url: str, model: str, schema: Any) -> None:
         text, errors = await process.communicate()
     read["text"] = text.decode().removesuffix("\n")
     if process.returncode:
-        raise RuntimeError(errors.decode().strip())
-    read["finish"] = "stop"  # that it ends well is all that it says
+        raise ExitCode(errors.decode().strip())
 
 
 CLIENTS = {
@@ -144,6 +171,7 @@ CLIENTS = {
     "langchain": _langchain,
     "litellm": _litellm,
     "llm": _llm,
+    "openai": _openai,
     "openrouter": _openrouter,
     "pydantic-ai": _pydantic_ai,
 }
