@@ -102,8 +102,11 @@ class EventReader(Reader):
                 return
             if has_more:
                 self._is_live = is_tail
-                await self._pause()
-                continue
+                if self._view.pause_s:
+                    await self._pause()
+                    continue
+                if not is_tail or self._news.is_set():
+                    continue  # else it was read to its end, and nothing came meanwhile
             self._is_live = True
             left_s = self._due_s - time.monotonic()
             if left_s > 0 and self._has_said_where:

@@ -13,6 +13,8 @@ from lockgate.delivery.ropes import Data, Pieces
 from lockgate.errors import BodyTooSlow
 from lockgate.observe.metrics import Meters
 from lockgate.store.base import StreamLog
+from lockgate.waiting.limit import Limit
+from lockgate.waiting.news import News
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -127,7 +129,8 @@ class Reader:
         self.stream_id = stream_id
         self._log = log
         self._readers = readers
-        self._news = asyncio.Event()
+        self._news = News()
+        self._limit: Limit | None = None  # of the writes
         self._is_gone = False
         self._is_dropped = False
         self._is_retiring = False
@@ -165,6 +168,9 @@ class Reader:
                 finally:
                     watcher.cancel()
         finally:
+            if self._limit is not None:
+                self._limit.close()
+                self._limit = None
             self._readers.discard(self)
 
     async def _watch(self, receive: Receive) -> None:
@@ -181,10 +187,8 @@ class Reader:
         await self._sleep(seconds)
 
     async def _sleep(self, seconds: float) -> None:
-        """Wait for news, at most this long."""
-        with suppress(TimeoutError):  # the caller checks what is due
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
+        """Wait for news, at most this long; the caller checks what is due."""
+        await self._news.wait(seconds)
 
     async def _write(self, send: Send, pieces: Pieces, *, kept_bytes: int = 0) -> None:
         """Write a part of the body. A client that reads slowly holds it, and nobody else waits.
@@ -196,11 +200,14 @@ class Reader:
         Raises:
             ReaderStuck: the client takes nothing.
         """
+        limit = self._limit
+        if limit is None:
+            limit = self._limit = Limit()
         for piece in pieces:
             holds_much = pieces.held_bytes + kept_bytes > _HELD_BYTES
+            sent = send({"type": "http.response.body", "body": piece, "more_body": True})
             try:
-                async with asyncio.timeout(min(self._stuck_s, _HELD_S) if holds_much else self._stuck_s):
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await limit.hold(sent, min(self._stuck_s, _HELD_S) if holds_much else self._stuck_s)
             except TimeoutError:
                 raise ReaderStuck from None
 

@@ -64,7 +64,7 @@ def serve(settings: Settings) -> None:
         interface=Interfaces.ASGI,
         workers=1,
         # Whatever else is installed: draining relies on how this loop delivers signals (gateway/app.py).
-        loop=Loops.asyncio,
+        loop=Loops.uvloop,
         backlog=_BACKLOG,
         backpressure=places_of(settings.server).accepted,
         http1_settings=HTTP1Settings(

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
 from lockgate.protocol.offsets import Offset
+from lockgate.waiting.news import News
 
 
 class LogEntry(NamedTuple):
@@ -242,7 +243,7 @@ class StreamLog(Protocol):
         """
         ...
 
-    def watch(self, stream_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
+    def watch(self, stream_id: str) -> AbstractAsyncContextManager[News]:
         """Register for news of a stream: the event is set after every commit, and when the stream is closed.
 
         A reader registers first, then clears the event, reads, and waits for the event. So it misses nothing. The event

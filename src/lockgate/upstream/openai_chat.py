@@ -31,6 +31,7 @@ from lockgate.upstream.error_shapes import error_of_text, title_of_page
 from lockgate.upstream.failed import failure
 from lockgate.upstream.redaction import plain_message
 from lockgate.upstream.timers import Silence, Timer, Timers, timers_of
+from lockgate.waiting.limit import Limit
 
 T = TypeVar("T")
 
@@ -220,7 +221,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         self._decoder = self._new_decoder()
         self._decoding = Decoding()
         self._response: aiohttp.ClientResponse | None = None
-        self._limit: asyncio.Timeout | None = None  # of the wait that is going on
+        self._limit = Limit()
         self._is_ended = False
         self._is_body_over = False
         self._running: tuple[Timer, float] = ("first_token", 0.0)  # the timer of the wait that is going on
@@ -239,6 +240,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._provider._generations.discard(self)
+        self._limit.close()
         self.abort()
 
     def abort(self) -> None:
@@ -248,8 +250,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
 
     def wake(self) -> None:
         """Have the wait that is going on end now: the provider was closed."""
-        if self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(0)
+        self._limit.end_now()
 
     def __aiter__(self) -> AsyncIterator[list[UpstreamEvent]]:
         return self
@@ -294,14 +295,12 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         """
         begun_s = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(limit_s) as self._limit:
-                return await coming
+            return await self._limit.hold(coming, limit_s)
         except TimeoutError:
             if self._provider._is_closed:
                 raise ConnectionAbortedError from None
             raise
         finally:
-            self._limit = None
             self._silence.waited(asyncio.get_running_loop().time() - begun_s)
 
     # -- the head --------------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ from lockgate.store.sqlite.connections import ReadPool
 from lockgate.store.sqlite.watched_streams import WatchedStream
 from lockgate.store.sqlite.writer_thread import Append, BeatJob, Job, PushJob, WriteCall, WriterThread
 from lockgate.store.tail import Tail
+from lockgate.waiting.news import News
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -458,9 +459,9 @@ class SqliteLog:
     # -- watching ------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def watch(self, stream_id: str) -> AsyncIterator[asyncio.Event]:
+    async def watch(self, stream_id: str) -> AsyncIterator[News]:
         self._check()
-        event = asyncio.Event()
+        event = News()
         watched = self._watched.get(stream_id)
         if watched is None:
             watched = self._watched[stream_id] = WatchedStream()
@@ -473,6 +474,7 @@ class SqliteLog:
                 watched.created_s, watched.lifetime = found
             yield event
         finally:
+            event.close()
             watched.events.discard(event)
             if not watched.events and self._watched.get(stream_id) is watched:
                 del self._watched[stream_id]
