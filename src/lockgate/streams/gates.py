@@ -81,7 +81,11 @@ class GateHere:
         return self._gate.could_end()
 
     async def feed(self, data: bytes) -> list[Event]:
-        events = self._gate.feed(data[:_SLICE_BYTES]) + await self._settled()
+        gate = self._gate
+        if len(data) <= _SLICE_BYTES:  # nearly every read
+            events = gate.feed(data)
+            return events if gate.deferred is None else events + await self._settled()
+        events = gate.feed(data[:_SLICE_BYTES]) + await self._settled()
         for start in range(_SLICE_BYTES, len(data), _SLICE_BYTES):
             await asyncio.sleep(0)
             events += self._gate.feed(data[start : start + _SLICE_BYTES]) + await self._settled()
