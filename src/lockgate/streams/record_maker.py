@@ -139,13 +139,13 @@ class RecordMaker:
         return records
 
     def _delta(self, data: bytes, elements: list[Element], read_s: float) -> Record:
-        at, held = self.released_bytes, self._held_bytes
-        names = ("delta", self._channel, self._schema_id, self.sequence, at, data.decode())
+        channel, schema, at = self._channel, self._schema_id, self.released_bytes
+        record = Record(
+            "delta", channel, schema, self.sequence, at, data.decode(), held_bytes=self._held_bytes, read_s=read_s
+        )
         if elements:
             ends, starts = [element.end for element in elements], [element.start for element in elements]
-            record = Record(*names, ends, starts, self._elements, held_bytes=held, read_s=read_s)
-        else:
-            record = Record(*names, held_bytes=held, read_s=read_s)
+            record = replace(record, ends=ends, starts=starts, first_element=self._elements)
         self.sequence += 1
         self._elements += len(elements)
         self.released_bytes += len(data)

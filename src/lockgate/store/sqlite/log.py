@@ -226,7 +226,7 @@ class SqliteLog:
         body = payloads[0] if len(payloads) == 1 else b"".join(payloads)
         size = _size(stream_id, len(body), len(payloads))
         closed_s = self._now() if close else None
-        done = self._future()
+        done: asyncio.Future[Offset] = self._future()
         await self._put(Append(stream_id, payloads, body, size, epoch, seq, closed_s, done))
         return await done
 
