@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -57,6 +57,8 @@ class Growing(Protocol):
 class View(Protocol):
     """One way to show a log."""
 
+    #: Views with the same value show the same entries alike; None: it depends on what was shown before.
+    sharing: Hashable | None
     #: Which entries before the first shown one the view must see: none, those back to the last finished element of its
     #: channel, or all.
     needs: Literal["nothing", "element", "all"]
@@ -78,6 +80,10 @@ class View(Protocol):
     @property
     def kept_bytes(self) -> int:
         """The text that it keeps for what it shows next, in bytes."""
+        ...
+
+    def saw(self, read_s: float, outcome: str) -> None:
+        """Another view that shares with this one showed the entries, and afterwards had these."""
         ...
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
@@ -139,12 +145,16 @@ def at_once(steps: Iterable[Item | int]) -> list[Item]:
 class RawView:
     """The payload as it is, for streams that do not hold records."""
 
+    sharing: Hashable | None = "raw"
     needs: Literal["nothing", "element", "all"] = "nothing"
     pause_s = 0.0
     silence_s = math.inf
     read_s = 0.0
     outcome = ""
     kept_bytes = 0
+
+    def saw(self, read_s: float, outcome: str) -> None:
+        """Nothing to learn."""
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
         """Nothing to learn."""
@@ -171,6 +181,7 @@ class _RecordView:
         sides: Show side records, too.
     """
 
+    sharing: Hashable | None = None
     needs: Literal["nothing", "element", "all"] = "nothing"
     pause_s = 0.0
     silence_s = math.inf
@@ -180,6 +191,9 @@ class _RecordView:
         self.outcome = ""
         self._channel = channel
         self._sides = sides
+
+    def saw(self, read_s: float, outcome: str) -> None:
+        self.read_s, self.outcome = read_s or self.read_s, outcome or self.outcome
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
         """Nothing to learn, unless a subclass overrides this."""
@@ -221,6 +235,10 @@ def says_nothing(record: Record) -> bool:
 
 class DeltaView(_RecordView):
     """Released texts, errors and the final record. Deltas of a channel that one read brought share an envelope."""
+
+    def __init__(self, channel: str | None = None, *, sides: bool = False) -> None:
+        super().__init__(channel, sides=sides)
+        self.sharing = ("delta", channel, sides)
 
     def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         items: list[Item] = []

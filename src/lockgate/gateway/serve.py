@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, Final
 
 from granian import Granian
@@ -63,8 +64,7 @@ def serve(settings: Settings) -> None:
         port=settings.server.port,
         interface=Interfaces.ASGI,
         workers=1,
-        # Whatever else is installed: draining relies on how this loop delivers signals (gateway/app.py).
-        loop=Loops.uvloop,
+        loop=_loop(),
         backlog=_BACKLOG,
         backpressure=places_of(settings.server).accepted,
         http1_settings=HTTP1Settings(
@@ -81,6 +81,11 @@ def serve(settings: Settings) -> None:
     # A closed terminal means the end, not a reload.
     server.signal_handler_reload = server.signal_handler_interrupt  # type: ignore[method-assign]
     server.serve(target_loader=partial(_load, settings), wrap_loader=False)
+
+
+def _loop() -> Loops:
+    """uvloop where there is one. Draining relies on how a loop delivers signals: these two run Python's own handlers."""
+    return Loops.uvloop if find_spec("uvloop") is not None else Loops.asyncio
 
 
 def _end(server: Any, *_: object) -> None:

@@ -7,9 +7,9 @@ A log holds payloads and does not look into them; ``protocol.envelope`` knows wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from lockgate.protocol.offsets import Offset
 from lockgate.waiting.news import News
@@ -29,11 +29,14 @@ class Page(NamedTuple):
         entries: In order, without gaps; at least one if there is any after the offset asked for.
         tail: Position after the last record of the log, at the time of reading.
         is_closed: Whether the stream is closed. If so, nothing comes after ``tail``.
+        shared: Where several readers get this very page: what one of them made of it, for the others. The log does not
+            look into it. None where nobody else gets it.
     """
 
     entries: list[LogEntry]
     tail: Offset
     is_closed: bool
+    shared: dict[Hashable, Any] | None = None
 
 
 class Lifetime(NamedTuple):

@@ -221,7 +221,7 @@ class MemoryLog:
 
     async def read(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page:
         stream = self._stream(stream_id)
-        page = stream.log.read(after, max_bytes)
+        page = stream.log.read(after, max_bytes, is_shared=len(self._events.get(stream_id, ())) > 1)
         if page is None:
             raise gone(stream_id, after, stream.state.tail)
         return page

@@ -81,12 +81,14 @@ class GateHere:
         return self._gate.could_end()
 
     async def feed(self, data: bytes) -> list[Event]:
-        if len(data) <= _SLICE_BYTES:
-            return self._gate.feed(data) + await self._settled()
-        events: list[Event] = []
+        gate = self._gate
+        if len(data) <= _SLICE_BYTES:  # nearly every read
+            events = gate.feed(data)
+            return events if gate.deferred is None else events + await self._settled()
+        events = []
         for start in range(0, len(data), _SLICE_BYTES):
             await my_turn()
-            events += self._gate.feed(data[start : start + _SLICE_BYTES]) + await self._settled()
+            events += gate.feed(data[start : start + _SLICE_BYTES]) + await self._settled()
         return events
 
     async def _settled(self) -> list[Event]:

@@ -374,14 +374,12 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
             TimeoutError: nothing came.
             CannotDecode: it is compressed in a way that cannot be read.
         """
+        if self._decoding.is_plain and not self._is_body_over:
+            data = await self._arrived(response, limit_s)
+            self._is_body_over = not data
+            return data or None
         if not self._is_body_over and not self._decoding.has_more:
-            try:
-                data = await self._wait(response.content.readany(), limit_s)
-            except RuntimeError:
-                # Where the chunks of HTTP are malformed, aiohttp closes the connection and does not tell this reader.
-                if response.content._protocol.connected:
-                    raise
-                raise aiohttp.ClientPayloadError("the body is malformed") from None
+            data = await self._arrived(response, limit_s)
             self._is_body_over = not data
             self._decoding.feed(data)
         else:
@@ -392,6 +390,16 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         if self._decoding.is_cut:
             raise aiohttp.ClientPayloadError("the compressed body is cut")
         return None
+
+    async def _arrived(self, response: aiohttp.ClientResponse, limit_s: float) -> bytes:
+        """What one read of the socket brought; empty at the end of the body."""
+        try:
+            return await self._wait(response.content.readany(), limit_s)
+        except RuntimeError:
+            # Where the chunks of HTTP are malformed, aiohttp closes the connection and does not tell this reader.
+            if response.content._protocol.connected:
+                raise
+            raise aiohttp.ClientPayloadError("the body is malformed") from None
 
     async def _read(self, response: aiohttp.ClientResponse) -> list[UpstreamEvent]:
         """One read of the socket, within whichever time is up first."""
@@ -405,6 +413,11 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         if data is None:
             return self._end(self._decoder.close())
         events = self._decoder.feed(data)
+        if len(events) == 1 and type(events[0]) is Delta and not self._decoder.is_over:
+            # Nearly every read: what comes below for it.
+            self._silence.progressed(has_answer=True)
+            self._request, self._linger_until_s = {}, None
+            return events
         failed = next((event for event in events if type(event) is Failed), None)
         if failed is not None and len(events) == 1 and self._asks_without_options(failed.message):
             return []
