@@ -43,6 +43,10 @@ class Node:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
+    def add_flags(self, *flags: str) -> None:
+        """Start it with these flags, too."""
+        self._command += flags
+
     async def start(self) -> None:
         self._output = open(self._folder / "node.log", "ab")  # noqa: SIM115  (closed in stop)
         environment = {
@@ -166,6 +170,8 @@ class Upstream:
         self._play = play
         self._server: asyncio.Server | None = None
         self.left = asyncio.Event()  # the client went away before the answer was over
+        self.heads: list[bytes] = []  # of all requests
+        self.bodies: list[dict[str, Any]] = []  # of those for an answer
 
     async def __aenter__(self) -> Upstream:
         self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
@@ -180,11 +186,13 @@ class Upstream:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
+            self.heads.append(head)
             if head.startswith(b"GET "):
                 writer.write(_MODELS)
                 return
             length = int(next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))[15:])
             body = json.loads(await reader.readexactly(length))
+            self.bodies.append(body)
             writer.write(
                 b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
                 b"connection: close\r\n\r\n"
