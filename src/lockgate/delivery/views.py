@@ -25,7 +25,7 @@ from lockgate.protocol.envelope import (
 )
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import LogEntry
-from lockgate.waiting.turns import my_turn
+from lockgate.waiting.rounds import my_turn
 
 
 class Item(NamedTuple):

@@ -28,7 +28,7 @@ from lockgate.gateway.sockets import ClientSockets, Peer
 from lockgate.protocol import header_names as names
 from lockgate.protocol.header_names import encoded
 from lockgate.protocol.sse import encode_retry
-from lockgate.waiting.turns import Rounds
+from lockgate.waiting.rounds import Rounds
 
 _log: Final = logging.getLogger("lockgate.connections")
 

@@ -86,7 +86,7 @@ def serve(settings: Settings) -> None:
 
 
 def _loop() -> Loops:
-    """uvloop where there is one. Draining relies on how a loop delivers signals: these two run Python's own handlers."""
+    """uvloop where there is one. Draining relies on how a loop delivers signals: both run Python's own handlers."""
     return Loops.uvloop if find_spec("uvloop") is not None else Loops.asyncio
 
 

@@ -13,7 +13,7 @@ from lockgate import Gate
 from lockgate.errors import SchemaTooComplex
 from lockgate.gate.compiled import SchemaSource
 from lockgate.gate.events import Complaint, Event
-from lockgate.waiting.turns import my_turn
+from lockgate.waiting.rounds import my_turn
 from lockgate.workers.jobs import GateView
 from lockgate.workers.pool import HeavyWorker
 from lockgate.workers.process import Worker, WorkerDied

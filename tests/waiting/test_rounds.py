@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from lockgate.waiting.turns import Rounds, my_turn
+from lockgate.waiting.rounds import Rounds, my_turn
 
 
 class RoundCount:
