@@ -287,7 +287,7 @@ _MODEL: Final[JsonObject] = {
     ],
     "responses": {
         "200": answered("It.", content=json_content({"type": "object"})),
-        **errors_by_status(Code.MODEL_UNKNOWN, *_MODEL_ERRORS, shape="ChatErrorAnswer"),
+        **errors_by_status(Code.MODEL_UNKNOWN, Code.NOT_FOUND, *_MODEL_ERRORS, shape="ChatErrorAnswer"),
     },
 }
 _STATUS: Final[JsonObject] = {
