@@ -172,6 +172,7 @@ def repair(
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="TOML, YAML or JSON file.")]
 HostOption = Annotated[str | None, typer.Option("--host", help="server.host")]
 PortOption = Annotated[int | None, typer.Option("--port", help="server.port")]
+WorkersOption = Annotated[int | None, typer.Option("--workers", help="server.workers")]
 BaseURLOption = Annotated[str | None, typer.Option("--base-url", help="upstream.base_url")]
 StoreOption = Annotated[Path | None, typer.Option("--store", help="store.path")]
 SetOption = Annotated[
@@ -186,13 +187,14 @@ def serve(
     port: PortOption = None,
     base_url: BaseURLOption = None,
     store: StoreOption = None,
+    workers: WorkersOption = None,
     setting: SetOption = None,
 ) -> None:
     """Run the gateway. Settings come from flags, then LOCKGATE_* variables, then the file."""
     from lockgate.config import SettingsError, in_force, where_keys_go
 
     try:
-        found = in_force(config, _flags(host, port, base_url, store, setting or []))
+        found = in_force(config, _flags(host, port, base_url, store, setting or [], workers))
     except SettingsError as error:
         raise fail(str(error)) from None
     from lockgate.gateway.serve import check as check_settings
@@ -219,6 +221,7 @@ def show(
     port: PortOption = None,
     base_url: BaseURLOption = None,
     store: StoreOption = None,
+    workers: WorkersOption = None,
     setting: SetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
@@ -227,7 +230,7 @@ def show(
     from lockgate.terminal import show_settings
 
     try:
-        rows = list(rows_to_show(in_force(config, _flags(host, port, base_url, store, setting or []))))
+        rows = list(rows_to_show(in_force(config, _flags(host, port, base_url, store, setting or [], workers))))
     except SettingsError as error:
         raise fail(str(error)) from None
     if as_json:
@@ -240,7 +243,12 @@ def show(
 
 
 def _flags(
-    host: str | None, port: int | None, base_url: str | None, store: Path | None, assignments: list[str]
+    host: str | None,
+    port: int | None,
+    base_url: str | None,
+    store: Path | None,
+    assignments: list[str],
+    workers: int | None,
 ) -> list[Flag]:
     """The settings on the command line, in the order in which they win."""
     from lockgate.config import Flag
@@ -256,6 +264,7 @@ def _flags(
         ("--port", "server.port", port),
         ("--base-url", "upstream.base_url", base_url),
         ("--store", "store.path", store),
+        ("--workers", "server.workers", workers),
     )
     return [*flags, *(Flag(name, key, str(value)) for name, key, value in own if value is not None)]
 

@@ -63,7 +63,7 @@ def serve(settings: Settings) -> None:
         address=settings.server.host,
         port=settings.server.port,
         interface=Interfaces.ASGI,
-        workers=1,
+        workers=settings.server.workers,
         loop=_loop(),
         backlog=_BACKLOG,
         backpressure=places_of(settings.server).accepted,
@@ -84,7 +84,7 @@ def serve(settings: Settings) -> None:
 
 
 def _loop() -> Loops:
-    """uvloop where there is one. Draining relies on how a loop delivers signals: these two run Python's own handlers."""
+    """uvloop where there is one. Draining relies on how a loop delivers signals: both run Python's own handlers."""
     return Loops.uvloop if find_spec("uvloop") is not None else Loops.asyncio
 
 
@@ -108,6 +108,8 @@ def check(settings: Settings) -> Settings:
         SettingsError: one line that names the setting.
     """
     check_address(settings)
+    if settings.server.workers > 1 and settings.store.kind == "memory":
+        raise SettingsError("server.workers: several processes cannot share a log in memory; set store.kind = sqlite")
     server = within_files(settings.server)
     provider_of(settings)
     try:

@@ -1,8 +1,8 @@
 """Deadlines that move all the time, on one coarse timer for each event loop.
 
 How it works: a wheel has slots of a 64th of a second, and a timer for the first slot that holds an alarm. An alarm
-whose time is put off stays where it is, until its slot comes and it is moved on; so what is put off with every chunk costs an
-assignment. Alarms ring up to two slots late, and never early.
+whose time is put off stays where it is, until its slot comes and it is moved on; so what is put off with every chunk
+costs an assignment. Alarms ring up to two slots late, and never early.
 """
 
 from __future__ import annotations
