@@ -139,13 +139,16 @@ class EventReader(Reader):
         until_s = self._quiet_since_s + self._view.pause_s
         while not self.is_over and not self._is_retiring and (left_s := until_s - time.monotonic()) > 0:
             self._news.clear()
-            await self._sleep(left_s)
+            await self._news.wait(left_s)
 
     async def _say(self, send: Send, data: Data) -> None:
         await self._write(send, pieces_of(data))
 
     async def _write(self, send: Send, pieces: bytes | Pieces, *, kept_bytes: int = 0) -> None:
-        await super()._write(send, pieces, kept_bytes=kept_bytes)
+        if isinstance(pieces, bytes):
+            await self._write_piece(send, pieces, len(pieces) + kept_bytes)
+        else:
+            await super()._write(send, pieces, kept_bytes=kept_bytes)
         self._quiet_since_s = time.monotonic()
         self._due_s = self._quiet_since_s + self._pause_s
 

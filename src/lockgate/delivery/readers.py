@@ -189,10 +189,6 @@ class Reader:
         """Wait for more than the log has, at most this long. Clear the event before reading, or you miss news."""
         if self._is_retiring:
             self.drop()
-        await self._sleep(seconds)
-
-    async def _sleep(self, seconds: float) -> None:
-        """Wait for news, at most this long; the caller checks what is due."""
         await self._news.wait(seconds)
 
     async def _write(self, send: Send, pieces: bytes | Pieces, *, kept_bytes: int = 0) -> None:

@@ -65,7 +65,7 @@ def serve(settings: Settings) -> None:
         address=settings.server.host,
         port=settings.server.port,
         interface=Interfaces.ASGI,
-        workers=1,
+        workers=settings.server.workers,
         loop=_loop(),
         backlog=_BACKLOG,
         backpressure=places_of(settings.server).accepted,
@@ -110,6 +110,8 @@ def check(settings: Settings) -> Settings:
         SettingsError: one line that names the setting.
     """
     check_address(settings)
+    if settings.server.workers > 1 and settings.store.kind == "memory":
+        raise SettingsError("server.workers: several processes cannot share a log in memory; set store.kind = sqlite")
     server = within_files(settings.server)
     provider_of(settings)
     model_options_of(settings)

@@ -292,7 +292,8 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
             TimeoutError: it took longer than ``limit_s``.
             ConnectionAbortedError: the provider was closed.
         """
-        begun_s = asyncio.get_running_loop().time()
+        now_s = asyncio.get_running_loop().time
+        begun_s = now_s()
         try:
             return await self._limit.hold(coming, limit_s)
         except TimeoutError:
@@ -300,7 +301,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
                 raise ConnectionAbortedError from None
             raise
         finally:
-            self._silence.waited(asyncio.get_running_loop().time() - begun_s)
+            self._silence.waited(now_s() - begun_s)
 
     # -- the head --------------------------------------------------------------------------------------------------
 

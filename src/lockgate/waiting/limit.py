@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
@@ -41,7 +42,7 @@ class Limit:
                 raise TimeoutError from None
             raise
         finally:
-            self._alarm.off()
+            self._alarm.due_s = math.inf  # as ``off`` does
             self._task = self._cancelled_before = None
 
     def end_now(self) -> None:

@@ -52,7 +52,7 @@ class News:
         finally:
             self._waiter = None
             if self._alarm is not None:
-                self._alarm.off()
+                self._alarm.due_s = math.inf  # as ``off`` does
         return self._is_set
 
     def _wake(self) -> None:
