@@ -23,7 +23,7 @@ from lockgate.gate.schema.mismatch import Mismatch
 from lockgate.gate.schema.number_checks import NumberChecks
 from lockgate.gate.schema.pattern import Pattern
 from lockgate.gate.schema.resources import SchemaLocation, SchemaResources
-from lockgate.gate.schema.subschema import AutomatonCheck, CountLimit, Subschema
+from lockgate.gate.schema.subschema import MAX_WAYS, AutomatonCheck, CountLimit, Subschema
 
 #: Names remembered for the checks of one object; a schema with open objects meets any number of names.
 _MAX_NAMES: Final = 2048
@@ -67,6 +67,54 @@ class ClosedNames(NamedTuple):
     patterns: list[Pattern]
 
 
+class Need(NamedTuple):
+    """Subschemas that must take a value; or must not, where ``is_negated``."""
+
+    subschemas: SubschemaSet
+    is_negated: bool
+
+
+class Choice(NamedTuple):
+    """What a keyword leaves open: one of some ways must be true of the value, each with all of its needs.
+
+    Attributes:
+        schema_path: The keyword.
+        is_exclusive: Exactly one way may be true.
+    """
+
+    schema_path: str
+    is_exclusive: bool
+    ways: tuple[tuple[Need, ...], ...]
+
+
+class Settled(NamedTuple):
+    """The subschemas that apply to a value of one kind.
+
+    Attributes:
+        choices: What they leave open, by schema path.
+        unsettled: Keys of those with an ``anyOf`` or ``oneOf`` that is open.
+        chosen: The one way that is left of choices that were open.
+        unfollowed: Schema paths of choices with too many ways.
+    """
+
+    subschemas: list[Subschema]
+    choices: dict[str, Choice]
+    unsettled: set[tuple[str, str]]
+    chosen: dict[str, tuple[Need, ...]]
+    unfollowed: set[str]
+
+    def add(self, choice: Choice) -> list[Subschema]:
+        """Take up a choice. Returns what applies because only one way of it is left."""
+        way = self.chosen.get(choice.schema_path)
+        if way is None:
+            self.choices[choice.schema_path] = choice
+            return []
+        negated = tuple(need for need in way if need.is_negated)
+        if negated:  # what must not be true does not apply, and is still followed
+            self.choices[choice.schema_path] = Choice(choice.schema_path, is_exclusive=False, ways=(negated,))
+        return [part for need in way if not need.is_negated for part in need.subschemas.subschemas]
+
+
 class UnmetNeed(NamedTuple):
     """A ``dependentRequired`` that is not met: ``member`` is there, and ``needed`` is missing."""
 
@@ -87,22 +135,29 @@ class Checks:
         required: For objects: required names, each with the schema path.
         names: For objects: what ``propertyNames`` says; None if nothing.
         finished_checks: What must see the finished value.
+        choices: What is open, and followed side by side.
+        unfollowed_checks: Those of ``finished_checks`` that say more than what is checked here and the choices.
+        first_levels: What ``branches`` has worked out of values with these checks.
+        is_proof: Whether what passes them, all choices and all unfollowed checks is valid.
         is_followed: Whether what is inside the value is judged, too; not where the subschemas are too many.
         is_free: Whether nothing at all is checked, so that nothing has to follow the value.
     """
 
     __slots__ = (
-        "_allowed", "_children", "_graph", "_known", "_subschemas", "allowed_texts", "automata", "closed",
-        "finished_checks", "has_names",
-        "has_needs", "is_followed", "is_free", "kind", "least", "most", "names", "number", "open_from", "prefix_length",
-        "required",
+        "_allowed", "_children", "_graph", "_known", "_narrowed", "_subschemas", "allowed_texts", "automata", "choices",
+        "chosen", "closed", "finished_checks", "first_levels", "has_names",
+        "has_needs", "is_followed", "is_free", "is_proof", "kind", "least", "most", "names", "number", "open_from",
+        "prefix_length", "required", "unfollowed_checks",
     )  # fmt: skip
 
     def __init__(
-        self, graph: SchemaGraph, subschemas: list[Subschema], kind: int, *, instead: FinishedCheck | None = None
+        self, graph: SchemaGraph, settled: Settled, kind: int, *, instead: FinishedCheck | None = None
     ) -> None:
+        subschemas = settled.subschemas
         self._graph = graph
         self._subschemas = subschemas
+        self._narrowed: dict[tuple[str, int], Checks] = {}
+        self.first_levels: dict[tuple[SubschemaSet, ...], object] = {}
         self._children: dict[str | int, SubschemaSet] = {}
         self._allowed: AllowedTexts | None = None
         self._known: AllowedTexts | None = None
@@ -119,12 +174,21 @@ class Checks:
         self.has_needs = False
         self.prefix_length = 0
         self.open_from: list[CountLimit] = []
+        self.choices = tuple(settled.choices.values())
+        self.chosen = settled.chosen
         self.finished_checks: list[FinishedCheck] = [
-            graph.finished_check(subschema) for subschema in subschemas if subschema.finished_kinds & kind
+            graph.finished_check(subschema)
+            for subschema in subschemas
+            if subschema.finished_kinds & kind or subschema.key in settled.unsettled
+        ]
+        self.unfollowed_checks: list[FinishedCheck] = [
+            graph.finished_check(subschema) for subschema in subschemas if subschema.unfollowed_kinds & kind
         ]
         self.is_followed = instead is None
+        self.is_proof = graph.judges_parts and not settled.unfollowed
         if instead is not None:
             self.finished_checks.append(instead)
+            self.unfollowed_checks.append(instead)
         self._gather()
 
     def _gather(self) -> None:
@@ -204,6 +268,35 @@ class Checks:
             if found.is_kept and len(self._children) < _MAX_NAMES:
                 self._children[name] = found
         return found
+
+    def narrowed(self, choice: Choice, way: int) -> Checks:
+        """The same where only one way of a choice is left: what that needs applies, too."""
+        found = self._narrowed.get((choice.schema_path, way))
+        if found is None:
+            found = self._graph.narrowed(self, choice, choice.ways[way])
+            if self.has_room_for(len(found.subschemas)):
+                self._narrowed[choice.schema_path, way] = found
+        return found
+
+    def has_room_for(self, count: int) -> bool:
+        """Whether something of so many parts is kept."""
+        return self._graph.has_room_for(count)
+
+    @property
+    def subschemas(self) -> list[Subschema]:
+        """The subschemas that all this is gathered from."""
+        return self._subschemas
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a container passes from the moment on that it has the members or elements that are named."""
+        if self.most is not None or self.unfollowed_checks or not self.is_proof:
+            return False
+        if self.kind == OBJECT:
+            return not (self.has_names or self.has_needs) and all(
+                one.members.additional is None and not one.members.patterns for one in self._subschemas
+            )
+        return all(one.elements.rest is None for one in self._subschemas)
 
     @property
     def allowed(self) -> AllowedTexts | None:
@@ -291,10 +384,10 @@ class SubschemaSet:
         return checks
 
     def _make_checks(self, kind: int) -> Checks:
-        followed = self._graph.for_kind(self.subschemas, kind) if self.is_followed else None
-        if followed is None:
-            return Checks(self._graph, [], kind, instead=self.judgement)
-        return Checks(self._graph, followed, kind)
+        settled = self._graph.for_kind(self.subschemas, kind) if self.is_followed else None
+        if settled is None:
+            return Checks(self._graph, Settled([], {}, set(), {}, set()), kind, instead=self.judgement)
+        return Checks(self._graph, settled, kind)
 
     def blame(self, kind: int) -> Mismatch:
         """The keyword that refuses a kind which may not stand here; its message names what is allowed instead."""
@@ -302,7 +395,7 @@ class SubschemaSet:
             for kinds, path, allowed in subschema.kind_limits:
                 if not kinds & kind:
                     return Mismatch(path, allowed)
-            for path, branches in subschema.choices:
+            for path, branches, _ in subschema.choices:
                 if not self._graph.kinds_of_branches(branches) & kind:
                     return Mismatch(path, "none of its branches")
         raise AssertionError("a kind that may not stand here is refused by some subschema")
@@ -488,39 +581,72 @@ class SchemaGraph:
         kinds = subschema.kinds
         for location in subschema.together:
             kinds &= known(location)
-        for _, branches in subschema.choices:
+        for _, branches, _ in subschema.choices:
             allowed = 0
             for location in branches:
                 allowed |= known(location)
             kinds &= allowed
         return kinds
 
-    def for_kind(self, subschemas: list[Subschema], kind: int) -> list[Subschema] | None:
+    @property
+    def judges_parts(self) -> bool:
+        """Whether finished values are judged by themselves, and not only with the whole document."""
+        return self._whole is None
+
+    def for_kind(
+        self, subschemas: list[Subschema], kind: int, chosen: Mapping[str, tuple[Need, ...]] | None = None
+    ) -> Settled | None:
         """The subschemas that apply to a value of this kind: choices with one branch left are resolved.
 
         The rest of the choices stay open, and the finished value is shown to their subschema. None: too many.
+
+        Args:
+            chosen: Schema paths of choices -> the one way that is left.
         """
-        settled: dict[tuple[str, str], Subschema] = {}
+        found: dict[tuple[str, str], Subschema] = {}
+        settled = Settled([], {}, set(), dict(chosen or {}), set())
         stack = list(subschemas)
         while stack:
             subschema = stack.pop()
-            if subschema.key in settled:
+            if subschema.key in found:
                 continue
-            settled[subschema.key] = subschema
-            if len(settled) > MAX_TOGETHER:
+            found[subschema.key] = subschema
+            if len(found) > MAX_TOGETHER:
                 return None
             stack += [self.subschema(location) for location in subschema.together]
-            for _, branches in subschema.choices:
+            for path, branches, is_exclusive in subschema.choices:
                 left = [location for location in branches if self._kinds_of_branch(location) & kind]
                 if len(left) == 1:
                     stack.append(self.subschema(left[0]))
+                    continue
+                settled.unsettled.add(subschema.key)
+                if len(left) <= MAX_WAYS:
+                    branch_ways = tuple((Need(self.set_of([one]), is_negated=False),) for one in left)
+                    stack += settled.add(Choice(path, is_exclusive, branch_ways))
                 else:
-                    subschema.finished_kinds |= kind
-        return list(settled.values())
+                    settled.unfollowed.add(path)
+            for path, kinds, ways_there in subschema.conditions:
+                if kinds & kind:
+                    ways = tuple(tuple(Need(self.set_of([at]), negated) for at, negated in way) for way in ways_there)
+                    stack += settled.add(Choice(path, is_exclusive=False, ways=ways))
+        settled.subschemas.extend(found.values())
+        return settled
+
+    def has_room_for(self, count: int) -> bool:
+        """Whether what is gathered from so many subschemas is kept; it counts as kept then."""
+        if self._kept_count + count >= MAX_KEPT:
+            return False
+        self._kept_count += 1 + count
+        return True
+
+    def narrowed(self, checks: Checks, choice: Choice, way: tuple[Need, ...]) -> Checks:
+        """Checks where one choice is resolved; the same ones, where that would be too many subschemas."""
+        settled = self.for_kind(checks.subschemas, checks.kind, {**checks.chosen, choice.schema_path: way})
+        return checks if settled is None else Checks(self, settled, checks.kind)
 
 
 def _judging_the_same(subschema: Subschema) -> Iterator[SchemaLocation]:
     """What decides, along with a subschema's own keywords, which kinds it allows."""
     yield from subschema.together
-    for _, branches in subschema.choices:
+    for _, branches, _ in subschema.choices:
         yield from branches

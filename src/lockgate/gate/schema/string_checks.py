@@ -35,11 +35,14 @@ class StringWatcher:
 
     def fork(self) -> StringWatcher:
         """A twin that goes its own way from here."""
-        twin = StringWatcher(self._checks, self._complain, keeps=self.keeps)
+        twin = self._copy()
         twin._length = self._length
         twin._states = list(self._states)
         twin._pieces = [self.text] if self.keeps else []
         return twin
+
+    def _copy(self) -> StringWatcher:
+        return self.fresh()
 
     def fresh(self) -> StringWatcher:
         """What would follow the same string from its beginning."""

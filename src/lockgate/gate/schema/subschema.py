@@ -47,6 +47,10 @@ FINISHED_ONLY: Final = {
 }
 
 
+#: Ways of one keyword that are followed side by side; with more, the finished value is judged.
+MAX_WAYS: Final = 256
+
+
 class CountLimit(NamedTuple):
     """A length or number of members or elements, and the keyword that sets it."""
 
@@ -71,10 +75,22 @@ class KindLimit(NamedTuple):
 
 
 class Alternatives(NamedTuple):
-    """An ``anyOf`` or ``oneOf``."""
+    """An ``anyOf`` or ``oneOf``; of the latter, exactly one branch may take the value."""
 
     schema_path: str
     branches: list[SchemaLocation]
+    is_exclusive: bool = False
+
+
+class Condition(NamedTuple):
+    """What ``not``, ``if`` and the like say: one of the ways must be true of a value of these kinds.
+
+    Each way is what it needs all of: schemas that take the value, or, where ``is_negated``, do not.
+    """
+
+    schema_path: str
+    kinds: int
+    ways: list[list[tuple[SchemaLocation, bool]]]
 
 
 class NamePattern(NamedTuple):
@@ -92,7 +108,9 @@ class Subschema:
         kind_limits: The keywords that leave kinds out.
         together: Schemas that apply to the same value: ``allOf`` and what references lead to.
         choices: Each ``anyOf`` and ``oneOf``.
+        conditions: The other keywords that leave more than one way open.
         finished_kinds: Kinds for which the finished value must be shown to ``jsonschema-rs``.
+        unfollowed_kinds: Those of them for which that is so even if all choices and conditions are followed.
     """
 
     def __init__(self, location: SchemaLocation, resources: SchemaResources, draft: int, *, formats: Formats) -> None:
@@ -101,7 +119,9 @@ class Subschema:
         self.kind_limits: list[KindLimit] = []
         self.together: list[SchemaLocation] = []
         self.choices: list[Alternatives] = []
+        self.conditions: list[Condition] = []
         self.finished_kinds = 0
+        self.unfollowed_kinds = 0
         self.allowed_texts: list[AllowedTexts] = []
         self.min_length: CountLimit | None = None
         self.max_length: CountLimit | None = None
@@ -142,7 +162,7 @@ class Subschema:
         if schema is True:
             return
         if self._resources.is_foreign(self.location):
-            self.finished_kinds = ANY_KIND
+            self.leave_to_the_end(ANY_KIND)
             return
         if schema is False:
             self._narrow(0, self.path(), "nothing: the schema here is false")
@@ -165,7 +185,7 @@ class Subschema:
 
     def _reference(self, target: SchemaLocation | None) -> None:
         if target is None:
-            self.finished_kinds = ANY_KIND
+            self.leave_to_the_end(ANY_KIND)
         else:
             self.together.append(target)
 
@@ -182,6 +202,48 @@ class Subschema:
         for keyword, kinds in FINISHED_ONLY.items():
             if keyword in schema and not keyword.startswith("$"):
                 self.finished_kinds |= kinds
+                if not self._follow(keyword, schema):
+                    self.unfollowed_kinds |= kinds
+
+    def leave_to_the_end(self, kinds: int) -> None:
+        """Only the finished value can be judged."""
+        self.finished_kinds |= kinds
+        self.unfollowed_kinds |= kinds
+
+    def _follow(self, keyword: str, schema: dict[str, Any]) -> bool:
+        """Read a keyword as a condition; False: only the finished value can be judged by it."""
+        ways: list[list[tuple[SchemaLocation, bool]]]
+        path = self.path(keyword)
+        if keyword == "not":
+            self.conditions.append(Condition(path, ANY_KIND, [[(self._sub("not"), True)]]))
+        elif keyword == "if" and self._draft >= 7:
+            test = self._sub("if")
+            ways = [[(test, False)], [(test, True)]]
+            for way, word in zip(ways, ("then", "else"), strict=True):
+                if word in schema:
+                    way.append((self._sub(word), False))
+            if len(ways[0]) + len(ways[1]) > 2:
+                self.conditions.append(Condition(path, ANY_KIND, ways))
+        elif (keyword == "dependentSchemas" and self._draft >= 2019) or (
+            keyword == "dependencies" and self._draft <= 7
+        ):
+            for name, needs in schema[keyword].items():
+                token = escape_pointer(name)
+                has_name = self._made(f"{keyword}/{token} name", {"required": [name]})
+                then = (
+                    self._made(f"{keyword}/{token}", {"required": needs})
+                    if isinstance(needs, list)
+                    else self._sub(keyword, name)
+                )
+                self.conditions.append(Condition(f"{path}/{token}", OBJECT, [[(has_name, True)], [(then, False)]]))
+        else:
+            return False
+        return True
+
+    def _made(self, pointer: str, schema: dict[str, Any]) -> SchemaLocation:
+        """A schema that is written otherwise here."""
+        pointer = f"{self.location.pointer}/{pointer}"
+        return self.location._replace(pointer=pointer, schema=schema, is_made=True)
 
     def _read_type(self, schema: dict[str, Any]) -> None:
         if "type" not in schema:
@@ -217,6 +279,11 @@ class Subschema:
                 self.together.append(self._as_schema(*containers[0], keyword))
             elif containers:
                 self.finished_kinds |= kind
+                if len(containers) <= MAX_WAYS:
+                    ways = [[(self._as_schema(value, at, keyword), False)] for value, at in containers]
+                    self.conditions.append(Condition(path, kind, ways))
+                else:
+                    self.unfollowed_kinds |= kind
 
     def _as_schema(self, value: Any, at: int, keyword: str) -> SchemaLocation:
         """A container that must be equal, as a schema, so that its members are judged early. Limits no other kind."""
@@ -239,7 +306,7 @@ class Subschema:
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 branches = [self._sub(keyword, at) for at in range(len(schema[keyword]))]
-                self.choices.append(Alternatives(self.path(keyword), branches))
+                self.choices.append(Alternatives(self.path(keyword), branches, keyword == "oneOf"))
 
     def _sub(self, *tokens: str | int) -> SchemaLocation:
         return self._resources.at_home(self.location.below(*tokens))
@@ -261,17 +328,17 @@ class Subschema:
         # uuid and date-only formats came with later drafts; older ones ignore what they do not know, unless asked.
         is_known = self._formats.mode(name) == "lenient" or _knows_format(name, self._draft)
         if automaton is None or not is_known:
-            self.finished_kinds |= STRING
+            self.leave_to_the_end(STRING)
             return
         self._watch(lambda: automaton, "format", name)
         if not is_exact:
-            self.finished_kinds |= STRING
+            self.leave_to_the_end(STRING)
 
     def _watch(self, make: Callable[[], Automaton], keyword: str, shown: str) -> None:
         try:
             self.automata.append(AutomatonCheck(make(), self.path(keyword), shown))
         except Unsupported:
-            self.finished_kinds |= STRING
+            self.leave_to_the_end(STRING)
 
     def _read_number(self, schema: dict[str, Any]) -> None:
         low, high = schema.get("minimum"), schema.get("maximum")
@@ -303,7 +370,7 @@ class Subschema:
             try:
                 members.patterns.append(NamePattern(Pattern(source), self._sub("patternProperties", source)))
             except Unsupported:
-                self.finished_kinds |= OBJECT
+                self.leave_to_the_end(OBJECT)
                 members.has_unknown_patterns = True
         if schema.get("additionalProperties") is False:
             members.closed_path = self.path("additionalProperties")
