@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import lockgate
 from lockgate import Schema, Violated
 from lockgate.gate.halt import HaltGate
 from tests.gate.runs import cut, every_byte, feed
-from tests.gate.unions import Json, Tuple, Union, a_union, damaged, plain, valid_value, written
+from tests.gate.unions import Json, Tuple, a_union, damaged, plain, valid_value, written
 
 #: A union stands for so many plain schemas at most; the rest would take too long.
 MOST = 60
@@ -24,7 +24,7 @@ def unaided(schema: Schema) -> HaltGate:
     return HaltGate(schema._graph, None, schema.limits)
 
 
-def first_violation(gate: Any, pieces: list[bytes]) -> Violated | None:
+def first_violation(gate: Any, pieces: Iterable[bytes]) -> Violated | None:
     for piece in pieces:
         for event in gate.feed(piece):
             if isinstance(event, Violated):
@@ -78,7 +78,7 @@ def check(schema: Json, expanded: list[Json], value: Any, rng: random.Random) ->
     assert found.upstream_at == last, (where, found, last)
     left = [one for one in alone if one is not None and one.upstream_at == last]
     if len({(one.path, one.message) for one in left}) == 1:
-        assert (found.path, found.message) == (left[0].path, left[0].message), where
+        assert (found.path, found.message) == (left[0].path, left[0].message), (where, found, left[0])
         return "one way"
     return "several"
 

@@ -44,7 +44,7 @@ class Tuple(NamedTuple):
     """An array of elements that are all judged alike, at most so many."""
 
     element: Any
-    count: int
+    most: int
 
 
 def plain(schema: Any) -> Iterator[Json]:
@@ -53,7 +53,7 @@ def plain(schema: Any) -> Iterator[Json]:
         for branch in schema.branches:
             yield from plain(branch)
     elif isinstance(schema, Tuple):
-        for elements in itertools.product(list(plain(schema.element)), repeat=schema.count):
+        for elements in itertools.product(list(plain(schema.element)), repeat=schema.most):
             yield {"type": "array", "prefixItems": list(elements), "items": False}
     elif "properties" in schema:
         names = list(schema["properties"])
@@ -68,7 +68,7 @@ def written(schema: Any, definitions: Json, rng: random.Random) -> Json:
     if isinstance(schema, Union):
         return {schema.keyword: [_behind(written(one, definitions, rng), definitions, rng) for one in schema.branches]}
     if isinstance(schema, Tuple):
-        return {"type": "array", "items": written(schema.element, definitions, rng), "maxItems": schema.count}
+        return {"type": "array", "items": written(schema.element, definitions, rng), "maxItems": schema.most}
     if "properties" in schema:
         members = {name: written(inner, definitions, rng) for name, inner in schema["properties"].items()}
         return {**schema, "properties": members}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from lockgate.gate.schema.spellings import Spellings
 
@@ -16,12 +17,14 @@ class AllowedTexts:
         schema_path: The keyword that allows no others.
     """
 
-    __slots__ = ("_sorted", "_spellings", "schema_path", "texts")
+    __slots__ = ("_few", "_sorted", "_spellings", "schema_path", "texts")
 
     def __init__(self, texts: Iterable[str], schema_path: str) -> None:
+        texts = list(texts)
         self.texts = frozenset(texts)
         self.schema_path = schema_path
         self._sorted = sorted(self.texts)
+        self._few = tuple(islice(dict.fromkeys(texts), 12))
         self._spellings: Spellings | None = None
 
     def is_live(self, prefix: str) -> bool:
@@ -36,6 +39,10 @@ class AllowedTexts:
             if not self._sorted[at].startswith(prefix):
                 return
             yield self._sorted[at]
+
+    def sample(self, count: int) -> tuple[str, ...]:
+        """A few of the texts, as the schema has them in order; at most 12."""
+        return self._few[:count]
 
     @property
     def spellings(self) -> Spellings:

@@ -39,23 +39,23 @@ class Lanes(Generic[W]):
     """The watchers of the branches.
 
     Attributes:
-        branches: As they are after the characters so far.
-        live: The branches that watch, and are not refused.
+        refused: The branches that some character has refused.
+        live: Those that watch, and are not refused.
     """
 
-    __slots__ = ("_around", "_reasons", "_refusal", "branches", "live")
+    __slots__ = ("_around", "_last", "_refusal", "live", "refused")
 
     def __init__(self, around: Around, live: list[tuple[Followed, W]]) -> None:
         self._around = around
         self._refusal: NoWayLeft | None = None
-        self._reasons: list[Violation] = []
-        self.branches = around.branches
+        self._last: list[W] = []  # the watchers that refused last
+        self.refused: Verdicts = {}
         self.live = live
 
     def fork(self, fork: Callable[[W], W]) -> Lanes[W]:
         """A twin that goes its own way from here."""
         twin = Lanes(self._around, [(one, fork(watcher)) for one, watcher in self.live])
-        twin.branches = self.branches
+        twin.refused = dict(self.refused)
         return twin
 
     def take(self, text: str, upto: int) -> int:
@@ -75,28 +75,27 @@ class Lanes(Generic[W]):
         """These branches are refused. Returns whether no way is left."""
         gone = {id(watcher) for _, watcher in pairs}
         self.live = [one for one in self.live if id(one[1]) not in gone]
-        self._reasons = [watcher.violation() for _, watcher in pairs]
+        self._last = [watcher for _, watcher in pairs]
+        self.refused.update((one.subschemas, REFUSED) for one, _ in pairs)
+        self._refusal = self._no_way_left({})
+        return self._refusal is not None
+
+    def _no_way_left(self, refused: Verdicts) -> NoWayLeft | None:
+        """The choice that has no way left, with these refused, too."""
         try:
-            new: Verdicts = {one.subschemas: REFUSED for one, _ in pairs}
-            self.branches = self.branches.judged(self._around.frames, new)
+            self._around.branches.judged(self._around.frames, {**self.refused, **refused})
         except NoWayLeft as found:
-            self._refusal = found
-            return True
-        return False
+            return found
+        return None
 
     def violation(self) -> Violation:
         """What to say after ``take`` found no way left."""
         assert self._refusal is not None
-        return self._around.no_way(self._refusal, self._reasons)
+        return self._around.no_way(self._refusal, [watcher.violation() for watcher in self._last])
 
     def would_be_over(self, of: Callable[[Followed], bool]) -> bool:
         """Whether no way were left without some of the branches."""
-        new: Verdicts = {one.subschemas: REFUSED for one, _ in self.live if of(one)}
-        try:
-            self.branches.judged(self._around.frames, new)
-        except NoWayLeft:
-            return True
-        return False
+        return self._no_way_left({one.subschemas: REFUSED for one, _ in self.live if of(one)}) is not None
 
 
 class BranchStringWatcher(StringWatcher):

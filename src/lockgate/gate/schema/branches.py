@@ -38,13 +38,20 @@ Verdicts = dict[SubschemaSet, int]
 
 
 class NoWayLeft(Exception):
-    """A choice has no way left. ``at`` is the level that it stands at, counted from the outermost one followed."""
+    """A choice has no way left.
+
+    Attributes:
+        at: The level that it stands at, counted from the outermost one followed.
+        verdicts: Of that level.
+        asked: The sets at the innermost level that the levels around led to, if the choice stands further out.
+    """
 
     def __init__(self, at: int, choice: Choice, verdicts: Verdicts) -> None:
         super().__init__(choice.schema_path)
         self.at = at
         self.choice = choice
         self.verdicts = verdicts
+        self.asked: list[SubschemaSet] | None = None
 
 
 class Followed(NamedTuple):
@@ -112,7 +119,11 @@ class Branches:
         entered = Branches(self.base, (*self.levels, level))
         level.check(len(self.levels))
         if any(level.verdicts.get(one) == REFUSED for one in asked):
-            return entered._spread(frames, [*entered.levels], len(self.levels))
+            try:
+                return entered._spread(frames, [*entered.levels], len(self.levels))
+            except NoWayLeft as found:
+                found.asked = asked
+                raise
         return entered
 
     def judged(self, frames: Sequence[Frame], new: Verdicts) -> Branches:
@@ -365,8 +376,7 @@ def _reached(checks: Checks, kind: int, verdicts: Verdicts, asked: Iterable[Subs
                         yield from (need.subschemas for need in way)
 
     todo = [*asked, *needed(checks.choices)]
-    while todo:
-        one = todo.pop()
+    for one in todo:  # grows meanwhile: branches stay in the order of the schema
         verdict = verdicts.get(one, TRUE)
         if one in found or verdict in (REFUSED, TRUE):
             continue

@@ -8,29 +8,31 @@ from __future__ import annotations
 from lockgate.gate.grammar import OBJECT
 from lockgate.gate.schema.frames import ArrayFrame, Frame, ObjectFrame
 from lockgate.gate.schema.graph import Checks
-from lockgate.gate.schema.mismatch import Complain
+from lockgate.gate.schema.mismatch import Complain, Mismatch
+from lockgate.gate.schema.subschema import CountLimit
+from lockgate.gate.schema.wording import listed, shown
 
 
 def begin_name(checks: Checks, misfit: Complain) -> None:
     """The quote of a member name."""
     if checks.most is not None and checks.most.limit == 0:
-        raise misfit(checks.most.schema_path, "no member is allowed")
+        raise misfit(Mismatch(checks.most.schema_path, "have no members"))
 
 
 def another_member(checks: Checks, frame: ObjectFrame, misfit: Complain) -> None:
     """A comma: one more member is to come."""
     if checks.most is not None and len(frame.seen) >= checks.most.limit:
-        raise misfit(checks.most.schema_path, f"more than {checks.most.limit} members")
+        raise misfit(_at_most(checks.most, "member"))
     for names, patterns in checks.closed:
         if not patterns and frame.seen >= names.texts:
-            raise misfit(names.schema_path, "all allowed members are there, and one more is to come")
+            raise misfit(Mismatch(names.schema_path, "have no more members", "for all that are allowed are there"))
 
 
 def begin_element(checks: Checks, frame: ArrayFrame, misfit: Complain) -> None:
     """The first byte of one more element."""
     most = checks.most
     if most is not None and frame.key + 1 >= most.limit:
-        raise misfit(most.schema_path, f"more than {most.limit} elements")
+        raise misfit(_at_most(most, "element"))
 
 
 def another_element(checks: Checks, frame: ArrayFrame, misfit: Complain) -> None:
@@ -38,7 +40,7 @@ def another_element(checks: Checks, frame: ArrayFrame, misfit: Complain) -> None
     begin_element(checks, frame, misfit)
     subschemas = checks.element(frame.key + 1)
     if not subschemas.kinds:
-        raise misfit(subschemas.blame(OBJECT).schema_path, "nothing may follow here")
+        raise misfit(_at_most(CountLimit(frame.key + 1, subschemas.blame(OBJECT).schema_path), "element"))
 
 
 def end(checks: Checks, frame: Frame, misfit: Complain) -> None:
@@ -48,21 +50,35 @@ def end(checks: Checks, frame: Frame, misfit: Complain) -> None:
         return
     least = checks.least
     if least is not None and frame.key + 1 < least.limit:
-        raise misfit(least.schema_path, f"{frame.key + 1} elements, at least {least.limit} are required")
+        raise misfit(_at_least(least, "element", frame.key + 1))
 
 
 def _end_object(checks: Checks, frame: ObjectFrame, misfit: Complain) -> None:
     if checks.most is not None and len(frame.seen) > checks.most.limit:
-        raise misfit(checks.most.schema_path, f"more than {checks.most.limit} members")
+        raise misfit(_at_most(checks.most, "member"))
     if checks.required:
         missing = sorted(checks.required.keys() - frame.seen)
         if missing:
-            names = ", ".join(repr(name) for name in missing[:5])
-            raise misfit(checks.required[missing[0]], f"required but missing: {names}")
+            names = listed(map(shown, missing), "and")
+            is_missing = "which is missing" if len(missing) == 1 else "which are missing"
+            raise misfit(Mismatch(checks.required[missing[0]], f"have {names}", is_missing))
     if checks.least is not None and len(frame.seen) < checks.least.limit:
-        message = f"{len(frame.seen)} members, at least {checks.least.limit} are required"
-        raise misfit(checks.least.schema_path, message)
+        raise misfit(_at_least(checks.least, "member", len(frame.seen)))
     if checks.has_needs:
         unmet = checks.unmet_need(frame.seen)
         if unmet is not None:
-            raise misfit(unmet.schema_path, f"{unmet.member!r} needs {unmet.needed!r}, which is missing")
+            must = f"have {shown(unmet.needed)} beside {shown(unmet.member)}"
+            raise misfit(Mismatch(unmet.schema_path, must, "and it is missing"))
+
+
+def counted(count: int, word: str) -> str:
+    """A number of things."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _at_most(limit: CountLimit, word: str) -> Mismatch:
+    return Mismatch(limit.schema_path, f"have at most {counted(limit.limit, word)}", "not more")
+
+
+def _at_least(limit: CountLimit, word: str, count: int) -> Mismatch:
+    return Mismatch(limit.schema_path, f"have at least {counted(limit.limit, word)}", f"not {count}")

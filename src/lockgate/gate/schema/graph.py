@@ -24,6 +24,7 @@ from lockgate.gate.schema.number_checks import NumberChecks
 from lockgate.gate.schema.pattern import Pattern
 from lockgate.gate.schema.resources import SchemaLocation, SchemaResources
 from lockgate.gate.schema.subschema import MAX_WAYS, AutomatonCheck, CountLimit, Subschema
+from lockgate.gate.schema.wording import found_kind, kind_words
 
 #: Names remembered for the checks of one object; a schema with open objects meets any number of names.
 _MAX_NAMES: Final = 2048
@@ -390,14 +391,16 @@ class SubschemaSet:
         return Checks(self._graph, settled, kind)
 
     def blame(self, kind: int) -> Mismatch:
-        """The keyword that refuses a kind which may not stand here; its message names what is allowed instead."""
+        """The keyword that refuses a kind which may not stand here; it says what is allowed instead."""
+        found = found_kind(kind)
         for subschema in self.subschemas:
-            for kinds, path, allowed in subschema.kind_limits:
+            for kinds, path, must in subschema.kind_limits:
                 if not kinds & kind:
-                    return Mismatch(path, allowed)
+                    return Mismatch(path, must, found)
             for path, branches, _ in subschema.choices:
-                if not self._graph.kinds_of_branches(branches) & kind:
-                    return Mismatch(path, "none of its branches")
+                kinds = self._graph.kinds_of_branches(branches)
+                if not kinds & kind:
+                    return Mismatch(path, f"be {kind_words(kinds)}" if kinds else "not be here", found)
         raise AssertionError("a kind that may not stand here is refused by some subschema")
 
 

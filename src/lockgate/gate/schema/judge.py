@@ -19,6 +19,7 @@ from lockgate.gate.schema.branch_watchers import (
     BranchNumberWatcher,
     BranchStringWatcher,
     EndedWatcher,
+    Lanes,
 )
 from lockgate.gate.schema.branches import (
     OPEN,
@@ -32,26 +33,20 @@ from lockgate.gate.schema.branches import (
     begin,
     has_passed,
 )
+from lockgate.gate.schema.described import overlap, refused_kind
 from lockgate.gate.schema.frames import ArrayFrame, FreeNames, ObjectFrame, has_strangers, may_lend, pointer_to
 from lockgate.gate.schema.graph import Checks, SubschemaSet
+from lockgate.gate.schema.mismatch import Mismatch, SchemaMismatch, merged
 from lockgate.gate.schema.number_checks import NumberWatcher
 from lockgate.gate.schema.string_checks import StringWatcher, name_watcher
 
-KIND_NAMES: Final = {
-    NULL: "null",
-    FALSE: "false",
-    TRUE: "true",
-    NUMBER: "a number",
-    STRING: "a string",
-    ARRAY: "an array",
-    OBJECT: "an object",
-}
 #: Path, first byte, byte after it, and subschemas of a finished element.
 OnElement = Callable[[str, int, int, SubschemaSet], None]
 
 _LITERALS: Final[dict[int, Any]] = {NULL: None, FALSE: False, TRUE: True}
 #: The value of a container that was too large for a trial to copy.
 _UNKNOWN: Final = object()
+_NONE_REFUSED: Final[Verdicts] = {}
 
 
 class JudgePosition(NamedTuple):
@@ -130,13 +125,13 @@ class Judge:
         """JSON pointer to the value that is being read."""
         return pointer_to(self._stack)
 
-    def violation(self, schema_path: str, message: str) -> Violation:
+    def violation(self, mismatch: Mismatch) -> Violation:
         """The value in hand does not fit."""
-        return _violation(pointer_to(self._stack), schema_path, message)
+        return SchemaMismatch(mismatch, pointer_to(self._stack))
 
-    def misfit(self, schema_path: str, message: str) -> Violation:
+    def misfit(self, mismatch: Mismatch) -> Violation:
         """The innermost open container does not fit as a whole."""
-        return _violation(pointer_to(self._stack[:-1]), schema_path, message)
+        return SchemaMismatch(mismatch, pointer_to(self._stack[:-1]))
 
     # -- values ------------------------------------------------------------------------------------------------
 
@@ -152,8 +147,7 @@ class Judge:
                 self.element_at = self._position()
         subschemas = self._next
         if not subschemas.kinds & kind:
-            schema_path, allowed = subschemas.blame(kind)
-            raise self.violation(schema_path, f"{KIND_NAMES[kind]} where the schema allows {allowed}")
+            raise self.violation(subschemas.blame(kind))
         checks = subschemas.checks(kind)
         self.branches_before = self.branches
         if self.branches is not None or checks.choices:
@@ -191,7 +185,7 @@ class Judge:
             assert isinstance(watcher, StringWatcher)
             watcher.end()
             if isinstance(watcher, BranchStringWatcher):
-                self._end_lanes(watcher.lanes.branches, dict(watcher.lanes.live))
+                self._end_lanes(watcher.lanes)
             if watcher.keeps:
                 self._finished(watcher.text, self._checks)
 
@@ -200,10 +194,9 @@ class Judge:
         if checks.number is not None:
             mismatch = checks.number.mismatch(text.decode())
             if mismatch is not None:
-                raise self.violation(*mismatch)
+                raise self.violation(mismatch)
         if isinstance(watcher, BranchNumberWatcher):
-            self.branches = watcher.lanes.branches
-            self._ask(lambda one: self._end_number_of(one, text))
+            self._ask(lambda one: self._end_number_of(one, text), watcher.lanes.refused)
         if checks.finished_checks or self.branches is not None or (self._stack and self._stack[-1].value is not None):
             is_plain = text.lstrip(b"-").isdigit()
             self._finished(integer_of(text) if is_plain else float(text), checks)
@@ -212,7 +205,7 @@ class Judge:
         """A branch judges a finished number."""
         mismatch = one.checks.number.mismatch(text.decode()) if one.checks.number is not None else None
         if mismatch is not None:
-            raise self.violation(*mismatch)
+            raise self.violation(mismatch)
 
     def _finished(self, value: Any, checks: Checks) -> None:
         """A value is whole: show it to the checks that wait for it, and put it where it belongs."""
@@ -261,24 +254,30 @@ class Judge:
         if has_changed:
             self._next = self._subschemas_in(len(self._stack))
 
-    def _end_lanes(self, branches: Branches, watchers: dict[Followed, StringWatcher]) -> None:
+    def _end_lanes(self, lanes: Lanes[StringWatcher]) -> None:
         """A string ends: each branch judges whether it may."""
-        self.branches = branches
+        watchers = dict(lanes.live)
 
         def end(one: Followed) -> None:
             if one in watchers:
                 watchers[one].end()
 
-        self._ask(end)
+        self._ask(end, lanes.refused)
 
-    def _ask(self, check: Callable[[Followed], object]) -> None:
-        """Let each branch look at what has come. What raises is refused; what returns true passes from here on."""
+    def _ask(self, check: Callable[[Followed], object], refused: Verdicts = _NONE_REFUSED) -> None:
+        """Let each branch look at what has come. What raises is refused; what returns true passes from here on.
+
+        Args:
+            refused: Those that are refused already.
+        """
         branches = self.branches
         if branches is None:
             return
-        new: Verdicts = {}
+        new: Verdicts = dict(refused)
         self._reasons = []
         for one in branches.top.followed:
+            if one.subschemas in refused:
+                continue
             try:
                 if check(one) is True:
                     new[one.subschemas] = PASSED
@@ -287,9 +286,11 @@ class Judge:
                 self._reasons.append(violation)
         if new:
             try:
-                self._take_up(branches.judged(self._stack, new))
+                judged = branches.judged(self._stack, new)
             except NoWayLeft as found:
                 raise self._no_way(found, self._reasons) from None
+            self._take_up(judged)
+            self._checks = judged.top.checks
 
     def _leave_branches(self, value: Any) -> Branches | None:
         """A value is whole: what each branch says of it."""
@@ -317,20 +318,23 @@ class Judge:
             if complaint is not None and complaint.code != "schema_violation":
                 return UNSURE
             if complaint is not None:
-                self._reasons.append(self.violation(complaint.schema_path, complaint.message))
+                must = complaint.message.removeprefix("must ")
+                self._reasons.append(self.violation(Mismatch(complaint.schema_path, must)))
                 return REFUSED
         return PASSED
 
     def _no_kind(self, found: NoWayLeft, kind: int) -> Violation:
         """No way is left for a value of this kind."""
-        schema_path = found.choice.schema_path
-        return self.violation(schema_path, f"{KIND_NAMES[kind]} where no branch takes one")
+        return self.violation(refused_kind(found, kind))
 
     def _no_way(self, found: NoWayLeft, reasons: list[Violation]) -> Violation:
         """No way is left, for these reasons."""
-        if not reasons:
-            return self.violation(found.choice.schema_path, "more than one branch takes it, and one must")
-        return reasons[0]
+        said = [one for one in reasons if isinstance(one, SchemaMismatch)]
+        together = merged(found.choice.schema_path, (one.mismatch for one in said))
+        if together is None:
+            assert self.branches is not None
+            return SchemaMismatch(overlap(found), pointer_to(self._stack[: self.branches.base + found.at]))
+        return SchemaMismatch(together, said[0].path or "")
 
     # -- objects -----------------------------------------------------------------------------------------------
 
@@ -356,9 +360,8 @@ class Judge:
                 live.append((one, name_watcher(one.checks, self.misfit)))
 
         self._ask(begin_name)
-        if not live:
+        if not live or self.branches is None:
             return own
-        assert self.branches is not None
         left = {one.subschemas for one in self.branches.top.followed}
         live = [pair for pair in live if pair[0].subschemas in left]
         return BranchNameWatcher(own, Around(self.branches, self._stack, self._no_way), live)
@@ -381,9 +384,9 @@ class Judge:
 
     def _end_branch_name(self, name: str, frame: ObjectFrame) -> None:
         watchers: dict[Followed, EndedWatcher] = {}
+        refused: Verdicts = {}
         if isinstance(self._name_watcher, BranchNameWatcher):
-            self.branches = self._name_watcher.lanes.branches
-            watchers = dict(self._name_watcher.lanes.live)
+            watchers, refused = dict(self._name_watcher.lanes.live), self._name_watcher.lanes.refused
 
         def end_name(one: Followed) -> bool:
             if one in watchers:
@@ -391,7 +394,7 @@ class Judge:
             is_judged = name not in one.checks.known_names()
             return is_judged and self._is_open(one) and has_passed(one.checks, frame)
 
-        self._ask(end_name)
+        self._ask(end_name, refused)
 
     def _is_open(self, one: Followed) -> bool:
         return self.branches is not None and self.branches.top.verdicts[one.subschemas] == OPEN
@@ -718,7 +721,3 @@ def kind_names(kinds: int) -> tuple[str, ...]:
         OBJECT: "object",
     }
     return tuple(name for kind, name in names.items() if kinds & kind)
-
-
-def _violation(path: str, schema_path: str, message: str) -> Violation:
-    return Violation("schema_violation", f"{path or 'the document'}: {message}", path=path, schema_path=schema_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -11,6 +13,8 @@ from lockgate.gate.schema.allowed_texts import AllowedTexts
 from lockgate.gate.schema.graph import Checks, ClosedNames
 from lockgate.gate.schema.mismatch import Complain, Mismatch
 from lockgate.gate.schema.pattern import Pattern
+from lockgate.gate.schema.subschema import AutomatonCheck, CountLimit
+from lockgate.gate.schema.wording import LISTED, SHOWN, begun, listed, shown
 
 
 class StringWatcher:
@@ -21,22 +25,23 @@ class StringWatcher:
         keeps: Keep the text even if no check needs it.
     """
 
-    __slots__ = ("_checks", "_complain", "_is_simple", "_length", "_mismatch", "_pieces", "_states", "keeps")
+    __slots__ = ("_checks", "_complain", "_head", "_is_simple", "_length", "_pieces", "_states", "_why", "keeps")
 
     def __init__(self, checks: Checks, complain: Complain, *, keeps: bool) -> None:
         self._checks = checks
         self._complain = complain
-        self._mismatch: Mismatch | None = None
+        self._why: Callable[[], Mismatch] | None = None  # worked out only when it is said
         self._length = 0
         self._states: list[Any] = [check.automaton.start for check in checks.automata]
         self.keeps = keeps or bool(checks.allowed_texts) or bool(checks.finished_checks)
         self._pieces: list[str] = []
+        self._head = ""  # of a text that is not kept
         self._is_simple = not (checks.allowed_texts or checks.automata)
 
     def fork(self) -> StringWatcher:
         """A twin that goes its own way from here."""
         twin = self._copy()
-        twin._length = self._length
+        twin._length, twin._head = self._length, self._head
         twin._states = list(self._states)
         twin._pieces = [self.text] if self.keeps else []
         return twin
@@ -68,65 +73,67 @@ class StringWatcher:
             most = self._checks.most
             if most is None or self._length <= most.limit:
                 return -1
-            self._mismatch = Mismatch(most.schema_path, f"longer than {most.limit} characters")
+            self._why = lambda: _too_long(most)
             return most.limit - (self._length - len(text))
         bad = self._too_long(text)
         for check in (self._take_allowed, self._take_automata):
-            found, mismatch = check(text if bad < 0 else text[: bad + 1])
+            found, why = check(text if bad < 0 else text[: bad + 1])
             if found >= 0 and (bad < 0 or found < bad):
-                bad, self._mismatch = found, mismatch
+                bad, self._why = found, why
         self._length += len(text)
         if self.keeps:
             self._pieces.append(text)
+        elif len(self._head) < SHOWN:
+            self._head += text[:SHOWN]
         return bad
 
     def _too_long(self, text: str) -> int:
         most = self._checks.most
         if most is None or self._length + len(text) <= most.limit:
             return -1
-        self._mismatch = Mismatch(most.schema_path, f"longer than {most.limit} characters")
+        self._why = lambda: _too_long(most)
         return most.limit - self._length
 
-    def _take_allowed(self, text: str) -> tuple[int, Mismatch | None]:
+    def _take_allowed(self, text: str) -> tuple[int, Callable[[], Mismatch] | None]:
         """The first character after which some enum or const has no text left."""
         if not self._checks.allowed_texts:
             return -1, None
-        first = -1
-        mismatch: Mismatch | None = None
+        first, why = -1, None
         before = self.text
         for allowed in self._checks.allowed_texts:
             dead = allowed.first_dead(before, text)
             if dead >= 0 and (first < 0 or dead < first):
-                begun = (before + text[: dead + 1])[:60]
-                first, mismatch = dead, Mismatch(allowed.schema_path, f"no allowed value begins with {begun!r}")
-        return first, mismatch
+                first, why = dead, partial(none_begins, allowed, before + text[: dead + 1])
+        return first, why
 
-    def _take_automata(self, text: str) -> tuple[int, Mismatch | None]:
-        first = -1
-        mismatch: Mismatch | None = None
+    def _take_automata(self, text: str) -> tuple[int, Callable[[], Mismatch] | None]:
+        first, why, before = -1, None, self.text if self.keeps else self._head
         for at, check in enumerate(self._checks.automata):
             self._states[at], dead = check.automaton.feed(self._states[at], text)
             if dead >= 0 and (first < 0 or dead < first):
-                first, mismatch = dead, Mismatch(check.schema_path, f"no completion matches {check.shown[:80]!r}")
-        return first, mismatch
+                first, why = dead, partial(_no_match, check, before + text[: dead + 1])
+        return first, why
 
     def violation(self) -> Violation:
-        assert self._mismatch is not None
-        return self._complain(*self._mismatch)
+        assert self._why is not None
+        return self._complain(self._why())
 
     def end(self) -> None:
         """The closing quote. Raises ``Violation`` if the text may not end here."""
         checks = self._checks
         for allowed in checks.allowed_texts:
             if self.text not in allowed.texts:
-                message = f"{self.text[:60]!r} is only the beginning of an allowed value"
-                raise self._complain(allowed.schema_path, message)
+                raise self._complain(
+                    Mismatch(allowed.schema_path, _be_one_of(allowed, self.text), f"not {shown(self.text)}")
+                )
         least = checks.least
         if least is not None and self._length < least.limit:
-            raise self._complain(least.schema_path, f"{self._length} characters, at least {least.limit} are required")
+            must = f"have at least {least.limit} character" + ("s" if least.limit > 1 else "")
+            raise self._complain(Mismatch(least.schema_path, must, f"not {self._length}"))
         for state, check in zip(self._states, checks.automata, strict=True):
             if not check.automaton.accepts(state):
-                raise self._complain(check.schema_path, f"does not match {check.shown[:80]!r}")
+                came = f"not {shown(self.text if self.keeps else self._head)}"
+                raise self._complain(Mismatch(check.schema_path, check.must, came))
 
     def continuations(self, limit: int) -> tuple[str, ...]:
         """The texts that may still follow, where an enum or const says so."""
@@ -134,6 +141,43 @@ class StringWatcher:
         if allowed is None:
             return ()
         return tuple(text[len(self.text) :] for text in islice(allowed.beginning_with(self.text), limit))
+
+
+def _too_long(most: CountLimit) -> Mismatch:
+    return Mismatch(most.schema_path, f"have at most {most.limit} characters", "not more")
+
+
+def _no_match(check: AutomatonCheck, begins: str) -> Mismatch:
+    return Mismatch(check.schema_path, check.must, f"not {begun(begins)}")
+
+
+def _be_one_of(allowed: AllowedTexts, text: str) -> str:
+    return "be " + listed(map(shown, nearest(allowed, text)), "or") + _of_many(allowed)
+
+
+def _of_many(allowed: AllowedTexts) -> str:
+    count = len(allowed.texts)
+    return f", … ({count} in all)" if count > LISTED else ""
+
+
+def nearest(allowed: AllowedTexts, text: str) -> list[str]:
+    """A few of some texts: those that begin most alike come first, and if these are few, all others after them."""
+    few = allowed.sample(LISTED)
+    length = next((length for length in range(min(len(text), 60), 0, -1) if allowed.is_live(text[:length])), 0)
+    alike = list(islice(allowed.beginning_with(text[:length]), LISTED)) if length else []
+    return list(dict.fromkeys([*alike, *few]))[:LISTED]
+
+
+def none_begins(allowed: AllowedTexts, text: str) -> Mismatch:
+    """No allowed text begins so."""
+    return Mismatch(allowed.schema_path, _be_one_of(allowed, text), f"not {begun(text)}")
+
+
+def no_such_name(allowed: AllowedTexts, name: str, patterns: Sequence[str] = (), *, is_open: bool = False) -> Mismatch:
+    """A member name that is not allowed, or that no allowed one begins like."""
+    names = list(map(shown, nearest(allowed, name))) + [f"what matches {source[:60]}" for source in patterns[:2]]
+    must = f"have no members but {listed(names)}{_of_many(allowed)}"
+    return Mismatch(allowed.schema_path, must, f"not {begun(name) if is_open else shown(name)}")
 
 
 class PlainNameWatcher:
@@ -158,12 +202,12 @@ class PlainNameWatcher:
         return dead
 
     def violation(self) -> Violation:
-        return self._complain(self._allowed.schema_path, f"no allowed member name begins with {self._text[:60]!r}")
+        return self._complain(no_such_name(self._allowed, self._text, is_open=True))
 
     def end(self) -> None:
         """The closing quote of the name."""
         if self._text not in self._allowed.texts:
-            raise self._complain(self._allowed.schema_path, f"{self._text[:60]!r} is not an allowed member name")
+            raise self._complain(no_such_name(self._allowed, self._text))
 
 
 def name_watcher(checks: Checks, complain: Complain) -> NameWatcher | PlainNameWatcher:
@@ -171,7 +215,7 @@ def name_watcher(checks: Checks, complain: Complain) -> NameWatcher | PlainNameW
     if checks.names is None and len(checks.closed) == 1:
         closed = checks.closed[0]
         if not closed.names.texts and not closed.patterns:
-            raise complain(closed.names.schema_path, "no member is allowed")
+            raise complain(Mismatch(closed.names.schema_path, "have no members"))
         if not closed.patterns:
             return PlainNameWatcher(closed.names, complain)
     return NameWatcher(checks, complain)
@@ -183,72 +227,80 @@ class NameWatcher:
     A ``TextWatcher`` of the scanner.
     """
 
-    __slots__ = ("_checks", "_closed", "_complain", "_inner", "_mismatch", "_text")
+    __slots__ = ("_checks", "_closed", "_complain", "_inner", "_text", "_why")
 
     def __init__(self, checks: Checks, complain: Complain) -> None:
         self._checks = checks
         self._complain = complain
-        self._mismatch: Mismatch | None = None
+        self._why: Callable[[], Mismatch] | None = None
         self._text = ""
         self._closed = [_LiveNames(closed) for closed in checks.closed]
         self._inner: StringWatcher | None = None
         if checks.names is not None:
             if not checks.names.kinds & STRING:
-                schema_path, allowed = checks.names.blame(STRING)
-                raise complain(schema_path, f"a member name where the schema allows {allowed}")
-            self._inner = StringWatcher(checks.names.checks(STRING), complain, keeps=True)
+                raise complain(Mismatch(checks.names.blame(STRING).schema_path, "have no members"))
+            self._inner = StringWatcher(checks.names.checks(STRING), self._complain_of_name, keeps=True)
 
     def take(self, text: str) -> int:
         first = self._inner.take(text) if self._inner is not None else -1
         if first >= 0:
-            self._mismatch = None
+            self._why = None
             text = text[: first + 1]
         for closed in self._closed:
             dead = closed.take(self._text, text)
             if dead < len(text) and (first < 0 or dead < first):
-                name = (self._text + text[: dead + 1])[:60]
                 first = dead
-                self._mismatch = Mismatch(closed.schema_path, f"no allowed member name begins with {name!r}")
+                begins = self._text + text[: dead + 1]
+                self._why = partial(no_such_name, closed.names, begins, closed.sources, is_open=True)
         self._text += text
         return first
 
     def violation(self) -> Violation:
-        if self._mismatch is None:
+        if self._why is None:
             assert self._inner is not None
             return self._inner.violation()
-        return self._complain(*self._mismatch)
+        return self._complain(self._why())
 
     def end(self) -> None:
         """The closing quote of the name."""
         for closed in self._closed:
             if not closed.has(self._text):
-                raise self._complain(closed.schema_path, f"{self._text[:60]!r} is not an allowed member name")
+                raise self._complain(no_such_name(closed.names, self._text, closed.sources))
         if self._inner is not None:
             self._inner.end()
             self._check_finished()
+
+    def _complain_of_name(self, mismatch: Mismatch) -> Violation:
+        return self._complain(mismatch._replace(must=f"have only member names that {mismatch.must}"))
 
     def _check_finished(self) -> None:
         assert self._checks.names is not None
         for check in self._checks.names.checks(STRING).finished_checks:
             complaint = check.complaint(self._text)
             if complaint is not None:
-                raise self._complain(complaint.schema_path, f"member name {self._text[:60]!r} {complaint.message}")
+                must = f"have only member names that {complaint.message.removeprefix('must ')}"
+                raise self._complain(Mismatch(complaint.schema_path, must))
 
 
 class _LiveNames:
     """How far a name has come among those that one closed subschema allows."""
 
-    __slots__ = ("_names", "_patterns", "_states", "schema_path")
+    __slots__ = ("_patterns", "_states", "names", "schema_path")
 
     def __init__(self, closed: ClosedNames) -> None:
-        self._names = closed.names
+        self.names = closed.names
         self._patterns: list[Pattern] = closed.patterns
         self._states: list[Any] = [pattern.start for pattern in closed.patterns]  # None where one is dead
         self.schema_path = closed.names.schema_path
 
+    @property
+    def sources(self) -> list[str]:
+        """The patterns that names may match instead."""
+        return [pattern.source for pattern in self._patterns]
+
     def take(self, before: str, text: str) -> int:
         """Index of the first character after which neither a name nor a pattern is left; the length if all is live."""
-        dead = self._names.first_dead(before, text)
+        dead = self.names.first_dead(before, text)
         return max(dead if dead >= 0 else len(text), self._take_patterns(text))
 
     def _take_patterns(self, text: str) -> int:
@@ -269,4 +321,4 @@ class _LiveNames:
             state is not None and pattern.accepts(state)
             for pattern, state in zip(self._patterns, self._states, strict=True)
         )
-        return is_matched or name in self._names.texts
+        return is_matched or name in self.names.texts

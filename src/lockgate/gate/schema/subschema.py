@@ -17,6 +17,7 @@ from lockgate.gate.schema.formats import Automaton, Formats
 from lockgate.gate.schema.number_checks import AllowedNumbers, Bound, NumberChecks, NumberValue
 from lockgate.gate.schema.pattern import Pattern, Unsupported
 from lockgate.gate.schema.resources import SchemaLocation, SchemaResources, escape_pointer
+from lockgate.gate.schema.wording import format_words, listed, listed_values, with_article
 
 KINDS: Final = {
     "null": NULL,
@@ -59,19 +60,19 @@ class CountLimit(NamedTuple):
 
 
 class AutomatonCheck(NamedTuple):
-    """A pattern or format that a string must match, as people see it in ``shown``."""
+    """A pattern or format that a string must match; ``must`` says it in words."""
 
     automaton: Automaton
     schema_path: str
-    shown: str
+    must: str
 
 
 class KindLimit(NamedTuple):
-    """Kinds that a keyword allows; ``allowed`` says it in words."""
+    """Kinds that a keyword allows; ``must`` says it in words."""
 
     kinds: int
     schema_path: str
-    allowed: str
+    must: str
 
 
 class Alternatives(NamedTuple):
@@ -165,7 +166,7 @@ class Subschema:
             self.leave_to_the_end(ANY_KIND)
             return
         if schema is False:
-            self._narrow(0, self.path(), "nothing: the schema here is false")
+            self._narrow(0, self.path(), "not be here")
             return
         if "$ref" in schema:
             self._reference(self._resources.resolve(schema["$ref"], self.location.base))
@@ -189,9 +190,9 @@ class Subschema:
         else:
             self.together.append(target)
 
-    def _narrow(self, kinds: int, schema_path: str, allowed: str) -> None:
+    def _narrow(self, kinds: int, schema_path: str, must: str) -> None:
         self.kinds &= kinds
-        self.kind_limits.append(KindLimit(kinds, schema_path, allowed))
+        self.kind_limits.append(KindLimit(kinds, schema_path, must))
 
     def _read_references(self, schema: dict[str, Any]) -> None:
         if "$dynamicRef" in schema and self._draft >= 2020:
@@ -250,7 +251,7 @@ class Subschema:
             return
         names = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
         kinds = reduce(lambda all_kinds, name: all_kinds | KINDS[name], names, 0)
-        self._narrow(kinds, self.path("type"), " or ".join(names))
+        self._narrow(kinds, self.path("type"), "be " + listed(map(with_article, names)))
         if "integer" in names and "number" not in names:
             if self._draft == 4:
                 self.number.integer_by_spelling = self.path("type")
@@ -266,7 +267,7 @@ class Subschema:
     def _one_of(self, values: list[Any], keyword: str) -> None:
         kinds = reduce(lambda all_kinds, value: all_kinds | kind_of(value), values, 0)
         path = self.path(keyword)
-        self._narrow(kinds, path, "one of the listed values" if keyword == "enum" else "that one value")
+        self._narrow(kinds, path, f"be {listed_values(values)}")
         strings = [value for value in values if isinstance(value, str)]
         if strings:
             self.allowed_texts.append(AllowedTexts(strings, path))
@@ -319,7 +320,7 @@ class Subschema:
         if "maxLength" in schema:
             self.max_length = CountLimit(count_of(schema["maxLength"]), self.path("maxLength"))
         if "pattern" in schema:
-            self._watch(lambda: Pattern(schema["pattern"]), "pattern", schema["pattern"])
+            self._watch(lambda: Pattern(schema["pattern"]), "pattern", f"match {schema['pattern'][:80]}")
         if "format" in schema and self._formats.mode(schema["format"]) != "off":
             self._read_format(schema["format"])
 
@@ -330,13 +331,13 @@ class Subschema:
         if automaton is None or not is_known:
             self.leave_to_the_end(STRING)
             return
-        self._watch(lambda: automaton, "format", name)
+        self._watch(lambda: automaton, "format", f"be {format_words(name)}")
         if not is_exact:
             self.leave_to_the_end(STRING)
 
-    def _watch(self, make: Callable[[], Automaton], keyword: str, shown: str) -> None:
+    def _watch(self, make: Callable[[], Automaton], keyword: str, must: str) -> None:
         try:
-            self.automata.append(AutomatonCheck(make(), self.path(keyword), shown))
+            self.automata.append(AutomatonCheck(make(), self.path(keyword), must))
         except Unsupported:
             self.leave_to_the_end(STRING)
 
