@@ -107,10 +107,11 @@ class StringWatcher:
         return first, why
 
     def _take_automata(self, text: str) -> tuple[int, Callable[[], Mismatch] | None]:
-        first, why, before = -1, None, self.text if self.keeps else self._head
+        first, why = -1, None
         for at, check in enumerate(self._checks.automata):
             self._states[at], dead = check.automaton.feed(self._states[at], text)
             if dead >= 0 and (first < 0 or dead < first):
+                before = self.text if self.keeps else self._head  # not sooner: it is put together each time
                 first, why = dead, partial(_no_match, check, before + text[: dead + 1])
         return first, why
 
