@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Final
 
 from lockgate.gate.schema.spellings import Spellings
+
+#: Taken texts that begin alike, up to which a free one is looked for: a character must not cost a walk through all.
+_MAX_TAKEN: Final = 256
 
 
 class AllowedTexts:
@@ -40,6 +44,11 @@ class AllowedTexts:
                 return
             yield self._sorted[at]
 
+    @property
+    def in_order(self) -> Sequence[str]:
+        """All texts."""
+        return self._sorted
+
     def sample(self, count: int) -> tuple[str, ...]:
         """A few of the texts, as the schema has them in order; at most 12."""
         return self._few[:count]
@@ -51,8 +60,21 @@ class AllowedTexts:
             self._spellings = Spellings(self._sorted)
         return self._spellings
 
-    def first_dead(self, before: str, text: str) -> int:
-        """Index of the first character of ``text`` after which, behind ``before``, nothing is left; -1 for none."""
-        if self.is_live(before + text):
+    def is_free(self, prefix: str, taken: Container[str]) -> bool:
+        """Whether some text begins with ``prefix`` that is not taken; true, too, where very many begin so."""
+        found = list(islice(self.beginning_with(prefix), _MAX_TAKEN))
+        return len(found) == _MAX_TAKEN or any(text not in taken for text in found)
+
+    def first_dead(self, before: str, text: str, taken: Container[str] = ()) -> int:
+        """Index of the first character of ``text`` after which, behind ``before``, nothing is left; -1 for none.
+
+        Args:
+            taken: Texts that do not count.
+        """
+
+        def is_live(prefix: str) -> bool:
+            return self.is_free(prefix, taken) if taken else self.is_live(prefix)
+
+        if is_live(before + text):
             return -1
-        return next(at for at in range(len(text)) if not self.is_live(before + text[: at + 1]))
+        return next(at for at in range(len(text)) if not is_live(before + text[: at + 1]))

@@ -275,6 +275,9 @@ def _make_first_level(checks: Checks, kind: int, asked: list[SubschemaSet]) -> L
             verdicts[subschemas] = REFUSED
             continue
         own = subschemas.checks(kind)
+        if own.impossible is not None:
+            verdicts[subschemas] = REFUSED
+            continue
         verdicts[subschemas] = PASSED if _says_nothing(own, kind) else OPEN
         todo += (need.subschemas for choice in own.choices for way in choice.ways for need in way)
     _settle(verdicts, kind)

@@ -12,18 +12,19 @@ when a document first needs them, and are kept with the schema.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from lockgate.gate.events import Complaint
 from lockgate.gate.grammar import ANY_KIND, ARRAY, NUMBER, OBJECT, STRING
 from lockgate.gate.schema.allowed_texts import AllowedTexts
 from lockgate.gate.schema.formats import Formats
+from lockgate.gate.schema.impossible import impossible, possible_texts
 from lockgate.gate.schema.mismatch import Mismatch
 from lockgate.gate.schema.number_checks import NumberChecks
 from lockgate.gate.schema.pattern import Pattern
 from lockgate.gate.schema.resources import SchemaLocation, SchemaResources
-from lockgate.gate.schema.subschema import MAX_WAYS, AutomatonCheck, CountLimit, Subschema
+from lockgate.gate.schema.subschema import MAX_WAYS, AutomatonCheck, CountLimit, Subschema, matches
 from lockgate.gate.schema.wording import found_kind, kind_words
 
 #: Names remembered for the checks of one object; a schema with open objects meets any number of names.
@@ -138,6 +139,7 @@ class Checks:
         finished_checks: What must see the finished value.
         choices: What is open, and followed side by side.
         unfollowed_checks: Those of ``finished_checks`` that say more than what is checked here and the choices.
+        impossible: What no value of this kind can satisfy, as far as that is plain; None if nothing is.
         first_levels: What ``branches`` has worked out of values with these checks.
         is_proof: Whether what passes them, all choices and all unfollowed checks is valid.
         is_followed: Whether what is inside the value is judged, too; not where the subschemas are too many.
@@ -147,8 +149,8 @@ class Checks:
     __slots__ = (
         "_allowed", "_children", "_graph", "_known", "_narrowed", "_subschemas", "allowed_texts", "automata", "choices",
         "chosen", "closed", "finished_checks", "first_levels", "has_names",
-        "has_needs", "is_followed", "is_free", "is_proof", "kind", "least", "most", "names", "number", "open_from",
-        "prefix_length", "required", "unfollowed_checks",
+        "has_needs", "impossible", "is_followed", "is_free", "is_proof", "kind", "least", "most", "names", "number",
+        "open_from", "prefix_length", "required", "unfollowed_checks",
     )  # fmt: skip
 
     def __init__(
@@ -191,6 +193,7 @@ class Checks:
             self.finished_checks.append(instead)
             self.unfollowed_checks.append(instead)
         self._gather()
+        self.impossible = None if instead is not None else impossible(self)
 
     def _gather(self) -> None:
         if self.kind == STRING:
@@ -209,6 +212,7 @@ class Checks:
             self.automata += subschema.automata
             self._at_least(subschema.min_length)
             self._at_most(subschema.max_length)
+        self.allowed_texts = possible_texts(self)
 
     def _gather_number(self) -> None:
         checks = NumberChecks()
@@ -220,10 +224,17 @@ class Checks:
                 checks.add_low(subschema.number.low)
             if subschema.number.high is not None:
                 checks.add_high(subschema.number.high)
+        checks.keep_possible_values()
         self.number = None if checks.is_empty else checks
 
     def _gather_object(self) -> None:
         names: list[SchemaLocation] = []
+        never = {
+            name
+            for subschema in self._subschemas
+            for name, one in subschema.members.properties.items()
+            if one.schema is False
+        }
         for subschema in self._subschemas:
             members = subschema.members
             self.required |= members.required
@@ -231,12 +242,16 @@ class Checks:
             self._at_most(members.most)
             if members.closed_path:
                 patterns = [pattern for pattern, _ in members.patterns]
-                self.closed.append(ClosedNames(AllowedTexts(members.properties, members.closed_path), patterns))
+                possible = [name for name in members.properties if name not in never]
+                self.closed.append(ClosedNames(AllowedTexts(possible, members.closed_path), patterns))
             self.has_needs = self.has_needs or bool(members.needs)
             if members.names is not None:
                 names.append(members.names)
         self.names = self._graph.set_of(names) if names else None
-        self.has_names = self.names is not None or bool(self.closed)
+        if self.names is not None and self.names.kinds & STRING:
+            self.closed += [ClosedNames(texts, []) for texts in self.names.checks(STRING).allowed_texts]
+        has_few_places = self.most is not None and bool(self.required)
+        self.has_names = self.names is not None or bool(self.closed) or has_few_places
 
     def _gather_array(self) -> None:
         for subschema in self._subschemas:
@@ -316,6 +331,22 @@ class Checks:
             self._known = AllowedTexts(names, "")
         return self._known
 
+    def names_lacking(self, seen: Collection[str]) -> AllowedTexts | None:
+        """The required names that are missing, where there is room for no others; None where there is."""
+        if self.most is None or not self.required:
+            return None
+        missing = [name for name in self.required if name not in seen]
+        has_room = not missing or self.most.limit - len(seen) > len(missing)
+        return None if has_room else AllowedTexts(missing, self.most.schema_path)
+
+    def may_have(self, name: str) -> bool:
+        """Whether a member may have this name, as far as lists and patterns of names and ``false`` say."""
+        if any(one.schema is False for part in self._subschemas for one in part.members.locations_of(name)):
+            return False
+        return all(
+            name in names.texts or any(matches(one, name) for one in patterns) for names, patterns in self.closed
+        )
+
     def known_names(self) -> frozenset[str]:
         """Names that the schema mentions as properties."""
         return self.known.texts
@@ -392,7 +423,7 @@ class SubschemaSet:
 
     def blame(self, kind: int) -> Mismatch:
         """The keyword that refuses a kind which may not stand here; it says what is allowed instead."""
-        found = found_kind(kind)
+        found = found_kind(kind) if kind != ANY_KIND else ""
         for subschema in self.subschemas:
             for kinds, path, must in subschema.kind_limits:
                 if not kinds & kind:
@@ -401,6 +432,8 @@ class SubschemaSet:
                 kinds = self._graph.kinds_of_branches(branches)
                 if not kinds & kind:
                     return Mismatch(path, f"be {kind_words(kinds)}" if kinds else "not be here", found)
+        if not self.kinds:
+            return Mismatch(self.subschemas[0].path(), "not be here", found)
         raise AssertionError("a kind that may not stand here is refused by some subschema")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, MutableSet, Sequence
 from typing import Any, Final, NamedTuple
 
-from lockgate.gate.grammar import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
+from lockgate.gate.grammar import ANY_KIND, ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
 from lockgate.gate.limits import Limits
 from lockgate.gate.scan import TextWatcher, Violation, integer_of
 from lockgate.gate.schema import container_checks
@@ -149,6 +149,8 @@ class Judge:
         if not subschemas.kinds & kind:
             raise self.violation(subschemas.blame(kind))
         checks = subschemas.checks(kind)
+        if checks.impossible is not None:
+            raise self.violation(checks.impossible)
         self.branches_before = self.branches
         if self.branches is not None or checks.choices:
             checks = self._begin_branches(kind, checks)
@@ -330,6 +332,8 @@ class Judge:
     def _no_way(self, found: NoWayLeft, reasons: list[Violation]) -> Violation:
         """No way is left, for these reasons."""
         said = [one for one in reasons if isinstance(one, SchemaMismatch)]
+        if reasons and not said:
+            return reasons[0]
         together = merged(found.choice.schema_path, (one.mismatch for one in said))
         if together is None:
             assert self.branches is not None
@@ -346,20 +350,26 @@ class Judge:
         if len(frame.seen) >= self._limits.max_members:
             raise Violation("members_limit", f"more than {self._limits.max_members} members in one object")
         container_checks.begin_name(checks, self.misfit)
-        self._name_watcher = name_watcher(checks, self.misfit) if checks.has_names else None
-        if self.branches is not None:
-            self._name_watcher = self._begin_branch_name(self._name_watcher)
+        if self.branches is None:
+            self._name_watcher = self._watch_name(checks, frame) if checks.has_names else None
+        else:
+            self._name_watcher = self._begin_branch_name(frame)
         return self._name_watcher
 
-    def _begin_branch_name(self, own: EndedWatcher | None) -> EndedWatcher | None:
+    def _watch_name(self, checks: Checks, frame: ObjectFrame) -> EndedWatcher:
+        return name_watcher(checks, () if self._limits.duplicate_members else frame.seen, self.misfit)
+
+    def _begin_branch_name(self, frame: ObjectFrame) -> EndedWatcher | None:
         live: list[tuple[Followed, EndedWatcher]] = []
 
         def begin_name(one: Followed) -> None:
             container_checks.begin_name(one.checks, self.misfit)
             if one.checks.has_names:
-                live.append((one, name_watcher(one.checks, self.misfit)))
+                live.append((one, self._watch_name(one.checks, frame)))
 
         self._ask(begin_name)
+        checks = frame.checks  # narrowed, perhaps
+        own = self._watch_name(checks, frame) if checks.has_names else None
         if not live or self.branches is None:
             return own
         left = {one.subschemas for one in self.branches.top.followed}
@@ -380,7 +390,9 @@ class Judge:
         frame.seen.add(name)
         if self.branches is not None:
             self._end_branch_name(name, frame)
-        self._next = frame.checks.member(name)
+        subschemas = self._next = frame.checks.member(name)
+        if not subschemas.kinds:
+            raise self.violation(subschemas.blame(ANY_KIND))
 
     def _end_branch_name(self, name: str, frame: ObjectFrame) -> None:
         watchers: dict[Followed, EndedWatcher] = {}
@@ -391,6 +403,9 @@ class Judge:
         def end_name(one: Followed) -> bool:
             if one in watchers:
                 watchers[one].end()
+            subschemas = one.checks.member(name)
+            if not subschemas.kinds:
+                raise self.violation(subschemas.blame(ANY_KIND))
             is_judged = name not in one.checks.known_names()
             return is_judged and self._is_open(one) and has_passed(one.checks, frame)
 

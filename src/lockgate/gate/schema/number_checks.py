@@ -32,6 +32,8 @@ _DOWN: Final = 3  # e-
 _EXACT: Final = 2**63
 #: So many significant digits tell every double apart from its neighbours.
 _SURE_DIGITS: Final = 15
+#: Listed values that are tried against the other keywords.
+_MAX_TRIED: Final = 2_000
 _CUT: Final = Context(prec=_SURE_DIGITS, rounding=ROUND_DOWN)
 #: What lies this near to a double, as a part of it, is rounded to it.
 _HALF_STEP: Final = Decimal(2) ** -53
@@ -45,6 +47,11 @@ class Bound:
     is_exclusive: bool
     keyword: str
     schema_path: str
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it compares exactly with every number."""
+        return abs(self.limit) < _EXACT
 
     @property
     def must(self) -> str:
@@ -97,7 +104,7 @@ class AllowedNumbers:
         self.values = frozenset(values)
         self._large = [value for value in values if abs(value) >= _EXACT]
         self.schema_path = schema_path
-        self.least = min(values)
+        self.least = min(values, default=0)
         self._few = [*values[:LISTED], *values[-1:]] if len(values) > LISTED else list(values)
         # First digits of those with each sign, in order: a digit that comes in costs no walk through all values.
         self._digits: dict[bool, list[str]] = {True: [], False: []}
@@ -159,6 +166,32 @@ class NumberChecks:
     def is_empty(self) -> bool:
         """Whether every number is fine."""
         return not (self.integer or self.integer_by_spelling or self.low or self.high or self.values)
+
+    def keep_possible_values(self) -> None:
+        """Leave out listed values that bounds, other lists or ``type`` refuse."""
+        if not self.values or len(self.values[0].values) > _MAX_TRIED:
+            return
+        first = self.values[0]
+        if len(self.values) == 1 and self.is_only_listed:
+            return
+        left = [value for value in first.values if self.mismatch(json.dumps(value)) is None]
+        if len(left) < len(first.values):
+            self.values = (AllowedNumbers(left, first.schema_path),)
+
+    @property
+    def is_only_listed(self) -> bool:
+        """Whether nothing but lists says what a number must be."""
+        return not (self.integer or self.integer_by_spelling or self.low or self.high)
+
+    def impossible(self) -> Mismatch | None:
+        """Why no number can satisfy this, as far as that is plain."""
+        low, high = self.low, self.high
+        if any(not one.values for one in self.values):
+            return Mismatch(self.values[0].schema_path, "be a listed value that all keywords allow, and there is none")
+        if low is None or high is None or not (low.is_plain and high.is_plain):
+            return None
+        is_empty = low.limit == high.limit and (low.is_exclusive or high.is_exclusive)
+        return Mismatch(low.schema_path, f"{low.must} and {high.must}") if low.limit > high.limit or is_empty else None
 
     def add_low(self, bound: Bound) -> None:
         old = self.low

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -13,6 +13,7 @@ from lockgate.gate.schema.allowed_texts import AllowedTexts
 from lockgate.gate.schema.graph import Checks, ClosedNames
 from lockgate.gate.schema.mismatch import Complain, Mismatch
 from lockgate.gate.schema.pattern import Pattern
+from lockgate.gate.schema.resources import escape_pointer
 from lockgate.gate.schema.subschema import AutomatonCheck, CountLimit
 from lockgate.gate.schema.wording import LISTED, SHOWN, begun, listed, shown
 
@@ -161,11 +162,12 @@ def _of_many(allowed: AllowedTexts) -> str:
     return f", … ({count} in all)" if count > LISTED else ""
 
 
-def nearest(allowed: AllowedTexts, text: str) -> list[str]:
+def nearest(allowed: AllowedTexts, text: str, taken: Container[str] = ()) -> list[str]:
     """A few of some texts: those that begin most alike come first, and if these are few, all others after them."""
-    few = allowed.sample(LISTED)
+    few = [one for one in allowed.sample(2 * LISTED) if one not in taken]
     length = next((length for length in range(min(len(text), 60), 0, -1) if allowed.is_live(text[:length])), 0)
     alike = list(islice(allowed.beginning_with(text[:length]), LISTED)) if length else []
+    alike = [one for one in alike if one not in taken]
     return list(dict.fromkeys([*alike, *few]))[:LISTED]
 
 
@@ -174,11 +176,32 @@ def none_begins(allowed: AllowedTexts, text: str) -> Mismatch:
     return Mismatch(allowed.schema_path, _be_one_of(allowed, text), f"not {begun(text)}")
 
 
-def no_such_name(allowed: AllowedTexts, name: str, patterns: Sequence[str] = (), *, is_open: bool = False) -> Mismatch:
+def no_such_name(
+    allowed: AllowedTexts,
+    name: str,
+    patterns: Sequence[str] = (),
+    *,
+    taken: Container[str] = (),
+    is_open: bool = False,
+) -> Mismatch:
     """A member name that is not allowed, or that no allowed one begins like."""
-    names = list(map(shown, nearest(allowed, name))) + [f"what matches {source[:60]}" for source in patterns[:2]]
-    must = f"have no members but {listed(names)}{_of_many(allowed)}"
+    names = list(map(shown, nearest(allowed, name, taken))) + [f"what matches {source[:60]}" for source in patterns[:2]]
+    if not names:
+        return Mismatch(allowed.schema_path, "have no more members", "for all that are allowed are there")
+    must = f"have no {'more ' if taken else ''}members but {listed(names)}{_of_many(allowed)}"
     return Mismatch(allowed.schema_path, must, f"not {begun(name) if is_open else shown(name)}")
+
+
+def refused_name(
+    complain: Complain, allowed: AllowedTexts, begins: str, patterns: Sequence[str], taken: Collection[str]
+) -> Violation:
+    """A member name that has only begun: no allowed one begins so, or none but those that are there."""
+    violation = complain(no_such_name(allowed, begins, patterns, taken=taken, is_open=True))
+    repeated = next((name for name in islice(allowed.beginning_with(begins), 1) if name in taken), None)
+    if repeated is None:
+        return violation
+    message = f"the object has a member {shown(repeated)} already, and no other one begins like {begun(begins)}"
+    return Violation("duplicate_member", message, path=f"{violation.path}/{escape_pointer(repeated)}")
 
 
 class PlainNameWatcher:
@@ -187,39 +210,44 @@ class PlainNameWatcher:
     See :class:`NameWatcher` for all others.
     """
 
-    __slots__ = ("_allowed", "_complain", "_text")
+    __slots__ = ("_allowed", "_complain", "_taken", "_text")
 
-    def __init__(self, allowed: AllowedTexts, complain: Complain) -> None:
+    def __init__(self, allowed: AllowedTexts, taken: Collection[str], complain: Complain) -> None:
         self._allowed = allowed
+        self._taken = taken
         self._complain = complain
         self._text = ""
 
     def take(self, text: str) -> int:
         before = self._text
         self._text = before + text
-        dead = self._allowed.first_dead(before, text)
+        dead = self._allowed.first_dead(before, text, self._taken)
         if dead >= 0:
             self._text = before + text[: dead + 1]
         return dead
 
     def violation(self) -> Violation:
-        return self._complain(no_such_name(self._allowed, self._text, is_open=True))
+        return refused_name(self._complain, self._allowed, self._text, (), self._taken)
 
     def end(self) -> None:
         """The closing quote of the name."""
         if self._text not in self._allowed.texts:
-            raise self._complain(no_such_name(self._allowed, self._text))
+            raise self._complain(no_such_name(self._allowed, self._text, taken=self._taken))
 
 
-def name_watcher(checks: Checks, complain: Complain) -> NameWatcher | PlainNameWatcher:
-    """What follows a member name under these checks."""
-    if checks.names is None and len(checks.closed) == 1:
+def name_watcher(checks: Checks, taken: Collection[str], complain: Complain) -> NameWatcher | PlainNameWatcher:
+    """What follows a member name under these checks.
+
+    Args:
+        taken: Names that must not come again.
+    """
+    if checks.names is None and len(checks.closed) == 1 and not (checks.most is not None and checks.required):
         closed = checks.closed[0]
         if not closed.names.texts and not closed.patterns:
             raise complain(Mismatch(closed.names.schema_path, "have no members"))
         if not closed.patterns:
-            return PlainNameWatcher(closed.names, complain)
-    return NameWatcher(checks, complain)
+            return PlainNameWatcher(closed.names, taken, complain)
+    return NameWatcher(checks, taken, complain)
 
 
 class NameWatcher:
@@ -228,14 +256,18 @@ class NameWatcher:
     A ``TextWatcher`` of the scanner.
     """
 
-    __slots__ = ("_checks", "_closed", "_complain", "_inner", "_text", "_why")
+    __slots__ = ("_checks", "_closed", "_complain", "_inner", "_taken", "_text", "_why")
 
-    def __init__(self, checks: Checks, complain: Complain) -> None:
+    def __init__(self, checks: Checks, taken: Collection[str], complain: Complain) -> None:
         self._checks = checks
         self._complain = complain
-        self._why: Callable[[], Mismatch] | None = None
+        self._why: Callable[[], Violation] | None = None
         self._text = ""
-        self._closed = [_LiveNames(closed) for closed in checks.closed]
+        self._taken = taken
+        self._closed = [_LiveNames(closed, taken) for closed in checks.closed]
+        lacking = checks.names_lacking(taken)
+        if lacking is not None:
+            self._closed.append(_LiveNames(ClosedNames(lacking, []), ()))
         self._inner: StringWatcher | None = None
         if checks.names is not None:
             if not checks.names.kinds & STRING:
@@ -252,7 +284,7 @@ class NameWatcher:
             if dead < len(text) and (first < 0 or dead < first):
                 first = dead
                 begins = self._text + text[: dead + 1]
-                self._why = partial(no_such_name, closed.names, begins, closed.sources, is_open=True)
+                self._why = partial(refused_name, self._complain, closed.names, begins, closed.sources, self._taken)
         self._text += text
         return first
 
@@ -260,13 +292,13 @@ class NameWatcher:
         if self._why is None:
             assert self._inner is not None
             return self._inner.violation()
-        return self._complain(self._why())
+        return self._why()
 
     def end(self) -> None:
         """The closing quote of the name."""
         for closed in self._closed:
             if not closed.has(self._text):
-                raise self._complain(no_such_name(closed.names, self._text, closed.sources))
+                raise self._complain(no_such_name(closed.names, self._text, closed.sources, taken=self._taken))
         if self._inner is not None:
             self._inner.end()
             self._check_finished()
@@ -286,9 +318,10 @@ class NameWatcher:
 class _LiveNames:
     """How far a name has come among those that one closed subschema allows."""
 
-    __slots__ = ("_patterns", "_states", "names", "schema_path")
+    __slots__ = ("_patterns", "_states", "_taken", "names", "schema_path")
 
-    def __init__(self, closed: ClosedNames) -> None:
+    def __init__(self, closed: ClosedNames, taken: Collection[str]) -> None:
+        self._taken = taken
         self.names = closed.names
         self._patterns: list[Pattern] = closed.patterns
         self._states: list[Any] = [pattern.start for pattern in closed.patterns]  # None where one is dead
@@ -301,7 +334,7 @@ class _LiveNames:
 
     def take(self, before: str, text: str) -> int:
         """Index of the first character after which neither a name nor a pattern is left; the length if all is live."""
-        dead = self.names.first_dead(before, text)
+        dead = self.names.first_dead(before, text, self._taken)
         return max(dead if dead >= 0 else len(text), self._take_patterns(text))
 
     def _take_patterns(self, text: str) -> int:
