@@ -43,6 +43,20 @@ def another_element(checks: Checks, frame: ArrayFrame, misfit: Complain) -> None
         raise misfit(_at_most(CountLimit(frame.key + 1, subschemas.blame(OBJECT).schema_path), "element"))
 
 
+def cannot_end(checks: Checks, frame: Frame) -> Mismatch | None:
+    """Why the container can never be finished, when more is known of it than when it began; None if it may."""
+    if checks.impossible is not None:
+        return checks.impossible
+    most = checks.most
+    if most is None or not checks.required or not isinstance(frame, ObjectFrame):
+        return None
+    missing = [name for name in checks.required if name not in frame.seen]
+    if not missing or most.limit - len(frame.seen) >= len(missing):
+        return None
+    names = listed(map(shown, missing), "and")
+    return Mismatch(most.schema_path, f"have {names} and at most {counted(most.limit, 'member')}")
+
+
 def end(checks: Checks, frame: Frame, misfit: Complain) -> None:
     """The closing bracket."""
     if isinstance(frame, ObjectFrame):

@@ -11,7 +11,7 @@ when a document first needs them, and are kept with the schema.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -19,7 +19,7 @@ from lockgate.gate.events import Complaint
 from lockgate.gate.grammar import ANY_KIND, ARRAY, NUMBER, OBJECT, STRING
 from lockgate.gate.schema.allowed_texts import AllowedTexts
 from lockgate.gate.schema.formats import Formats
-from lockgate.gate.schema.impossible import impossible, possible_texts
+from lockgate.gate.schema.impossible import impossible, possible_texts, takes
 from lockgate.gate.schema.mismatch import Mismatch
 from lockgate.gate.schema.number_checks import NumberChecks
 from lockgate.gate.schema.pattern import Pattern
@@ -229,12 +229,7 @@ class Checks:
 
     def _gather_object(self) -> None:
         names: list[SchemaLocation] = []
-        never = {
-            name
-            for subschema in self._subschemas
-            for name, one in subschema.members.properties.items()
-            if one.schema is False
-        }
+        never = self._names_of_nothing() if any(one.members.closed_path for one in self._subschemas) else set()
         for subschema in self._subschemas:
             members = subschema.members
             self.required |= members.required
@@ -250,8 +245,29 @@ class Checks:
         self.names = self._graph.set_of(names) if names else None
         if self.names is not None and self.names.kinds & STRING:
             self.closed += [ClosedNames(texts, []) for texts in self.names.checks(STRING).allowed_texts]
+        self._join_lists_of_names()
         has_few_places = self.most is not None and bool(self.required)
         self.has_names = self.names is not None or bool(self.closed) or has_few_places
+
+    def _names_of_nothing(self) -> set[str]:
+        """Names that no value may stand under: of ``false``, or where schemas beside each other exclude each other."""
+        mentioned = Counter(name for subschema in self._subschemas for name in subschema.members.properties)
+        never = {
+            name
+            for subschema in self._subschemas
+            for name, one in subschema.members.properties.items()
+            if one.schema is False
+        }
+        return never | {name for name, count in mentioned.items() if count > 1 and not self.member(name).kinds}
+
+    def _join_lists_of_names(self) -> None:
+        """Make one list of names of several: a letter may be in each of them, and in no name that all have."""
+        lists = [names for names, patterns in self.closed if not patterns]
+        if not lists or (len(self.closed) == 1 and self.names is None):
+            return
+        first = min(lists, key=lambda one: len(one.texts))
+        possible = [name for name in first.in_order if self.may_have(name)]
+        self.closed = [ClosedNames(AllowedTexts(possible, first.schema_path), [])]
 
     def _gather_array(self) -> None:
         for subschema in self._subschemas:
@@ -342,6 +358,8 @@ class Checks:
     def may_have(self, name: str) -> bool:
         """Whether a member may have this name, as far as lists and patterns of names and ``false`` say."""
         if any(one.schema is False for part in self._subschemas for one in part.members.locations_of(name)):
+            return False
+        if self.names is not None and self.names.kinds & STRING and not takes(self.names.checks(STRING), name):
             return False
         return all(
             name in names.texts or any(matches(one, name) for one in patterns) for names, patterns in self.closed

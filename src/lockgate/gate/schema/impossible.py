@@ -42,12 +42,15 @@ def possible_texts(checks: Checks) -> list[AllowedTexts]:
     first, *others = lists
     if not (others or checks.automata or checks.least or checks.most):
         return lists
-    texts = [text for text in first.in_order if all(text in one.texts for one in others) and _takes(checks, text)]
+    texts = [text for text in first.in_order if takes(checks, text)]
     return lists if len(texts) == len(first.texts) else [AllowedTexts(texts, first.schema_path)]
 
 
-def _takes(checks: Checks, text: str) -> bool:
+def takes(checks: Checks, text: str) -> bool:
+    """Whether a whole text satisfies the lists, lengths, patterns and formats; what only its end tells is left out."""
     least, most = checks.least, checks.most
+    if not all(text in one.texts for one in checks.allowed_texts):
+        return False
     if (least is not None and len(text) < least.limit) or (most is not None and len(text) > most.limit):
         return False
     for check in checks.automata:

@@ -242,6 +242,8 @@ class Judge:
         except NoWayLeft as found:
             raise self._no_kind(found, kind) from None
         self._take_up(entered)
+        if entered.top.checks.impossible is not None:
+            raise self.violation(entered.top.checks.impossible)
         return entered.top.checks
 
     def _take_up(self, branches: Branches | None) -> None:
@@ -250,9 +252,14 @@ class Judge:
         if branches is None:
             return
         has_changed = False
-        for frame, level in zip(self._stack[branches.base :], branches.levels, strict=False):
-            has_changed = has_changed or frame.checks is not level.checks
-            frame.checks = level.checks
+        for at, level in enumerate(branches.levels[: len(self._stack) - branches.base], branches.base):
+            frame = self._stack[at]
+            if frame.checks is not level.checks:
+                has_changed = True
+                frame.checks = level.checks
+                mismatch = container_checks.cannot_end(frame.checks, frame)
+                if mismatch is not None:
+                    raise SchemaMismatch(mismatch, pointer_to(self._stack[:at]))
         if has_changed:
             self._next = self._subschemas_in(len(self._stack))
 
