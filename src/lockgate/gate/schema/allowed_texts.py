@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -60,21 +60,24 @@ class AllowedTexts:
             self._spellings = Spellings(self._sorted)
         return self._spellings
 
-    def is_free(self, prefix: str, taken: Container[str]) -> bool:
+    def is_free(self, prefix: str, taken: Collection[str]) -> bool:
         """Whether some text begins with ``prefix`` that is not taken; true, too, where very many begin so."""
+        if not taken:
+            return self.is_live(prefix)
         found = list(islice(self.beginning_with(prefix), _MAX_TAKEN))
         return len(found) == _MAX_TAKEN or any(text not in taken for text in found)
 
-    def first_dead(self, before: str, text: str, taken: Container[str] = ()) -> int:
+    def first_dead(self, before: str, text: str, taken: Collection[str] = ()) -> int:
         """Index of the first character of ``text`` after which, behind ``before``, nothing is left; -1 for none.
 
         Args:
             taken: Texts that do not count.
         """
 
-        def is_live(prefix: str) -> bool:
-            return self.is_free(prefix, taken) if taken else self.is_live(prefix)
-
-        if is_live(before + text):
-            return -1
-        return next(at for at in range(len(text)) if not is_live(before + text[: at + 1]))
+        prefix, texts = before + text, self._sorted
+        at = bisect_left(texts, prefix)
+        if at < len(texts) and texts[at].startswith(prefix):
+            first = texts[at]
+            if not taken or first not in taken or self.is_free(prefix, taken):
+                return -1
+        return next(at for at in range(len(text)) if not self.is_free(before + text[: at + 1], taken))

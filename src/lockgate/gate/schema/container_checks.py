@@ -60,14 +60,15 @@ def cannot_end(checks: Checks, frame: Frame) -> Mismatch | None:
 def end(checks: Checks, frame: Frame, misfit: Complain) -> None:
     """The closing bracket."""
     if isinstance(frame, ObjectFrame):
-        _end_object(checks, frame, misfit)
+        end_object(checks, frame, misfit)
         return
     least = checks.least
     if least is not None and frame.key + 1 < least.limit:
         raise misfit(_at_least(least, "element", frame.key + 1))
 
 
-def _end_object(checks: Checks, frame: ObjectFrame, misfit: Complain) -> None:
+def end_object(checks: Checks, frame: ObjectFrame, misfit: Complain) -> None:
+    """The closing brace."""
     if checks.most is not None and len(frame.seen) > checks.most.limit:
         raise misfit(_at_most(checks.most, "member"))
     if checks.required:

@@ -140,6 +140,10 @@ class Checks:
         choices: What is open, and followed side by side.
         unfollowed_checks: Those of ``finished_checks`` that say more than what is checked here and the choices.
         impossible: What no value of this kind can satisfy, as far as that is plain; None if nothing is.
+        is_plain: Whether neither that nor a choice is there.
+        plain_names: For objects: the one list of names, where nothing else is said of names.
+        known_children: The sets that members and elements led to before, by name or index.
+        looks_at_names: Whether anything is said of names, or of how many there may be.
         first_levels: What ``branches`` has worked out of values with these checks.
         is_proof: Whether what passes them, all choices and all unfollowed checks is valid.
         is_followed: Whether what is inside the value is judged, too; not where the subschemas are too many.
@@ -147,10 +151,37 @@ class Checks:
     """
 
     __slots__ = (
-        "_allowed", "_children", "_graph", "_known", "_narrowed", "_subschemas", "allowed_texts", "automata", "choices",
-        "chosen", "closed", "finished_checks", "first_levels", "has_names",
-        "has_needs", "impossible", "is_followed", "is_free", "is_proof", "kind", "least", "most", "names", "number",
-        "open_from", "prefix_length", "required", "unfollowed_checks",
+        "_allowed",
+        "_graph",
+        "_known",
+        "_narrowed",
+        "_subschemas",
+        "allowed_texts",
+        "automata",
+        "choices",
+        "chosen",
+        "closed",
+        "finished_checks",
+        "first_levels",
+        "has_names",
+        "has_needs",
+        "impossible",
+        "is_followed",
+        "is_free",
+        "is_plain",
+        "is_proof",
+        "kind",
+        "known_children",
+        "least",
+        "looks_at_names",
+        "most",
+        "names",
+        "number",
+        "open_from",
+        "plain_names",
+        "prefix_length",
+        "required",
+        "unfollowed_checks",
     )  # fmt: skip
 
     def __init__(
@@ -161,7 +192,7 @@ class Checks:
         self._subschemas = subschemas
         self._narrowed: dict[tuple[str, int], Checks] = {}
         self.first_levels: dict[tuple[SubschemaSet, ...], object] = {}
-        self._children: dict[str | int, SubschemaSet] = {}
+        self.known_children: dict[str | int, SubschemaSet] = {}
         self._allowed: AllowedTexts | None = None
         self._known: AllowedTexts | None = None
         self.kind = kind
@@ -194,6 +225,9 @@ class Checks:
             self.unfollowed_checks.append(instead)
         self._gather()
         self.impossible = None if instead is not None else impossible(self)
+        self.is_plain = self.impossible is None and not self.choices
+        self.plain_names = self._plain_names()
+        self.looks_at_names = self.has_names or self.most is not None
 
     def _gather(self) -> None:
         if self.kind == STRING:
@@ -249,6 +283,12 @@ class Checks:
         has_few_places = self.most is not None and bool(self.required)
         self.has_names = self.names is not None or bool(self.closed) or has_few_places
 
+    def _plain_names(self) -> AllowedTexts | None:
+        if self.names is not None or len(self.closed) != 1 or (self.most is not None and self.required):
+            return None
+        closed = self.closed[0]
+        return closed.names if closed.names.texts and not closed.patterns else None
+
     def _names_of_nothing(self) -> set[str]:
         """Names that no value may stand under: of ``false``, or where schemas beside each other exclude each other."""
         mentioned = Counter(name for subschema in self._subschemas for name in subschema.members.properties)
@@ -292,13 +332,13 @@ class Checks:
 
     def member(self, name: str) -> SubschemaSet:
         """What applies to a member of this name."""
-        found = self._children.get(name)
+        found = self.known_children.get(name)
         if found is None:
             found = self._graph.set_of(
                 location for subschema in self._subschemas for location in subschema.members.locations_of(name)
             )
-            if found.is_kept and len(self._children) < _MAX_NAMES:
-                self._children[name] = found
+            if found.is_kept and len(self.known_children) < _MAX_NAMES:
+                self.known_children[name] = found
         return found
 
     def narrowed(self, choice: Choice, way: int) -> Checks:
@@ -372,13 +412,13 @@ class Checks:
     def element(self, index: int) -> SubschemaSet:
         """What applies to the element at this index."""
         index = min(index, self.prefix_length)  # from there on all are alike
-        found = self._children.get(index)
+        found = self.known_children.get(index)
         if found is None:
             found = self._graph.set_of(
                 location for subschema in self._subschemas for location in subschema.elements.locations_at(index)
             )
             if found.is_kept:
-                self._children[index] = found
+                self.known_children[index] = found
         return found
 
     def unmet_need(self, present: Iterable[str]) -> UnmetNeed | None:
@@ -406,9 +446,10 @@ class SubschemaSet:
         is_kept: Whether the graph keeps it.
         subschemas: Those that are followed.
         kinds: Kinds that may stand here.
+        known_checks: The checks that were asked for before, by kind.
     """
 
-    __slots__ = ("_checks", "_graph", "_locations", "is_followed", "is_kept", "kinds", "subschemas")
+    __slots__ = ("_graph", "_locations", "is_followed", "is_kept", "kinds", "known_checks", "subschemas")
 
     def __init__(
         self, graph: SchemaGraph, locations: list[SchemaLocation], subschemas: list[Subschema] | None, *, is_kept: bool
@@ -418,7 +459,7 @@ class SubschemaSet:
         self.is_followed = subschemas is not None
         self.is_kept = is_kept
         self.subschemas = subschemas or []
-        self._checks: dict[int, Checks] = {}
+        self.known_checks: dict[int, Checks] = {}
         self.kinds = graph.kinds_of(self.subschemas)
 
     @property
@@ -428,9 +469,9 @@ class SubschemaSet:
 
     def checks(self, kind: int) -> Checks:
         """What is checked of a value of this kind."""
-        checks = self._checks.get(kind)
+        checks = self.known_checks.get(kind)
         if checks is None:
-            checks = self._checks[kind] = self._make_checks(kind)
+            checks = self.known_checks[kind] = self._make_checks(kind)
         return checks
 
     def _make_checks(self, kind: int) -> Checks:

@@ -38,7 +38,7 @@ from lockgate.gate.schema.frames import ArrayFrame, FreeNames, ObjectFrame, has_
 from lockgate.gate.schema.graph import Checks, SubschemaSet
 from lockgate.gate.schema.mismatch import Mismatch, SchemaMismatch, merged
 from lockgate.gate.schema.number_checks import NumberWatcher
-from lockgate.gate.schema.string_checks import StringWatcher, name_watcher
+from lockgate.gate.schema.string_checks import PlainNameWatcher, StringWatcher, name_watcher
 
 #: Path, first byte, byte after it, and subschemas of a finished element.
 OnElement = Callable[[str, int, int, SubschemaSet], None]
@@ -138,7 +138,8 @@ class Judge:
     def begin(self, kind: int) -> TextWatcher | None:
         frame = self._stack[-1] if self._stack else None
         if type(frame) is ArrayFrame:
-            container_checks.begin_element(frame.checks, frame, self.misfit)
+            if frame.checks.most is not None:
+                container_checks.begin_element(frame.checks, frame, self.misfit)
             if self.branches is not None:
                 self._ask(lambda one: container_checks.begin_element(one.checks, frame, self.misfit))
             frame.key += 1
@@ -148,25 +149,24 @@ class Judge:
         subschemas = self._next
         if not subschemas.kinds & kind:
             raise self.violation(subschemas.blame(kind))
-        checks = subschemas.checks(kind)
-        if checks.impossible is not None:
-            raise self.violation(checks.impossible)
-        self.branches_before = self.branches
-        if self.branches is not None or checks.choices:
+        checks = subschemas.known_checks.get(kind) or subschemas.checks(kind)
+        branches = self.branches_before = self.branches
+        if branches is not None or not checks.is_plain:
             checks = self._begin_branches(kind, checks)
+            branches = self.branches
         self._checks = checks
         self._watcher = None
         keeps = frame is not None and frame.value is not None
         if kind == STRING:
-            self.branches_in_string = self.branches
-            if self.branches is not None:
-                around = Around(self.branches, self._stack, self._no_way)
+            self.branches_in_string = branches
+            if branches is not None:
+                around = Around(branches, self._stack, self._no_way)
                 self._watcher = BranchStringWatcher(checks, self.violation, around)
             elif keeps or not checks.is_free:
                 self._watcher = StringWatcher(checks, self.violation, keeps=keeps)
         elif kind == NUMBER:
-            if self.branches is not None:
-                around = Around(self.branches, self._stack, self._no_way)
+            if branches is not None:
+                around = Around(branches, self._stack, self._no_way)
                 self._watcher = BranchNumberWatcher(checks.number, self.violation, around)
             elif checks.number is not None:
                 self._watcher = NumberWatcher(checks.number, self.violation)
@@ -186,7 +186,8 @@ class Judge:
         if watcher is not None:
             assert isinstance(watcher, StringWatcher)
             watcher.end()
-            if isinstance(watcher, BranchStringWatcher):
+            if self.branches is not None:
+                assert isinstance(watcher, BranchStringWatcher)
                 self._end_lanes(watcher.lanes)
             if watcher.keeps:
                 self._finished(watcher.text, self._checks)
@@ -197,7 +198,8 @@ class Judge:
             mismatch = checks.number.mismatch(text.decode())
             if mismatch is not None:
                 raise self.violation(mismatch)
-        if isinstance(watcher, BranchNumberWatcher):
+        if self.branches is not None:
+            assert isinstance(watcher, BranchNumberWatcher)
             self._ask(lambda one: self._end_number_of(one, text), watcher.lanes.refused)
         if checks.finished_checks or self.branches is not None or (self._stack and self._stack[-1].value is not None):
             is_plain = text.lstrip(b"-").isdigit()
@@ -234,6 +236,8 @@ class Judge:
     def _begin_branches(self, kind: int, checks: Checks) -> Checks:
         """A value begins where something is open. Returns what applies in any case."""
         depth, branches = len(self._stack), self.branches
+        if checks.impossible is not None:
+            raise self.violation(checks.impossible)
         self._reasons = []
         if branches is None and self._limits.duplicate_members:
             return checks  # there a later member counts, and nothing is settled before
@@ -356,11 +360,16 @@ class Judge:
         checks = frame.checks
         if len(frame.seen) >= self._limits.max_members:
             raise Violation("members_limit", f"more than {self._limits.max_members} members in one object")
+        if self.branches is None and not checks.looks_at_names:
+            self._name_watcher = None
+            return None
         container_checks.begin_name(checks, self.misfit)
-        if self.branches is None:
-            self._name_watcher = self._watch_name(checks, frame) if checks.has_names else None
-        else:
+        if self.branches is not None:
             self._name_watcher = self._begin_branch_name(frame)
+        elif checks.plain_names is not None and not self._limits.duplicate_members:
+            self._name_watcher = PlainNameWatcher(checks.plain_names, frame.seen, self.misfit)
+        else:
+            self._name_watcher = self._watch_name(checks, frame) if checks.has_names else None
         return self._name_watcher
 
     def _watch_name(self, checks: Checks, frame: ObjectFrame) -> EndedWatcher:
@@ -397,7 +406,8 @@ class Judge:
         frame.seen.add(name)
         if self.branches is not None:
             self._end_branch_name(name, frame)
-        subschemas = self._next = frame.checks.member(name)
+        checks = frame.checks
+        subschemas = self._next = checks.known_children.get(name) or checks.member(name)
         if not subschemas.kinds:
             raise self.violation(subschemas.blame(ANY_KIND))
 
@@ -428,19 +438,25 @@ class Judge:
         frame = self._stack[-1]
         if isinstance(frame, ObjectFrame):
             if not self._limits.duplicate_members:  # else the next one may be there already
-                container_checks.another_member(frame.checks, frame, self.misfit)
+                if frame.checks.looks_at_names:
+                    container_checks.another_member(frame.checks, frame, self.misfit)
                 if self.branches is not None:
                     self._ask(lambda one: container_checks.another_member(one.checks, frame, self.misfit))
             frame.key = None  # what comes next is not of that member
         else:
-            container_checks.another_element(frame.checks, frame, self.misfit)
+            checks = frame.checks
+            if checks.most is not None or checks.prefix_length:
+                container_checks.another_element(checks, frame, self.misfit)
             if self.branches is not None:
                 self._ask(lambda one: container_checks.another_element(one.checks, frame, self.misfit))
 
     def end_container(self) -> None:
         frame = self._stack[-1]
         self.branches_before = self.branches
-        container_checks.end(frame.checks, frame, self.misfit)
+        if isinstance(frame, ObjectFrame):
+            container_checks.end_object(frame.checks, frame, self.misfit)
+        elif frame.checks.least is not None:
+            container_checks.end(frame.checks, frame, self.misfit)
         if self.branches is not None:
             self._ask(lambda one: container_checks.end(one.checks, frame, self.misfit))
         self._stack.pop()

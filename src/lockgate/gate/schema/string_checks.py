@@ -28,21 +28,25 @@ class StringWatcher:
 
     __slots__ = ("_checks", "_complain", "_head", "_is_simple", "_length", "_pieces", "_states", "_why", "keeps")
 
+    _why: Callable[[], Mismatch]  # what ``take`` has refused; worked out only when it is said
+
     def __init__(self, checks: Checks, complain: Complain, *, keeps: bool) -> None:
         self._checks = checks
         self._complain = complain
-        self._why: Callable[[], Mismatch] | None = None  # worked out only when it is said
         self._length = 0
         self._states: list[Any] = [check.automaton.start for check in checks.automata]
         self.keeps = keeps or bool(checks.allowed_texts) or bool(checks.finished_checks)
         self._pieces: list[str] = []
-        self._head = ""  # of a text that is not kept
         self._is_simple = not (checks.allowed_texts or checks.automata)
+        if not self._is_simple:
+            self._head = ""  # of a text that is not kept
 
     def fork(self) -> StringWatcher:
         """A twin that goes its own way from here."""
         twin = self._copy()
-        twin._length, twin._head = self._length, self._head
+        twin._length = self._length
+        if not self._is_simple:
+            twin._head = self._head
         twin._states = list(self._states)
         twin._pieces = [self.text] if self.keeps else []
         return twin
@@ -79,7 +83,7 @@ class StringWatcher:
         bad = self._too_long(text)
         for check in (self._take_allowed, self._take_automata):
             found, why = check(text if bad < 0 else text[: bad + 1])
-            if found >= 0 and (bad < 0 or found < bad):
+            if why is not None and found >= 0 and (bad < 0 or found < bad):
                 bad, self._why = found, why
         self._length += len(text)
         if self.keeps:
@@ -117,7 +121,6 @@ class StringWatcher:
         return first, why
 
     def violation(self) -> Violation:
-        assert self._why is not None
         return self._complain(self._why())
 
     def end(self) -> None:
@@ -241,12 +244,11 @@ def name_watcher(checks: Checks, taken: Collection[str], complain: Complain) -> 
     Args:
         taken: Names that must not come again.
     """
-    if checks.names is None and len(checks.closed) == 1 and not (checks.most is not None and checks.required):
-        closed = checks.closed[0]
-        if not closed.names.texts and not closed.patterns:
-            raise complain(Mismatch(closed.names.schema_path, "have no members"))
-        if not closed.patterns:
-            return PlainNameWatcher(closed.names, taken, complain)
+    if checks.plain_names is not None:
+        return PlainNameWatcher(checks.plain_names, taken, complain)
+    empty = next((names for names, patterns in checks.closed if not names.texts and not patterns), None)
+    if empty is not None:
+        raise complain(Mismatch(empty.schema_path, "have no members"))
     return NameWatcher(checks, taken, complain)
 
 
