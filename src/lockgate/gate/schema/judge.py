@@ -193,17 +193,18 @@ class Judge:
                 self._finished(watcher.text, self._checks)
 
     def end_number(self, text: bytes) -> None:
-        checks, watcher = self._checks, self._watcher
+        checks = self._checks
         if checks.number is not None:
             mismatch = checks.number.mismatch(text.decode())
             if mismatch is not None:
                 raise self.violation(mismatch)
         if self.branches is not None:
+            watcher = self._watcher
             assert isinstance(watcher, BranchNumberWatcher)
             self._ask(lambda one: self._end_number_of(one, text), watcher.lanes.refused)
-        if checks.finished_checks or self.branches is not None or (self._stack and self._stack[-1].value is not None):
-            is_plain = text.lstrip(b"-").isdigit()
-            self._finished(integer_of(text) if is_plain else float(text), checks)
+            self._finished(_number_of(text), self._checks)
+        elif checks.finished_checks or (self._stack and self._stack[-1].value is not None):
+            self._finished(_number_of(text), checks)
 
     def _end_number_of(self, one: Followed, text: bytes) -> None:
         """A branch judges a finished number."""
@@ -759,3 +760,7 @@ def kind_names(kinds: int) -> tuple[str, ...]:
         OBJECT: "object",
     }
     return tuple(name for kind, name in names.items() if kinds & kind)
+
+
+def _number_of(text: bytes) -> int | float:
+    return integer_of(text) if text.lstrip(b"-").isdigit() else float(text)

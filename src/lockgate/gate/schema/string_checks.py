@@ -78,7 +78,7 @@ class StringWatcher:
             most = self._checks.most
             if most is None or self._length <= most.limit:
                 return -1
-            self._why = lambda: _too_long(most)
+            self._why = partial(_too_long, most)
             return most.limit - (self._length - len(text))
         bad = self._too_long(text)
         for check in (self._take_allowed, self._take_automata):
@@ -96,7 +96,7 @@ class StringWatcher:
         most = self._checks.most
         if most is None or self._length + len(text) <= most.limit:
             return -1
-        self._why = lambda: _too_long(most)
+        self._why = partial(_too_long, most)
         return most.limit - self._length
 
     def _take_allowed(self, text: str) -> tuple[int, Callable[[], Mismatch] | None]:
