@@ -364,7 +364,8 @@ class Judge:
         if self.branches is None and not checks.looks_at_names:
             self._name_watcher = None
             return None
-        container_checks.begin_name(checks, self.misfit)
+        if checks.most is not None:
+            container_checks.begin_name(checks, self.misfit)
         if self.branches is not None:
             self._name_watcher = self._begin_branch_name(frame)
         elif checks.plain_names is not None and not self._limits.duplicate_members:
