@@ -27,7 +27,7 @@ from lockgate.gate.recovery.edits import NOWHERE
 from lockgate.gate.recovery.escapes import EscapeWatcher, is_behind_drive, may_be_backslash
 from lockgate.gate.recovery.placeholder import PlaceholderWatcher
 from lockgate.gate.scan import Scanner, TextWatcher
-from lockgate.gate.schema.frames import FreeNames, ObjectFrame, has_strangers
+from lockgate.gate.schema.container_frames import FreeNames, ObjectFrame, has_strangers
 from lockgate.gate.schema.judge import Judge
 
 NO_ESCAPE: Final = -1

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from lockgate.gate.grammar import ARRAY, OBJECT
-from lockgate.gate.schema.frames import ArrayFrame, Frame, ObjectFrame
+from lockgate.gate.schema.container_frames import ArrayFrame, Frame, ObjectFrame
 from lockgate.gate.schema.graph import Checks, Choice, Need, SubschemaSet
 
 #: Sets that are followed at one level.
@@ -61,7 +61,7 @@ class Followed(NamedTuple):
     checks: Checks
 
 
-class Level:
+class BranchLevel:
     """One open value, as the branches see it.
 
     Attributes:
@@ -99,12 +99,12 @@ class Branches:
 
     __slots__ = ("base", "levels")
 
-    def __init__(self, base: int, levels: tuple[Level, ...]) -> None:
+    def __init__(self, base: int, levels: tuple[BranchLevel, ...]) -> None:
         self.base = base
         self.levels = levels
 
     @property
-    def top(self) -> Level:
+    def top(self) -> BranchLevel:
         """The innermost value."""
         return self.levels[-1]
 
@@ -165,13 +165,13 @@ class Branches:
         outer = Branches(self.base, self.levels[:-1])
         return outer.judged(frames, found)
 
-    def _with(self, level: Level, new: Verdicts) -> Level:
+    def _with(self, level: BranchLevel, new: Verdicts) -> BranchLevel:
         verdicts = {**level.verdicts, **new}
         _settle(verdicts, level.kind)
         # What is followed is worked out by _spread, from the outermost level that has changed.
-        return Level(level.checks, level.kind, verdicts, (one.subschemas for one in level.followed))
+        return BranchLevel(level.checks, level.kind, verdicts, (one.subschemas for one in level.followed))
 
-    def _spread(self, frames: Sequence[Frame], levels: list[Level], at: int) -> Branches:
+    def _spread(self, frames: Sequence[Frame], levels: list[BranchLevel], at: int) -> Branches:
         """The verdicts of one level have changed: those around it follow, and then what matters inside them."""
         base = self.base
         while True:
@@ -197,7 +197,7 @@ class Branches:
                 asked = around.inner(key)
                 if around.checks is not self.levels[index - 1].checks:
                     checks = inner(around.checks, key).checks(level.kind)
-            levels[index] = Level(checks, level.kind, level.verdicts, asked)
+            levels[index] = BranchLevel(checks, level.kind, level.verdicts, asked)
             levels[index].check(index)
         return Branches(base, tuple(levels))
 
@@ -250,7 +250,7 @@ def _key(frame: Frame) -> str | int:
     return key
 
 
-def _first_level(checks: Checks, kind: int, asked: list[SubschemaSet]) -> Level:
+def _first_level(checks: Checks, kind: int, asked: list[SubschemaSet]) -> BranchLevel:
     """The level of a value of which nothing but its kind is known: worked out once, and kept with the checks."""
     key = tuple(asked)
     found = checks.first_levels.get(key)
@@ -258,11 +258,11 @@ def _first_level(checks: Checks, kind: int, asked: list[SubschemaSet]) -> Level:
         found = _make_first_level(checks, kind, asked)
         if len(checks.first_levels) < _MAX_FIRST_LEVELS and checks.has_room_for(len(found.verdicts)):
             checks.first_levels[key] = found
-    assert isinstance(found, Level)
+    assert isinstance(found, BranchLevel)
     return found
 
 
-def _make_first_level(checks: Checks, kind: int, asked: list[SubschemaSet]) -> Level:
+def _make_first_level(checks: Checks, kind: int, asked: list[SubschemaSet]) -> BranchLevel:
     verdicts: Verdicts = {}
     todo = [*asked, *(need.subschemas for choice in checks.choices for way in choice.ways for need in way)]
     while todo:
@@ -270,7 +270,7 @@ def _make_first_level(checks: Checks, kind: int, asked: list[SubschemaSet]) -> L
         if subschemas in verdicts:
             continue
         if len(verdicts) >= MAX_SETS:
-            return Level(checks, kind, {}, ())
+            return BranchLevel(checks, kind, {}, ())
         if not subschemas.kinds & kind:
             verdicts[subschemas] = REFUSED
             continue
@@ -281,7 +281,7 @@ def _make_first_level(checks: Checks, kind: int, asked: list[SubschemaSet]) -> L
         verdicts[subschemas] = PASSED if _says_nothing(own, kind) else OPEN
         todo += (need.subschemas for choice in own.choices for way in choice.ways for need in way)
     _settle(verdicts, kind)
-    return Level(checks, kind, verdicts, asked)
+    return BranchLevel(checks, kind, verdicts, asked)
 
 
 def _says_nothing(checks: Checks, kind: int) -> bool:

@@ -33,8 +33,15 @@ from lockgate.gate.schema.branches import (
     begin,
     has_passed,
 )
+from lockgate.gate.schema.container_frames import (
+    ArrayFrame,
+    FreeNames,
+    ObjectFrame,
+    has_strangers,
+    may_lend,
+    pointer_to,
+)
 from lockgate.gate.schema.described import overlap, refused_kind
-from lockgate.gate.schema.frames import ArrayFrame, FreeNames, ObjectFrame, has_strangers, may_lend, pointer_to
 from lockgate.gate.schema.graph import Checks, SubschemaSet
 from lockgate.gate.schema.mismatch import Mismatch, SchemaMismatch, merged
 from lockgate.gate.schema.number_checks import NumberWatcher
