@@ -405,6 +405,14 @@ class Checks:
             name in names.texts or any(matches(one, name) for one in patterns) for names, patterns in self.closed
         )
 
+    def lists_of_names(self) -> list[frozenset[str]]:
+        """Of each closed object without patterns."""
+        return [names.texts for names, patterns in self.closed if not patterns]
+
+    def may_be_at(self, index: int) -> bool:
+        """Whether an element may stand there."""
+        return bool(self.element(index).kinds)
+
     def known_names(self) -> frozenset[str]:
         """Names that the schema mentions as properties."""
         return self.known.texts

@@ -6,21 +6,45 @@ What follows from the schemas of members and elements is not looked for, but for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from lockgate.gate.grammar import ARRAY, NUMBER, OBJECT, STRING
 from lockgate.gate.schema.allowed_texts import AllowedTexts
 from lockgate.gate.schema.mismatch import Mismatch
+from lockgate.gate.schema.number_checks import NumberChecks
+from lockgate.gate.schema.subschema import AutomatonCheck, CountLimit
 from lockgate.gate.schema.wording import shown
-
-if TYPE_CHECKING:  # the checks ask this module when they are made
-    from lockgate.gate.schema.graph import Checks
 
 #: Listed texts that are tried against the other keywords. More are judged as they come.
 _MAX_TRIED: Final = 2_000
 
 
-def impossible(checks: Checks) -> Mismatch | None:
+class GatheredChecks(Protocol):
+    """What is asked of ``graph.Checks``, which asks this module when it is made."""
+
+    kind: int
+    allowed_texts: list[AllowedTexts]
+    automata: list[AutomatonCheck]
+    least: CountLimit | None
+    most: CountLimit | None
+    number: NumberChecks | None
+    required: dict[str, str]
+    prefix_length: int
+
+    def lists_of_names(self) -> list[frozenset[str]]:
+        """Of each closed object without patterns."""
+        ...
+
+    def may_have(self, name: str) -> bool:
+        """Whether a member may have this name."""
+        ...
+
+    def may_be_at(self, index: int) -> bool:
+        """Whether an element may stand there."""
+        ...
+
+
+def impossible(checks: GatheredChecks) -> Mismatch | None:
     """Why no value can satisfy the checks; None if one may."""
     least, most = checks.least, checks.most
     if least is not None and most is not None and least.limit > most.limit:
@@ -34,7 +58,7 @@ def impossible(checks: Checks) -> Mismatch | None:
     return _array(checks) if checks.kind == ARRAY else None
 
 
-def possible_texts(checks: Checks) -> list[AllowedTexts]:
+def possible_texts(checks: GatheredChecks) -> list[AllowedTexts]:
     """The lists of an enum or const, without the texts that other keywords refuse."""
     lists = checks.allowed_texts
     if not lists or len(lists[0].texts) > _MAX_TRIED:
@@ -46,7 +70,7 @@ def possible_texts(checks: Checks) -> list[AllowedTexts]:
     return lists if len(texts) == len(first.texts) else [AllowedTexts(texts, first.schema_path)]
 
 
-def takes(checks: Checks, text: str) -> bool:
+def takes(checks: GatheredChecks, text: str) -> bool:
     """Whether a whole text satisfies the lists, lengths, patterns and formats; what only its end tells is left out."""
     least, most = checks.least, checks.most
     if not all(text in one.texts for one in checks.allowed_texts):
@@ -60,7 +84,7 @@ def takes(checks: Checks, text: str) -> bool:
     return True
 
 
-def _text(checks: Checks) -> Mismatch | None:
+def _text(checks: GatheredChecks) -> Mismatch | None:
     empty = next((one for one in checks.allowed_texts if not one.texts), None)
     if empty is not None:
         return Mismatch(empty.schema_path, "be a listed value that all keywords allow, and there is none")
@@ -68,14 +92,14 @@ def _text(checks: Checks) -> Mismatch | None:
     return None if dead is None else Mismatch(dead.schema_path, f"{dead.must}, which nothing does")
 
 
-def _object(checks: Checks) -> Mismatch | None:
+def _object(checks: GatheredChecks) -> Mismatch | None:
     required, most, least = checks.required, checks.most, checks.least
     if most is not None and len(required) > most.limit:
         return Mismatch(most.schema_path, f"have {len(required)} members, and at most {most.limit}")
     for name, path in required.items():
         if not checks.may_have(name):
             return Mismatch(path, f"have {shown(name)}, which it must not have")
-    lists = [names.texts for names, patterns in checks.closed if not patterns]
+    lists = checks.lists_of_names()
     if least is not None and lists:
         count = len(frozenset.intersection(*lists))
         if count < least.limit:
@@ -83,11 +107,11 @@ def _object(checks: Checks) -> Mismatch | None:
     return None
 
 
-def _array(checks: Checks) -> Mismatch | None:
+def _array(checks: GatheredChecks) -> Mismatch | None:
     least = checks.least
     if least is None:
         return None
     for index in range(min(checks.prefix_length + 1, least.limit)):
-        if not checks.element(index).kinds:
+        if not checks.may_be_at(index):
             return Mismatch(least.schema_path, f"have at least {least.limit} elements, and only {index} are allowed")
     return None
