@@ -48,7 +48,7 @@ class Lanes(Generic[W]):
     def __init__(self, around: Around, live: list[tuple[Followed, W]]) -> None:
         self._around = around
         self._refusal: NoWayLeft | None = None
-        self._last: list[W] = []  # the watchers that refused last
+        self._last: list[tuple[Followed, W]] = []  # those that refused last
         self.refused: Verdicts = {}
         self.live = live
 
@@ -75,7 +75,7 @@ class Lanes(Generic[W]):
         """These branches are refused. Returns whether no way is left."""
         gone = {id(watcher) for _, watcher in pairs}
         self.live = [one for one in self.live if id(one[1]) not in gone]
-        self._last = [watcher for _, watcher in pairs]
+        self._last = pairs
         self.refused.update((one.subschemas, REFUSED) for one, _ in pairs)
         self._refusal = self._no_way_left({})
         return self._refusal is not None
@@ -91,10 +91,17 @@ class Lanes(Generic[W]):
     def violation(self) -> Violation:
         """What to say after ``take`` found no way left."""
         assert self._refusal is not None
-        return self._around.no_way(self._refusal, [watcher.violation() for watcher in self._last])
+        return self._around.no_way(self._refusal, [watcher.violation() for _, watcher in self._last])
+
+    @property
+    def last_live(self) -> list[tuple[Followed, W]]:
+        """Those that watch; where no way is left, those that watched before."""
+        return self.live if self._refusal is None else [*self._last, *self.live]
 
     def would_be_over(self, of: Callable[[Followed], bool]) -> bool:
-        """Whether no way were left without some of the branches."""
+        """Whether no way is left, or were left without some of the branches."""
+        if self._refusal is not None:
+            return all(of(one) for one, _ in self._last)
         return self._no_way_left({one.subschemas: REFUSED for one, _ in self.live if of(one)}) is not None
 
 
@@ -128,7 +135,7 @@ class BranchStringWatcher(StringWatcher):
         own = super().allowed
         if own is not None:
             return own
-        lists = [one.checks.allowed for one, _ in self.lanes.live if one.checks.allowed is not None]
+        lists = [one.checks.allowed for one, _ in self.lanes.last_live if one.checks.allowed is not None]
         if not lists or not self.lanes.would_be_over(lambda one: one.checks.allowed is not None):
             return None
         first, *others = lists
