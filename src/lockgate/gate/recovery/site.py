@@ -223,7 +223,7 @@ def describe(violation: Violation, scanner: Scanner, marks: PatchMarks, judge: J
         code=violation.code,
         awaits=scanner.awaits,
         schema_path=violation.schema_path,
-        kinds=subschemas.kinds,
+        kinds=judge.open_kinds(subschemas, is_next=not is_kind) if scanner.depth else subschemas.kinds,
         last_kinds=judge.subschemas.kinds,
         subschemas=subschemas,
         checks=checks,

@@ -51,6 +51,7 @@ from lockgate.gate.schema.string_checks import PlainNameWatcher, StringWatcher, 
 OnElement = Callable[[str, int, int, SubschemaSet], None]
 
 _LITERALS: Final[dict[int, Any]] = {NULL: None, FALSE: False, TRUE: True}
+EACH_KIND: Final = (NULL, FALSE, TRUE, NUMBER, STRING, ARRAY, OBJECT)
 #: The value of a container that was too large for a trial to copy.
 _UNKNOWN: Final = object()
 _NONE_REFUSED: Final[Verdicts] = {}
@@ -735,14 +736,42 @@ class Judge:
         if isinstance(frame, ArrayFrame):
             most = frame.checks.most
             has_room = most is None or frame.key + 1 < most.limit
-            return frame.checks.element(frame.key + 1).kinds if has_room else 0
-        return self._next.kinds
+            return self.open_kinds(frame.checks.element(frame.key + 1), is_next=True) if has_room else 0
+        return self.open_kinds(self._next, is_next=True)
+
+    def open_kinds(self, subschemas: SubschemaSet, *, is_next: bool) -> int:
+        """Kinds that a value may have to which these apply, and that some branch takes.
+
+        Args:
+            is_next: It is still to come; else it is the one in hand.
+        """
+        frame = self._stack[-1] if self._stack else None
+        # Without the scalar in hand, if there is one.
+        branches = None if self.branches is None else self.branches.outer(len(self._stack))
+        if branches is None or frame is None or frame.key is None:
+            return subschemas.kinds
+        kinds = 0
+        if isinstance(frame, ArrayFrame):
+            frame.key += is_next
+        for kind in EACH_KIND:
+            try:
+                if subschemas.kinds & kind:
+                    branches.enter(self._stack, subschemas.checks(kind), kind)
+                    kinds |= kind
+            except NoWayLeft:
+                pass
+        if isinstance(frame, ArrayFrame):
+            frame.key -= is_next
+        return kinds
 
     def next_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names that are known and not there yet, and those of them that are required."""
         frame = self._stack[-1]
         assert isinstance(frame, ObjectFrame)
-        known = frame.checks.known_names() - frame.seen
+        known = set(frame.checks.known_names())
+        if self.branches is not None:
+            known.update(*(one.checks.known_names() for one in self.branches.top.followed))
+        known -= frame.seen
         missing = frame.checks.required.keys() - frame.seen
         return tuple(sorted(known | missing)), tuple(sorted(missing))
 
