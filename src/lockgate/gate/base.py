@@ -15,7 +15,8 @@ from lockgate.gate.events import Complaint, Element, Event, Expected, Release, R
 from lockgate.gate.limits import Limits
 from lockgate.gate.scan import Scanner, Violation
 from lockgate.gate.schema.graph import SchemaGraph, SubschemaSet
-from lockgate.gate.schema.judge import Judge, kind_names
+from lockgate.gate.schema.judge import Judge
+from lockgate.gate.schema.judge_state import kind_names
 from lockgate.gate.values import NOTHING, GrowingValue
 
 
