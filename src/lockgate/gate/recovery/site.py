@@ -13,8 +13,9 @@ from lockgate.gate.recovery.patch_marks import PatchMarks
 from lockgate.gate.recovery.string_end import StringPlace
 from lockgate.gate.scan import Scanner, Violation
 from lockgate.gate.schema.allowed_texts import AllowedTexts
+from lockgate.gate.schema.container_frames import FreeNames
 from lockgate.gate.schema.graph import Checks, SubschemaSet
-from lockgate.gate.schema.judge import FreeNames, Judge
+from lockgate.gate.schema.judge import Judge
 from lockgate.gate.schema.number_checks import NumberChecks, NumberWatcher
 from lockgate.gate.schema.string_checks import StringWatcher
 
@@ -222,7 +223,7 @@ def describe(violation: Violation, scanner: Scanner, marks: PatchMarks, judge: J
         code=violation.code,
         awaits=scanner.awaits,
         schema_path=violation.schema_path,
-        kinds=subschemas.kinds,
+        kinds=judge.open_kinds(subschemas, is_next=not is_kind) if scanner.depth else subschemas.kinds,
         last_kinds=judge.subschemas.kinds,
         subschemas=subschemas,
         checks=checks,

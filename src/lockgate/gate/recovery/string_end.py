@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockgate.gate.recovery.spelling import sign_at
-from lockgate.gate.schema.judge import FreeNames
+from lockgate.gate.schema.container_frames import FreeNames
 
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: White space, comments, and commas that are too many.
