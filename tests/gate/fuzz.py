@@ -361,6 +361,19 @@ def _check_state(case: Case, found: Run) -> None:
         assert "truncated" not in rules, "complete, and the text ended early"
     if found.state != "complete":
         assert any(isinstance(event, Violated) for event in found.events), "not complete, and nobody knows why"
+    if "framing" in case.options:
+        return
+    for event in found.events:
+        if isinstance(event, Violated) and event.code == "invalid_utf8":
+            assert event.upstream_at == _first_that_is_no_character(case.text), f"not where the bad byte is: {event}"
+
+
+def _first_that_is_no_character(text: bytes) -> int:
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return -1
 
 
 def _validator(case: Case) -> Any:

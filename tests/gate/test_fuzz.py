@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 import lockgate
-from lockgate import Completed, Element, Patched, Released, Violated
+from lockgate import Completed, Element, Patched, Released, Skipped, Violated
 from tests.gate.fuzz import BATCH, run_batch
 
 #: Texts of the long form, and its first seed. Nothing is run twice by other seeds.
@@ -123,3 +124,51 @@ def test_a_string_of_which_nothing_fits_raises_nothing() -> None:
     (*_, event) = gate.feed('{"a": "é'.encode())
     assert isinstance(event, Violated)
     assert event.code == "string_limit"
+
+
+@pytest.mark.parametrize("recovery", ["halt", "patch", "skip"])
+def test_white_space_before_a_document_that_never_came_is_released(recovery: Any) -> None:
+    released, events, state = _said(b" \n ", recovery=recovery, clean=False)
+    assert (released, state) == (b" \n ", "incomplete")
+    assert [event.code for event in events] == ["truncated"]
+
+
+def test_what_was_removed_before_a_document_that_never_came_is_told() -> None:
+    text = b' \n/* [{"a": 1'
+    released, events, state = _said(text, recovery="patch", clean=False)
+    assert (released, state) == (b" \n", "incomplete")
+    assert [(event.at, event.removed) for event in events if isinstance(event, Patched)] == [(2, text[2:])]
+
+
+@pytest.mark.parametrize("release", ["prefix", "element"])
+@pytest.mark.parametrize("text", [b'["a"],', b'["a"]]', b'[{"n": "b"}, "a"],'])
+def test_no_element_is_in_hand_where_the_document_is_open_again(text: bytes, release: Any) -> None:
+    """Its closing bracket was one too many; the string before it had ended, and is not held for its quote any more."""
+    released, events, state = _said(text, recovery="patch", elements="", release=release, accept_truncated=True)
+    assert (released, state) == (text[:-1], "complete")
+    assert [event.end for event in events if isinstance(event, Element)][-1] == len(released) - 1
+
+
+@pytest.mark.parametrize("text", [b"-", b" -", b"[-", b'{"a": -', b"[1, -"])
+def test_a_sign_without_digits_is_left_out_where_the_text_ends(text: bytes) -> None:
+    released, events, state = _said(text, recovery="patch")
+    assert state == "incomplete"
+    assert not released.strip() or json.loads(released) in ([], {}, [1])
+    assert all(event.rule == "truncated" for event in events if isinstance(event, Patched))
+
+
+def test_what_is_being_left_out_is_told_of_where_the_text_can_no_longer_be_read() -> None:
+    """And the events before it fit what was sent: the mark in front of the value stands where it stood."""
+    text = b'{\n \xef\xbb\xbf"x": {"y": 1, "z": 2, \xb3'
+    schema = {"additionalProperties": {"type": "array", "items": {"type": "string"}}}
+    _, events, state = _said(text, schema, recovery="patch", skip=True, max_held_bytes=20)
+    assert state == "halted"
+    assert [(event.path, event.upstream_end) for event in events if isinstance(event, Skipped)] == [("/x", 27)]
+    assert (events[-1].code, events[-1].upstream_at) == ("invalid_utf8", text.index(b"\xb3"))
+
+
+@pytest.mark.parametrize("text", [b"\xb3", b"Here it is: " * 20 + b"\xb3", b"[1, /* two \xb3 */ 2]", b'{"a": \'b\xb3'])
+def test_a_byte_that_is_no_character_is_told_where_it_is(text: bytes) -> None:
+    """Also behind what a rule has taken, and not released."""
+    (*_, last) = _said(text, {"type": ["object", "array"]}, recovery="patch")[1]
+    assert (last.code, last.upstream_at) == ("invalid_utf8", text.index(b"\xb3"))

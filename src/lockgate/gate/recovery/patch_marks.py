@@ -139,8 +139,9 @@ class PatchMarks:
         else:
             self.mark_at = at
             self._state = scanner.state
-        if self._watches_elements and scanner.depth == scanner.watch_depth:
-            self._element_at = self._judge.ended_element_at if state == IN_STRING else -1
+        if self._watches_elements:
+            is_element = state == IN_STRING and scanner.depth == scanner.watch_depth
+            self._element_at = self._judge.ended_element_at if is_element else -1
 
     # -- what is marked ------------------------------------------------------------------------------------------
 

@@ -123,7 +123,8 @@ class RecoveringGate(DocumentGate):
         self._work.add(good)
         self._run(events, is_end=False)
         if bad and self._state == "open":
-            at = self._scanner.base + len(self._work.pending)
+            self._work.end_skipping()
+            at = self._scanner.base + self._work.unjudged_bytes
             self._give_up(Violation("invalid_utf8", not_utf8(bad)), at, events)
         self._is_quick = self._may_be_quick and self._is_settled
         return events
@@ -172,6 +173,7 @@ class RecoveringGate(DocumentGate):
         if clean and is_whole and (self._accepts_truncated or not self._work.was_truncated):
             self._state = "complete"
             return [*events, Completed(self._released)]
+        self._report_all(self._scanner.base, NOWHERE, events)
         return [*events, *self._ends_early()]
 
     def _end_character(self) -> None:

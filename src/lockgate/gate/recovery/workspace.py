@@ -131,6 +131,11 @@ class Workspace:
             self.rewriter = self.when_rewritten = None
             self.has_failed = True  # what stands before is judged first
 
+    def end_skipping(self) -> None:
+        """Nothing that follows can be read: what is being left out ends here, and is told of."""
+        if self.when_rewritten is not None:
+            self.read_on(is_end=True)
+
     def drop(self, at: int) -> None:
         """The gate has halted, and has released the text up to this byte: nothing else of it is needed."""
         self.pending.clear()
