@@ -172,3 +172,55 @@ def test_a_byte_that_is_no_character_is_told_where_it_is(text: bytes) -> None:
     """Also behind what a rule has taken, and not released."""
     (*_, last) = _said(text, {"type": ["object", "array"]}, recovery="patch")[1]
     assert (last.code, last.upstream_at) == ("invalid_utf8", text.index(b"\xb3"))
+
+
+@pytest.mark.parametrize("text", [b'"\\', b'"\\u1', b'"\\ud83d', b'"\\ud83d\\', b'"\\ud83d\\u', b'"\\ud83d\\ud'])
+def test_half_an_escape_at_the_end_is_cut_where_it_begins(text: bytes) -> None:
+    """And the string is judged again from its beginning, not from another byte."""
+    for before in (b"", b"abc", b"\\n"):
+        half = text[:1] + before + text[1:]
+        assert _said(half, {"maxLength": 4}, recovery="patch")[0] == b'"' + before + b'"'
+        assert _said(half, {"maxLength": 4}, recovery="patch", max_held_bytes=1)[2] in ("halted", "incomplete")
+
+
+@pytest.mark.parametrize("text", [b'"line\\nnline"', b'"line\\nli\', e"', b'"line\nnline"'])
+def test_a_string_longer_than_the_limit_is_judged_again_from_its_beginning(text: bytes) -> None:
+    limits = lockgate.Limits(max_string_bytes=10)
+    schema = lockgate.compile({"const": "line\nline"}, limits=limits)
+    gate = schema.gate("patch", skip=True)
+    gate.feed(text)
+    gate.close()
+    assert gate.state in ("halted", "complete")
+
+
+@pytest.mark.parametrize("release", ["prefix", "element"])
+def test_an_element_that_is_left_out_is_not_in_hand(release: Any) -> None:
+    """Though its closing quote was in doubt: the array ends behind it, and all of it is released."""
+    schema = {"type": "array", "items": {"type": "string", "pattern": "^[a-c]+$"}}
+    options = {"recovery": "patch", "skip": True, "elements": "", "release": release, "accept_truncated": True}
+    released, _, state = _said(b'""a":1024-02-29rueT10:\t00:00Z"', schema, **options)
+    assert (released, state) == (b"[]", "complete")
+
+
+def _however_cut(text: bytes, schema: Any = True, **options: Any) -> tuple[bytes, list[Any], str]:
+    """What is said of a text; of all of it at once the same as of each byte alone."""
+    whole = _said(text, schema, **options)
+    gate = lockgate.compile(schema).gate(**options)
+    events = [event for at in range(len(text)) for event in gate.feed(text[at : at + 1])]
+    events += gate.close()
+    released = b"".join(event.data for event in events if isinstance(event, Released))
+    assert (released, [one for one in events if not isinstance(one, Released)], gate.state) == whole
+    return whole
+
+
+@pytest.mark.parametrize("number", [b"9" * 124, b"9" * 124 + b"None", b"-1." + b"0" * 90, b"1e" + b"7" * 90])
+def test_a_long_number_in_prose_is_told_by_what_can_be_seen_of_it(number: bytes) -> None:
+    _however_cut(
+        b"it is text " + number + b" and then 12 of them" + b" or so" * 20, {"type": "number"}, recovery="patch"
+    )
+
+
+def test_the_name_of_the_member_in_hand_follows_no_string_in_it() -> None:
+    """In other quotes, where a quote may be missing: however far the text was read when that is asked."""
+    text = '{"id":“ {\n "n": 1,\n "id": 2\n },\n "x": 3}'.encode() + b" " * 100
+    _however_cut(text, {"properties": {"id": True, "x": True, "y": True}}, recovery="patch")

@@ -216,6 +216,7 @@ class PatchMarks:
             self.mark_at = scanner.base
             self._state = scanner.state
             self._key = self._frames[-1].key if self._frames else None
+            self._element_at = -1
 
     def went_back(self) -> None:
         if self.mark_at >= self._scanner.base:

@@ -532,17 +532,17 @@ class Preamble(_Collecting):
     _OBJECT: Final = (
         rb"\{(?:\s|\xef\xbb\xbf|\xc2\xa0|\xe3\x80\x80){0,12}(?:[\"}'`]|\xe2\x80[\x98-\x9f]|//|/\*|#|"
         + _LETTER
-        + rb"[\w$ -]{0,50}[\"']?\s{0,8}:|\.\.\.)"
+        + rb"[\w$ -]{0,32}[\"']?\s{0,8}:|\.\.\.)"
     )
     _ARRAY: Final = (
         rb"\[\s{0,12}(?:[\"'{\[\]`]|\xe2\x80[\x98-\x9f]|-?[0-9.]{1,20}\s{0,8}[,\]]"
         rb"|(?:true|false|null|True|False|None)\b|//|/\*)"
     )
-    _NUMBER: Final = rb"(?<![\w.])-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w])"
+    _NUMBER: Final = rb"(?<![\w.])-?(?:0|[1-9][0-9]{0,39})(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,4})?(?!\w)"
     _BOOLEAN: Final = rb"(?<!\w)(?:[Tt]rue|[Ff]alse|TRUE|FALSE)(?!\w)"
     _THOUGHT: Final = re.compile(rb"\s*<(think|thinking|thought|reasoning)>")
     _BEHIND: Final = 5
-    _AHEAD: Final = 80  # bytes that tell an opening from prose
+    _AHEAD: Final = 80  # bytes that tell an opening from prose: no opening above is longer
 
     def __init__(self, limit: int, kinds: int) -> None:
         super().__init__(limit)
