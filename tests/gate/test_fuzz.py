@@ -224,3 +224,62 @@ def test_the_name_of_the_member_in_hand_follows_no_string_in_it() -> None:
     """In other quotes, where a quote may be missing: however far the text was read when that is asked."""
     text = '{"id":“ {\n "n": 1,\n "id": 2\n },\n "x": 3}'.encode() + b" " * 100
     _however_cut(text, {"properties": {"id": True, "x": True, "y": True}}, recovery="patch")
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [
+        pytest.param(b'{"a": \'', b'\'"a name of some length": 1}', id="a name in other quotes"),
+        pytest.param(b"{'", b"'   -1}", id="a number behind a name"),
+        pytest.param(b"{'", b"'   true}", id="a literal behind a name"),
+        pytest.param(b"[", b' no quotes"= 1]', id="a colon of two bytes"),
+        pytest.param(b'{"a": \'', b"'," + b" " * 120 + b'"b": 1}', id="white space behind a comma"),
+        pytest.param(b'{"a": \'', b"', /*" + b"c" * 120 + b'*/ "b": 1}', id="a comment behind a comma"),
+        pytest.param(b'{"a": [\'', b"'}" + b"\n " * 70 + b"]}", id="brackets far apart"),
+        pytest.param(b'{"a": x', b"," + b" " * 24 + b'"' + b"n" * 60 + b'"       : 1}', id="a long name behind words"),
+        pytest.param(b'{"a": x', b"\\n" + b"\\n  " * 40 + b"}", id="line ends that are written out"),
+    ],
+)
+def test_what_follows_a_token_is_seen_as_far_however_the_text_is_cut(before: bytes, behind: bytes) -> None:
+    for length in (0, 1500):  # then the token is being rewritten already
+        _however_cut(before + b"x" * length + behind + b" " * 200, recovery="patch")
+
+
+@pytest.mark.parametrize("held", [20, 65536])
+@pytest.mark.parametrize(
+    "text", [b'["""it is text and more""", "b"]', b'["a", "b" and more text", "d"]', b'["" b and more" c"]']
+)
+def test_an_element_is_released_as_one_though_its_end_was_not_the_one_that_was_meant(text: bytes, held: int) -> None:
+    gate = lockgate.compile(True).gate("patch", elements="", release="element", max_held_bytes=held)
+    lengths: list[int] = []
+    events: list[Any] = []
+    for at in range(len(text)):
+        events += gate.feed(text[at : at + 1])
+        lengths.append(gate.released_bytes)
+    spans = [(event.start, event.end) for event in [*events, *gate.close()] if isinstance(event, Element)]
+    assert spans
+    assert not any(start < length < end for start, end in spans for length in lengths)
+
+
+def test_what_is_noted_at_a_byte_is_told_before_the_change_that_stands_there() -> None:
+    """White space of another script stands behind the bracket that is put in, and its change is told behind it, too."""
+    text = '{"a": 1}{{\u00a0'.encode()
+    options: dict[str, Any] = {"recovery": "patch", "accept_truncated": True}
+    released, events, state = _said(text, {"type": "array", "items": {"type": "object"}}, **options)
+    assert (released, state) == (b'[{"a": 1},{}] ', "complete")
+    assert [event.at for event in events if isinstance(event, Patched)] == sorted(
+        event.at for event in events if isinstance(event, Patched)
+    )
+    assert [event.rule for event in events if isinstance(event, Patched)][-2:] == ["wrap_element", "sign"]
+
+
+@pytest.mark.parametrize(
+    "text", [b'[{"a": no quotes"', b'[{"a": no quotes', b"[{\"a\": 'other quotes'", b"[{'other quotes'"]
+)
+def test_what_waits_to_see_more_waits_for_little(text: bytes) -> None:
+    """However much white space follows, and before whatever comes behind that."""
+    for count in (60, 64, 5000):
+        gate = lockgate.compile(True).gate("patch", max_held_bytes=20)
+        for byte in text + b" " * count + b"," + b"9" * 200:
+            gate.feed(bytes([byte]))
+            assert gate.held_bytes <= 140
