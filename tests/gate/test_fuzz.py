@@ -283,3 +283,17 @@ def test_what_waits_to_see_more_waits_for_little(text: bytes) -> None:
         for byte in text + b" " * count + b"," + b"9" * 200:
             gate.feed(bytes([byte]))
             assert gate.held_bytes <= 140
+
+
+@pytest.mark.parametrize("white", [47, 48, 49, 100])
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        pytest.param({"type": "object"}, b'[{"a": %s}%s]', id="a bracket that is left out"),
+        pytest.param({"type": "array", "items": {"type": "object"}}, b'{"a": %s}%s{"a": 2}', id="another document"),
+        pytest.param({"type": "array", "items": {"type": "object"}}, b'{"a": %s},%s{"a": 2}', id="behind a comma"),
+    ],
+)
+def test_a_bracket_is_due_by_what_is_seen_however_the_text_is_cut(schema: Any, text: bytes, white: int) -> None:
+    _however_cut(text % (b'"long"' + b" " * 90, b" " * white), schema, recovery="patch")
+    _however_cut(text % (b'"' + b"x" * 1500 + b'"', b" " * white), schema, recovery="patch")
