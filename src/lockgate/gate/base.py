@@ -271,7 +271,7 @@ class DocumentGate(TextGate):
         self._may_be_quick = self._is_quick = release == "prefix" and elements is None
         self._quick_until = min(limits.max_document_bytes, limits.authority_max_bytes)
         self._finished: list[Element] = []  # elements that are not handed out yet
-        self._last_element_end = -1
+        self._element_ends: list[int] = []  # of the last two elements: recovery may take the last one back
         self._asks = True  # not while a text is restored: the authority has seen it
         self._defer_over_bytes = defer_over_bytes
         self._deferred: bytes | None = None
@@ -363,7 +363,8 @@ class DocumentGate(TextGate):
             for judgement in self._graph.judgements(subschemas):
                 refuse(judgement.complaint(value), path)
         self._finished.append(Element(path, start, end, text))
-        self._last_element_end = end
+        self._element_ends[:-1] = []
+        self._element_ends.append(end)
 
     def _ask(self, length: int, *, may_defer: bool) -> None:
         """Show the document to the authority, or leave that to the caller.

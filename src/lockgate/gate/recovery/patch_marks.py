@@ -146,8 +146,9 @@ class PatchMarks:
         else:
             self.mark_at = at
             self._state = scanner.state
-        if self._watches_elements and scanner.depth == scanner.watch_depth:
-            self._element_at = self._judge.ended_element_at if state == IN_STRING else -1
+        if self._watches_elements:
+            is_element = state == IN_STRING and scanner.depth == scanner.watch_depth
+            self._element_at = self._judge.ended_element_at if is_element else -1
 
     # -- what is marked ------------------------------------------------------------------------------------------
 
@@ -224,6 +225,7 @@ class PatchMarks:
             self._state = scanner.state
             self._key = self._frames[-1].key if self._frames else None
             self._branches = self._judge.branches
+            self._element_at = -1
 
     def went_back(self) -> None:
         if self.mark_at >= self._scanner.base:

@@ -597,7 +597,7 @@ class Truncated(PatchRule):
             return replace(len(site.window), 0, word[len(text) :])
         found = NUMBER_TEXT.match(text)
         kept = start + found.end() if found else start
-        if not found and (site.held.comma >= 0 or site.held.name >= 0 or not site.depth):
+        if not found and (site.held.comma >= 0 or site.held.name >= 0):
             return []
         if not site.brackets and kept == len(site.window):
             return []  # it is whole as it is, though more digits may have been to come

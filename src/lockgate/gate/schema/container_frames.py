@@ -58,12 +58,19 @@ Frame: TypeAlias = ObjectFrame | ArrayFrame
 
 @dataclass(frozen=True, slots=True)
 class FreeNames:
-    """Names that one of some objects knows and does not have. Only asked about: there may be any number of them."""
+    """Names that one of some objects knows and does not have. Only asked about: there may be any number of them.
+
+    Attributes:
+        taken: A name that they have, though the text went back to before it.
+    """
 
     frames: tuple[ObjectFrame, ...] = ()
+    taken: str | None = None
 
     def __contains__(self, name: object) -> bool:
-        return any(name in frame.checks.known_names() and name not in frame.seen for frame in self.frames)
+        return name != self.taken and any(
+            name in frame.checks.known_names() and name not in frame.seen for frame in self.frames
+        )
 
     def __bool__(self) -> bool:
         """Whether names are known at all."""
