@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
@@ -25,6 +26,8 @@ from lockgate.errors import BadRequest, Busy
 from lockgate.gate.partial import PartialValue
 from lockgate.gateway.access import Message, Receive, Scope, Send
 from lockgate.gateway.admission import SEND, break_off
+from lockgate.gateway.authentication import StreamFinder
+from lockgate.gateway.callers import caller_of
 from lockgate.gateway.headers import stream_headers
 from lockgate.observe.metrics import Meters
 from lockgate.protocol import header_names as names
@@ -32,7 +35,7 @@ from lockgate.protocol.envelope import WaitingFor
 from lockgate.protocol.offsets import Offset
 from lockgate.protocol.sse import encode_retry
 from lockgate.store.base import Head, Page, StreamLog
-from lockgate.streams.meta import StreamMeta, decode_meta
+from lockgate.streams.meta import StreamMeta
 
 _CONTENT: Final = "content"
 _MAY_KEEP: Final = "private, max-age=60, stale-while-revalidate=300"
@@ -50,7 +53,7 @@ class ReaderResponse(Response):
     The connection of one that takes nothing is broken off: it comes back for the rest, if it is still there.
     """
 
-    def __init__(self, run: Callable[[Receive, Send], Any]) -> None:
+    def __init__(self, run: Callable[[Receive, Send], Coroutine[Any, Any, None]]) -> None:
         super().__init__()
         self._run = run
 
@@ -62,7 +65,8 @@ class ReaderResponse(Response):
             return send(message) if message["type"] == "http.response.start" else direct(message)
 
         try:
-            await self._run(receive, sending)
+            # A task of its own: each of its wakes would pass through all that stands around the routes, 20 calls deep.
+            await asyncio.create_task(self._run(receive, sending), name="reader")
         except ReaderStuck:
             break_off(scope)
 
@@ -84,6 +88,7 @@ class ReadRoutes:
 
     Args:
         heard: Since when a stream waits, and for what; None if it is not running here.
+        finder: Shows callers their streams.
     """
 
     def __init__(
@@ -93,8 +98,11 @@ class ReadRoutes:
         readers: Readers,
         meters: Meters,
         heard: Callable[[str], tuple[float, WaitingFor] | None] = lambda stream_id: None,
+        *,
+        finder: StreamFinder,
     ) -> None:
         self._log = log
+        self._finder = finder
         self._heard = heard
         self._delivery = delivery
         self._readers = readers
@@ -116,8 +124,7 @@ class ReadRoutes:
             BadRequest, StreamUnknown, OffsetGone, Busy: see ``gateway.app`` for what each becomes.
         """
         query = read_query(request.query_params.multi_items(), request.headers)
-        head = await self._log.head(stream_id)
-        meta = decode_meta(head.meta)
+        head, meta = await self._finder.find(stream_id, caller_of(request))
         if head.lifetime.ttl_s is not None:
             await self._log.touch(stream_id)
         start = await self._start(stream_id, query, head, meta)
@@ -287,7 +294,7 @@ class ReadRoutes:
             tag=tag,
         )
         # What was released never changes. But it is one user's, and a stream of a given id may be made anew.
-        may_keep = not meta.has_given_id and not query.notes
+        may_keep = not meta.has_given_id and not query.notes and not meta.tenant  # a key is asked for each time
         answer.headers[names.CACHE_CONTROL] = _MAY_KEEP if may_keep else "private, no-cache"
         answer.headers[names.VARY] = "Accept"
         if not query.notes and _matches(query.if_none_match, answer.headers[names.ETAG]):
@@ -302,10 +309,9 @@ class ReadRoutes:
 
     # -- HEAD ----------------------------------------------------------------------------------------------------
 
-    async def head(self, stream_id: str) -> Response:
+    async def head(self, stream_id: str, request: Request) -> Response:
         """The stream without its records; does not renew its lifetime (Durable Streams 5.5)."""
-        head = await self._log.head(stream_id)
-        meta = decode_meta(head.meta)
+        head, meta = await self._finder.find(stream_id, caller_of(request))
         return Response(status_code=200, headers=stream_headers(meta, head))
 
 

@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, Final
 
 from granian import Granian
@@ -22,8 +23,10 @@ from lockgate.errors import StoreError
 from lockgate.gateway import allocator
 from lockgate.gateway.admission import places_of, within_files
 from lockgate.gateway.app import make_app
+from lockgate.gateway.authentication import doors_of, is_loopback
 from lockgate.gateway.shutdown import AFTER_DRAIN_S, HURRY
-from lockgate.gateway.wiring import log_of, provider_of
+from lockgate.gateway.wiring import log_of, model_options_of, provider_of
+from lockgate.keys.book import KeyBook
 from lockgate.observe.logs import LineFormatter
 from lockgate.store.base import StreamLog
 
@@ -62,9 +65,8 @@ def serve(settings: Settings) -> None:
         address=settings.server.host,
         port=settings.server.port,
         interface=Interfaces.ASGI,
-        workers=1,
-        # Whatever else is installed: draining relies on how this loop delivers signals (gateway/app.py).
-        loop=Loops.asyncio,
+        workers=settings.server.workers,
+        loop=_loop(),
         backlog=_BACKLOG,
         backpressure=places_of(settings.server).accepted,
         http1_settings=HTTP1Settings(
@@ -81,6 +83,11 @@ def serve(settings: Settings) -> None:
     # A closed terminal means the end, not a reload.
     server.signal_handler_reload = server.signal_handler_interrupt  # type: ignore[method-assign]
     server.serve(target_loader=partial(_load, settings), wrap_loader=False)
+
+
+def _loop() -> Loops:
+    """uvloop where there is one. Draining relies on how a loop delivers signals: both run Python's own handlers."""
+    return Loops.uvloop if find_spec("uvloop") is not None else Loops.asyncio
 
 
 def _end(server: Any, *_: object) -> None:
@@ -103,18 +110,33 @@ def check(settings: Settings) -> Settings:
         SettingsError: one line that names the setting.
     """
     check_address(settings)
+    if settings.server.workers > 1 and settings.store.kind == "memory":
+        raise SettingsError("server.workers: several processes cannot share a log in memory; set store.kind = sqlite")
     server = within_files(settings.server)
     provider_of(settings)
+    model_options_of(settings)
     try:
-        asyncio.run(_open_and_shut(log_of(settings)))
+        has_keys = asyncio.run(_has_keys(log_of(settings)))
     except StoreError as error:
         raise SettingsError(f"store.path: {error}") from None
+    if not has_keys and not doors_of(settings).api:
+        where = f"server.host: {settings.server.host} can be reached from the network"
+        why = "access.keys: always" if is_loopback(settings.server.host) else where
+        raise SettingsError(
+            f"{why}, and there is no key: make one (lockgate keys add NAME), or let everybody in (--insecure)"
+        )
     return settings.model_copy(update={"server": server})
 
 
-async def _open_and_shut(log: StreamLog) -> None:
+async def _has_keys(log: StreamLog) -> bool:
+    """Whether a key is good for something. The log can be used, if this does not raise."""
     await log.open()
-    await log.shut()
+    try:
+        book = KeyBook(log)
+        await book.refresh()
+        return any(key.revoked_s is None for key in book.ring.keys.values())
+    finally:
+        await log.shut()
 
 
 def _load(settings: Settings) -> Any:

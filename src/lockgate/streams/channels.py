@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, Protocol
 
 from lockgate import Violated, passthrough
@@ -46,6 +46,8 @@ class Channel:
         self.is_tool = tool is not None
         #: Name of the tool, of a tool call.
         self.tool = tool
+        #: Whether it is the text of a call that takes any text, also none.
+        self.is_free = tool in plan.free_tools
         self.schema: StreamSchema | None = plan.schema_of(name, tool)
         self._call_id = call_id
         self._plan = plan
@@ -99,7 +101,8 @@ class Channel:
             index: Which call of its choice it is.
             read_s: When it was read, in seconds since 1970.
         """
-        return self._records.call(ToolCallStart(self.tool or "", self._call_id or "", index), read_s)
+        kind: Literal["function", "custom"] = "custom" if self.is_free else "function"
+        return self._records.call(ToolCallStart(self.tool or "", self._call_id or "", index, kind), read_s)
 
     # -- text ----------------------------------------------------------------------------------------------------
 
@@ -117,8 +120,11 @@ class Channel:
 
     async def feed(self, data: bytes, read_s: float) -> list[Record]:
         """The same, past what joins the answers of attempts."""
-        self._came(data)
+        if self.is_blank:
+            self._came(data)
         self._records.came(len(data), read_s)
+        if len(data) <= _FED_BYTES:
+            return self._records_of(await self._gate.feed(data), read_s)
         records: list[Record] = []
         for start in range(0, len(data), _FED_BYTES):
             records += self._records_of(await self._gate.feed(data[start : start + _FED_BYTES]), read_s)
@@ -151,7 +157,7 @@ class Channel:
         self._records.hold(0)
         self._gate.drop()
 
-    def _records_of(self, events: Iterable[object], read_s: float) -> list[Record]:
+    def _records_of(self, events: Sequence[object], read_s: float) -> list[Record]:
         gate = self._gate
         return self._records.make(events, read_s, held_bytes=gate.held_bytes, is_open=gate.state == "open")
 

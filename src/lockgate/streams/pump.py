@@ -13,7 +13,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
@@ -24,7 +24,7 @@ from lockgate.protocol.envelope import Answerer, Problem, Record, WaitingFor, de
 from lockgate.protocol.finish import Finish
 from lockgate.protocol.lifecycle import Ended, Outcome
 from lockgate.protocol.offsets import START
-from lockgate.retry.breaker import Breakers, Permit
+from lockgate.retry.breaker import Breaker, Breakers, Permit
 from lockgate.retry.failures import RULES, FailureClass, lesson_of
 from lockgate.retry.ladder import Ladder, NextAttempt, NoAttempt, models_of
 from lockgate.store.base import StreamLog
@@ -95,7 +95,7 @@ class Pump:
         self._runs: list[RunningAttempt] = []
         self._told: up.Told | None = None  # what was looked at last, to say who answers
         self._answerer = Answerer()  # what the log says of that
-        self._ladder = Ladder(plan.retry, provider.name, models_of(plan.body), self._breakers, start_s=time.monotonic())
+        self._ladder = Ladder(plan.retry, models_of(plan.body), self._breaker_of, start_s=time.monotonic())
         self._released_text: ReleasedText | None = None
         self._halts: list[Record] = []  # notes of a halt, until it is decided what to do about it
         self._generation: up.Generation | None = None
@@ -215,8 +215,9 @@ class Pump:
         return run
 
     def _refuse_by_breaker(self) -> None:
-        seconds = self._breakers.of(self._provider.name, self._run.asked.model).retry_in_s(time.monotonic())
-        message = f"{self._provider.name} failed repeatedly with {self._run.asked.model}: not asked for a while"
+        seconds = self._breaker_of(self._run.asked.model).retry_in_s(time.monotonic())
+        name = self._provider.serving(self._run.asked.model).name
+        message = f"{name} failed repeatedly with {self._run.asked.model}: not asked for a while"
         self._run.failure = up.Failed(Code.CIRCUIT_OPEN, message, recoverable=True, retry_after_s=seconds)
         self._run.ended = Ended.BROKEN
 
@@ -230,11 +231,11 @@ class Pump:
                 self._refuse_by_breaker()
             return
         body = await self._prepare(run)
-        self._generation = self._provider.open(body)
+        self._generation = self._provider.serving(asked.model).open(body, self._plan.authorization)
         last: list[Record] = []
         async with self._generation as batches:
             while run.ended is None and self._interruption is None:
-                batch = await self._interruptible(anext(batches, None))
+                batch = await self._next(batches)
                 if batch is None:
                     break
                 read_s = time.time()
@@ -252,9 +253,19 @@ class Pump:
             run.ended = Ended.CANCELLED if self._interruption is not None else Ended.BROKEN
         await self._append_all_but_halts(last)
 
+    async def _next(self, batches: AsyncIterator[list[up.UpstreamEvent]]) -> list[up.UpstreamEvent] | None:
+        """What upstream brings next; None at its end, or if somebody interrupted."""
+        try:
+            return await self._interruptible(batches.__anext__())
+        except StopAsyncIteration:
+            return None
+
+    def _breaker_of(self, model: str) -> Breaker:
+        return self._breakers.of(self._provider.serving(model).name, model)
+
     async def _permission(self, asked: NextAttempt) -> Permit | None:
         """The breaker's permit for an attempt. A stream with released text waits for it; a new one does not."""
-        breaker = self._breakers.of(self._provider.name, asked.model)
+        breaker = self._breaker_of(asked.model)
         patience_s = self._plan.retry.backoff.cap_s if any(self._has_text()) else 0.0
         until_s = time.monotonic() + patience_s
         while True:
@@ -286,7 +297,7 @@ class Pump:
         """What to send; channels are made ready to take what comes for it."""
         step, model = run.asked.step, run.asked.model
         body = self._plan.body | {"model": model}
-        if len(models_of(body)) > 1 and not self._provider.routes_models:
+        if len(models_of(body)) > 1 and not self._provider.serving(model).routes_models:
             body = {name: value for name, value in body.items() if name not in ("models", "route")}
         if step == "first":
             return body
@@ -315,15 +326,17 @@ class Pump:
         run = self._run
         for event in batch:
             run.note(event)
-            match event:
-                case up.Delta(channel=name, data=data):
-                    if not run.is_heard:
-                        self._hear(run)
-                    if data := run.after_space(name, data):
+            if type(event) is up.Delta:  # nearly every event
+                if not run.is_heard:
+                    self._hear(run)
+                if data := run.after_space(event.channel, event.data):
+                    if not self._sides.is_empty:
                         records += self._take_sides(read_s)
-                        records += await self._feed(name, data, read_s)
-                    if run.ended is not None:
-                        break  # halted: what else this read brought is not judged any more
+                    records += await self._feed(run, event.channel, data, read_s)
+                if run.ended is not None:
+                    break  # halted: what else this read brought is not judged any more
+                continue
+            match event:
                 case up.Reasoned(choice=choice) | up.Refused(choice=choice):
                     self._add_side(content_of(choice), event)
                 case up.Side(channel=name):
@@ -331,7 +344,7 @@ class Pump:
                 case up.ConnectionEnded(skipped=skipped):
                     self._meters.upstream_passed_over(skipped)
                     for name, data in run.take_spaces().items():
-                        records += await self._feed(name, data, read_s)
+                        records += await self._feed(run, name, data, read_s)
                 case up.ToolStarted(channel=name, call_id=call_id, name=tool) if run.target is None:
                     known = self._channels.get(name)
                     if known is None:
@@ -340,7 +353,7 @@ class Pump:
                         records += [*self._take_sides(read_s), made.call(event.index, read_s)]
                     elif known.tool != tool:
                         self._give_up(f"{name} calls {tool!r} this time, not {known.tool!r}")
-        return records + self._take_sides(read_s)
+        return records if self._sides.is_empty else records + self._take_sides(read_s)
 
     def _add_side(self, channel: str, event: up.Reasoned | up.Refused | up.Side) -> None:
         """Keep what stands beside the text; a rung writes the text of one channel under the name of content."""
@@ -348,26 +361,23 @@ class Pump:
         self._sides.add(target if target is not None and channel == "content" else channel, event)
 
     def _take_sides(self, read_s: float) -> list[Record]:
-        if self._sides.is_empty:
-            return []
         return self._sides.take({name: channel.chunks for name, channel in self._channels.items()}, read_s)
 
     def _hear(self, run: RunningAttempt) -> None:
         """The first text came: that is enough for the breaker, which need not wait for the last byte."""
         run.is_heard = True
         if run.permit is not None:
-            breaker = self._breakers.of(self._provider.name, run.asked.model)
+            breaker = self._breaker_of(run.asked.model)
             run.permit = breaker.answered(run.permit, time.monotonic())
 
-    async def _feed(self, name: str, data: bytes, read_s: float) -> list[Record]:
-        run = self._run
+    async def _feed(self, run: RunningAttempt, name: str, data: bytes, read_s: float) -> list[Record]:
         if run.target is not None:
             if name != "content":
                 return []  # a rung asks for text alone
             name = run.target
         if self._trace is not None:
             self._trace(name, run.number, data)
-        channel = self._channel(name)
+        channel = self._channels.get(name) or self._channel(name)
         before = channel.released_bytes
         records = await channel.judge(data, read_s)
         run.released_bytes += channel.released_bytes - before
@@ -390,14 +400,14 @@ class Pump:
 
     async def _append(self, records: list[Record], *, close: bool = False) -> None:
         if records:
-            payloads = [encode_record(record) for record in self._introduced(records)]
+            if self._run.told is not self._told:
+                records = self._introduced(records)
+            payloads = [encode_record(record) for record in records]
             await self._writer.append(payloads, close=close)
 
     def _introduced(self, records: list[Record]) -> list[Record]:
         """The records; who answers is said on the first that upstream brought, once it is known."""
         told = self._run.told
-        if told is self._told:
-            return records
         at = next((at for at, record in enumerate(records) if record.kind in _BROUGHT), None)
         if at is None:
             return records
@@ -450,8 +460,8 @@ class Pump:
     def _report(self, run: RunningAttempt, failed: FailureClass | None) -> None:
         if run.permit is None:
             return
-        breaker = self._breakers.of(self._provider.name, run.asked.model)
-        learns = lesson_of(failed, run.error)
+        breaker = self._breaker_of(run.asked.model)
+        learns = lesson_of(failed, run.error, has_own_key=self._plan.authorization is not None)
         if run.ended is Ended.CANCELLED:
             learns = "success" if run.has_answered else "none"
         tell = {
@@ -467,7 +477,7 @@ class Pump:
         for run in self._runs:
             if run.permit is not None and not run.is_reported:
                 run.is_reported = True
-                self._breakers.of(self._provider.name, run.asked.model).dropped(run.permit, time.monotonic())
+                self._breaker_of(run.asked.model).dropped(run.permit, time.monotonic())
 
     async def _go_on(self, failed: FailureClass) -> NextAttempt | NoAttempt:
         """Choose the next attempt, and write down why there is one."""
@@ -540,9 +550,8 @@ class Pump:
                 return {name: "".join(text).encode() for name, text in texts.items()}
 
     async def _finish_stream(self) -> Outcome:
-        ending = Ending(
-            self._plan, self._channels, self._runs, self._interruption, self._provider.name, self._has_closed_early
-        )
+        name = self._provider.serving(self._run.asked.model).name
+        ending = Ending(self._plan, self._channels, self._runs, self._interruption, name, self._has_closed_early)
         if ending.lacks_content:
             self._channel("content")
         records, found = await ending.records(self._halts)

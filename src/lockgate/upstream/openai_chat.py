@@ -10,19 +10,18 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from types import SimpleNamespace, TracebackType
+from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import aiohttp
 import msgspec
-from aiohttp.http import RawResponseMessage
 
 from lockgate.errors import Misuse
 from lockgate.protocol.lifecycle import Ended as How
 from lockgate.protocol.sse import DEFAULT_MAX_EVENT_BYTES
+from lockgate.upstream.asked import free_tools, tool_names
 from lockgate.upstream.base import Delta, Failed, Refused, Side, Told, ToolStarted, UpstreamEvent, choices_of
 from lockgate.upstream.chat_stream import ChatStreamDecoder
 from lockgate.upstream.encoding import CannotDecode, Decoding
@@ -30,7 +29,9 @@ from lockgate.upstream.endpoint import Endpoint, endpoint_of, place_of
 from lockgate.upstream.error_shapes import error_of_text, title_of_page
 from lockgate.upstream.failed import failure
 from lockgate.upstream.redaction import plain_message
+from lockgate.upstream.send_attempt import SendAttempt, note_reuse
 from lockgate.upstream.timers import Silence, Timer, Timers, timers_of
+from lockgate.waiting.limit import Limit
 
 T = TypeVar("T")
 
@@ -42,8 +43,6 @@ _MAX_ERROR_BYTES: Final = 64 * 1024
 _ERROR_BODY_S: Final = 10.0
 # Proxies add policies and cookies of 10 kB and more; aiohttp's own limit is 8 kB.
 _MAX_HEADER_BYTES: Final = 128 * 1024
-#: A connection that the server had closed fails within a round trip. A request that fails later was heard.
-_STALE_S: Final = 2.0
 #: Models that are remembered to refuse ``stream_options``. Their names come from callers.
 _MAX_REMEMBERED: Final = 1024
 _OPTIONS: Final = ("stream_options", "include_usage")
@@ -65,6 +64,7 @@ class OpenAIChatProvider:
         query: More members of the URL's query.
         proxy: URL of an HTTP proxy.
         user_agent: What the gateway calls itself.
+        takes_authorization: Whether callers may send a key of their own in place of this one.
 
     Raises:
         ValueError: the URL is not http(s), or the key or a header cannot stand in a request.
@@ -85,6 +85,7 @@ class OpenAIChatProvider:
         query: Mapping[str, str] | None = None,
         proxy: str | None = None,
         user_agent: str = "lockgate",
+        takes_authorization: bool = False,
     ) -> None:
         self.name = name
         self.endpoint: Endpoint = endpoint_of(
@@ -94,6 +95,7 @@ class OpenAIChatProvider:
         is_openrouter = f".{self.endpoint.host}".endswith(".openrouter.ai")
         self._asks_usage = not is_openrouter
         self.routes_models = is_openrouter
+        self.takes_authorization = takes_authorization
         self._connect_s = connect_s
         self._timers = timers
         self._model_timers = tuple(model_timers)
@@ -112,7 +114,11 @@ class OpenAIChatProvider:
         self._generations: set[_ChatGeneration] = set()
         self._is_closed = False
 
-    def open(self, body: Mapping[str, Any]) -> _ChatGeneration:
+    def serving(self, model: str) -> OpenAIChatProvider:
+        """Itself."""
+        return self
+
+    def open(self, body: Mapping[str, Any], authorization: str | None = None) -> _ChatGeneration:
         """Start one generation; see :class:`lockgate.upstream.base.Provider`.
 
         Raises:
@@ -120,7 +126,7 @@ class OpenAIChatProvider:
         """
         if self._is_closed:
             raise Misuse("open after close")
-        return _ChatGeneration(self, body)
+        return _ChatGeneration(self, body, authorization)
 
     async def close(self) -> None:
         """Close all connections; open generations see theirs break."""
@@ -150,13 +156,21 @@ class OpenAIChatProvider:
         if len(self._without_options) > _MAX_REMEMBERED:
             del self._without_options[next(iter(self._without_options))]
 
-    async def _post(self, body: bytes) -> aiohttp.ClientResponse:
+    def _headers_for(self, authorization: str | None) -> Mapping[str, str]:
+        """The headers of a request; a caller's own key takes the place of the gateway's."""
+        if authorization is None:
+            return self._headers
+        ours = {"authorization", self.endpoint.key_header.lower()}
+        kept = {name: value for name, value in self._headers.items() if name.lower() not in ours}
+        return {**kept, "Authorization": authorization}
+
+    async def _post(self, body: bytes, authorization: str | None) -> aiohttp.ClientResponse:
         """Send the request and wait for the response's head."""
         if self._session is None:  # made here since a session belongs to a running loop
             # No limit: a pool that queues requests would hide a slow upstream. No cookies: users share the session.
             connector = aiohttp.TCPConnector(limit=0)
             trace = aiohttp.TraceConfig()
-            trace.on_connection_reuseconn.append(_note_reuse)
+            trace.on_connection_reuseconn.append(note_reuse)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -166,12 +180,12 @@ class OpenAIChatProvider:
                 max_field_size=_MAX_HEADER_BYTES,
             )
         while True:
-            attempt = _SendAttempt()
+            attempt = SendAttempt()
             try:
                 return await self._session.post(
                     self.endpoint.url,
                     data=io.BytesIO(body),  # aiohttp warns of bytes over 1 MiB, and sends this in pieces
-                    headers=self._headers,
+                    headers=self._headers_for(authorization),
                     allow_redirects=False,  # the key is for base_url, not for where it points
                     timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_s),
                     proxy=self._proxy,
@@ -184,43 +198,25 @@ class OpenAIChatProvider:
                     raise
 
 
-@dataclass(slots=True)
-class _SendAttempt:
-    """One try to send a request.
-
-    Attributes:
-        reused_s: When it went out over a connection that was kept from before; None if over a new one.
-    """
-
-    reused_s: float | None = None
-
-    def was_stale(self, error: aiohttp.ClientError) -> bool:
-        """Whether it never reached the server, since its connection had been closed; else it may have been paid for."""
-        has_begun = isinstance(getattr(error, "message", None), RawResponseMessage)
-        if self.reused_s is None or has_begun:
-            return False
-        return asyncio.get_running_loop().time() - self.reused_s < _STALE_S
-
-
-async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    context.trace_request_ctx.reused_s = asyncio.get_running_loop().time()
-
-
 class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]]):
     """One request and its answer: context manager and iterator in one."""
 
-    def __init__(self, provider: OpenAIChatProvider, body: Mapping[str, Any]) -> None:
+    def __init__(self, provider: OpenAIChatProvider, body: Mapping[str, Any], authorization: str | None) -> None:
         self._provider = provider
+        self._authorization = authorization
         self._request: dict[str, Any] = provider._request(body)
-        self._secrets = provider.endpoint.secrets
+        # Its scheme is no secret; the key behind it must not be told on.
+        own = (authorization or "").split()[-1:]
+        self._secrets = (*provider.endpoint.secrets, *own)
         self._model = body.get("model")
         self._silence = Silence(timers_of(self._model, provider._model_timers, provider._timers))
-        self._tools = tuple(_names_of_tools(body))
+        self._free_tools = free_tools(body)
+        self._tools = tuple(tool_names(body))
         self._choices = choices_of(body)
         self._decoder = self._new_decoder()
         self._decoding = Decoding()
         self._response: aiohttp.ClientResponse | None = None
-        self._limit: asyncio.Timeout | None = None  # of the wait that is going on
+        self._limit = Limit()
         self._is_ended = False
         self._is_body_over = False
         self._running: tuple[Timer, float] = ("first_token", 0.0)  # the timer of the wait that is going on
@@ -228,7 +224,11 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
 
     def _new_decoder(self) -> ChatStreamDecoder:
         return ChatStreamDecoder(
-            self._provider._max_event_bytes, secrets=self._secrets, tools=self._tools, choices=self._choices
+            self._provider._max_event_bytes,
+            secrets=self._secrets,
+            tools=self._tools,
+            free_tools=self._free_tools,
+            choices=self._choices,
         )
 
     async def __aenter__(self) -> AsyncIterator[list[UpstreamEvent]]:
@@ -239,6 +239,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._provider._generations.discard(self)
+        self._limit.close()
         self.abort()
 
     def abort(self) -> None:
@@ -248,8 +249,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
 
     def wake(self) -> None:
         """Have the wait that is going on end now: the provider was closed."""
-        if self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(0)
+        self._limit.end_now()
 
     def __aiter__(self) -> AsyncIterator[list[UpstreamEvent]]:
         return self
@@ -292,23 +292,24 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
             TimeoutError: it took longer than ``limit_s``.
             ConnectionAbortedError: the provider was closed.
         """
-        begun_s = asyncio.get_running_loop().time()
+        now_s = asyncio.get_running_loop().time
+        begun_s = now_s()
         try:
-            async with asyncio.timeout(limit_s) as self._limit:
-                return await coming
+            return await self._limit.hold(coming, limit_s)
         except TimeoutError:
             if self._provider._is_closed:
                 raise ConnectionAbortedError from None
             raise
         finally:
-            self._limit = None
-            self._silence.waited(asyncio.get_running_loop().time() - begun_s)
+            self._silence.waited(now_s() - begun_s)
 
     # -- the head --------------------------------------------------------------------------------------------------
 
     async def _start(self) -> list[UpstreamEvent]:
         limit_s, self._running = self._silence.limit()
-        response = await self._wait(self._provider._post(msgspec.json.encode(self._request)), limit_s)
+        response = await self._wait(
+            self._provider._post(msgspec.json.encode(self._request), self._authorization), limit_s
+        )
         self._response = response
         self._decoding = Decoding(response.headers.get("Content-Encoding", ""))
         if not 200 <= response.status < 300:
@@ -375,14 +376,12 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
             TimeoutError: nothing came.
             CannotDecode: it is compressed in a way that cannot be read.
         """
+        if self._decoding.is_plain and not self._is_body_over:
+            data = await self._arrived(response, limit_s)
+            self._is_body_over = not data
+            return data or None
         if not self._is_body_over and not self._decoding.has_more:
-            try:
-                data = await self._wait(response.content.readany(), limit_s)
-            except RuntimeError:
-                # Where the chunks of HTTP are malformed, aiohttp closes the connection and does not tell this reader.
-                if response.content._protocol.connected:
-                    raise
-                raise aiohttp.ClientPayloadError("the body is malformed") from None
+            data = await self._arrived(response, limit_s)
             self._is_body_over = not data
             self._decoding.feed(data)
         else:
@@ -393,6 +392,16 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         if self._decoding.is_cut:
             raise aiohttp.ClientPayloadError("the compressed body is cut")
         return None
+
+    async def _arrived(self, response: aiohttp.ClientResponse, limit_s: float) -> bytes:
+        """What one read of the socket brought; empty at the end of the body."""
+        try:
+            return await self._wait(response.content.readany(), limit_s)
+        except RuntimeError:
+            # Where the chunks of HTTP are malformed, aiohttp closes the connection and does not tell this reader.
+            if response.content._protocol.connected:
+                raise
+            raise aiohttp.ClientPayloadError("the body is malformed") from None
 
     async def _read(self, response: aiohttp.ClientResponse) -> list[UpstreamEvent]:
         """One read of the socket, within whichever time is up first."""
@@ -406,6 +415,11 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         if data is None:
             return self._end(self._decoder.close())
         events = self._decoder.feed(data)
+        if len(events) == 1 and type(events[0]) is Delta and not self._decoder.is_over:
+            # Nearly every read: what comes below for it.
+            self._silence.progressed(has_answer=True)
+            self._request, self._linger_until_s = {}, None
+            return events
         failed = next((event for event in events if type(event) is Failed), None)
         if failed is not None and len(events) == 1 and self._asks_without_options(failed.message):
             return []
@@ -471,16 +485,6 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
     def _close_connection(self) -> None:
         if self._response is not None:
             self._response.close()  # at once; after the whole body it has gone back to the pool by itself
-
-
-def _names_of_tools(body: Mapping[str, Any]) -> Iterator[str]:
-    for member in ("tools", "functions"):
-        declared = body.get(member)
-        for tool in declared if isinstance(declared, list) else ():
-            function = tool.get("function", tool) if isinstance(tool, dict) else None
-            name = function.get("name") if isinstance(function, dict) else None
-            if isinstance(name, str):
-                yield name
 
 
 def _why_unreachable(error: aiohttp.ClientConnectorError) -> str:
