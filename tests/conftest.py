@@ -22,6 +22,11 @@ settings.register_profile("search", parent=settings.get_profile("fixed"), derand
 settings.load_profile("fixed")
 
 
+def examples(count: int) -> int:
+    """How many examples a property takes, of so many in an ordinary run: a search takes ten times as many."""
+    return int(count * settings().max_examples // 100)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """What runs the tests that are coroutines: a new event loop for each."""

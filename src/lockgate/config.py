@@ -311,7 +311,7 @@ class Store(_Section):
         gt=0,
         description="A stream and its upstream wait so long for a log that takes no records; then they end.",
     )
-    # Half of it is the delay of a record on average; each commit costs some 0.1 ms of the core that all streams share.
+    # Half of it is the delay of a record on average; each commit costs a turn of the core that all streams share.
     commit_ms: float = Field(
         4.0,
         ge=0,

@@ -136,8 +136,18 @@ async def _is_draining(node: Node) -> None:
             await asyncio.sleep(0.01)  # between two looks at what it wrote
 
 
-@pytest.mark.parametrize("signals", SIGNALS)
-@pytest.mark.parametrize("client", CLIENTS)
+def _pairs() -> list[Any]:
+    """All clients and signals: in the short form one signal for each client, and all where a second one matters."""
+    return [
+        pytest.param(
+            client, signals, marks=[] if signals == "TERM" or client == "open stream" else pytest.mark.acceptance
+        )
+        for client in CLIENTS
+        for signals in SIGNALS
+    ]
+
+
+@pytest.mark.parametrize(("client", "signals"), _pairs())
 async def test_it_ends_in_time(tmp_path: Path, client: str, signals: str) -> None:
     """The process ends by itself, with 0, without a traceback, and what was open ends as failed."""
     async with _node(tmp_path) as node:

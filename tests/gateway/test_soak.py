@@ -33,7 +33,7 @@ from tests.gateway.nodes import (
     schema_format,
 )
 
-SOAK_S = float(os.environ.get("SOAK_S", 10))
+SOAK_S = float(os.environ.get("SOAK_S", 5))
 CALLERS = 10
 #: What it may grow by from the middle third of the time to the last: caches fill, and the heap has holes.
 _GROWTH_SHARE, _GROWTH_BYTES = 0.1, 16 * 1024 * 1024

@@ -22,6 +22,25 @@ from tests.retry.cases import Case, answer_to, case, joined, liveness
 SEEDS = range(400)
 
 
+class Watched(bytes):
+    """A text that counts the bytes that are copied out of it."""
+
+    copied = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        part = super().__getitem__(key)
+        if isinstance(part, bytes):
+            self.copied += len(part)
+        return part
+
+
+@pytest.mark.parametrize("value", [12, -1.5e7, "text", True, None, [], {"a": 1}])
+def test_reading_tokens_takes_work_that_grows_with_the_text_alone(value: Any) -> None:
+    text = Watched(json.dumps([value] * 3000).encode())
+    assert tokens_of(text).whole
+    assert text.copied < 10 * len(text)
+
+
 def respelled(value: Any, rng: random.Random) -> bytes:
     """The same value, written otherwise: white space and escapes."""
     indent = rng.choice([None, 1, 4])

@@ -14,9 +14,11 @@ import pytest
 
 from lockgate import Limits
 from lockgate.errors import Busy, SchemaError, SchemaTooComplex
+from lockgate.gate.compiled import SchemaSource
 from lockgate.streams.gates import GateThere, JudgeLost
 from lockgate.streams.schemas import SchemaHere, Schemas, SchemaThere, Unsatisfiable
 from lockgate.workers.pool import WorkerLimits, WorkerPool
+from lockgate.workers.process import WorkerDied
 from lockgate.workers.schema_ask import GateOptions, SchemaAsk
 from tests.workers.test_workers import ask, costly
 
@@ -196,6 +198,33 @@ async def test_there_are_only_so_many_heavy_schemas_at_once_and_idle_ones_make_r
         await found[2].gate(GateOptions()).feed(b"{")
 
 
+async def test_a_heavy_schema_that_is_being_asked_makes_no_room() -> None:
+    async with running(WorkerLimits(processes=1, heavy=1)) as (schemas, _):
+        found = [await schemas.find(ask({**HEAVY, "title": str(number)})) for number in range(2)]
+        asking = asyncio.create_task(found[0].is_live(GateOptions(), b"{", b'"rows": ['))
+        await asyncio.sleep(0)
+        with pytest.raises(Busy, match=r"workers\.heavy"):
+            await found[1].refuse(GateOptions())
+        assert await asking
+        await found[1].refuse(GateOptions())
+
+
+class Ended:
+    """A queue whose processes are ended from outside, each time."""
+
+    async def call(self, *_: Any, **__: Any) -> Any:
+        raise WorkerDied("ended with status -9", "outside")
+
+
+async def test_a_worker_that_is_ended_from_outside_is_held_against_no_schema() -> None:
+    async with running() as (schemas, workers):
+        queue, workers.schemas = workers.schemas, Ended()  # type: ignore[assignment]
+        with pytest.raises(Busy, match="from outside"):
+            await schemas.find(ask(ROWS))
+        workers.schemas = queue
+        assert isinstance(await schemas.find(ask(ROWS)), SchemaHere)
+
+
 @pytest.mark.parametrize(
     ("schema", "is_light"),
     [
@@ -210,6 +239,12 @@ async def test_there_are_only_so_many_heavy_schemas_at_once_and_idle_ones_make_r
 )
 def test_what_is_light(schema: Any, is_light: bool) -> None:
     assert ask(schema).compile().weight.is_light is is_light
+
+
+def test_what_was_compiled_unchecked_is_weighed_all_the_same() -> None:
+    light = ask({**ROWS, "title": "compiled unchecked"})
+    SchemaSource(light.schema.decode(), 2020, formats=True, registry={}).compile()
+    assert light.compile().weight.is_light
 
 
 def test_a_key_tells_all_that_matters() -> None:

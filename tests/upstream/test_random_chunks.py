@@ -25,6 +25,7 @@ from lockgate.upstream.base import (
 )
 from lockgate.upstream.chat_stream import ChatStreamDecoder
 from lockgate.upstream.replay import ReplayProvider
+from tests.conftest import examples
 from tests.streams.pumping import plan, told
 
 #: Words that stand for what a model says: none is in another, and none is a word of any table.
@@ -158,7 +159,7 @@ def said(events: list[UpstreamEvent]) -> str:
     return " ".join(out)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.lists(CHUNKS, max_size=4))
 def test_text_in_is_text_out_or_a_failure_that_quotes_it(chunks: list[Any]) -> None:
     """What is neither delivered nor kept aside ends the answer, by its name."""
@@ -181,7 +182,7 @@ def test_text_in_is_text_out_or_a_failure_that_quotes_it(chunks: list[Any]) -> N
     assert missing == []
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.lists(ANYTHING, max_size=5), st.integers(1, 400), st.booleans())
 def test_nothing_raises_and_the_cuts_do_not_matter(values: list[Any], step: int, is_bare: bool) -> None:
     body = b"".join(json.dumps(value).encode() + b"\n" if is_bare else event(value) for value in values)
@@ -193,7 +194,7 @@ def test_nothing_raises_and_the_cuts_do_not_matter(values: list[Any], step: int,
     ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(133), deadline=None)
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_no_bytes_raise(body: bytes, step: int) -> None:
     for form in (body, b"data: " + body + b"\n\n", b"{" + body):
@@ -205,7 +206,7 @@ FINISHES = (
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.tuples(CHOICES, FINISHES), max_size=4), st.booleans())
 async def test_nothing_is_complete_without_a_proof(chunks: list[tuple[Any, Any]], has_done: bool) -> None:
     """Whatever else is in it: a complete stream has a finish reason that proves its end, and no error."""

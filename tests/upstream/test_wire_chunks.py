@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lockgate.upstream.base import Delta, Failed, UpstreamEvent
 from lockgate.upstream.chat_stream import ChatStreamDecoder
 from lockgate.upstream.chunks import decode_wire, plain_text, read_by_hand, read_wire
+from tests.conftest import examples
 
 CHOICE = {"index": 0, "finish_reason": None, "logprobs": None}
 
@@ -143,7 +144,7 @@ def events_of(reads: list[list[dict[str, Any]]]) -> list[list[UpstreamEvent]]:
     return [*(decoder.feed(body) for body in bodies), decoder.close()]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.lists(st.lists(CHUNKS, min_size=1, max_size=4), max_size=3))
 def test_the_short_way_and_the_long_ways_say_the_same(reads: list[list[dict[str, Any]]]) -> None:
     """A member without meaning that the structs do not know has a chunk read by hand."""
@@ -151,7 +152,7 @@ def test_the_short_way_and_the_long_ways_say_the_same(reads: list[list[dict[str,
     assert events_of(reads) == events_of(by_hand)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(166), deadline=None)
 @given(CHUNKS)
 def test_plain_text_is_all_that_a_chunk_says(value: dict[str, Any]) -> None:
     wire = decode_wire(json.dumps(value))

@@ -100,6 +100,15 @@ async def test_one_that_is_killed_is_replaced() -> None:
         await worker.stop()
 
 
+async def test_one_that_was_killed_while_it_waited_is_not_missed() -> None:
+    async with running(WorkerLimits(processes=1)) as workers:
+        await workers.documents.warm()
+        (waiting,) = workers.documents._free
+        assert waiting.pid is not None
+        os.kill(waiting.pid, signal.SIGKILL)
+        assert await workers.documents.call("complaint", INTEGERS, b"[1]") is None
+
+
 async def test_a_call_that_nobody_waits_for_holds_up_nobody() -> None:
     source, text = ask(costly()).compile().source, json.dumps([1] * 400_000).encode()
     async with running(WorkerLimits(processes=1, cpu_s=60)) as workers:

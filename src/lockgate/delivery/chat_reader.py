@@ -28,11 +28,11 @@ from lockgate.protocol.header_names import (
     encoded,
 )
 from lockgate.protocol.offsets import START, Offset
-from lockgate.protocol.sse import encode_comment, encode_event
+from lockgate.protocol.sse import encode_chat_event, encode_comment
 from lockgate.store.base import Page, StreamLog
 
 _JSON: Final = "application/json"
-_DONE: Final = encode_event(b"[DONE]")
+_DONE: Final = encode_chat_event(b"[DONE]")
 #: OpenAI's names for kinds of errors, by status; other statuses are the caller's fault below 500, else the server's.
 _KINDS: Final = {
     401: "authentication_error",
@@ -161,7 +161,7 @@ class ChatReader(Reader):
                 self._whole.add(chunk)
             return b""
         self._meters.delivered_chunks(len(chunks))
-        return b"".join([encode_event(encode_chunk(chunk)) for chunk in chunks])
+        return b"".join([encode_chat_event(encode_chunk(chunk)) for chunk in chunks])
 
     async def _conclude(self, send: Send) -> None:
         failure = self._chunks.failure
@@ -179,7 +179,7 @@ class ChatReader(Reader):
 
     async def _fail(self, send: Send, failure: ChatFailure) -> None:
         if self._is_begun:
-            error = encode_event(encode_chunk(self._chunks.error_chunk(failure)))
+            error = encode_chat_event(encode_chunk(self._chunks.error_chunk(failure)))
             await self._say(send, error)  # and no [DONE]
             await self._end(send)
         else:

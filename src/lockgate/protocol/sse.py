@@ -54,6 +54,15 @@ def encode_event(data: bytes, *, event: str = "", event_id: str | None = None, r
     return b"%bdata:%b\n\n" % (head, data)
 
 
+def encode_chat_event(data: bytes) -> bytes:
+    """Serialize one event of a chat completion, as OpenAI writes it: with a space, which some of its readers insist on.
+
+    Args:
+        data: Payload in UTF-8, without a line end.
+    """
+    return b"data: %b\n\n" % data
+
+
 def encode_retry(retry_ms: int) -> bytes:
     """Serialize the reconnection time; it belongs to the event that follows, or to the stream if there is none.
 

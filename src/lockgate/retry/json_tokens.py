@@ -52,7 +52,7 @@ def next_token(text: bytes, at: int) -> Token | Literal["open", "none"]:
     for literal in _LITERALS:
         if text.startswith(literal, at):
             return Token("literal", literal.decode(), at, at + len(literal))
-        if literal.startswith(text[at:]):
+        if literal.startswith(text[at : at + len(literal)]):
             return "open"
     return _number(text, at)
 

@@ -42,7 +42,7 @@ from lockgate.streams.tokens import hash_of, new_stream_id, new_token
 
 _DEFAULT_TYPE: Final = "application/octet-stream"
 _FOREVER: Final = Lifetime()
-#: Longer bodies are read in a thread: a megabyte takes some 20 ms.
+#: Longer bodies are read in a thread: a megabyte takes some 40 ms.
 _THREAD_OVER_BYTES: Final = 64 * 1024
 
 

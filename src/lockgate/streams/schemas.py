@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, Protocol
 
 from lockgate import Schema, Violated
-from lockgate.errors import Misuse, SchemaError
+from lockgate.errors import Busy, Misuse, SchemaError
 from lockgate.gate.compiled import SchemaSource
 from lockgate.gate.events import Complaint
 from lockgate.streams.gates import GateHere, GateThere, JudgeLost, StreamGate
@@ -31,7 +31,7 @@ _USUAL_LOOKS: Final = 8
 _KNOWN: Final = 512
 _KNOWN_BYTES: Final = 256 * 1024 * 1024
 _COMPILED_FACTOR: Final = 50
-#: Longer ones are compiled in a thread: a kilobyte takes up to 1 ms.
+#: Longer ones are compiled in a thread: a kilobyte takes up to 2 ms.
 _THREAD_OVER_BYTES: Final = 4 * 1024
 _SATISFIABLE_CPU_S: Final = 2
 
@@ -132,8 +132,7 @@ class SchemaThere:
 
     async def _ask(self, name: str, *args: Any) -> Any:
         try:
-            worker = await self._workers.heavy(self._key).worker()
-            return await worker.call(name, self._source, *args, cpu_s=self._workers.limits.cpu_s)
+            return await self._workers.heavy(self._key).call(name, self._source, *args)
         except WorkerDied as died:
             raise JudgeLost("judging by it", died) from None
 
@@ -193,6 +192,8 @@ class Schemas:
         try:
             weighed: Weighed = await self._workers.schemas.call("weigh", ask)
         except WorkerDied as died:
+            if died.cause == "outside":  # it says nothing of the schema, so it must not be remembered
+                raise Busy("the process that looks at new schemas was ended from outside: try again") from None
             raise JudgeLost("compiling it", died) from None
         if await self._satisfiability(weighed.source) == "no":
             raise Unsatisfiable("no document can satisfy this schema")

@@ -69,10 +69,10 @@ class Queue:
                     value = await worker.call(name, *args, cpu_s=cpu_s or self._limits.cpu_s)
                 except WorkerDied as died:
                     await worker.stop()
-                    if is_fresh or not died.is_of_memory:
-                        _log.warning("a worker for %s was ended: it %s", self._what, died)
+                    _log.warning("a worker for %s was ended: it %s", self._what, died)
+                    if is_fresh or died.cause == "time":
                         raise
-                    # What it did before may have filled it: only a fresh one tells.
+                    # What it did before may have filled it, or it was ended while it waited: a fresh one tells.
                 except asyncio.CancelledError:
                     await worker.stop()  # nobody should wait for what it is doing
                     raise
@@ -145,7 +145,7 @@ class WorkerPool:
     def _make_room(self) -> None:
         if len(self._heavy) < self.limits.heavy:
             return
-        idle = next((key for key, worker in self._heavy.items() if not worker.gates), None)
+        idle = next((key for key, worker in self._heavy.items() if worker.is_idle), None)
         if idle is None:
             raise Busy(
                 f"{self.limits.heavy} schemas that are large, or costly to judge by, are in use (workers.heavy): try "
@@ -174,7 +174,13 @@ class HeavyWorker:
         self._worker: Worker | None = None
         self._starting = asyncio.Lock()
         self._last_number = 0
+        self._calls = 0
         self.gates: set[int] = set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody would miss it."""
+        return not self.gates and not self._calls
 
     def new_number(self) -> int:
         """A number for a gate, which counts as in use from now on."""
@@ -192,6 +198,15 @@ class HeavyWorker:
                 await worker.start()
                 self._worker = worker
             return self._worker
+
+    async def call(self, name: str, *args: Any) -> Any:
+        """As ``Worker.call``, for what needs no gate."""
+        self._calls += 1
+        try:
+            worker = await self.worker()
+            return await worker.call(name, *args, cpu_s=self._limits.cpu_s)
+        finally:
+            self._calls -= 1
 
     def drop(self, number: int) -> None:
         """A gate is not used any more."""

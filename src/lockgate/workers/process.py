@@ -8,7 +8,7 @@ import itertools
 import os
 import signal
 import sys
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from lockgate.workers.frames import Call, Reply, frame, receive_frame
 from lockgate.workers.program import OUT_OF_MEMORY
@@ -21,16 +21,22 @@ _MIB: Final = 1024 * 1024
 _PASSED_ON: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "LC_ALL", "TMPDIR")
 
 
+#: Why a process ended: a limit; a fault in it, such as a stack that is full; or something that the call did not cause,
+#: such as an operator, or a system without memory.
+Cause: TypeAlias = Literal["time", "memory", "fault", "outside"]
+_ENDED_FROM_OUTSIDE: Final = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -signal.SIGQUIT)
+
+
 class WorkerDied(Exception):
     """The process ended before it answered.
 
     Attributes:
-        is_of_memory: Whether it may have been full of what it did before.
+        cause: Why. With "memory", it may have been full of what it did before.
     """
 
-    def __init__(self, why: str, *, is_of_memory: bool = False) -> None:
+    def __init__(self, why: str, cause: Cause) -> None:
         super().__init__(why)
-        self.is_of_memory = is_of_memory
+        self.cause: Cause = cause
 
 
 class Worker:
@@ -50,7 +56,7 @@ class Worker:
         self._cpu_s = 0
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._is_of_memory = False
+        self._cause: Cause = "outside"
         self.died = ""
 
     @property
@@ -93,13 +99,14 @@ class Worker:
             raise self._death()
         self._waiting[number] = future
         self._cpu_s = cpu_s
+        # Others may wait before us, each with its own limit.
+        clock_s = len(self._waiting) * _CLOCK_FACTOR * cpu_s + _CLOCK_ALLOWANCE_S
         try:
-            # Others may wait before us, each with its own limit.
-            async with asyncio.timeout(len(self._waiting) * _CLOCK_FACTOR * cpu_s + _CLOCK_ALLOWANCE_S):
+            async with asyncio.timeout(clock_s):
                 await self._send(Call(number, name, args, cpu_s))
                 return await future
         except TimeoutError:
-            self.end(f"gave no answer for {_CLOCK_FACTOR * cpu_s + _CLOCK_ALLOWANCE_S} s")
+            self.end(f"gave no answer for {clock_s} s", "time")
             raise self._death() from None
         finally:
             self._waiting.pop(number, None)
@@ -133,24 +140,23 @@ class Worker:
                 else:
                     future.set_result(answer.value)
         except (asyncio.IncompleteReadError, ConnectionError):
-            status = await self._process.wait()
-            # One that has grown ends by itself (0), perhaps just when it is called again.
-            self._is_of_memory = status in (0, OUT_OF_MEMORY, -signal.SIGABRT)
-            self.end(self._why(status))
+            self.end(*self._ended(await self._process.wait()))
 
-    def _why(self, status: int) -> str:
+    def _ended(self, status: int) -> tuple[str, Cause]:
         if status == -signal.SIGXCPU:
-            return f"took more than {self._cpu_s} s of CPU time"
-        if self._is_of_memory:
-            return f"took more than {self._memory_bytes // _MIB} MiB of memory"
-        return f"ended with status {status}"
+            return f"took more than {self._cpu_s} s of CPU time", "time"
+        # One that has grown ends by itself (0), perhaps just when it is called again.
+        if status in (0, OUT_OF_MEMORY, -signal.SIGABRT):
+            return f"took more than {self._memory_bytes // _MIB} MiB of memory", "memory"
+        return f"ended with status {status}", "outside" if status in _ENDED_FROM_OUTSIDE else "fault"
 
     def _death(self) -> WorkerDied:
-        return WorkerDied(self.died, is_of_memory=self._is_of_memory)
+        return WorkerDied(self.died, self._cause)
 
-    def end(self, why: str) -> None:
+    def end(self, why: str, cause: Cause = "outside") -> None:
         """End the process, and whatever waits for it."""
-        self.died = self.died or why
+        if not self.died:
+            self.died, self._cause = why, cause
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()

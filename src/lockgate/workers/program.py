@@ -23,7 +23,7 @@ OUT_OF_MEMORY: Final = 71
 
 
 def main() -> None:
-    """Reply calls. The first argument is the memory that this process may have, in bytes."""
+    """Answer calls. The first argument is the memory that this process may have, in bytes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever sends it: the node decides when this ends
     memory_bytes = int(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
