@@ -119,6 +119,7 @@ def test_feedback_is_live(schema: str) -> None:
         pytest.param(["sim", "--rate", "-1"], "rate", id="sim option out of range"),
         pytest.param(["sim", "--fault", "fire"], "--fault[0] must name a fault, not 'fire'", id="sim fault"),
         pytest.param(["sim", "--manner", "rude"], "--manner must be a list of echo", id="sim manner"),
+        pytest.param(["demo", "--host", "0.0.0.0"], "--host 0.0.0.0: the demo is for this machine alone", id="demo"),
         pytest.param(["demo", "--weights", "a.gguf"], "--weights needs --llm", id="weights without a model"),
         pytest.param(["serve", "--config", "absent.toml"], "absent.toml: cannot be read", id="config absent"),
     ],

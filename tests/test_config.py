@@ -14,7 +14,16 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from typer.testing import CliRunner
 
 from lockgate.cli import app
-from lockgate.config import Flag, Settings, SettingsError, in_force, load, upstream_key, where_keys_go
+from lockgate.config import (
+    Flag,
+    Settings,
+    SettingsError,
+    UpstreamProvider,
+    in_force,
+    load,
+    upstream_key,
+    where_keys_go,
+)
 from lockgate.sources import NO_SETTINGS, Key, keys_of
 from lockgate.upstream.endpoint import endpoint_of
 
@@ -52,6 +61,13 @@ def samples(annotation: Any) -> Iterator[Any]:
         yield from (sample for kind in get_args(annotation) if kind is not NoneType for sample in samples(kind))
 
 
+#: Where not every value of the type fits, or several members exclude each other.
+SAMPLES: dict[str, Any] = {
+    "upstream.further": [UpstreamProvider(name="other").model_dump(mode="json")],
+    "validation.model_options": [{"models": ["a/*"], "options": {"recovery": "patch"}}],
+}
+
+
 def nested(key: Key, value: Any) -> dict[str, Any]:
     for name in reversed(key.name.split(".")):
         value = {name: value}
@@ -61,7 +77,7 @@ def nested(key: Key, value: Any) -> dict[str, Any]:
 def sample(key: Key) -> Any:
     """A value that the setting takes; another than its default where there is one."""
     found = None
-    for value in samples(key.field.annotation):
+    for value in [SAMPLES[key.name]] if key.name in SAMPLES else samples(key.field.annotation):
         try:
             Settings.model_validate(nested(key, value))
         except ValidationError:

@@ -10,14 +10,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from lockgate import Limits, LockgateError, Misuse, SchemaError, __version__, compile
-
-if TYPE_CHECKING:
-    from lockgate.config import Flag
+from lockgate.cli_flags import fail, flags_of
+from lockgate.cli_keys import keys_app
 
 app = typer.Typer(
     name="lockgate",
@@ -27,14 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-BAD_USAGE = 2
-
-
-def fail(message: str) -> typer.Exit:
-    """Print one clear line for each problem on standard error; returns the exit code for bad usage."""
-    for line in message.splitlines():
-        print(f"lockgate: {line}", file=sys.stderr)
-    return typer.Exit(BAD_USAGE)
+app.add_typer(keys_app)
 
 
 @app.callback(invoke_without_command=True)
@@ -189,12 +181,16 @@ def serve(
     store: StoreOption = None,
     workers: WorkersOption = None,
     setting: SetOption = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen on any address without keys: the whole network may ask.")
+    ] = False,
 ) -> None:
     """Run the gateway. Settings come from flags, then LOCKGATE_* variables, then the file."""
-    from lockgate.config import SettingsError, in_force, where_keys_go
+    from lockgate.config import Flag, SettingsError, in_force, where_keys_go
 
     try:
-        found = in_force(config, _flags(host, port, base_url, store, setting or [], workers))
+        flags = flags_of(host, port, base_url, store, setting or [], workers)
+        found = in_force(config, [*flags, *([Flag("--insecure", "access.insecure", "true")] if insecure else [])])
     except SettingsError as error:
         raise fail(str(error)) from None
     from lockgate.gateway.serve import check as check_settings
@@ -230,7 +226,7 @@ def show(
     from lockgate.terminal import show_settings
 
     try:
-        rows = list(rows_to_show(in_force(config, _flags(host, port, base_url, store, setting or [], workers))))
+        rows = list(rows_to_show(in_force(config, flags_of(host, port, base_url, store, setting or [], workers))))
     except SettingsError as error:
         raise fail(str(error)) from None
     if as_json:
@@ -240,33 +236,6 @@ def show(
         print(json.dumps(said, indent=2, ensure_ascii=False))
     else:
         show_settings([(row.key, row.value, str(row.origin)) for row in rows])
-
-
-def _flags(
-    host: str | None,
-    port: int | None,
-    base_url: str | None,
-    store: Path | None,
-    assignments: list[str],
-    workers: int | None,
-) -> list[Flag]:
-    """The settings on the command line, in the order in which they win."""
-    from lockgate.config import Flag
-
-    flags = []
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals or not key:
-            raise fail(f"--set {key}: write KEY=VALUE, like --set server.port=8701")
-        flags.append(Flag("--set", key, text))
-    own = (
-        ("--host", "server.host", host),
-        ("--port", "server.port", port),
-        ("--base-url", "upstream.base_url", base_url),
-        ("--store", "store.path", store),
-        ("--workers", "server.workers", workers),
-    )
-    return [*flags, *(Flag(name, key, str(value)) for name, key, value in own if value is not None)]
 
 
 # -- sim and demo ----------------------------------------------------------------------------------------------------

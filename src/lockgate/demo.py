@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lockgate.config import SettingsError, load
+from lockgate.gateway.authentication import is_loopback
 from lockgate.gateway.serve import check_address, serve
 from lockgate.llama import MODEL, ModelMissing, check, find_weights
 
@@ -35,6 +36,11 @@ def run(host: str, port: int, *, with_model: bool = False, weights: Path | None 
     Raises:
         DemoFailed: the address cannot be used, or the upstream does not start.
     """
+    if not is_loopback(host):
+        raise DemoFailed(
+            f"--host {host}: the demo is for this machine alone, since its playground asks nobody for a key; for "
+            "others, run lockgate serve with keys"
+        )
     upstream = _llama(weights) if with_model else _child("sim")
     with tempfile.TemporaryDirectory(prefix="lockgate-demo-") as folder, upstream as url:
         model = {"model": weights.stem if weights else MODEL} if with_model else {}

@@ -175,9 +175,12 @@ class Code(StrEnum):
     BAD_REQUEST = (
         "bad_request", "request", "caller", False, 400, None,
         "The request breaks a rule of the wire; the message names the part and what to send instead.")
+    UNAUTHORIZED = (
+        "unauthorized", "request", "caller", False, 401, None,
+        "It takes a key or a signed URL, and there is none that is good: missing, wrong, revoked, or expired.")
     FORBIDDEN = (
         "forbidden", "request", "caller", False, 403, None,
-        "The token is missing or wrong, the origin is not listed, or nobody may write to this stream.")
+        "The token is missing or wrong, the key may not do this, the origin is not listed, or nobody may write here.")
     NOT_FOUND = (
         "not_found", "request", "caller", False, 404, None,
         "This gateway has no such path.")
@@ -434,6 +437,20 @@ class IncompleteError(LockgateError):
 
 class BadRequest(LockgateError):
     code = Code.BAD_REQUEST
+
+
+class Unauthorized(LockgateError):
+    """A request without a key that is good.
+
+    Attributes:
+        realm: What a browser is to ask its user a password for; ``""`` if it is not to ask.
+    """
+
+    code = Code.UNAUTHORIZED
+
+    def __init__(self, message: str, *, realm: str = "") -> None:
+        super().__init__(message)
+        self.realm = realm
 
 
 class Forbidden(LockgateError):

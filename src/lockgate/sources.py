@@ -1,8 +1,9 @@
 """Where settings come from: a file, the environment and flags, laid over each other.
 
 Nothing here knows a setting by name: the keys are those of a pydantic model whose members are sections (models again)
-or values. Each source adds what it says, key by key, with its origin; a later one wins. The model then checks the
-whole, and whatever is wrong is told with the key and the source of the value that counts. Secrets are never told.
+or values. A section that says ``FURTHER`` may be a list of tables: the first is the section, the others are rows of the
+member of that name. Each source adds what it says, key by key, with its origin; a later one wins. The model then checks
+the whole, and whatever is wrong is told with the key and the source of the value that counts. Secrets are never told.
 """
 
 from __future__ import annotations
@@ -204,6 +205,12 @@ class Sources(Generic[Model]):
     def _add_section(self, model: type[BaseModel], path: tuple[str, ...], values: Any, origin: Origin) -> None:
         if values is None:
             return  # a section of a YAML file whose lines are all commented out
+        further = getattr(model, "FURTHER", None)
+        if isinstance(values, list) and values and further is not None:
+            self._add_section(model, path, values[0], origin)
+            if len(values) > 1:
+                self._add_value((*path, further), model.model_fields[further], values[1:], origin)
+            return
         if not isinstance(values, Mapping):
             self._problem(self._names[path], "is a section, which holds settings by name", origin)
             return

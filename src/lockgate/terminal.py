@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, TextIO
 
@@ -156,6 +156,23 @@ def show_settings(rows: Sequence[tuple[str, Any, str]]) -> None:
         for first, second, third in folded:
             line = f"  {first:{names}}  {second:{values}}  {third}".rstrip()
             print(f"{_DIM}{line}{_PLAIN}" if has_colour and source == "default" else line)
+
+
+def show_keys(keys: Sequence[Mapping[str, Any]]) -> None:
+    """Print keys for people: a line each, and below it what it has used."""
+    if not keys:
+        print("there are no keys; lockgate keys add NAME makes one")
+    for key in keys:
+        limits = [f"rate {key['rate']}"] if key["rate"] else []
+        limits += [f"budget {key['budget_usd']:g} USD a day"] if key["budget_usd"] is not None else []
+        rights = f"{','.join(key['scopes'])} on {' '.join(key['models'])}"
+        print(f"{key['name']}  {key['state']}  {', '.join([rights, *limits])}, made {key['made']}")
+        for span in (name for name, use in key.items() if isinstance(use, Mapping)):
+            use = key[span]
+            print(
+                f"  {span.replace('_', ' ')}: {use['streams']} streams, {use['tokens']} tokens, "
+                f"{use['cost_usd']:g} USD, {use['refused']} refused"
+            )
 
 
 def _said(value: Any) -> str:

@@ -109,7 +109,9 @@ class _Answer:
 
     async def send(self, message: Message) -> None:
         for complaint in self._complaints(message):
-            print(f"{COMPLAINT}{self._scope['method']} {self._scope['path']}: {complaint}", file=sys.stderr, flush=True)
+            print(
+                f"{COMPLAINT}{self._scope['method']} {self._scope['path']!a}: {complaint}", file=sys.stderr, flush=True
+            )
         await self._send(message)
 
     def _complaints(self, message: Message) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import signal
@@ -41,6 +42,10 @@ class Node:
             self._command += ["--set", f"{key.replace('__', '.')}={json.dumps(value)}"]
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
+
+    def add_flags(self, *flags: str) -> None:
+        """Start it with these flags, too."""
+        self._command += flags
 
     async def start(self) -> None:
         self._output = open(self._folder / "node.log", "ab")  # noqa: SIM115  (closed in stop)
@@ -165,6 +170,8 @@ class Upstream:
         self._play = play
         self._server: asyncio.Server | None = None
         self.left = asyncio.Event()  # the client went away before the answer was over
+        self.heads: list[bytes] = []  # of all requests
+        self.bodies: list[dict[str, Any]] = []  # of those for an answer
 
     async def __aenter__(self) -> Upstream:
         self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
@@ -179,11 +186,13 @@ class Upstream:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
+            self.heads.append(head)
             if head.startswith(b"GET "):
                 writer.write(_MODELS)
                 return
             length = int(next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))[15:])
             body = json.loads(await reader.readexactly(length))
+            self.bodies.append(body)
             writer.write(
                 b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
                 b"connection: close\r\n\r\n"
@@ -235,13 +244,24 @@ def answer(text: str, cuts: Iterable[int] = ()) -> Iterator[bytes]:
     yield DONE
 
 
-async def create(url: str, **body: Any) -> dict[str, Any]:
-    """POST /v1/streams; the answer of 201."""
+async def create(url: str, *, on_busy: Callable[[], None] | None = None, **body: Any) -> dict[str, Any]:
+    """POST /v1/streams; the answer of 201.
+
+    Args:
+        on_busy: Called each time that the node is busy; then it is asked again, when it says.
+    """
     body.setdefault("model", "m")
     body.setdefault("messages", [{"role": "user", "content": "go"}])
-    async with aiohttp.ClientSession() as session, session.post(f"{url}/v1/streams", json=body) as response:
-        assert response.status == 201, await response.text()
-        return dict(await response.json())
+    data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+    async with aiohttp.ClientSession() as session:
+        while True:
+            # aiohttp warns of a megabyte that is no file.
+            async with session.post(f"{url}/v1/streams", data=io.BytesIO(data), headers=headers) as response:
+                if response.status != 503 or on_busy is None:
+                    assert response.status == 201, await response.text()
+                    return dict(await response.json())
+                on_busy()
+            await asyncio.sleep(float(response.headers["Retry-After"]))
 
 
 def schema_format(schema: Any) -> dict[str, Any]:

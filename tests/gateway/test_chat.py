@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from lockgate.config import Settings, SettingsError
+from lockgate.gateway.wiring import model_options_of
 from lockgate.protocol.sse import EventStreamDecoder
 from tests.gateway.nodes import DEADLINE_S, DONE, MODELS, Node, Reader, Upstream, answer, chunk, running, schema_format
 from tests.ports import free_port
@@ -393,3 +396,98 @@ async def test_a_provider_without_a_list_says_so_in_openais_shape(tmp_path: Path
             async with session.get(node.url + path) as response:
                 assert response.status == 502
                 assert (await response.json())["error"]["code"] == "models_unknown"
+
+
+# -- custom tools ----------------------------------------------------------------------------------------------------
+
+CUSTOM_TOOLS: dict[str, Any] = {
+    "tools": [
+        {"type": "custom", "custom": {"name": "shell", "description": "Runs what it is given."}},
+        {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "required": ["x"]}}},
+    ]
+}
+
+
+def calls(*pieces: dict[str, Any]) -> Iterable[bytes]:
+    """An answer whose deltas have these pieces of calls."""
+    for piece in pieces:
+        choice = {"index": 0, "delta": {"tool_calls": [piece]}, "finish_reason": None}
+        body = {"id": "gen-1", "object": "chat.completion.chunk", "model": "m", "choices": [choice]}
+        yield b"data: " + json.dumps(body).encode() + b"\n\n"
+    yield chunk(finish="tool_calls")
+    yield DONE
+
+
+def custom_call(*texts: str, index: int = 0) -> list[dict[str, Any]]:
+    first = {"index": index, "id": f"c{index}", "type": "custom", "custom": {"name": "shell", "input": texts[0]}}
+    return [first, *({"index": index, "custom": {"input": text}} for text in texts[1:])]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [("ls -l ", '"a b"'), ("[]", "[]", "{}"), ("{}",), ("",)],
+    ids=["text", "the same again", "a placeholder elsewhere", "nothing"],
+)
+async def test_a_call_of_a_custom_tool_is_any_text(tmp_path: Path, texts: tuple[str, ...]) -> None:
+    """It is no JSON, so nothing is judged; a function beside it is judged all the same."""
+    function = {"index": 1, "id": "f", "type": "function", "function": {"name": "add", "arguments": '{"x": 1}'}}
+    said = {"name": "shell", "input": "".join(texts)}
+    async with dropped_in(tmp_path, lambda _: calls(*custom_call(*texts), function)) as drop:
+        status, _, whole = await drop.whole(**CUSTOM_TOOLS)
+        assert status == 200, whole
+        found = whole["choices"][0]["message"]["tool_calls"]
+        assert found == [
+            {"id": "c0", "type": "custom", "custom": said},
+            {"id": "f", "type": "function", "function": {"name": "add", "arguments": '{"x": 1}'}},
+        ]
+        assert whole["choices"][0]["finish_reason"] == "tool_calls"
+        chunks = await drop.chunks(**CUSTOM_TOOLS)
+        assert chunks[-1] == "[DONE]"
+        pieces = [
+            call["custom"].get("input", "")
+            for one in chunks[:-1]
+            for choice in one["choices"]
+            for call in choice["delta"].get("tool_calls", [])
+            if "custom" in call
+        ]
+        assert "".join(pieces) == said["input"]
+        reader = await drop.stream(chunks[0]["lockgate"]["stream"])
+        assert reader.final["state"] == "complete"
+        begun = {one["data"][0]["name"]: one["data"][0] for one in reader.envelopes if one["meta"]["kind"] == "call"}
+        assert begun["shell"]["kind"] == "custom"
+        assert "kind" not in begun["add"]
+
+
+# -- options of models -----------------------------------------------------------------------------------------------
+
+
+async def test_settings_give_models_options_and_requests_win(tmp_path: Path) -> None:
+    rows = [{"models": ["m", "n*"], "options": {"recovery": "patch"}}, {"models": ["*"], "options": {"retry": False}}]
+    asked: dict[str, Any] = {"response_format": schema_format(SCHEMA)}
+    async with dropped_in(tmp_path, lambda _: answer(BAD), validation__model_options=rows) as drop:
+        others: list[dict[str, Any]] = [{"model": "other"}, {"lockgate": {"recovery": "halt", "retry": False}}]
+        for more in ({}, {"model": "N1"}):
+            status, _, whole = await drop.whole(**{**asked, **more})
+            assert (status, json.loads(whole["choices"][0]["message"]["content"])["age"]) == (200, 36)
+        for other in others:
+            status, _, whole = await drop.whole(**asked, **other)
+            assert (status, whole["error"]["code"]) == (502, "schema_violation")
+        halt = {"X-Lockgate-Options": '{"recovery": "halt", "retry": false}'}
+        assert (await drop.whole(halt, **asked))[0] == 502
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"recovery": "repair"}, "model_options[0].options.recovery: must be"),
+        ({"schema": True}, "model_options[0].options.schema: is for one request"),
+        ({"no_such": 1}, "model_options[0].options.no_such"),
+        ({"max_patches": 10**9}, "model_options[0].options: lockgate.max_patches"),
+        ({"retry": {"restart": True}}, "model_options[0].options.retry.restart: "),
+    ],
+    ids=["no such mode", "a schema", "no such option", "beyond the ceiling", "restart"],
+)
+def test_options_of_models_that_no_request_could_say_are_refused(options: dict[str, Any], said: str) -> None:
+    settings = Settings.model_validate({"validation": {"model_options": [{"models": ["*"], "options": options}]}})
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        model_options_of(settings)

@@ -17,7 +17,7 @@ from tests.gateway.nodes import Node, running
 from tests.peers.node import HERE
 
 PATIENCE_S = 280.0
-OPERATIONS = 14
+OPERATIONS = 16
 #: Limits are not what is asked about here: an answer of 429 or 503 would be right, and would hide others.
 SETTINGS = {
     "delivery__raw_streams": True,

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 import lockgate
+from lockgate.keys.book import KeyBook
 from lockgate.sim.documents import CATALOGUE
 from lockgate.sim.server import SimOptions, serve
+from lockgate.store.sqlite.log import SqliteLog
 from tests.gateway.nodes import DEADLINE_S, DONE, Node, Reader, Upstream, answer, chunk, running, schema_format
 from tests.peers.node import HERE, lines_of, started
 
@@ -45,6 +47,12 @@ ANSWERS: dict[str, Callable[[], Iterable[Any]]] = {
     "401": lambda: [b'data: {"error": {"code": 401, "message": "no such key"}}\n\n'],
     "tools": lambda: [
         *(call(0, GOOD[at : at + 5], first=at == 0) for at in range(0, len(GOOD), 5)),
+        chunk(finish="tool_calls", usage=USAGE),
+        DONE,
+    ],
+    "custom": lambda: [
+        delta({"tool_calls": [{"index": 0, "id": "c", "type": "custom", "custom": {"name": "shell", "input": "ls "}}]}),
+        delta({"tool_calls": [{"index": 0, "custom": {"input": "-l 'a b'"}}]}),
         chunk(finish="tool_calls", usage=USAGE),
         DONE,
     ],
@@ -103,6 +111,49 @@ async def openai_client(gateway: Gateway) -> AsyncIterator[Any]:
     openai = pytest.importorskip("openai")
     async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key="any", max_retries=0) as client:
         yield client
+
+
+async def test_openai_sends_a_key_of_the_gateway(tmp_path: Path) -> None:
+    """As any ``api_key``: one that is good asks its own models; others raise what OpenAI's own would raise."""
+    openai = pytest.importorskip("openai")
+    log = SqliteLog(tmp_path / "log.db")
+    await log.open()
+    book = KeyBook(log)
+    good = await book.add("some", ("create", "read"), models=("good",))
+    revoked = await book.add("gone", ("create",))
+    await book.revoke("gone")
+    async with (
+        Upstream(lambda body: ANSWERS[body["model"]]()) as upstream,
+        running(Node(tmp_path, upstream.base_url, access__keys="always")) as node,
+    ):
+        for key, model, raised in (
+            (good, "good", None),
+            (good, "bad", openai.PermissionDeniedError),
+            (revoked, "good", openai.AuthenticationError),
+            ("sk-of-somebody-else", "good", openai.AuthenticationError),
+        ):
+            async with openai.AsyncOpenAI(base_url=f"{node.url}/v1", api_key=key, max_retries=0) as client:
+                expected = contextlib.nullcontext() if raised is None else pytest.raises(raised)
+                with expected:
+                    found = await client.chat.completions.create(model=model, messages=GO)
+                    assert found.choices[0].message.content == GOOD
+        async with openai.AsyncOpenAI(base_url=f"{node.url}/v1", api_key=good, max_retries=0) as client:
+            assert [one.id async for one in client.models.list()] == [], "its models, of those that there are"
+    await log.shut()
+
+
+async def test_openai_reads_calls_of_custom_tools(gateway: Gateway) -> None:
+    """Their input is any text."""
+    async with openai_client(gateway) as client:
+        tools = [{"type": "custom", "custom": {"name": "shell"}}]
+        whole = await client.chat.completions.create(model="custom", messages=GO, tools=tools)
+        (used,) = whole.choices[0].message.tool_calls
+        assert (used.type, used.custom.name, used.custom.input) == ("custom", "shell", "ls -l 'a b'")
+        chunks = [
+            one
+            async for one in await client.chat.completions.create(model="custom", messages=GO, tools=tools, stream=True)
+        ]
+        assert chunks[-1].choices[0].finish_reason == "tool_calls"
 
 
 async def test_openai_reads_a_whole_answer(gateway: Gateway) -> None:

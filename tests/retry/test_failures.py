@@ -117,6 +117,8 @@ def test_what_the_provider_caused_counts(status: int | None, has_text: bool) -> 
         has_text=has_text,
     )
     assert lesson_of(found, error) == "failure"
+    # With a key of the caller's own, his rate is his.
+    assert lesson_of(found, error, has_own_key=True) == ("none" if status == 429 else "failure")
 
 
 def test_every_class_has_its_rule() -> None:

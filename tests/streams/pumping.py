@@ -35,6 +35,7 @@ class Scripted:
     """A provider that keeps the bodies it was sent and answers each with ``answer(body, number of this request)``."""
 
     routes_models = False
+    takes_authorization = False
 
     def __init__(self, answer: Callable[[Mapping[str, Any], int], Answer], name: str = "scripted") -> None:
         self.name = name
@@ -42,7 +43,10 @@ class Scripted:
         self.aborted = 0
         self._answer = answer
 
-    def open(self, body: Mapping[str, Any]) -> _Scene:
+    def serving(self, model: str) -> Scripted:
+        return self
+
+    def open(self, body: Mapping[str, Any], authorization: str | None = None) -> _Scene:
         self.bodies.append(body)
         return _Scene(self, self._answer(body, len(self.bodies)))
 

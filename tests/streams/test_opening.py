@@ -12,6 +12,7 @@ import pytest
 
 from lockgate import Limits
 from lockgate.errors import BadRequest, Busy, Conflict, Forbidden
+from lockgate.keys.caller import Caller
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Record, decode_record
 from lockgate.protocol.offsets import START
@@ -27,6 +28,7 @@ from lockgate.workers.pool import WorkerLimits, WorkerPool
 from tests.streams.pumping import Scripted, clean
 
 NUMBERS = {"type": "array", "items": {"type": "integer"}}
+ME = Caller("me")
 CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "go"}]}
 
 
@@ -42,17 +44,17 @@ class Node:
     async def post(self, **options: Any) -> str:
         """Open a stream as ``POST /v1/streams`` does, to push to it."""
         body = {"lockgate": {"source": "push", **options}}
-        return (await self.opening.open("me", json.dumps(body).encode())).stream_id
+        return (await self.opening.open(ME, json.dumps(body).encode())).stream_id
 
     async def put(self, text: str = "", *, name: str = "by-name", close: bool = False, **options: Any) -> Found:
         """Open a stream as ``PUT`` does."""
         body = json.dumps(text).encode() if text else b""
         wanted = Wanted(name, json.dumps(options), "application/json", body=body, close=close)
-        return await self.opening.open_named("me", wanted)
+        return await self.opening.open_named(ME, wanted)
 
     async def generate(self, **options: Any) -> str:
         """Open a stream that the provider writes."""
-        return (await self.opening.open("me", json.dumps({**CHAT, "lockgate": options}).encode())).stream_id
+        return (await self.opening.open(ME, json.dumps({**CHAT, "lockgate": options}).encode())).stream_id
 
     async def meta(self, stream_id: str) -> StreamMeta:
         return decode_meta((await self.log.head(stream_id)).meta)
@@ -121,7 +123,7 @@ async def test_a_node_that_drains_takes_no_raw_stream() -> None:
     async with node(Defaults(takes_raw=True)) as here:
         await here.owner.drain(0)
         with pytest.raises(Busy, match="shutting down"):
-            await here.opening.open_named("me", Wanted("raw", content_type="text/plain", body=b"x"))
+            await here.opening.open_named(ME, Wanted("raw", content_type="text/plain", body=b"x"))
 
 
 async def test_what_is_there_is_found_while_a_node_drains() -> None:
@@ -154,9 +156,9 @@ async def test_streams_without_a_gate_are_taken_only_where_the_settings_say_so()
     raw = Wanted("raw", content_type="application/json", body=b'[{"a": 1}, 2]', close=True)
     async with node() as here:
         with pytest.raises(Forbidden, match=r"delivery\.raw_streams"):
-            await here.opening.open_named("me", raw)
+            await here.opening.open_named(ME, raw)
     async with node(Defaults(takes_raw=True)) as here:
-        found = await here.opening.open_named("me", raw)
+        found = await here.opening.open_named(ME, raw)
         assert (found.head.tail.records, found.head.is_closed, found.meta.kind) == (2, True, "raw")
 
 
@@ -212,13 +214,13 @@ async def test_a_name_that_is_taken_is_found_or_refused() -> None:
 async def test_what_is_pushed_by_name_has_the_type_of_json() -> None:
     async with node() as here:
         with pytest.raises(BadRequest, match="content-type must be application/json"):
-            await here.opening.open_named("me", Wanted("s", '{"schema": true}', "text/plain"))
+            await here.opening.open_named(ME, Wanted("s", '{"schema": true}', "text/plain"))
 
 
 async def test_whoever_posts_gets_a_token_and_whoever_puts_needs_none() -> None:
     async with node() as here:
         for body in ({"lockgate": {"source": "push", "schema": True}}, CHAT):
-            opened = await here.opening.open("me", json.dumps(body).encode())
+            opened = await here.opening.open(ME, json.dumps(body).encode())
             kept = (await here.meta(opened.stream_id)).token_sha256
             check_token(opened.token, kept)
             assert opened.token not in kept

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lockgate.config import Quotas
 from lockgate.errors import Busy, QuotaReached
+from lockgate.keys.caller import Caller
 from lockgate.observe.metrics import Meters
 from lockgate.streams.quotas import Holdings, QuotaBook, QuotaNumbers, RateLimit
 
@@ -119,12 +120,15 @@ def test_one_caller_is_refused_and_another_is_not() -> None:
     )
     book = QuotaBook(meters, numbers, now=clock)
     for at in range(2):
-        book.open_stream("a")
+        book.open_stream(Caller("a"))
         book.generate("a", f"g{at}")
         book.open_pushed("a", f"p{at}", 60)
         book.read("a", at)
     cases: list[tuple[Callable[[], object], str]] = [
-        (lambda: book.open_stream("a"), "2 streams a minute are what one caller may open (quotas.caller_streams_per"),
+        (
+            lambda: book.open_stream(Caller("a")),
+            "2 streams a minute are what one caller may open (quotas.caller_streams_per",
+        ),
         (lambda: book.generate("a", "g"), "2 streams of this caller are open (quotas.caller_open_streams)"),
         (lambda: book.open_pushed("a", "p", 60), "2 streams that this caller pushes to are open (quotas.caller_pushed"),
         (lambda: book.read("a", "r"), "2 readers of this caller are connected (quotas.caller_readers)"),
@@ -137,7 +141,7 @@ def test_one_caller_is_refused_and_another_is_not() -> None:
     assert refusals(meters) == {
         "caller_streams_per_minute": 1, "caller_open_streams": 1, "caller_pushed_streams": 1, "caller_readers": 1
     }  # fmt: skip
-    book.open_stream("b")
+    book.open_stream(Caller("b"))
     book.generate("b", "g2")
     book.open_pushed("b", "p2", 60)
     book.read("b", "r")
@@ -145,7 +149,7 @@ def test_one_caller_is_refused_and_another_is_not() -> None:
     book.generations.give_back("g0")
     book.readers.give_back(0)
     clock.now_s += 61
-    book.open_stream("a")
+    book.open_stream(Caller("a"))
     book.generate("a", "g")
     book.open_pushed("a", "p", 60)
     book.read("a", "r2")
@@ -155,15 +159,15 @@ def test_all_together_are_refused() -> None:
     meters = Meters()
     numbers = QuotaNumbers(pushed_streams=1, streams_per_minute=1, log_bytes=10, memory_bytes=10)
     book = QuotaBook(meters, numbers, now=Clock())
-    book.open_stream("a")
+    book.open_stream(Caller("a"))
     book.open_pushed("a", "p", 60)
     with pytest.raises(Busy, match=r"quotas\.streams_per_minute"):
-        book.open_stream("b")
+        book.open_stream(Caller("b"))
     with pytest.raises(Busy, match=r"quotas\.pushed_streams"):
         book.open_pushed("b", "q", 60)
     book.log_bytes = 10
     with pytest.raises(Busy, match=r"the log of streams takes 10 bytes, and 10 are allowed \(quotas\.log_bytes\)"):
-        book.open_stream("b")
+        book.open_stream(Caller("b"))
     book.log_bytes, book.memory_bytes = 9, 10
     with pytest.raises(Busy, match=r"quotas\.memory_bytes"):
         book.refuse_if_full()

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 
 from lockgate.errors import ModelsUnknown, ModelUnknown
-from lockgate.upstream.model_list import ModelList
+from lockgate.upstream.model_list import ListedModels, ModelDirectory, ModelList
+from lockgate.upstream.routing import ModelRoute
 
 LIST = {"object": "list", "data": [{"id": "a/b", "context_length": 8}, {"id": "c", "x": "é"}, {"no": "id"}]}
 
@@ -39,7 +40,7 @@ class Clock:
 
 
 @asynccontextmanager
-async def listed() -> AsyncIterator[tuple[Provider, Clock, ModelList]]:
+async def listed() -> AsyncIterator[tuple[Provider, Clock, ModelDirectory]]:
     provider, clock, app = Provider(), Clock(), web.Application()
     app.router.add_get("/v1/models", provider.answer)
     runner = web.AppRunner(app)
@@ -49,7 +50,8 @@ async def listed() -> AsyncIterator[tuple[Provider, Clock, ModelList]]:
     port = runner.addresses[0][1]
     try:
         url = f"http://127.0.0.1:{port}/v1/models"
-        yield provider, clock, ModelList(url, {"Authorization": "Bearer k"}, clock=clock)
+        one = ModelList(url, {"Authorization": "Bearer k"}, clock=clock)
+        yield provider, clock, ModelDirectory([ListedModels("some", ModelRoute(), one)])
     finally:
         await runner.cleanup()
 

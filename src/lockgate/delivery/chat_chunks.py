@@ -36,6 +36,8 @@ _WORDS: Final[dict[Finish, str]] = {
 _KNOWN_WORDS: Final = frozenset({*_WORDS.values(), "function_call"})
 #: Ways to go on with released text: what such an answer ends with says nothing about a call that it continues.
 _RUNGS: Final = frozenset({"prefill", "tail", "residual", "regenerate"})
+#: The member of a call that holds its text, by the kind of the call.
+_TEXT_OF: Final = {"function": "arguments", "custom": "input"}
 #: Most patches, skips and other problems that one chunk names.
 _MAX_NAMED: Final = 100
 
@@ -89,7 +91,7 @@ class ChatChunks:
         self._spoken: list[str] = []
         self._calls: dict[str, ToolCallStart] = {}  # calls that no chunk has shown
         self._beside_calls: dict[str, Json] = {}  # what came beside those
-        self._indexes: dict[str, int] = {}  # of calls that were shown
+        self._shown: dict[str, ToolCallStart] = {}  # calls that were shown
         self._choices: set[int] = set()
         self._said: dict[str, list[Any]] = {}  # problems that the next chunk names
         self._trouble: Problem | None = None
@@ -117,7 +119,7 @@ class ChatChunks:
                 self._spoken.append(record.text)
             case "call":
                 # Of another attempt; what was shown of a call stays as it was.
-                if record.channel not in self._indexes and record.call is not None:
+                if record.channel not in self._shown and record.call is not None:
                     self._calls[record.channel] = record.call
             case "side":
                 self._beside(record.channel, record.members)
@@ -161,13 +163,13 @@ class ChatChunks:
 
     def _fragment(self, channel: str, text: str) -> Json:
         """A piece of a call's arguments; with the first, the call itself."""
-        if channel in self._indexes:
-            return {"index": self._indexes[channel], "function": {"arguments": text}}
-        call = self._calls.pop(channel, None) or ToolCallStart("")
-        self._indexes[channel] = call.index
-        function = {"name": call.name, "arguments": text}
+        if channel in self._shown:
+            shown = self._shown[channel]
+            return {"index": shown.index, shown.kind: {_TEXT_OF[shown.kind]: text}}
+        call = self._shown[channel] = self._calls.pop(channel, ToolCallStart(""))
+        said = {"name": call.name, _TEXT_OF[call.kind]: text}
         beside = self._beside_calls.pop(channel, {})
-        return {"index": call.index, "id": call.id, "type": "function", "function": function, **beside}
+        return {"index": call.index, "id": call.id, "type": call.kind, call.kind: said, **beside}
 
     def _beside(self, channel: str, members: Json) -> None:
         choice, is_call = place_of(channel)
@@ -176,8 +178,8 @@ class ChatChunks:
             beside = {name: one for name, one in members.items() if name in _BESIDE_DELTA}
             top = {name: one for name, one in members.items() if name in _BESIDE_CHOICES}
             self._show(choice, delta, beside, top)
-        elif channel in self._indexes:
-            self._show(choice, {"tool_calls": [{"index": self._indexes[channel], **members}]})
+        elif channel in self._shown:
+            self._show(choice, {"tool_calls": [{"index": self._shown[channel].index, **members}]})
         else:
             self._beside_calls.setdefault(channel, {}).update(members)
 
@@ -232,7 +234,7 @@ class ChatChunks:
         word = _word_of(choice, end)
         finish = fold_finish(word)
         said = word if word in _KNOWN_WORDS else _WORDS.get(finish, "stop")
-        has_call = any(place_of(channel)[0] == choice for channel in self._indexes)
+        has_call = any(place_of(channel)[0] == choice for channel in self._shown)
         if has_call and finish is Finish.STOP and end.attempts and end.attempts[-1].step in _RUNGS:
             said = "tool_calls"
         shown: Json = {"index": choice, "delta": {}, "finish_reason": said}

@@ -9,7 +9,7 @@ from lockgate.delivery.chat_chunks import Json
 #: Members whose texts come in pieces; other texts are said once, and the last counts.
 _GROWING: Final = frozenset(
     {
-        *("content", "reasoning", "reasoning_content", "refusal", "arguments"),
+        *("content", "reasoning", "reasoning_content", "refusal", "arguments", "input"),
         *("text", "summary", "data", "transcript"),
     }
 )

@@ -8,12 +8,10 @@ view equals an uninterrupted one.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
-from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -27,6 +25,7 @@ from lockgate.protocol.envelope import (
 )
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import LogEntry
+from lockgate.waiting.rounds import my_turn
 
 
 class Item(NamedTuple):
@@ -109,11 +108,7 @@ class View(Protocol):
 
 
 #: Text that is read before others get their turn: some milliseconds of work.
-_TURN_BYTES: Final = 4 * 1024
-
-
-#: Lets one through in each round of its event loop.
-_TURNSTILES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]] = WeakKeyDictionary()
+_TURN_BYTES: Final = 2 * 1024
 
 
 async def in_turns(steps: Iterable[Item | int]) -> list[Item]:
@@ -130,8 +125,7 @@ async def in_turns(steps: Iterable[Item | int]) -> list[Item]:
         read_bytes += step
         if read_bytes >= _TURN_BYTES:
             read_bytes = 0
-            async with _TURNSTILES.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-                await asyncio.sleep(0)
+            await my_turn()
     return items
 
 

@@ -55,7 +55,7 @@ class CreatedStream(msgspec.Struct, frozen=True):
         urls: Where it is read (``stream``), where its state is (``status``), and where it is cancelled (``cancel``).
         schema: ``inline@sha256:...``; ``""`` where the content is not judged.
         token: Allows to cancel it, to delete it and to push to it. It is stored nowhere; who sends
-            the same ``Idempotency-Key`` and body gets it again.
+            the same ``Idempotency-Key`` and body gets it again. ``""`` for who has a key: that allows it.
         expires: When it is deleted at the earliest, in seconds since 1970.
         protocol: How readers should read it first (``delivery.protocol``).
         retry: How they should come back.
@@ -85,6 +85,56 @@ class CancelledStream(msgspec.Struct, frozen=True):
     id: str
     cancelled: bool
     result: Literal["cancelled", "already over", "asked"]
+
+
+class SignedURL(msgspec.Struct, frozen=True):
+    """A URL that is good without a key.
+
+    Attributes:
+        url: Of the stream. Other parameters may be added.
+        access: The parameter that makes it so, also for the paths below the stream's.
+        scope: What it allows.
+        expires: Until when, in seconds since 1970.
+    """
+
+    url: str
+    access: str
+    scope: str
+    expires: int
+
+
+class KeyUsage(msgspec.Struct, frozen=True):
+    """What one key has used.
+
+    Attributes:
+        name: Of the key.
+        streams: Streams that it has opened.
+        tokens: Tokens of their prompts and answers, as upstream counts them.
+        cost_usd: What they cost, as far as upstream says so.
+        refused: Requests for a stream that were refused.
+        budget_usd: What they may cost in a day; null for no limit.
+        revoked: Whether the key is good for nothing any more.
+    """
+
+    name: str
+    streams: int
+    tokens: int
+    cost_usd: float
+    refused: int
+    budget_usd: float | None
+    revoked: bool
+
+
+class UsageAnswer(msgspec.Struct, frozen=True):
+    """What keys have used.
+
+    Attributes:
+        days: In so many days, today among them; days are those of UTC.
+        keys: The caller's own; for who runs the node, all.
+    """
+
+    days: int
+    keys: list[KeyUsage]
 
 
 class OpenBreaker(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from lockgate import __version__
@@ -33,11 +33,13 @@ from lockgate.gateway.access import (
 )
 from lockgate.gateway.admission import Connections
 from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, NodeReadiness, OpenBreaker, json_answer
-from lockgate.gateway.callers import Callers, ReaderCount, refused_reader
+from lockgate.gateway.authentication import Authentication, Guard, StreamFinder, doors_of
+from lockgate.gateway.callers import Callers, ReaderCount, caller_of, refused_reader
 from lockgate.gateway.chat import ChatRoutes
 from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import ControlRoutes
 from lockgate.gateway.headers import error_headers
+from lockgate.gateway.key_routes import KeyRoutes
 from lockgate.gateway.reading import ReadRoutes
 from lockgate.gateway.shutdown import Shutdown
 from lockgate.gateway.usage import UsageWatch
@@ -45,12 +47,15 @@ from lockgate.gateway.wiring import (
     breakers_of,
     defaults_of,
     log_of,
+    model_options_of,
     models_of,
     provider_of,
     quotas_of,
     worker_limits_of,
 )
 from lockgate.gateway.writing import WriteRoutes
+from lockgate.keys.book import KeyBook
+from lockgate.keys.spending import KeyUse, Spending
 from lockgate.observe.loop_watch import watch_loop
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
 from lockgate.pages.playground import UpstreamCopies, playground_routes
@@ -64,6 +69,7 @@ from lockgate.streams.plan import Plan
 from lockgate.streams.pushed_streams import PushedStreams
 from lockgate.streams.quotas import QuotaBook
 from lockgate.streams.schemas import Schemas
+from lockgate.streams.status import status_of
 from lockgate.upstream.base import Provider
 from lockgate.workers.pool import WorkerPool
 
@@ -93,7 +99,6 @@ class Gateway:
             emptied=lambda stream_id: self.owner.readers_left(stream_id),
         )
         self.quotas = QuotaBook(self.meters, quotas_of(settings))
-        self._callers = Callers(settings.server.trusted_proxies)
         self.copies = UpstreamCopies(MemoryLog())
         self.log = log or log_of(settings)
         self.owner = StreamOwner(
@@ -110,18 +115,33 @@ class Gateway:
         )
         self._workers = WorkerPool(worker_limits_of(settings))
         self._schemas = Schemas(self._workers)
+        self._book = KeyBook(self.log)
+        self._spending = Spending(self.log, self._usage_of, self._count_use)
+        callers = Callers(settings.server.trusted_proxies)
+        self._guard = Guard(Authentication(doors_of(settings), self._book, callers))
+        self._finder = StreamFinder(self.log)
         self._pushed = PushedStreams(self.log, self.meters, self._schemas)
-        self._opening = Opening(self.log, self.owner, self._pushed, self._schemas, defaults_of(settings), self.quotas)
-        self._control = ControlRoutes(settings, self.log, self._opening, self.owner, self._callers)
+        self._opening = Opening(
+            self.log,
+            self.owner,
+            self._pushed,
+            self._schemas,
+            defaults_of(settings),
+            self.quotas,
+            self._spending,
+            model_options_of(settings),
+        )
+        self._control = ControlRoutes(settings, self.log, self._opening, self.owner, self._finder)
+        self._keys = KeyRoutes(settings, self._book, self._spending, self._finder)
         self._chat = ChatRoutes(
             settings,
             self.log,
             self._opening,
             self.readers,
-            ReaderCount(self.quotas, self._callers),
-            self._callers,
+            ReaderCount(self.quotas),
             self.meters,
             models_of(settings),
+            self._guard,
         )
         self._usage = UsageWatch(self.log, self.quotas, self.meters)
         self._connections = Connections(settings.server, max_push_bytes=settings.delivery.max_push_bytes)
@@ -134,6 +154,18 @@ class Gateway:
     def _ended(self, stream_id: str) -> None:
         self.copies.ended(stream_id)
         self.quotas.generations.give_back(stream_id)
+        self._spending.ended(stream_id)
+
+    async def _usage_of(self, stream_id: str) -> Mapping[str, Any] | None:
+        """What upstream says that a stream has used, in all its attempts."""
+        try:
+            final = (await status_of(self.log, stream_id)).final
+        except StreamUnknown:
+            return None  # deleted meanwhile
+        return final.usage if final is not None else None
+
+    def _count_use(self, name: str, use: KeyUse) -> None:
+        self.meters.key_used(name, streams=use.streams, tokens=use.tokens, cost_usd=use.cost_usd, refused=use.refused)
 
     # -- life --------------------------------------------------------------------------------------------------
 
@@ -147,6 +179,7 @@ class Gateway:
         await self.owner.start()
         await self.copies.log.open()
         self._usage.start()
+        self._spending.start()
         shutdown = Shutdown(
             self.owner,
             retire=self.readers.retire,
@@ -165,6 +198,7 @@ class Gateway:
             self._connections.stop()
             restore()
             await self._usage.stop()
+            await self._spending.stop()
             await self.owner.stop()
             self._schemas.stop()
             warming.cancel()
@@ -200,32 +234,39 @@ class Gateway:
         return [*self._control_routes(), self._stream_route(), *self._chat_routes(), *self._watch_routes(), *pages]
 
     def _control_routes(self) -> list[Route]:
-        control = self._control
+        control, keys, guard = self._control, self._keys, self._guard
         return [
-            route("/v1/streams", POST=control.create),
-            route("/v1/stream/{stream_id}/status", GET=lambda request: control.status(stream_of(request))),
-            route("/v1/stream/{stream_id}/cancel", POST=lambda request: control.cancel(stream_of(request), request)),
+            route("/v1/streams", POST=guard.of("create", control.create)),
+            route("/v1/stream/{stream_id}/status", GET=guard.of("read", _with_stream(control.status))),
+            route("/v1/stream/{stream_id}/cancel", POST=guard.of("cancel", _with_stream(control.cancel))),
+            route("/v1/stream/{stream_id}/sign", POST=guard.of("any", _with_stream(keys.sign))),
+            route("/v1/usage", GET=guard.of("any", keys.usage)),
         ]
 
     def _stream_route(self) -> Route:
-        reading = ReadRoutes(self.log, self.settings.delivery, self.readers, self.meters, self.owner.heard)
+        guard = self._guard
+        reading = self._reading()
         writing = WriteRoutes(
             self.log,
             self._opening,
             self._pushed,
             self.owner,
             self.quotas,
-            self._callers,
+            self._finder,
             max_push_bytes=self.settings.delivery.max_push_bytes,
         )
         return route(
             "/v1/stream/{stream_id}",
-            GET=self._counted(reading),
-            HEAD=lambda request: reading.head(stream_of(request)),
-            PUT=lambda request: writing.put(stream_of(request), request),
-            POST=lambda request: writing.post(stream_of(request), request),
-            DELETE=lambda request: writing.delete(stream_of(request), request.headers),
+            GET=guard.of("read", self._counted(reading)),
+            HEAD=guard.of("read", _with_stream(reading.head)),
+            PUT=guard.of("create", _with_stream(writing.put)),
+            POST=guard.of("create", _with_stream(writing.post)),
+            DELETE=guard.of("cancel", _with_stream(writing.delete)),
         )
+
+    def _reading(self) -> ReadRoutes:
+        settings = self.settings.delivery
+        return ReadRoutes(self.log, settings, self.readers, self.meters, self.owner.heard, finder=self._finder)
 
     def _chat_routes(self) -> list[Route]:
         return [
@@ -236,7 +277,7 @@ class Gateway:
 
     def _counted(self, reading: ReadRoutes) -> Handler:
         """Reads of a stream, each counted for its caller until the end of the answer."""
-        readers = ReaderCount(self.quotas, self._callers)
+        readers = ReaderCount(self.quotas)
 
         async def handler(request: Request) -> Response:
             try:
@@ -252,10 +293,10 @@ class Gateway:
         return handler
 
     def _watch_routes(self) -> list[Route]:
-        contract = openapi(self.settings.server.root_path)
+        contract = msgspec.json.encode(openapi(self.settings.server.root_path))
 
         async def document(_request: Request) -> Response:
-            return JSONResponse(contract)
+            return Response(contract, media_type="application/json")
 
         async def health(_request: Request) -> Response:
             health = NodeHealth(
@@ -277,15 +318,21 @@ class Gateway:
         return [
             route("/healthz", GET=health),
             route("/readyz", GET=readiness),
-            route("/metrics", GET=metrics),
+            route("/metrics", GET=self._guard.of("operator", metrics)),
             route("/openapi.json", GET=document),
         ]
 
     def _page_routes(self) -> list[Route]:
         base, page = self.settings.upstream.base_url, self.settings.playground
-        copies = ReadRoutes(self.copies.log, self.settings.delivery, self.readers, self.meters)
-        return [
-            route("/playground/api/upstream/{stream_id}", GET=self._counted(copies)),
+        finder = StreamFinder(self.copies.log)
+        copies = ReadRoutes(self.copies.log, self.settings.delivery, self.readers, self.meters, finder=finder)
+
+        async def copy(request: Request) -> Response:
+            await self._finder.find(stream_of(request), caller_of(request))
+            return await self._counted(copies)(request)
+
+        pages = [
+            route("/playground/api/upstream/{stream_id}", GET=copy),
             *playground_routes(
                 self.readers,
                 body_of=self._control.body,
@@ -295,6 +342,7 @@ class Gateway:
                 is_here=urlsplit(base).hostname in ("127.0.0.1", "::1", "localhost"),
             ),
         ]
+        return [Route(one.path, self._guard.of("page", one.endpoint), methods=list(one.methods or ())) for one in pages]
 
 
 def _settle_garbage() -> None:
@@ -311,6 +359,15 @@ def route(path: str, **handlers: Handler) -> Route:
         return await (handlers.get(request.method) or handlers["GET"])(request)
 
     return Route(path, endpoint, methods=list(handlers))
+
+
+def _with_stream(handler: Callable[[str, Request], Awaitable[Response]]) -> Handler:
+    """The handler, given the stream that the path names."""
+
+    async def named(request: Request) -> Response:
+        return await handler(stream_of(request), request)
+
+    return named
 
 
 def stream_of(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""Who asks: the address that a request comes from, by which quotas count until callers have keys."""
+"""Who asks: the address that a request comes from, by which quotas count of who has no key; and his readers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from starlette.responses import Response
 from lockgate.delivery.event_stream import LATER_MS
 from lockgate.errors import QuotaReached
 from lockgate.gateway.access import Receive, Scope, Send
+from lockgate.keys.caller import Caller
 from lockgate.protocol import header_names as names
 from lockgate.protocol.sse import encode_retry
 from lockgate.streams.quotas import QuotaBook
@@ -24,6 +25,14 @@ _IPV6_PREFIX: Final = 64
 #: Proxies in a row that are looked through.
 _MAX_HOPS: Final = 20
 _FORWARDED: Final = "x-forwarded-for"
+#: The member of an ASGI scope that says who asks: a ``Caller``.
+CALLER: Final = "lockgate.caller"
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks, as the guard of the route has found out."""
+    caller: Caller = request.scope[CALLER]
+    return caller
 
 
 class Callers:
@@ -94,9 +103,8 @@ class _CountedAnswer(Response):
 class ReaderCount:
     """Counts the readers of each caller, from before anything is done for them until the end of their answer."""
 
-    def __init__(self, quotas: QuotaBook, callers: Callers) -> None:
+    def __init__(self, quotas: QuotaBook) -> None:
         self._quotas = quotas
-        self._callers = callers
 
     def begin(self, request: Request) -> object:
         """What to end the reader with.
@@ -105,7 +113,7 @@ class ReaderCount:
             QuotaReached: this caller has as many as it may.
         """
         reader = object()
-        self._quotas.read(self._callers.of(request.scope), reader)
+        self._quotas.read(caller_of(request).quota, reader)
         return reader
 
     def end_with(self, reader: object, answer: Response) -> Response:

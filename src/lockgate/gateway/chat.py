@@ -19,15 +19,17 @@ from lockgate.delivery.chat_reader import ChatReader, error_body, error_headers_
 from lockgate.delivery.readers import MAX_EVENT_BYTES, Pacing, Readers
 from lockgate.errors import Busy, LockgateError
 from lockgate.gateway.access import json_body
-from lockgate.gateway.callers import Callers, ReaderCount
+from lockgate.gateway.authentication import Guard
+from lockgate.gateway.callers import ReaderCount, caller_of
 from lockgate.gateway.headers import idempotency_key
 from lockgate.gateway.reading import ReaderResponse
+from lockgate.keys.caller import ANY_MODEL, Caller
 from lockgate.observe.metrics import Meters
 from lockgate.protocol import header_names as names
 from lockgate.store.base import StreamLog
 from lockgate.streams.chat_request import ChatHeaders
 from lockgate.streams.opening import Opened, Opening
-from lockgate.upstream.model_list import ModelList
+from lockgate.upstream.model_list import ModelDirectory
 
 _Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -48,15 +50,14 @@ class ChatRoutes:
         opening: Opening,
         readers: Readers,
         counted: ReaderCount,
-        callers: Callers,
         meters: Meters,
-        models: ModelList,
+        models: ModelDirectory,
+        guard: Guard,
     ) -> None:
         self._log = log
         self._opening = opening
         self._readers = readers
         self._counted = counted
-        self._callers = callers
         self._meters = meters
         self._models = models
         self._max_request_bytes = settings.server.max_request_bytes
@@ -68,9 +69,10 @@ class ChatRoutes:
             min(delivery.max_read_bytes, MAX_EVENT_BYTES),
             delivery.stuck_s,
         )
-        self.create = _in_openai_words(self._create)
-        self.models = _in_openai_words(self._list)
-        self.model = _in_openai_words(self._one)
+        # Also who is refused at the door is answered in these words.
+        self.create = _in_openai_words(guard.of("create", self._create))
+        self.models = _in_openai_words(guard.of("any", self._list))
+        self.model = _in_openai_words(guard.of("any", self._one))
 
     async def _create(self, request: Request) -> Response:
         """A completion, counted as a reader until the end of the answer."""
@@ -87,7 +89,7 @@ class ChatRoutes:
         if self._readers.is_full:  # before anything is asked for: nobody would read it
             raise Busy("as many readers as server.max_readers are connected: try again in a moment")
         opened = await self._opening.open(
-            self._callers.of(request.scope),
+            caller_of(request),
             body,
             idempotency_key(headers),
             ChatHeaders(headers.get(names.CHAT_OPTIONS), headers.get(names.ABANDON_AFTER)),
@@ -110,12 +112,18 @@ class ChatRoutes:
             readers=self._readers,
         )
 
-    async def _list(self, _request: Request) -> Response:
-        return Response((await self._models.page()).body, media_type=_JSON, headers={names.CACHE_CONTROL: "no-store"})
+    async def _list(self, request: Request) -> Response:
+        page = await self._models.page(_models_of(caller_of(request)))
+        return Response(page.body, media_type=_JSON, headers={names.CACHE_CONTROL: "no-store"})
 
     async def _one(self, request: Request) -> Response:
-        model = await self._models.model(str(request.path_params["model"]))
+        model = await self._models.model(str(request.path_params["model"]), _models_of(caller_of(request)))
         return Response(model, media_type=_JSON, headers={names.CACHE_CONTROL: "no-store"})
+
+
+def _models_of(caller: Caller) -> Callable[[str], bool] | None:
+    """Which models he may ask; None if all."""
+    return None if caller.models == ANY_MODEL else caller.may_ask
 
 
 def _in_openai_words(handler: _Handler) -> _Handler:

@@ -9,25 +9,24 @@ from lockgate.config import Settings
 from lockgate.errors import Conflict
 from lockgate.gateway.access import json_body
 from lockgate.gateway.answers import CancelledStream, CreatedStream, DeliveryRetry, json_answer
-from lockgate.gateway.callers import Callers
-from lockgate.gateway.headers import bearer_token, idempotency_key
+from lockgate.gateway.authentication import StreamFinder
+from lockgate.gateway.callers import caller_of
+from lockgate.gateway.headers import idempotency_key
 from lockgate.protocol import header_names as names
 from lockgate.protocol.lifecycle import Outcome
 from lockgate.store.base import Head, StreamLog
-from lockgate.streams.meta import decode_meta
 from lockgate.streams.opening import Opened, Opening
 from lockgate.streams.owner import StreamOwner
 from lockgate.streams.status import status_of
-from lockgate.streams.tokens import check_token
 
 
 class ControlRoutes:
     """What callers do with streams, beside reading and pushing."""
 
     def __init__(
-        self, settings: Settings, log: StreamLog, opening: Opening, owner: StreamOwner, callers: Callers
+        self, settings: Settings, log: StreamLog, opening: Opening, owner: StreamOwner, finder: StreamFinder
     ) -> None:
-        self._callers = callers
+        self._finder = finder
         self._settings = settings
         self._log = log
         self._opening = opening
@@ -36,7 +35,7 @@ class ControlRoutes:
     async def create(self, request: Request) -> Response:
         """Start a generation, or open a stream that producers push to."""
         key = idempotency_key(request.headers)
-        opened = await self._opening.open(self._callers.of(request.scope), await self.body(request), key)
+        opened = await self._opening.open(caller_of(request), await self.body(request), key)
         answer = self._answer(opened)
         return json_answer(answer, 201 if opened.is_new else 200, {names.LOCATION: answer.urls["stream"]})
 
@@ -58,16 +57,15 @@ class ControlRoutes:
             lowered=opened.lowered,
         )
 
-    async def status(self, stream_id: str) -> Response:
+    async def status(self, stream_id: str, request: Request) -> Response:
         """State, offset and, once it is over, the final record."""
+        await self._finder.find(stream_id, caller_of(request))
         return json_answer(await status_of(self._log, stream_id), headers={names.CACHE_CONTROL: "no-store"})
 
     async def cancel(self, stream_id: str, request: Request) -> Response:
         """Cancel the generation, whichever node runs it: upstream is closed, readers get the final record."""
         await self.body(request)
-        head = await self._log.head(stream_id)
-        meta = decode_meta(head.meta)
-        check_token(bearer_token(request.headers), meta.token_sha256)
+        head, meta = await self._finder.find_to_write(stream_id, caller_of(request), request.headers)
         if not head.is_closed and meta.kind != "pulled":
             raise Conflict(f"stream {stream_id} is written by its producers: close it with a push, or delete it")
         return json_answer(await self._end(stream_id, head), 202)

@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from lockgate.errors import BadRequest, Conflict, LockgateError, ProducerFenced, ProducerGap, QuotaReached, StreamClosed
+from lockgate.errors import (
+    BadRequest,
+    Conflict,
+    LockgateError,
+    ProducerFenced,
+    ProducerGap,
+    QuotaReached,
+    StreamClosed,
+    Unauthorized,
+)
 from lockgate.protocol import header_names as names
 from lockgate.protocol.offsets import Offset
 from lockgate.protocol.outside_names import check_name
@@ -190,6 +199,8 @@ def error_headers(error: LockgateError) -> dict[str, str]:
         case ProducerGap():
             headers[names.EXPECTED_SEQ] = str(error.expected)
             headers[names.RECEIVED_SEQ] = str(error.received)
+        case Unauthorized():
+            headers[names.WWW_AUTHENTICATE] = f'Basic realm="{error.realm}"' if error.realm else "Bearer"
         case QuotaReached():
             headers[names.RETRY_AFTER] = str(math.ceil(error.retry_after_s))
     return headers

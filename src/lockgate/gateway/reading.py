@@ -26,6 +26,8 @@ from lockgate.errors import BadRequest, Busy
 from lockgate.gate.partial import PartialValue
 from lockgate.gateway.access import Message, Receive, Scope, Send
 from lockgate.gateway.admission import SEND, break_off
+from lockgate.gateway.authentication import StreamFinder
+from lockgate.gateway.callers import caller_of
 from lockgate.gateway.headers import stream_headers
 from lockgate.observe.metrics import Meters
 from lockgate.protocol import header_names as names
@@ -33,7 +35,7 @@ from lockgate.protocol.envelope import WaitingFor
 from lockgate.protocol.offsets import Offset
 from lockgate.protocol.sse import encode_retry
 from lockgate.store.base import Head, Page, StreamLog
-from lockgate.streams.meta import StreamMeta, decode_meta
+from lockgate.streams.meta import StreamMeta
 
 _CONTENT: Final = "content"
 _MAY_KEEP: Final = "private, max-age=60, stale-while-revalidate=300"
@@ -86,6 +88,7 @@ class ReadRoutes:
 
     Args:
         heard: Since when a stream waits, and for what; None if it is not running here.
+        finder: Shows callers their streams.
     """
 
     def __init__(
@@ -95,8 +98,11 @@ class ReadRoutes:
         readers: Readers,
         meters: Meters,
         heard: Callable[[str], tuple[float, WaitingFor] | None] = lambda stream_id: None,
+        *,
+        finder: StreamFinder,
     ) -> None:
         self._log = log
+        self._finder = finder
         self._heard = heard
         self._delivery = delivery
         self._readers = readers
@@ -118,8 +124,7 @@ class ReadRoutes:
             BadRequest, StreamUnknown, OffsetGone, Busy: see ``gateway.app`` for what each becomes.
         """
         query = read_query(request.query_params.multi_items(), request.headers)
-        head = await self._log.head(stream_id)
-        meta = decode_meta(head.meta)
+        head, meta = await self._finder.find(stream_id, caller_of(request))
         if head.lifetime.ttl_s is not None:
             await self._log.touch(stream_id)
         start = await self._start(stream_id, query, head, meta)
@@ -289,7 +294,7 @@ class ReadRoutes:
             tag=tag,
         )
         # What was released never changes. But it is one user's, and a stream of a given id may be made anew.
-        may_keep = not meta.has_given_id and not query.notes
+        may_keep = not meta.has_given_id and not query.notes and not meta.tenant  # a key is asked for each time
         answer.headers[names.CACHE_CONTROL] = _MAY_KEEP if may_keep else "private, no-cache"
         answer.headers[names.VARY] = "Accept"
         if not query.notes and _matches(query.if_none_match, answer.headers[names.ETAG]):
@@ -304,10 +309,9 @@ class ReadRoutes:
 
     # -- HEAD ----------------------------------------------------------------------------------------------------
 
-    async def head(self, stream_id: str) -> Response:
+    async def head(self, stream_id: str, request: Request) -> Response:
         """The stream without its records; does not renew its lifetime (Durable Streams 5.5)."""
-        head = await self._log.head(stream_id)
-        meta = decode_meta(head.meta)
+        head, meta = await self._finder.find(stream_id, caller_of(request))
         return Response(status_code=200, headers=stream_headers(meta, head))
 
 

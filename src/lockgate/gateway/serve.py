@@ -23,8 +23,10 @@ from lockgate.errors import StoreError
 from lockgate.gateway import allocator
 from lockgate.gateway.admission import places_of, within_files
 from lockgate.gateway.app import make_app
+from lockgate.gateway.authentication import doors_of, is_loopback
 from lockgate.gateway.shutdown import AFTER_DRAIN_S, HURRY
-from lockgate.gateway.wiring import log_of, provider_of
+from lockgate.gateway.wiring import log_of, model_options_of, provider_of
+from lockgate.keys.book import KeyBook
 from lockgate.observe.logs import LineFormatter
 from lockgate.store.base import StreamLog
 
@@ -112,16 +114,29 @@ def check(settings: Settings) -> Settings:
         raise SettingsError("server.workers: several processes cannot share a log in memory; set store.kind = sqlite")
     server = within_files(settings.server)
     provider_of(settings)
+    model_options_of(settings)
     try:
-        asyncio.run(_open_and_shut(log_of(settings)))
+        has_keys = asyncio.run(_has_keys(log_of(settings)))
     except StoreError as error:
         raise SettingsError(f"store.path: {error}") from None
+    if not has_keys and not doors_of(settings).api:
+        where = f"server.host: {settings.server.host} can be reached from the network"
+        why = "access.keys: always" if is_loopback(settings.server.host) else where
+        raise SettingsError(
+            f"{why}, and there is no key: make one (lockgate keys add NAME), or let everybody in (--insecure)"
+        )
     return settings.model_copy(update={"server": server})
 
 
-async def _open_and_shut(log: StreamLog) -> None:
+async def _has_keys(log: StreamLog) -> bool:
+    """Whether a key is good for something. The log can be used, if this does not raise."""
     await log.open()
-    await log.shut()
+    try:
+        book = KeyBook(log)
+        await book.refresh()
+        return any(key.revoked_s is None for key in book.ring.keys.values())
+    finally:
+        await log.shut()
 
 
 def _load(settings: Settings) -> Any:

@@ -6,12 +6,22 @@ A provider dialect or a store is a line in its table here.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
 from lockgate import Limits, __version__
-from lockgate.config import Settings, SettingsError, Store, Upstream, UpstreamCapability, upstream_key
+from lockgate.config import (
+    Settings,
+    SettingsError,
+    Store,
+    Upstream,
+    UpstreamCapability,
+    UpstreamProvider,
+    providers_in,
+    upstream_key,
+)
+from lockgate.errors import BadRequest
 from lockgate.gate.limits import SCHEMA_LIMITS
 from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers, Thresholds
@@ -21,13 +31,15 @@ from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
 from lockgate.store.sqlite.log import SqliteLog
 from lockgate.streams.ceilings import Ceilings
+from lockgate.streams.model_options import ModelOptions, check_model_options
 from lockgate.streams.plan import Defaults
 from lockgate.streams.quotas import QuotaNumbers
 from lockgate.upstream.base import Provider
 from lockgate.upstream.endpoint import endpoint_of
-from lockgate.upstream.model_list import ModelList
+from lockgate.upstream.model_list import ListedModels, ModelDirectory, ModelList
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.replay import ReplayProvider
+from lockgate.upstream.routing import ModelRoute, ProviderTable, RoutedProvider
 from lockgate.upstream.timers import Timers
 from lockgate.workers.pool import WorkerLimits
 
@@ -39,13 +51,13 @@ def _replay(upstream: Upstream) -> Provider:
     return ReplayProvider(recording(upstream.replay), chunks_per_s=upstream.replay_chunks_per_s)
 
 
-def _openai_chat(upstream: Upstream) -> Provider:
+def _openai_chat(upstream: UpstreamProvider, place: str) -> Provider:
     timers = Timers(upstream.first_token_s, upstream.idle_bytes_s, upstream.idle_content_s)
     try:
         return OpenAIChatProvider(
             base_url=upstream.base_url,
             name=upstream.name,
-            api_key=upstream_key(upstream),
+            api_key=upstream_key(upstream, place),
             key_scheme=upstream.key_scheme,
             connect_s=upstream.connect_s,
             timers=timers,
@@ -55,9 +67,10 @@ def _openai_chat(upstream: Upstream) -> Provider:
             query={name: value.get_secret_value() for name, value in upstream.query.items()},
             proxy=upstream.proxy.get_secret_value() if upstream.proxy is not None else None,
             user_agent=f"lockgate/{__version__}",
+            takes_authorization=upstream.caller_authorization,
         )
     except ValueError as error:
-        raise SettingsError(f"upstream: {error}") from None
+        raise SettingsError(f"{place}: {error}") from None
 
 
 def _timers(row: UpstreamCapability, other: Timers) -> Timers:
@@ -69,7 +82,7 @@ def _timers(row: UpstreamCapability, other: Timers) -> Timers:
 
 
 #: By ``upstream.kind``: the dialect that the provider's API speaks.
-PROVIDERS: Final[dict[str, Callable[[Upstream], Provider]]] = {
+PROVIDERS: Final[dict[str, Callable[[UpstreamProvider, str], Provider]]] = {
     "openai_chat": _openai_chat,
 }
 #: By ``store.kind``.
@@ -80,7 +93,7 @@ STORES: Final[dict[str, Callable[[Store], StreamLog]]] = {
 
 
 def provider_of(settings: Settings) -> Provider:
-    """The provider that generates.
+    """The provider that generates; of several, their table.
 
     Raises:
         SettingsError: its kind is unknown, or the key or the recording cannot be read.
@@ -88,22 +101,38 @@ def provider_of(settings: Settings) -> Provider:
     upstream = settings.upstream
     if upstream.replay is not None:
         return _replay(upstream)
-    return _by_kind(PROVIDERS, "upstream.kind", upstream.kind)(upstream)
+    made = [
+        (_by_kind(PROVIDERS, f"{place}.kind", one.kind)(one, place), _route(one))
+        for place, one in providers_in(upstream)
+    ]
+    if len(made) == 1 and made[0][1] == ModelRoute():
+        return made[0][0]
+    return ProviderTable([RoutedProvider(provider, route) for provider, route in made])
 
 
-def models_of(settings: Settings) -> ModelList:
-    """The models of the provider."""
+def _route(upstream: UpstreamProvider) -> ModelRoute:
+    return ModelRoute(upstream.models, upstream.prefix)
+
+
+def models_of(settings: Settings) -> ModelDirectory:
+    """The models of the providers."""
     upstream = settings.upstream
+    return ModelDirectory(
+        [ListedModels(one.name, _route(one), _list_of(one, place)) for place, one in providers_in(upstream)]
+    )
+
+
+def _list_of(upstream: UpstreamProvider, place: str) -> ModelList:
     try:
         endpoint = endpoint_of(
             upstream.base_url,
-            api_key=upstream_key(upstream),
+            api_key=upstream_key(upstream, place),
             key_scheme=upstream.key_scheme,
             headers={name: value.get_secret_value() for name, value in upstream.headers.items()},
             query={name: value.get_secret_value() for name, value in upstream.query.items()},
         )
     except ValueError as error:
-        raise SettingsError(f"upstream: {error}") from None
+        raise SettingsError(f"{place}: {error}") from None
     proxy = upstream.proxy.get_secret_value() if upstream.proxy is not None else None
     return ModelList(endpoint.models_url, endpoint.headers, proxy=proxy)
 
@@ -174,11 +203,19 @@ def retry_of(settings: Settings) -> RetryPolicy:
         rungs=retry.steps,
         may_restart=retry.restart,
         max_tokens=retry.max_tokens,
-        capabilities=tuple(
-            Capability(row.pattern, row.prefill, row.tail, row.residual, row.patterns)
-            for row in settings.upstream.capabilities
-        ),
+        capabilities=tuple(_capabilities(settings.upstream)),
     )
+
+
+def _capabilities(upstream: Upstream) -> Iterator[Capability]:
+    """The rows of all providers, each for the models of its provider alone."""
+    for one in upstream.providers:
+        within = tuple(one.prefix + pattern for pattern in one.models)
+        for row in one.capabilities:
+            pattern = one.prefix + row.pattern
+            yield Capability(pattern, row.prefill, row.tail, row.residual, row.patterns, within)
+        # Of the others of its models nothing is known, whatever rows of a later provider fit them.
+        yield Capability("*", within=within)
 
 
 def quotas_of(settings: Settings) -> QuotaNumbers:
@@ -215,6 +252,20 @@ def defaults_of(settings: Settings) -> Defaults:
         retain_s=settings.store.retain_s,
         chat_abandon_after_s=settings.delivery.chat_abandon_after_s,
     )
+
+
+def model_options_of(settings: Settings) -> list[ModelOptions]:
+    """What requests to some models get.
+
+    Raises:
+        SettingsError: no request could say so.
+    """
+    rows = [ModelOptions(row.models, row.options) for row in settings.validation.model_options]
+    try:
+        check_model_options(rows, defaults_of(settings))
+    except BadRequest as error:
+        raise SettingsError(f"validation.model_options{error}") from None
+    return rows
 
 
 def worker_limits_of(settings: Settings) -> WorkerLimits:

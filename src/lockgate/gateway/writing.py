@@ -6,7 +6,6 @@ Spec: Durable Streams 5.1 to 5.4; forks and subscriptions (6, 7) are not offered
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from time import time
 from typing import Final
 
@@ -16,9 +15,9 @@ from starlette.responses import JSONResponse, Response
 
 from lockgate.errors import CODES, BadRequest, Forbidden, NotOffered
 from lockgate.gateway.access import read_body
-from lockgate.gateway.callers import Callers
+from lockgate.gateway.authentication import StreamFinder
+from lockgate.gateway.callers import caller_of
 from lockgate.gateway.headers import (
-    bearer_token,
     check_type,
     is_closing,
     lifetime_of,
@@ -32,12 +31,10 @@ from lockgate.protocol import header_names as names
 from lockgate.protocol.envelope import Problem
 from lockgate.store.base import StreamLog
 from lockgate.streams.ceilings import lasting_s
-from lockgate.streams.meta import decode_meta
 from lockgate.streams.opening import Opening, Wanted
 from lockgate.streams.owner import StreamOwner
 from lockgate.streams.pushed_streams import Push, PushedStreams, PushVerdict, messages_of, texts_of
 from lockgate.streams.quotas import QuotaBook
-from lockgate.streams.tokens import check_token
 
 _ID: Final = re.compile(r"[A-Za-z0-9_.~%:@-]{1,256}")
 
@@ -52,7 +49,7 @@ class WriteRoutes:
         pushed: PushedStreams,
         owner: StreamOwner,
         quotas: QuotaBook,
-        callers: Callers,
+        finder: StreamFinder,
         *,
         max_push_bytes: int,
     ) -> None:
@@ -61,7 +58,7 @@ class WriteRoutes:
         self._pushed = pushed
         self._owner = owner
         self._quotas = quotas
-        self._callers = callers
+        self._finder = finder
         self._max_push_bytes = max_push_bytes
 
     # -- PUT: create ---------------------------------------------------------------------------------------------
@@ -82,7 +79,7 @@ class WriteRoutes:
             body=await read_body(request, self._max_push_bytes),
             close=is_closing(headers),
         )
-        found = await self._opening.open_named(self._callers.of(request.scope), wanted)
+        found = await self._opening.open_named(caller_of(request), wanted)
         answer = stream_headers(found.meta, found.head)
         if found.is_new:
             # Durable Streams wants it absolute, and only the request knows under which name this gateway was called.
@@ -94,9 +91,7 @@ class WriteRoutes:
     async def post(self, stream_id: str, request: Request) -> Response:
         """Append to a stream, close it, or both in one step."""
         headers = request.headers
-        head = await self._log.head(stream_id)
-        meta = decode_meta(head.meta)
-        check_token(bearer_token(headers), meta.token_sha256)
+        head, meta = await self._finder.find_to_write(stream_id, caller_of(request), headers)
         if meta.kind == "pulled":
             raise Forbidden(f"stream {stream_id} is written by this gateway, from its provider; nobody pushes to it")
         producer, close = producer_of(headers), is_closing(headers)
@@ -121,8 +116,7 @@ class WriteRoutes:
             self._quotas.pushed.give_back(stream_id)
         else:
             # Also of a stream that was opened before this node began.
-            caller = self._callers.of(request.scope)
-            self._quotas.pushed.keep(caller, stream_id, lasting_s(head.lifetime, time()))
+            self._quotas.pushed.keep(caller_of(request).quota, stream_id, lasting_s(head.lifetime, time()))
         answer = pushed_headers(verdict.pushed)
         # Durable Streams 5.2.1: a producer is told a new push (200) from a duplicate (204).
         is_told = producer is not None and bool(body) and verdict.pushed.is_new
@@ -130,14 +124,12 @@ class WriteRoutes:
 
     # -- DELETE --------------------------------------------------------------------------------------------------
 
-    async def delete(self, stream_id: str, headers: Mapping[str, str]) -> Response:
+    async def delete(self, stream_id: str, request: Request) -> Response:
         """Delete a stream and all that it holds; one that is being generated is cancelled first, on whichever node.
 
         A node that does not answer in time is not waited for: it finds its stream gone, and closes upstream.
         """
-        head = await self._log.head(stream_id)
-        meta = decode_meta(head.meta)
-        check_token(bearer_token(headers), meta.token_sha256)
+        head, meta = await self._finder.find_to_write(stream_id, caller_of(request), request.headers)
         if meta.kind == "pulled" and not head.is_closed:
             await self._owner.end(stream_id)
         await self._log.delete(stream_id)

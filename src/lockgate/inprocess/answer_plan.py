@@ -9,7 +9,7 @@ from typing import Any
 from lockgate.errors import Misuse, SchemaError
 from lockgate.gate.compiled import Schema
 from lockgate.inprocess.handling import Handling
-from lockgate.upstream.asked import MAX_TOOLS, SchemaAsked, content_schema, forces_call, tool_schemas
+from lockgate.upstream.asked import MAX_TOOLS, SchemaAsked, content_schema, forces_call, free_tools, tool_schemas
 from lockgate.upstream.base import choices_of
 
 
@@ -51,7 +51,7 @@ def plan_of(body: Mapping[str, Any], handling: Handling) -> AnswerPlan:
     return AnswerPlan(
         content=_compiled(asked, handling) if asked is not None else None,
         any_json=handling.compile(True),
-        tools=tools | dict.fromkeys(_free_tools(body)),
+        tools=tools | dict.fromkeys(free_tools(body)),
         choices=choices_of(body),
         must_call=forces_call(body),
     )
@@ -63,9 +63,3 @@ def _compiled(asked: SchemaAsked, handling: Handling) -> Schema:
     except SchemaError as error:
         error.args = (f"{asked.where}: {error}",)
         raise
-
-
-def _free_tools(body: Mapping[str, Any]) -> list[str]:
-    """Names of the tools that take text of any kind."""
-    customs = [one.get("custom") for one in body.get("tools") or () if isinstance(one, Mapping)]
-    return [one["name"] for one in customs if isinstance(one, Mapping) and isinstance(one.get("name"), str)]

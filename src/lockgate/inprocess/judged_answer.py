@@ -62,7 +62,11 @@ class JudgedAnswer:
         self.is_over = False
         self._plan = plan
         self._handling = handling
-        self._decoder = ChatStreamDecoder(tools=plan.tools, choices=plan.choices)
+        self._decoder = ChatStreamDecoder(
+            tools=plan.tools,
+            free_tools=[name for name, schema in plan.tools.items() if schema is None],
+            choices=plan.choices,
+        )
         self._facts = AnswerFacts()
         self._texts: dict[str, JudgedText] = {}
         self._shapes: dict[str, CallShape] = {}

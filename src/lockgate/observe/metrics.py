@@ -275,6 +275,18 @@ class Meters:
         self._refused = self._counter(
             "connectionHealth", "quota_refusals", "Requests that a quota refused, by its name.", ("quota",)
         )
+        self._key_streams = self._counter(
+            "connectionHealth", "key_streams", "Streams that keys have opened at this node.", ("key",)
+        )
+        self._key_tokens = self._counter(
+            "connectionHealth", "key_tokens", "Tokens of the streams of keys, as upstream counts them.", ("key",)
+        )
+        self._key_cost = self._counter(
+            "connectionHealth", "key_cost_usd", "What the streams of keys cost, as upstream says, in USD.", ("key",)
+        )
+        self._key_refused = self._counter(
+            "connectionHealth", "key_refusals", "Requests of keys for a stream that were refused.", ("key",)
+        )
         self._log_bytes = self._gauge(
             "connectionHealth", "log_bytes", "Bytes that the log of streams takes on the disk."
         )
@@ -359,6 +371,18 @@ class Meters:
         """A request was refused because of this quota."""
         if self._groups.connection_health:
             self._of(self._refused, quota).inc()
+
+    def key_used(self, name: str, streams: int, tokens: int, cost_usd: float, refused: int) -> None:
+        """What a key has used now."""
+        if self._groups.connection_health:
+            for counter, amount in (
+                (self._key_streams, streams),
+                (self._key_tokens, tokens),
+                (self._key_cost, cost_usd),
+                (self._key_refused, refused),
+            ):
+                if amount:
+                    self._of(counter, name).inc(amount)
 
     def used(self, *, log_bytes: int, memory_bytes: int) -> None:
         """What the log and this process take now."""

@@ -192,11 +192,13 @@ class ToolCallStart(msgspec.Struct, frozen=True, omit_defaults=True):
         name: Name of the function.
         id: Upstream's id of the call; empty where it gave none.
         index: Which call of its choice it is, from 0.
+        kind: ``custom`` where the arguments are text of any kind (OpenAI's tools of that type).
     """
 
     name: str
     id: str = ""
     index: int = 0
+    kind: Literal["function", "custom"] = "function"
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -38,6 +38,9 @@ ACCEL_BUFFERING: Final = "X-Accel-Buffering"
 CONTENT_TYPE_OPTIONS: Final = "X-Content-Type-Options"
 RESOURCE_POLICY: Final = "Cross-Origin-Resource-Policy"
 AUTHORIZATION: Final = "Authorization"
+API_KEY: Final = "Api-Key"
+UPSTREAM_AUTHORIZATION: Final = "X-Upstream-Authorization"
+WWW_AUTHENTICATE: Final = "WWW-Authenticate"
 LAST_EVENT_ID: Final = "Last-Event-ID"
 IF_NONE_MATCH: Final = "If-None-Match"
 
@@ -86,6 +89,7 @@ RESPONSE_HEADERS: Final[dict[str, ResponseHeader]] = {
     ),
     LOCATION: ResponseHeader(_TEXT, "Where the stream is."),
     RETRY_AFTER: ResponseHeader(_COUNT, "Seconds to wait."),
+    WWW_AUTHENTICATE: ResponseHeader(_TEXT, "How a key is sent.", is_exposed=False),
     CACHE_CONTROL: ResponseHeader(_TEXT, "Who may keep the answer, and how long.", is_exposed=False),
     VARY: ResponseHeader(_TEXT, "Headers of the request that the answer depends on.", is_exposed=False),
     ACCEL_BUFFERING: ResponseHeader(_TEXT, "no: a proxy must not collect the stream.", is_exposed=False),
@@ -101,6 +105,7 @@ RESPONSE_HEADERS: Final[dict[str, ResponseHeader]] = {
 REQUEST_HEADERS: Final = (
     *(AUTHORIZATION, CONTENT_TYPE, LAST_EVENT_ID, CACHE_CONTROL, IF_NONE_MATCH, TTL, EXPIRES_AT, CLOSED, STREAM_SEQ),
     *(PRODUCER_ID, PRODUCER_EPOCH, PRODUCER_SEQ, OPTIONS, CHAT_OPTIONS, ABANDON_AFTER, IDEMPOTENCY_KEY),
+    *(API_KEY, UPSTREAM_AUTHORIZATION),
 )
 #: Of every answer.
 SAFETY: Final = {CONTENT_TYPE_OPTIONS: "nosniff", RESOURCE_POLICY: "cross-origin"}

@@ -26,6 +26,7 @@ class Capability:
         residual: Whether the provider follows a schema. The answer is checked in any case.
         patterns: ``written`` is safe everywhere, but an engine that matches values then writes no quotes and no line
             breaks into the rest of an open string.
+        within: Shell patterns of the models that the row is about at all, one of which fits; () for any model.
     """
 
     pattern: str
@@ -33,6 +34,12 @@ class Capability:
     tail: Tail = "never"
     residual: bool = True
     patterns: Patterns = "written"
+    within: tuple[str, ...] = ()
+
+    def fits(self, model: str) -> bool:
+        """Whether the row is about a model."""
+        is_within = not self.within or any(_fits(model, pattern) for pattern in self.within)
+        return is_within and _fits(model, self.pattern)
 
 
 #: What a model can do that no row names: the two rungs whose answers are checked value by value.
@@ -41,4 +48,8 @@ UNKNOWN: Final = Capability("*")
 
 def capability_of(model: str, table: tuple[Capability, ...]) -> Capability:
     """The first row whose pattern fits."""
-    return next((row for row in table if fnmatchcase(model.lower(), row.pattern.lower())), UNKNOWN)
+    return next((row for row in table if row.fits(model)), UNKNOWN)
+
+
+def _fits(model: str, pattern: str) -> bool:
+    return fnmatchcase(model.lower(), pattern.lower())

@@ -162,6 +162,10 @@ class Failure:
     recoverable: bool = False
 
 
+#: What a provider says of a key: unknown, without credit, not allowed, too busy.
+_KEY_STATUSES: Final = frozenset({401, 402, 403, 429})
+
+
 def failure_class(
     *,
     gate_state: str,
@@ -202,16 +206,20 @@ def failure_class(
     return None if proves_end(finish, has_call=True) else FailureClass.UNPROVEN
 
 
-def lesson_of(failed: FailureClass | None, failure: Failure | None) -> Lesson:
+def lesson_of(failed: FailureClass | None, failure: Failure | None, *, has_own_key: bool = False) -> Lesson:
     """What the circuit breaker learns of an attempt; None for one that did not fail.
 
     What the caller's own request caused is never held against the model: it answers others.
+
+    Args:
+        has_own_key: Whether the caller sent the provider a key of his own: what is wrong with that is his, too.
     """
     if failed is None:
         return "success"
     learns = RULES[failed].breaker
     if learns == "failure" and failure is not None:
         is_of_caller = failure.status in CALLER_STATUSES or failure.kind in CALLER_KINDS
+        is_of_caller = is_of_caller or (has_own_key and failure.status in _KEY_STATUSES)
         return "none" if is_of_caller else learns
     return learns
 

@@ -10,11 +10,12 @@ breaker is open, a stream with released text waits for one, and a new stream end
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from lockgate.retry.backoff import Backoff, GiveUp, Rng
-from lockgate.retry.breaker import Breakers, BreakerState
+from lockgate.retry.breaker import Breaker, BreakerState
 from lockgate.retry.capabilities import Capability, capability_of
 from lockgate.retry.failures import RULES, FailureClass
 from lockgate.retry.policy import RetryPolicy, Rung
@@ -71,15 +72,18 @@ class StepChoice(NamedTuple):
 
 
 class Ladder:
-    """The attempts of one stream, from the first on."""
+    """The attempts of one stream, from the first on.
+
+    Args:
+        breaker_of: The circuit breaker of a model, at the provider that is asked for it.
+    """
 
     def __init__(
-        self, retry: RetryPolicy, provider: str, models: tuple[str, ...], breakers: Breakers, *, start_s: float
+        self, retry: RetryPolicy, models: tuple[str, ...], breaker_of: Callable[[str], Breaker], *, start_s: float
     ):
         self._retry = retry
-        self._provider = provider
         self._models = models
-        self._breakers = breakers
+        self._breaker_of = breaker_of
         self._backoff = Backoff(retry.backoff, start_s=start_s)
         self._spent = Counter[tuple[str, Step]]()
         self._silent = Counter[str]()  # attempts of each model in a row that were not answered
@@ -200,7 +204,7 @@ class Ladder:
         return self._spent[model, step] < _TRIES.get(step, 1)
 
     def _is_askable(self, model: str, now_s: float) -> bool:
-        return self._breakers.of(self._provider, model).state(now_s) is not BreakerState.OPEN
+        return self._breaker_of(model).state(now_s) is not BreakerState.OPEN
 
 
 def _fits(rung: Rung, capability: Capability, position: Position) -> bool:

@@ -46,6 +46,8 @@ class Channel:
         self.is_tool = tool is not None
         #: Name of the tool, of a tool call.
         self.tool = tool
+        #: Whether it is the text of a call that takes any text, also none.
+        self.is_free = tool in plan.free_tools
         self.schema: StreamSchema | None = plan.schema_of(name, tool)
         self._call_id = call_id
         self._plan = plan
@@ -99,7 +101,8 @@ class Channel:
             index: Which call of its choice it is.
             read_s: When it was read, in seconds since 1970.
         """
-        return self._records.call(ToolCallStart(self.tool or "", self._call_id or "", index), read_s)
+        kind: Literal["function", "custom"] = "custom" if self.is_free else "function"
+        return self._records.call(ToolCallStart(self.tool or "", self._call_id or "", index, kind), read_s)
 
     # -- text ----------------------------------------------------------------------------------------------------
 

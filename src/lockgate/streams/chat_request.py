@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lockgate.errors import BadRequest
@@ -35,8 +36,13 @@ class ChatHeaders(NamedTuple):
         return (self.options or "").encode(), (self.abandon_after or "").encode()
 
 
-def read_chat_request(text: bytes, headers: ChatHeaders) -> StreamRequest:
+def read_chat_request(
+    text: bytes, headers: ChatHeaders, *, prepare: Callable[[_Object], None] = lambda body: None
+) -> StreamRequest:
     """Check a request for a chat completion.
+
+    Args:
+        prepare: Puts into the body what neither it nor the headers say.
 
     Raises:
         BadRequest: says what is wrong, where, and what to send instead.
@@ -48,6 +54,7 @@ def read_chat_request(text: bytes, headers: ChatHeaders) -> StreamRequest:
         if not isinstance(section, dict):
             raise BadRequest("lockgate: must be an object")
         body["lockgate"] = decode_options(headers.options, CHAT_OPTIONS) | section
+    prepare(body)
     request = check_request(body)
     if request.options.source != "upstream":
         raise BadRequest("lockgate.source: push is not for a chat completion; open the stream by POST /v1/streams")

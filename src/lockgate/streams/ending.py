@@ -115,7 +115,7 @@ class Ending:
         records: list[Record] = []
         closed: list[Record] = []
         try:
-            if clean and channel.is_tool and channel.is_blank:
+            if clean and channel.is_tool and channel.is_blank and not channel.is_free:
                 records = await channel.feed(b"{}", time.time())  # a call without arguments is a call with none
             closed = await channel.close(clean=clean, read_s=time.time())
         except JudgeLost as lost:
@@ -128,7 +128,7 @@ class Ending:
             has_error=has_error,
             has_refusal=has_refusal,
             ended=how,
-            is_blank=channel.is_blank,
+            is_blank=channel.is_blank and not channel.is_free,
         )
         return records
 

@@ -26,6 +26,7 @@ class StreamMeta(msgspec.Struct, frozen=True, omit_defaults=True):
             it was opened; see ``streams.options.StreamOptions``. As JSON: whoever reads needs no schema of megabytes.
         body_sha256: Of a stream whose request had an ``Idempotency-Key``: hash of the request's body.
         limits: Of a pushed stream: the bounds of its document; see ``lockgate.Limits``.
+        tenant: Name of the key whose stream it is; empty where it was opened without one.
     """
 
     kind: Literal["pulled", "pushed", "raw"] = "pulled"
@@ -39,6 +40,7 @@ class StreamMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     options: msgspec.Raw = msgspec.Raw(b"{}")
     body_sha256: str = ""
     limits: Limits | None = None
+    tenant: str = ""
 
     @property
     def has_elements(self) -> bool:

@@ -18,11 +18,15 @@ from typing import Final
 import msgspec
 
 from lockgate.errors import BadRequest, Conflict, Forbidden, KeyReused, StreamExists, StreamUnknown
+from lockgate.keys.caller import Caller
+from lockgate.keys.spending import Spending
 from lockgate.protocol.envelope import Problem, encode_record
+from lockgate.retry.ladder import models_of
 from lockgate.store.base import Head, Lifetime, StreamLog
 from lockgate.streams.ceilings import lasting_s, lifetime_within, lower_token_limits
 from lockgate.streams.chat_request import ChatHeaders, read_chat_request
 from lockgate.streams.meta import StreamMeta, decode_meta, encode_meta
+from lockgate.streams.model_options import ModelOptions, lay_under
 from lockgate.streams.options import ChatWishes, StreamOptions, StreamRequest, read_push_options, read_request
 from lockgate.streams.owner import StreamOwner
 from lockgate.streams.plan import Defaults, Plan, plan_for
@@ -117,6 +121,8 @@ class Opening:
         schemas: Schemas,
         defaults: Defaults,
         quotas: QuotaBook | None = None,
+        spending: Spending | None = None,
+        model_options: Sequence[ModelOptions] = (),
     ) -> None:
         self._log = log
         self._owner = owner
@@ -124,13 +130,17 @@ class Opening:
         self._schemas = schemas
         self._defaults = defaults
         self._quotas = quotas or QuotaBook()
+        self._model_options = tuple(model_options)
+        self._spending = spending or Spending(log)
         self._keys = RequestKeys(log)
 
-    async def open(self, caller: str, body: bytes, key: str | None = None, chat: ChatHeaders | None = None) -> Opened:
+    async def open(
+        self, caller: Caller, body: bytes, key: str | None = None, chat: ChatHeaders | None = None
+    ) -> Opened:
         """Open a stream as a chat-completions body asks for it: from a provider, or for producers to push to.
 
         Args:
-            caller: Whose quotas count.
+            caller: Whose stream it will be, and whose quotas count.
             key: Requests with the same key and body open one stream, which all of them get.
             chat: Of a chat completion: what its headers say; with a key they must be the same, too.
 
@@ -139,11 +149,24 @@ class Opening:
             Busy: this node is going down, or has as many streams as it may.
             QuotaReached: this caller has as many as it may.
             KeyReused: a stream was opened with this key, and another body.
+            Forbidden, ModelUnknown: a model that nobody, or not he, may ask.
         """
+        with self._spending.asking(caller):
+            await self._check_quotas(caller)
+            return await self._opened_once(caller, body, key, chat)
+
+    async def _check_quotas(self, caller: Caller) -> None:
+        await self._spending.check(caller)
         self._quotas.open_stream(caller)
+
+    async def _opened_once(self, caller: Caller, body: bytes, key: str | None, chat: ChatHeaders | None) -> Opened:
         if key is None:
-            return await self._open(caller, Identity(new_stream_id(), new_token()), body, chat)
-        identity = await self._keys.identity(key, body if chat is None else b"\n".join([body, *chat.said]))
+            return await self._open(caller, Identity(new_stream_id(), _token_for(caller)), body, chat)
+        said = body if chat is None else b"\n".join([body, *chat.said])
+        # The same key means another stream to each tenant. An Idempotency-Key has no space.
+        identity = await self._keys.identity(f"{caller.tenant} {key}" if caller.tenant else key, said)
+        if caller.tenant:
+            identity = identity._replace(token="")
         if (found := await self._opened(identity, body, chat)) is not None:
             return found
         try:
@@ -167,7 +190,7 @@ class Opening:
                 "Idempotency-Key: was sent before with another body, and its stream is still there; send a new key for "
                 "a new request, or the same bytes for the same one"
             )
-        options, asked, chat = await _read(body, headers)
+        options, asked, chat = await _read(body, headers, self._model_options)
         lowered = {} if meta.kind == "pushed" else lower_token_limits(asked, self._defaults.ceilings.max_tokens)
         return Opened(
             identity.stream_id,
@@ -180,16 +203,17 @@ class Opening:
             chat=chat,
         )
 
-    async def _open(self, caller: str, identity: Identity, body: bytes, headers: ChatHeaders | None) -> Opened:
+    async def _open(self, caller: Caller, identity: Identity, body: bytes, headers: ChatHeaders | None) -> Opened:
         self._owner.refuse_if_draining()
-        request = await _read(body, headers)
-        plan = await self._plan(request)
+        request = await _read(body, headers, self._model_options)
+        plan = await self._plan(request, caller)
         stream_id, token, body_sha256 = identity
         if request.options.source == "push":
-            meta = self._pushed_meta(request.options, plan, identity)
+            meta = self._pushed_meta(request.options, plan, identity, caller)
             lifetime = self._lifetime(Lifetime())
             with self._pushed_to(caller, stream_id, lifetime):
                 await self._log.create(stream_id, encode_meta(meta), owner="", lifetime=lifetime)
+            self._spending.pushed(caller)
             return Opened(stream_id, meta, token, time.time())
         meta = StreamMeta(
             model=str(plan.body["model"]),
@@ -198,13 +222,15 @@ class Opening:
             framing=plan.judging.framing,
             elements=plan.judging.elements,
             body_sha256=body_sha256,
+            tenant=caller.tenant,
         )
-        with _held(self._quotas.generations, stream_id, is_new=self._quotas.generate(caller, stream_id)):
+        with _held(self._quotas.generations, stream_id, is_new=self._quotas.generate(caller.quota, stream_id)):
             await self._owner.generate(stream_id, meta, plan)
+        self._spending.opened(caller, stream_id)
         return Opened(stream_id, meta, token, time.time(), plan.keep_upstream, plan.lowered, chat=request.chat)
 
-    async def open_named(self, caller: str, wanted: Wanted) -> Found:
-        """Open a stream that producers push to, or find that it is there as wanted. Whoever knows its name may write.
+    async def open_named(self, caller: Caller, wanted: Wanted) -> Found:
+        """Open a stream that producers push to, or find that it is there as wanted. Without a key, it is everybody's.
 
         Raises:
             BadRequest, Busy, QuotaReached: as ``open``.
@@ -212,7 +238,11 @@ class Opening:
             Conflict: it is there, and not as wanted.
             StreamUnknown: its lifetime was over at once.
         """
-        self._quotas.open_stream(caller)
+        with self._spending.asking(caller):
+            await self._check_quotas(caller)
+            return await self._opened_named(caller, wanted)
+
+    async def _opened_named(self, caller: Caller, wanted: Wanted) -> Found:
         if wanted.options is None:
             return await self._open_raw(caller, wanted)
         if not is_json(wanted.content_type):
@@ -220,9 +250,10 @@ class Opening:
                 "content-type must be application/json: a gated stream takes JSON strings, its text in pieces"
             )
         options = read_push_options(wanted.options)
-        plan = await self._plan(StreamRequest(options, {}))
+        plan = await self._plan(StreamRequest(options, {}), caller)
         said = wanted.said | {"options": json.dumps(json.loads(wanted.options), sort_keys=True)}
-        meta = msgspec.structs.replace(self._pushed_meta(options, plan, Identity(wanted.stream_id, "")), config=said)
+        meta = self._pushed_meta(options, plan, Identity(wanted.stream_id, ""), caller)
+        meta = msgspec.structs.replace(meta, config=said)
         push = Push(texts_of(wanted.body), wanted.close)
         if (found := await self._find(wanted, meta)) is not None:
             return found
@@ -231,7 +262,7 @@ class Opening:
         payloads = [encode_record(record) for record in records]
         return await self._create(caller, wanted, meta, payloads, close=is_over, problem=problem_of(records))
 
-    async def _open_raw(self, caller: str, wanted: Wanted) -> Found:
+    async def _open_raw(self, caller: Caller, wanted: Wanted) -> Found:
         if not self._defaults.takes_raw:
             raise Forbidden(
                 "a stream without a schema goes through no gate: send the header Lockgate-Options with a schema, "
@@ -239,7 +270,7 @@ class Opening:
             )
         content_type = wanted.content_type or _DEFAULT_TYPE
         said = wanted.said | {"content_type": plain_type(content_type)}
-        meta = StreamMeta("raw", content_type=content_type, config=said)
+        meta = StreamMeta("raw", content_type=content_type, config=said, tenant=caller.tenant)
         payloads = messages_of(wanted.body, content_type)
         if (found := await self._find(wanted, meta)) is not None:
             return found
@@ -252,13 +283,15 @@ class Opening:
         except StreamUnknown:
             return None
         found = decode_meta(head.meta)
+        if found.tenant != meta.tenant:  # a name is taken, whoever has it; nothing more is told
+            raise Conflict(f"the id {wanted.stream_id} is taken; choose another id")
         if found.kind != meta.kind or found.config != meta.config or head.is_closed != wanted.close:
             raise Conflict(f"stream {wanted.stream_id} exists, and not as this request wants it; choose another id")
         return Found(head, found, is_new=False)
 
     async def _create(
         self,
-        caller: str,
+        caller: Caller,
         wanted: Wanted,
         meta: StreamMeta,
         payloads: Sequence[bytes],
@@ -280,11 +313,12 @@ class Opening:
             raise
         if close:
             self._quotas.pushed.give_back(stream_id)
+        self._spending.pushed(caller)
         return Found(await self._log.head(stream_id), meta, is_new=True, problem=problem)
 
-    def _pushed_to(self, caller: str, stream_id: str, lifetime: Lifetime) -> AbstractContextManager[None]:
+    def _pushed_to(self, caller: Caller, stream_id: str, lifetime: Lifetime) -> AbstractContextManager[None]:
         """The stream counts as the caller's, if what follows opens it."""
-        is_new = self._quotas.open_pushed(caller, stream_id, lasting_s(lifetime, time.time()))
+        is_new = self._quotas.open_pushed(caller.quota, stream_id, lasting_s(lifetime, time.time()))
         return _held(self._quotas.pushed, stream_id, is_new=is_new)
 
     # -- checks --------------------------------------------------------------------------------------------------
@@ -292,13 +326,18 @@ class Opening:
     def _lifetime(self, asked: Lifetime) -> Lifetime:
         return lifetime_within(asked, self._defaults.retain_s, self._defaults.ceilings.ttl_s, time.time())
 
-    async def _plan(self, request: StreamRequest) -> Plan:
-        plan = await plan_for(request, self._defaults, self._schemas)
+    async def _plan(self, request: StreamRequest, caller: Caller) -> Plan:
+        is_pulled = request.options.source == "upstream"
+        if is_pulled:
+            caller.check_models(models_of(request.body))
+        plan = replace(await plan_for(request, self._defaults, self._schemas), authorization=caller.authorization)
+        if is_pulled:
+            self._owner.check_models(plan)
         if plan.keep_upstream and not self._defaults.keeps_upstream:
             raise BadRequest("lockgate.keep_upstream: this gateway keeps no copies; set playground.keep_upstream")
         return plan
 
-    def _pushed_meta(self, options: StreamOptions, plan: Plan, identity: Identity) -> StreamMeta:
+    def _pushed_meta(self, options: StreamOptions, plan: Plan, identity: Identity, caller: Caller) -> StreamMeta:
         """All that was decided: the schema may stand where a chat request has it, and the settings may have spoken."""
         judging = plan.judging
         decided = msgspec.structs.replace(
@@ -318,11 +357,20 @@ class Opening:
             body_sha256=identity.body_sha256,
             options=msgspec.Raw(msgspec.json.encode(decided)),
             limits=self._defaults.limits,
+            tenant=caller.tenant,
         )
 
 
-async def _read(body: bytes, headers: ChatHeaders | None) -> StreamRequest:
-    read = read_request if headers is None else partial(read_chat_request, headers=headers)
+def _token_for(caller: Caller) -> str:
+    """A stream that a key has opened is that key's, and needs no token."""
+    return "" if caller.tenant else new_token()
+
+
+async def _read(body: bytes, headers: ChatHeaders | None, rows: Sequence[ModelOptions]) -> StreamRequest:
+    lay = partial(lay_under, rows=rows)
+    read = partial(read_request, prepare=lay)
+    if headers is not None:
+        read = partial(read_chat_request, headers=headers, prepare=lay)
     if len(body) <= _THREAD_OVER_BYTES:
         return read(body)
     return await asyncio.to_thread(read, body)

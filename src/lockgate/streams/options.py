@@ -7,6 +7,7 @@ JSON Schema has no words for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from inspect import cleandoc
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
@@ -333,13 +334,18 @@ class StreamRequest(NamedTuple):
     chat: ChatWishes | None = None
 
 
-def read_request(text: bytes) -> StreamRequest:
+def read_request(text: bytes, *, prepare: Callable[[_Object], None] = lambda body: None) -> StreamRequest:
     """Check the body of ``POST /v1/streams``.
+
+    Args:
+        prepare: Puts into the body what it does not say.
 
     Raises:
         BadRequest: says what is wrong, where, and what to send instead.
     """
-    return check_request(decode_request(text))
+    body = decode_request(text)
+    prepare(body)
+    return check_request(body)
 
 
 def decode_request(text: bytes) -> _Object:

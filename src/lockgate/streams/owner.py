@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from lockgate.errors import Busy, Code, FencedOut, StoreError, StoreFailing, StreamUnknown
+from lockgate.errors import Busy, Code, FencedOut, Forbidden, StoreError, StoreFailing, StreamUnknown
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import WaitingFor
+from lockgate.protocol.header_names import UPSTREAM_AUTHORIZATION
 from lockgate.retry.breaker import Breakers, BreakerState
+from lockgate.retry.ladder import models_of
 from lockgate.store.base import StreamLog
 from lockgate.streams.heart import Heart
 from lockgate.streams.keeper import Keeper
@@ -143,6 +145,21 @@ class StreamOwner:
         """
         if self._is_draining:
             raise Busy("this gateway is shutting down: send the request to another node, or again in a moment")
+
+    def check_models(self, plan: Plan) -> None:
+        """Each model of a plan has a provider; it takes the caller's own key, where there is one.
+
+        Raises:
+            ModelUnknown: no provider is asked for a model.
+            Forbidden: a provider does not take keys of callers.
+        """
+        for model in models_of(plan.body):
+            provider = self._provider.serving(model)
+            if plan.authorization is not None and not provider.takes_authorization:
+                raise Forbidden(
+                    f"{UPSTREAM_AUTHORIZATION}: {provider.name} is not sent keys of callers; its operator may set "
+                    "upstream.caller_authorization"
+                )
 
     async def generate(self, stream_id: str, meta: StreamMeta, plan: Plan) -> None:
         """Start a generation.

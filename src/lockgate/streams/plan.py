@@ -17,7 +17,7 @@ from lockgate.retry.policy import NO_RETRY, RetryPolicy
 from lockgate.streams.ceilings import NO_CEILINGS, Ceilings, allowed, lower_token_limits
 from lockgate.streams.options import StreamOptions, StreamRequest, retry_policy, said
 from lockgate.streams.schemas import Schemas, StreamSchema
-from lockgate.upstream.asked import MAX_TOOLS, content_schema, forces_call, tool_schemas
+from lockgate.upstream.asked import MAX_TOOLS, content_schema, forces_call, free_tools, tool_schemas
 from lockgate.workers.schema_ask import GateOptions, SchemaAsk
 
 
@@ -100,10 +100,12 @@ class Plan:
         body: What goes upstream.
         content: Schema of the ``content`` channels; None lets any text through.
         tools: Schema of the arguments, by tool name.
+        free_tools: Names of the tools whose arguments are text of any kind.
         lowered: Token limits of the body that a ceiling lowered or added.
         must_call: Whether the request forces a tool call, so that an answer without one is incomplete.
         keep_upstream: Keep what upstream sent, before the gate, for people to look at (demo only).
         abandon_after_s: It is cancelled so long after its last reader left; None: as the owner of streams has it.
+        authorization: The caller's own key, which the provider is sent in place of ours. It is written down nowhere.
     """
 
     body: dict[str, Any]
@@ -113,6 +115,8 @@ class Plan:
     must_call: bool = False
     keep_upstream: bool = False
     abandon_after_s: float | None = None
+    authorization: str | None = field(default=None, repr=False)
+    free_tools: frozenset[str] = frozenset()
     any_json: StreamSchema | None = None
     judging: Judging = field(default_factory=Judging)
     retry: RetryPolicy = NO_RETRY
@@ -125,7 +129,7 @@ class Plan:
     def schema_of(self, channel: str, tool: str | None) -> StreamSchema | None:
         """What a channel must satisfy; arguments of a tool that nobody declared must at least be JSON."""
         if tool is not None:
-            return self.tools.get(tool, self.any_json)
+            return None if tool in self.free_tools else self.tools.get(tool, self.any_json)
         return self.content
 
     def options_of(self, *, is_tool: bool) -> GateOptions:
@@ -254,6 +258,7 @@ def begin_plan(request: StreamRequest, defaults: Defaults) -> Plan:
     lowered = {} if options.source == "push" else lower_token_limits(body, defaults.ceilings.max_tokens)
     return Plan(
         body,
+        free_tools=free_tools(body),
         lowered=lowered,
         must_call=forces_call(body),
         keep_upstream=options.keep_upstream,

@@ -24,7 +24,7 @@ from lockgate.protocol.envelope import Answerer, Problem, Record, WaitingFor, de
 from lockgate.protocol.finish import Finish
 from lockgate.protocol.lifecycle import Ended, Outcome
 from lockgate.protocol.offsets import START
-from lockgate.retry.breaker import Breakers, Permit
+from lockgate.retry.breaker import Breaker, Breakers, Permit
 from lockgate.retry.failures import RULES, FailureClass, lesson_of
 from lockgate.retry.ladder import Ladder, NextAttempt, NoAttempt, models_of
 from lockgate.store.base import StreamLog
@@ -95,7 +95,7 @@ class Pump:
         self._runs: list[RunningAttempt] = []
         self._told: up.Told | None = None  # what was looked at last, to say who answers
         self._answerer = Answerer()  # what the log says of that
-        self._ladder = Ladder(plan.retry, provider.name, models_of(plan.body), self._breakers, start_s=time.monotonic())
+        self._ladder = Ladder(plan.retry, models_of(plan.body), self._breaker_of, start_s=time.monotonic())
         self._released_text: ReleasedText | None = None
         self._halts: list[Record] = []  # notes of a halt, until it is decided what to do about it
         self._generation: up.Generation | None = None
@@ -215,8 +215,9 @@ class Pump:
         return run
 
     def _refuse_by_breaker(self) -> None:
-        seconds = self._breakers.of(self._provider.name, self._run.asked.model).retry_in_s(time.monotonic())
-        message = f"{self._provider.name} failed repeatedly with {self._run.asked.model}: not asked for a while"
+        seconds = self._breaker_of(self._run.asked.model).retry_in_s(time.monotonic())
+        name = self._provider.serving(self._run.asked.model).name
+        message = f"{name} failed repeatedly with {self._run.asked.model}: not asked for a while"
         self._run.failure = up.Failed(Code.CIRCUIT_OPEN, message, recoverable=True, retry_after_s=seconds)
         self._run.ended = Ended.BROKEN
 
@@ -230,7 +231,7 @@ class Pump:
                 self._refuse_by_breaker()
             return
         body = await self._prepare(run)
-        self._generation = self._provider.open(body)
+        self._generation = self._provider.serving(asked.model).open(body, self._plan.authorization)
         last: list[Record] = []
         async with self._generation as batches:
             while run.ended is None and self._interruption is None:
@@ -259,9 +260,12 @@ class Pump:
         except StopAsyncIteration:
             return None
 
+    def _breaker_of(self, model: str) -> Breaker:
+        return self._breakers.of(self._provider.serving(model).name, model)
+
     async def _permission(self, asked: NextAttempt) -> Permit | None:
         """The breaker's permit for an attempt. A stream with released text waits for it; a new one does not."""
-        breaker = self._breakers.of(self._provider.name, asked.model)
+        breaker = self._breaker_of(asked.model)
         patience_s = self._plan.retry.backoff.cap_s if any(self._has_text()) else 0.0
         until_s = time.monotonic() + patience_s
         while True:
@@ -293,7 +297,7 @@ class Pump:
         """What to send; channels are made ready to take what comes for it."""
         step, model = run.asked.step, run.asked.model
         body = self._plan.body | {"model": model}
-        if len(models_of(body)) > 1 and not self._provider.routes_models:
+        if len(models_of(body)) > 1 and not self._provider.serving(model).routes_models:
             body = {name: value for name, value in body.items() if name not in ("models", "route")}
         if step == "first":
             return body
@@ -363,7 +367,7 @@ class Pump:
         """The first text came: that is enough for the breaker, which need not wait for the last byte."""
         run.is_heard = True
         if run.permit is not None:
-            breaker = self._breakers.of(self._provider.name, run.asked.model)
+            breaker = self._breaker_of(run.asked.model)
             run.permit = breaker.answered(run.permit, time.monotonic())
 
     async def _feed(self, run: RunningAttempt, name: str, data: bytes, read_s: float) -> list[Record]:
@@ -456,8 +460,8 @@ class Pump:
     def _report(self, run: RunningAttempt, failed: FailureClass | None) -> None:
         if run.permit is None:
             return
-        breaker = self._breakers.of(self._provider.name, run.asked.model)
-        learns = lesson_of(failed, run.error)
+        breaker = self._breaker_of(run.asked.model)
+        learns = lesson_of(failed, run.error, has_own_key=self._plan.authorization is not None)
         if run.ended is Ended.CANCELLED:
             learns = "success" if run.has_answered else "none"
         tell = {
@@ -473,7 +477,7 @@ class Pump:
         for run in self._runs:
             if run.permit is not None and not run.is_reported:
                 run.is_reported = True
-                self._breakers.of(self._provider.name, run.asked.model).dropped(run.permit, time.monotonic())
+                self._breaker_of(run.asked.model).dropped(run.permit, time.monotonic())
 
     async def _go_on(self, failed: FailureClass) -> NextAttempt | NoAttempt:
         """Choose the next attempt, and write down why there is one."""
@@ -546,9 +550,8 @@ class Pump:
                 return {name: "".join(text).encode() for name, text in texts.items()}
 
     async def _finish_stream(self) -> Outcome:
-        ending = Ending(
-            self._plan, self._channels, self._runs, self._interruption, self._provider.name, self._has_closed_early
-        )
+        name = self._provider.serving(self._run.asked.model).name
+        ending = Ending(self._plan, self._channels, self._runs, self._interruption, name, self._has_closed_early)
         if ending.lacks_content:
             self._channel("content")
         records, found = await ending.records(self._halts)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from lockgate.errors import Busy, QuotaReached
+from lockgate.keys.caller import Caller, KeyRate
 from lockgate.observe.metrics import Meters
 
 #: Callers whose pace is remembered; one that was forgotten begins anew, within the pace of all.
@@ -104,11 +105,12 @@ class Holdings:
 class RateLimit:
     """How often something may happen, for each of many: the generic cell rate algorithm, one number for each.
 
-    So many in a row are allowed as in a minute; then each has to wait for its turn.
+    So many in a row are allowed as in the whole time; then each has to wait for its turn.
     """
 
-    def __init__(self, per_minute: int, *, max_keys: int = _MAX_CALLERS) -> None:
-        self._each_s = _MINUTE_S / per_minute
+    def __init__(self, times: int, per_s: float = _MINUTE_S, *, max_keys: int = _MAX_CALLERS) -> None:
+        self._each_s = per_s / times
+        self._per_s = per_s
         self._max_keys = max_keys
         self._due_s: OrderedDict[str, float] = OrderedDict()
 
@@ -116,8 +118,8 @@ class RateLimit:
         """Seconds until it may happen; at 0 it may, and is counted."""
         due_s = max(now_s, self._due_s.get(key, now_s)) + self._each_s
         # Sums of floats are not exact.
-        if due_s - now_s > _MINUTE_S * (1 + 1e-9):
-            return due_s - now_s - _MINUTE_S
+        if due_s - now_s > self._per_s * (1 + 1e-9):
+            return due_s - now_s - self._per_s
         self._due_s[key] = due_s
         self._due_s.move_to_end(key)
         while len(self._due_s) > self._max_keys:
@@ -153,12 +155,13 @@ class QuotaBook:
         self.memory_bytes = 0
         numbers = self._numbers
         self._pace = RateLimit(numbers.caller_streams_per_minute) if numbers.caller_streams_per_minute else None
+        self._rates_of_keys: dict[KeyRate, RateLimit] = {}
         self._pace_of_all = RateLimit(numbers.streams_per_minute) if numbers.streams_per_minute else None
 
     # -- streams -------------------------------------------------------------------------------------------------
 
-    def open_stream(self, caller: str) -> None:
-        """Count a request for a new stream.
+    def open_stream(self, caller: Caller) -> None:
+        """Count a request for a new stream. What a key says of its pace counts in place of the settings.
 
         Raises:
             QuotaReached: this caller asks too often.
@@ -166,13 +169,26 @@ class QuotaBook:
         """
         self.refuse_if_full()
         numbers = self._numbers
-        wait_s = self._pace.wait_s(caller, self._now()) if self._pace is not None else 0.0
-        if wait_s > 0:
+        if caller.rate is not None:
+            self._check_rate_of_key(caller, caller.rate)
+        elif self._pace is not None and (wait_s := self._pace.wait_s(caller.quota, self._now())) > 0:
             what = f"{numbers.caller_streams_per_minute} streams a minute are what one caller may open"
             raise self._reached("caller_streams_per_minute", what, wait_s)
         if self._pace_of_all is not None and self._pace_of_all.wait_s("", self._now()) > 0:
             what = f"{numbers.streams_per_minute} streams a minute are what all callers may open"
             raise self._busy("streams_per_minute", what)
+
+    def _check_rate_of_key(self, caller: Caller, rate: KeyRate) -> None:
+        # As many as there are different rates of keys, which operators set.
+        limit = self._rates_of_keys.setdefault(rate, RateLimit(rate.times, rate.per_s))
+        wait_s = limit.wait_s(caller.quota, self._now())
+        if wait_s > 0:
+            self._meters.quota_refused("key_rate")
+            raise QuotaReached(
+                f"{rate.times} streams in {rate.per_s:g} s are what the key {caller.tenant} may open (its rate): try "
+                f"again in {math.ceil(wait_s)} s",
+                wait_s,
+            )
 
     def generate(self, caller: str, stream_id: str) -> bool:
         """Count a generation until ``generations.give_back``; False if it was counted before.

@@ -52,6 +52,24 @@ def is_function(tool: Any) -> bool:
     return isinstance(function, dict) and isinstance(function.get("name"), str)
 
 
+def tool_names(body: Mapping[str, Any]) -> Iterator[str]:
+    """Names of all tools that a call can name, also of functions as they were declared of old."""
+    for member in ("tools", "functions"):
+        declared = body.get(member)
+        for tool in declared if isinstance(declared, list) else ():
+            function = tool.get("function", tool) if isinstance(tool, dict) else None
+            name = function.get("name") if isinstance(function, dict) else None
+            if isinstance(name, str):
+                yield name
+    yield from free_tools(body)
+
+
+def free_tools(body: Mapping[str, Any]) -> frozenset[str]:
+    """Names of the tools that take text of any kind (OpenAI's type ``custom``): no JSON, so nothing to judge."""
+    customs = [one.get("custom") for one in body.get("tools") or () if isinstance(one, Mapping)]
+    return frozenset(one["name"] for one in customs if isinstance(one, Mapping) and isinstance(one.get("name"), str))
+
+
 def forces_call(body: Mapping[str, Any]) -> bool:
     """Whether an answer without a tool call is none."""
     choice = body.get("tool_choice")

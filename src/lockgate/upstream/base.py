@@ -153,12 +153,23 @@ class Provider(Protocol):
     name: str
     #: Whether upstream itself tries the request's ``models`` in order; if not, the field is not sent.
     routes_models: bool
+    #: Whether callers may send it a key of their own.
+    takes_authorization: bool
 
-    def open(self, body: Mapping[str, Any]) -> Generation:
+    def serving(self, model: str) -> Provider:
+        """The provider that is asked for a model: itself, unless it is several (``upstream.routing``).
+
+        Raises:
+            ModelUnknown: nobody is.
+        """
+        ...
+
+    def open(self, body: Mapping[str, Any], authorization: str | None = None) -> Generation:
         """Start a generation. Nothing is sent before the first list of events is asked for.
 
         Args:
             body: A chat-completions request body. The provider sets ``stream`` itself and passes the rest on.
+            authorization: What the header ``Authorization`` says in place of the provider's key.
         """
         ...
 

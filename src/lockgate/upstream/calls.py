@@ -58,14 +58,19 @@ class ToolCall:
         """Whether the arguments are a whole JSON text, judged by their brackets alone."""
         return not self.is_blank and self._depth <= 0 and not self._is_in_string and not self._half_escape
 
-    def take(self, text: str, *, is_settled: bool) -> str:
+    def take(self, text: str, *, is_settled: bool, is_free: bool) -> str:
         """Take a piece of the arguments and return what may go out.
+
+        Args:
+            is_free: They are text of any kind, in which nothing is a repetition or a placeholder.
 
         Raises:
             ValueError: too much waits for the name.
         """
         if text:
-            if self.is_whole and self._is_said_again(text):
+            if is_free:
+                pass
+            elif self.is_whole and self._is_said_again(text):
                 text = ""
             elif self._said() == "{}" and text.lstrip().startswith("{"):
                 # An empty object first, as a placeholder, and then the arguments themselves.
@@ -78,7 +83,7 @@ class ToolCall:
             if len(self._held) > MAX_NAMELESS_BYTES:
                 raise ValueError(f"a tool call has {len(self._held)} characters of arguments and no name")
             return ""
-        if self._said() == "{}" and self._held:
+        if self._said() == "{}" and self._held and not is_free:
             return ""  # until more comes, or nothing more does
         out, self._held = self._held, ""
         return out
@@ -134,9 +139,11 @@ class ToolCalls:
     Args:
         prefix: Of the channels' names.
         tools: Names of the tools that the request declares: a name in pieces is whole when it is one of these.
+        free_tools: Names of those whose arguments are text of any kind.
     """
 
-    def __init__(self, prefix: str, tools: frozenset[str]) -> None:
+    def __init__(self, prefix: str, tools: frozenset[str], free_tools: frozenset[str] = frozenset()) -> None:
+        self._free_tools = free_tools
         self._prefix = prefix
         self._tools = tools
         self._all: list[ToolCall] = []
@@ -173,7 +180,7 @@ class ToolCalls:
             if len(call.name.encode(errors="replace")) > MAX_NAME_BYTES:
                 raise ValueError(f"a tool call has a name of more than {MAX_NAME_BYTES} bytes")
         is_settled = call.is_announced or (bool(text) and self._is_whole_name(call.name))
-        return call, call.take(text, is_settled=is_settled)
+        return call, call.take(text, is_settled=is_settled, is_free=call.name in self._free_tools)
 
     def name_of(self, call: ToolCall) -> str:
         """The name of a call, as far as it came; a call without one can only be of the only tool."""

@@ -84,14 +84,14 @@ class _ChoiceState:
         *("reasoning", "refusal", "said_instead"),
     )
 
-    def __init__(self, choice: int, tools: frozenset[str]) -> None:
+    def __init__(self, choice: int, tools: frozenset[str], free_tools: frozenset[str]) -> None:
         self.prefix = f"choice/{choice}/" if choice else ""
         self.content = ChannelText(partial(Delta, f"{self.prefix}content"))
         self.choice = choice
         self.reasoned_as = ""
         self.reasoning = ChannelText(self._reasoned)
         self.refusal = ChannelText(partial(Refused, choice))
-        self.calls = ToolCalls(self.prefix, tools)
+        self.calls = ToolCalls(self.prefix, tools, free_tools)
         self.is_finished = False
         self.has_delta = False
         self.has_refused = False
@@ -109,6 +109,7 @@ class ChatStreamDecoder:
         max_event_bytes: Largest server-sent event; a larger one is ``upstream_garbled``.
         secrets: Texts that must not appear in any message, that is, the keys.
         tools: Names of the tools that the request declares.
+        free_tools: Names of those whose arguments are text of any kind.
         choices: How many choices the request asks for.
 
     Attributes:
@@ -123,6 +124,7 @@ class ChatStreamDecoder:
         *,
         secrets: Iterable[str] = (),
         tools: Iterable[str] = (),
+        free_tools: Iterable[str] = (),
         choices: int = 1,
     ) -> None:
         self.has_done = False
@@ -130,6 +132,7 @@ class ChatStreamDecoder:
         self.skipped = 0
         self._secrets = tuple(secrets)
         self._tools = frozenset(tools)
+        self._free_tools = frozenset(free_tools)
         self._asked = choices
         self._events = EventStreamDecoder(max_event_bytes=max_event_bytes, is_lenient=True)
         self._is_deaf = False  # after an event over the limit: nothing more is kept
@@ -369,7 +372,7 @@ class ChatStreamDecoder:
         state = self._choices.get(index)
         if state is None:
             self._count_channel()
-            state = self._choices[index] = _ChoiceState(index, self._tools)
+            state = self._choices[index] = _ChoiceState(index, self._tools, self._free_tools)
             self._unfinished += 1
         if choice.error is not None and (not state.is_finished or choice.finish_reason):
             self._fail(choice.error)

@@ -10,19 +10,18 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from types import SimpleNamespace, TracebackType
+from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import aiohttp
 import msgspec
-from aiohttp.http import RawResponseMessage
 
 from lockgate.errors import Misuse
 from lockgate.protocol.lifecycle import Ended as How
 from lockgate.protocol.sse import DEFAULT_MAX_EVENT_BYTES
+from lockgate.upstream.asked import free_tools, tool_names
 from lockgate.upstream.base import Delta, Failed, Refused, Side, Told, ToolStarted, UpstreamEvent, choices_of
 from lockgate.upstream.chat_stream import ChatStreamDecoder
 from lockgate.upstream.encoding import CannotDecode, Decoding
@@ -30,6 +29,7 @@ from lockgate.upstream.endpoint import Endpoint, endpoint_of, place_of
 from lockgate.upstream.error_shapes import error_of_text, title_of_page
 from lockgate.upstream.failed import failure
 from lockgate.upstream.redaction import plain_message
+from lockgate.upstream.send_attempt import SendAttempt, note_reuse
 from lockgate.upstream.timers import Silence, Timer, Timers, timers_of
 from lockgate.waiting.limit import Limit
 
@@ -43,8 +43,6 @@ _MAX_ERROR_BYTES: Final = 64 * 1024
 _ERROR_BODY_S: Final = 10.0
 # Proxies add policies and cookies of 10 kB and more; aiohttp's own limit is 8 kB.
 _MAX_HEADER_BYTES: Final = 128 * 1024
-#: A connection that the server had closed fails within a round trip. A request that fails later was heard.
-_STALE_S: Final = 2.0
 #: Models that are remembered to refuse ``stream_options``. Their names come from callers.
 _MAX_REMEMBERED: Final = 1024
 _OPTIONS: Final = ("stream_options", "include_usage")
@@ -66,6 +64,7 @@ class OpenAIChatProvider:
         query: More members of the URL's query.
         proxy: URL of an HTTP proxy.
         user_agent: What the gateway calls itself.
+        takes_authorization: Whether callers may send a key of their own in place of this one.
 
     Raises:
         ValueError: the URL is not http(s), or the key or a header cannot stand in a request.
@@ -86,6 +85,7 @@ class OpenAIChatProvider:
         query: Mapping[str, str] | None = None,
         proxy: str | None = None,
         user_agent: str = "lockgate",
+        takes_authorization: bool = False,
     ) -> None:
         self.name = name
         self.endpoint: Endpoint = endpoint_of(
@@ -95,6 +95,7 @@ class OpenAIChatProvider:
         is_openrouter = f".{self.endpoint.host}".endswith(".openrouter.ai")
         self._asks_usage = not is_openrouter
         self.routes_models = is_openrouter
+        self.takes_authorization = takes_authorization
         self._connect_s = connect_s
         self._timers = timers
         self._model_timers = tuple(model_timers)
@@ -113,7 +114,11 @@ class OpenAIChatProvider:
         self._generations: set[_ChatGeneration] = set()
         self._is_closed = False
 
-    def open(self, body: Mapping[str, Any]) -> _ChatGeneration:
+    def serving(self, model: str) -> OpenAIChatProvider:
+        """Itself."""
+        return self
+
+    def open(self, body: Mapping[str, Any], authorization: str | None = None) -> _ChatGeneration:
         """Start one generation; see :class:`lockgate.upstream.base.Provider`.
 
         Raises:
@@ -121,7 +126,7 @@ class OpenAIChatProvider:
         """
         if self._is_closed:
             raise Misuse("open after close")
-        return _ChatGeneration(self, body)
+        return _ChatGeneration(self, body, authorization)
 
     async def close(self) -> None:
         """Close all connections; open generations see theirs break."""
@@ -151,13 +156,21 @@ class OpenAIChatProvider:
         if len(self._without_options) > _MAX_REMEMBERED:
             del self._without_options[next(iter(self._without_options))]
 
-    async def _post(self, body: bytes) -> aiohttp.ClientResponse:
+    def _headers_for(self, authorization: str | None) -> Mapping[str, str]:
+        """The headers of a request; a caller's own key takes the place of the gateway's."""
+        if authorization is None:
+            return self._headers
+        ours = {"authorization", self.endpoint.key_header.lower()}
+        kept = {name: value for name, value in self._headers.items() if name.lower() not in ours}
+        return {**kept, "Authorization": authorization}
+
+    async def _post(self, body: bytes, authorization: str | None) -> aiohttp.ClientResponse:
         """Send the request and wait for the response's head."""
         if self._session is None:  # made here since a session belongs to a running loop
             # No limit: a pool that queues requests would hide a slow upstream. No cookies: users share the session.
             connector = aiohttp.TCPConnector(limit=0)
             trace = aiohttp.TraceConfig()
-            trace.on_connection_reuseconn.append(_note_reuse)
+            trace.on_connection_reuseconn.append(note_reuse)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -167,12 +180,12 @@ class OpenAIChatProvider:
                 max_field_size=_MAX_HEADER_BYTES,
             )
         while True:
-            attempt = _SendAttempt()
+            attempt = SendAttempt()
             try:
                 return await self._session.post(
                     self.endpoint.url,
                     data=io.BytesIO(body),  # aiohttp warns of bytes over 1 MiB, and sends this in pieces
-                    headers=self._headers,
+                    headers=self._headers_for(authorization),
                     allow_redirects=False,  # the key is for base_url, not for where it points
                     timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_s),
                     proxy=self._proxy,
@@ -185,38 +198,20 @@ class OpenAIChatProvider:
                     raise
 
 
-@dataclass(slots=True)
-class _SendAttempt:
-    """One try to send a request.
-
-    Attributes:
-        reused_s: When it went out over a connection that was kept from before; None if over a new one.
-    """
-
-    reused_s: float | None = None
-
-    def was_stale(self, error: aiohttp.ClientError) -> bool:
-        """Whether it never reached the server, since its connection had been closed; else it may have been paid for."""
-        has_begun = isinstance(getattr(error, "message", None), RawResponseMessage)
-        if self.reused_s is None or has_begun:
-            return False
-        return asyncio.get_running_loop().time() - self.reused_s < _STALE_S
-
-
-async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    context.trace_request_ctx.reused_s = asyncio.get_running_loop().time()
-
-
 class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEvent]]]):
     """One request and its answer: context manager and iterator in one."""
 
-    def __init__(self, provider: OpenAIChatProvider, body: Mapping[str, Any]) -> None:
+    def __init__(self, provider: OpenAIChatProvider, body: Mapping[str, Any], authorization: str | None) -> None:
         self._provider = provider
+        self._authorization = authorization
         self._request: dict[str, Any] = provider._request(body)
-        self._secrets = provider.endpoint.secrets
+        # Its scheme is no secret; the key behind it must not be told on.
+        own = (authorization or "").split()[-1:]
+        self._secrets = (*provider.endpoint.secrets, *own)
         self._model = body.get("model")
         self._silence = Silence(timers_of(self._model, provider._model_timers, provider._timers))
-        self._tools = tuple(_names_of_tools(body))
+        self._free_tools = free_tools(body)
+        self._tools = tuple(tool_names(body))
         self._choices = choices_of(body)
         self._decoder = self._new_decoder()
         self._decoding = Decoding()
@@ -229,7 +224,11 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
 
     def _new_decoder(self) -> ChatStreamDecoder:
         return ChatStreamDecoder(
-            self._provider._max_event_bytes, secrets=self._secrets, tools=self._tools, choices=self._choices
+            self._provider._max_event_bytes,
+            secrets=self._secrets,
+            tools=self._tools,
+            free_tools=self._free_tools,
+            choices=self._choices,
         )
 
     async def __aenter__(self) -> AsyncIterator[list[UpstreamEvent]]:
@@ -308,7 +307,9 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
 
     async def _start(self) -> list[UpstreamEvent]:
         limit_s, self._running = self._silence.limit()
-        response = await self._wait(self._provider._post(msgspec.json.encode(self._request)), limit_s)
+        response = await self._wait(
+            self._provider._post(msgspec.json.encode(self._request), self._authorization), limit_s
+        )
         self._response = response
         self._decoding = Decoding(response.headers.get("Content-Encoding", ""))
         if not 200 <= response.status < 300:
@@ -484,16 +485,6 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
     def _close_connection(self) -> None:
         if self._response is not None:
             self._response.close()  # at once; after the whole body it has gone back to the pool by itself
-
-
-def _names_of_tools(body: Mapping[str, Any]) -> Iterator[str]:
-    for member in ("tools", "functions"):
-        declared = body.get(member)
-        for tool in declared if isinstance(declared, list) else ():
-            function = tool.get("function", tool) if isinstance(tool, dict) else None
-            name = function.get("name") if isinstance(function, dict) else None
-            if isinstance(name, str):
-                yield name
 
 
 def _why_unreachable(error: aiohttp.ClientConnectorError) -> str:

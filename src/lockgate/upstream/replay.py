@@ -34,12 +34,17 @@ class ReplayProvider:
     ) -> None:
         self.name = name
         self.routes_models = True
+        self.takes_authorization = False
         self._pieces = (recording,) if isinstance(recording, bytes) else tuple(recording)
         self._gap_s = 1 / chunks_per_s if chunks_per_s else None
         self._sleep = sleep
         self._max_event_bytes = max_event_bytes
 
-    def open(self, body: Mapping[str, Any]) -> _Playing:
+    def serving(self, model: str) -> ReplayProvider:
+        """Itself."""
+        return self
+
+    def open(self, body: Mapping[str, Any], authorization: str | None = None) -> _Playing:
         """Play the recording from its start, whatever ``body`` asks for."""
         return _Playing(self._play())
 

@@ -141,9 +141,9 @@ export const jsonSchema = (name, schema) => ({
  */
 export const createStream = (body) => post("v1/streams", body);
 
-/** @param {Created} stream */
+/** Who has an API key has no token: the browser sends the key. @param {Created} stream */
 export const cancelStream = (stream) =>
-  post(onThisOrigin(stream.urls.cancel), {}, { Authorization: `Bearer ${stream.token}` });
+  post(onThisOrigin(stream.urls.cancel), {}, stream.token ? { Authorization: `Bearer ${stream.token}` } : {});
 
 /**
  * Ask the gateway to drop every reader of a stream, as a bad network would.
