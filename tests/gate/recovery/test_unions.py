@@ -6,6 +6,8 @@ import json
 import random
 from typing import Any
 
+import pytest
+
 import lockgate
 from lockgate import Patched
 from tests.gate.unions import SCALARS, Json
@@ -54,3 +56,13 @@ def test_a_branch_is_mended_as_if_it_stood_alone() -> None:
 def test_a_tag_in_another_case_is_one_of_those_that_are_allowed() -> None:
     branches = [{"properties": {"t": {"const": tag}}, "required": ["t"]} for tag in TAGS]
     assert _mended({"oneOf": branches}, '{"t": "Cart"}', 3)[:2] == ("complete", '{"t": "cart"}')
+
+
+@pytest.mark.parametrize("recovery", ["halt", "skip", "patch"])
+def test_an_empty_array_that_a_branch_refuses_is_refused_as_a_whole(recovery: Any) -> None:
+    """At its closing bracket nothing has come that a rule could look at."""
+    schema = {"not": {"if": {"not": {"type": "array", "items": {"type": "string"}}}, "then": False, "else": True}}
+    gate = lockgate.compile(schema).gate(recovery)
+    events = [*gate.feed(b"["), *gate.feed(b"]"), *gate.close()]
+    assert [event.code for event in events if isinstance(event, lockgate.Violated)] == ["schema_violation"]
+    assert gate.state == "halted"

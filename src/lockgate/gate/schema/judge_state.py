@@ -347,6 +347,8 @@ class JudgeState:
         branches = None if self.branches is None else self.branches.outer(len(self._stack))
         if branches is None or frame is None or frame.key is None:
             return subschemas.kinds
+        if isinstance(frame, ArrayFrame) and frame.key + is_next < 0:
+            return subschemas.kinds  # an array is refused as a whole before anything came in it
         kinds = 0
         if isinstance(frame, ArrayFrame):
             frame.key += is_next
