@@ -164,6 +164,7 @@ def repair(
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="TOML, YAML or JSON file.")]
 HostOption = Annotated[str | None, typer.Option("--host", help="server.host")]
 PortOption = Annotated[int | None, typer.Option("--port", help="server.port")]
+WorkersOption = Annotated[int | None, typer.Option("--workers", help="server.workers")]
 BaseURLOption = Annotated[str | None, typer.Option("--base-url", help="upstream.base_url")]
 StoreOption = Annotated[Path | None, typer.Option("--store", help="store.path")]
 SetOption = Annotated[
@@ -178,6 +179,7 @@ def serve(
     port: PortOption = None,
     base_url: BaseURLOption = None,
     store: StoreOption = None,
+    workers: WorkersOption = None,
     setting: SetOption = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen on any address without keys: the whole network may ask.")
@@ -187,7 +189,7 @@ def serve(
     from lockgate.config import Flag, SettingsError, in_force, where_keys_go
 
     try:
-        flags = flags_of(host, port, base_url, store, setting or [])
+        flags = flags_of(host, port, base_url, store, setting or [], workers)
         found = in_force(config, [*flags, *([Flag("--insecure", "access.insecure", "true")] if insecure else [])])
     except SettingsError as error:
         raise fail(str(error)) from None
@@ -215,6 +217,7 @@ def show(
     port: PortOption = None,
     base_url: BaseURLOption = None,
     store: StoreOption = None,
+    workers: WorkersOption = None,
     setting: SetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
@@ -223,7 +226,7 @@ def show(
     from lockgate.terminal import show_settings
 
     try:
-        rows = list(rows_to_show(in_force(config, flags_of(host, port, base_url, store, setting or []))))
+        rows = list(rows_to_show(in_force(config, flags_of(host, port, base_url, store, setting or [], workers))))
     except SettingsError as error:
         raise fail(str(error)) from None
     if as_json:

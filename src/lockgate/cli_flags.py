@@ -22,7 +22,12 @@ def fail(message: str) -> typer.Exit:
 
 
 def flags_of(
-    host: str | None, port: int | None, base_url: str | None, store: Path | None, assignments: list[str]
+    host: str | None,
+    port: int | None,
+    base_url: str | None,
+    store: Path | None,
+    assignments: list[str],
+    workers: int | None = None,
 ) -> list[Flag]:
     """The settings on the command line, in the order in which they win."""
     from lockgate.sources import Flag  # late: reading YAML takes time to load
@@ -38,5 +43,6 @@ def flags_of(
         ("--port", "server.port", port),
         ("--base-url", "upstream.base_url", base_url),
         ("--store", "store.path", store),
+        ("--workers", "server.workers", workers),
     )
     return [*flags, *(Flag(name, key, str(value)) for name, key, value in own if value is not None)]

@@ -7,13 +7,16 @@ import contextlib
 import resource
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from tests.gateway.nodes import DEADLINE_S, Node
+
+#: Longest until a server has broken off all connections of one kind, in seconds.
+BROKEN_OFF_S = 300.0
 
 
 def allow_files(count: int) -> None:
@@ -60,6 +63,11 @@ class Raw:
         if first:
             await made.send(first)
         return made
+
+    @property
+    def port(self) -> int:
+        """Of this end."""
+        return int(self._connection.getsockname()[1])
 
     async def send(self, data: bytes) -> None:
         async with asyncio.timeout(DEADLINE_S):
@@ -111,6 +119,21 @@ async def many(port: int, count: int, first: bytes = b"", *, receive_bytes: int 
     finally:
         for one in made:
             one.close()
+
+
+async def broken_off(connections: Sequence[Raw]) -> None:
+    """Wait until the server has ended them all. Nothing is read, so only the server's side of them tells."""
+    ports = {one.port for one in connections}
+
+    def established() -> int:
+        rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        return sum(row[3] == "01" and int(row[2].rpartition(":")[2], 16) in ports for row in rows)
+
+    async with asyncio.timeout(BROKEN_OFF_S):
+        while True:
+            if not await asyncio.to_thread(established):
+                return
+            await asyncio.sleep(0.5)  # between two looks
 
 
 class Watch:

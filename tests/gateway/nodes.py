@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import signal
@@ -243,13 +244,24 @@ def answer(text: str, cuts: Iterable[int] = ()) -> Iterator[bytes]:
     yield DONE
 
 
-async def create(url: str, **body: Any) -> dict[str, Any]:
-    """POST /v1/streams; the answer of 201."""
+async def create(url: str, *, on_busy: Callable[[], None] | None = None, **body: Any) -> dict[str, Any]:
+    """POST /v1/streams; the answer of 201.
+
+    Args:
+        on_busy: Called each time that the node is busy; then it is asked again, when it says.
+    """
     body.setdefault("model", "m")
     body.setdefault("messages", [{"role": "user", "content": "go"}])
-    async with aiohttp.ClientSession() as session, session.post(f"{url}/v1/streams", json=body) as response:
-        assert response.status == 201, await response.text()
-        return dict(await response.json())
+    data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+    async with aiohttp.ClientSession() as session:
+        while True:
+            # aiohttp warns of a megabyte that is no file.
+            async with session.post(f"{url}/v1/streams", data=io.BytesIO(data), headers=headers) as response:
+                if response.status != 503 or on_busy is None:
+                    assert response.status == 201, await response.text()
+                    return dict(await response.json())
+                on_busy()
+            await asyncio.sleep(float(response.headers["Retry-After"]))
 
 
 def schema_format(schema: Any) -> dict[str, Any]:

@@ -52,18 +52,25 @@ class Load:
         self.node = node
         self.ended: list[tuple[str, str]] = []
         self.gaps_s: list[float] = []
+        self.busy = 0
+
+    def _count_busy(self) -> None:
+        self.busy += 1
+
+    async def _create(self, **body: Any) -> str:
+        """URL of a new stream. A node that has too much to do may say so: then it is asked again."""
+        body.setdefault("response_format", ROWS)
+        made = await create(self.node.url, on_busy=self._count_busy, **body)
+        return str(self.node.url + made["urls"]["stream"])
 
     async def stream(self, model: str, *, query: str = "", **body: Any) -> None:
         """Create a stream, and read it to its end."""
-        body.setdefault("response_format", ROWS)
-        made = await create(self.node.url, model=model, **body)
-        reader = await Reader(self.node.url + made["urls"]["stream"] + query).run()
+        reader = await Reader(await self._create(model=model, **body) + query).run()
         self.ended.append((model, reader.final["state"]))
 
     async def gaps(self, seconds: float, every_s: float = 0.02) -> None:
         """Read a stream that is paced; how much later than upstream's pace each chunk comes is a gap that was added."""
-        made = await create(self.node.url, model=f"paced/{seconds}/{every_s}", response_format=ROWS)
-        url = self.node.url + made["urls"]["stream"]
+        url = await self._create(model=f"paced/{seconds}/{every_s}")
         async with aiohttp.ClientSession() as session, session.get(url, headers={"Accept": "text/event-stream"}) as got:
             last = time.monotonic()
             async for _ in got.content.iter_any():
@@ -84,15 +91,13 @@ class Load:
 
     async def resumes(self, count: int, size: int) -> None:
         """Many readers with notes that begin at the start of a long stream that is over."""
-        made = await create(self.node.url, model=f"deltas/{size}/2000", response_format=ROWS)
-        url = self.node.url + made["urls"]["stream"] + "?notes=1"
+        url = await self._create(model=f"deltas/{size}/2000") + "?notes=1"
         await Reader(url).run()
         await asyncio.gather(*(Reader(url).run() for _ in range(count)))
 
     async def snapshots(self, size: int) -> None:
         """A reader of snapshots of a long text."""
-        made = await create(self.node.url, model=f"deltas/{size}/20000", response_format=ROWS)
-        url = self.node.url + made["urls"]["stream"] + "?view=snapshot"
+        url = await self._create(model=f"deltas/{size}/20000") + "?view=snapshot"
         headers = {"Accept": "text/event-stream"}
         async with aiohttp.ClientSession(read_bufsize=2**24) as session, session.get(url, headers=headers) as got:
             async for _ in got.content.iter_any():
@@ -151,12 +156,10 @@ async def _everything(load: Load, seconds: float, *, scale: float) -> None:
 
 def _show(load: Load, stalls: Stalls, seconds: float) -> None:
     states = {state: sum(one == state for _, one in load.ended) for state in {one for _, one in load.ended}}
-    print(
-        f"\n{seconds:.0f} s, {states}; loop stall p99 <= {stalls.quantile(0.99) * 1000:g} ms, max <= "
-        f"{stalls.quantile(1) * 1000:g} ms; gap added to {len(load.gaps_s)} chunks p50 "
-        f"{quantile(load.gaps_s, 0.5) * 1000:.1f}, p99 {quantile(load.gaps_s, 0.99) * 1000:.1f}, max "
-        f"{max(load.gaps_s) * 1000:.0f} ms"
-    )
+    print(f"\n{seconds:.0f} s, {states}, told {load.busy} times to come back")
+    print(f"loop stall p99 <= {stalls.quantile(0.99) * 1000:g} ms, max <= {stalls.quantile(1) * 1000:g} ms")
+    gaps_ms = [quantile(load.gaps_s, share) * 1000 for share in (0.5, 0.99, 1)]
+    print("gap added to {} chunks p50 {:.1f}, p99 {:.1f}, max {:.0f} ms".format(len(load.gaps_s), *gaps_ms))
 
 
 async def test_everything_at_once_ends_well(tmp_path: Path) -> None:

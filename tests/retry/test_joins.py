@@ -7,10 +7,12 @@ import random
 import re
 from collections import Counter
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from lockgate import compile
+from lockgate.retry import json_tokens
 from lockgate.retry.json_tokens import Token, next_token, tokens_of
 from lockgate.retry.outline import outline_of
 from lockgate.retry.plain_join import PlainJoin, echo_of, is_in_string
@@ -39,6 +41,37 @@ def test_reading_tokens_takes_work_that_grows_with_the_text_alone(value: Any) ->
     text = Watched(json.dumps([value] * 3000).encode())
     assert tokens_of(text).whole
     assert text.copied < 10 * len(text)
+
+
+class Scanned:
+    """A pattern that counts the bytes that it looks at."""
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self._pattern = pattern
+        self.scanned = 0
+
+    def match(self, text: bytes, at: int) -> re.Match[bytes] | None:
+        found = self._pattern.match(text, at)
+        self.scanned += (found.end() if found else len(text)) - at
+        return found
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+@pytest.mark.parametrize("unit", ["x", "\n", "é", "\U0001f600", "word and\t"])
+def test_a_long_string_that_comes_again_in_small_pieces_is_read_a_few_times(unit: str, is_open: bool) -> None:
+    """Whether or not it was open when the answer broke off: for twice as much it is not four times the work."""
+    scanned = []
+    for count in (2000, 4000):
+        text = json.dumps([unit * count, 1]).encode()
+        released = text[: -len(json.dumps(unit)) - 3] if is_open else text[:-2]
+        join, out = Regeneration(released), b""
+        string, unit_of = Scanned(json_tokens._STRING), Scanned(json_tokens._UNIT)
+        with mock.patch.multiple(json_tokens, _STRING=string, _UNIT=unit_of):
+            for at in range(0, len(text), 4):
+                out += join.feed(text[at : at + 4])
+        assert (join.refused, released + out) == ("", text)
+        scanned.append(string.scanned + unit_of.scanned)
+    assert 0 < scanned[1] < 3 * scanned[0]
 
 
 def respelled(value: Any, rng: random.Random) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from lockgate.upstream import openai_chat
+from lockgate.upstream import send_attempt
 from lockgate.upstream.base import ConnectionEnded, Delta, UpstreamEvent
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 
@@ -87,7 +87,7 @@ async def test_a_fresh_connection_that_dies_is_a_failure() -> None:
 
 async def asked_again(monkeypatch: pytest.MonkeyPatch, word: bytes, stale_s: float) -> int:
     """How often the second of two requests is sent, if its kept connection dies after this word of an answer."""
-    monkeypatch.setattr(openai_chat, "_STALE_S", stale_s)
+    monkeypatch.setattr(send_attempt, "_STALE_S", stale_s)
     asked = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

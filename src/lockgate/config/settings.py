@@ -23,6 +23,13 @@ class Server(Section):
     # Loopback by default: a gateway that spends a key must be opened to a network on purpose.
     host: str = Field("127.0.0.1", description="The gateway listens on this address.")
     port: int = Field(8700, ge=1, le=65535, description="The gateway listens on this TCP port.")
+    # Each has its own limits, quotas and metrics: what they share is the log.
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="So many processes share the port and the log; each is a node with the limits that are set here.",
+    )
     root_path: BasePath = Field("", description="A proxy serves the gateway under this base path, like /lockgate.")
     # A page on another site can make a browser send requests here; the name it used to get here gives it away.
     allowed_hosts: tuple[HostName, ...] = Field(

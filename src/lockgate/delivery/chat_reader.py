@@ -130,13 +130,14 @@ class ChatReader(Reader):
                 self._after = page.entries[-1].offset
             is_over = page.is_closed and self._after.records == page.tail.records
             data = self._take(page)
+            tail = page.tail
             del page  # while the client does not read, only what is to be written is held
             if data:
                 await self._say(send, data)
             if is_over:
                 await self._conclude(send)
                 return
-            if not has_more:
+            if not has_more or self._has_all(self._after, tail):
                 await self._rest(send)
 
     async def _rest(self, send: Send) -> None:

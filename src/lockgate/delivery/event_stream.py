@@ -12,7 +12,7 @@ Spec: Durable Streams 5.8; WHATWG HTML 9.2.
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
 from lockgate.delivery.forms import Form
 from lockgate.delivery.readers import Pacing, Reader, Readers, Receive, Send, pieces_of
@@ -30,6 +30,24 @@ _HEADERS: Final = {CONTENT_TYPE: "text/event-stream", **LIVE}
 #: Reconnection time for a reader that should come back later: an EventSource never tries again after a 503, but it does
 #: after an answer that only ends.
 LATER_MS: Final = 5000
+
+
+class Event(NamedTuple):
+    """What a page comes to, for all readers that show it alike.
+
+    Attributes:
+        data: The events to write; None if there is nothing to show.
+        items: How many items are in them.
+        position: The last id of a plain event.
+        read_s: As the view has it afterwards.
+        outcome: As the view has it afterwards.
+    """
+
+    data: Data | None
+    items: int
+    position: Offset | None
+    read_s: float
+    outcome: str
 
 
 class EventReader(Reader):
@@ -91,19 +109,24 @@ class EventReader(Reader):
             self._news.clear()
             page = await self._log.read(self.stream_id, self._after, max_bytes=self._pacing.max_read_bytes)
             has_more = bool(page.entries)
-            pieces, count = await self._take(page) if has_more else (None, 0)
+            event = await self._take(page) if has_more else None
             is_over = page.is_closed and self._after.records == page.tail.records
-            is_tail = self._after == page.tail
+            tail = page.tail
             del page  # while the client does not read, only what is still to be written is held
-            if pieces is not None:
+            if event is not None and event.data is not None:
+                pieces, count = pieces_of(event.data), event.items
+                event = None
                 await self._deliver(send, pieces, count)
             if is_over:
                 await self._finish(send)
                 return
             if has_more:
-                self._is_live = is_tail
-                await self._pause()
-                continue
+                self._is_live = self._after == tail
+                if self._view.pause_s:
+                    await self._pause()
+                    continue
+                if not self._has_all(self._after, tail):
+                    continue
             self._is_live = True
             left_s = self._due_s - time.monotonic()
             if left_s > 0 and self._has_said_where:
@@ -116,30 +139,48 @@ class EventReader(Reader):
         until_s = self._quiet_since_s + self._view.pause_s
         while not self.is_over and not self._is_retiring and (left_s := until_s - time.monotonic()) > 0:
             self._news.clear()
-            await self._sleep(left_s)
+            await self._news.wait(left_s)
 
     async def _say(self, send: Send, data: Data) -> None:
         await self._write(send, pieces_of(data))
 
-    async def _write(self, send: Send, pieces: Pieces, *, kept_bytes: int = 0) -> None:
-        await super()._write(send, pieces, kept_bytes=kept_bytes)
+    async def _write(self, send: Send, pieces: bytes | Pieces, *, kept_bytes: int = 0) -> None:
+        if isinstance(pieces, bytes):
+            await self._write_piece(send, pieces, len(pieces) + kept_bytes)
+        else:
+            await super()._write(send, pieces, kept_bytes=kept_bytes)
         self._quiet_since_s = time.monotonic()
         self._due_s = self._quiet_since_s + self._pause_s
 
-    async def _take(self, page: Page) -> tuple[Pieces | None, int]:
-        """What a page brings: the events to write, if any, and how many items are in them."""
+    async def _take(self, page: Page) -> Event:
+        """What a page brings. Readers that show it alike share it: it is made once for all."""
+        view = self._view
         last = page.entries[-1].offset
         self._meters.reader_lag(page.tail.records - last.records)
-        items = await in_turns(self._view.showing(page.entries))
-        self._after = last
-        if not items:
-            return None, 0
+        name = (view.sharing, self._is_plain, self._cursor)
+        shared = page.shared if view.sharing is not None else None
+        made: Event | None = shared.get(name) if shared is not None else None
         is_tail = last == page.tail
         is_closed = page.is_closed and is_tail
-        data = self._plain(items) if self._is_plain else self._named(items, up_to_date=is_tail, is_closed=is_closed)
-        return pieces_of(data), len(items)
+        if made is not None:
+            self._after = last
+            view.saw(made.read_s, made.outcome)
+            if made.data is not None and not self._is_plain:
+                self._has_said_where, self._has_said_end = True, is_closed
+            self._plain_position = made.position or self._plain_position
+            return made
+        items = await in_turns(view.showing(page.entries))
+        self._after = last
+        data: Data | None = None
+        if items:
+            data = self._plain(items) if self._is_plain else self._named(items, up_to_date=is_tail, is_closed=is_closed)
+        position = self._plain_position if self._is_plain else None
+        made = Event(data, len(items), position, view.read_s, view.outcome)
+        if shared is not None:
+            shared[name] = made
+        return made
 
-    async def _deliver(self, send: Send, pieces: Pieces, count: int) -> None:
+    async def _deliver(self, send: Send, pieces: bytes | Pieces, count: int) -> None:
         await self._write(send, pieces, kept_bytes=self._view.kept_bytes)
         self._meters.delivered_chunks(count)
         if self._is_live:
@@ -178,7 +219,8 @@ class EventReader(Reader):
     def _named(self, items: list[Item], *, up_to_date: bool, is_closed: bool) -> Data:
         """One ``data`` event with all items, and the ``control`` event that follows it (Durable Streams 5.8)."""
         control = self._control(up_to_date=up_to_date, is_closed=is_closed)
-        return joined([_event(self._form.data(items), event="data", event_id=str(self._after)), control])
+        event = _event(self._form.data(items), event="data", event_id=str(self._after))
+        return event + control if isinstance(event, bytes) else joined([event, control])
 
     def _plain(self, items: list[Item]) -> Data:
         """One event for each item, for ``onmessage``. An event without an id does not move the client's position."""

@@ -39,6 +39,8 @@ class JsonForm:
         return bytes(self.data(items))
 
     def data(self, items: Sequence[Item]) -> Data:
+        if len(items) == 1 and isinstance(items[0].data, bytes):
+            return b"[%b]" % items[0].data
         parts: list[Data] = []
         for item in items:
             parts += (b",", item.data)

@@ -8,7 +8,7 @@ that has been so: to a reader who is told nothing, a model that thinks and one t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from typing import Final, Literal, TypeAlias
 
 from lockgate.delivery.views import Growing, Item, View, at_once, fed
@@ -43,6 +43,7 @@ class WithNotes:
         now: Seconds since 1970.
     """
 
+    sharing: Hashable | None = None
     needs: Literal["nothing", "element", "all"] = "all"
 
     def __init__(
@@ -78,6 +79,9 @@ class WithNotes:
     @property
     def kept_bytes(self) -> int:
         return self._view.kept_bytes
+
+    def saw(self, read_s: float, outcome: str) -> None:
+        self._view.saw(read_s, outcome)
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
         at_once(self.learning(entries))

@@ -72,6 +72,7 @@ class TextReader(Reader):
                 self._after = page.entries[-1].offset
             is_over = page.is_closed and self._after.records == page.tail.records
             text = self._take(page)
+            tail = page.tail
             del page  # while the client does not read, only the rest of the text itself is held
             if text is not None:
                 await self._write(send, text)
@@ -80,10 +81,10 @@ class TextReader(Reader):
                 if self._is_complete:
                     await self._end(send)
                 return  # otherwise without the end of the body: the server breaks the connection
-            if not has_more:
+            if not has_more or self._has_all(self._after, tail):
                 await self._wait(self._pacing.heartbeat_s)  # plain text has no heartbeat; only look again
 
-    def _take(self, page: Page) -> Pieces | None:
+    def _take(self, page: Page) -> bytes | Pieces | None:
         """The text of a page, if it has any."""
         text = bytearray()
         for entry in page.entries:

@@ -12,7 +12,10 @@ from typing import Any, Final, TypeAlias
 from lockgate.delivery.ropes import Data, Pieces
 from lockgate.errors import BodyTooSlow
 from lockgate.observe.metrics import Meters
+from lockgate.protocol.offsets import Offset
 from lockgate.store.base import StreamLog
+from lockgate.waiting.limit import Limit
+from lockgate.waiting.news import News
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -28,9 +31,9 @@ _HELD_BYTES: Final = 128 * 1024
 _HELD_S: Final = 2.0
 
 
-def pieces_of(data: Data) -> Pieces:
-    """Data as it is written."""
-    return Pieces(data, _PIECE_BYTES)
+def pieces_of(data: Data) -> bytes | Pieces:
+    """Data as it is written: what is short, at once."""
+    return data if isinstance(data, bytes) and len(data) <= _PIECE_BYTES else Pieces(data, _PIECE_BYTES)
 
 
 class ReaderStuck(Exception):
@@ -127,7 +130,8 @@ class Reader:
         self.stream_id = stream_id
         self._log = log
         self._readers = readers
-        self._news = asyncio.Event()
+        self._news = News()
+        self._limit: Limit | None = None  # of the writes
         self._is_gone = False
         self._is_dropped = False
         self._is_retiring = False
@@ -165,6 +169,9 @@ class Reader:
                 finally:
                     watcher.cancel()
         finally:
+            if self._limit is not None:
+                self._limit.close()
+                self._limit = None
             self._readers.discard(self)
 
     async def _watch(self, receive: Receive) -> None:
@@ -174,19 +181,17 @@ class Reader:
         self._is_gone = True
         self._news.set()
 
+    def _has_all(self, after: Offset, tail: Offset) -> bool:
+        """Whether a reader has all: it read to the end of the log, and nothing came since the news were cleared."""
+        return after == tail and not self._news.is_set()
+
     async def _wait(self, seconds: float) -> None:
         """Wait for more than the log has, at most this long. Clear the event before reading, or you miss news."""
         if self._is_retiring:
             self.drop()
-        await self._sleep(seconds)
+        await self._news.wait(seconds)
 
-    async def _sleep(self, seconds: float) -> None:
-        """Wait for news, at most this long."""
-        with suppress(TimeoutError):  # the caller checks what is due
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-
-    async def _write(self, send: Send, pieces: Pieces, *, kept_bytes: int = 0) -> None:
+    async def _write(self, send: Send, pieces: bytes | Pieces, *, kept_bytes: int = 0) -> None:
         """Write a part of the body. A client that reads slowly holds it, and nobody else waits.
 
         Args:
@@ -196,13 +201,22 @@ class Reader:
         Raises:
             ReaderStuck: the client takes nothing.
         """
+        if isinstance(pieces, bytes):
+            await self._write_piece(send, pieces, len(pieces) + kept_bytes)
+            return
         for piece in pieces:
-            holds_much = pieces.held_bytes + kept_bytes > _HELD_BYTES
-            try:
-                async with asyncio.timeout(min(self._stuck_s, _HELD_S) if holds_much else self._stuck_s):
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
-            except TimeoutError:
-                raise ReaderStuck from None
+            await self._write_piece(send, piece, pieces.held_bytes + kept_bytes)
+
+    async def _write_piece(self, send: Send, piece: bytes, held_bytes: int) -> None:
+        limit = self._limit
+        if limit is None:
+            limit = self._limit = Limit()
+        sent = send({"type": "http.response.body", "body": piece, "more_body": True})
+        limit_s = min(self._stuck_s, _HELD_S) if held_bytes > _HELD_BYTES else self._stuck_s
+        try:
+            await limit.hold(sent, limit_s)
+        except TimeoutError:
+            raise ReaderStuck from None
 
     async def _end(self, send: Send) -> None:
         """End the body."""

@@ -8,12 +8,10 @@ view equals an uninterrupted one.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
-from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -27,6 +25,7 @@ from lockgate.protocol.envelope import (
 )
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import LogEntry
+from lockgate.waiting.rounds import my_turn
 
 
 class Item(NamedTuple):
@@ -58,6 +57,8 @@ class Growing(Protocol):
 class View(Protocol):
     """One way to show a log."""
 
+    #: Views with the same value show the same entries alike; None: it depends on what was shown before.
+    sharing: Hashable | None
     #: Which entries before the first shown one the view must see: none, those back to the last finished element of its
     #: channel, or all.
     needs: Literal["nothing", "element", "all"]
@@ -79,6 +80,10 @@ class View(Protocol):
     @property
     def kept_bytes(self) -> int:
         """The text that it keeps for what it shows next, in bytes."""
+        ...
+
+    def saw(self, read_s: float, outcome: str) -> None:
+        """Another view that shares with this one showed the entries, and afterwards had these."""
         ...
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
@@ -103,11 +108,7 @@ class View(Protocol):
 
 
 #: Text that is read before others get their turn: some milliseconds of work.
-_TURN_BYTES: Final = 4 * 1024
-
-
-#: Lets one through in each round of its event loop.
-_TURNSTILES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]] = WeakKeyDictionary()
+_TURN_BYTES: Final = 2 * 1024
 
 
 async def in_turns(steps: Iterable[Item | int]) -> list[Item]:
@@ -124,8 +125,7 @@ async def in_turns(steps: Iterable[Item | int]) -> list[Item]:
         read_bytes += step
         if read_bytes >= _TURN_BYTES:
             read_bytes = 0
-            async with _TURNSTILES.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-                await asyncio.sleep(0)
+            await my_turn()
     return items
 
 
@@ -145,12 +145,16 @@ def at_once(steps: Iterable[Item | int]) -> list[Item]:
 class RawView:
     """The payload as it is, for streams that do not hold records."""
 
+    sharing: Hashable | None = "raw"
     needs: Literal["nothing", "element", "all"] = "nothing"
     pause_s = 0.0
     silence_s = math.inf
     read_s = 0.0
     outcome = ""
     kept_bytes = 0
+
+    def saw(self, read_s: float, outcome: str) -> None:
+        """Nothing to learn."""
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
         """Nothing to learn."""
@@ -177,6 +181,7 @@ class _RecordView:
         sides: Show side records, too.
     """
 
+    sharing: Hashable | None = None
     needs: Literal["nothing", "element", "all"] = "nothing"
     pause_s = 0.0
     silence_s = math.inf
@@ -186,6 +191,9 @@ class _RecordView:
         self.outcome = ""
         self._channel = channel
         self._sides = sides
+
+    def saw(self, read_s: float, outcome: str) -> None:
+        self.read_s, self.outcome = read_s or self.read_s, outcome or self.outcome
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
         """Nothing to learn, unless a subclass overrides this."""
@@ -227,6 +235,10 @@ def says_nothing(record: Record) -> bool:
 
 class DeltaView(_RecordView):
     """Released texts, errors and the final record. Deltas of a channel that one read brought share an envelope."""
+
+    def __init__(self, channel: str | None = None, *, sides: bool = False) -> None:
+        super().__init__(channel, sides=sides)
+        self.sharing = ("delta", channel, sides)
 
     def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         items: list[Item] = []

@@ -28,6 +28,7 @@ from lockgate.gateway.sockets import ClientSockets, Peer
 from lockgate.protocol import header_names as names
 from lockgate.protocol.header_names import encoded
 from lockgate.protocol.sse import encode_retry
+from lockgate.waiting.rounds import Rounds
 
 _log: Final = logging.getLogger("lockgate.connections")
 
@@ -35,6 +36,8 @@ _log: Final = logging.getLogger("lockgate.connections")
 _OTHERS: Final = 1024
 #: Of these, requests whose body may still be coming: each can hold as much as a body may have.
 _BODIES: Final = 256
+#: Requests that begin in one round of the event loop; each takes up to a millisecond of it.
+_BEGUN_AT_ONCE: Final = 16
 #: What each body may have beside the budget of all: who sends little has room, whatever others send.
 _FREE_BODY_BYTES: Final = 64 * 1024
 #: A length with more digits is no length.
@@ -158,6 +161,7 @@ class Connections:
         self._lock = threading.Lock()
         self._uses: dict[Peer, _Use] = {}
         self._requests = 0
+        self._rounds = Rounds(_BEGUN_AT_ONCE)
         self._bodies = 0
         self._is_closing = threading.Event()
         self._is_over = threading.Event()
@@ -198,6 +202,7 @@ class Connections:
             if scope["type"] != "http" or _is_reserved(scope):
                 await app(scope, receive, send)
                 return
+            await self._rounds.pass_one()
             has_body = scope["method"] not in ("GET", "HEAD", "OPTIONS")
             if self._requests > self._places.requests or (has_body and self._bodies >= _BODIES):
                 await _turn_away(scope, send)

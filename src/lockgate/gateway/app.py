@@ -15,7 +15,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from lockgate import __version__
@@ -294,10 +294,10 @@ class Gateway:
         return handler
 
     def _watch_routes(self) -> list[Route]:
-        contract = openapi(self.settings.server.root_path)
+        contract = msgspec.json.encode(openapi(self.settings.server.root_path))
 
         async def document(_request: Request) -> Response:
-            return JSONResponse(contract)
+            return Response(contract, media_type="application/json")
 
         async def health(_request: Request) -> Response:
             health = NodeHealth(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
@@ -52,7 +53,7 @@ class ReaderResponse(Response):
     The connection of one that takes nothing is broken off: it comes back for the rest, if it is still there.
     """
 
-    def __init__(self, run: Callable[[Receive, Send], Any]) -> None:
+    def __init__(self, run: Callable[[Receive, Send], Coroutine[Any, Any, None]]) -> None:
         super().__init__()
         self._run = run
 
@@ -64,7 +65,8 @@ class ReaderResponse(Response):
             return send(message) if message["type"] == "http.response.start" else direct(message)
 
         try:
-            await self._run(receive, sending)
+            # A task of its own: each of its wakes would pass through all that stands around the routes, 20 calls deep.
+            await asyncio.create_task(self._run(receive, sending), name="reader")
         except ReaderStuck:
             break_off(scope)
 

@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, Final
 
 from granian import Granian
@@ -64,9 +65,8 @@ def serve(settings: Settings) -> None:
         address=settings.server.host,
         port=settings.server.port,
         interface=Interfaces.ASGI,
-        workers=1,
-        # Whatever else is installed: draining relies on how this loop delivers signals (gateway/app.py).
-        loop=Loops.asyncio,
+        workers=settings.server.workers,
+        loop=_loop(),
         backlog=_BACKLOG,
         backpressure=places_of(settings.server).accepted,
         http1_settings=HTTP1Settings(
@@ -83,6 +83,11 @@ def serve(settings: Settings) -> None:
     # A closed terminal means the end, not a reload.
     server.signal_handler_reload = server.signal_handler_interrupt  # type: ignore[method-assign]
     server.serve(target_loader=partial(_load, settings), wrap_loader=False)
+
+
+def _loop() -> Loops:
+    """uvloop where there is one. Draining relies on how a loop delivers signals: both run Python's own handlers."""
+    return Loops.uvloop if find_spec("uvloop") is not None else Loops.asyncio
 
 
 def _end(server: Any, *_: object) -> None:
@@ -105,6 +110,8 @@ def check(settings: Settings) -> Settings:
         SettingsError: one line that names the setting.
     """
     check_address(settings)
+    if settings.server.workers > 1 and settings.store.kind == "memory":
+        raise SettingsError("server.workers: several processes cannot share a log in memory; set store.kind = sqlite")
     server = within_files(settings.server)
     provider_of(settings)
     model_options_of(settings)

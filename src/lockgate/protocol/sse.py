@@ -40,7 +40,7 @@ def encode_event(data: bytes, *, event: str = "", event_id: str | None = None, r
 
     Spec: WHATWG HTML 9.2.6, "Interpreting an event stream".
     """
-    if _FORBIDDEN.search(event) or _FORBIDDEN.search(event_id or ""):
+    if _FORBIDDEN.search(f"{event}{event_id}"):
         raise ValueError("event and event_id must not hold CR, LF or NUL")
     head = encode_retry(retry_ms) if retry_ms is not None else b""
     if event_id is not None:
@@ -173,8 +173,13 @@ class EventStreamDecoder:
         if self._ends_in_cr and data:
             self._ends_in_cr = False
             data = data.removeprefix(b"\n")
-        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         events: list[ServerSentEvent] = []
+        if self._is_one_event(data):
+            # One event of one line, which most reads bring: what comes below for it.
+            self._data.append(data[6:-2])
+            self._dispatch(events)
+            return events
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         if end:
             block = bytes(self._tail) + data[:end] if self._tail else data[:end]
             self._tail = bytearray(data[end:])
@@ -185,6 +190,11 @@ class EventStreamDecoder:
         if self._data_bytes + len(self._tail) > self._max_event_bytes:
             raise EventTooLarge(self._max_event_bytes, events)
         return events
+
+    def _is_one_event(self, data: bytes) -> bool:
+        is_so = data.startswith(b"data: ") and data.endswith(b"\n\n") and data.find(b"\n") == len(data) - 2
+        is_clean = not (self._tail or self._data_bytes)  # also after an event over the limit, nothing is clean
+        return is_so and is_clean and b"\r" not in data and len(data) <= self._max_event_bytes
 
     def close(self) -> ServerSentEvent | None:
         """End of the stream.

@@ -114,23 +114,44 @@ def raw_after(raw: bytes, prefix: str) -> int | Literal["more", "differs"]:
     Returns:
         The byte; ``more`` if ``raw`` is too short to tell; ``differs`` if it does not begin with ``prefix``.
     """
-    at, rest = 0, prefix
-    while rest:
-        unit = _UNIT.match(raw, at)
-        if unit is None:
-            return "more" if _BEGUN_ESCAPE.match(raw, at) else "differs"
-        if _HIGH.fullmatch(unit.group()) and _BEGUN_ESCAPE.match(raw, unit.end()):
-            return "more"  # its other half is to come
-        try:
-            text = json.loads(b'"%b"' % unit.group())
-        except ValueError:
-            return "differs"
-        if text.startswith(rest):
-            return at + len(rest.encode()) if unit.group()[:1] != b"\\" else unit.end()
-        if not rest.startswith(text):
-            return "differs"
-        at, rest = unit.end(), rest[len(text) :]
-    return at
+    return RawPrefix(prefix).after(raw)
+
+
+class RawPrefix:
+    """Characters that the text between two quotes must begin with, while it grows.
+
+    Args:
+        prefix: The characters.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._seen = 0  # characters of it
+        self._at = 0  # the bytes that they were written with
+
+    def after(self, raw: bytes) -> int | Literal["more", "differs"]:
+        """As ``raw_after``; ``raw`` begins with what it was before. What was compared is not compared again."""
+        prefix = self._prefix
+        while self._seen < len(prefix):
+            unit = _UNIT.match(raw, self._at)
+            if unit is None:
+                return "more" if _BEGUN_ESCAPE.match(raw, self._at) else "differs"
+            written = unit.group()
+            if _HIGH.fullmatch(written) and _BEGUN_ESCAPE.match(raw, unit.end()):
+                return "more"  # its other half is to come
+            try:
+                text = json.loads(b'"%b"' % written)
+            except ValueError:
+                return "differs"
+            missing = len(prefix) - self._seen
+            if len(text) >= missing:
+                if not text.startswith(prefix[self._seen :]):
+                    return "differs"
+                return self._at + len(prefix[self._seen :].encode()) if written[:1] != b"\\" else unit.end()
+            if not prefix.startswith(text, self._seen):
+                return "differs"
+            self._at, self._seen = unit.end(), self._seen + len(text)
+        return self._at
 
 
 _MARKS: Final = re.compile(rb'["{}\[\]]')

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lockgate.retry.json_tokens import Depth, Token, next_token, open_string, raw_after, tokens_of
+from lockgate.retry.json_tokens import Depth, RawPrefix, Token, next_token, open_string, tokens_of
 
 #: Text before the document that is skipped: prose, a fence.
 MAX_PREFACE_BYTES: Final = 4096
@@ -33,6 +33,10 @@ class Regeneration:
         self._released = released
         self._next = 0  # the released token to come
         self._buffer = b""
+        self._is_in_string = False  # at the end of the buffer
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._opened: RawPrefix | None = None
         self._is_begun = not self._tokens.whole and not self._tokens.open  # white space alone
         self._depth: Depth | None = None  # set where a preface was skipped: then the text behind is, too
         self._is_over = False
@@ -44,7 +48,15 @@ class Regeneration:
             return b""
         if self.is_joined:
             return self._pass(data)
-        self._buffer += data
+        self._held.append(data)
+        self._held_bytes += len(data)
+        # A string is not over without a quote. Reading it again and again would cost the square of its length.
+        if self._is_in_string and b'"' not in data and self._held_bytes < len(self._buffer):
+            return b""
+        self._buffer = b"".join([self._buffer, *self._held])
+        self._held.clear()
+        self._held_bytes = 0
+        self._is_in_string = False
         if not self._is_begun and not self._begin():
             return b""
         return self._compare()
@@ -89,6 +101,7 @@ class Regeneration:
         while self._next < len(whole):
             found = next_token(self._buffer, at)
             if found == "open":
+                self._is_in_string = self._buffer[at:].lstrip(b" \t\n\r")[:1] == b'"'
                 return self._wait(at, whole[self._next].end - whole[self._next].start)
             if not isinstance(found, Token) or not found.equals(whole[self._next]):
                 self._refuse_here()
@@ -137,7 +150,9 @@ class Regeneration:
             return -2
         if not rest:
             return -1
-        found = raw_after(rest[1:], open_string(opened)) if rest[:1] == b'"' else "differs"
+        if self._opened is None:
+            self._opened = RawPrefix(open_string(opened))
+        found = self._opened.after(rest[1:]) if rest[:1] == b'"' else "differs"
         if found == "more":
             return -1
         if found == "differs":

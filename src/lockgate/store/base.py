@@ -7,11 +7,12 @@ A log holds payloads and does not look into them; ``protocol.envelope`` knows wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from lockgate.protocol.offsets import Offset
+from lockgate.waiting.news import News
 
 
 class LogEntry(NamedTuple):
@@ -28,11 +29,14 @@ class Page(NamedTuple):
         entries: In order, without gaps; at least one if there is any after the offset asked for.
         tail: Position after the last record of the log, at the time of reading.
         is_closed: Whether the stream is closed. If so, nothing comes after ``tail``.
+        shared: Where several readers get this very page: what one of them made of it, for the others. The log does not
+            look into it. None where nobody else gets it.
     """
 
     entries: list[LogEntry]
     tail: Offset
     is_closed: bool
+    shared: dict[Hashable, Any] | None = None
 
 
 class Lifetime(NamedTuple):
@@ -242,7 +246,7 @@ class StreamLog(Protocol):
         """
         ...
 
-    def watch(self, stream_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
+    def watch(self, stream_id: str) -> AbstractAsyncContextManager[News]:
         """Register for news of a stream: the event is set after every commit, and when the stream is closed.
 
         A reader registers first, then clears the event, reads, and waits for the event. So it misses nothing. The event

@@ -19,6 +19,7 @@ from lockgate.store.log_clock import LogClock
 from lockgate.store.log_rules import FIRST_EPOCH, PushHistory, PushRequest, StreamState, gone, unknown
 from lockgate.store.pulses import Pulses
 from lockgate.store.tail import Tail
+from lockgate.waiting.news import News
 
 # Bytes of an append besides its payload: objects, pointers, the offset that is kept for repeats.
 _APPEND_BYTES: Final = 256
@@ -97,7 +98,7 @@ class MemoryLog:
     ) -> None:
         self._streams: dict[str, _Stream] = {}
         #: By id and apart, so that readers of an expired stream hear of the next one of its id.
-        self._events: dict[str, set[asyncio.Event]] = {}
+        self._events: dict[str, set[News]] = {}
         self._listeners: dict[str, set[asyncio.Event]] = {}
         self._beats: dict[str, int] = {}
         self._pulses: dict[str, Pulses] = {}
@@ -220,20 +221,21 @@ class MemoryLog:
 
     async def read(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page:
         stream = self._stream(stream_id)
-        page = stream.log.read(after, max_bytes)
+        page = stream.log.read(after, max_bytes, is_shared=len(self._events.get(stream_id, ())) > 1)
         if page is None:
             raise gone(stream_id, after, stream.state.tail)
         return page
 
     @asynccontextmanager
-    async def watch(self, stream_id: str) -> AsyncIterator[asyncio.Event]:
+    async def watch(self, stream_id: str) -> AsyncIterator[News]:
         self._stream(stream_id)
-        event = asyncio.Event()
+        event = News()
         events = self._events.setdefault(stream_id, set())
         events.add(event)
         try:
             yield event
         finally:
+            event.close()
             events.discard(event)
             if not events:
                 del self._events[stream_id]

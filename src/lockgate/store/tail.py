@@ -37,7 +37,7 @@ class Tail:
         is_closed: Whether the stream ends at ``end``.
     """
 
-    __slots__ = ("_entries", "_max_bytes", "_size", "before", "end", "epoch", "is_closed")
+    __slots__ = ("_entries", "_max_bytes", "_page", "_size", "before", "end", "epoch", "is_closed")
 
     def __init__(self, before: Offset, *, max_bytes: int | None) -> None:
         self.epoch = before.epoch
@@ -47,9 +47,11 @@ class Tail:
         self._entries: list[LogEntry] = []
         self._size = 0
         self._max_bytes = max_bytes
+        self._page: tuple[Offset, int, Page] | None = None  # the last one that is shared, and what was asked for
 
     def extend(self, payloads: Sequence[bytes], *, epoch: int, close: bool) -> None:
         """Add the payloads of one append of this epoch."""
+        self._page = None
         records = self.end.records
         self._entries += [
             LogEntry(Offset(epoch, number), payload) for number, payload in enumerate(payloads, records + 1)
@@ -71,13 +73,25 @@ class Tail:
         self.before = self._entries[dropped - 1].offset
         del self._entries[:dropped]
 
-    def read(self, after: Offset, max_bytes: int) -> Page | None:
-        """The entries after a position; None if it is not a position of this tail."""
+    def read(self, after: Offset, max_bytes: int, *, is_shared: bool = False) -> Page | None:
+        """The entries after a position; None if it is not a position of this tail.
+
+        Args:
+            is_shared: Whether others are likely to ask the same.
+        """
+        if self._page is not None and self._page[:2] == (after, max_bytes):
+            return self._page[2]
         passed = after.records - self.before.records
         if not 0 <= passed <= len(self._entries):
             return None
         written = self._entries[passed - 1].offset if passed else self.before
         if not is_position(after, written, self.epoch):
             return None
-        newer = (self._entries[index] for index in range(passed, len(self._entries)))
-        return Page(cut(newer, max_bytes), self.end, self.is_closed)
+        if passed == len(self._entries) - 1:  # most readers have all but the last
+            entries = [self._entries[passed]]
+        else:
+            entries = cut((self._entries[index] for index in range(passed, len(self._entries))), max_bytes)
+        page = Page(entries, self.end, self.is_closed, {} if is_shared else None)
+        if is_shared:
+            self._page = (after, max_bytes, page)
+        return page

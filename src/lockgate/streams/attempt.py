@@ -53,11 +53,13 @@ class RunningAttempt(AnswerFacts):
 
     def note(self, event: up.UpstreamEvent) -> None:
         """Keep what an event says about the attempt; its text goes elsewhere."""
+        if type(event) is up.Delta:  # nearly every event; it says nothing about the end
+            count = len(event.data)
+            self.text_bytes += count
+            self.content_bytes += count
+            return
         AnswerFacts.note(self, event)  # a class with slots is made anew, and super() would not know it
         match event:
-            case up.Delta(data=data):
-                self.text_bytes += len(data)
-                self.content_bytes += len(data)
             case up.Reasoned(data=data):
                 self.text_bytes += len(data)
             case up.Told():

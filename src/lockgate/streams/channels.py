@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, Protocol
 
 from lockgate import Violated, passthrough
@@ -120,8 +120,11 @@ class Channel:
 
     async def feed(self, data: bytes, read_s: float) -> list[Record]:
         """The same, past what joins the answers of attempts."""
-        self._came(data)
+        if self.is_blank:
+            self._came(data)
         self._records.came(len(data), read_s)
+        if len(data) <= _FED_BYTES:
+            return self._records_of(await self._gate.feed(data), read_s)
         records: list[Record] = []
         for start in range(0, len(data), _FED_BYTES):
             records += self._records_of(await self._gate.feed(data[start : start + _FED_BYTES]), read_s)
@@ -154,7 +157,7 @@ class Channel:
         self._records.hold(0)
         self._gate.drop()
 
-    def _records_of(self, events: Iterable[object], read_s: float) -> list[Record]:
+    def _records_of(self, events: Sequence[object], read_s: float) -> list[Record]:
         gate = self._gate
         return self._records.make(events, read_s, held_bytes=gate.held_bytes, is_open=gate.state == "open")
 

@@ -6,7 +6,6 @@ worker. ``GateThere`` works in the process of its schema, where the system can s
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, Protocol
 
@@ -14,13 +13,14 @@ from lockgate import Gate
 from lockgate.errors import SchemaTooComplex
 from lockgate.gate.compiled import SchemaSource
 from lockgate.gate.events import Complaint, Event
+from lockgate.waiting.rounds import my_turn
 from lockgate.workers.jobs import GateView
 from lockgate.workers.pool import HeavyWorker
 from lockgate.workers.process import Worker, WorkerDied
 from lockgate.workers.schema_ask import GateOptions
 
-#: One turn of a stream in the event loop. A byte takes up to 2 µs.
-_SLICE_BYTES: Final = 4 * 1024
+#: What is judged at once; more is done in turns. A byte takes up to 2 µs.
+_SLICE_BYTES: Final = 2 * 1024
 #: What a worker is sent at once.
 _SENT_BYTES: Final = 64 * 1024
 
@@ -81,10 +81,14 @@ class GateHere:
         return self._gate.could_end()
 
     async def feed(self, data: bytes) -> list[Event]:
-        events = self._gate.feed(data[:_SLICE_BYTES]) + await self._settled()
-        for start in range(_SLICE_BYTES, len(data), _SLICE_BYTES):
-            await asyncio.sleep(0)
-            events += self._gate.feed(data[start : start + _SLICE_BYTES]) + await self._settled()
+        gate = self._gate
+        if len(data) <= _SLICE_BYTES:  # nearly every read
+            events = gate.feed(data)
+            return events if gate.deferred is None else events + await self._settled()
+        events = []
+        for start in range(0, len(data), _SLICE_BYTES):
+            await my_turn()
+            events += gate.feed(data[start : start + _SLICE_BYTES]) + await self._settled()
         return events
 
     async def _settled(self) -> list[Event]:
@@ -97,8 +101,8 @@ class GateHere:
 
     async def restore(self, text: bytes) -> None:
         for start in range(0, len(text), _SLICE_BYTES):
+            await my_turn()
             self._gate.restore(text[start : start + _SLICE_BYTES])
-            await asyncio.sleep(0)
 
     async def close(self, *, clean: bool) -> list[Event]:
         return self._gate.close(clean=clean)

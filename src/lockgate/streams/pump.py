@@ -13,7 +13,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
@@ -235,7 +235,7 @@ class Pump:
         last: list[Record] = []
         async with self._generation as batches:
             while run.ended is None and self._interruption is None:
-                batch = await self._interruptible(anext(batches, None))
+                batch = await self._next(batches)
                 if batch is None:
                     break
                 read_s = time.time()
@@ -252,6 +252,13 @@ class Pump:
         if run.ended is None:
             run.ended = Ended.CANCELLED if self._interruption is not None else Ended.BROKEN
         await self._append_all_but_halts(last)
+
+    async def _next(self, batches: AsyncIterator[list[up.UpstreamEvent]]) -> list[up.UpstreamEvent] | None:
+        """What upstream brings next; None at its end, or if somebody interrupted."""
+        try:
+            return await self._interruptible(batches.__anext__())
+        except StopAsyncIteration:
+            return None
 
     def _breaker_of(self, model: str) -> Breaker:
         return self._breakers.of(self._provider.serving(model).name, model)
@@ -319,15 +326,17 @@ class Pump:
         run = self._run
         for event in batch:
             run.note(event)
-            match event:
-                case up.Delta(channel=name, data=data):
-                    if not run.is_heard:
-                        self._hear(run)
-                    if data := run.after_space(name, data):
+            if type(event) is up.Delta:  # nearly every event
+                if not run.is_heard:
+                    self._hear(run)
+                if data := run.after_space(event.channel, event.data):
+                    if not self._sides.is_empty:
                         records += self._take_sides(read_s)
-                        records += await self._feed(name, data, read_s)
-                    if run.ended is not None:
-                        break  # halted: what else this read brought is not judged any more
+                    records += await self._feed(run, event.channel, data, read_s)
+                if run.ended is not None:
+                    break  # halted: what else this read brought is not judged any more
+                continue
+            match event:
                 case up.Reasoned(choice=choice) | up.Refused(choice=choice):
                     self._add_side(content_of(choice), event)
                 case up.Side(channel=name):
@@ -335,7 +344,7 @@ class Pump:
                 case up.ConnectionEnded(skipped=skipped):
                     self._meters.upstream_passed_over(skipped)
                     for name, data in run.take_spaces().items():
-                        records += await self._feed(name, data, read_s)
+                        records += await self._feed(run, name, data, read_s)
                 case up.ToolStarted(channel=name, call_id=call_id, name=tool) if run.target is None:
                     known = self._channels.get(name)
                     if known is None:
@@ -344,7 +353,7 @@ class Pump:
                         records += [*self._take_sides(read_s), made.call(event.index, read_s)]
                     elif known.tool != tool:
                         self._give_up(f"{name} calls {tool!r} this time, not {known.tool!r}")
-        return records + self._take_sides(read_s)
+        return records if self._sides.is_empty else records + self._take_sides(read_s)
 
     def _add_side(self, channel: str, event: up.Reasoned | up.Refused | up.Side) -> None:
         """Keep what stands beside the text; a rung writes the text of one channel under the name of content."""
@@ -352,8 +361,6 @@ class Pump:
         self._sides.add(target if target is not None and channel == "content" else channel, event)
 
     def _take_sides(self, read_s: float) -> list[Record]:
-        if self._sides.is_empty:
-            return []
         return self._sides.take({name: channel.chunks for name, channel in self._channels.items()}, read_s)
 
     def _hear(self, run: RunningAttempt) -> None:
@@ -363,15 +370,14 @@ class Pump:
             breaker = self._breaker_of(run.asked.model)
             run.permit = breaker.answered(run.permit, time.monotonic())
 
-    async def _feed(self, name: str, data: bytes, read_s: float) -> list[Record]:
-        run = self._run
+    async def _feed(self, run: RunningAttempt, name: str, data: bytes, read_s: float) -> list[Record]:
         if run.target is not None:
             if name != "content":
                 return []  # a rung asks for text alone
             name = run.target
         if self._trace is not None:
             self._trace(name, run.number, data)
-        channel = self._channel(name)
+        channel = self._channels.get(name) or self._channel(name)
         before = channel.released_bytes
         records = await channel.judge(data, read_s)
         run.released_bytes += channel.released_bytes - before
@@ -394,14 +400,14 @@ class Pump:
 
     async def _append(self, records: list[Record], *, close: bool = False) -> None:
         if records:
-            payloads = [encode_record(record) for record in self._introduced(records)]
+            if self._run.told is not self._told:
+                records = self._introduced(records)
+            payloads = [encode_record(record) for record in records]
             await self._writer.append(payloads, close=close)
 
     def _introduced(self, records: list[Record]) -> list[Record]:
         """The records; who answers is said on the first that upstream brought, once it is known."""
         told = self._run.told
-        if told is self._told:
-            return records
         at = next((at for at, record in enumerate(records) if record.kind in _BROUGHT), None)
         if at is None:
             return records

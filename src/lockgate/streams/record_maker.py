@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -56,16 +56,21 @@ class RecordMaker:
 
     def hold(self, held_bytes: int) -> None:
         """So many bytes are held now."""
-        self._meters.held(held_bytes - self._held_bytes)
-        self._held_bytes = held_bytes
+        if held_bytes != self._held_bytes:
+            self._meters.held(held_bytes - self._held_bytes)
+            self._held_bytes = held_bytes
 
-    def make(self, events: Iterable[object], read_s: float, *, held_bytes: int, is_open: bool) -> list[Record]:
+    def make(self, events: Sequence[object], read_s: float, *, held_bytes: int, is_open: bool) -> list[Record]:
         """What the log keeps of a gate's events: the text, with the elements in it, then the errors.
 
         Args:
             held_bytes: What the gate holds after these events.
             is_open: Whether the gate takes more.
         """
+        if len(events) == 1 and type(events[0]) is Released and len(events[0].data) <= MAX_TEXT_BYTES:
+            # Nearly every read: what comes below for it.
+            self.hold(held_bytes if is_open else 0)
+            return [self._delta(events[0].data, [], read_s)] if events[0].data else []
         text: list[bytes] = []
         elements: list[Element] = []
         others: list[object] = []
@@ -134,19 +139,13 @@ class RecordMaker:
         return records
 
     def _delta(self, data: bytes, elements: list[Element], read_s: float) -> Record:
+        channel, schema, at = self._channel, self._schema_id, self.released_bytes
         record = Record(
-            "delta",
-            self._channel,
-            self._schema_id,
-            self.sequence,
-            self.released_bytes,
-            data.decode(),
-            ends=[element.end for element in elements],
-            starts=[element.start for element in elements],
-            first_element=self._elements if elements else 0,
-            held_bytes=self._held_bytes,
-            read_s=read_s,
+            "delta", channel, schema, self.sequence, at, data.decode(), held_bytes=self._held_bytes, read_s=read_s
         )
+        if elements:
+            ends, starts = [element.end for element in elements], [element.start for element in elements]
+            record = replace(record, ends=ends, starts=starts, first_element=self._elements)
         self.sequence += 1
         self._elements += len(elements)
         self.released_bytes += len(data)

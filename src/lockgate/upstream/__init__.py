@@ -1,4 +1,4 @@
 """Providers. In: a request body. Out: lists of events: text by channel, finish, usage, failures.
 
-Uses: ``protocol``.
+Uses: ``protocol``, ``waiting``.
 """

@@ -141,6 +141,7 @@ class ChatStreamDecoder:
         self._told = Told()
         self._usage: dict[str, Any] | None = None
         self._choices: dict[int, _ChoiceState] = {}
+        self._unfinished = 0  # choices without a finish reason
         self._channels = 0
         self._out: list[UpstreamEvent] = []
         self._sides = Sides()
@@ -156,8 +157,7 @@ class ChatStreamDecoder:
     @property
     def is_finished(self) -> bool:
         """Whether each choice has a finish reason, and as many came as were asked for."""
-        are_all = len(self._choices) >= self._asked
-        return are_all and all(choice.is_finished for choice in self._choices.values())
+        return not self._unfinished and len(self._choices) >= self._asked
 
     def feed(self, data: bytes) -> list[UpstreamEvent]:
         """Take the next bytes of the body and return what they say.
@@ -228,7 +228,10 @@ class ChatStreamDecoder:
         if not text or state is None or state.is_finished or self.has_failed or self.has_done or self._tells(wire):
             return False
         state.has_delta = True
-        self._say(state.content, text)
+        if state.content is self._speaker:
+            self._spoken.append(text)
+        else:
+            self._say(state.content, text)
         return True
 
     def _tells(self, chunk: WireChunk | Chunk) -> bool:
@@ -370,6 +373,7 @@ class ChatStreamDecoder:
         if state is None:
             self._count_channel()
             state = self._choices[index] = _ChoiceState(index, self._tools, self._free_tools)
+            self._unfinished += 1
         if choice.error is not None and (not state.is_finished or choice.finish_reason):
             self._fail(choice.error)
         if not self.has_failed and not self.has_done:
@@ -387,6 +391,7 @@ class ChatStreamDecoder:
     def _finish(self, index: int, state: _ChoiceState, choice: ChunkChoice) -> None:
         if fold_finish(choice.finish_reason) is Finish.NONE:
             return
+        self._unfinished -= not state.is_finished
         state.is_finished = True
         self._end_calls(state)
         self._emit(
@@ -550,7 +555,7 @@ class ChatStreamDecoder:
         speaker = self._speaker
         if speaker is not None:
             self._speaker = None
-            data = speaker.encode("".join(self._spoken))
+            data = speaker.encode(self._spoken[0] if len(self._spoken) == 1 else "".join(self._spoken))
             self._spoken.clear()
             if data:
                 self._out.append(speaker.make(data))
@@ -558,7 +563,7 @@ class ChatStreamDecoder:
     def _take_out(self) -> list[UpstreamEvent]:
         self._flush()
         out, self._out = self._out, []
-        if sides := self._sides.take():
+        if not self._sides.is_empty and (sides := self._sides.take()):
             # Before the end, which is always last.
             at = len(out) - 1 if out and type(out[-1]) is ConnectionEnded else len(out)
             out[at:at] = sides

@@ -61,7 +61,8 @@ class Decoding:
         self._label = label.strip().lower()
         self._head = b""
         self._codec: _Codec | None = None
-        self._is_plain = False
+        #: Whether what comes is passed on as it is: then there is no need to feed it.
+        self.is_plain = False
         self._waiting = b""
         self._in_bytes = 0
         self._out_bytes = 0
@@ -75,7 +76,7 @@ class Decoding:
     def has_more(self) -> bool:
         """Whether ``take`` may return something without more input."""
         if self._codec is None:
-            return self._is_plain and bool(self._waiting)
+            return self.is_plain and bool(self._waiting)
         return bool(self._waiting) or not self._codec.wants_more
 
     def feed(self, data: bytes) -> None:
@@ -92,7 +93,7 @@ class Decoding:
         Raises:
             CannotDecode: see there.
         """
-        if self._codec is None and not self._is_plain:
+        if self._codec is None and not self.is_plain:
             if len(self._waiting) < _SNIFFED_BYTES and not is_end:
                 return b""
             self._choose()
@@ -117,7 +118,7 @@ class Decoding:
         elif head.startswith(_ZSTD):
             self._codec = _Zstd()
         elif self._label in ("", "identity") or self._is_text(head):
-            self._is_plain = True
+            self.is_plain = True
         elif self._label == "br":
             self._codec = _Brotli()
         elif self._label == "deflate":

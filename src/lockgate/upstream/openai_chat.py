@@ -31,6 +31,7 @@ from lockgate.upstream.failed import failure
 from lockgate.upstream.redaction import plain_message
 from lockgate.upstream.send_attempt import SendAttempt, note_reuse
 from lockgate.upstream.timers import Silence, Timer, Timers, timers_of
+from lockgate.waiting.limit import Limit
 
 T = TypeVar("T")
 
@@ -215,7 +216,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         self._decoder = self._new_decoder()
         self._decoding = Decoding()
         self._response: aiohttp.ClientResponse | None = None
-        self._limit: asyncio.Timeout | None = None  # of the wait that is going on
+        self._limit = Limit()
         self._is_ended = False
         self._is_body_over = False
         self._running: tuple[Timer, float] = ("first_token", 0.0)  # the timer of the wait that is going on
@@ -238,6 +239,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._provider._generations.discard(self)
+        self._limit.close()
         self.abort()
 
     def abort(self) -> None:
@@ -247,8 +249,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
 
     def wake(self) -> None:
         """Have the wait that is going on end now: the provider was closed."""
-        if self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(0)
+        self._limit.end_now()
 
     def __aiter__(self) -> AsyncIterator[list[UpstreamEvent]]:
         return self
@@ -291,17 +292,16 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
             TimeoutError: it took longer than ``limit_s``.
             ConnectionAbortedError: the provider was closed.
         """
-        begun_s = asyncio.get_running_loop().time()
+        now_s = asyncio.get_running_loop().time
+        begun_s = now_s()
         try:
-            async with asyncio.timeout(limit_s) as self._limit:
-                return await coming
+            return await self._limit.hold(coming, limit_s)
         except TimeoutError:
             if self._provider._is_closed:
                 raise ConnectionAbortedError from None
             raise
         finally:
-            self._limit = None
-            self._silence.waited(asyncio.get_running_loop().time() - begun_s)
+            self._silence.waited(now_s() - begun_s)
 
     # -- the head --------------------------------------------------------------------------------------------------
 
@@ -376,14 +376,12 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
             TimeoutError: nothing came.
             CannotDecode: it is compressed in a way that cannot be read.
         """
+        if self._decoding.is_plain and not self._is_body_over:
+            data = await self._arrived(response, limit_s)
+            self._is_body_over = not data
+            return data or None
         if not self._is_body_over and not self._decoding.has_more:
-            try:
-                data = await self._wait(response.content.readany(), limit_s)
-            except RuntimeError:
-                # Where the chunks of HTTP are malformed, aiohttp closes the connection and does not tell this reader.
-                if response.content._protocol.connected:
-                    raise
-                raise aiohttp.ClientPayloadError("the body is malformed") from None
+            data = await self._arrived(response, limit_s)
             self._is_body_over = not data
             self._decoding.feed(data)
         else:
@@ -394,6 +392,16 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         if self._decoding.is_cut:
             raise aiohttp.ClientPayloadError("the compressed body is cut")
         return None
+
+    async def _arrived(self, response: aiohttp.ClientResponse, limit_s: float) -> bytes:
+        """What one read of the socket brought; empty at the end of the body."""
+        try:
+            return await self._wait(response.content.readany(), limit_s)
+        except RuntimeError:
+            # Where the chunks of HTTP are malformed, aiohttp closes the connection and does not tell this reader.
+            if response.content._protocol.connected:
+                raise
+            raise aiohttp.ClientPayloadError("the body is malformed") from None
 
     async def _read(self, response: aiohttp.ClientResponse) -> list[UpstreamEvent]:
         """One read of the socket, within whichever time is up first."""
@@ -407,6 +415,11 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         if data is None:
             return self._end(self._decoder.close())
         events = self._decoder.feed(data)
+        if len(events) == 1 and type(events[0]) is Delta and not self._decoder.is_over:
+            # Nearly every read: what comes below for it.
+            self._silence.progressed(has_answer=True)
+            self._request, self._linger_until_s = {}, None
+            return events
         failed = next((event for event in events if type(event) is Failed), None)
         if failed is not None and len(events) == 1 and self._asks_without_options(failed.message):
             return []

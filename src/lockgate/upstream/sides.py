@@ -38,6 +38,11 @@ class Sides:
             else:
                 waiting[plain(name)] = joined
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to take."""
+        return not (self._waiting or self._out)
+
     def take(self) -> list[Side]:
         """What was collected since the last time."""
         out, self._out = self._out, []

@@ -78,7 +78,7 @@ class Worker:
             sys.executable, "-P", "-m", "lockgate.workers.program", str(self._memory_bytes),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            process_group=0,  # Ctrl-C is for the node, also before the worker can say so itself
+            start_new_session=True,  # Ctrl-C is for the node, also before the worker can say so itself
             env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         )  # fmt: skip
         self._reader = asyncio.create_task(self._read(), name="answers of a worker")

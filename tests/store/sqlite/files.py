@@ -29,7 +29,7 @@ async def until(is_so: Callable[[], object]) -> None:
 
 async def first_is_taken(log: SqliteLog) -> None:
     """Wait until the writer has taken everything that waited, so that what comes now is the next transaction."""
-    await until(lambda: log._writer._queue.empty())
+    await until(lambda: log._pace._timer is None and log._writer._queue.empty())
 
 
 def payloads_of(entries: list[Any]) -> list[bytes]:

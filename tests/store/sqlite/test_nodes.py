@@ -102,7 +102,7 @@ async def test_memory_serves_again_after_another_node_wrote(path: Path, monkeypa
             await a.append("s", [b"3"], epoch=1, seq=2)
             monkeypatch.setattr(sqlite_file, "page", refuse)
             page = await a.read("s", Offset(1, 2), max_bytes=9)
-            assert page == ([(Offset(1, 3), b"3")], Offset(1, 3), False)
+            assert page[:3] == ([(Offset(1, 3), b"3")], Offset(1, 3), False)
 
 
 async def test_own_commits_are_no_news(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,1 +1,4 @@
-"""The log in one SQLite file. In: jobs for one writer thread. Out: pages of entries. Uses: ``store``, ``protocol``."""
+"""The log in one SQLite file. In: jobs for one writer thread. Out: pages of entries.
+
+Uses: ``store``, ``protocol``, ``waiting``.
+"""

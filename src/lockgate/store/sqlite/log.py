@@ -35,10 +35,12 @@ from lockgate.store.base import Expired, Head, Lifetime, Page, Producer, Pushed
 from lockgate.store.log_rules import PushRequest, StreamState
 from lockgate.store.pulses import Pulses
 from lockgate.store.sqlite import file, push_history, tables
+from lockgate.store.sqlite.commit_pace import CommitPace
 from lockgate.store.sqlite.connections import ReadPool
 from lockgate.store.sqlite.watched_streams import WatchedStream
 from lockgate.store.sqlite.writer_thread import Append, BeatJob, Job, PushJob, WriteCall, WriterThread
 from lockgate.store.tail import Tail
+from lockgate.waiting.news import News
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -111,13 +113,13 @@ class SqliteLog:
             path,
             synchronous,
             busy_s=busy_s,
-            commit_s=commit_s,
             wall=wall,
             monotonic=monotonic,
             report=partial(self._tell_loop, self._settle),
             hear=partial(self._tell_loop, self._hear),
             end=partial(self._tell_loop, self._end),
         )
+        self._pace = CommitPace(commit_s, self._writer.put)
         self._pulses: dict[str, Pulses] = {}
         self._listeners: dict[str, set[asyncio.Event]] = {}
         self._under_way: set[Job] = set()
@@ -154,6 +156,7 @@ class SqliteLog:
             return
         self._is_open, self._trouble = False, "is shut"
         self._relaying.cancel()
+        self._pace.begin()
         self._writer.stop()
         done, _ = await asyncio.wait([self._ended], timeout=self._patience_s)
         if not done:
@@ -220,12 +223,12 @@ class SqliteLog:
         self, stream_id: str, payloads: Sequence[bytes], *, epoch: int, seq: int, close: bool = False
     ) -> Offset:
         payloads = tuple(payloads)  # the caller may change its list after it was cancelled
-        body = b"".join(payloads)
+        body = payloads[0] if len(payloads) == 1 else b"".join(payloads)
         size = _size(stream_id, len(body), len(payloads))
         closed_s = self._now() if close else None
-        job = Append(stream_id, payloads, body, size, epoch, seq, closed_s, self._future())
-        await self._put(job)
-        return await job.done
+        done: asyncio.Future[Offset] = self._future()
+        await self._put(Append(stream_id, payloads, body, size, epoch, seq, closed_s, done))
+        return await done
 
     async def push(
         self,
@@ -279,7 +282,7 @@ class SqliteLog:
         self._check()
         pulses = self._pulses.setdefault(owner, Pulses(owner))
         done: concurrent.futures.Future[file.Beat] = concurrent.futures.Future()
-        self._writer.put(BeatJob(owner, pulses.forgotten, done))
+        self._writer.put([BeatJob(owner, pulses.forgotten, done)])
         try:
             pulses.hear(done.result(self._patience_s).counts)
         except TimeoutError:
@@ -330,7 +333,7 @@ class SqliteLog:
         self._under_way.add(job)
         if self._alarm is None:
             self._alarm = self._loop.call_later(self._patience_s, self._give_up)
-        self._writer.put(job)
+        self._pace.add(job)
 
     async def _wait_for_room(self) -> None:
         self._at_door += 1
@@ -352,15 +355,17 @@ class SqliteLog:
         for job, outcome in outcomes:
             self._under_way.discard(job)
             self._queued_bytes -= job.size
+            done = job.done
             if isinstance(outcome, Exception):
-                if not job.done.done():
-                    job.done.set_exception(outcome)
+                if not done.done():
+                    done.set_exception(outcome)
                 continue
             self._publish(job)
-            if not job.done.done():  # cancelled, or given up
-                job.done.set_result(outcome)
+            if not done.done():  # cancelled, or given up
+                done.set_result(outcome)
         self._room.set()
         self._set_alarm()
+        self._pace.settled()
         if self._pages >= _CHECKPOINT_PAGES and not self._is_checkpointing and self._trouble is None:
             self._checkpoint()
 
@@ -458,9 +463,9 @@ class SqliteLog:
     # -- watching ------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def watch(self, stream_id: str) -> AsyncIterator[asyncio.Event]:
+    async def watch(self, stream_id: str) -> AsyncIterator[News]:
         self._check()
-        event = asyncio.Event()
+        event = News()
         watched = self._watched.get(stream_id)
         if watched is None:
             watched = self._watched[stream_id] = WatchedStream()
@@ -473,6 +478,7 @@ class SqliteLog:
                 watched.created_s, watched.lifetime = found
             yield event
         finally:
+            event.close()
             watched.events.discard(event)
             if not watched.events and self._watched.get(stream_id) is watched:
                 del self._watched[stream_id]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from dataclasses import dataclass, field
 from typing import Final
 
 from lockgate.protocol.offsets import Offset
 from lockgate.store.base import Lifetime, Page
-from lockgate.store.log_rules import is_over
+from lockgate.store.log_rules import FOREVER, is_over
 from lockgate.store.tail import Tail
+from lockgate.waiting.news import News
 
 #: Over at any time.
 UNKNOWN: Final = Lifetime(None, -math.inf)
@@ -29,7 +29,7 @@ class WatchedStream:
         tail: What this process committed last; None if that was nothing yet, or too many streams have one.
     """
 
-    events: set[asyncio.Event] = field(default_factory=set)
+    events: set[News] = field(default_factory=set)
     created_s: float = 0.0
     seen: int = -1
     is_closed: bool = False
@@ -53,4 +53,6 @@ class WatchedStream:
         tail = self.tail
         if tail is None or tail.end.records < self.seen or tail.is_closed < self.is_closed:
             return None
-        return None if is_over(self.lifetime, now_s) else tail.read(after, max_bytes)
+        if self.lifetime is not FOREVER and is_over(self.lifetime, now_s):
+            return None
+        return tail.read(after, max_bytes, is_shared=len(self.events) > 1)

@@ -19,7 +19,6 @@ import concurrent.futures
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,36 +107,10 @@ _OF_ONE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL})
 Outcome = tuple[Job | BeatJob, Any]  # a value for the future, or an exception
 
 
-class CommitPace:
-    """When the next transaction may begin. Used by one thread.
-
-    Args:
-        every_s: Shortest time between two, while several streams write.
-    """
-
-    def __init__(self, every_s: float) -> None:
-        self._every_s = every_s
-        self._begun_s = 0.0
-        self._last = ""  # the stream that wrote last
-
-    def gather(self, first: Job | BeatJob) -> None:
-        """Wait, if others than who wrote last are likely to write soon, too."""
-        left_s = self._begun_s + self._every_s - time.monotonic()
-        if left_s > 0 and isinstance(first, Append) and first.stream_id != self._last:
-            time.sleep(left_s)
-
-    def begin(self, jobs: Sequence[Job | BeatJob]) -> None:
-        """A transaction with these begins."""
-        self._begun_s = time.monotonic()
-        last = jobs[-1]
-        self._last = last.stream_id if isinstance(last, Append) else ""
-
-
 class WriterThread(threading.Thread):
     """The thread. It owns the connection that writes; others give it jobs by ``put``.
 
     Args:
-        commit_s: While several streams write, a transaction begins no sooner than this after the one before it.
         report: Called in this thread with the outcomes of one transaction, but for beats.
         hear: Called in this thread after another connection has committed.
         wall: Seconds since 1970: what the clock of a new log begins with.
@@ -151,7 +124,6 @@ class WriterThread(threading.Thread):
         synchronous: tables.Synchronous,
         *,
         busy_s: float,
-        commit_s: float,
         wall: Callable[[], float],
         monotonic: Callable[[], float],
         report: Callable[[list[tuple[Job, Any]]], None],
@@ -168,13 +140,12 @@ class WriterThread(threading.Thread):
         self._report = report
         self._hear = hear
         self._end = end
-        self._queue: queue.SimpleQueue[Job | BeatJob | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Sequence[Job | BeatJob]] = queue.SimpleQueue()
         self._states: dict[str, tuple[int, StreamState]] = {}
         self._rows: list[file.StoredRow] = []
         self._touched: dict[int, StreamState] = {}
         self._closed: list[tuple[float, int]] = []
         self._renewed: dict[int, Lifetime] = {}
-        self._pace = CommitPace(commit_s)
         self._version = 0
         self._database: sqlite3.Connection
         self._look_s: float | None = None
@@ -200,19 +171,20 @@ class WriterThread(threading.Thread):
         """Close the file of a thread that was not started."""
         self._database.close()
 
-    def put(self, job: Job | BeatJob) -> None:
-        self._queue.put(job)
+    def put(self, jobs: Sequence[Job | BeatJob]) -> None:
+        """Commit these, in their order, if possible in one transaction."""
+        self._queue.put(jobs)
 
     def look_every(self, look_s: float | None) -> None:
         """While there is nothing to write, look this often for commits of other processes; None: only when writing."""
         was_s, self._look_s = self._look_s, look_s
         if look_s is not None and (was_s is None or look_s < was_s):
-            self._queue.put(None)
+            self._queue.put(())
 
     def stop(self) -> None:
         """End after committing all jobs that were put before."""
         self._is_stopping = True
-        self._queue.put(None)
+        self._queue.put(())
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
@@ -233,11 +205,8 @@ class WriterThread(threading.Thread):
         while True:
             is_last = self._is_stopping  # read before the queue, which then has all jobs put before ``stop``
             jobs = [] if is_last else self._wait()
-            if jobs:
-                self._pace.gather(jobs[0])
             jobs += self._waiting()
             if jobs:
-                self._pace.begin(jobs)
                 self._hand_over(self._commit(jobs))
             elif is_last:
                 return
@@ -246,19 +215,16 @@ class WriterThread(threading.Thread):
 
     def _wait(self) -> list[Job | BeatJob]:
         try:
-            job = self._queue.get(timeout=self._look_s)
+            return list(self._queue.get(timeout=self._look_s))
         except queue.Empty:
             return []
-        return [] if job is None else [job]
 
     def _waiting(self) -> list[Job | BeatJob]:
         """All jobs that wait; the owner bounds what it puts."""
         jobs: list[Job | BeatJob] = []
         try:
             while True:
-                job = self._queue.get_nowait()
-                if job is not None:
-                    jobs.append(job)
+                jobs += self._queue.get_nowait()
         except queue.Empty:
             return jobs
 
