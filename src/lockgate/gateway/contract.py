@@ -21,6 +21,7 @@ from lockgate.gateway.answers import (
     SignedURL,
     UsageAnswer,
 )
+from lockgate.gateway.contract_frames import FRAME, OFFSET
 from lockgate.gateway.contract_parts import (
     ABOUT_STREAM,
     ALWAYS,
@@ -49,7 +50,6 @@ from lockgate.streams.chat_request import chat_request_schema
 from lockgate.streams.options import request_schema
 from lockgate.streams.status import StreamStatus
 
-_OFFSET: Final[JsonObject] = {"type": "string", "pattern": "^(-1|now|[0-9]{4}_[0-9]{16})$"}
 _ID: Final[JsonObject] = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[A-Za-z0-9_.~:@-]+$"}
 
 
@@ -61,7 +61,7 @@ _STREAM_ID: Final[JsonObject] = {
     "description": "Id of the stream.",
 }
 _READ_PARAMETERS: Final[list[JsonObject]] = [
-    in_query("offset", _OFFSET, "Where to begin: after this position. -1 is the start, now the tail."),
+    in_query("offset", OFFSET, "Where to begin: after this position. -1 is the start, now the tail."),
     in_query("channel", {"type": "string"}, "Show only this channel; with sequence: the channel it counts in."),
     in_query("sequence", {"type": "integer", "minimum": 0}, "Begin at this chunk (view=elements: element) of channel."),
     in_query("at", {"type": "integer", "minimum": 0}, "Begin at this byte of the text; only for plain text."),
@@ -71,7 +71,7 @@ _READ_PARAMETERS: Final[list[JsonObject]] = [
     in_query("sides", {"enum": ["0", "1"]}, "1: show what upstream sent beside the text, like reasoning."),
     in_query("notes", {"enum": ["0", "1"]}, "1: add notes on how judging goes on, and on silence."),
     in_query("cursor", {"type": "string"}, "The Stream-Cursor of the answer before."),
-    in_header(names.LAST_EVENT_ID, _OFFSET, "What an EventSource resumes from; wins over offset."),
+    in_header(names.LAST_EVENT_ID, OFFSET, "What an EventSource resumes from; wins over offset."),
     in_header(names.IF_NONE_MATCH, {"type": "string"}, "An ETag that the client has."),
 ]
 _CLOSE: Final = in_header(names.CLOSED, {"enum": ["true", "false"]}, "true: close the stream in the same step.")
@@ -118,8 +118,8 @@ _READ: Final[JsonObject] = {
     "operationId": "readStream",
     "summary": "Read a stream: what is there, or what comes.",
     "description": "A JSON array of envelopes (`StreamResponse`); with live=sse, or Accept: text/event-stream, "
-    "server-sent events; with view=text the released text itself. Everything is resumed by offset. A raw stream holds "
-    "what its producers pushed.",
+    "server-sent events; with Accept: application/x-ndjson, frames in lines; with view=text the "
+    "released text itself. Everything is resumed by offset. A raw stream holds what its producers pushed.",
     "security": _MAY_READ,
     "parameters": _READ_PARAMETERS,
     "responses": {
@@ -363,7 +363,7 @@ _EVENT: Final[JsonObject] = {
     "without a name (events=plain): one envelope.",
     "properties": {
         "event": {"enum": ["data", "control"]},
-        "id": {**_OFFSET, "description": "Send it back as Last-Event-ID, or as offset."},
+        "id": {**OFFSET, "description": "Send it back as Last-Event-ID, or as offset."},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
     "required": ["id", "data"],
@@ -422,7 +422,7 @@ def _shapes() -> JsonObject:
         NodeReadiness,
     )
     chat = {"ChatCompletion": _CHAT_COMPLETION, "ChatChunkEvent": _CHAT_CHUNK_EVENT}
-    return {**request_schema(), **chat_request_schema(), **records, **answers, **chat, "Event": _EVENT}
+    return {**request_schema(), **chat_request_schema(), **records, **answers, **chat, "Event": _EVENT, "Frame": FRAME}
 
 
 def openapi(root_path: str = "") -> JsonObject:

@@ -15,6 +15,7 @@ from lockgate.config import Delivery
 from lockgate.delivery.durable import Answer, LongPoll, catch_up, progress_headers
 from lockgate.delivery.event_stream import LATER_MS, EventReader
 from lockgate.delivery.forms import JSON, Form, JsonForm, form_of
+from lockgate.delivery.frame_lines import LineReader
 from lockgate.delivery.notes import WithNotes
 from lockgate.delivery.plain_text import TextReader
 from lockgate.delivery.read_query import ReadQuery, offset_of, read_query
@@ -32,6 +33,7 @@ from lockgate.gateway.headers import stream_headers
 from lockgate.observe.metrics import Meters
 from lockgate.protocol import header_names as names
 from lockgate.protocol.envelope import WaitingFor
+from lockgate.protocol.frames import NDJSON
 from lockgate.protocol.offsets import Offset
 from lockgate.protocol.sse import encode_retry
 from lockgate.store.base import Head, Page, StreamLog
@@ -238,17 +240,22 @@ class ReadRoutes:
             return Response(encode_retry(LATER_MS), media_type="text/event-stream", headers=headers)
         if query.plain_events and not isinstance(self._form(start.meta), JsonForm):
             raise BadRequest("events=plain: is for streams of JSON")
-        return await self.connect(EventReader, start, is_plain=query.plain_events, cursor=query.cursor)
+        form = self._form(start.meta)
+        return await self.connect(EventReader, start, form=form, is_plain=query.plain_events, cursor=query.cursor)
+
+    async def lines(self, start: ReadStart, _page: Page) -> Response:
+        if not isinstance(self._form(start.meta), JsonForm):
+            raise BadRequest(f"accept: {NDJSON} is for streams of JSON; read this one with live=sse or live=long-poll")
+        return await self.connect(LineReader, start)
 
     async def connect(self, reader: Callable[..., Connection], start: ReadStart, **options: Any) -> Response:
-        """Serve a live face: a class whose objects are made like an ``EventReader``."""
+        """Serve a live face: a class whose objects are made like a ``LiveReader``."""
         self._refuse_if_full()
         made = reader(
             self._log,
             start.stream_id,
             start.after,
             view=await self._prepared_view(start),
-            form=self._form(start.meta),
             pacing=self._pacing,
             meters=self._meters,
             readers=self._readers,
@@ -331,17 +338,18 @@ class Face(NamedTuple):
 
 _TEXT: Final = {"text/plain": {"schema": {"type": "string"}}}
 _EVENTS: Final = {"text/event-stream": {"itemSchema": {"$ref": "#/components/schemas/Event"}}}
+_LINES: Final = {NDJSON: {"itemSchema": {"$ref": "#/components/schemas/Frame"}}}
 _PAGE: Final = {
     "application/json": {"schema": {"type": "array", "items": True}},
     "text/plain": {"schema": {"type": "string"}},
     "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
 }
 
-#: The first face that is wanted serves the request. A new live face is one entry more: ``Face(lambda query: "its/type"
-#: in query.accept, lambda routes, start, page: routes.connect(ItsReader, start), {"its/type": {}})``.
+#: The first face that is wanted serves the request. A new live face is one entry more, like that of lines.
 FACES: Final[tuple[Face, ...]] = (
     Face(lambda query: query.is_plain_text, ReadRoutes.plain_text, _TEXT),
     Face(lambda query: query.live == "sse", ReadRoutes.events, _EVENTS),
+    Face(lambda query: query.live == "lines", ReadRoutes.lines, _LINES),
     Face(lambda query: query.live == "long-poll", ReadRoutes.long_poll, _PAGE),
     Face(lambda query: True, ReadRoutes.catch_up, _PAGE),
 )
