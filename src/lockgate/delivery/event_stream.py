@@ -81,6 +81,10 @@ class EventReader(LiveReader):
             await self._say(send, self._control(up_to_date=True, is_closed=True))
         await self._end(send)
 
+    async def _send_back(self, send: Send) -> None:
+        await self._say(send, encode_retry(self._pacing.retry_ms))
+        await self._end(send)
+
     def _control(self, *, up_to_date: bool, is_closed: bool) -> bytes:
         self._told = self._after
         state = self._view.outcome if is_closed else ""

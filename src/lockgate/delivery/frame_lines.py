@@ -12,8 +12,17 @@ from lockgate.delivery.live_reader import LiveReader
 from lockgate.delivery.readers import Send
 from lockgate.delivery.ropes import Data, joined
 from lockgate.delivery.views import Item
-from lockgate.protocol.frames import ITEM_END, NDJSON, ONE_LINE, end_frame, here_frame, item_start, ping_frame
 from lockgate.protocol.header_names import CONTENT_TYPE, LIVE, encoded
+from lockgate.protocol.server_frames import (
+    ITEM_END,
+    NDJSON,
+    ONE_LINE,
+    end_frame,
+    here_frame,
+    item_start,
+    ping_frame,
+    retry_frame,
+)
 
 _HEADERS: Final = {CONTENT_TYPE: NDJSON, **LIVE}
 
@@ -50,4 +59,8 @@ class LineReader(LiveReader):
 
     async def _finish(self, send: Send) -> None:
         await self._say(send, end_frame(self._after, self._view.outcome))
+        await self._end(send)
+
+    async def _send_back(self, send: Send) -> None:
+        await self._say(send, retry_frame(self._told, self._pacing.retry_ms))
         await self._end(send)

@@ -20,6 +20,7 @@ from lockgate.delivery.views import Item, View, in_turns
 from lockgate.errors import StreamUnknown
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.offsets import Offset
+from lockgate.protocol.window import Window
 from lockgate.store.base import Page, StreamLog
 
 
@@ -46,6 +47,7 @@ class LiveReader(Reader):
 
     Args:
         after: Where to begin.
+        name: What it calls itself, if it acknowledges what it has; None: it has no window.
     """
 
     def __init__(
@@ -58,8 +60,11 @@ class LiveReader(Reader):
         pacing: Pacing,
         meters: Meters,
         readers: Readers,
+        name: str | None = None,
     ) -> None:
         super().__init__(log, stream_id, readers, stuck_s=pacing.stuck_s)
+        self.name = name
+        self._window = Window(pacing.window_bytes) if name is not None else None
         self._after = after
         self._view = view
         self._pacing = pacing
@@ -100,6 +105,32 @@ class LiveReader(Reader):
         """Say that the stream is over, and end."""
         raise NotImplementedError
 
+    async def _send_back(self, send: Send) -> None:
+        """End, and say that the reader should come back with what it was told last."""
+        raise NotImplementedError
+
+    # -- the window ------------------------------------------------------------------------------------------------
+
+    def acknowledge(self, offset: Offset | None, credit_bytes: int | None) -> None:
+        if self._window is None:
+            return
+        if offset is not None:
+            self._window.acknowledge(offset)
+        if credit_bytes is not None:
+            self._window.grant(credit_bytes)
+        self._news.set()
+
+    async def _has_room(self) -> bool:
+        """Wait until the window is not full, and send nothing; False if the reader is too slow for that."""
+        until_s = time.monotonic() + self._pacing.slow_s
+        while self._window is not None and self._window.is_full and not self.is_over:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                return False
+            self._news.clear()
+            await self._wait(left_s)
+        return True
+
     # -- how it is served ------------------------------------------------------------------------------------------
 
     async def run(self, receive: Receive, send: Send) -> None:
@@ -114,6 +145,10 @@ class LiveReader(Reader):
         await self._begin(send)
         self._meters.shook_hands(time.monotonic() - self._begun_s)
         while not self.is_over:  # after it, no end of the body: the server breaks the connection
+            if self._window is not None and self._window.is_full and not await self._has_room():
+                self._meters.reader_too_slow()
+                await self._send_back(send)
+                return
             self._news.clear()
             page = await self._log.read(self.stream_id, self._after, max_bytes=self._pacing.max_read_bytes)
             has_more = bool(page.entries)
@@ -122,7 +157,7 @@ class LiveReader(Reader):
             tail = page.tail
             del page  # while the client does not read, only what is still to be written is held
             if encoded is not None and encoded.data is not None:
-                pieces, count = pieces_of(encoded.data), encoded.items
+                pieces, count = self._pieces(encoded.data), encoded.items
                 encoded = None
                 await self._deliver(send, pieces, count)
             if is_over:
@@ -149,8 +184,12 @@ class LiveReader(Reader):
             self._news.clear()
             await self._news.wait(left_s)
 
+    def _pieces(self, data: Data) -> bytes | Pieces:
+        """Data as it is written."""
+        return pieces_of(data)
+
     async def _say(self, send: Send, data: Data) -> None:
-        await self._write(send, pieces_of(data))
+        await self._write(send, self._pieces(data))
 
     async def _write(self, send: Send, pieces: bytes | Pieces, *, kept_bytes: int = 0) -> None:
         if isinstance(pieces, bytes):
@@ -159,6 +198,11 @@ class LiveReader(Reader):
             await super()._write(send, pieces, kept_bytes=kept_bytes)
         self._quiet_since_s = time.monotonic()
         self._due_s = self._quiet_since_s + self._pause_s
+
+    async def _write_piece(self, send: Send, piece: bytes, held_bytes: int) -> None:
+        if self._window is not None:
+            self._window.sent(self._told, len(piece))
+        await super()._write_piece(send, piece, held_bytes)
 
     async def _take(self, page: Page) -> Encoded:
         """What a page brings. Readers that show it alike share it: it is made once for all."""

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, cast, get_args
 
 from lockgate.errors import BadRequest
-from lockgate.protocol.frames import NDJSON
 from lockgate.protocol.header_names import IF_NONE_MATCH, LAST_EVENT_ID
 from lockgate.protocol.offsets import Offset, parse_offset
 from lockgate.protocol.outside_names import check_name, is_name
+from lockgate.protocol.server_frames import NDJSON
 
 ViewName: TypeAlias = Literal["delta", "elements", "snapshot", "text"]
 Live: TypeAlias = Literal["no", "long-poll", "sse", "lines"]
 
 #: Parameters that change the answer. Others are ignored, as Durable Streams demands.
-_KNOWN: Final = ("offset", "channel", "sequence", "at", "live", "view", "events", "notes", "sides", "cursor")
+_KNOWN: Final = ("offset", "channel", "sequence", "at", "live", "view", "events", "notes", "sides", "cursor", "reader")
 _EVENTS: Final = "text/event-stream"
 
 
@@ -38,6 +38,7 @@ class ReadQuery:
         notes: Add notes about the progress of judging.
         sides: Show what upstream sent beside the text, too.
         cursor: The client's cursor.
+        reader: What the reader calls itself, if it acknowledges what it has.
         last_event_id: What an EventSource resumes from.
         if_none_match: ETag that the client has.
     """
@@ -55,6 +56,7 @@ class ReadQuery:
     notes: bool = False
     sides: bool = False
     cursor: str | None = None
+    reader: str | None = None
     last_event_id: str | None = None
     if_none_match: str | None = None
 
@@ -91,6 +93,7 @@ def read_query(pairs: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> 
         notes=_choice(given, "notes", ("0", "1")) == "1",
         sides=_choice(given, "sides", ("0", "1")) == "1",
         cursor=check_name(given["cursor"], "cursor") if given.get("cursor") else None,
+        reader=check_name(given["reader"], "reader") if given.get("reader") else None,
         last_event_id=last_event_id if live in ("sse", "lines") else None,
         if_none_match=headers.get(IF_NONE_MATCH),
     )

@@ -23,8 +23,8 @@ from lockgate.protocol.envelope import (
     envelope,
     snapshot_envelope,
 )
-from lockgate.protocol.frames import ONE_LINE
 from lockgate.protocol.offsets import Offset
+from lockgate.protocol.server_frames import ONE_LINE
 from lockgate.store.base import LogEntry
 from lockgate.waiting.rounds import my_turn
 

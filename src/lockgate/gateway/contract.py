@@ -13,6 +13,7 @@ from lockgate import __version__
 from lockgate.delivery.chat_reader import ChatErrorAnswer
 from lockgate.errors import BAD_GATEWAY, FAILED_STATUS, PASSED_STATUSES, Code
 from lockgate.gateway.answers import (
+    AcknowledgedReaders,
     CancelledStream,
     CreatedStream,
     ErrorAnswer,
@@ -21,7 +22,7 @@ from lockgate.gateway.answers import (
     SignedURL,
     UsageAnswer,
 )
-from lockgate.gateway.contract_frames import FRAME, OFFSET
+from lockgate.gateway.contract_frames import FRAME, OFFSET, acknowledging
 from lockgate.gateway.contract_parts import (
     ABOUT_STREAM,
     ALWAYS,
@@ -44,6 +45,7 @@ from lockgate.gateway.shapes import shapes_of
 from lockgate.keys.signatures import PARAMETER
 from lockgate.keys.spending import DAYS
 from lockgate.protocol import header_names as names
+from lockgate.protocol.client_frames import Acknowledgement
 from lockgate.protocol.envelope import Attempt, Feedback, Problem, StreamEnd, StreamResponse, UpstreamSilence
 from lockgate.protocol.header_names import RESPONSE_HEADERS
 from lockgate.streams.chat_request import chat_request_schema
@@ -70,6 +72,7 @@ _READ_PARAMETERS: Final[list[JsonObject]] = [
     in_query("events", {"enum": ["named", "plain"]}, "plain: events without a name, one envelope each, for onmessage."),
     in_query("sides", {"enum": ["0", "1"]}, "1: show what upstream sent beside the text, like reasoning."),
     in_query("notes", {"enum": ["0", "1"]}, "1: add notes on how judging goes on, and on silence."),
+    in_query("reader", {"type": "string"}, "What the reader calls itself, a random name, if it acknowledges."),
     in_query("cursor", {"type": "string"}, "The Stream-Cursor of the answer before."),
     in_header(names.LAST_EVENT_ID, OFFSET, "What an EventSource resumes from; wins over offset."),
     in_header(names.IF_NONE_MATCH, {"type": "string"}, "An ETag that the client has."),
@@ -410,6 +413,8 @@ def _shapes() -> JsonObject:
     records = shapes_of(StreamResponse, Problem, StreamEnd, Attempt, Feedback, UpstreamSilence)
     records["StreamResponse"]["allOf"] = _DATA_BY_KIND
     answers = shapes_of(
+        Acknowledgement,
+        AcknowledgedReaders,
         SignRequest,
         SignedURL,
         UsageAnswer,
@@ -455,6 +460,7 @@ def openapi(root_path: str = "") -> JsonObject:
             "/v1/stream/{stream_id}/status": {"parameters": [_STREAM_ID], "get": _STATUS},
             "/v1/stream/{stream_id}/cancel": {"parameters": [_STREAM_ID], "post": _CANCEL},
             "/v1/stream/{stream_id}/sign": {"parameters": [_STREAM_ID], "post": _SIGN},
+            "/v1/stream/{stream_id}/ack": {"parameters": [_STREAM_ID], "post": acknowledging(_MAY_READ)},
             "/v1/usage": {"get": _USAGE},
             "/healthz": {"get": _HEALTH},
             "/readyz": {"get": _READINESS},

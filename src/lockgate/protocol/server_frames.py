@@ -7,6 +7,7 @@ comes back with the last ``o``.
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from lockgate.protocol.offsets import Offset
@@ -53,3 +54,8 @@ def retry_frame(offset: Offset | None, retry_ms: int) -> bytes:
     """
     where = f'"o":"{offset}",' if offset is not None else ""
     return f'{{{where}"retry":{retry_ms}}}\n'.encode()
+
+
+def error_frame(code: str, message: str) -> bytes:
+    """What is wrong with a request, or with a frame of the client: the connection ends after it."""
+    return json.dumps({"error": {"code": code, "message": message}}).encode()
