@@ -57,6 +57,19 @@ _TEXTS = [
     "{",
     "a, b",
 ]
+#: Beside the usual tokens: more of what is looked through, and past, for what follows a token.
+_LONG_TOKENS = [
+    " " * 20,
+    " " * 64,
+    "\n" + " " * 30,
+    "x" * 40,
+    "9" * 90,
+    "/*" + "c" * 90 + "*/",
+    "// " + "c" * 60 + "\n",
+]
+_LONG_TOKENS += ['"a name of some length":', '"', "'", "“", "”", "`", '"""', "=", "=>", "true", "-1", "\\n", ", "]
+#: What a row of them begins with.
+_OPENINGS = ["[", "{", '{"a": \'', '{"a": "', "['", '["', "{'", '{"id": “', '[{"a": ', '{"a": ', "{a", "It is "]
 _DRAFTS = ["http://json-schema.org/draft-04/schema#", "http://json-schema.org/draft-07/schema#"]
 _DRAFTS += ["https://json-schema.org/draft/2019-09/schema", "https://json-schema.org/draft/2020-12/schema"]
 
@@ -239,6 +252,9 @@ def text_of(rng: random.Random, value: Any) -> bytes:
         return rng.randbytes(rng.randint(0, 40))
     if kind < 0.15:
         return "".join(rng.choices(json_like(), k=rng.randint(0, 30))).encode("utf-8", "replace")
+    if kind < 0.19:
+        tokens = rng.choices([*_LONG_TOKENS, *json_like()], k=rng.randint(3, 14))
+        return (rng.choice(_OPENINGS) + "".join(tokens)).encode("utf-8", "replace")
     text = json.dumps(value, ensure_ascii=rng.random() < 0.3, indent=rng.choice([None, None, 1]))
     data = text.encode("utf-8", "replace")
     if rng.random() < 0.02:  # long numbers, of which some have an exponent, and some do not fit a double
@@ -303,6 +319,7 @@ def run(schema: Schema, pieces: Iterable[bytes], options: dict[str, Any], *, cle
     gate = schema.gate(**options)
     released = bytearray()
     events: list[Event] = []
+    lengths: list[int] = []
     for piece in [*pieces, None]:
         was_over = gate.state == "halted"
         said = gate.feed(piece) if piece is not None else gate.close(clean=clean)
@@ -319,9 +336,17 @@ def run(schema: Schema, pieces: Iterable[bytes], options: dict[str, Any], *, cle
                 assert event.data in (bytes(released[event.start : event.end]), b""), "an element is not its bytes"
             events.append(event)
         assert gate.released_bytes == len(released), "released_bytes"
+        lengths.append(len(released))
         if gate.state == "open":
             _check_held(gate, options)
     assert gate.state != "open", "the text is closed"
+    if (
+        options["release"] != "prefix" and "framing" not in options
+    ):  # a line that cannot be held is released as it comes
+        spans = [(event.start, event.end) for event in events if isinstance(event, Element)]
+        assert not any(start < length < end for start, end in spans for length in lengths), (
+            "half an element is released"
+        )
     return Run(bytes(released), tuple(events), gate.state)
 
 
@@ -361,6 +386,19 @@ def _check_state(case: Case, found: Run) -> None:
         assert "truncated" not in rules, "complete, and the text ended early"
     if found.state != "complete":
         assert any(isinstance(event, Violated) for event in found.events), "not complete, and nobody knows why"
+    if "framing" in case.options:
+        return
+    for event in found.events:
+        if isinstance(event, Violated) and event.code == "invalid_utf8":
+            assert event.upstream_at == _first_that_is_no_character(case.text), f"not where the bad byte is: {event}"
+
+
+def _first_that_is_no_character(text: bytes) -> int:
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return -1
 
 
 def _validator(case: Case) -> Any:
@@ -449,7 +487,13 @@ def _check_skipped(case: Case, found: Run, skips: list[Skipped]) -> None:
         return
     gone = sum(event.upstream_end - event.upstream_at + 64 for event in skips)
     gone += sum(len(event.removed) for event in found.events if isinstance(event, Patched))
-    assert len(found.released) >= len(case.text) - gone - _MAX_UNFINISHED, "more is lost than was left out"
+    missing = _signs(case.text) - _signs(found.released)
+    assert missing <= gone + _MAX_UNFINISHED, "more is lost than was left out"
+
+
+def _signs(text: bytes) -> int:
+    """Bytes that are no white space: what stands around a value goes with it, however much it is."""
+    return len(text.translate(None, b" \t\n\r"))
 
 
 def _check_live(schema: Schema, case: Case, found: Run) -> None:

@@ -50,8 +50,8 @@ PERSON = {
         pytest.param('{"a/b":[|]', "schema_violation", "/a~1b", "/properties/a~1b/minItems", id="minItems"),
         pytest.param('{"a/b":[1,1|,', "schema_violation", "/a~1b", "/properties/a~1b/maxItems", id="comma too many"),
         pytest.param('{"age":1|}', "schema_violation", "", "/required", id="required"),
-        pytest.param('{"age":1,"age|"', "duplicate_member", "/age", "", id="duplicate"),
-        pytest.param('{"age":1,"\\u0061ge|"', "duplicate_member", "/age", "", id="duplicate, escaped"),
+        pytest.param('{"age":1,"a|ge"', "duplicate_member", "/age", "", id="duplicate"),
+        pytest.param('{"age":1,"\\u0061|ge"', "duplicate_member", "/age", "", id="duplicate, escaped"),
         pytest.param('{"name":"Ab"} \n|{', "trailing_text", "", "", id="second document"),
         pytest.param('{"age":0|1', "invalid_json", "/age", "", id="leading zero"),
         pytest.param('{"age":1|x', "invalid_json", "/age", "", id="letter after a number"),
@@ -91,7 +91,7 @@ def test_a_number_at_the_very_end_is_judged_at_close() -> None:
 
 def test_what_only_the_authority_knows_is_judged_before_the_last_byte() -> None:
     """The closing byte of an invalid document is not released."""
-    schema = lockgate.compile({"type": "object", "not": {"required": ["b"]}})
+    schema = lockgate.compile({"type": "object", "unevaluatedProperties": False})
     run = judge(schema, b'{"b": 1}')
     assert (run.released, run.state) == (b'{"b": 1', "halted")
     assert run.violations[0].code == "schema_violation"

@@ -37,7 +37,7 @@ def test_a_bad_leaf_deep_in_an_expression_tree_costs_no_more_than_its_depth() ->
     deep = b'{"op":"add","r":1,"l":' * 200
     run = judge(lockgate.compile(TREE), deep + b'"x"' + b"}" * 200)
     assert run.state == "halted"
-    assert run.released == deep + b'"x"' + b"}" * 199
+    assert run.released == deep
 
 
 def test_many_bad_names_cost_no_more_than_their_number() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ import lockgate
 from lockgate import Limits
 from lockgate.gate.partial import PartialValue
 from lockgate.gate.values import NOTHING, value_of
+from tests.gate.schema_shapes import count_work
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -58,3 +60,39 @@ def test_where_it_grows() -> None:
     rows = PartialValue()
     rows.feed(b"[1, [2], 3")
     assert (rows.elements_done, rows.path) == (2, "/2")
+
+
+@settings(max_examples=150, deadline=None)
+@given(documents, st.lists(st.integers(1, 9), min_size=1, max_size=6))
+def test_a_snapshot_is_the_value_of_what_is_released_and_stays_it(document: Any, sizes: list[int]) -> None:
+    """At any byte, in any pieces; and an earlier one is not changed by what comes later."""
+    text = json.dumps(document).encode()
+    gate = lockgate.compile(True).gate()
+    seen: list[tuple[Any, Any]] = []
+    at = 0
+    while at < len(text) and gate.state == "open":
+        size = sizes[at % len(sizes)]
+        gate.feed(text[at : at + size])
+        at += size
+        expected = value_of(text[: gate.released_bytes], Limits())
+        seen.append((gate.snapshot(), None if expected is NOTHING else expected))
+    assert all(found == expected for found, expected in seen)
+
+
+@pytest.mark.parametrize("unit", ["word\\n", '","', '"},{"a":"'])
+def test_snapshots_after_each_delta_cost_what_has_changed(unit: str) -> None:
+    """Of strings, of lists and of objects in them: four times the text is four times the work."""
+
+    def work(count: int) -> int:
+        text = ('[{"a":"' if "a" in unit else '["') + unit * count
+        gate = lockgate.compile({"type": "array"}).gate()
+
+        def run() -> None:
+            for at in range(0, len(text), 8):
+                gate.feed(text[at : at + 8].encode())
+                gate.snapshot()
+                gate.expected()
+
+        return count_work(10**9, run)[0]
+
+    assert work(400) < 5 * work(100)

@@ -16,6 +16,7 @@ from lockgate.errors import SchemaError
 from lockgate.gate.events import Complaint
 from lockgate.gate.limits import DEEPEST, Limits
 from lockgate.gate.scan import Violation
+from lockgate.gate.schema.explained import explain
 from lockgate.gate.schema.formats import Formats
 from lockgate.gate.schema.resources import NAMELESS, SchemaLocation, SchemaResources, escape_pointer, escaped
 from lockgate.gate.schema.subschema import FINISHED_ONLY
@@ -70,7 +71,7 @@ class Authority:
         self._retrieved: dict[str, Any] = {}
         self._slow_patterns: list[Any] = []  # compiled ones that the linear engine does not take
         self._root = self._compile(escaped(resources.documents[NAMELESS]))
-        self.document = Judgement(self._root, "", "the schema", self._is_undecided)
+        self.document = Judgement(self._root, "", resources.documents[NAMELESS], self._is_undecided)
 
     def prepare(self) -> None:
         """Make now what would be made when it is first asked for."""
@@ -86,16 +87,17 @@ class Authority:
         Each is asked for by its URI, so that what is relative in it is relative to where it stands.
         """
         if len(locations) == 1 and not locations[0].pointer and locations[0].document == NAMELESS:
-            return Judgement(self._root, schema_path, _shown(keywords), self._is_undecided)
+            return Judgement(self._root, schema_path, locations[0].schema, self._is_undecided)
         parts = self._parts if len(locations) == 1 else self._all_parts
         found = parts.of(locations)
+        schema = locations[0].schema if len(locations) == 1 else None
         if found is not None:
-            return Judgement(found, schema_path, _shown(keywords), self._is_undecided)
+            return Judgement(found, schema_path, schema, self._is_undecided)
         try:
             validator = self._referring({"allOf": [self._reference_to(location) for location in locations]})
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
             return None
-        return Judgement(validator, schema_path, _shown(keywords), self._is_undecided)
+        return Judgement(validator, schema_path, schema, self._is_undecided)
 
     def _referring(self, schema: Any) -> Any:
         """A validator by a schema that refers to others in the documents."""
@@ -226,14 +228,14 @@ class Judgement:
 
     Args:
         schema_path: What to blame.
-        shown: The keywords that decide, for people.
+        schema: What it judges by, for the message; None where that is more than one.
         undecided: Whether the answer no may come from a pattern that hit its backtrack limit.
     """
 
-    def __init__(self, validator: Any, schema_path: str, shown: str, undecided: Callable[[Any], bool]) -> None:
+    def __init__(self, validator: Any, schema_path: str, schema: Any, undecided: Callable[[Any], bool]) -> None:
         self._validator = validator
         self._schema_path = schema_path
-        self._shown = shown
+        self._schema = schema
         self._undecided = undecided
 
     def complaint(self, value: Any) -> Complaint | None:
@@ -243,7 +245,9 @@ class Judgement:
         if self._undecided(value):
             message = f"a pattern took more than {_BACKTRACK_LIMIT} steps to match"
             return Complaint("pattern_undecided", self._schema_path, message)
-        return Complaint("schema_violation", self._schema_path, f"does not satisfy {self._shown}")
+        found = explain(self._schema, value, self._schema_path)
+        # The path is as it was made: which keyword it was is only for the message.
+        return Complaint("schema_violation", self._schema_path, found.says)
 
 
 def refuse(complaint: Complaint | None, path: str) -> None:
@@ -295,10 +299,6 @@ def _patterns(schema: Any) -> Iterator[str]:
             stack += one.values()
         elif isinstance(one, list):
             stack += one
-
-
-def _shown(keywords: Iterable[str]) -> str:
-    return " or ".join(keywords) or "the schema"
 
 
 def _pointer(parts: list[str | int]) -> str:

@@ -15,8 +15,9 @@ from lockgate.gate.events import Complaint, Element, Event, Expected, Release, R
 from lockgate.gate.limits import Limits
 from lockgate.gate.scan import Scanner, Violation
 from lockgate.gate.schema.graph import SchemaGraph, SubschemaSet
-from lockgate.gate.schema.judge import Judge, kind_names
-from lockgate.gate.values import NOTHING, value_of
+from lockgate.gate.schema.judge import Judge
+from lockgate.gate.schema.judge_state import kind_names
+from lockgate.gate.values import NOTHING, GrowingValue
 
 
 class Gate(Protocol):
@@ -58,7 +59,8 @@ class Gate(Protocol):
     def snapshot(self) -> Any:
         """Value of the released text: open strings included; open numbers, literals and names left out.
 
-        None where there is no value yet. Linear in the released text.
+        None where there is no value yet. It costs what was released since the last one, and a flat copy of each open
+        container and string. What is finished in it is shared with later snapshots: change a copy.
 
         Raises:
             Misuse: the text is not kept (``elements``, NDJSON, no schema, or longer than ``authority_max_bytes``).
@@ -269,10 +271,11 @@ class DocumentGate(TextGate):
         self._may_be_quick = self._is_quick = release == "prefix" and elements is None
         self._quick_until = min(limits.max_document_bytes, limits.authority_max_bytes)
         self._finished: list[Element] = []  # elements that are not handed out yet
-        self._last_element_end = -1
+        self._element_ends: list[int] = []  # of the last two elements: recovery may take the last one back
         self._asks = True  # not while a text is restored: the authority has seen it
         self._defer_over_bytes = defer_over_bytes
         self._deferred: bytes | None = None
+        self._value: GrowingValue | None = None  # once it was asked for
         self.document_end = 0
         if elements is not None:
             tokens = pointer_tokens(elements)
@@ -292,7 +295,10 @@ class DocumentGate(TextGate):
     def snapshot(self) -> Any:
         if not self._keeps_whole:
             raise Misuse("snapshot needs the whole text, which this gate does not keep (elements, or a long document)")
-        value = value_of(self._kept.between(0, self._released), self._limits)
+        if self._value is None:
+            self._value = GrowingValue(self._limits)
+        self._value.feed(self._kept.between(self._value.length, self._released))
+        value = self._value.value()
         return None if value is NOTHING else value
 
     def expected(self) -> Expected:
@@ -357,7 +363,8 @@ class DocumentGate(TextGate):
             for judgement in self._graph.judgements(subschemas):
                 refuse(judgement.complaint(value), path)
         self._finished.append(Element(path, start, end, text))
-        self._last_element_end = end
+        self._element_ends[:-1] = []
+        self._element_ends.append(end)
 
     def _ask(self, length: int, *, may_defer: bool) -> None:
         """Show the document to the authority, or leave that to the caller.

@@ -6,9 +6,24 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, NamedTuple, TypeAlias
+import re
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
+
+_PLAIN_NAME: Final = re.compile(r"[^\W\d][\w-]*")
+
+
+def named(path: str) -> str:
+    """A JSON pointer as a way through member names: ``load.items[3].name``; of the root, ``The document``."""
+    names = [token.replace("~1", "/").replace("~0", "~") for token in path.split("/")[1:]]
+    way = ""
+    for name in names:
+        if name.isdigit():
+            way += f"[{name}]"
+        else:
+            way += f".{name}" if _PLAIN_NAME.fullmatch(name) else f"[{json.dumps(name, ensure_ascii=False)}]"
+    return way.removeprefix(".") or "The document"
 
 
 class Released(msgspec.Struct, frozen=True, gc=False):
@@ -44,6 +59,14 @@ class Violated(msgspec.Struct, frozen=True, gc=False):
     message: str = ""
     recoverable: bool = True
     action: Literal["halt", "skip", "patch", "none"] = "halt"
+
+    @property
+    def hint(self) -> str:
+        """A sentence to send back to the model: where, by the names of members, what must be, and what came."""
+        where, _, says = self.message.partition(": ")
+        if self.code != "schema_violation" or where != (self.path or "the document"):
+            return f"The answer is not valid JSON as asked for ({self.code}): {self.message}."
+        return f"{named(self.path)} {says}."
 
 
 class Patched(msgspec.Struct, frozen=True, gc=False):

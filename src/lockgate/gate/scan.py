@@ -300,16 +300,19 @@ class Scanner:
         """Byte of the quote that opened the string in hand, between two pieces."""
         return self.base - self.string_bytes - 1
 
-    def string_start_at(self, at: int, end: int) -> int:
-        """The same at a violation: at byte ``at``, where characters that need no escape go on to byte ``end``."""
-        return (end if self.unit_at < 0 else at + self._unit_bytes) - self.string_bytes - 1
+    def string_start_at(self, at: int, end: int, *, is_end: bool) -> int:
+        """The same at a violation: at byte ``at``, where characters that need no escape go on to byte ``end``.
 
-    @property
-    def _unit_bytes(self) -> int:
+        Args:
+            is_end: The violation is that the text ended; then no byte is wrong.
+        """
+        return (end if self.unit_at < 0 else at + self._unit_bytes(is_end=is_end)) - self.string_bytes - 1
+
+    def _unit_bytes(self, *, is_end: bool) -> int:
         """Bytes of the unfinished escape, the wrong one included."""
         if self.state == IN_HEX:
             return (8 if self._high else 2) + len(self._escape)
-        return {IN_ESCAPE: 2, AT_LOW_BACKSLASH: 7, AT_LOW_U: 8}[self.state]
+        return {IN_ESCAPE: 1, AT_LOW_BACKSLASH: 6, AT_LOW_U: 7}[self.state] + (not is_end)
 
     @property
     def is_done(self) -> bool:
@@ -531,13 +534,15 @@ class Scanner:
         end = PLAIN_RUN.match(data, i).end()  # type: ignore[union-attr]
         if end > i:
             room = self._limits.max_string_bytes - self.string_bytes
+            self.string_bytes += (
+                end - i
+            )  # also where it does not fit: ``string_start_at`` counts from the end of the run
             if end - i > room:
                 # What still fits is judged first: a violation in it goes before the limit, wherever the text is cut.
                 fits = character_start(data, i + room)
                 if fits > i:
                     self._take(data[i:fits].decode(), i)
-                self._grow(data, end - i, i)
-            self.string_bytes += end - i
+                raise self._too_long(fits)
             if self.in_name or self.watcher is not None or self._repetition is not None:
                 self._take(data[i:end].decode(), i)
             if end == n:
@@ -557,9 +562,12 @@ class Scanner:
     def _grow(self, data: bytes, count: int, i: int) -> None:
         allowed = self._limits.max_string_bytes - self.string_bytes
         if count > allowed:
-            self.blame = character_start(data, i + allowed)
-            raise Violation("string_limit", f"a string longer than {self._limits.max_string_bytes} bytes")
+            raise self._too_long(character_start(data, i + allowed))
         self.string_bytes += count
+
+    def _too_long(self, blame: int) -> Violation:
+        self.blame = blame
+        return Violation("string_limit", f"a string longer than {self._limits.max_string_bytes} bytes")
 
     def _take(self, text: str, i: int) -> None:
         if self.in_name:

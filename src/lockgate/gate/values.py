@@ -34,6 +34,13 @@ class _Collector:
         self.pieces.append(text)
         return -1
 
+    @property
+    def text(self) -> str:
+        """All of it."""
+        if len(self.pieces) > 1:
+            self.pieces = ["".join(self.pieces)]
+        return self.pieces[0] if self.pieces else ""
+
     def violation(self) -> Violation:
         raise AssertionError("a collector refuses nothing")
 
@@ -68,7 +75,7 @@ class _Builder:
 
     def end_string(self) -> None:
         assert self._string is not None
-        self._put("".join(self._string.pieces))
+        self._put(self._string.text)
         self._string = None
 
     def end_number(self, text: bytes) -> None:
@@ -87,10 +94,18 @@ class _Builder:
     def end_value(self, end: int) -> None:
         self._flush_literal()
 
-    def open_string(self) -> None:
-        """Include a string that is not closed yet."""
-        if self._string is not None:
-            self._put("".join(self._string.pieces))
+    def value(self) -> Any:
+        """The value so far, with a string that is not closed yet. What is finished is shared with later ones."""
+        inner: Any = NOTHING if self._string is None else self._string.text
+        for container, name in reversed(self._stack):
+            copy = container.copy()
+            if inner is not NOTHING and name:
+                copy[name[0]] = inner
+            elif inner is not NOTHING:
+                # An open container stands in the one around it already; an open string does not.
+                copy[len(copy) - (not isinstance(inner, str)) :] = [inner]
+            inner = copy
+        return self.root if inner is NOTHING else inner
 
     def _flush_literal(self) -> None:
         # A literal is known from its first byte, but counts only when it is whole: when anything follows it.
@@ -109,14 +124,34 @@ class _Builder:
             container.append(value)
 
 
+class GrowingValue:
+    """The value of a text that grows. Each look at it costs what has come since, and a flat copy of what is open.
+
+    Attributes:
+        length: Bytes of the text so far.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.length = 0
+        self._builder = _Builder()
+        self._scanner = Scanner(self._builder, limits)
+        self._scanner.watches_values = True
+
+    def feed(self, data: bytes) -> None:
+        """Take what follows; it makes a text without a violation."""
+        self._scanner.scan(data)
+        self.length += len(data)
+
+    def value(self) -> Any:
+        """The value so far; ``NOTHING`` where there is none yet. What is finished in it is shared with later ones."""
+        return self._builder.value()
+
+
 def value_of(text: bytes, limits: Limits) -> Any:
     """The value of a live prefix of a JSON text; ``NOTHING`` where there is none yet.
 
     Linear in the text. The text is one that a gate has released: it holds no violation.
     """
-    builder = _Builder()
-    scanner = Scanner(builder, limits)
-    scanner.watches_values = True
-    scanner.scan(text)
-    builder.open_string()
-    return builder.root
+    growing = GrowingValue(limits)
+    growing.feed(text)
+    return growing.value()

@@ -86,7 +86,8 @@ class Closers:
         """
         work, closer = self._work, self._closers[-1]
         work.ledger.path = closer.path
-        found = next((at for at, byte in enumerate(work.pending) if byte not in WHITE), -1)
+        seen = work.pending[: LOOK_BYTES + 1]  # no more, however the text is cut
+        found = next((at for at, byte in enumerate(seen) if byte not in WHITE), -1)
         if found < 0 and not is_end and len(work.pending) <= LOOK_BYTES:
             return "more"
         if closer.swallows:
@@ -136,9 +137,9 @@ class Closers:
 
     def _begins_another(self, at: int, *, is_end: bool) -> bool | None:
         """Whether an element begins at a byte of what is to come, or behind a comma there; None: more must be seen."""
-        pending = self._work.pending
-        if pending[at] == 0x2C:
-            at = next((i for i in range(at + 1, len(pending)) if pending[i] not in WHITE), -1)
+        seen = self._work.pending[: LOOK_BYTES + 1]
+        if seen[at] == 0x2C:
+            at = next((i for i in range(at + 1, len(seen)) if seen[i] not in WHITE), -1)
             if at < 0:
-                return False if is_end or len(pending) > LOOK_BYTES else None
-        return bool(KIND_OF_BYTE.get(pending[at], 0) & (ARRAY | OBJECT | STRING) & self._work.judge.next_kinds())
+                return False if is_end or len(seen) > LOOK_BYTES else None
+        return bool(KIND_OF_BYTE.get(seen[at], 0) & (ARRAY | OBJECT | STRING) & self._work.judge.next_kinds())

@@ -153,8 +153,13 @@ class Ledger:
         self._shift(at, stop, self.upstream_of(stop), grown=at - stop)
 
     def note(self, at: int, event: Skipped | Violated) -> None:
-        """An event to come at a byte."""
-        self._notes.insert(bisect_right(self._notes, at, key=lambda note: note.at), Note(at, 0, event))
+        """An event to come at a byte: behind what was noted before it, in front of what was put there."""
+        index = bisect_right(self._notes, at, key=lambda note: note.at)
+        if index and self._notes[index - 1].at == at and self._notes[index - 1].length:
+            index -= 1
+            while index and self._notes[index - 1].at == at and _is_claim(self._notes[index - 1]):
+                index -= 1  # it belongs to that change
+        self._notes.insert(index, Note(at, 0, event))
 
     def _put_claim(self, at: int) -> None:
         if self.claim is not None:

@@ -164,7 +164,7 @@ class PatchStrategy:
         """How to go back into the string in hand; None if it is too long to be judged again."""
         kept, at = self._work.kept, pending.at
         end = PLAIN_RUN.match(kept.data, at - kept.at).end() + kept.at  # type: ignore[union-attr]
-        start = self._work.scanner.string_start_at(at, end)
+        start = self._work.scanner.string_start_at(at, end, is_end=pending.violation.code == "truncated")
         if pending.violation.code != "schema_violation":
             return _IntoString(start, None)
         return _IntoString(start, kept.between(start + 1, at)) if at - start <= MAX_JUDGED_AGAIN else None

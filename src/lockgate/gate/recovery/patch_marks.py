@@ -27,7 +27,8 @@ from lockgate.gate.recovery.edits import NOWHERE
 from lockgate.gate.recovery.escapes import EscapeWatcher, is_behind_drive, may_be_backslash
 from lockgate.gate.recovery.placeholder import PlaceholderWatcher
 from lockgate.gate.scan import Scanner, TextWatcher
-from lockgate.gate.schema.judge import FreeNames, Judge, ObjectFrame, has_strangers
+from lockgate.gate.schema.container_frames import FreeNames, ObjectFrame, has_strangers
+from lockgate.gate.schema.judge import Judge
 
 NO_ESCAPE: Final = -1
 DECIDED: Final = -2
@@ -66,6 +67,7 @@ class PatchMarks:
         self._key: str | int | None = None  # of the last value that ended in the container in hand
         self._watcher: TextWatcher | None = None
         self.string_bytes = 0
+        self._branches = judge.branches
         self._element_at = -1
         self._root = judge.frames[0] if judge.frames else None
         self.has_bracket = False
@@ -120,13 +122,16 @@ class PatchMarks:
             self._root = self._frames[0]
         self._state = self._scanner.state
         self._key = None if self._state == AT_NAME_OR_CLOSE else -1
+        self._branches = self._judge.branches
         self._element_at = -1
 
     def value_ended(self, at: int, state: ScanState) -> None:
-        scanner = self._scanner
+        scanner, judge = self._scanner, self._judge
         if self._frames:
             self._key = self._frames[-1].key
+        self._branches = judge.branches
         if state == IN_STRING:
+            self._branches = judge.branches_in_string
             self.mark_at = at - 1
             self._state = IN_STRING
             self._watcher, self.string_bytes = self._judge.watcher, scanner.string_bytes
@@ -134,13 +139,16 @@ class PatchMarks:
         elif state >= AFTER_MINUS and 0 <= at - self.mark_at <= self._max_held:
             self.mark_at = at - len(scanner.number)
             self._state = state
+            self._branches = judge.branches_before
         elif scanner.state == AT_END and state < IN_STRING:
             self.mark_at, self._state, self.has_bracket = at - 1, state, True
+            self._branches = judge.branches_before
         else:
             self.mark_at = at
             self._state = scanner.state
-        if self._watches_elements and scanner.depth == scanner.watch_depth:
-            self._element_at = self._judge.ended_element_at if state == IN_STRING else -1
+        if self._watches_elements:
+            is_element = state == IN_STRING and scanner.depth == scanner.watch_depth
+            self._element_at = self._judge.ended_element_at if is_element else -1
 
     # -- what is marked ------------------------------------------------------------------------------------------
 
@@ -203,6 +211,7 @@ class PatchMarks:
         self._watcher, self.string_bytes = self._judge.watcher, self._scanner.string_bytes
         self.holds_member = False
         self._key = self._frames[-1].key if self._frames else None
+        self._branches = self._judge.branches_in_string
         self._element_at = self._judge.element_at
 
     def forget(self) -> None:
@@ -215,6 +224,8 @@ class PatchMarks:
             self.mark_at = scanner.base
             self._state = scanner.state
             self._key = self._frames[-1].key if self._frames else None
+            self._branches = self._judge.branches
+            self._element_at = -1
 
     def went_back(self) -> None:
         if self.mark_at >= self._scanner.base:
@@ -232,7 +243,7 @@ class PatchMarks:
         is_string = self._state == IN_STRING
         if self.has_number and isinstance(key, int):
             key -= 1
-        judge.come_back(key, STRING if is_string else NULL)
+        judge.come_back(key, STRING if is_string else NULL, self._branches)
         if scanner.depth == scanner.watch_depth:
             judge.element_at = self._element_at
         if is_string:
@@ -249,7 +260,7 @@ class PatchMarks:
         self.has_bracket = False
         judge.reopen(self._root)
         self._key = self._root.key
-        judge.come_back(self._key, NULL)
+        judge.come_back(self._key, NULL, self._branches)
         scanner.reopen(is_object=isinstance(self._key, str | None))
         scanner.go_to(self.mark_at, self._state)
 

@@ -57,7 +57,8 @@ class RecoveringGate(DocumentGate):
         )
         self._accepts_truncated = accept_truncated
         self._max_held = max_held_bytes
-        self._work = Workspace(self._scanner, self._judge, self._kept, self._finished, max_held_bytes, limits)
+        ends = self._element_ends
+        self._work = Workspace(self._scanner, self._judge, self._kept, self._finished, ends, max_held_bytes, limits)
         self._closers = Closers(self._work)
         self._strategies: list[Strategy] = [make(self._work, self._closers) for make in strategies]
         marks = [strategy.marks for strategy in self._strategies]
@@ -123,7 +124,8 @@ class RecoveringGate(DocumentGate):
         self._work.add(good)
         self._run(events, is_end=False)
         if bad and self._state == "open":
-            at = self._scanner.base + len(self._work.pending)
+            self._work.end_skipping()
+            at = self._scanner.base + self._work.unjudged_bytes
             self._give_up(Violation("invalid_utf8", not_utf8(bad)), at, events)
         self._is_quick = self._may_be_quick and self._is_settled
         return events
@@ -172,6 +174,7 @@ class RecoveringGate(DocumentGate):
         if clean and is_whole and (self._accepts_truncated or not self._work.was_truncated):
             self._state = "complete"
             return [*events, Completed(self._released)]
+        self._report_all(self._scanner.base, NOWHERE, events)
         return [*events, *self._ends_early()]
 
     def _end_character(self) -> None:
@@ -361,7 +364,7 @@ class RecoveringGate(DocumentGate):
     @property
     def _before_element(self) -> int:
         """Where the text ends that stands before the element in hand: its comma belongs to it."""
-        before = self._last_element_end if self._last_element_end >= 0 else self._judge.element_at
+        before = self._element_ends[-1] if self._element_ends else self._judge.element_at
         return before if before >= 0 else self._released
 
     def _release_text(self, upto: int, events: list[Event]) -> None:

@@ -13,6 +13,8 @@ from lockgate.gate.recovery.spelling import control, sign_at
 from lockgate.gate.recovery.string_end import StringEnd
 
 _COLON_BEHIND: Final = re.compile(rb":|\xef\xbc\x9a|=>|=[ \t]")
+#: Bytes of the longest of them.
+_SIGN: Final = 3
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: White space that is looked through for what follows a token; more of it ends the token.
 _LOOK: Final = 64
@@ -114,13 +116,16 @@ class Quoted(_BaseRewriter):
         """Whether what follows can follow the string; None: it is not seen yet."""
         if self._end is None:
             end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
-            if end == len(text) and end - at <= _LOOK:
+            if end - at > _LOOK:
+                return True
+            if end == len(text):
                 return True if is_end else None
-            if text[end : end + 1] >= b"\x80" and len(text) - end < 3 and not is_end:
+            # A sign of another script has three bytes; a literal, and what ends it, has six.
+            if len(text) - end < (6 if end > at else 3 if text[end : end + 1] >= b"\x80" else 1) and not is_end:
                 return None
             if end > at and (text[end : end + 1] in _QUOTES or _VALUE.match(text, end) is not None):
                 return True  # the colon is missing
-            return end - at > _LOOK or sign_at(text, end)[0] in (b":", b"=")
+            return sign_at(text, end)[0] in (b":", b"=")
         closes = self._end.is_behind(text, at, is_end=is_end)
         if closes is False:
             end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
@@ -206,7 +211,7 @@ class Bare(_BaseRewriter):
             pieces.append(Piece(text[at : at + 1], text[at : at + 1]))
             return 1
         if byte in self._stops and self._is_member:
-            ends = self._ends(text, at, is_end=is_end)
+            ends = self._ends(text, at, since=at, is_end=is_end)
             if ends is None:
                 return -1
             if not ends:
@@ -238,20 +243,21 @@ class Bare(_BaseRewriter):
             return False
         if len(text) - at < _AHEAD and not is_end:
             return None
-        found = self._SIGNS.match(text, at)
+        found = self._SIGNS.match(text, at, at + _AHEAD)
         if found is None:
             return False
-        return not self._is_member or self._ends(text, found.end(), is_end=is_end)
+        return not self._is_member or self._ends(text, found.end(), since=at, is_end=is_end)
 
-    def _ends(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
-        """Whether the member ends before this byte; None: more must be seen."""
-        if len(text) - at < _AHEAD and not is_end:
+    def _ends(self, text: bytes, at: int, *, since: int, is_end: bool) -> bool | None:
+        """Whether the member ends before this byte; None: more must be seen. The text is held from ``since`` on."""
+        stop = since + _AHEAD  # what lies behind is not seen, however the text is cut
+        if len(text) < stop and not is_end:
             return None
-        if text[at] == 0x5D and not self._has_square and self._WRONG_BRACKET.match(text, at):
+        if text[at] == 0x5D and not self._has_square and self._WRONG_BRACKET.match(text, at, stop):
             return True
         if text[at] == 0x7D:
-            return self._BEHIND_BRACE.match(text, at + 1) is not None
-        return self._FOLLOWS.match(text, at) is not None
+            return self._BEHIND_BRACE.match(text, at + 1, stop) is not None
+        return self._FOLLOWS.match(text, at, stop) is not None
 
     def _white(self, text: bytes, at: int, pieces: list[Piece], *, is_end: bool) -> int:
         end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
@@ -265,7 +271,8 @@ class Bare(_BaseRewriter):
             return 0
         white = text[at:end]
         if text[end] in self._stops or any(byte in self._stops for byte in white):
-            ends = not self._is_member or self._ends(text, end if text[end] in self._stops else at, is_end=is_end)
+            stop = end if text[end] in self._stops else at
+            ends = not self._is_member or self._ends(text, stop, since=at, is_end=is_end)
             if ends is None:
                 return -1
             if ends:
@@ -278,17 +285,21 @@ class Bare(_BaseRewriter):
     def _quote(self, text: bytes, at: int, pieces: list[Piece], *, is_end: bool) -> int:
         """A double quote: the missing one's partner if the token ends behind it, else a character."""
         end = _WHITE_RUN.match(text, at + 1).end()  # type: ignore[union-attr]
-        if end == len(text) and not is_end:
-            return -1
         if not self._may_quote:
             self.has_failed = True
+            return -1
+        if end - at > _LOOK:
+            self._end(pieces, b'"')
+            self.lacked_one_quote = True
+            return 1
+        if len(text) - end < _SIGN and not is_end:
             return -1
         if not (self._is_name or self._is_root) and _COLON_BEHIND.match(text, end):
             self.has_failed = True  # a name: what stands here is a part of the document
             return -1
         ends: bool | None = not self._is_quoted and (end == len(text) or text[end] in self._stops)
         if ends and self._is_member and end < len(text):
-            ends = self._ends(text, end, is_end=is_end)
+            ends = self._ends(text, end, since=at, is_end=is_end)
             if ends is None:
                 return -1
         if ends:
@@ -532,17 +543,17 @@ class Preamble(_Collecting):
     _OBJECT: Final = (
         rb"\{(?:\s|\xef\xbb\xbf|\xc2\xa0|\xe3\x80\x80){0,12}(?:[\"}'`]|\xe2\x80[\x98-\x9f]|//|/\*|#|"
         + _LETTER
-        + rb"[\w$ -]{0,50}[\"']?\s{0,8}:|\.\.\.)"
+        + rb"[\w$ -]{0,32}[\"']?\s{0,8}:|\.\.\.)"
     )
     _ARRAY: Final = (
         rb"\[\s{0,12}(?:[\"'{\[\]`]|\xe2\x80[\x98-\x9f]|-?[0-9.]{1,20}\s{0,8}[,\]]"
         rb"|(?:true|false|null|True|False|None)\b|//|/\*)"
     )
-    _NUMBER: Final = rb"(?<![\w.])-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w])"
+    _NUMBER: Final = rb"(?<![\w.])-?(?:0|[1-9][0-9]{0,39})(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,4})?(?!\w)"
     _BOOLEAN: Final = rb"(?<!\w)(?:[Tt]rue|[Ff]alse|TRUE|FALSE)(?!\w)"
     _THOUGHT: Final = re.compile(rb"\s*<(think|thinking|thought|reasoning)>")
     _BEHIND: Final = 5
-    _AHEAD: Final = 80  # bytes that tell an opening from prose
+    _AHEAD: Final = 80  # bytes that tell an opening from prose: no opening above is longer
 
     def __init__(self, limit: int, kinds: int) -> None:
         super().__init__(limit)

@@ -43,6 +43,18 @@ def _is_kind_fault(site: Site) -> bool:
     return site.code == "schema_violation" and site.awaits in VALUE
 
 
+def _is_name_fault(site: Site) -> bool:
+    """Whether the schema is what is against a name; not where the object has the same name already."""
+    if site.code != "duplicate_member":
+        return site.code == "schema_violation"
+    # A violation before the name's end says only that no other name begins like one that is there.
+    found = _STRING.match(site.window, site.held.name) if site.held.name >= 0 else None
+    if found is None:
+        site.need_more()
+        return False
+    return text_of(found[0]) not in site.seen
+
+
 class ScalarInString(PatchRule):
     """Takes a number or literal out of the string that it stands in, where no string may stand."""
 
@@ -229,7 +241,7 @@ class MemberName(PatchRule):
     holds = "a member name, until its value begins"
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.code != "schema_violation" or site.awaits != "name text" or site.checks is None:
+        if not _is_name_fault(site) or site.awaits != "name text" or site.checks is None:
             return []
         found = _STRING.match(site.window, site.held.name)
         if found is None:
@@ -279,10 +291,10 @@ class UnknownMember(PatchRule):
     _NAME: Final = re.compile(rb'[{,]\s{0,24}"((?:[^"\\]|\\.){1,200})"\s{0,8}:', re.DOTALL)
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.code == "duplicate_member":
+        if site.code == "duplicate_member" and not _is_name_fault(site):
             is_repeat = self._is_repeat(site) and not self._is_of_the_object_around(site)
             return drop_member(site) if is_repeat else []
-        if site.code != "schema_violation" or not site.is_in_object:
+        if not _is_name_fault(site) or not site.is_in_object:
             return []
         if site.keyword == "maxProperties" or UnwrapMember().may_hold_all(site):
             return []
@@ -585,7 +597,7 @@ class Truncated(PatchRule):
             return replace(len(site.window), 0, word[len(text) :])
         found = NUMBER_TEXT.match(text)
         kept = start + found.end() if found else start
-        if not found and (site.held.comma >= 0 or site.held.name >= 0 or not site.depth):
+        if not found and (site.held.comma >= 0 or site.held.name >= 0):
             return []
         if not site.brackets and kept == len(site.window):
             return []  # it is whole as it is, though more digits may have been to come

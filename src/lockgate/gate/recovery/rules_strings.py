@@ -38,7 +38,7 @@ class Quotes(PatchRule):
         change = Change(site.at, len(quote), before + b'"')
         if not is_name and not site.kinds & STRING:
             return self._scalar(site, quote, closers)
-        place = None if is_name else site.string_place()
+        place = None if is_name else site.string_place(begins=True)
         return [
             Edit(
                 (change,), lambda: Quoted(closers, StringEnd(place) if place else None, may_lack=not is_name), weight=2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, MutableSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from lockgate.gate.grammar import WHITE
@@ -13,8 +13,9 @@ from lockgate.gate.recovery.patch_marks import PatchMarks
 from lockgate.gate.recovery.string_end import StringPlace
 from lockgate.gate.scan import Scanner, Violation
 from lockgate.gate.schema.allowed_texts import AllowedTexts
+from lockgate.gate.schema.container_frames import FreeNames
 from lockgate.gate.schema.graph import Checks, SubschemaSet
-from lockgate.gate.schema.judge import FreeNames, Judge
+from lockgate.gate.schema.judge import Judge
 from lockgate.gate.schema.number_checks import NumberChecks, NumberWatcher
 from lockgate.gate.schema.string_checks import StringWatcher
 
@@ -173,16 +174,15 @@ class Site:
             and (self.member not in self.checks.required)
         )
 
-    def string_place(self) -> StringPlace:
-        """Where the string in hand, or the last one, stands."""
+    def string_place(self, *, begins: bool = False) -> StringPlace:
+        """Where the string in hand, or the last one, stands; or the one that ``begins`` at the violation."""
         checks = self.checks if self.is_in_object else None
         if checks is None:
             is_in_object = self.is_in_object and self.depth > 0
             return StringPlace(self.depth, is_in_object, FreeNames(), is_closed=False, before=self.before_quote)
         is_closed = any(not patterns for _, patterns in checks.closed)
-        return StringPlace(
-            self.depth, is_in_object=True, names=self.own_names, is_closed=is_closed, before=self.before_quote
-        )
+        names = replace(self.own_names, taken=self.member) if begins else self.own_names
+        return StringPlace(self.depth, is_in_object=True, names=names, is_closed=is_closed, before=self.before_quote)
 
     def match(self, pattern: re.Pattern[bytes], at: int | None = None) -> re.Match[bytes] | None:
         """What a pattern finds at a byte of the window (default: the violation).
@@ -222,7 +222,7 @@ def describe(violation: Violation, scanner: Scanner, marks: PatchMarks, judge: J
         code=violation.code,
         awaits=scanner.awaits,
         schema_path=violation.schema_path,
-        kinds=subschemas.kinds,
+        kinds=judge.open_kinds(subschemas, is_next=not is_kind) if scanner.depth else subschemas.kinds,
         last_kinds=judge.subschemas.kinds,
         subschemas=subschemas,
         checks=checks,

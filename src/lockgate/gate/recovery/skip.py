@@ -28,7 +28,8 @@ from lockgate.gate.recovery.rewriters import Skimmed
 from lockgate.gate.recovery.strategy import FINAL, Answer, PendingViolation, Remedy
 from lockgate.gate.recovery.workspace import Workspace
 from lockgate.gate.scan import Scanner, Violation
-from lockgate.gate.schema.judge import Judge, JudgePosition
+from lockgate.gate.schema.judge import Judge
+from lockgate.gate.schema.judge_state import JudgePosition
 
 
 class Start(NamedTuple):

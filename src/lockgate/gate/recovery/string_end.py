@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockgate.gate.recovery.spelling import sign_at
-from lockgate.gate.schema.judge import FreeNames
+from lockgate.gate.schema.container_frames import FreeNames
 
 _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: White space, comments, and commas that are too many.
@@ -26,6 +26,7 @@ LOOK_AHEAD: Final = 96
 
 _QUOTE: Final = rb"(?:[\"'`]|\xc2[\xab\xbb\xb4]|\xe2\x80[\x98-\x9f])"
 _COLON: Final = rb"[ \t]{0,8}(?:[:=]|\xef\xbc\x9a)"
+_OPENING: Final = re.compile(_QUOTE)
 _QUOTED_NAME: Final = _QUOTE + rb"(?P<quoted>(?:[^\"'`\\\n\xe2]|\\.|\xe2(?!\x80[\x98-\x9f])){1,60})" + _QUOTE + _COLON
 _NAME: Final = re.compile(_QUOTED_NAME + rb"|(?P<bare>[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)|\}")
 #: A name one quote of which is missing.
@@ -134,8 +135,13 @@ class StringEnd:
             return None
         sign, length = sign_at(text, end)
         byte = sign[0] if sign else text[end]
-        if len(text) - end < LOOK_AHEAD and not is_end and (byte in b",;}])/+" or end > at):
+        # In other quotes the next name is plainly one.
+        may_be_name = self._inner < 0 and self._open <= 0 and self._place.is_in_object
+        may_be_name = may_be_name and _OPENING.match(text, end) is not None
+        if len(text) - at < LOOK_AHEAD and not is_end and (byte in b",;}])/+" or end > at or may_be_name):
             return None
+        # What lies behind is not seen, however the text is cut.
+        text, at, end = text[at : at + LOOK_AHEAD], 0, end - at
         if byte in b"}])":
             return text[end] != byte or self._closes(text, end)
         if byte in b",;":
@@ -145,8 +151,7 @@ class StringEnd:
         if byte == 0x2B:
             return re.match(rb"\+\s{0,24}[\"']", text[end : end + 32]) is not None
         if b"\n" not in text[at:end] and b"\r" not in text[at:end]:
-            # In other quotes the next name is plainly one.
-            found = _NAME.match(text, end) if self._inner < 0 and self._open <= 0 and self._place.is_in_object else None
+            found = _NAME.match(text, end) if may_be_name else None
             return found is not None and found["quoted"] is not None
         # The comma is missing.
         if self._place.is_in_object:
@@ -213,5 +218,5 @@ class StringEnd:
             return False
         if len(text) - at < LOOK_AHEAD and not is_end:
             return None
-        found = _BEFORE_NAME.match(text, at)
+        found = _BEFORE_NAME.match(text, at, at + LOOK_AHEAD)
         return found is not None and self._is_known(found)

@@ -22,6 +22,7 @@ class Workspace:
     Attributes:
         max_held: Bytes that recovery may hold.
         finished: Elements that are judged and not handed out yet.
+        element_ends: Byte behind each of the last elements.
         when_rewritten: Called when the rewriter's token has ended, before what follows it is taken up.
         has_failed: The rewriter did not find what it was made for.
         was_truncated: The text ended early, and was ended here.
@@ -31,12 +32,20 @@ class Workspace:
     """
 
     def __init__(
-        self, scanner: Scanner, judge: Judge, kept: KeptText, finished: list[Element], max_held: int, limits: Limits
+        self,
+        scanner: Scanner,
+        judge: Judge,
+        kept: KeptText,
+        finished: list[Element],
+        element_ends: list[int],
+        max_held: int,
+        limits: Limits,
     ) -> None:
         self.scanner = scanner
         self.judge = judge
         self.kept = kept
         self.finished = finished
+        self.element_ends = element_ends
         self.max_held = max_held
         self.limits = limits
         self.ledger = Ledger()
@@ -79,6 +88,8 @@ class Workspace:
         self.pending[:0] = self.kept.cut(at)
         while self.finished and self.finished[-1].end > at:
             self.finished.pop()
+        while self.element_ends and self.element_ends[-1] > at:
+            self.element_ends.pop()
 
     def judge_again(self, length: int, *, is_over: bool = False) -> None:
         """Judge bytes of what is pending that were judged before; nobody is told what ends among them.
@@ -130,6 +141,11 @@ class Workspace:
         elif rewriter.has_failed:
             self.rewriter = self.when_rewritten = None
             self.has_failed = True  # what stands before is judged first
+
+    def end_skipping(self) -> None:
+        """Nothing that follows can be read: what is being left out ends here, and is told of."""
+        if self.when_rewritten is not None:
+            self.read_on(is_end=True)
 
     def drop(self, at: int) -> None:
         """The gate has halted, and has released the text up to this byte: nothing else of it is needed."""

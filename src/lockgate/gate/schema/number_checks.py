@@ -19,6 +19,7 @@ import jsonschema_rs
 
 from lockgate.gate.scan import Violation, integer_of
 from lockgate.gate.schema.mismatch import Complain, Mismatch
+from lockgate.gate.schema.wording import LISTED, listed
 
 NumberValue = int | float
 
@@ -31,6 +32,8 @@ _DOWN: Final = 3  # e-
 _EXACT: Final = 2**63
 #: So many significant digits tell every double apart from its neighbours.
 _SURE_DIGITS: Final = 15
+#: Listed values that are tried against the other keywords.
+_MAX_TRIED: Final = 2_000
 _CUT: Final = Context(prec=_SURE_DIGITS, rounding=ROUND_DOWN)
 #: What lies this near to a double, as a part of it, is rounded to it.
 _HALF_STEP: Final = Decimal(2) ** -53
@@ -44,6 +47,17 @@ class Bound:
     is_exclusive: bool
     keyword: str
     schema_path: str
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it compares exactly with every number."""
+        return abs(self.limit) < _EXACT
+
+    @property
+    def must(self) -> str:
+        """What a number must be."""
+        words = {"minimum": "at least", "maximum": "at most"}
+        return f"be {words.get(self.keyword) or ('more than' if 'Min' in self.keyword else 'less than')} {self.limit}"
 
     def allows_from_below(self, value: NumberValue) -> bool:
         if _is_mixed(value, self.limit):
@@ -84,13 +98,14 @@ class AllowedNumbers:
         least: The least of them.
     """
 
-    __slots__ = ("_digits", "_large", "least", "schema_path", "values")
+    __slots__ = ("_digits", "_few", "_large", "least", "schema_path", "values")
 
     def __init__(self, values: Sequence[NumberValue], schema_path: str) -> None:
         self.values = frozenset(values)
         self._large = [value for value in values if abs(value) >= _EXACT]
         self.schema_path = schema_path
-        self.least = min(values)
+        self.least = min(values, default=0)
+        self._few = [*values[:LISTED], *values[-1:]] if len(values) > LISTED else list(values)
         # First digits of those with each sign, in order: a digit that comes in costs no walk through all values.
         self._digits: dict[bool, list[str]] = {True: [], False: []}
         for value in values:
@@ -98,6 +113,12 @@ class AllowedNumbers:
                 self._digits[value < 0] += _first_digits(value)
         for texts in self._digits.values():
             texts.sort()
+
+    @property
+    def must(self) -> str:
+        """What a number must be."""
+        few = [str(value) for value in self._few[:LISTED]]
+        return f"be {', '.join(few)}, … ({len(self.values)} in all)" if len(self._few) > LISTED else f"be {listed(few)}"
 
     def may_become(self, digits: str, *, is_negative: bool) -> bool:
         """Whether a number that begins with these significant digits can be one of them."""
@@ -146,6 +167,32 @@ class NumberChecks:
         """Whether every number is fine."""
         return not (self.integer or self.integer_by_spelling or self.low or self.high or self.values)
 
+    def keep_possible_values(self) -> None:
+        """Leave out listed values that bounds, other lists or ``type`` refuse."""
+        if not self.values or len(self.values[0].values) > _MAX_TRIED:
+            return
+        first = self.values[0]
+        if len(self.values) == 1 and self.is_only_listed:
+            return
+        left = [value for value in first.values if self.mismatch(json.dumps(value)) is None]
+        if len(left) < len(first.values):
+            self.values = (AllowedNumbers(left, first.schema_path),)
+
+    @property
+    def is_only_listed(self) -> bool:
+        """Whether nothing but lists says what a number must be."""
+        return not (self.integer or self.integer_by_spelling or self.low or self.high)
+
+    def impossible(self) -> Mismatch | None:
+        """Why no number can satisfy this, as far as that is plain."""
+        low, high = self.low, self.high
+        if any(not one.values for one in self.values):
+            return Mismatch(self.values[0].schema_path, "be a listed value that all keywords allow, and there is none")
+        if low is None or high is None or not (low.is_plain and high.is_plain):
+            return None
+        is_empty = low.limit == high.limit and (low.is_exclusive or high.is_exclusive)
+        return Mismatch(low.schema_path, f"{low.must} and {high.must}") if low.limit > high.limit or is_empty else None
+
     def add_low(self, bound: Bound) -> None:
         old = self.low
         if old is None or (bound.limit, bound.is_exclusive) > (old.limit, old.is_exclusive):
@@ -165,18 +212,16 @@ class NumberChecks:
         value: NumberValue = integer_of(text) if is_plain else float(text)
         shown = text[:40]
         if self.integer_by_spelling and not is_plain:
-            return Mismatch(self.integer_by_spelling, f"{shown} where the schema allows integer")
+            return Mismatch(self.integer_by_spelling, "be an integer", f"not {shown}")
         if self.integer and not is_plain and not float(value).is_integer():
-            return Mismatch(self.integer, f"{shown} where the schema allows integer")
+            return Mismatch(self.integer, "be an integer", f"not {shown}")
         if self.low is not None and not self.low.allows_from_above(value):
-            return Mismatch(self.low.schema_path, f"{shown} is less than {self.low.keyword} {self.low.limit} allows")
+            return Mismatch(self.low.schema_path, self.low.must, f"not {shown}")
         if self.high is not None and not self.high.allows_from_below(value):
-            return Mismatch(
-                self.high.schema_path, f"{shown} is greater than {self.high.keyword} {self.high.limit} allows"
-            )
+            return Mismatch(self.high.schema_path, self.high.must, f"not {shown}")
         for allowed in self.values:
             if not allowed.has(value):
-                return Mismatch(allowed.schema_path, f"{shown} is not an allowed value")
+                return Mismatch(allowed.schema_path, allowed.must, f"not {shown}")
         return None
 
 
@@ -210,7 +255,7 @@ class NumberWatcher:
 
     def violation(self) -> Violation:
         assert self._mismatch is not None
-        return self._complain(*self._mismatch)
+        return self._complain(self._mismatch)
 
     # -- one character -------------------------------------------------------------------------------------------
 
@@ -231,18 +276,20 @@ class NumberWatcher:
 
     def _not_spelled_as_integer(self) -> Mismatch | None:
         path = self._checks.integer_by_spelling
-        return Mismatch(path, "a fraction or exponent where draft 4 allows integer") if path else None
+        return Mismatch(path, "be an integer", "without a fraction or exponent in draft 4") if path else None
 
     def _judge_sign(self) -> Mismatch | None:
         """The sign is known; without a nonzero digit zero is still possible."""
         low, high = self._checks.low, self._checks.high
         if self._is_negative:
             if low is not None and (not low.allows_from_above(0) or (self._is_nonzero and low.limit >= 0)):
-                return Mismatch(low.schema_path, f"less than {low.keyword} {low.limit} allows")
-            too_high = next((allowed.schema_path for allowed in self._checks.values if allowed.least > 0), None)
-            return None if too_high is None else Mismatch(too_high, "no allowed value is negative")
+                return Mismatch(low.schema_path, low.must, f"not {self._text[:40]}…")
+            too_high = next((allowed for allowed in self._checks.values if allowed.least > 0), None)
+            return (
+                None if too_high is None else Mismatch(too_high.schema_path, too_high.must, f"not {self._text[:40]}…")
+            )
         if high is not None and (not high.allows_from_below(0) or (self._is_nonzero and high.limit <= 0)):
-            return Mismatch(high.schema_path, f"greater than {high.keyword} {high.limit} allows")
+            return Mismatch(high.schema_path, high.must, f"not {self._text[:40]}…")
         return None
 
     def _judge_zero(self) -> Mismatch | None:
@@ -257,7 +304,7 @@ class NumberWatcher:
         self._digits += char
         for allowed in self._checks.values:
             if not allowed.may_become(self._digits, is_negative=self._is_negative):
-                return Mismatch(allowed.schema_path, f"no allowed value begins like {self._text[:40]}")
+                return Mismatch(allowed.schema_path, allowed.must, f"not {self._text[:40]}…")
         return None
 
     # -- the exponent --------------------------------------------------------------------------------------------
@@ -274,9 +321,9 @@ class NumberWatcher:
         """The magnitude is this or more."""
         low, high = self._checks.low, self._checks.high
         if value > 0 and high is not None and not high.allows_from_below(value):
-            return Mismatch(high.schema_path, f"greater than {high.keyword} {high.limit} allows")
+            return Mismatch(high.schema_path, high.must, f"not {self._text[:40]}…")
         if value < 0 and low is not None and not low.allows_from_above(value):
-            return Mismatch(low.schema_path, f"less than {low.keyword} {low.limit} allows")
+            return Mismatch(low.schema_path, low.must, f"not {self._text[:40]}…")
         return None
 
     def _judge_shrinking(self, value: float) -> Mismatch | None:
@@ -285,10 +332,10 @@ class NumberWatcher:
             return None  # too large without its exponent: nothing is known yet
         low, high = self._checks.low, self._checks.high
         if value > 0 and low is not None and not low.allows_from_above(value):
-            return Mismatch(low.schema_path, f"less than {low.keyword} {low.limit} allows")
+            return Mismatch(low.schema_path, low.must, f"not {self._text[:40]}…")
         if value < 0 and high is not None and not high.allows_from_below(value):
-            return Mismatch(high.schema_path, f"greater than {high.keyword} {high.limit} allows")
+            return Mismatch(high.schema_path, high.must, f"not {self._text[:40]}…")
         # Rounding could make an integer of something very near to one.
         if self._checks.integer and abs(value - round(value)) > abs(value) * 1e-15:
-            return Mismatch(self._checks.integer, f"{self._text[:40]} where the schema allows integer")
+            return Mismatch(self._checks.integer, "be an integer", f"not {self._text[:40]}…")
         return None

@@ -17,6 +17,7 @@ from lockgate.gate.schema.formats import Automaton, Formats
 from lockgate.gate.schema.number_checks import AllowedNumbers, Bound, NumberChecks, NumberValue
 from lockgate.gate.schema.pattern import Pattern, Unsupported
 from lockgate.gate.schema.resources import SchemaLocation, SchemaResources, escape_pointer
+from lockgate.gate.schema.wording import format_words, listed, listed_values, with_article
 
 KINDS: Final = {
     "null": NULL,
@@ -47,6 +48,10 @@ FINISHED_ONLY: Final = {
 }
 
 
+#: Ways of one keyword that are followed side by side; with more, the finished value is judged.
+MAX_WAYS: Final = 256
+
+
 class CountLimit(NamedTuple):
     """A length or number of members or elements, and the keyword that sets it."""
 
@@ -55,26 +60,38 @@ class CountLimit(NamedTuple):
 
 
 class AutomatonCheck(NamedTuple):
-    """A pattern or format that a string must match, as people see it in ``shown``."""
+    """A pattern or format that a string must match; ``must`` says it in words."""
 
     automaton: Automaton
     schema_path: str
-    shown: str
+    must: str
 
 
 class KindLimit(NamedTuple):
-    """Kinds that a keyword allows; ``allowed`` says it in words."""
+    """Kinds that a keyword allows; ``must`` says it in words."""
 
     kinds: int
     schema_path: str
-    allowed: str
+    must: str
 
 
 class Alternatives(NamedTuple):
-    """An ``anyOf`` or ``oneOf``."""
+    """An ``anyOf`` or ``oneOf``; of the latter, exactly one branch may take the value."""
 
     schema_path: str
     branches: list[SchemaLocation]
+    is_exclusive: bool = False
+
+
+class Condition(NamedTuple):
+    """What ``not``, ``if`` and the like say: one of the ways must be true of a value of these kinds.
+
+    Each way is what it needs all of: schemas that take the value, or, where ``is_negated``, do not.
+    """
+
+    schema_path: str
+    kinds: int
+    ways: list[list[tuple[SchemaLocation, bool]]]
 
 
 class NamePattern(NamedTuple):
@@ -92,7 +109,9 @@ class Subschema:
         kind_limits: The keywords that leave kinds out.
         together: Schemas that apply to the same value: ``allOf`` and what references lead to.
         choices: Each ``anyOf`` and ``oneOf``.
+        conditions: The other keywords that leave more than one way open.
         finished_kinds: Kinds for which the finished value must be shown to ``jsonschema-rs``.
+        unfollowed_kinds: Those of them for which that is so even if all choices and conditions are followed.
     """
 
     def __init__(self, location: SchemaLocation, resources: SchemaResources, draft: int, *, formats: Formats) -> None:
@@ -101,7 +120,9 @@ class Subschema:
         self.kind_limits: list[KindLimit] = []
         self.together: list[SchemaLocation] = []
         self.choices: list[Alternatives] = []
+        self.conditions: list[Condition] = []
         self.finished_kinds = 0
+        self.unfollowed_kinds = 0
         self.allowed_texts: list[AllowedTexts] = []
         self.min_length: CountLimit | None = None
         self.max_length: CountLimit | None = None
@@ -142,10 +163,10 @@ class Subschema:
         if schema is True:
             return
         if self._resources.is_foreign(self.location):
-            self.finished_kinds = ANY_KIND
+            self.leave_to_the_end(ANY_KIND)
             return
         if schema is False:
-            self._narrow(0, self.path(), "nothing: the schema here is false")
+            self._narrow(0, self.path(), "not be here")
             return
         if "$ref" in schema:
             self._reference(self._resources.resolve(schema["$ref"], self.location.base))
@@ -165,13 +186,13 @@ class Subschema:
 
     def _reference(self, target: SchemaLocation | None) -> None:
         if target is None:
-            self.finished_kinds = ANY_KIND
+            self.leave_to_the_end(ANY_KIND)
         else:
             self.together.append(target)
 
-    def _narrow(self, kinds: int, schema_path: str, allowed: str) -> None:
+    def _narrow(self, kinds: int, schema_path: str, must: str) -> None:
         self.kinds &= kinds
-        self.kind_limits.append(KindLimit(kinds, schema_path, allowed))
+        self.kind_limits.append(KindLimit(kinds, schema_path, must))
 
     def _read_references(self, schema: dict[str, Any]) -> None:
         if "$dynamicRef" in schema and self._draft >= 2020:
@@ -182,13 +203,55 @@ class Subschema:
         for keyword, kinds in FINISHED_ONLY.items():
             if keyword in schema and not keyword.startswith("$"):
                 self.finished_kinds |= kinds
+                if not self._follow(keyword, schema):
+                    self.unfollowed_kinds |= kinds
+
+    def leave_to_the_end(self, kinds: int) -> None:
+        """Only the finished value can be judged."""
+        self.finished_kinds |= kinds
+        self.unfollowed_kinds |= kinds
+
+    def _follow(self, keyword: str, schema: dict[str, Any]) -> bool:
+        """Read a keyword as a condition; False: only the finished value can be judged by it."""
+        ways: list[list[tuple[SchemaLocation, bool]]]
+        path = self.path(keyword)
+        if keyword == "not":
+            self.conditions.append(Condition(path, ANY_KIND, [[(self._sub("not"), True)]]))
+        elif keyword == "if" and self._draft >= 7:
+            test = self._sub("if")
+            ways = [[(test, False)], [(test, True)]]
+            for way, word in zip(ways, ("then", "else"), strict=True):
+                if word in schema:
+                    way.append((self._sub(word), False))
+            if len(ways[0]) + len(ways[1]) > 2:
+                self.conditions.append(Condition(path, ANY_KIND, ways))
+        elif (keyword == "dependentSchemas" and self._draft >= 2019) or (
+            keyword == "dependencies" and self._draft <= 7
+        ):
+            for name, needs in schema[keyword].items():
+                token = escape_pointer(name)
+                has_name = self._made(f"{keyword}/{token} name", {"required": [name]})
+                then = (
+                    self._made(f"{keyword}/{token}", {"required": needs})
+                    if isinstance(needs, list)
+                    else self._sub(keyword, name)
+                )
+                self.conditions.append(Condition(f"{path}/{token}", OBJECT, [[(has_name, True)], [(then, False)]]))
+        else:
+            return False
+        return True
+
+    def _made(self, pointer: str, schema: dict[str, Any]) -> SchemaLocation:
+        """A schema that is written otherwise here."""
+        pointer = f"{self.location.pointer}/{pointer}"
+        return self.location._replace(pointer=pointer, schema=schema, is_made=True)
 
     def _read_type(self, schema: dict[str, Any]) -> None:
         if "type" not in schema:
             return
         names = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
         kinds = reduce(lambda all_kinds, name: all_kinds | KINDS[name], names, 0)
-        self._narrow(kinds, self.path("type"), " or ".join(names))
+        self._narrow(kinds, self.path("type"), "be " + listed(map(with_article, names)))
         if "integer" in names and "number" not in names:
             if self._draft == 4:
                 self.number.integer_by_spelling = self.path("type")
@@ -204,7 +267,7 @@ class Subschema:
     def _one_of(self, values: list[Any], keyword: str) -> None:
         kinds = reduce(lambda all_kinds, value: all_kinds | kind_of(value), values, 0)
         path = self.path(keyword)
-        self._narrow(kinds, path, "one of the listed values" if keyword == "enum" else "that one value")
+        self._narrow(kinds, path, f"be {listed_values(values)}")
         strings = [value for value in values if isinstance(value, str)]
         if strings:
             self.allowed_texts.append(AllowedTexts(strings, path))
@@ -217,6 +280,11 @@ class Subschema:
                 self.together.append(self._as_schema(*containers[0], keyword))
             elif containers:
                 self.finished_kinds |= kind
+                if len(containers) <= MAX_WAYS:
+                    ways = [[(self._as_schema(value, at, keyword), False)] for value, at in containers]
+                    self.conditions.append(Condition(path, kind, ways))
+                else:
+                    self.unfollowed_kinds |= kind
 
     def _as_schema(self, value: Any, at: int, keyword: str) -> SchemaLocation:
         """A container that must be equal, as a schema, so that its members are judged early. Limits no other kind."""
@@ -239,7 +307,7 @@ class Subschema:
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 branches = [self._sub(keyword, at) for at in range(len(schema[keyword]))]
-                self.choices.append(Alternatives(self.path(keyword), branches))
+                self.choices.append(Alternatives(self.path(keyword), branches, keyword == "oneOf"))
 
     def _sub(self, *tokens: str | int) -> SchemaLocation:
         return self._resources.at_home(self.location.below(*tokens))
@@ -252,7 +320,7 @@ class Subschema:
         if "maxLength" in schema:
             self.max_length = CountLimit(count_of(schema["maxLength"]), self.path("maxLength"))
         if "pattern" in schema:
-            self._watch(lambda: Pattern(schema["pattern"]), "pattern", schema["pattern"])
+            self._watch(lambda: Pattern(schema["pattern"]), "pattern", f"match {schema['pattern'][:80]}")
         if "format" in schema and self._formats.mode(schema["format"]) != "off":
             self._read_format(schema["format"])
 
@@ -261,17 +329,17 @@ class Subschema:
         # uuid and date-only formats came with later drafts; older ones ignore what they do not know, unless asked.
         is_known = self._formats.mode(name) == "lenient" or _knows_format(name, self._draft)
         if automaton is None or not is_known:
-            self.finished_kinds |= STRING
+            self.leave_to_the_end(STRING)
             return
-        self._watch(lambda: automaton, "format", name)
+        self._watch(lambda: automaton, "format", f"be {format_words(name)}")
         if not is_exact:
-            self.finished_kinds |= STRING
+            self.leave_to_the_end(STRING)
 
-    def _watch(self, make: Callable[[], Automaton], keyword: str, shown: str) -> None:
+    def _watch(self, make: Callable[[], Automaton], keyword: str, must: str) -> None:
         try:
-            self.automata.append(AutomatonCheck(make(), self.path(keyword), shown))
+            self.automata.append(AutomatonCheck(make(), self.path(keyword), must))
         except Unsupported:
-            self.finished_kinds |= STRING
+            self.leave_to_the_end(STRING)
 
     def _read_number(self, schema: dict[str, Any]) -> None:
         low, high = schema.get("minimum"), schema.get("maximum")
@@ -303,7 +371,7 @@ class Subschema:
             try:
                 members.patterns.append(NamePattern(Pattern(source), self._sub("patternProperties", source)))
             except Unsupported:
-                self.finished_kinds |= OBJECT
+                self.leave_to_the_end(OBJECT)
                 members.has_unknown_patterns = True
         if schema.get("additionalProperties") is False:
             members.closed_path = self.path("additionalProperties")

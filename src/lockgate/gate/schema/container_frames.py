@@ -1,0 +1,102 @@
+"""What the judge knows of each open container, and what may be asked about the names in it."""
+
+from __future__ import annotations
+
+from collections.abc import MutableSet, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from lockgate.gate.schema.graph import Checks
+from lockgate.gate.schema.layers import FORKED_WHOLE, LayeredSet, forked_array, forked_object
+from lockgate.gate.schema.resources import escape_pointer
+
+
+class ObjectFrame:
+    """An open object.
+
+    Attributes:
+        value: What is built of it, if some check must see it finished.
+        key: Name of the member in hand.
+        seen: Names of all members.
+        repeated: A name that came when it was there already.
+    """
+
+    __slots__ = ("checks", "key", "repeated", "seen", "value")
+
+    def __init__(self, checks: Checks, value: dict[str, Any] | None) -> None:
+        self.checks = checks
+        self.value = value
+        self.key: str | None = None
+        self.seen: MutableSet[str] = set()
+        self.repeated: str | None = None
+
+    def fork(self) -> ObjectFrame:
+        twin = ObjectFrame(self.checks, forked_object(self.value))
+        twin.key = self.key
+        twin.seen = LayeredSet(self.seen) if len(self.seen) > FORKED_WHOLE else set(self.seen)
+        return twin
+
+
+class ArrayFrame:
+    """An open array. ``key`` is the index of the element in hand, or of the last one."""
+
+    __slots__ = ("checks", "key", "value")
+
+    def __init__(self, checks: Checks, value: list[Any] | None) -> None:
+        self.checks = checks
+        self.value = value
+        self.key: int = -1
+
+    def fork(self) -> ArrayFrame:
+        twin = ArrayFrame(self.checks, forked_array(self.value))
+        twin.key = self.key
+        return twin
+
+
+Frame: TypeAlias = ObjectFrame | ArrayFrame
+
+
+@dataclass(frozen=True, slots=True)
+class FreeNames:
+    """Names that one of some objects knows and does not have. Only asked about: there may be any number of them.
+
+    Attributes:
+        taken: A name that they have, though the text went back to before it.
+    """
+
+    frames: tuple[ObjectFrame, ...] = ()
+    taken: str | None = None
+
+    def __contains__(self, name: object) -> bool:
+        return name != self.taken and any(
+            name in frame.checks.known_names() and name not in frame.seen for frame in self.frames
+        )
+
+    def __bool__(self) -> bool:
+        """Whether names are known at all."""
+        return any(frame.checks.known_names() for frame in self.frames)
+
+
+def has_strangers(frame: object) -> bool:
+    """Whether an object has names that it does not know, though it knows some."""
+    if not isinstance(frame, ObjectFrame):
+        return False
+    known = frame.checks.known_names()
+    return bool(known) and any(name not in known for name in frame.seen)
+
+
+def may_lend(around: object, frame: object) -> bool:
+    """Whether the last member of an object could as well be one of the object around it."""
+    if not isinstance(frame, ObjectFrame) or not isinstance(around, ObjectFrame) or len(frame.seen) < 2:
+        return False
+    name = frame.key
+    if name is None:
+        return True
+    is_known_around = name in around.checks.known_names()
+    return (is_known_around or not around.checks.closed) and name not in frame.checks.known_names()
+
+
+def pointer_to(frames: Sequence[Frame]) -> str:
+    """JSON pointer to the value in hand in the innermost of some containers."""
+    parts = (frame.key if isinstance(frame, ObjectFrame) else str(max(frame.key, 0)) for frame in frames)
+    return "".join(f"/{escape_pointer(part)}" for part in parts if part is not None)
