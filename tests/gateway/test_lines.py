@@ -60,7 +60,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def made(node: Node, model: str) -> str:
-    body = {"response_format": schema_format(ROWS), "lockgate": {"elements": "/rows"}}
+    body: dict[str, Any] = {"response_format": schema_format(ROWS), "lockgate": {"elements": "/rows"}}
     return f"{node.url}{(await create(node.url, model=model, **body))['urls']['stream']}"
 
 

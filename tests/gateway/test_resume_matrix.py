@@ -14,6 +14,7 @@ import pytest
 from tests.gateway.followers import FACES, Follower, shown
 from tests.gateway.nodes import (
     DEADLINE_S,
+    Node,
     Reader,
     UncheckedNode,
     Upstream,
@@ -53,13 +54,13 @@ def scripted(body: dict[str, Any]) -> Any:
 
 
 @pytest.fixture(scope="module")
-async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[UncheckedNode]:
+async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
     folder = tmp_path_factory.mktemp("node")
     async with Upstream(scripted) as up, running(UncheckedNode(folder, up.base_url, **SETTINGS)) as process:
         yield process
 
 
-async def made(node: UncheckedNode, seed: int) -> str:
+async def made(node: Node, seed: int) -> str:
     body = await create(node.url, model=str(seed), response_format=schema_format(ROWS), lockgate={"elements": ""})
     return f"{node.url}{body['urls']['stream']}"
 
@@ -72,7 +73,7 @@ async def _follow(session: aiohttp.ClientSession, url: str, view: str, dice: ran
     return follower
 
 
-async def _runs(node: UncheckedNode, runs: range) -> None:
+async def _runs(node: Node, runs: range) -> None:
     """Some streams are read while they come, others when they are over; each run with a seed of its own."""
     async with aiohttp.ClientSession() as session, asyncio.timeout(DEADLINE_S * 4):
         url, wanted = "", {}
@@ -99,18 +100,18 @@ async def _runs(node: UncheckedNode, runs: range) -> None:
         assert switches > len(runs), "connections were dropped"
 
 
-async def test_every_face_and_view_however_often_it_is_dropped(node: UncheckedNode) -> None:
+async def test_every_face_and_view_however_often_it_is_dropped(node: Node) -> None:
     await _runs(node, range(SHORT_RUNS))
 
 
 @pytest.mark.acceptance
 @pytest.mark.timeout(1800)
-async def test_two_thousand_runs(node: UncheckedNode) -> None:
+async def test_two_thousand_runs(node: Node) -> None:
     await _runs(node, range(1000, 1000 + LONG_RUNS))
 
 
 @pytest.mark.parametrize("face", FACES)
-async def test_each_face_shows_each_view_whole(node: UncheckedNode, face: str) -> None:
+async def test_each_face_shows_each_view_whole(node: Node, face: str) -> None:
     """Without a drop; so none passes in the shadow of the others."""
     async with aiohttp.ClientSession() as session:
         url = await made(node, 3)
