@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,9 @@ class Socket:
         return [frame["m"] for frame in self.frames if "m" in frame]
 
 
-async def connect(session: aiohttp.ClientSession, url: str, *, answers: bool = True, **headers: str) -> Socket:
+async def connect(
+    session: aiohttp.ClientSession, url: str, headers: Mapping[str, str] | None = None, *, answers: bool = True
+) -> Socket:
     socket = await session.ws_connect(url, headers=headers, protocols=("other", SUBPROTOCOL))
     return Socket(socket, answers=answers)
 
@@ -256,7 +258,7 @@ async def test_pages_of_other_origins_are_refused_unless_listed(node: Node, sess
         assert await refused(session, url, headers) == 403
     assert await refused(session, url, {"Host": "evil.example"}) == 421
     for headers in ({}, {"Origin": node.url}, {"Origin": LISTED}):
-        assert await (await connect(session, url, **headers)).closed() == CloseCode.DONE
+        assert await (await connect(session, url, headers)).closed() == CloseCode.DONE
 
 
 async def test_no_path_but_that_of_a_stream(node: Node, session: aiohttp.ClientSession) -> None:
@@ -297,13 +299,13 @@ async def _as_everybody(session: aiohttp.ClientSession, node: Node, keys: Keys) 
         await socket.say(token=token)
         assert await socket.closed() == code, token
     assert await (await connect(session, f"{url}/ws")).closed() == 4401, "in time"
-    assert await (await connect(session, f"{url}/ws", **other)).closed() == 4404
+    assert await (await connect(session, f"{url}/ws", other)).closed() == 4404
     assert await (await connect(session, f"{url}/ws?access={expired}")).closed() == 4401
     socket = await connect(session, f"{url}/ws")
     await socket.socket.send_str("nonsense")
     assert await socket.closed() == CloseCode.BAD_FRAME
     # What a browser adds by itself counts for no page of another origin.
-    socket = await connect(session, f"{url}/ws", **owner, **FOREIGN)
+    socket = await connect(session, f"{url}/ws", owner | FOREIGN)
     await socket.say()
     assert await socket.closed() == 4401
 
@@ -311,30 +313,30 @@ async def _as_everybody(session: aiohttp.ClientSession, node: Node, keys: Keys) 
     for token, query, headers in (
         (keys.secrets["owner"], "", {}),
         (access, "", FOREIGN),
-        (None, f"?access={access}", FOREIGN),
-        (None, "", owner),
+        ("", f"?access={access}", FOREIGN),
+        ("", "", owner),
     ):
-        socket = await connect(session, f"{url}/ws{query}", **headers)
+        socket = await connect(session, f"{url}/ws{query}", headers)
         if token:
             await socket.say(token=token)
         await socket.until("m")
         if not token and not query:
-            second = await connect(session, f"{url}/ws", **owner)
+            second = await connect(session, f"{url}/ws", owner)
             assert await second.closed() == 4429
             assert second.frames[-1]["error"]["code"] == "quota_reached"
         await socket.socket.close()
         await _no_readers(session, node)
 
     # Reading is not cancelling: with a URL to read, or from a page that may only read.
-    for query, token, headers in ((f"?access={access}", None, {}), ("", keys.secrets["owner"], FOREIGN)):
-        socket = await connect(session, f"{url}/ws{query}", **headers)
+    for query, token, headers in ((f"?access={access}", "", {}), ("", keys.secrets["owner"], FOREIGN)):
+        socket = await connect(session, f"{url}/ws{query}", headers)
         if token:
             await socket.say(token=token)
         await socket.until("m")
         await socket.say(cancel=True)
         assert await socket.closed() == 4403
         await _no_readers(session, node)
-    socket = await connect(session, f"{url}/ws", **owner)
+    socket = await connect(session, f"{url}/ws", owner)
     await socket.say(cancel=True)
     assert await socket.closed() == CloseCode.DONE
     assert socket.frames[-1]["state"] == "cancelled"

@@ -23,6 +23,7 @@ from lockgate.config import Server, SettingsError
 from lockgate.delivery.event_stream import LATER_MS
 from lockgate.errors import BodyTooSlow, Busy, Code
 from lockgate.gateway.access import PROBES, App, Message, Receive, Scope, Send, below_root, refuse
+from lockgate.gateway.shutdown import SERVER_END
 from lockgate.gateway.sockets import ClientSockets, Peer
 from lockgate.protocol import header_names as names
 from lockgate.protocol.header_names import encoded
@@ -188,9 +189,11 @@ class Connections:
             scope[_BREAK_OFF] = partial(self._sockets.close, peer, throw_away=True)
             self._begin(peer)
             if scope["type"] == "websocket":
+                SERVER_END.opened()
                 try:
                     await app(scope, receive, send)
                 finally:
+                    SERVER_END.closed()
                     self._end(peer)
                 return
             body = _Body(receive, self._body_s, self.bodies, _length_of(scope))
