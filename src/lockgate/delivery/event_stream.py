@@ -8,7 +8,6 @@ Spec: Durable Streams 5.8; WHATWG HTML 9.2.
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
 from typing import Any, Final
 
 from lockgate.delivery.forms import Form
@@ -44,15 +43,13 @@ class EventReader(LiveReader):
         self._form = form
         self._is_plain = is_plain
         self._cursor = cursor_after(time.time(), cursor)
+        self._manner = ("events", is_plain, self._cursor)
         self._has_said_where = is_plain  # in a control event, if it has any
 
     async def _begin(self, send: Send) -> None:
         headers = _HEADERS | ({DATA_ENCODING: self._form.encoding} if self._form.encoding is not None else {})
         await send({"type": "http.response.start", "status": 200, "headers": encoded(headers)})
         await self._say(send, encode_retry(self._pacing.retry_ms) + encode_comment("lockgate"))
-
-    def _manner(self) -> Hashable:
-        return "events", self._is_plain, self._cursor
 
     def _items(self, items: list[Item], *, up_to_date: bool, is_closed: bool) -> Data:
         """Plain: one event for each item, for ``onmessage``; one without an id does not move the client's position.

@@ -5,7 +5,6 @@ The last line says that the stream is closed. An end without that line means: co
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Final
 
 from lockgate.delivery.live_reader import LiveReader
@@ -30,14 +29,12 @@ _HEADERS: Final = {CONTENT_TYPE: NDJSON, **LIVE}
 class LineReader(LiveReader):
     """One answer in lines."""
 
+    _manner = "frames"
     _pings = 0
 
     async def _begin(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": encoded(_HEADERS)})
         await self._say(send, here_frame(self._after, up_to_date=False))
-
-    def _manner(self) -> Hashable:
-        return "frames"
 
     def _items(self, items: list[Item], *, up_to_date: bool, is_closed: bool) -> Data:
         """A frame for each; the last one tells that all was read up to ``_after``."""

@@ -11,7 +11,7 @@ what it writes, and that is all a reader needs to go on, here or at another node
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 from lockgate.delivery.readers import Pacing, Reader, Readers, Receive, Send, pieces_of
@@ -45,10 +45,15 @@ class Encoded(NamedTuple):
 class LiveReader(Reader):
     """One connection. ``run`` serves it until its client leaves, or the stream is closed and read.
 
+    What each chunk passes through is kept short: there are many readers.
+
     Args:
         after: Where to begin.
-        name: What it calls itself, if it acknowledges what it has; None: it has no window.
+        name: What it calls itself, if it acknowledges what it has; ``""``: it may begin to; None: it has no window.
     """
+
+    #: What the encoding depends on, besides the view.
+    _manner: Hashable = None
 
     def __init__(
         self,
@@ -64,7 +69,7 @@ class LiveReader(Reader):
     ) -> None:
         super().__init__(log, stream_id, readers, stuck_s=pacing.stuck_s)
         self.name = name
-        self._window = Window(pacing.window_bytes) if name is not None else None
+        self._window = Window(pacing.window_bytes, is_used=bool(name)) if name is not None else None
         self._after = after
         self._view = view
         self._pacing = pacing
@@ -77,16 +82,13 @@ class LiveReader(Reader):
         self._is_live = False  # whether everything before the next record was read
         self._has_said_where = False
         self._has_said_end = False
+        self._pieces: Callable[[Data], bytes | Pieces] = pieces_of  # data as it is written
         self._told: Offset | None = None  # the last position that the client was told
 
     # -- what a face says ------------------------------------------------------------------------------------------
 
     async def _begin(self, send: Send) -> None:
         """Write the head, and something at once: browsers say that it is open before the model's first token."""
-        raise NotImplementedError
-
-    def _manner(self) -> Hashable:
-        """What the encoding depends on, besides the view."""
         raise NotImplementedError
 
     def _items(self, items: list[Item], *, up_to_date: bool, is_closed: bool) -> Data:
@@ -184,32 +186,29 @@ class LiveReader(Reader):
             self._news.clear()
             await self._news.wait(left_s)
 
-    def _pieces(self, data: Data) -> bytes | Pieces:
-        """Data as it is written."""
-        return pieces_of(data)
-
     async def _say(self, send: Send, data: Data) -> None:
         await self._write(send, self._pieces(data))
 
     async def _write(self, send: Send, pieces: bytes | Pieces, *, kept_bytes: int = 0) -> None:
+        window = self._window
         if isinstance(pieces, bytes):
+            if window is not None:
+                window.sent(self._told, len(pieces))
             await self._write_piece(send, pieces, len(pieces) + kept_bytes)
         else:
-            await super()._write(send, pieces, kept_bytes=kept_bytes)
+            for piece in pieces:
+                if window is not None:
+                    window.sent(self._told, len(piece))
+                await self._write_piece(send, piece, pieces.held_bytes + kept_bytes)
         self._quiet_since_s = time.monotonic()
         self._due_s = self._quiet_since_s + self._pause_s
-
-    async def _write_piece(self, send: Send, piece: bytes, held_bytes: int) -> None:
-        if self._window is not None:
-            self._window.sent(self._told, len(piece))
-        await super()._write_piece(send, piece, held_bytes)
 
     async def _take(self, page: Page) -> Encoded:
         """What a page brings. Readers that show it alike share it: it is made once for all."""
         view = self._view
         last = page.entries[-1].offset
         self._meters.reader_lag(page.tail.records - last.records)
-        name = (view.sharing, self._manner())
+        name = (view.sharing, self._manner)
         shared = page.shared if view.sharing is not None else None
         made: Encoded | None = shared.get(name) if shared is not None else None
         is_tail = last == page.tail

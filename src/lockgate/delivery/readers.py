@@ -228,15 +228,12 @@ class Reader:
         limit = self._limit
         if limit is None:
             limit = self._limit = Limit()
-        sent = send(self._message(piece))
+        sent = send({"type": "http.response.body", "body": piece, "more_body": True})
         limit_s = min(self._stuck_s, _HELD_S) if held_bytes > _HELD_BYTES else self._stuck_s
         try:
             await limit.hold(sent, limit_s)
         except TimeoutError:
             raise ReaderStuck from None
-
-    def _message(self, piece: bytes) -> Message:
-        return {"type": "http.response.body", "body": piece, "more_body": True}
 
     async def _end(self, send: Send) -> None:
         """End the body."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from lockgate.delivery.frame_lines import LineReader
 from lockgate.delivery.readers import Message, Receive, Send
-from lockgate.delivery.ropes import Data, Lines, Pieces
+from lockgate.delivery.ropes import Data, Lines
 from lockgate.errors import Code, LockgateError
 from lockgate.protocol.client_frames import MAX_CLIENT_FRAME_BYTES, ClientFrame, acknowledged, read_client_frame
 from lockgate.protocol.close_codes import CloseCode, close_code_of
@@ -105,6 +105,7 @@ class SocketReader(LineReader):
 
     def __init__(self, *where: Any, cancel: Callable[[str], Awaitable[None]], **read: Any) -> None:
         super().__init__(*where, **{**read, "name": read.get("name") or ""})
+        self._pieces = Lines
         self._cancel = cancel
         self._closing: Closing | None = None
         self._asked_s = 0.0  # since when a ping has no answer
@@ -114,9 +115,12 @@ class SocketReader(LineReader):
         return super().is_over or self._closing is not None
 
     async def run(self, receive: Receive, send: Send) -> None:
+        def sending(part: Message) -> Awaitable[None]:
+            return send({"type": "websocket.send", "text": part["body"].decode()})
+
         try:
             async with self.connected(receive):
-                await self._serve(send)
+                await self._serve(sending)
         except LockgateError as error:  # it was deleted, or the log cannot be read
             self._closing = closing_of(error)
         if self._is_retiring and self._closing is None:
@@ -149,12 +153,6 @@ class SocketReader(LineReader):
 
     async def _begin(self, send: Send) -> None:
         await self._say(send, here_frame(self._after, up_to_date=False))
-
-    def _pieces(self, data: Data) -> bytes | Pieces:
-        return Lines(data)
-
-    def _message(self, piece: bytes) -> Message:
-        return {"type": "websocket.send", "text": piece.decode()}
 
     def _beat(self) -> Data:
         self._asked_s = self._asked_s or time.monotonic()

@@ -18,15 +18,16 @@ _MAX_POSITIONS: Final = 256
 
 
 class Window:
-    """That of one reader. Nothing is held back before its first acknowledgement or credit.
+    """That of one reader.
 
     Args:
         limit_bytes: The most that may be under way.
+        is_used: Whether it counts from the first byte; otherwise from the first acknowledgement or credit.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, *, is_used: bool = False) -> None:
         self._limit_bytes = self._credit_bytes = limit_bytes
-        self._is_used = False
+        self._is_used = is_used
         self._sent_bytes = 0
         self._acknowledged_bytes = 0
         self._acknowledged: Offset | None = None
