@@ -92,6 +92,9 @@ ROWS: dict[tuple[str, str], Row] = {
     ("POST", "/v1/stream/{stream_id}"): PUSH,
     ("DELETE", "/v1/stream/{stream_id}"): PUSH,
     ("GET", "/v1/stream/{stream_id}/status"): READ,
+    ("POST", "/v1/stream/{stream_id}/ack"): READ,
+    # A WebSocket is told by its close code.
+    ("WS", "/v1/stream/{stream_id}/ws"): Row(4401, 4401, 4404, 1000, 4401, 4401, 1000, 1000),
     ("POST", "/v1/stream/{stream_id}/cancel"): PUSH._replace(owner=202, admin=202),
     ("POST", "/v1/stream/{stream_id}/sign"): PUSH._replace(owner=200, admin=200),
     ("GET", "/healthz"): public(),
@@ -112,7 +115,9 @@ ROWS: dict[tuple[str, str], Row] = {
 
 def routes() -> set[tuple[str, str]]:
     settings = Settings.model_validate({"store": {"kind": "memory"}})
-    found = {(method, route.path) for route in Gateway(settings).routes for method in route.methods or ()}
+    gateway = Gateway(settings)
+    found = {(method, route.path) for route in gateway.routes for method in route.methods or ()}
+    found |= {("WS", route.path) for route in gateway.sockets}
     return {(method, path) for method, path in found if method != "HEAD" or ("HEAD", path) in ROWS}
 
 
@@ -206,7 +211,19 @@ class Asking:
             body = {"json": CHAT if is_chat else {"id": stream_id} if "drop" in path else {}}
             if path.startswith("/api/chat"):
                 body = {"json": UI_CHAT}
+            if "/ack" in path:
+                body = {"json": {"reader": "r", "ack": "0000_0000000000000000"}}
+        if method == "WS":
+            return await self._closed(path, headers)
         return (await self.call(method, path, headers=headers, **body))[0]
+
+    async def _closed(self, path: str, headers: dict[str, str]) -> int:
+        """The close code of a WebSocket whose first frame says nothing of who it is."""
+        async with self.session.ws_connect(self.node.url + path, headers=headers) as socket:
+            await socket.send_str("{}")
+            async for message in socket:
+                self.answers.append(message.data)
+            return int(socket.close_code or 0)
 
 
 @contextlib.asynccontextmanager

@@ -192,6 +192,19 @@ class Delivery(Section):
     stuck_s: float = Field(
         60.0, gt=0, le=3600, description="A reader that takes nothing for this long is given up, in seconds."
     )
+    # More than any reader that keeps up has under way, and little beside what buffers on the way hide.
+    window_bytes: int = Field(
+        256 * 1024,
+        ge=16 * 1024,
+        le=2**40,
+        description="A reader that acknowledges is sent at most this much beyond it, in bytes, and one piece more.",
+    )
+    slow_s: float = Field(
+        15.0,
+        gt=0,
+        le=3600,
+        description="A reader whose window is full for this long is asked to come back, in seconds.",
+    )
     # Clients of chat completions cannot come back for the rest: nobody would ever read it.
     chat_abandon_after_s: float = Field(
         0.0,

@@ -10,12 +10,13 @@ from lockgate.errors import BadRequest
 from lockgate.protocol.header_names import IF_NONE_MATCH, LAST_EVENT_ID
 from lockgate.protocol.offsets import Offset, parse_offset
 from lockgate.protocol.outside_names import check_name, is_name
+from lockgate.protocol.server_frames import NDJSON
 
 ViewName: TypeAlias = Literal["delta", "elements", "snapshot", "text"]
-Live: TypeAlias = Literal["no", "long-poll", "sse"]
+Live: TypeAlias = Literal["no", "long-poll", "sse", "lines"]
 
 #: Parameters that change the answer. Others are ignored, as Durable Streams demands.
-_KNOWN: Final = ("offset", "channel", "sequence", "at", "live", "view", "events", "notes", "sides", "cursor")
+_KNOWN: Final = ("offset", "channel", "sequence", "at", "live", "view", "events", "notes", "sides", "cursor", "reader")
 _EVENTS: Final = "text/event-stream"
 
 
@@ -29,7 +30,7 @@ class ReadQuery:
         sequence: Begin at this chunk (with ``view=elements``: this element) of ``channel``.
         at: Begin at this byte of the text; only for plain text.
         accept: Media types that the client takes, as the request has them.
-        live: Whether to wait for more.
+        live: Whether to wait for more, and how what comes is written.
         view: How the log is shown.
         is_plain_text: Answer the text itself instead of JSON.
         is_event_source: Whether a native EventSource could have sent this.
@@ -37,6 +38,7 @@ class ReadQuery:
         notes: Add notes about the progress of judging.
         sides: Show what upstream sent beside the text, too.
         cursor: The client's cursor.
+        reader: What the reader calls itself, if it acknowledges what it has.
         last_event_id: What an EventSource resumes from.
         if_none_match: ETag that the client has.
     """
@@ -54,6 +56,7 @@ class ReadQuery:
     notes: bool = False
     sides: bool = False
     cursor: str | None = None
+    reader: str | None = None
     last_event_id: str | None = None
     if_none_match: str | None = None
 
@@ -71,8 +74,9 @@ def read_query(pairs: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> 
     given = _once(pairs)
     accept = headers.get("accept", "")
     last_event_id = headers.get(LAST_EVENT_ID) or None
-    is_event_source = _EVENTS in accept or last_event_id is not None
-    live = _live(given.get("live"), wants_events=is_event_source)
+    wants_lines = NDJSON in accept and _EVENTS not in accept
+    is_event_source = not wants_lines and (_EVENTS in accept or last_event_id is not None)
+    live = _live(given.get("live"), wants_events=is_event_source, wants_lines=wants_lines)
     view = _choice(given, "view", get_args(ViewName))
     is_plain_text = view == "text" and live == "no" and "application/json" not in accept
     query = ReadQuery(
@@ -89,7 +93,8 @@ def read_query(pairs: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> 
         notes=_choice(given, "notes", ("0", "1")) == "1",
         sides=_choice(given, "sides", ("0", "1")) == "1",
         cursor=check_name(given["cursor"], "cursor") if given.get("cursor") else None,
-        last_event_id=last_event_id if live == "sse" else None,
+        reader=check_name(given["reader"], "reader") if given.get("reader") else None,
+        last_event_id=last_event_id if live in ("sse", "lines") else None,
         if_none_match=headers.get(IF_NONE_MATCH),
     )
     _check_place(query)
@@ -106,12 +111,14 @@ def _once(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     return given
 
 
-def _live(given: str | None, *, wants_events: bool) -> Live:
+def _live(given: str | None, *, wants_events: bool, wants_lines: bool) -> Live:
     if given not in (None, "sse", "long-poll"):
         raise BadRequest(f"live={given[:20]!r}: use live=sse or live=long-poll, or leave it out to catch up")
     if given == "long-poll":
         return "long-poll"
-    return "sse" if given == "sse" or wants_events else "no"
+    if given == "sse" or wants_events:
+        return "sse"
+    return "lines" if wants_lines else "no"
 
 
 def _choice(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
@@ -150,13 +157,13 @@ def _check_place(query: ReadQuery) -> None:
         raise BadRequest("offset: plain text is resumed by at=, the bytes that you have; or ask for application/json")
     if query.at is not None and not query.is_plain_text:
         raise BadRequest("at: counts bytes of plain text (view=text); records are resumed by offset")
-    if query.live != "no" and not said and not query.is_event_source:
-        # Durable Streams 5.7 and 5.8. Only an EventSource, which cannot know an offset, may begin without one.
+    if query.live in ("long-poll", "sse") and not said and not query.is_event_source:
+        # Durable Streams 5.7 and 5.8. Only an EventSource, which cannot know an offset, may begin without one there.
         raise BadRequest(f"offset: live={query.live} needs one; -1 is the start, now the tail")
     for name in ("notes", "sides"):
         if query.view == "text" and getattr(query, name):
             raise BadRequest(f"{name}=1: needs envelopes, and view=text has none; use view=delta")
-    if query.live == "long-poll" and query.plain_events:
+    if query.live in ("long-poll", "lines") and query.plain_events:
         raise BadRequest("events=plain: needs live=sse")
 
 

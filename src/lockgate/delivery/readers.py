@@ -48,6 +48,8 @@ class Pacing:
     heartbeat_s: float
     max_read_bytes: int
     stuck_s: float
+    window_bytes: int = 256 * 1024
+    slow_s: float = 15.0
 
 
 def _nobody_asks(_stream_id: str) -> None:
@@ -104,6 +106,13 @@ class Readers:
         if not mine:
             self._emptied(reader.stream_id)
 
+    def acknowledge(self, stream_id: str, name: str, offset: Offset | None, credit_bytes: int | None) -> int:
+        """Tell the readers of a stream that have this name how far they are; returns their number."""
+        named = [reader for reader in self._open.get(stream_id, ()) if reader.name == name]
+        for reader in named:
+            reader.acknowledge(offset, credit_bytes)
+        return len(named)
+
     def drop(self, stream_id: str) -> int:
         """Break the connection of every reader of a stream, as a network would; returns their number."""
         readers = list(self._open.get(stream_id, ()))
@@ -123,7 +132,12 @@ class Reader:
     """One client that reads one stream. News, the leaving of the client, and ``drop`` wake it.
 
     ASGI servers do not tell ``send`` that a client has left, so each response that waits runs its own watcher.
+
+    Attributes:
+        name: What it calls itself; None if nothing.
     """
+
+    name: str | None = None
 
     def __init__(self, log: StreamLog, stream_id: str, readers: Readers, *, stuck_s: float = math.inf) -> None:
         self._stuck_s = stuck_s
@@ -150,6 +164,9 @@ class Reader:
         """Break the connection where it would wait for more."""
         self._is_retiring = True
         self._news.set()
+
+    def acknowledge(self, offset: Offset | None, credit_bytes: int | None) -> None:
+        """The client has all up to a position, and takes so much beyond it. Faces without a window do not care."""
 
     @asynccontextmanager
     async def connected(self, receive: Receive) -> AsyncIterator[None]:

@@ -134,3 +134,12 @@ class Pieces:
             yield piece
             self.held_bytes -= len(piece)
         yield from self._made
+
+
+class Lines(Pieces):
+    """The same, a line at a time, without its end: for what is sent in messages. A rope is made whole."""
+
+    def __init__(self, data: Data) -> None:
+        super().__init__(b"", 1)
+        self._rest = bytes(data).split(b"\n")[-2::-1]
+        self.held_bytes = sum(map(len, self._rest))

@@ -24,6 +24,7 @@ from lockgate.protocol.envelope import (
     snapshot_envelope,
 )
 from lockgate.protocol.offsets import Offset
+from lockgate.protocol.server_frames import ONE_LINE
 from lockgate.store.base import LogEntry
 from lockgate.waiting.rounds import my_turn
 
@@ -415,10 +416,6 @@ class SnapshotView(_RecordView):
         return found
 
 
-#: A line end in a JSON text stands between two tokens, where a space is as good; a snapshot is the value, not its look.
-_ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")
-
-
 class _Grown:
     """What the snapshot view knows of one channel.
 
@@ -445,7 +442,7 @@ class _Grown:
             self._text = None
         if self._text is None:
             return
-        written = msgspec.json.encode(record.text)[1:-1] if self._growth is None else data.translate(_ONE_LINE)
+        written = msgspec.json.encode(record.text)[1:-1] if self._growth is None else data.translate(ONE_LINE)
         self._text.put(self._length, written)
         self._length += len(written)
         if self._growth is not None:

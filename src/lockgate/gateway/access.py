@@ -13,7 +13,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 
 from lockgate.errors import BadRequest, Busy, Code, TooLarge
-from lockgate.protocol.header_names import CONTENT_TYPE, REQUEST_HEADERS, RESPONSE_HEADERS, SAFETY, encoded
+from lockgate.protocol.header_names import (
+    AUTHORIZATION,
+    CONTENT_TYPE,
+    REQUEST_HEADERS,
+    RESPONSE_HEADERS,
+    SAFETY,
+    encoded,
+)
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -46,7 +53,7 @@ class HostCheck:
             host = Headers(scope=scope).get("host", "")
             if host_name(host) not in self._allowed:
                 message = f"host {host[:100]!r} is not one of this gateway's names; add it to server.allowed_hosts"
-                await _refuse(Code.WRONG_HOST, message, send)
+                await refuse(scope, Code.WRONG_HOST, message, send)
                 return
         await self._app(scope, receive, send)
 
@@ -68,11 +75,18 @@ def host_name(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
-async def _refuse(code: Code, message: str, send: Send) -> None:
+async def refuse(scope: Scope, code: Code, message: str, send: Send, **more: str) -> None:
+    """Answer a request that goes no further; of WebSocket, in place of the handshake.
+
+    Args:
+        more: Headers beside the usual ones.
+    """
     body = json.dumps({"error": {"code": code, "message": message}}).encode()
-    headers = encoded({CONTENT_TYPE: "application/json", "Content-Length": str(len(body))})
-    await send({"type": "http.response.start", "status": code.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    headers = encoded({CONTENT_TYPE: "application/json", "Content-Length": str(len(body)), **more})
+    # "websocket.http.response" is an extension of ASGI that granian has.
+    kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
+    await send({"type": f"{kind}.start", "status": code.status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": body})
 
 
 def with_root_path(app: App, root_path: str) -> App:
@@ -156,24 +170,35 @@ def with_safety(app: App) -> App:
 
 #: Methods that change nothing.
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_AUTHORIZATION: Final = AUTHORIZATION.lower().encode()
+#: The member of a WebSocket's scope that says that its page, of this origin, may do nothing but read.
+MAY_ONLY_READ: Final = "lockgate.may_only_read"
 
 
 class OriginCheck:
     """Refuses whatever does something and comes from a page of another origin that is not listed.
 
-    It stands before all routes, so that none can be forgotten. Pages of other origins may read.
+    It stands before all routes, so that none can be forgotten. Pages of other origins may read where all may
+    (``server.cors_origins``); the rules for that are the browser's own, but not for WebSocket, so they are kept here.
     """
 
     def __init__(self, app: App, origins: Sequence[str]) -> None:
         self._app = app
         self._origins = frozenset(origins) - {"*"}  # that is about reading
+        self._may_all_read = "*" in origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] not in _SAFE_METHODS:
+        is_socket = scope["type"] == "websocket"
+        if is_socket or (scope["type"] == "http" and scope["method"] not in _SAFE_METHODS):
             origin = foreign_origin(Headers(scope=scope), self._origins)
-            if origin is not None:
-                message = f"{origin} may not write here; list it in server.cors_origins"
-                await _refuse(Code.FORBIDDEN, message, send)
+            if origin is not None and is_socket and self._may_all_read:
+                # As CORS has it: what a browser adds by itself, like the password of a user, does not count for it.
+                kept = [pair for pair in scope["headers"] if pair[0].lower() != _AUTHORIZATION]
+                scope = {**scope, "headers": kept, MAY_ONLY_READ: origin}
+            elif origin is not None:
+                does = "read" if is_socket else "write"
+                message = f"{origin} may not {does} here; list it in server.cors_origins"
+                await refuse(scope, Code.FORBIDDEN, message, send)
                 return
         await self._app(scope, receive, send)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import resource
 import threading
@@ -23,7 +22,8 @@ from typing import Final, NamedTuple
 from lockgate.config import Server, SettingsError
 from lockgate.delivery.event_stream import LATER_MS
 from lockgate.errors import BodyTooSlow, Busy, Code
-from lockgate.gateway.access import PROBES, App, Message, Receive, Scope, Send, below_root
+from lockgate.gateway.access import PROBES, App, Message, Receive, Scope, Send, below_root, refuse
+from lockgate.gateway.shutdown import SERVER_END
 from lockgate.gateway.sockets import ClientSockets, Peer
 from lockgate.protocol import header_names as names
 from lockgate.protocol.header_names import encoded
@@ -32,6 +32,8 @@ from lockgate.waiting.rounds import Rounds
 
 _log: Final = logging.getLogger("lockgate.connections")
 
+#: Kinds of scopes that are requests of clients.
+_REQUESTS: Final = ("http", "websocket")
 #: Requests beside those of readers: what is created, pushed and asked at one time.
 _OTHERS: Final = 1024
 #: Of these, requests whose body may still be coming: each can hold as much as a body may have.
@@ -179,13 +181,21 @@ class Connections:
         """Count the requests of each connection, and bound the time that their bodies take."""
 
         async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http" or not scope.get("client"):
+            if scope["type"] not in _REQUESTS or not scope.get("client"):
                 await app(scope, receive, send)
                 return
             peer = (scope["client"][0], int(scope["client"][1]))  # granian gives the port as a text
             scope[SEND] = send
             scope[_BREAK_OFF] = partial(self._sockets.close, peer, throw_away=True)
             self._begin(peer)
+            if scope["type"] == "websocket":
+                SERVER_END.opened()
+                try:
+                    await app(scope, receive, send)
+                finally:
+                    SERVER_END.closed()
+                    self._end(peer)
+                return
             body = _Body(receive, self._body_s, self.bodies, _length_of(scope))
             try:
                 await app(scope, body.receive, send)
@@ -199,11 +209,11 @@ class Connections:
         """Turn away who is too many. What watches and controls the node has places of its own."""
 
         async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http" or _is_reserved(scope):
+            if scope["type"] not in _REQUESTS or _is_reserved(scope):
                 await app(scope, receive, send)
                 return
             await self._rounds.pass_one()
-            has_body = scope["method"] not in ("GET", "HEAD", "OPTIONS")
+            has_body = scope.get("method", "GET") not in ("GET", "HEAD", "OPTIONS")
             if self._requests > self._places.requests or (has_body and self._bodies >= _BODIES):
                 await _turn_away(scope, send)
                 return
@@ -396,7 +406,7 @@ def _length_of(scope: Scope) -> int:
 
 def _is_reserved(scope: Scope) -> bool:
     """Whether a request watches or controls the node: cheap, short, and needed most when there are too many others."""
-    path, method = below_root(scope), scope["method"]
+    path, method = below_root(scope), scope.get("method")  # WebSocket has none
     if method in ("GET", "HEAD"):
         return path in PROBES or path.endswith("/status")
     return method == "DELETE" or (method == "POST" and path.endswith("/cancel"))
@@ -405,15 +415,13 @@ def _is_reserved(scope: Scope) -> bool:
 async def _turn_away(scope: Scope, send: Send) -> None:
     given = {name.lower(): value for name, value in scope["headers"]}
     is_events = b"text/event-stream" in given.get(b"accept", b"") or names.LAST_EVENT_ID.lower().encode() in given
-    if scope["method"] == "GET" and is_events:
-        # EventSource gives up for good on 503; an answer that ends at once makes it come back.
-        status, body, kind = 200, encode_retry(LATER_MS), "text/event-stream"
-    else:
+    more = {names.CACHE_CONTROL: "no-store"}
+    if scope.get("method") != "GET" or not is_events:
         message = "as many requests as this gateway takes are under way: try again in a moment"
-        status, kind = 503, "application/json"
-        body = json.dumps({"error": {"code": Code.BUSY, "message": message}}).encode()
-    headers = {names.CONTENT_TYPE: kind, names.CACHE_CONTROL: "no-store", "Content-Length": str(len(body))}
-    if status == 503:
-        headers[names.RETRY_AFTER] = "1"
-    await send({"type": "http.response.start", "status": status, "headers": encoded(headers)})
+        await refuse(scope, Code.BUSY, message, send, **more, **{names.RETRY_AFTER: "1"})
+        return
+    # EventSource gives up for good on 503; an answer that ends at once makes it come back.
+    body = encode_retry(LATER_MS)
+    headers = {names.CONTENT_TYPE: "text/event-stream", "Content-Length": str(len(body)), **more}
+    await send({"type": "http.response.start", "status": 200, "headers": encoded(headers)})
     await send({"type": "http.response.body", "body": body})

@@ -87,6 +87,16 @@ class CancelledStream(msgspec.Struct, frozen=True):
     result: Literal["cancelled", "already over", "asked"]
 
 
+class AcknowledgedReaders(msgspec.Struct, frozen=True):
+    """The answer to an acknowledgement.
+
+    Attributes:
+        readers: How many readers of this name this process serves; 0: it comes too late, or to another process.
+    """
+
+    readers: int
+
+
 class SignedURL(msgspec.Struct, frozen=True):
     """A URL that is good without a key.
 

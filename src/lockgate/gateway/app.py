@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from lockgate import __version__
 from lockgate.config import Settings
@@ -33,7 +33,7 @@ from lockgate.gateway.access import (
 )
 from lockgate.gateway.admission import Connections
 from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, NodeReadiness, OpenBreaker, json_answer
-from lockgate.gateway.authentication import Authentication, Guard, StreamFinder, doors_of
+from lockgate.gateway.authentication import Authentication, Guard, StreamFinder, doors_of, stream_named
 from lockgate.gateway.callers import Callers, ReaderCount, caller_of, refused_reader
 from lockgate.gateway.chat import ChatRoutes
 from lockgate.gateway.completions import Completions
@@ -43,6 +43,7 @@ from lockgate.gateway.headers import error_headers
 from lockgate.gateway.key_routes import KeyRoutes
 from lockgate.gateway.reading import ReadRoutes
 from lockgate.gateway.shutdown import Shutdown
+from lockgate.gateway.socket_routes import SocketRoutes
 from lockgate.gateway.ui_routes import UIRoutes
 from lockgate.gateway.usage import UsageWatch
 from lockgate.gateway.wiring import (
@@ -62,7 +63,6 @@ from lockgate.observe.loop_watch import watch_loop
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
 from lockgate.pages.playground import UpstreamCopies, playground_routes
 from lockgate.protocol import header_names as names
-from lockgate.protocol.outside_names import is_name
 from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
 from lockgate.streams.chats import Chats
@@ -121,7 +121,8 @@ class Gateway:
         self._book = KeyBook(self.log)
         self._spending = Spending(self.log, self._usage_of, self._count_use)
         callers = Callers(settings.server.trusted_proxies)
-        self._guard = Guard(Authentication(doors_of(settings), self._book, callers))
+        self._authentication = Authentication(doors_of(settings), self._book, callers)
+        self._guard = Guard(self._authentication)
         self._finder = StreamFinder(self.log)
         self._pushed = PushedStreams(self.log, self.meters, self._schemas)
         self._opening = Opening(
@@ -134,7 +135,7 @@ class Gateway:
             self._spending,
             model_options_of(settings),
         )
-        self._control = ControlRoutes(settings, self.log, self._opening, self.owner, self._finder)
+        self._control = ControlRoutes(settings, self.log, self._opening, self.owner, self._finder, self.readers)
         self._keys = KeyRoutes(settings, self._book, self._spending, self._finder)
         completions = Completions(
             settings, self.log, self._opening, self.readers, ReaderCount(self.quotas), self.meters
@@ -210,7 +211,7 @@ class Gateway:
 
     def _make_app(self) -> App:
         api = Starlette(
-            routes=self.routes,
+            routes=[*self.routes, *self.sockets],
             lifespan=self.lifespan,
             exception_handlers={
                 LockgateError: _answer_error,
@@ -231,6 +232,19 @@ class Gateway:
         pages = self._page_routes() if self.settings.playground.enabled else []
         return [*self._control_routes(), self._stream_route(), *self._chat_routes(), *self._watch_routes(), *pages]
 
+    @cached_property
+    def sockets(self) -> list[WebSocketRoute]:
+        """Every path of WebSocket."""
+        routes = SocketRoutes(
+            self._reading(),
+            self._finder,
+            self._control,
+            self._authentication,
+            ReaderCount(self.quotas),
+            self.settings.server.head_s,
+        )
+        return [WebSocketRoute("/v1/stream/{stream_id}/ws", routes.read)]
+
     def _control_routes(self) -> list[Route]:
         control, keys, guard = self._control, self._keys, self._guard
         return [
@@ -238,6 +252,7 @@ class Gateway:
             route("/v1/stream/{stream_id}/status", GET=guard.of("read", _with_stream(control.status))),
             route("/v1/stream/{stream_id}/cancel", POST=guard.of("cancel", _with_stream(control.cancel))),
             route("/v1/stream/{stream_id}/sign", POST=guard.of("any", _with_stream(keys.sign))),
+            route("/v1/stream/{stream_id}/ack", POST=guard.of("read", _with_stream(control.acknowledge))),
             route("/v1/usage", GET=guard.of("any", keys.usage)),
         ]
 
@@ -372,15 +387,14 @@ def _with_stream(handler: Callable[[str, Request], Awaitable[Response]]) -> Hand
 
 
 def stream_of(request: Request) -> str:
-    """The id of the stream that a path names.
+    """The id of the stream that a path names. Who opens a stream is told what an id may be (``writing``).
 
     Raises:
-        StreamUnknown: no stream can have it. Who opens a stream is told what an id may be (``writing``).
+        StreamUnknown: no stream can have it.
     """
-    stream_id = str(request.path_params["stream_id"])
-    if request.method != "PUT" and not is_name(stream_id):
-        raise StreamUnknown(f"there is no stream {stream_id[:60]!a}, and there cannot be one")
-    return stream_id
+    if request.method == "PUT":
+        return str(request.path_params["stream_id"])
+    return stream_named(request)
 
 
 def _refuse(status: int, error: ErrorDetail, headers: Mapping[str, str]) -> Response:

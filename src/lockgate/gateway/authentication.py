@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from time import time
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from lockgate.config import Settings
@@ -26,6 +26,7 @@ from lockgate.keys.caller import Caller, KeyScope
 from lockgate.keys.ring import PREFIX
 from lockgate.keys.signatures import PARAMETER, is_signed, read_grant
 from lockgate.protocol import header_names as names
+from lockgate.protocol.outside_names import is_name
 from lockgate.store.base import Head, StreamLog
 from lockgate.streams.meta import StreamMeta, decode_meta
 from lockgate.streams.tokens import check_token
@@ -74,7 +75,7 @@ class Authentication:
         self._book = book
         self._callers = callers
 
-    async def caller(self, request: Request) -> Caller:
+    async def caller(self, request: HTTPConnection) -> Caller:
         """Who asks.
 
         Raises:
@@ -91,7 +92,17 @@ class Authentication:
             raise BadRequest(f"{names.UPSTREAM_AUTHORIZATION}: must be printable ASCII, as Authorization has it")
         return replace(found, authorization=authorization)
 
-    async def _found(self, request: Request) -> Caller:
+    async def caller_with(self, token: str, connection: HTTPConnection) -> Caller:
+        """Who asks, by a key or the parameter of a signed URL that came apart from the request.
+
+        Raises:
+            Unauthorized: it is neither.
+        """
+        if token.startswith(PREFIX):
+            return await self._of_key(token)
+        return await self._of_url(token, connection)
+
+    async def _found(self, request: HTTPConnection) -> Caller:
         key = key_in(request.headers)
         if key.startswith(PREFIX):
             return await self._of_key(key)
@@ -116,7 +127,7 @@ class Authentication:
             added.budget_usd,
         )
 
-    async def _of_url(self, signed: str, request: Request) -> Caller:
+    async def _of_url(self, signed: str, request: HTTPConnection) -> Caller:
         """Asked anew with every request: a reader that comes back after the end, or after the key's, is refused."""
         grant = read_grant(signed)
         secret = await self._book.secret(grant.secret_id) if grant is not None else None
@@ -189,6 +200,18 @@ class Guard:
         return guarded
 
 
+def stream_named(connection: HTTPConnection) -> str:
+    """The id of the stream that a path names.
+
+    Raises:
+        StreamUnknown: no stream can have it.
+    """
+    stream_id = str(connection.path_params["stream_id"])
+    if not is_name(stream_id):
+        raise StreamUnknown(f"there is no stream {stream_id[:60]!a}, and there cannot be one")
+    return stream_id
+
+
 class FoundStream(NamedTuple):
     """A stream that its caller may see."""
 
@@ -214,7 +237,7 @@ class StreamFinder:
             raise StreamUnknown(f"there is no stream {stream_id}")  # as the log says it
         return FoundStream(head, meta)
 
-    async def find_to_write(self, stream_id: str, caller: Caller, headers: Mapping[str, str]) -> FoundStream:
+    async def find_to_write(self, stream_id: str, caller: Caller, token: str) -> FoundStream:
         """The same, of who wants to change it: without a key, he needs its token.
 
         Raises:
@@ -223,5 +246,5 @@ class StreamFinder:
         """
         found = await self.find(stream_id, caller)
         if not caller.is_admin:
-            check_token(bearer_token(headers), found.meta.token_sha256)
+            check_token(token, found.meta.token_sha256)
         return found

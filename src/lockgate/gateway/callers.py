@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 from typing import Final, TypeAlias
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from lockgate.delivery.event_stream import LATER_MS
@@ -29,7 +29,7 @@ _FORWARDED: Final = "x-forwarded-for"
 CALLER: Final = "lockgate.caller"
 
 
-def caller_of(request: Request) -> Caller:
+def caller_of(request: HTTPConnection) -> Caller:
     """Who asks, as the guard of the route has found out."""
     caller: Caller = request.scope[CALLER]
     return caller
@@ -106,7 +106,7 @@ class ReaderCount:
     def __init__(self, quotas: QuotaBook) -> None:
         self._quotas = quotas
 
-    def begin(self, request: Request) -> object:
+    def begin(self, request: HTTPConnection) -> object:
         """What to end the reader with.
 
         Raises:

@@ -13,6 +13,7 @@ from lockgate import __version__
 from lockgate.delivery.chat_reader import ChatErrorAnswer
 from lockgate.errors import Code
 from lockgate.gateway.answers import (
+    AcknowledgedReaders,
     CancelledStream,
     CreatedStream,
     ErrorAnswer,
@@ -22,6 +23,7 @@ from lockgate.gateway.answers import (
     UsageAnswer,
 )
 from lockgate.gateway.chat_contract import CHAT_PATHS, CHAT_SHAPES, KEY, OWN_KEY
+from lockgate.gateway.contract_frames import FRAME, OFFSET, acknowledging
 from lockgate.gateway.contract_parts import (
     ABOUT_STREAM,
     ALWAYS,
@@ -44,12 +46,12 @@ from lockgate.gateway.shapes import shapes_of
 from lockgate.keys.signatures import PARAMETER
 from lockgate.keys.spending import DAYS
 from lockgate.protocol import header_names as names
+from lockgate.protocol.client_frames import Acknowledgement
 from lockgate.protocol.envelope import Attempt, Feedback, Problem, StreamEnd, StreamResponse, UpstreamSilence
 from lockgate.protocol.header_names import RESPONSE_HEADERS
 from lockgate.streams.options import request_schema
 from lockgate.streams.status import StreamStatus
 
-_OFFSET: Final[JsonObject] = {"type": "string", "pattern": "^(-1|now|[0-9]{4}_[0-9]{16})$"}
 _ID: Final[JsonObject] = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[A-Za-z0-9_.~:@-]+$"}
 
 
@@ -61,7 +63,7 @@ _STREAM_ID: Final[JsonObject] = {
     "description": "Id of the stream.",
 }
 _READ_PARAMETERS: Final[list[JsonObject]] = [
-    in_query("offset", _OFFSET, "Where to begin: after this position. -1 is the start, now the tail."),
+    in_query("offset", OFFSET, "Where to begin: after this position. -1 is the start, now the tail."),
     in_query("channel", {"type": "string"}, "Show only this channel; with sequence: the channel it counts in."),
     in_query("sequence", {"type": "integer", "minimum": 0}, "Begin at this chunk (view=elements: element) of channel."),
     in_query("at", {"type": "integer", "minimum": 0}, "Begin at this byte of the text; only for plain text."),
@@ -70,8 +72,9 @@ _READ_PARAMETERS: Final[list[JsonObject]] = [
     in_query("events", {"enum": ["named", "plain"]}, "plain: events without a name, one envelope each, for onmessage."),
     in_query("sides", {"enum": ["0", "1"]}, "1: show what upstream sent beside the text, like reasoning."),
     in_query("notes", {"enum": ["0", "1"]}, "1: add notes on how judging goes on, and on silence."),
+    in_query("reader", {"type": "string"}, "What the reader calls itself, a random name, if it acknowledges."),
     in_query("cursor", {"type": "string"}, "The Stream-Cursor of the answer before."),
-    in_header(names.LAST_EVENT_ID, _OFFSET, "What an EventSource resumes from; wins over offset."),
+    in_header(names.LAST_EVENT_ID, OFFSET, "What an EventSource resumes from; wins over offset."),
     in_header(names.IF_NONE_MATCH, {"type": "string"}, "An ETag that the client has."),
 ]
 _CLOSE: Final = in_header(names.CLOSED, {"enum": ["true", "false"]}, "true: close the stream in the same step.")
@@ -118,8 +121,8 @@ _READ: Final[JsonObject] = {
     "operationId": "readStream",
     "summary": "Read a stream: what is there, or what comes.",
     "description": "A JSON array of envelopes (`StreamResponse`); with live=sse, or Accept: text/event-stream, "
-    "server-sent events; with view=text the released text itself. Everything is resumed by offset. A raw stream holds "
-    "what its producers pushed.",
+    "server-sent events; with Accept: application/x-ndjson, frames in lines; with view=text the "
+    "released text itself. Everything is resumed by offset. A raw stream holds what its producers pushed.",
     "security": _MAY_READ,
     "parameters": _READ_PARAMETERS,
     "responses": {
@@ -281,7 +284,7 @@ _EVENT: Final[JsonObject] = {
     "without a name (events=plain): one envelope.",
     "properties": {
         "event": {"enum": ["data", "control"]},
-        "id": {**_OFFSET, "description": "Send it back as Last-Event-ID, or as offset."},
+        "id": {**OFFSET, "description": "Send it back as Last-Event-ID, or as offset."},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
     "required": ["id", "data"],
@@ -304,6 +307,8 @@ def _shapes() -> JsonObject:
     records = shapes_of(StreamResponse, Problem, StreamEnd, Attempt, Feedback, UpstreamSilence)
     records["StreamResponse"]["allOf"] = _DATA_BY_KIND
     answers = shapes_of(
+        Acknowledgement,
+        AcknowledgedReaders,
         SignRequest,
         SignedURL,
         UsageAnswer,
@@ -315,7 +320,7 @@ def _shapes() -> JsonObject:
         NodeHealth,
         NodeReadiness,
     )
-    return {**request_schema(), **CHAT_SHAPES, **records, **answers, "Event": _EVENT}
+    return {**request_schema(), **CHAT_SHAPES, **records, **answers, "Event": _EVENT, "Frame": FRAME}
 
 
 def openapi(root_path: str = "") -> JsonObject:
@@ -346,6 +351,7 @@ def openapi(root_path: str = "") -> JsonObject:
             "/v1/stream/{stream_id}/status": {"parameters": [_STREAM_ID], "get": _STATUS},
             "/v1/stream/{stream_id}/cancel": {"parameters": [_STREAM_ID], "post": _CANCEL},
             "/v1/stream/{stream_id}/sign": {"parameters": [_STREAM_ID], "post": _SIGN},
+            "/v1/stream/{stream_id}/ack": {"parameters": [_STREAM_ID], "post": acknowledging(_MAY_READ)},
             "/v1/usage": {"get": _USAGE},
             "/healthz": {"get": _HEALTH},
             "/readyz": {"get": _READINESS},

@@ -1,4 +1,4 @@
-"""Control routes: create, status, cancel. Their bodies are JSON, so that no form of another site can send them."""
+"""Control routes: create, status, cancel, acknowledge. Their bodies are JSON: no form of another site sends that."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lockgate.config import Settings
-from lockgate.errors import Conflict
+from lockgate.delivery.readers import Readers
+from lockgate.errors import BadRequest, Conflict
 from lockgate.gateway.access import json_body
-from lockgate.gateway.answers import CancelledStream, CreatedStream, DeliveryRetry, json_answer
+from lockgate.gateway.answers import AcknowledgedReaders, CancelledStream, CreatedStream, DeliveryRetry, json_answer
 from lockgate.gateway.authentication import StreamFinder
 from lockgate.gateway.callers import caller_of
-from lockgate.gateway.headers import idempotency_key
+from lockgate.gateway.headers import bearer_token, idempotency_key
+from lockgate.keys.caller import Caller
 from lockgate.protocol import header_names as names
+from lockgate.protocol.client_frames import MAX_CLIENT_FRAME_BYTES, acknowledged, read_acknowledgement
 from lockgate.protocol.lifecycle import Outcome
-from lockgate.store.base import Head, StreamLog
+from lockgate.store.base import StreamLog
 from lockgate.streams.opening import Opened, Opening
 from lockgate.streams.owner import StreamOwner
 from lockgate.streams.status import status_of
@@ -24,9 +27,16 @@ class ControlRoutes:
     """What callers do with streams, beside reading and pushing."""
 
     def __init__(
-        self, settings: Settings, log: StreamLog, opening: Opening, owner: StreamOwner, finder: StreamFinder
+        self,
+        settings: Settings,
+        log: StreamLog,
+        opening: Opening,
+        owner: StreamOwner,
+        finder: StreamFinder,
+        readers: Readers,
     ) -> None:
         self._finder = finder
+        self._readers = readers
         self._settings = settings
         self._log = log
         self._opening = opening
@@ -65,18 +75,43 @@ class ControlRoutes:
     async def cancel(self, stream_id: str, request: Request) -> Response:
         """Cancel the generation, whichever node runs it: upstream is closed, readers get the final record."""
         await self.body(request)
-        head, meta = await self._finder.find_to_write(stream_id, caller_of(request), request.headers)
+        return json_answer(await self.end(stream_id, caller_of(request), bearer_token(request.headers)), 202)
+
+    async def end(self, stream_id: str, caller: Caller, token: str) -> CancelledStream:
+        """Cancel the generation for a caller.
+
+        Args:
+            token: The stream's, of who has no key.
+
+        Raises:
+            StreamUnknown, Forbidden: as ``StreamFinder.find_to_write``.
+            Conflict: its producers write it.
+        """
+        head, meta = await self._finder.find_to_write(stream_id, caller, token)
         if not head.is_closed and meta.kind != "pulled":
             raise Conflict(f"stream {stream_id} is written by its producers: close it with a push, or delete it")
-        return json_answer(await self._end(stream_id, head), 202)
-
-    async def _end(self, stream_id: str, head: Head) -> CancelledStream:
         if head.is_closed:
             return CancelledStream(stream_id, False, "already over")
         if not await self._owner.end(stream_id):
             return CancelledStream(stream_id, False, "asked")
         is_cancelled = (await status_of(self._log, stream_id)).state == Outcome.CANCELLED
         return CancelledStream(stream_id, is_cancelled, "cancelled" if is_cancelled else "already over")
+
+    async def acknowledge(self, stream_id: str, request: Request) -> Response:
+        """A reader that named itself says how far it is. Only the process that serves it can hear that.
+
+        Raises:
+            BadRequest: it is no acknowledgement.
+        """
+        body = await json_body(request, MAX_CLIENT_FRAME_BYTES)
+        await self._finder.find(stream_id, caller_of(request))
+        try:
+            said = read_acknowledgement(body)
+            offset = acknowledged(said.ack)
+        except ValueError as error:
+            raise BadRequest(f'the body must be like {{"reader": "its name", "ack": "its offset"}}: {error}') from None
+        count = self._readers.acknowledge(stream_id, said.reader, offset, said.credit)
+        return json_answer(AcknowledgedReaders(count), headers={names.CACHE_CONTROL: "no-store"})
 
     async def body(self, request: Request) -> bytes:
         """The body of a request that does something: JSON.

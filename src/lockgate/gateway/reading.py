@@ -15,6 +15,7 @@ from lockgate.config import Delivery
 from lockgate.delivery.durable import Answer, LongPoll, catch_up, progress_headers
 from lockgate.delivery.event_stream import LATER_MS, EventReader
 from lockgate.delivery.forms import JSON, Form, JsonForm, form_of
+from lockgate.delivery.frame_lines import LineReader
 from lockgate.delivery.notes import WithNotes
 from lockgate.delivery.plain_text import TextReader
 from lockgate.delivery.read_query import ReadQuery, offset_of, read_query
@@ -29,10 +30,12 @@ from lockgate.gateway.admission import SEND, break_off
 from lockgate.gateway.authentication import StreamFinder
 from lockgate.gateway.callers import caller_of
 from lockgate.gateway.headers import stream_headers
+from lockgate.keys.caller import Caller
 from lockgate.observe.metrics import Meters
 from lockgate.protocol import header_names as names
 from lockgate.protocol.envelope import WaitingFor
 from lockgate.protocol.offsets import Offset
+from lockgate.protocol.server_frames import NDJSON
 from lockgate.protocol.sse import encode_retry
 from lockgate.store.base import Head, Page, StreamLog
 from lockgate.streams.meta import StreamMeta
@@ -113,6 +116,8 @@ class ReadRoutes:
             delivery.heartbeat_s,
             min(delivery.max_read_bytes, MAX_EVENT_BYTES),
             delivery.stuck_s,
+            delivery.window_bytes,
+            delivery.slow_s,
         )
 
     # -- GET -----------------------------------------------------------------------------------------------------
@@ -124,15 +129,24 @@ class ReadRoutes:
             BadRequest, StreamUnknown, OffsetGone, Busy: see ``gateway.app`` for what each becomes.
         """
         query = read_query(request.query_params.multi_items(), request.headers)
-        head, meta = await self._finder.find(stream_id, caller_of(request))
+        start, page = await self.begin(stream_id, query, caller_of(request))
+        face = next(face for face in FACES if face.is_wanted(query))
+        return await face.serve(self, start, page)
+
+    async def begin(self, stream_id: str, query: ReadQuery, caller: Caller) -> tuple[ReadStart, Page]:
+        """Where a read begins, and what stands there.
+
+        Raises:
+            BadRequest, StreamUnknown, OffsetGone: as ``get``.
+        """
+        head, meta = await self._finder.find(stream_id, caller)
         if head.lifetime.ttl_s is not None:
             await self._log.touch(stream_id)
         start = await self._start(stream_id, query, head, meta)
         # An offset that is gone is said before the answer begins.
         page = await self._log.read(stream_id, start.after, max_bytes=1)
         self._count_resumption(start, page)
-        face = next(face for face in FACES if face.is_wanted(query))
-        return await face.serve(self, start, page)
+        return start, page
 
     async def _start(self, stream_id: str, query: ReadQuery, head: Head, meta: StreamMeta) -> ReadStart:
         if meta.kind == "raw":
@@ -238,23 +252,38 @@ class ReadRoutes:
             return Response(encode_retry(LATER_MS), media_type="text/event-stream", headers=headers)
         if query.plain_events and not isinstance(self._form(start.meta), JsonForm):
             raise BadRequest("events=plain: is for streams of JSON")
-        return await self.connect(EventReader, start, is_plain=query.plain_events, cursor=query.cursor)
+        form = self._form(start.meta)
+        options = {"form": form, "is_plain": query.plain_events, "cursor": query.cursor}
+        return ReaderResponse((await self._connection(EventReader, start, **options)).run)
 
-    async def connect(self, reader: Callable[..., Connection], start: ReadStart, **options: Any) -> Response:
-        """Serve a live face: a class whose objects are made like an ``EventReader``."""
+    async def lines(self, start: ReadStart, _page: Page) -> Response:
+        return ReaderResponse((await self.of_frames(LineReader, start)).run)
+
+    async def of_frames(self, reader: Callable[..., Connection], start: ReadStart, **options: Any) -> Connection:
+        """A reader of a face that shows frames.
+
+        Raises:
+            BadRequest: the stream is not of JSON.
+            Busy: there are too many readers.
+        """
+        if not isinstance(self._form(start.meta), JsonForm):
+            raise BadRequest("frames: are for streams of JSON; read this one with live=sse or live=long-poll")
+        return await self._connection(reader, start, **options)
+
+    async def _connection(self, reader: Callable[..., Connection], start: ReadStart, **options: Any) -> Connection:
+        """A reader of a live face: a class whose objects are made like a ``LiveReader``."""
         self._refuse_if_full()
-        made = reader(
+        return reader(
             self._log,
             start.stream_id,
             start.after,
             view=await self._prepared_view(start),
-            form=self._form(start.meta),
             pacing=self._pacing,
             meters=self._meters,
             readers=self._readers,
+            name=start.query.reader,
             **options,
         )
-        return ReaderResponse(made.run)
 
     async def long_poll(self, start: ReadStart, _page: Page) -> Response:
         view = await self._prepared_view(start)
@@ -331,17 +360,18 @@ class Face(NamedTuple):
 
 _TEXT: Final = {"text/plain": {"schema": {"type": "string"}}}
 _EVENTS: Final = {"text/event-stream": {"itemSchema": {"$ref": "#/components/schemas/Event"}}}
+_LINES: Final = {NDJSON: {"itemSchema": {"$ref": "#/components/schemas/Frame"}}}
 _PAGE: Final = {
     "application/json": {"schema": {"type": "array", "items": True}},
     "text/plain": {"schema": {"type": "string"}},
     "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
 }
 
-#: The first face that is wanted serves the request. A new live face is one entry more: ``Face(lambda query: "its/type"
-#: in query.accept, lambda routes, start, page: routes.connect(ItsReader, start), {"its/type": {}})``.
+#: The first face that is wanted serves the request. A new live face is one entry more, like that of lines.
 FACES: Final[tuple[Face, ...]] = (
     Face(lambda query: query.is_plain_text, ReadRoutes.plain_text, _TEXT),
     Face(lambda query: query.live == "sse", ReadRoutes.events, _EVENTS),
+    Face(lambda query: query.live == "lines", ReadRoutes.lines, _LINES),
     Face(lambda query: query.live == "long-poll", ReadRoutes.long_poll, _PAGE),
     Face(lambda query: True, ReadRoutes.catch_up, _PAGE),
 )

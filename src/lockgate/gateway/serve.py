@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from granian import Granian
+from granian import _signals as granian_signals
+from granian._granian import WorkerSignal
 from granian.constants import Interfaces, Loops
 from granian.http import HTTP1Settings, HTTP2Settings
 
@@ -24,7 +26,7 @@ from lockgate.gateway import allocator
 from lockgate.gateway.admission import places_of, within_files
 from lockgate.gateway.app import make_app
 from lockgate.gateway.authentication import doors_of, is_loopback
-from lockgate.gateway.shutdown import AFTER_DRAIN_S, HURRY
+from lockgate.gateway.shutdown import AFTER_DRAIN_S, HURRY, SERVER_END
 from lockgate.gateway.wiring import log_of, model_options_of, provider_of
 from lockgate.keys.book import KeyBook
 from lockgate.observe.logs import LineFormatter
@@ -142,11 +144,20 @@ async def _has_keys(log: StreamLog) -> bool:
 def _load(settings: Settings) -> Any:
     """In the worker: the application, and a watch on the process that started it."""
     allocator.tune()
+    granian_signals.set_loop_signals = _on_server_signals
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the main process decides what a closed terminal means
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     return make_app(settings)
+
+
+def _on_server_signals(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
+    """In place of granian's own, which differs in one thing: it does not wait for the end of WebSockets."""
+    ending = WorkerSignal()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, SERVER_END.ask, ending.set)
+    return ending
 
 
 def _follow(parent: Any) -> None:

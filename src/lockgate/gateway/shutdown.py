@@ -35,6 +35,39 @@ _LAST_WORDS_S: Final = 0.5
 _LOOK_S: Final = 0.02
 
 
+class ServerEnd:
+    """When the server in front may end. It waits for requests, but cuts WebSockets off, of which it knows nothing."""
+
+    def __init__(self) -> None:
+        self._open = 0
+        self._end: Callable[[], None] | None = None
+
+    def opened(self) -> None:
+        """A WebSocket was."""
+        self._open += 1
+
+    def closed(self) -> None:
+        """It was."""
+        self._open -= 1
+        if not self._open:
+            self.now()
+
+    def ask(self, end: Callable[[], None]) -> None:
+        """The server is to end, by this call: at once if there is no WebSocket."""
+        self._end = end
+        if not self._open:
+            self.now()
+
+    def now(self) -> None:
+        """It does not wait any longer, if it was to end."""
+        if self._end is not None:
+            self._end()
+
+
+#: That of this process, which has one server.
+SERVER_END: Final = ServerEnd()
+
+
 class Drained(Protocol):
     """What owns streams."""
 
@@ -105,6 +138,7 @@ class Shutdown:
         await self._none_left(self._readers, max(until_s, time.monotonic() + _LAST_WORDS_S))
         await self._none_left(self._requests, time.monotonic() + _LAST_WORDS_S)
         self._close_all()
+        SERVER_END.now()
 
     async def _unless_hurried(self, work: Awaitable[None]) -> None:
         tasks = [asyncio.ensure_future(work), asyncio.create_task(self._hurry.wait())]

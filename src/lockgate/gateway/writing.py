@@ -18,6 +18,7 @@ from lockgate.gateway.access import read_body
 from lockgate.gateway.authentication import StreamFinder
 from lockgate.gateway.callers import caller_of
 from lockgate.gateway.headers import (
+    bearer_token,
     check_type,
     is_closing,
     lifetime_of,
@@ -91,7 +92,7 @@ class WriteRoutes:
     async def post(self, stream_id: str, request: Request) -> Response:
         """Append to a stream, close it, or both in one step."""
         headers = request.headers
-        head, meta = await self._finder.find_to_write(stream_id, caller_of(request), headers)
+        head, meta = await self._finder.find_to_write(stream_id, caller_of(request), bearer_token(headers))
         if meta.kind == "pulled":
             raise Forbidden(f"stream {stream_id} is written by this gateway, from its provider; nobody pushes to it")
         producer, close = producer_of(headers), is_closing(headers)
@@ -129,7 +130,7 @@ class WriteRoutes:
 
         A node that does not answer in time is not waited for: it finds its stream gone, and closes upstream.
         """
-        head, meta = await self._finder.find_to_write(stream_id, caller_of(request), request.headers)
+        head, meta = await self._finder.find_to_write(stream_id, caller_of(request), bearer_token(request.headers))
         if meta.kind == "pulled" and not head.is_closed:
             await self._owner.end(stream_id)
         await self._log.delete(stream_id)

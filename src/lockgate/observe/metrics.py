@@ -255,6 +255,9 @@ class Meters:
             "connectionHealth", "handshake_seconds", "From a reader's request to the first byte of the answer."
         )
         self._reconnects = self._counter("connectionHealth", "reconnects", "Readers that came back with an offset.")
+        self._too_slow = self._counter(
+            "connectionHealth", "slow_readers", "Readers that acknowledged too little for delivery.slow_s."
+        )
         self._attempts = self._counter(
             "connectionHealth",
             "attempts",
@@ -327,6 +330,11 @@ class Meters:
         if self._groups.connection_health:
             self._reconnects.inc()
             self._distance.observe(distance_records)
+
+    def reader_too_slow(self) -> None:
+        """A reader acknowledged too little for too long, and was asked to come back."""
+        if self._groups.connection_health:
+            self._too_slow.inc()
 
     def reader_lag(self, records: int) -> None:
         """A reader has read, and is now this many records behind the tail."""

@@ -1,0 +1,131 @@
+"""Windows: a reader that acknowledges is never sent more than its window beyond it, on any face."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from lockgate.protocol.close_codes import CloseCode
+from tests.gateway.followers import Follower, shown
+from tests.gateway.nodes import DEADLINE_S, Node, Reader, Upstream, answer, create, running
+
+WINDOW = 32 * 1024
+#: One piece more than the window may be on its way: what one read of the log brings, a record at least.
+PIECE = 20 * 1024
+FACES = ("events", "lines", "socket")
+TEXT = json.dumps([f"element {number} é" + "x" * 40 for number in range(6000)], ensure_ascii=False)
+SETTINGS: dict[str, Any] = {
+    "delivery__window_bytes": WINDOW,
+    "delivery__slow_s": 0.3,
+    "delivery__max_read_bytes": 1024,
+}
+
+
+@pytest.fixture(scope="module")
+async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
+    folder = tmp_path_factory.mktemp("node")
+    play = lambda _: answer(TEXT, range(300, len(TEXT), 300))  # noqa: E731
+    async with Upstream(play) as up, running(Node(folder, up.base_url, **SETTINGS)) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+async def url(node: Node) -> str:
+    found = f"{node.url}{(await create(node.url))['urls']['stream']}"
+    await Reader(found).run()
+    return found
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as client:
+        yield client
+
+
+def text_of(follower: Follower) -> str:
+    return "".join(one["data"][0] for one in shown("delta", follower.items) if one["meta"]["kind"] == "delta")
+
+
+@pytest.mark.parametrize("face", FACES)
+async def test_who_acknowledges_gets_all(session: aiohttp.ClientSession, url: str, face: str) -> None:
+    """Without being sent away, though its window is a fraction of the text."""
+    follower = Follower(session, url, name="a")
+    await follower.read(face, acknowledges=lambda: follower.connections == 1 and follower.taken_bytes > WINDOW // 2)
+    assert follower.is_over
+    assert text_of(follower) == TEXT
+    assert (follower.connections, follower.retries) == (1, 0)
+
+
+@pytest.mark.parametrize("face", FACES)
+async def test_who_acknowledges_no_more_is_sent_away_and_comes_back(
+    session: aiohttp.ClientSession, url: str, face: str
+) -> None:
+    """It says once where it is, on each connection; what it is sent beyond that is a window and a piece."""
+    follower = Follower(session, url, name="b")
+    while not follower.is_over:
+        has_said = False
+
+        def once() -> bool:
+            nonlocal has_said
+            is_first, has_said = not has_said, True
+            return is_first
+
+        await follower.read(face, acknowledges=once)
+        assert follower.connections < 100
+    assert text_of(follower) == TEXT
+    assert follower.retries == follower.connections - 1 > 3
+    assert WINDOW / 2 < follower.most_bytes <= WINDOW + PIECE
+
+
+@pytest.mark.parametrize("face", FACES)
+async def test_who_says_nothing_has_no_window(session: aiohttp.ClientSession, url: str, face: str) -> None:
+    follower = Follower(session, url)
+    await follower.read(face)
+    assert follower.is_over
+    assert (follower.connections, follower.retries) == (1, 0)
+    assert follower.most_bytes > 4 * WINDOW
+
+
+async def test_credit_stops_and_starts(node: Node, session: aiohttp.ClientSession) -> None:
+    """Less than the window, never more; nothing at all stops it, until it is more again."""
+    made = f"{node.url}/v1/stream/credit"
+    options = {"Lockgate-Options": '{"schema": true}', "Content-Type": "application/json"}
+    async with session.put(made, json=['"'], headers=options) as response:
+        assert response.status == 201
+    async with asyncio.timeout(DEADLINE_S), session.ws_connect(f"{made}/ws") as socket:
+        while "m" not in (frame := await socket.receive_json()):
+            pass
+        await socket.send_json({"ack": frame["o"], "credit": 0})
+        await socket.send_json({"credit": 0})
+        async with session.post(made, json=["x" * 10], headers=options) as response:
+            assert response.status == 204
+        async with session.get(f"{made}?offset=now") as response:
+            tail = response.headers["stream-next-offset"]
+        # Nothing of it comes; in the end it is sent away.
+        last = await socket.receive()
+        while last.type == aiohttp.WSMsgType.TEXT:
+            assert "m" not in json.loads(last.data)
+            last = await socket.receive()
+        assert socket.close_code == CloseCode.TOO_SLOW
+    async with asyncio.timeout(DEADLINE_S), session.ws_connect(f"{made}/ws?offset={frame['o']}") as socket:
+        await socket.send_json({"ack": frame["o"], "credit": 2**52})
+        while "m" not in (frame := await socket.receive_json()):
+            pass
+        assert frame["m"]["data"] == ["x" * 10]
+        assert frame["o"] == tail
+
+
+async def test_an_acknowledgement_is_for_those_of_its_name(session: aiohttp.ClientSession, url: str) -> None:
+    follower = Follower(session, url, name="nobody")
+    assert await follower.say(ack="0001_0000000000000001") == 0
+    for wrong in ({"ack": "x"}, {"ack": None, "more": 1}, {"credit": "1"}, {"reader": None}):
+        async with session.post(f"{url}/ack", json={"reader": "r", **wrong}) as response:
+            assert response.status == 400
+            assert "reader" in (await response.json())["error"]["message"]
+    async with session.post(f"{url}x/ack", json={"reader": "r"}) as response:
+        assert response.status == 404
