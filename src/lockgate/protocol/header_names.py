@@ -30,6 +30,7 @@ SHOULD_RETRY: Final = "X-Should-Retry"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 ETAG: Final = "ETag"
 LOCATION: Final = "Location"
+LINK: Final = "Link"
 RETRY_AFTER: Final = "Retry-After"
 CACHE_CONTROL: Final = "Cache-Control"
 CONTENT_TYPE: Final = "Content-Type"
@@ -87,6 +88,7 @@ RESPONSE_HEADERS: Final[dict[str, ResponseHeader]] = {
     SHOULD_RETRY: ResponseHeader(
         {"type": "string", "const": "false"}, "OpenAI's SDKs do not send the request again: it would not help."
     ),
+    LINK: ResponseHeader(_TEXT, "Ways to read the stream, the first to try before the others (RFC 8288)."),
     LOCATION: ResponseHeader(_TEXT, "Where the stream is."),
     RETRY_AFTER: ResponseHeader(_COUNT, "Seconds to wait."),
     WWW_AUTHENTICATE: ResponseHeader(_TEXT, "How a key is sent.", is_exposed=False),
