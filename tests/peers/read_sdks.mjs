@@ -3,6 +3,7 @@
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { createOpenRouter } from "@openrouter/ai-sdk-provider";
 import { jsonSchema, Output, streamText, tool } from "ai";
+import { OpenRouter } from "@openrouter/sdk";
 import OpenAI from "openai";
 
 const [client, baseURL, request, ...models] = process.argv.slice(2);
@@ -17,7 +18,28 @@ async function openai(read, model, withTool) {
   for await (const chunk of await api.chat.completions.create({ model, messages, stream: true, ...asked })) {
     for (const { delta, finish_reason: finish } of chunk.choices) {
       read.text += delta.content ?? "";
+      read.refusal = delta.refusal ?? read.refusal;
       for (const call of delta.tool_calls ?? []) {
+        read.calls[call.index] = (read.calls[call.index] ?? "") + (call.function?.arguments ?? "");
+      }
+      read.finish = finish ?? read.finish;
+    }
+  }
+}
+
+class ErrorChunk extends Error {}
+
+async function openrouter(read, model, withTool) {
+  const api = new OpenRouter({ apiKey: "any", serverURL: baseURL, retryConfig: { strategy: "none" } });
+  const asked = withTool
+    ? { tools: [{ type: "function", function: { name: "save", parameters: schema } }] }
+    : { responseFormat: { type: "json_schema", jsonSchema: { name: "test", strict: true, schema } } };
+  for await (const chunk of await api.chat.send({ chatRequest: { model, messages, stream: true, ...asked } })) {
+    if (chunk.error) throw new ErrorChunk(chunk.error.message); // it gives errors out as it gives chunks
+    for (const { delta, finishReason: finish } of chunk.choices) {
+      read.text += delta.content ?? "";
+      read.refusal = delta.refusal ?? read.refusal;
+      for (const call of delta.toolCalls ?? []) {
         read.calls[call.index] = (read.calls[call.index] ?? "") + (call.function?.arguments ?? "");
       }
       read.finish = finish ?? read.finish;
@@ -42,6 +64,7 @@ async function aiSdk(read, model, withTool, provider) {
 const options = { name: "lockgate", baseURL, apiKey: "any", supportsStructuredOutputs: true };
 const clients = {
   openai,
+  openrouter,
   "ai-sdk": (read, model, withTool) => aiSdk(read, model, withTool, createOpenAICompatible(options)),
   "ai-sdk openrouter": (read, model, withTool) => aiSdk(read, model, withTool, createOpenRouter(options).chat),
 };

@@ -10,10 +10,20 @@ import asyncio
 import json
 import os
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 GO = [{"role": "user", "content": "go"}]
 Read = dict[str, Any]
+
+
+class ErrorChunk(Exception):
+    """The client gave an error out as it gives chunks."""
+
+
+class ExitCode(Exception):
+    """The command failed."""
 
 
 def _format(schema: Any) -> dict[str, Any]:
@@ -77,7 +87,94 @@ async def _pydantic_ai(read: Read, base_url: str, model: str, schema: Any) -> No
     read["value"] = read.pop("last")
 
 
-CLIENTS = {"langchain": _langchain, "litellm": _litellm, "pydantic-ai": _pydantic_ai}
+async def _openai(read: Read, base_url: str, model: str, schema: Any) -> None:
+    import openai
+
+    asked = _asked(schema, with_tool="tools" in model)
+    calls: dict[str, str] = {}
+    async with openai.AsyncOpenAI(base_url=base_url, api_key="any", max_retries=0) as client:
+        options: Any = {"stream_options": {"include_usage": True}, **asked}
+        async for one in await client.chat.completions.create(model=model, messages=GO, stream=True, **options):
+            for choice in one.choices:
+                read["text"] += choice.delta.content or ""
+                read["refusal"] = choice.delta.refusal or read.get("refusal")
+                read["finish"] = choice.finish_reason or read.get("finish")
+                for call in choice.delta.tool_calls or ():
+                    calls[str(call.index)] = calls.get(str(call.index), "") + (call.function.arguments or "")
+            if one.usage is not None:
+                read["tokens"] = one.usage.total_tokens
+    read["calls"] = calls
+
+
+async def _openrouter(read: Read, base_url: str, model: str, schema: Any) -> None:
+    from openrouter import OpenRouter
+
+    asked = _asked(schema, with_tool="tools" in model)
+    calls: dict[str, str] = {}
+    async with OpenRouter(api_key="any", server_url=base_url) as client:
+        stream = await client.chat.send_async(model=model, messages=GO, stream=True, retries=None, **asked)
+        async for one in stream:
+            if one.error is not None:  # it gives errors out as it gives chunks
+                raise ErrorChunk(one.error.message)
+            for choice in one.choices:
+                read["text"] += choice.delta.content or ""
+                read["refusal"] = choice.delta.refusal or read.get("refusal")
+                read["finish"] = choice.finish_reason or read.get("finish")
+                for call in choice.delta.tool_calls or ():
+                    calls[str(call.index)] = calls.get(str(call.index), "") + (call.function.arguments or "")
+            if one.usage is not None:
+                read["tokens"] = int(one.usage.total_tokens)
+    read["calls"] = calls
+
+
+async def _instructor(read: Read, base_url: str, model: str, schema: Any) -> None:
+    import instructor
+    import openai
+    import pydantic
+
+    # The model is asked for a list where its name says so; the tool is named as the answers of the tests name it.
+    save = pydantic.create_model("save", name=(str, ...), age=(int, ...))
+    mode = instructor.Mode.TOOLS if "tools" in model else instructor.Mode.JSON_SCHEMA
+    client = instructor.from_openai(openai.AsyncOpenAI(base_url=base_url, api_key="any", max_retries=0), mode=mode)
+    if "list" in model:
+        values = [
+            one.model_dump() async for one in client.create_iterable(response_model=save, messages=GO, model=model)
+        ]
+        read["value"] = values
+        return
+    async for value in client.create_partial(response_model=save, messages=GO, model=model):
+        read["last"] = value.model_dump()
+    read["value"] = read.pop("last", None)
+
+
+async def _llm(read: Read, base_url: str, model: str, schema: Any) -> None:
+    """The command, with the file in which it has models of others."""
+    told = [{"model_id": model, "model_name": model, "api_base": base_url, "supports_schema": True}]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "extra-openai-models.yaml").write_text(json.dumps(told))
+        command = (str(Path(sys.executable).with_name("llm")), "-m", model, "--schema", json.dumps(schema), "go")
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "LLM_USER_PATH": folder, "OPENAI_API_KEY": "any"},
+        )
+        text, errors = await process.communicate()
+    read["text"] = text.decode().removesuffix("\n")
+    if process.returncode:
+        raise ExitCode(errors.decode().strip())
+
+
+CLIENTS = {
+    "instructor": _instructor,
+    "langchain": _langchain,
+    "litellm": _litellm,
+    "llm": _llm,
+    "openai": _openai,
+    "openrouter": _openrouter,
+    "pydantic-ai": _pydantic_ai,
+}
 
 
 async def main(client: str, base_url: str, request: str, models: list[str]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,68 +18,12 @@ from lockgate.keys.book import KeyBook
 from lockgate.sim.documents import CATALOGUE
 from lockgate.sim.server import SimOptions, serve
 from lockgate.store.sqlite.log import SqliteLog
-from tests.gateway.nodes import DEADLINE_S, DONE, Node, Reader, Upstream, answer, chunk, running, schema_format
+from tests.conftest import missing
+from tests.gateway.nodes import DEADLINE_S, Node, Reader, Upstream, running, schema_format
+from tests.peers.answers import BAD, GO, GOOD, SCHEMA, TOOLS, USAGE, answer_to
 from tests.peers.node import HERE, lines_of, started
 
 pytestmark = [pytest.mark.peers, pytest.mark.blocks_loop("SDKs import and make much at their first use")]
-
-SCHEMA = {
-    "type": "object",
-    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
-    "required": ["name", "age"],
-    "additionalProperties": False,
-}
-GOOD = '{"name": "Ada é😀", "age": 36}'
-BAD = '{"name": "Ada", "age": "36"}'
-TOOLS = [{"type": "function", "function": {"name": "save", "parameters": SCHEMA}}]
-USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
-GO: list[Any] = [{"role": "user", "content": "go"}]
-#: What the model answers is said by its name.
-ANSWERS: dict[str, Callable[[], Iterable[Any]]] = {
-    "good": lambda: [*cut(GOOD), chunk(finish="stop", usage=USAGE), DONE],
-    "bad": lambda: [*cut(BAD), chunk(finish="stop", usage=USAGE), DONE],
-    "bad at once": lambda: answer("no json"),
-    "cut": lambda: [*cut(GOOD)[:4], None],
-    "cut at once": lambda: [None],
-    "length": lambda: [*cut(GOOD)[:4], chunk(finish="length", usage=USAGE), DONE],
-    "refusal": lambda: [delta({"refusal": "I cannot."}), chunk(finish="stop", usage=USAGE), DONE],
-    "429": lambda: [b'data: {"error": {"code": 429, "message": "slow down"}}\n\n'],
-    "401": lambda: [b'data: {"error": {"code": 401, "message": "no such key"}}\n\n'],
-    "tools": lambda: [
-        *(call(0, GOOD[at : at + 5], first=at == 0) for at in range(0, len(GOOD), 5)),
-        chunk(finish="tool_calls", usage=USAGE),
-        DONE,
-    ],
-    "custom": lambda: [
-        delta({"tool_calls": [{"index": 0, "id": "c", "type": "custom", "custom": {"name": "shell", "input": "ls "}}]}),
-        delta({"tool_calls": [{"index": 0, "custom": {"input": "-l 'a b'"}}]}),
-        chunk(finish="tool_calls", usage=USAGE),
-        DONE,
-    ],
-    "bad tools": lambda: [call(0, BAD[at : at + 5], first=at == 0) for at in range(0, len(BAD), 5)],
-    "two": lambda: [
-        delta({"content": "a"}),
-        delta({"content": "b"}, 1),
-        delta({}, 0, "stop"),
-        delta({}, 1, "stop"),
-        DONE,
-    ],
-}
-
-
-def cut(text: str) -> list[bytes]:
-    return [chunk(text[at : at + 4]) for at in range(0, len(text), 4)]
-
-
-def delta(said: dict[str, Any], index: int = 0, finish: str | None = None) -> bytes:
-    choice = {"index": index, "delta": said, "finish_reason": finish}
-    return b"data: " + json.dumps({"id": "gen-1", "model": "m", "choices": [choice]}).encode() + b"\n\n"
-
-
-def call(index: int, text: str, *, first: bool) -> bytes:
-    function = {"name": "save", "arguments": text} if first else {"arguments": text}
-    head = {"id": f"call_{index}", "type": "function"} if first else {}
-    return delta({"tool_calls": [{"index": index, **head, "function": function}]})
 
 
 @dataclass
@@ -100,7 +44,7 @@ class Gateway:
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     async with (
-        Upstream(lambda body: ANSWERS[body["model"]]()) as upstream,
+        Upstream(answer_to) as upstream,
         running(Node(tmp_path, upstream.base_url, upstream__retry__maxAttempts=0)) as node,
     ):
         yield Gateway(node)
@@ -123,7 +67,7 @@ async def test_openai_sends_a_key_of_the_gateway(tmp_path: Path) -> None:
     revoked = await book.add("gone", ("create",))
     await book.revoke("gone")
     async with (
-        Upstream(lambda body: ANSWERS[body["model"]]()) as upstream,
+        Upstream(answer_to) as upstream,
         running(Node(tmp_path, upstream.base_url, access__keys="always")) as node,
     ):
         for key, model, raised in (
@@ -238,8 +182,8 @@ async def test_openai_sees_limits_and_refusals_as_its_own(gateway: Gateway) -> N
 
 # -- programs of their own ---------------------------------------------------------------------------------------------
 
-CLIENTS_OF_PYTHON = ["langchain", "litellm", "pydantic-ai"]
-CLIENTS_OF_NODE = ["openai", "ai-sdk", "ai-sdk openrouter"]
+CLIENTS_OF_PYTHON = ["instructor", "langchain", "litellm", "llm", "openai", "openrouter", "pydantic-ai"]
+CLIENTS_OF_NODE = ["openai", "openrouter", "ai-sdk", "ai-sdk openrouter"]
 CLIENTS = [
     *(pytest.param("python", client, id=f"{client}, Python") for client in CLIENTS_OF_PYTHON),
     *(pytest.param("node", client, id=f"{client}, Node.js") for client in CLIENTS_OF_NODE),
@@ -247,13 +191,22 @@ CLIENTS = [
 #: What was released before each failure; nothing where the answer is an HTTP error.
 BROKEN = {
     "bad": BAD[: BAD.index('"36"')],
-    "bad tools": "",
     "bad at once": "",
     "cut": GOOD[:16],
     "cut at once": "",
     "429": "",
     "401": "",
 }
+
+
+def python_of(client: str) -> str:
+    """instructor has an interpreter of its own: it wants older versions of what others need."""
+    if client != "instructor":
+        return sys.executable
+    python = HERE.parents[1] / ".venv" / "instructor" / "bin" / "python"
+    if not python.exists():
+        missing("instructor", "make peers installs it")
+    return str(python)
 
 
 @contextlib.asynccontextmanager
@@ -263,7 +216,7 @@ async def program(kind: str, *arguments: str) -> AsyncIterator[asyncio.subproces
             yield process
         return
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(HERE / "read_sdks.py"), *arguments),
+        *(python_of(arguments[0]), str(HERE / "read_sdks.py"), *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -278,19 +231,29 @@ async def program(kind: str, *arguments: str) -> AsyncIterator[asyncio.subproces
 @pytest.mark.parametrize(("kind", "client"), CLIENTS)
 async def test_clients_read_what_is_whole_and_raise_on_what_is_not(gateway: Gateway, kind: str, client: str) -> None:
     """One table for all: whatever the client, it reads no byte that was not released, and a failure is no end."""
-    models = ["good", "tools", *BROKEN]
+    # The command ``llm`` has no tools without code for them.
+    models = ["good", *["tools", "bad tools"][: 0 if client == "llm" else 2], *BROKEN]
+    if client == "instructor":
+        models.append("list")
     async with program(kind, client, gateway.base_url, json.dumps({"schema": SCHEMA}), *models) as process:
         found = dict(zip(models, await lines_of(process), strict=True))
-    good, tools = found["good"], found["tools"]
-    assert (good["raised"], tools["raised"]) == (None, None), found
-    if client == "pydantic-ai":  # it shows values, not texts
-        assert good["value"] == tools["value"] == json.loads(GOOD)
+    good, tools = found["good"], found.get("tools")
+    assert good["raised"] is None, good
+    if client in ("instructor", "pydantic-ai"):  # they show values, not texts
+        assert good["value"] == json.loads(GOOD)
     else:
-        assert (good["text"], good["finish"]) == (GOOD, "stop")
-        assert json.loads(tools["calls"]["0"]) == json.loads(GOOD)
-    if kind == "python":
+        assert (good["text"], good.get("finish", "stop")) == (GOOD, "stop")  # a command ends well, and says no more
+    if tools is not None:
+        assert tools["raised"] is None, tools
+        made = tools["value"] if "value" in tools else json.loads(tools["calls"]["0"])
+        assert made == json.loads(GOOD)
+    if kind == "python" and client not in ("instructor", "llm"):  # those say nothing of it while they stream
         assert good["tokens"] == USAGE["total_tokens"]
-    for model, text in BROKEN.items():
+    if client == "instructor":
+        assert found["list"]["value"] == [json.loads(GOOD)] * 2
+    for model, text in {**BROKEN, "bad tools": ""}.items():
+        if model not in found:
+            continue
         assert found[model]["raised"], (model, found[model])
         # Some clients collect before they show: they may have less, never more.
         assert text.startswith(found[model]["text"]), (model, found[model])

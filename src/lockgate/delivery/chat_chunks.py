@@ -69,13 +69,22 @@ class ChatChunks:
         model: The model that was asked, until it is known which answers.
         created_s: When the stream was created, in seconds since 1970.
         has_usage_chunk: Whether usage comes in a chunk of its own, without choices; else with the last finish reason.
+        says_finish: Whether whoever renders can say how an answer ended. If not, one that is not complete has failed.
 
     Attributes:
         has_begun: Whether there was anything to show: text, a call, side members.
         failure: Why the completion is not whole; None until the final record came, or if it is.
     """
 
-    def __init__(self, stream_id: str, model: str, created_s: float, *, has_usage_chunk: bool = False) -> None:
+    def __init__(
+        self,
+        stream_id: str,
+        model: str,
+        created_s: float,
+        *,
+        has_usage_chunk: bool = False,
+        says_finish: bool = True,
+    ) -> None:
         self.has_begun = False
         self.failure: ChatFailure | None = None
         self._stream_id = stream_id
@@ -86,6 +95,7 @@ class ChatChunks:
             "model": model,
         }
         self._has_usage_chunk = has_usage_chunk
+        self._says_finish = says_finish
         self._offset: Offset = START
         self._speaker = ""  # the channel whose text is collected
         self._spoken: list[str] = []
@@ -208,7 +218,7 @@ class ChatChunks:
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def _end(self, end: StreamEnd) -> None:
-        if not _is_said_by_finish(end):
+        if not (_is_said_by_finish(end) if self._says_finish else end.state == Outcome.COMPLETE):
             self._fail(end)
             return
         if not self.has_begun:

@@ -1,8 +1,8 @@
-"""The face of chat completions: one reader of one stream, for clients that know nothing of streams.
+"""The faces of chat requests: one reader of one stream, for clients that know nothing of streams.
 
-How it works: it reads the log from its start like every reader. The answer begins with the first thing to show, or
-after a heartbeat's time; a completion that fails before that is an HTTP error, and one that fails later ends with an
-error and without ``[DONE]``. A completion that is not streamed is an object or an HTTP error.
+How it works: it reads the log from its start like every reader, and writes it in one form (``chat_forms``). The answer
+begins with the first thing to show, or after a heartbeat's time; what fails before that is an HTTP error, and what
+fails later ends as its form has it, never like a whole answer.
 """
 
 from __future__ import annotations
@@ -13,26 +13,23 @@ from typing import Final
 
 import msgspec
 
-from lockgate.delivery.chat_chunks import ChatChunks, ChatFailure, Json, encode_chunk
-from lockgate.delivery.chat_completion import ChatCompletion
+from lockgate.delivery.chat_chunks import ChatChunks, ChatFailure, Json
+from lockgate.delivery.chat_forms import ChatForm
 from lockgate.delivery.readers import Pacing, Reader, Readers, Receive, Send, pieces_of
-from lockgate.errors import BAD_GATEWAY, Code, StreamUnknown
+from lockgate.errors import BAD_GATEWAY, StreamUnknown
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.header_names import (
     CACHE_CONTROL,
     CONTENT_TYPE,
-    LIVE,
     RETRY_AFTER,
     SHOULD_RETRY,
     STREAM,
     encoded,
 )
 from lockgate.protocol.offsets import START, Offset
-from lockgate.protocol.sse import encode_chat_event, encode_comment
 from lockgate.store.base import Page, StreamLog
 
 _JSON: Final = "application/json"
-_DONE: Final = encode_chat_event(b"[DONE]")
 #: OpenAI's names for kinds of errors, by status; other statuses are the caller's fault below 500, else the server's.
 _KINDS: Final = {
     401: "authentication_error",
@@ -89,10 +86,10 @@ def error_headers_of(failure: ChatFailure) -> dict[str, str]:
 
 
 class ChatReader(Reader):
-    """One request for a chat completion.
+    """One request for an answer.
 
     Args:
-        whole: What puts the completion together; None if it is streamed.
+        form: How it is written.
     """
 
     def __init__(
@@ -101,14 +98,14 @@ class ChatReader(Reader):
         stream_id: str,
         *,
         chunks: ChatChunks,
-        whole: ChatCompletion | None,
+        form: ChatForm,
         pacing: Pacing,
         meters: Meters,
         readers: Readers,
     ) -> None:
         super().__init__(log, stream_id, readers, stuck_s=pacing.stuck_s)
         self._chunks = chunks
-        self._whole = whole
+        self._form = form
         self._pacing = pacing
         self._meters = meters
         self._after: Offset = START
@@ -148,42 +145,38 @@ class ChatReader(Reader):
         left_s = self._quiet_since_s + self._pacing.heartbeat_s - time.monotonic()
         if left_s > 0:
             await self._wait(left_s)
-        elif self._whole is not None:
-            self._quiet_since_s = time.monotonic()  # an object has nothing to say before its end
+        elif self._form.beat is None:
+            self._quiet_since_s = time.monotonic()
         else:
-            await self._say(send, encode_comment("beat"))
+            await self._say(send, self._form.beat)
 
     def _take(self, page: Page) -> bytes:
         """What a page brings to write."""
         chunks = self._chunks.take(page.entries)
-        if self._whole is not None:
-            for chunk in chunks:
-                self._whole.add(chunk)
-            return b""
-        self._meters.delivered_chunks(len(chunks))
-        return b"".join([encode_chat_event(encode_chunk(chunk)) for chunk in chunks])
+        data = self._form.pieces(chunks)
+        if data:
+            self._meters.delivered_chunks(len(chunks))
+        return data
 
     async def _conclude(self, send: Send) -> None:
-        failure = self._chunks.failure
-        if failure is None and self._whole is not None and self._whole.is_too_long:
-            message = "the answer is longer than delivery.max_completion_bytes: read its stream, or ask for a stream"
-            failure = ChatFailure(BAD_GATEWAY, Code.DOCUMENT_LIMIT, message, lockgate={"stream": self.stream_id})
-        if failure is not None:
-            await self._fail(send, failure)
-        elif self._whole is not None:
-            body = msgspec.json.encode(self._whole.body())
-            await self._answer(send, 200, {CONTENT_TYPE: _JSON, CACHE_CONTROL: "no-store"}, body)
-        else:
-            await self._say(send, _DONE)
+        last = self._chunks.failure or self._form.end()
+        if isinstance(last, ChatFailure):
+            await self._fail(send, last)
+        elif self._is_begun:
+            await self._say(send, last)
             await self._end(send)
+        else:
+            await self._answer(send, 200, dict(self._form.headers), last)
 
     async def _fail(self, send: Send, failure: ChatFailure) -> None:
-        if self._is_begun:
-            error = encode_chat_event(encode_chunk(self._chunks.error_chunk(failure)))
-            await self._say(send, error)  # and no [DONE]
-            await self._end(send)
-        else:
+        if not self._is_begun:
             await self._answer(send, failure.status, error_headers_of(failure), error_body(failure))
+            return
+        last = self._form.broken(failure, self._chunks.error_chunk(failure))
+        if last is not None:
+            await self._say(send, last)
+            await self._end(send)
+        # Otherwise without the end of the body: the server breaks the connection.
 
     async def _answer(self, send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
         await self._begin(send, status, headers | {"Content-Length": str(len(body))})
@@ -197,6 +190,6 @@ class ChatReader(Reader):
 
     async def _say(self, send: Send, data: bytes) -> None:
         if not self._is_begun:
-            await self._begin(send, 200, {CONTENT_TYPE: "text/event-stream", **LIVE})
+            await self._begin(send, 200, dict(self._form.headers))
         await self._write(send, pieces_of(data))
         self._quiet_since_s = time.monotonic()

@@ -36,6 +36,7 @@ from lockgate.gateway.answers import ErrorAnswer, ErrorDetail, NodeHealth, NodeR
 from lockgate.gateway.authentication import Authentication, Guard, StreamFinder, doors_of, stream_named
 from lockgate.gateway.callers import Callers, ReaderCount, caller_of, refused_reader
 from lockgate.gateway.chat import ChatRoutes
+from lockgate.gateway.completions import Completions
 from lockgate.gateway.contract import openapi
 from lockgate.gateway.control import ControlRoutes
 from lockgate.gateway.headers import error_headers
@@ -43,6 +44,7 @@ from lockgate.gateway.key_routes import KeyRoutes
 from lockgate.gateway.reading import ReadRoutes
 from lockgate.gateway.shutdown import Shutdown
 from lockgate.gateway.socket_routes import SocketRoutes
+from lockgate.gateway.ui_routes import UIRoutes
 from lockgate.gateway.usage import UsageWatch
 from lockgate.gateway.ways import ways_of
 from lockgate.gateway.wiring import (
@@ -64,6 +66,7 @@ from lockgate.pages.playground import UpstreamCopies, playground_routes
 from lockgate.protocol import header_names as names
 from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
+from lockgate.streams.chats import Chats
 from lockgate.streams.opening import Opening
 from lockgate.streams.owner import StreamOwner
 from lockgate.streams.plan import Plan
@@ -135,16 +138,11 @@ class Gateway:
         )
         self._control = ControlRoutes(settings, self.log, self._opening, self.owner, self._finder, self.readers)
         self._keys = KeyRoutes(settings, self._book, self._spending, self._finder)
-        self._chat = ChatRoutes(
-            settings,
-            self.log,
-            self._opening,
-            self.readers,
-            ReaderCount(self.quotas),
-            self.meters,
-            models_of(settings),
-            self._guard,
+        completions = Completions(
+            settings, self.log, self._opening, self.readers, ReaderCount(self.quotas), self.meters
         )
+        self._chat = ChatRoutes(completions, models_of(settings), self._guard)
+        self._ui = UIRoutes(completions, Chats(self.log), self._finder, self._guard)
         self._usage = UsageWatch(self.log, self.quotas, self.meters)
         self._connections = Connections(settings.server, max_push_bytes=settings.delivery.max_push_bytes)
         self.app: App = self._make_app()
@@ -297,6 +295,9 @@ class Gateway:
             route("/v1/chat/completions", POST=self._chat.create),
             route("/v1/models", GET=self._chat.models),
             route("/v1/models/{model:path}", GET=self._chat.model),  # names of models have slashes
+            route("/api/object", POST=self._ui.object),
+            route("/api/chat", POST=self._ui.chat),
+            route("/api/chat/{chat_id}/stream", GET=self._ui.resume),
         ]
 
     def _counted(self, reading: ReadRoutes) -> Handler:

@@ -11,7 +11,7 @@ from typing import Final
 
 from lockgate import __version__
 from lockgate.delivery.chat_reader import ChatErrorAnswer
-from lockgate.errors import BAD_GATEWAY, FAILED_STATUS, PASSED_STATUSES, Code
+from lockgate.errors import Code
 from lockgate.gateway.answers import (
     AcknowledgedReaders,
     CancelledStream,
@@ -22,6 +22,7 @@ from lockgate.gateway.answers import (
     SignedURL,
     UsageAnswer,
 )
+from lockgate.gateway.chat_contract import CHAT_PATHS, CHAT_SHAPES, KEY, OWN_KEY
 from lockgate.gateway.contract_frames import FRAME, OFFSET, acknowledging
 from lockgate.gateway.contract_parts import (
     ABOUT_STREAM,
@@ -48,7 +49,6 @@ from lockgate.protocol import header_names as names
 from lockgate.protocol.client_frames import Acknowledgement
 from lockgate.protocol.envelope import Attempt, Feedback, Problem, StreamEnd, StreamResponse, UpstreamSilence
 from lockgate.protocol.header_names import RESPONSE_HEADERS
-from lockgate.streams.chat_request import chat_request_schema
 from lockgate.streams.options import request_schema
 from lockgate.streams.status import StreamStatus
 
@@ -197,20 +197,10 @@ _LINKS: Final[JsonObject] = {
 }
 #: What both answers to who opens a stream have.
 _OPENED: Final[JsonObject] = {"content": json_content(ref("CreatedStream")), "links": _LINKS}
-_KEY: Final = in_header(
-    names.IDEMPOTENCY_KEY,
-    {"type": "string", "pattern": "^[!-~]{1,256}$"},
-    "Requests with the same key and body open one stream, which all of them get. Choose a random one, like a UUID.",
-)
-_OWN_KEY: Final = in_header(
-    names.UPSTREAM_AUTHORIZATION,
-    {"type": "string"},
-    "What the provider is sent as Authorization in place of the gateway's own key, where the settings allow it.",
-)
 _CREATE: Final[JsonObject] = {
     "operationId": "createStream",
     "summary": "Start a generation, or open a stream that producers push to.",
-    "parameters": [_KEY, _OWN_KEY],
+    "parameters": [KEY, OWN_KEY],
     "requestBody": {"required": True, "content": json_content(ref("CreateStream"))},
     "responses": {
         "200": answered("The stream that an earlier request with this key and body opened.", names.LOCATION) | _OPENED,
@@ -219,78 +209,6 @@ _CREATE: Final[JsonObject] = {
             *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.MODEL_UNKNOWN, Code.KEY_REUSED, *OF_A_BODY),
             *(Code.QUOTA_REACHED, *OF_THE_LOG),
         ),
-    },
-}
-#: A chat completion that failed before any of it was sent: whatever the status, one shape.
-_CHAT_FAILED: Final[JsonObject] = {
-    str(status): answered(
-        "It cannot be served, or it failed before any of it was sent; the code says why.",
-        *(names.STREAM, names.RETRY_AFTER, names.SHOULD_RETRY),
-        content=json_content(ref("ChatErrorAnswer")),
-    )
-    for status in sorted(
-        {*PASSED_STATUSES, *FAILED_STATUS.values(), BAD_GATEWAY, *(code.status or 0 for code in OF_THE_LOG)}
-    )
-}
-_CHAT_HEADERS: Final[list[JsonObject]] = [
-    _KEY,
-    _OWN_KEY,
-    {
-        "name": names.CHAT_OPTIONS,
-        "in": "header",
-        "required": False,
-        "description": "The lockgate section of the body, for clients that cannot write one; the body's members win.",
-        "content": json_content(ref("StreamOptions")),
-    },
-    in_header(
-        names.ABANDON_AFTER,
-        {"type": "string", "pattern": "^[0-9]+([.][0-9]+)?$"},
-        "Seconds after which the generation is cancelled when its caller has left.",
-    ),
-]
-_CHAT: Final[JsonObject] = {
-    "operationId": "createChatCompletion",
-    "summary": "A chat completion as OpenAI has it, judged; its stream can be read on every other face.",
-    "description": "With stream: true, chunks as server-sent events. A whole completion ends with `[DONE]`; one that "
-    "fails ends with a chunk with `error`, and without `[DONE]`.",
-    "parameters": _CHAT_HEADERS,
-    "requestBody": {"required": True, "content": json_content(ref("CreateChatCompletion"))},
-    "responses": {
-        "200": answered(
-            "The completion, whole or in chunks.",
-            *(names.STREAM, names.ACCEL_BUFFERING),
-            content={
-                **json_content(ref("ChatCompletion")),
-                "text/event-stream": {"itemSchema": {"$ref": "#/components/schemas/ChatChunkEvent"}},
-            },
-        ),
-        **_CHAT_FAILED,
-    },
-}
-_MODEL_ERRORS: Final = (Code.MODELS_UNKNOWN, *OF_A_CALLER, Code.STORE_ERROR, Code.STORE_FAILING)
-_MODELS: Final[JsonObject] = {
-    "operationId": "listModels",
-    "summary": "The provider's list of models, as it came; an old one while the provider does not answer.",
-    "responses": {
-        "200": answered("The list.", content=json_content({"type": "object"})),
-        **errors_by_status(*_MODEL_ERRORS, shape="ChatErrorAnswer"),
-    },
-}
-_MODEL: Final[JsonObject] = {
-    "operationId": "oneModel",
-    "summary": "One model of that list.",
-    "parameters": [
-        {
-            "name": "model",
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string"},
-            "description": "Its id; it may have slashes.",
-        }
-    ],
-    "responses": {
-        "200": answered("It.", content=json_content({"type": "object"})),
-        **errors_by_status(Code.MODEL_UNKNOWN, Code.NOT_FOUND, *_MODEL_ERRORS, shape="ChatErrorAnswer"),
     },
 }
 _STATUS: Final[JsonObject] = {
@@ -371,30 +289,6 @@ _EVENT: Final[JsonObject] = {
     },
     "required": ["id", "data"],
 }
-_CHAT_MEMBERS: Final[JsonObject] = {
-    "id": {"type": "string", "description": "Upstream's id of the generation, where it gave one."},
-    "created": {"type": "integer", "description": "When it began, in seconds since 1970."},
-    "model": {"type": "string", "description": "The model that answers."},
-    "provider": {"type": "string", "description": "The provider that answers, where upstream says so."},
-    "choices": {"type": "array", "items": {"type": "object"}, "description": "As OpenAI has them."},
-    "usage": {"type": ["object", "null"], "description": "Upstream's usage object, as it came."},
-    "lockgate": {
-        "type": "object",
-        "description": "Id and offset of the stream, its state once it is over, and patches, skips and errors.",
-    },
-}
-_CHAT_COMPLETION: Final[JsonObject] = {
-    "type": "object",
-    "description": "A chat completion as OpenAI has it, with the member `lockgate` beside it.",
-    "properties": _CHAT_MEMBERS,
-    "required": ["id", "created", "model", "choices", "lockgate"],
-}
-_CHAT_CHUNK_EVENT: Final[JsonObject] = {
-    "type": "object",
-    "description": "One server-sent event: a chunk (`chat.completion.chunk`) as JSON, or `[DONE]`.",
-    "properties": {"data": {"type": "string", "description": "The chunk."}},
-    "required": ["data"],
-}
 #: What ``data`` of an envelope is, by its kind. Elements and snapshots are whatever the caller's schema says.
 _DATA_BY_KIND: Final[list[JsonObject]] = [
     {
@@ -426,8 +320,7 @@ def _shapes() -> JsonObject:
         NodeHealth,
         NodeReadiness,
     )
-    chat = {"ChatCompletion": _CHAT_COMPLETION, "ChatChunkEvent": _CHAT_CHUNK_EVENT}
-    return {**request_schema(), **chat_request_schema(), **records, **answers, **chat, "Event": _EVENT, "Frame": FRAME}
+    return {**request_schema(), **CHAT_SHAPES, **records, **answers, "Event": _EVENT, "Frame": FRAME}
 
 
 def openapi(root_path: str = "") -> JsonObject:
@@ -446,9 +339,7 @@ def openapi(root_path: str = "") -> JsonObject:
         **({"servers": [{"url": root_path}]} if root_path else {}),
         "paths": {
             "/v1/streams": {"post": _CREATE},
-            "/v1/chat/completions": {"post": _CHAT},
-            "/v1/models": {"get": _MODELS},
-            "/v1/models/{model}": {"get": _MODEL},
+            **CHAT_PATHS,
             "/v1/stream/{stream_id}": {
                 "parameters": [_STREAM_ID],
                 "get": _READ,

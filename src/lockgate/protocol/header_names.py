@@ -27,6 +27,7 @@ CHAT_OPTIONS: Final = "X-Lockgate-Options"
 ABANDON_AFTER: Final = "X-Lockgate-Abandon-After"
 STREAM: Final = "X-Lockgate-Stream"
 SHOULD_RETRY: Final = "X-Should-Retry"
+UI_MESSAGE_STREAM: Final = "X-Vercel-AI-UI-Message-Stream"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 ETAG: Final = "ETag"
 LOCATION: Final = "Location"
@@ -89,6 +90,9 @@ RESPONSE_HEADERS: Final[dict[str, ResponseHeader]] = {
         {"type": "string", "const": "false"}, "OpenAI's SDKs do not send the request again: it would not help."
     ),
     LINK: ResponseHeader(_TEXT, "Ways to read the stream, the first to try before the others (RFC 8288)."),
+    UI_MESSAGE_STREAM: ResponseHeader(
+        {"type": "string", "const": "v1"}, "The AI SDK's name and version of what the answer is."
+    ),
     LOCATION: ResponseHeader(_TEXT, "Where the stream is."),
     RETRY_AFTER: ResponseHeader(_COUNT, "Seconds to wait."),
     WWW_AUTHENTICATE: ResponseHeader(_TEXT, "How a key is sent.", is_exposed=False),

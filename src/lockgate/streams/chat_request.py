@@ -25,10 +25,13 @@ class ChatHeaders(NamedTuple):
     Attributes:
         options: ``X-Lockgate-Options``: the section ``lockgate`` of the body, for callers that cannot write one.
         abandon_after: ``X-Lockgate-Abandon-After``.
+        can_return: Whether a caller who left can come back, so that the generation waits for him like any other. No
+            header says it: the face does.
     """
 
     options: str | None = None
     abandon_after: str | None = None
+    can_return: bool = False
 
     @property
     def said(self) -> tuple[bytes, bytes]:
@@ -48,7 +51,9 @@ def read_chat_request(
         BadRequest: says what is wrong, where, and what to send instead.
     """
     body = decode_request(text)
-    wishes = ChatWishes(_is_stream(body), _has_usage_chunk(body), _seconds(headers.abandon_after))
+    wishes = ChatWishes(
+        _is_stream(body), _has_usage_chunk(body), _seconds(headers.abandon_after), can_return=headers.can_return
+    )
     if headers.options is not None:
         section = body.get("lockgate", {})
         if not isinstance(section, dict):

@@ -313,11 +313,13 @@ class ChatWishes(NamedTuple):
         is_stream: In chunks, or as one object.
         has_usage_chunk: Whether usage comes in a chunk of its own, without choices.
         abandon_after_s: The generation is cancelled so long after the caller left; None: as the settings say.
+        can_return: Whether he can come back for the rest; then the settings of other streams count.
     """
 
     is_stream: bool = False
     has_usage_chunk: bool = False
     abandon_after_s: float | None = None
+    can_return: bool = False
 
 
 class StreamRequest(NamedTuple):

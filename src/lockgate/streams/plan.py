@@ -254,7 +254,9 @@ def begin_plan(request: StreamRequest, defaults: Defaults) -> Plan:
     abandon_after_s = None
     if chat is not None:
         retry = replace(retry, may_restart=False)  # no chunk can take back what an earlier one said
-        abandon_after_s = defaults.chat_abandon_after_s if chat.abandon_after_s is None else chat.abandon_after_s
+        abandon_after_s = chat.abandon_after_s
+        if abandon_after_s is None and not chat.can_return:
+            abandon_after_s = defaults.chat_abandon_after_s
     lowered = {} if options.source == "push" else lower_token_limits(body, defaults.ceilings.max_tokens)
     return Plan(
         body,
