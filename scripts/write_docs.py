@@ -20,6 +20,7 @@ from lockgate.errors import BAD_GATEWAY, FAILED_STATUS, PASSED_STATUSES, Code
 from lockgate.gate.recovery.patch import WINDOWS
 from lockgate.gate.recovery.patch_rules import LOSSY_RULES, PATCH_RULES
 from lockgate.observe.metrics import Meters
+from lockgate.protocol.close_codes import OF_READERS, CloseCode, close_code_of
 from lockgate.protocol.finish import WORDS, Finish
 from lockgate.protocol.lifecycle import OUTCOMES, Ended, outcome
 from lockgate.retry.failures import RULES as FAILURES
@@ -172,6 +173,27 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return "–" if value in (None, "", {}) else f"`{value}`"
+
+
+def close_codes_page() -> str:
+    """Why a WebSocket was closed: the table of protocol/close_codes.py."""
+    lines = [
+        "# Close codes of WebSocket",
+        "",
+        "*Come back*: with the last offset that was told, after a pause. A connection that ends without a code (1006)",
+        "was cut: come back.",
+        "",
+        "| code | come back | why |",
+        "|---|---|---|",
+        *(f"| {int(code)} | {'yes' if code.comes_back else 'no'} | {code.means} |" for code in CloseCode),
+        "",
+        "An error of the request closes with 4000 + its HTTP status, and its [code](errors.md) as the reason:",
+        "",
+        "| code | reason | come back |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {close_code_of(code)} | `{code}` | {'yes' if code.recoverable else 'no'} |" for code in OF_READERS]
+    return "\n".join(lines) + "\n"
 
 
 def outcomes_page() -> str:
@@ -328,6 +350,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/errors.md": errors_page,
     "reference/settings.md": settings_page,
     "reference/options.md": options_page,
+    "reference/close-codes.md": close_codes_page,
     "reference/outcomes.md": outcomes_page,
     "reference/finish-reasons.md": finish_page,
     "reference/retries.md": retries_page,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,49 @@ _LIMIT_BYTES = 256 * 1024
 _ROUNDS = 3
 _SCHEMA = {"type": "array", "items": {"type": "object", "properties": {"name": {"type": "string"}}}}
 
-#: The query of each way to read, and the headers.
-FACES = {
-    "delta": ("", "Accept: text/event-stream"),
-    "elements": ("?view=elements", "Accept: text/event-stream"),
-    "snapshot": ("?view=snapshot", "Accept: text/event-stream"),
-    "text": ("?view=text", "Accept: text/event-stream"),
-    "plain text": ("?view=text", "Accept: text/plain"),
-    "notes": ("?notes=1", "Accept: text/event-stream"),
-    "plain events": ("?events=plain", "Accept: text/event-stream"),
-    "one page": ("", "Accept: application/json"),
+
+def _upgrade(path: str) -> bytes:
+    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    return get(path, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", key)
+
+
+def _over_http_2(path: str) -> bytes:
+    """The request without TLS, by a client that opens no window further than at first (RFC 9113, RFC 7541)."""
+    fields = b"\x82\x86"  # GET, http
+    for name, value in ((b"\x04", path), (b"\x01", "localhost"), (b"\x0f\x04", "application/x-ndjson")):
+        fields += name + bytes([len(value)]) + value.encode()
+    headers = len(fields).to_bytes(3, "big") + b"\x01\x05" + (1).to_bytes(4, "big") + fields
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00" + headers
+
+
+def _events(query: str) -> Callable[[str], bytes]:
+    return lambda path: get(path + query, "Accept: text/event-stream")
+
+
+def _lines(query: str) -> Callable[[str], bytes]:
+    return lambda path: get(path + query, "Accept: application/x-ndjson")
+
+
+#: The request of each way to read, given the path of the stream.
+FACES: dict[str, Callable[[str], bytes]] = {
+    "delta": _events(""),
+    "elements": _events("?view=elements"),
+    "snapshot": _events("?view=snapshot"),
+    "text": _events("?view=text"),
+    "plain text": lambda path: get(path + "?view=text", "Accept: text/plain"),
+    "notes": _events("?notes=1"),
+    "plain events": _events("?events=plain"),
+    "one page": lambda path: get(path, "Accept: application/json"),
+    "lines": _lines(""),
+    "snapshots in lines": _lines("?view=snapshot"),
+    "named": _lines("?reader=r"),
+    "socket": lambda path: _upgrade(path + "/ws"),
+    "snapshots on a socket": lambda path: _upgrade(path + "/ws?view=snapshot"),
+    "notes on a socket": lambda path: _upgrade(path + "/ws?notes=1&view=elements"),
+    "lines over HTTP/2": _over_http_2,
 }
+#: They end with the answer, or with the request of a connection that has others.
+OTHER_ENDS = ("one page", "lines over HTTP/2")
 
 
 def document(size: int) -> str:
@@ -72,21 +105,20 @@ def _upstream(size: int) -> Upstream:
     return Upstream(lambda _: answer(text, range(500, len(text), 500)))
 
 
-@pytest.mark.parametrize("face", [name for name in FACES if name != "one page"])
+@pytest.mark.parametrize("face", [name for name in FACES if name not in OTHER_ENDS])
 async def test_a_reader_that_takes_nothing_is_given_up(tmp_path: Path, face: str) -> None:
     """After ``delivery.stuck_s``, without a traceback; the connection breaks, and nothing is left of it."""
-    query, accept = FACES[face]
     size = 2_000_000
     async with (
         _upstream(size) as upstream,
         running(UncheckedNode(tmp_path, upstream.base_url, delivery__stuck_s=0.5)) as node,
     ):
         path = await _finished(node, size)
-        stuck = await Raw.open(node.port, get(path + query, accept), receive_bytes=4096)
+        stuck = await Raw.open(node.port, FACES[face](path), receive_bytes=4096)
         reads = await Reader(node.url + path).run()
         await _readers(node, 0)
         got = await stuck.read_to_end()
-    assert got.startswith(b"HTTP/1.1 200 ")
+    assert got.startswith(b"HTTP/1.1 101 " if "socket" in face else b"HTTP/1.1 200 ")
     assert len(got) < size / 4, "it got what was on the way, and no end"
     assert reads.final["state"] == "complete"
     assert "Traceback" not in node.output(), node.output()
@@ -108,12 +140,11 @@ async def test_memory_of_many_readers_that_take_nothing(tmp_path: Path, face: st
 
 
 async def _memory(tmp_path: Path, face: str, *, readers: int, size: int) -> None:
-    query, accept = FACES[face]
     settings: dict[str, Any] = {"delivery__heartbeat_s": 300}
     async with _upstream(size) as upstream, running(UncheckedNode(tmp_path, upstream.base_url, **settings)) as node:
         path = await _finished(node, size)
         worker = worker_of(node.pid)
-        request = get(path + query, accept)
+        request = FACES[face](path)
         async with many(node.port, 40, request, receive_bytes=4096):
             await _settled(worker)
         await _readers(node, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
@@ -145,6 +145,10 @@ class Playground(Section):
     model: str = Field("", description="The page's form begins with this model, where upstream is not the simulator.")
 
 
+#: A way to read a stream: server-sent events, WebSocket, NDJSON (best over HTTP/2), requests that wait.
+Way: TypeAlias = Literal["SSE", "WebSocket", "HTTP2", "LongPoll"]
+
+
 class Retry(Section):
     """What clients should do when they lose their connection; answered to them with every new stream."""
 
@@ -163,7 +167,19 @@ class Retry(Section):
 class Delivery(Section):
     """How records reach readers."""
 
-    protocol: Literal["SSE"] = Field("SSE", description="Clients are told to read in this way.")
+    protocol: Way = Field("SSE", description="Clients are told to read in this way.")
+    # Only this one passes whatever stands between: a proxy that collects events, one that knows no upgrade.
+    fallback: tuple[Way, ...] = Field(
+        ("LongPoll",), description="Clients are told to try these in turn where protocol does not work."
+    )
+
+    @field_validator("fallback")
+    @classmethod
+    def _each_once(cls, ways: tuple[Way, ...]) -> tuple[Way, ...]:
+        if len(set(ways)) < len(ways):
+            raise ValueError("has one of them twice")
+        return ways
+
     retry: Retry = Field(default_factory=Retry, description="Clients are told to reconnect like this.")
     # Under 100 ms the gap of a reconnect stays below what a reader notices; jitter is the browser's.
     retry_ms: int = Field(

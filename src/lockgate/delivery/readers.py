@@ -185,6 +185,7 @@ class Reader:
                     yield
                 finally:
                     watcher.cancel()
+                    await asyncio.wait([watcher])
         finally:
             if self._limit is not None:
                 self._limit.close()

@@ -120,13 +120,20 @@ class SocketReader(LineReader):
 
         try:
             async with self.connected(receive):
-                await self._serve(sending)
+                await self._until_closing(sending)
+        except LockgateError as error:  # it was deleted before anything was read
+            self._closing = closing_of(error)
+        # Only now: granian does not close while something waits for the client.
+        if self._closing is not None and not self._is_gone:
+            await close(send, self._closing)
+
+    async def _until_closing(self, send: Send) -> None:
+        try:
+            await self._serve(send)
         except LockgateError as error:  # it was deleted, or the log cannot be read
             self._closing = closing_of(error)
         if self._is_retiring and self._closing is None:
             self._closing = Closing(CloseCode.LEAVING)
-        if self._closing is not None and not self._is_gone:
-            await close(send, self._closing)
 
     # -- what the client says --------------------------------------------------------------------------------------
 
@@ -134,11 +141,10 @@ class SocketReader(LineReader):
         try:
             while (text := await receive_text(receive)) is not None:
                 await self._hear(text)
-            self._is_gone = True
         except Closing as closing:
             self._closing = closing
-        except LockgateError as error:
-            self._closing = closing_of(error)
+        else:
+            self._is_gone = True
         self._news.set()
 
     async def _hear(self, text: str) -> None:
@@ -147,7 +153,10 @@ class SocketReader(LineReader):
         if frame.ack is not None or frame.credit is not None:
             self.acknowledge(acknowledged(frame.ack), frame.credit)
         if frame.cancel:
-            await self._cancel(frame.token or "")
+            try:
+                await self._cancel(frame.token or "")
+            except LockgateError as error:
+                raise closing_of(error) from None
 
     # -- what it is told -------------------------------------------------------------------------------------------
 

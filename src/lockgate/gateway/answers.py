@@ -52,12 +52,14 @@ class CreatedStream(msgspec.Struct, frozen=True):
 
     Attributes:
         id: Its id.
-        urls: Where it is read (``stream``), where its state is (``status``), and where it is cancelled (``cancel``).
+        urls: Where it is read (``stream``; by WebSocket: ``ws``), where its state is (``status``), where readers say
+            how far they are (``ack``), and where it is cancelled (``cancel``).
         schema: ``inline@sha256:...``; ``""`` where the content is not judged.
         token: Allows to cancel it, to delete it and to push to it. It is stored nowhere; who sends
             the same ``Idempotency-Key`` and body gets it again. ``""`` for who has a key: that allows it.
         expires: When it is deleted at the earliest, in seconds since 1970.
         protocol: How readers should read it first (``delivery.protocol``).
+        fallback: What they should try in turn where that does not work (``delivery.fallback``).
         retry: How they should come back.
         lowered: Token limits of the request that ``upstream.retry.max_tokens`` lowered, or added, by name.
     """
@@ -68,6 +70,7 @@ class CreatedStream(msgspec.Struct, frozen=True):
     token: str
     expires: float
     protocol: str
+    fallback: list[str]
     retry: DeliveryRetry
     lowered: dict[str, int]
 

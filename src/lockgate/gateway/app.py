@@ -46,6 +46,7 @@ from lockgate.gateway.shutdown import Shutdown
 from lockgate.gateway.socket_routes import SocketRoutes
 from lockgate.gateway.ui_routes import UIRoutes
 from lockgate.gateway.usage import UsageWatch
+from lockgate.gateway.ways import ways_of
 from lockgate.gateway.wiring import (
     breakers_of,
     defaults_of,
@@ -279,7 +280,15 @@ class Gateway:
 
     def _reading(self) -> ReadRoutes:
         settings = self.settings.delivery
-        return ReadRoutes(self.log, settings, self.readers, self.meters, self.owner.heard, finder=self._finder)
+        return ReadRoutes(
+            self.log,
+            settings,
+            self.readers,
+            self.meters,
+            self.owner.heard,
+            finder=self._finder,
+            ways=ways_of(settings),
+        )
 
     def _chat_routes(self) -> list[Route]:
         return [

@@ -129,14 +129,14 @@ _READ: Final[JsonObject] = {
         "200": answered(
             "Envelopes, events or text.",
             *(names.NEXT_OFFSET, names.UP_TO_DATE, names.CLOSED, names.STATE, names.CURSOR, names.ETAG),
-            *(names.ACCEL_BUFFERING, names.DATA_ENCODING),
+            *(names.ACCEL_BUFFERING, names.DATA_ENCODING, names.LINK),
             content={media: described for face in FACES for media, described in face.content.items()},
         ),
         "204": answered(
             "Nothing came in time, or nothing will ever come.",
-            *(names.NEXT_OFFSET, names.UP_TO_DATE, names.CLOSED, names.STATE, names.CURSOR),
+            *(names.NEXT_OFFSET, names.UP_TO_DATE, names.CLOSED, names.STATE, names.CURSOR, names.LINK),
         ),
-        "304": answered("The client has it already (If-None-Match).", names.ETAG, names.NEXT_OFFSET),
+        "304": answered("The client has it already (If-None-Match).", names.ETAG, names.NEXT_OFFSET, names.LINK),
         **errors_by_status(Code.BAD_REQUEST, Code.STREAM_UNKNOWN, Code.OFFSET_GONE, Code.QUOTA_REACHED, *OF_THE_LOG),
     },
 }
@@ -145,7 +145,7 @@ _HEAD: Final[JsonObject] = {
     "summary": "A stream without its records.",
     "security": _MAY_READ,
     "responses": {
-        "200": answered("It exists.", *ABOUT_STREAM),
+        "200": answered("It exists.", names.LINK, *ABOUT_STREAM),
         **errors_by_status(Code.STREAM_UNKNOWN, *OF_THE_LOG, has_body=False),
     },
 }

@@ -13,6 +13,7 @@ from lockgate.gateway.answers import AcknowledgedReaders, CancelledStream, Creat
 from lockgate.gateway.authentication import StreamFinder
 from lockgate.gateway.callers import caller_of
 from lockgate.gateway.headers import bearer_token, idempotency_key
+from lockgate.gateway.ways import ways_of
 from lockgate.keys.caller import Caller
 from lockgate.protocol import header_names as names
 from lockgate.protocol.client_frames import MAX_CLIENT_FRAME_BYTES, acknowledged, read_acknowledgement
@@ -52,7 +53,7 @@ class ControlRoutes:
     def _answer(self, opened: Opened) -> CreatedStream:
         root = self._settings.server.root_path
         url = f"{root}/v1/stream/{opened.stream_id}"
-        urls = {"stream": url, "status": f"{url}/status", "cancel": f"{url}/cancel"}
+        urls = {"stream": url, **{name: f"{url}/{name}" for name in ("ws", "ack", "status", "cancel")}}
         if opened.keeps_upstream:
             urls["upstream"] = f"{root}/playground/api/upstream/{opened.stream_id}"
         retry = self._settings.delivery.retry
@@ -63,6 +64,7 @@ class ControlRoutes:
             token=opened.token,
             expires=opened.created_s + self._settings.store.retain_s,
             protocol=self._settings.delivery.protocol,
+            fallback=list(ways_of(self._settings.delivery)[1:]),
             retry=DeliveryRetry(retry.max_attempts, retry.backoff_strategy),
             lowered=opened.lowered,
         )

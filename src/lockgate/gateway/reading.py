@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lockgate.config import Delivery
+from lockgate.config.settings import Way
 from lockgate.delivery.durable import Answer, LongPoll, catch_up, progress_headers
 from lockgate.delivery.event_stream import LATER_MS, EventReader
 from lockgate.delivery.forms import JSON, Form, JsonForm, form_of
@@ -30,10 +31,12 @@ from lockgate.gateway.admission import SEND, break_off
 from lockgate.gateway.authentication import StreamFinder
 from lockgate.gateway.callers import caller_of
 from lockgate.gateway.headers import stream_headers
+from lockgate.gateway.ways import links_to
 from lockgate.keys.caller import Caller
 from lockgate.observe.metrics import Meters
 from lockgate.protocol import header_names as names
 from lockgate.protocol.envelope import WaitingFor
+from lockgate.protocol.header_names import encoded
 from lockgate.protocol.offsets import Offset
 from lockgate.protocol.server_frames import NDJSON
 from lockgate.protocol.sse import encode_retry
@@ -63,7 +66,11 @@ class ReaderResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         direct: Send = scope.get(SEND, send)
 
+        links = self.headers.get(names.LINK)
+
         def sending(message: Message) -> Awaitable[None]:
+            if links is not None and message["type"] == "http.response.start":
+                message["headers"] += encoded({names.LINK: links})
             # Only the head concerns those around this: a body of many parts goes past them.
             return send(message) if message["type"] == "http.response.start" else direct(message)
 
@@ -92,6 +99,7 @@ class ReadRoutes:
     Args:
         heard: Since when a stream waits, and for what; None if it is not running here.
         finder: Shows callers their streams.
+        ways: The ways to read that clients are told of; none where streams have no other.
     """
 
     def __init__(
@@ -103,7 +111,9 @@ class ReadRoutes:
         heard: Callable[[str], tuple[float, WaitingFor] | None] = lambda stream_id: None,
         *,
         finder: StreamFinder,
+        ways: tuple[Way, ...] = (),
     ) -> None:
+        self._ways = ways
         self._log = log
         self._finder = finder
         self._heard = heard
@@ -131,7 +141,14 @@ class ReadRoutes:
         query = read_query(request.query_params.multi_items(), request.headers)
         start, page = await self.begin(stream_id, query, caller_of(request))
         face = next(face for face in FACES if face.is_wanted(query))
-        return await face.serve(self, start, page)
+        answer = await face.serve(self, start, page)
+        self._add_links(answer, request, start.meta)
+        return answer
+
+    def _add_links(self, answer: Response, request: Request, meta: StreamMeta) -> None:
+        if self._ways:
+            path = request.scope["path"]  # with the base path, and without what a client wrote at its end
+            answer.headers[names.LINK] = links_to(path, self._ways, is_json=isinstance(self._form(meta), JsonForm))
 
     async def begin(self, stream_id: str, query: ReadQuery, caller: Caller) -> tuple[ReadStart, Page]:
         """Where a read begins, and what stands there.
@@ -341,7 +358,9 @@ class ReadRoutes:
     async def head(self, stream_id: str, request: Request) -> Response:
         """The stream without its records; does not renew its lifetime (Durable Streams 5.5)."""
         head, meta = await self._finder.find(stream_id, caller_of(request))
-        return Response(status_code=200, headers=stream_headers(meta, head))
+        answer = Response(status_code=200, headers=stream_headers(meta, head))
+        self._add_links(answer, request, meta)
+        return answer
 
 
 class Face(NamedTuple):

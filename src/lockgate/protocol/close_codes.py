@@ -40,6 +40,11 @@ class CloseCode(IntEnum):
     # fmt: on
 
 
+#: Errors of the request that a reader may be told by a close code.
+OF_READERS: Final = (
+    *(Code.BAD_REQUEST, Code.UNAUTHORIZED, Code.FORBIDDEN, Code.STREAM_UNKNOWN, Code.CONFLICT, Code.OFFSET_GONE),
+    *(Code.QUOTA_REACHED, Code.BUSY, Code.STORE_ERROR, Code.STORE_FAILING),
+)
 #: What is added to the HTTP status of an error.
 _OF_STATUS: Final = 4000
 

@@ -31,6 +31,7 @@ UI_MESSAGE_STREAM: Final = "X-Vercel-AI-UI-Message-Stream"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 ETAG: Final = "ETag"
 LOCATION: Final = "Location"
+LINK: Final = "Link"
 RETRY_AFTER: Final = "Retry-After"
 CACHE_CONTROL: Final = "Cache-Control"
 CONTENT_TYPE: Final = "Content-Type"
@@ -88,6 +89,7 @@ RESPONSE_HEADERS: Final[dict[str, ResponseHeader]] = {
     SHOULD_RETRY: ResponseHeader(
         {"type": "string", "const": "false"}, "OpenAI's SDKs do not send the request again: it would not help."
     ),
+    LINK: ResponseHeader(_TEXT, "Ways to read the stream, the first to try before the others (RFC 8288)."),
     UI_MESSAGE_STREAM: ResponseHeader(
         {"type": "string", "const": "v1"}, "The AI SDK's name and version of what the answer is."
     ),
