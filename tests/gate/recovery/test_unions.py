@@ -67,3 +67,23 @@ def test_an_empty_array_that_a_branch_refuses_is_refused_as_a_whole(recovery: An
     violations = [event.code for event in events if isinstance(event, lockgate.Violated)]
     assert violations[0] == "schema_violation"
     assert gate.state == ("incomplete" if recovery == "patch" else "halted")
+
+
+_LIST = {"type": {"enum": ["list"]}, "kind": {"type": "string"}, "items": {"type": "array"}}
+_TEXT = {"type": {"enum": ["text"]}, "content": {"type": "string"}}
+_CLOSED: list[Json] = [{"additionalProperties": False, "properties": names} for names in (_LIST, _TEXT)]
+_BY_TAG: list[Json] = [
+    {"if": {"properties": {"type": names["type"]}}, "then": closed}
+    for names, closed in zip((_LIST, _TEXT), _CLOSED, strict=True)
+]
+
+
+@pytest.mark.parametrize("word", ["anyOf", "oneOf", "allOf"])
+@pytest.mark.parametrize("quotes", ["''", "``", "\u2018\u2019", "\u201c\u201d", "\u201e\u201c"])
+def test_names_of_the_branch_that_is_left_tell_where_a_string_in_other_quotes_ends(word: str, quotes: str) -> None:
+    value = {"type": "list", "kind": "plain", "items": ["a", "b"]}
+    pieces = json.dumps(value).split('"')
+    text = pieces[0] + "".join(quotes[at % 2] + piece for at, piece in enumerate(pieces[1:]))
+    for cut in range(len(text)):
+        state, released, _ = _mended({"type": "object", word: _BY_TAG if word == "allOf" else _CLOSED}, text, cut)
+        assert (state, json.loads(released)) == ("complete", value), (text, cut)

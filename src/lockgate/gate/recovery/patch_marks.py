@@ -27,7 +27,7 @@ from lockgate.gate.recovery.edits import NOWHERE
 from lockgate.gate.recovery.escapes import EscapeWatcher, is_behind_drive, may_be_backslash
 from lockgate.gate.recovery.placeholder import PlaceholderWatcher
 from lockgate.gate.scan import Scanner, TextWatcher
-from lockgate.gate.schema.container_frames import FreeNames, ObjectFrame, has_strangers
+from lockgate.gate.schema.container_frames import FreeNames, has_strangers
 from lockgate.gate.schema.judge import Judge
 
 NO_ESCAPE: Final = -1
@@ -196,7 +196,7 @@ class PatchMarks:
 
     def root_names(self) -> FreeNames:
         """Names that the document knows, and does not have; where it has ended."""
-        return FreeNames((self._root,) if self.has_bracket and isinstance(self._root, ObjectFrame) else ())
+        return FreeNames.of(self._root) if self.has_bracket else FreeNames()
 
     def has_strangers(self) -> bool:
         """Whether the document, which has ended, has names that it does not know, though it knows some."""

@@ -61,20 +61,29 @@ class FreeNames:
     """Names that one of some objects knows and does not have. Only asked about: there may be any number of them.
 
     Attributes:
+        checks: Theirs, as they were: where the text goes back, a branch that was alone is one of several again.
         taken: A name that they have, though the text went back to before it.
     """
 
     frames: tuple[ObjectFrame, ...] = ()
+    checks: tuple[Checks, ...] = ()
     taken: str | None = None
+
+    @classmethod
+    def of(cls, *frames: object) -> FreeNames:
+        """The names of those that are objects."""
+        objects = tuple(frame for frame in frames if isinstance(frame, ObjectFrame))
+        return cls(objects, tuple(frame.checks for frame in objects))
 
     def __contains__(self, name: object) -> bool:
         return name != self.taken and any(
-            name in frame.checks.known_names() and name not in frame.seen for frame in self.frames
+            name in checks.known_names() and name not in frame.seen
+            for frame, checks in zip(self.frames, self.checks, strict=True)
         )
 
     def __bool__(self) -> bool:
         """Whether names are known at all."""
-        return any(frame.checks.known_names() for frame in self.frames)
+        return any(checks.known_names() for checks in self.checks)
 
 
 def has_strangers(frame: object) -> bool:

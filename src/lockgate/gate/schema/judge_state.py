@@ -308,17 +308,16 @@ class JudgeState:
 
     def names_in_hand(self) -> FreeNames:
         """Names that the object in hand knows, and does not have yet."""
-        frame = self._stack[-1] if self._stack else None
-        return FreeNames((frame,) if isinstance(frame, ObjectFrame) else ())
+        return FreeNames.of(*self._stack[-1:])
 
     def names_lacking(self) -> FreeNames:
         """Names that the object which ended last knows, and did not have."""
-        return FreeNames((self._ended,) if isinstance(self._ended, ObjectFrame) else ())
+        return FreeNames.of(self._ended)
 
     def names_around(self, levels: int | None = None) -> FreeNames:
         """Names that so many objects around the container in hand know, and do not have yet; default: all of them."""
         around = self._stack[:-1] if levels is None else self._stack[-1 - levels : -1]
-        return FreeNames(tuple(frame for frame in around if isinstance(frame, ObjectFrame)))
+        return FreeNames.of(*around)
 
     @property
     def checks_around(self) -> Checks | None:
