@@ -82,7 +82,7 @@ ROWS: dict[tuple[str, str], Row] = {
     ("POST", "/v1/chat/completions"): ANY_KEY,
     ("POST", "/api/object"): ANY_KEY,
     ("POST", "/api/chat"): ANY_KEY,
-    ("GET", "/api/chat/{chat_id}/stream"): ANY_KEY._replace(other=204, owner=204, admin=204),  # there is no chat
+    ("GET", "/api/chat/{chat_id:path}/stream"): ANY_KEY._replace(other=204, owner=204, admin=204),  # there is no chat
     ("GET", "/v1/models"): ANY_KEY,
     ("GET", "/v1/models/{model:path}"): ANY_KEY,
     ("GET", "/v1/usage"): ANY_KEY,
@@ -191,7 +191,7 @@ class Asking:
     async def status_of(self, who: str, method: str, path: str) -> int:
         stream_id = await self.stream(method, path)
         path = path.replace("{stream_id}", stream_id).replace("{model:path}", "a/b").replace("{name}", "app.js")
-        path = path.replace("{chat_id}", "c")
+        path = path.replace("{chat_id:path}", "c")
         headers: dict[str, str] = {}
         body: dict[str, Any] = {}
         if who in ("reader", "expired"):

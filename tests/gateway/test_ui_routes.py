@@ -8,8 +8,10 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
 from lockgate.keys.book import KeyBook
 from lockgate.protocol.sse import EventStreamDecoder
@@ -29,7 +31,9 @@ BAD = '{"name": "Ada", "age": "36"}'
 RELEASED = BAD[: BAD.index('"36"')]
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "go"}], "response_format": schema_format(SCHEMA)}
 HELLO = {"id": "u1", "role": "user", "parts": [{"type": "text", "text": "go"}]}
-CHAT = {"id": "c1", "model": "m", "messages": [HELLO], "trigger": "submit-message"}
+#: Named as a page may name it.
+CHAT_ID = "a team/é c1"
+CHAT = {"id": CHAT_ID, "model": "m", "messages": [HELLO], "trigger": "submit-message"}
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 NEVER: dict[str, Any] = {"lockgate": {"retry": False}}
 
@@ -69,11 +73,15 @@ class Pages:
             assert response.headers["x-vercel-ai-ui-message-stream"] == "v1"
             return parts_of(await response.read())
 
-    async def resume(self, chat_id: str = "c1", query: str = "", **headers: str) -> tuple[int, list[Any]]:
+    async def resume(self, chat_id: str = CHAT_ID, query: str = "", **headers: str) -> tuple[int, list[Any]]:
         """Status and parts of the message that is being written."""
-        path = f"{self.url}/api/chat/{chat_id}/stream{query}"
-        async with self.session.get(path, headers=headers) as response:
+        async with self.session.get(path_of(self.url, chat_id, query), headers=headers) as response:
             return response.status, parts_of(await response.read())
+
+
+def path_of(url: str, chat_id: str = CHAT_ID, query: str = "") -> URL:
+    """As the SDK asks for it: the id is one segment."""
+    return URL(f"{url}/api/chat/{quote(chat_id, safe='')}/stream{query}", encoded=True)
 
 
 async def read_of(response: aiohttp.ClientResponse) -> tuple[str, bool]:
@@ -245,7 +253,7 @@ async def test_a_message_is_read_again_while_it_is_written(tmp_path: Path) -> No
         async with page.session.post(f"{page.url}/api/chat", json=CHAT) as response:
             assert await response.content.readany()
             response.close()  # the page is loaded anew
-        path = f"{page.url}/api/chat/c1/stream"
+        path = path_of(page.url)
         async with page.session.get(path) as one, page.session.get(path) as another:
             assert (one.status, another.status) == (200, 200)
             go_on.set()
@@ -288,7 +296,7 @@ async def test_a_chat_is_its_keys_alone_and_known_to_every_node(tmp_path: Path) 
             response.close()
         for key, status in ((others, 204), (writer, 403), (reader, 204), ("lk_wrong", 401)):
             assert (await there.resume(**with_key(key)))[0] == status
-        async with session.get(f"{there.url}/api/chat/c1/stream", headers=with_key(mine)) as response:
+        async with session.get(path_of(there.url), headers=with_key(mine)) as response:
             assert response.status == 200
             go_on.set()
             assert text_in(parts_of(await response.read())) == "Hello world"
@@ -312,6 +320,6 @@ async def test_what_a_page_sends_wrong_is_said(tmp_path: Path) -> None:
             async with page.session.post(f"{page.url}/api/chat", json={**CHAT, **body}) as response:
                 message = (await response.json())["error"]["message"]
                 assert (response.status, message[: len(where)]) == (400, where), message
-        async with page.session.get(f"{page.url}/api/chat/c1/stream?ended=2") as response:
+        async with page.session.get(path_of(page.url, query="?ended=2")) as response:
             assert response.status == 400
         assert page.upstream.bodies == []

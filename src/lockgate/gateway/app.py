@@ -297,7 +297,7 @@ class Gateway:
             route("/v1/models/{model:path}", GET=self._chat.model),  # names of models have slashes
             route("/api/object", POST=self._ui.object),
             route("/api/chat", POST=self._ui.chat),
-            route("/api/chat/{chat_id}/stream", GET=self._ui.resume),
+            route("/api/chat/{chat_id:path}/stream", GET=self._ui.resume),  # pages name their chats as they like
         ]
 
     def _counted(self, reading: ReadRoutes) -> Handler:
