@@ -27,7 +27,7 @@ from tests.gateway.nodes import (
 
 #: What the process may grow by for each such reader, in each of the ways to read; without limits it was 6 to 26 MB.
 _LIMIT_BYTES = 256 * 1024
-#: A message is whole in memory while it is sent, for 2 s at most; the holes that a burst of long ones leaves count here.
+#: A message is whole in memory while it is sent, for 2 s at most; what a burst of long ones leaves behind counts here.
 _WHOLE_MESSAGES = {"snapshots on a socket": 384 * 1024}
 #: Growth is measured so often, and the middle counts: what is left of other work makes single ones wrong.
 _ROUNDS = 3
