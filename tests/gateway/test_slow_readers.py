@@ -27,6 +27,8 @@ from tests.gateway.nodes import (
 
 #: What the process may grow by for each such reader, in each of the ways to read; without limits it was 6 to 26 MB.
 _LIMIT_BYTES = 256 * 1024
+#: A message is whole in memory while it is sent, for 2 s at most; what a burst of long ones leaves behind counts here.
+_WHOLE_MESSAGES = {"snapshots on a socket": 384 * 1024}
 #: Growth is measured so often, and the middle counts: what is left of other work makes single ones wrong.
 _ROUNDS = 3
 _SCHEMA = {"type": "array", "items": {"type": "object", "properties": {"name": {"type": "string"}}}}
@@ -156,7 +158,7 @@ async def _memory(tmp_path: Path, face: str, *, readers: int, size: int) -> None
         each = statistics.median(grown)
     told = ", ".join(f"{one / 1024:.0f}" for one in grown)
     print(f"\n{face}: {told} KiB for a reader that takes nothing of {size / 1e6:.1f} MB ({readers} readers)")
-    assert each <= _LIMIT_BYTES
+    assert each <= _WHOLE_MESSAGES.get(face, _LIMIT_BYTES)
     assert "Traceback" not in node.output(), node.output()
 
 

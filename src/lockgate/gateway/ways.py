@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 from lockgate.config import Delivery
 from lockgate.config.settings import Way
@@ -33,12 +34,12 @@ WAYS: Final[dict[Way, WayToRead]] = {
 
 def ways_of(delivery: Delivery) -> tuple[Way, ...]:
     """Those of the settings, in their order."""
-    return (delivery.protocol, *delivery.fallback)
+    return (delivery.protocol, *(way for way in delivery.fallback if way != delivery.protocol))
 
 
 def links_to(url: str, ways: tuple[Way, ...], *, is_json: bool) -> str:
     """The value of ``Link`` (RFC 8288): one link for each way to read the stream, in order."""
-    links = []
+    links, url = [], quote(url)
     for name in ways:
         way = WAYS[name]
         if is_json or not way.only_json:
