@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 N ?= 20
 SOAK_S ?= 1800
+# More than the cores it is made for: the tests wait more than they work.
+WORKERS ?= 3
 export LOCKGATE_TEST_DATA ?= $(abspath $(CURDIR)/../shared)
 
 BIN := .venv/bin
@@ -17,7 +19,7 @@ demo-llm: .venv/.llm  ## the same on a small real model, on this machine
 
 test: .venv/.dev  ## everything that must hold at every commit; COVERAGE=1 also says which statements it runs
 	@scripts/system-packages chromium faketime
-	$(BIN)/pytest -n 2 --dist worksteal $(if $(COVERAGE),--cov=lockgate --cov-report=)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(if $(COVERAGE),--cov=lockgate --cov-report=)
 	$(if $(COVERAGE),@$(BIN)/python scripts/show_coverage.py)
 
 test-repeat: .venv/.dev  ## make test N times in a row on a machine kept busy; stops at the first red one

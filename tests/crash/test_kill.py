@@ -169,6 +169,8 @@ async def _is_gone(node: Node) -> None:
             _, writer = await asyncio.open_connection("127.0.0.1", node.port)
         except ConnectionRefusedError:
             return
+        except ConnectionResetError:  # it was taken while the port closed: ask again
+            continue
         writer.close()
         await asyncio.sleep(0.02)  # between two tries to connect
 
