@@ -148,8 +148,8 @@ def diff(
             CompatibilityVerdict("backward", old.id, new.id, old.id, await registry.takes(new, old)),
             CompatibilityVerdict("forward", old.id, old.id, new.id, await registry.takes(old, new)),
         ]
-        contents = (msgspec.json.decode(one.text) for one in (old, new))
-        return text_diff(*contents, (old.id, new.id)), sentences(verdicts)
+        text = text_diff(msgspec.json.decode(old.text), msgspec.json.decode(new.text), (old.id, new.id))
+        return text, sentences(verdicts)
 
     text, lines = _work(config, store, setting, work)
     for line in [*text.splitlines(), *lines]:

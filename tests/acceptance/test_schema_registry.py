@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from lockgate.registry.registry import RegistryOptions
+from lockgate.workers.schema_ask import SchemaAsk
 from tests.registry.pairs import verdicts_on
-from tests.registry.rigs import identity_of, parse_version, rig
+from tests.registry.rigs import read_id, rig
 
 _LARGEST_BYTES = 20_000
 #: Part of the schemas to look at, as ``3/8``: the third of eight parts.
@@ -29,12 +30,12 @@ async def test_all_schemas_are_registered_resolved_and_given_back(shared_data: P
     schemas = _schemas(shared_data)
     async with rig(options=RegistryOptions("none", 60)) as here:
         for at, schema in enumerate(schemas):
-            await here.registry.add(identity_of(f"case-{at}"), parse_version("1"), json.dumps(schema).encode())
+            await here.registry.add(*read_id(f"case-{at}@1"), json.dumps(schema).encode())
         other = here.node()
         for at, schema in enumerate(schemas):
             found = await other.find(f"case-{at}@latest")
             assert json.loads(found.text) == schema
-            await here.schemas.find(other._ask(other.document(found)))
+            await here.schemas.find(SchemaAsk(other.document(found)))
     print(f"\n{len(schemas)} schemas registered, resolved at another node, and the same")
     assert len(schemas) == 468
 
