@@ -24,7 +24,7 @@ from lockgate.gate.recovery.edits import NOWHERE, Edit, NeedMoreText, Rewriter
 from lockgate.gate.recovery.missing_bracket import MissingBracket, opened_at
 from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, NO_ESCAPE, PatchMarks
 from lockgate.gate.recovery.patch_rule import PatchRule
-from lockgate.gate.recovery.rewriters import Bare
+from lockgate.gate.recovery.rewriters import Bare, less_ahead
 from lockgate.gate.recovery.site import UNKNOWN, Site, describe
 from lockgate.gate.recovery.strategy import FINAL, Answer, PendingViolation, Remedy
 from lockgate.gate.recovery.string_end import LOOK_AHEAD
@@ -423,7 +423,7 @@ class _Patch:
     def _resolve(self, site: Site, *, is_end: bool) -> Answer:
         work = self._work
         at = self._pending.at - work.scanner.base
-        room = max(work.max_held - at - max(work.scanner.base - work.held_from, 0), 0)
+        room = max(less_ahead(work.max_held) - at - max(work.scanner.base - work.held_from, 0), 0)
         while self._look < len(WINDOWS):
             size = min(WINDOWS[self._look], room)
             behind = len(work.pending) - at

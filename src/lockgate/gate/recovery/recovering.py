@@ -67,6 +67,7 @@ class RecoveringGate(DocumentGate):
         self._violation: PendingViolation | None = None
         self._is_ending = False  # nothing more is fed
         self._broke_off = False  # and upstream had not come to its end
+        self._meets_bytes = False  # that are no text: nothing behind them is judged
         self._asks_late = False
 
     # -- what callers use ------------------------------------------------------------------------------------------
@@ -123,6 +124,10 @@ class RecoveringGate(DocumentGate):
         good, bad = self._whole_characters(bytes(data))
         self._work.add(good)
         self._run(events, is_end=False)
+        if bad and self._state == "open":
+            # No text follows: what is in hand is decided by what there is, as it would be at the end.
+            self._is_ending = self._meets_bytes = True
+            self._run(events, is_end=True, closes=False)
         if bad and self._state == "open":
             self._work.end_skipping()
             at = self._scanner.base + self._work.unjudged_bytes
@@ -199,7 +204,7 @@ class RecoveringGate(DocumentGate):
         work = self._work
         while self._state == "open" and self._deferred is None:
             if work.rewriter is not None:
-                work.read_on(is_end=is_end)
+                work.read_on(is_end=is_end and not self._meets_bytes)
             if self._violation is not None:
                 if not self._recover(self._violation, events, is_end=is_end):
                     break
@@ -305,6 +310,8 @@ class RecoveringGate(DocumentGate):
             self._return(pending)
             if pending.remedies:
                 self._go_back(pending)
+        if self._meets_bytes:
+            return False  # they are the reason to halt
         self._halt(pending, events)
         return True
 
@@ -337,7 +344,9 @@ class RecoveringGate(DocumentGate):
         base, marks = self._scanner.base, self._marks
         upto = self._forget()
         if self._release_mode == "element" and upto == marks.mark_at and marks.element_at >= 0:
-            upto = marks.element_at  # its last quote may not be the one that was meant
+            # Its last quote may not be the one that was meant; and the comma before it belongs to it.
+            before = marks.element_at
+            upto = max((end for end in self._element_ends if end <= before), default=before)
         self._release_up_to(upto, events)
         self._work.ledger.forget_before(min(base, marks.mark_at))
 
