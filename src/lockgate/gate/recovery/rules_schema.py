@@ -23,7 +23,7 @@ from lockgate.gate.recovery.rewriters import Dropped, Unescaped
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import NUMBER as NUMBER_TEXT
 from lockgate.gate.recovery.spelling import json_string, text_of
-from lockgate.gate.schema.graph import SubschemaSet
+from lockgate.gate.schema.checks import SubschemaSet
 from lockgate.gate.schema.spellings import Spellings
 
 _STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)

@@ -13,8 +13,8 @@ from lockgate.gate.recovery.patch_marks import PatchMarks
 from lockgate.gate.recovery.string_end import StringPlace
 from lockgate.gate.scan import Scanner, Violation
 from lockgate.gate.schema.allowed_texts import AllowedTexts
+from lockgate.gate.schema.checks import Checks, SubschemaSet
 from lockgate.gate.schema.container_frames import FreeNames
-from lockgate.gate.schema.graph import Checks, SubschemaSet
 from lockgate.gate.schema.judge import Judge
 from lockgate.gate.schema.number_checks import NumberChecks, NumberWatcher
 from lockgate.gate.schema.string_checks import StringWatcher

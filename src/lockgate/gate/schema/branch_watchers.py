@@ -13,8 +13,8 @@ from typing import Generic, Protocol, TypeVar
 from lockgate.gate.scan import TextWatcher, Violation
 from lockgate.gate.schema.allowed_texts import AllowedTexts
 from lockgate.gate.schema.branches import REFUSED, Branches, Followed, NoWayLeft, Verdicts
+from lockgate.gate.schema.checks import Checks
 from lockgate.gate.schema.container_frames import Frame
-from lockgate.gate.schema.graph import Checks
 from lockgate.gate.schema.mismatch import Complain
 from lockgate.gate.schema.number_checks import NumberChecks, NumberWatcher
 from lockgate.gate.schema.string_checks import StringWatcher
