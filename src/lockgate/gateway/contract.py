@@ -43,6 +43,7 @@ from lockgate.gateway.contract_parts import (
 from lockgate.gateway.key_routes import SignRequest
 from lockgate.gateway.reading import FACES
 from lockgate.gateway.shapes import shapes_of
+from lockgate.gateway.solution import Solution
 from lockgate.keys.signatures import PARAMETER
 from lockgate.keys.spending import DAYS
 from lockgate.protocol import header_names as names
@@ -277,6 +278,14 @@ _METRICS: Final[JsonObject] = {
         **errors_by_status(*OF_A_CALLER, Code.STORE_ERROR, Code.STORE_FAILING),
     },
 }
+_SYSTEM: Final[JsonObject] = {
+    "operationId": "system",
+    "summary": "What this node is by its settings: components, stages of validation, metrics. For operators.",
+    "responses": {
+        "200": answered("All of it.", content=json_content(ref("Solution"))),
+        **errors_by_status(*OF_A_CALLER, Code.STORE_ERROR, Code.STORE_FAILING),
+    },
+}
 
 _EVENT: Final[JsonObject] = {
     "type": "object",
@@ -319,6 +328,7 @@ def _shapes() -> JsonObject:
         StreamStatus,
         NodeHealth,
         NodeReadiness,
+        Solution,
     )
     return {**request_schema(), **CHAT_SHAPES, **records, **answers, "Event": _EVENT, "Frame": FRAME}
 
@@ -356,6 +366,7 @@ def openapi(root_path: str = "") -> JsonObject:
             "/healthz": {"get": _HEALTH},
             "/readyz": {"get": _READINESS},
             "/metrics": {"get": _METRICS},
+            "/v1/system": {"get": _SYSTEM},
         },
         "security": _MAY_HAVE_KEY,
         "components": {
