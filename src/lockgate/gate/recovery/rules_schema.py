@@ -275,7 +275,8 @@ class NameQuote(PatchRule):
             return []
         quote = self._TYPOGRAPHIC.search(found[1])
         length = len(quote[0]) if quote is not None else 0
-        return replace(found.end(1) - length, length, b'"')
+        # One sign for another: the same cost as where there is none.
+        return [Edit((Change(found.end(1) - length, length, b'"'),), weight=-length)]
 
     def _known(self, site: Site) -> Sequence[Edit]:
         if site.byte not in (b":", b" ") or site.match(self._COLON) is None:
