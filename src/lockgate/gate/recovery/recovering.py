@@ -59,6 +59,7 @@ class RecoveringGate(DocumentGate):
         self._max_held = max_held_bytes
         ends = self._element_ends
         self._work = Workspace(self._scanner, self._judge, self._kept, self._finished, ends, max_held_bytes, limits)
+        self._work.may_leave_out_element = self._may_leave_out_element
         self._closers = Closers(self._work)
         self._strategies: list[Strategy] = [make(self._work, self._closers) for make in strategies]
         marks = [strategy.marks for strategy in self._strategies]
@@ -99,7 +100,7 @@ class RecoveringGate(DocumentGate):
                     self._run(events, is_end=False)
                     return events
                 at, end = self._released, scanner.base
-                upto = self._marks.mark_at
+                upto = self._marks.held_at
                 if upto > end:
                     upto = end if scanner.unit_at < 0 else scanner.unit_at
                 elif end - upto > self._max_held:
@@ -335,20 +336,20 @@ class RecoveringGate(DocumentGate):
     def _forget(self) -> int:
         """Give up what would have to be held for too long. Returns where the held text begins now."""
         scanned, marks = self._scanner.scanned, self._marks
-        while scanned - marks.mark_at > self._max_held:
+        while scanned - marks.held_at > self._max_held:
             marks.forget()
-        return min(marks.mark_at, scanned)
+        return min(marks.held_at, scanned)
 
     def _let_out(self, events: list[Event]) -> None:
         """Release what is judged and not held."""
         base, marks = self._scanner.base, self._marks
         upto = self._forget()
-        if self._release_mode == "element" and upto == marks.mark_at and marks.element_at >= 0:
+        if self._release_mode == "element" and upto == marks.held_at and marks.element_at >= 0:
             # Its last quote may not be the one that was meant; and the comma before it belongs to it.
             before = marks.element_at
             upto = max((end for end in self._element_ends if end <= before), default=before)
         self._release_up_to(upto, events)
-        self._work.ledger.forget_before(min(base, marks.mark_at))
+        self._work.ledger.forget_before(min(base, marks.held_at))
 
     @property
     def _is_document_whole(self) -> bool:
@@ -445,12 +446,9 @@ class RecoveringGate(DocumentGate):
 
     def _leave_out_element(self, pending: PendingViolation, events: list[Event]) -> bool:
         """The text ended inside an element of which nothing was released: close it before that element."""
-        judge, scanner, work = self._judge, self._scanner, self._work
-        if self._release_mode != "element" or judge.element_at < 0 or self._released > self._before_element:
+        if not self._may_leave_out_element():
             return False
-        at, brackets = self._before_element, scanner.brackets[scanner.depth - scanner.watch_depth :]
-        if not closes_before_element(brackets, scanner, judge):
-            return False
+        work, at, brackets = self._work, self._before_element, self._brackets_of_elements
         half = self._kept.cut(at) + bytes(work.pending) + bytes(work.raw)
         if not work.was_truncated:
             claim = violated(pending.violation, pending.path, at, pending.upstream_at)
@@ -465,6 +463,18 @@ class RecoveringGate(DocumentGate):
         self._release_text(at + len(brackets), events)
         self._drop()
         return True
+
+    @property
+    def _brackets_of_elements(self) -> bytes:
+        """What closes the text behind an element that is handed out."""
+        scanner = self._scanner
+        return scanner.brackets[scanner.depth - scanner.watch_depth :]
+
+    def _may_leave_out_element(self) -> bool:
+        judge = self._judge
+        if self._release_mode != "element" or judge.element_at < 0 or self._released > self._before_element:
+            return False
+        return closes_before_element(self._brackets_of_elements, self._scanner, judge)
 
     def _give_up(self, violation: Violation, at: int, events: list[Event]) -> None:
         """Halt for something that no strategy is asked about."""

@@ -99,6 +99,10 @@ class SkipMarks:
 
     # -- what is held ----------------------------------------------------------------------------------------------
 
+    @property
+    def held_at(self) -> int:
+        return self.mark_at
+
     def needed_from(self, released: int) -> int:
         return NOWHERE
 
