@@ -11,11 +11,11 @@ from typing import Any
 import aiohttp
 import jsonpatch
 import pytest
+from conformance.server import offset_of, read_cases, serving
 
 import lockgate
-from conformance.server import offset_of, read_cases, serving
 from lockgate.client import ReadingFailed
-from lockgate.client.stream import Stream
+from lockgate.client.stream import RemoteStream
 
 CASES = read_cases()
 DEADLINE_S = 20.0
@@ -37,7 +37,7 @@ async def server() -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def things(stream: Stream[Any], read: str) -> AsyncGenerator[Any, None]:
+def things(stream: RemoteStream[Any], read: str) -> AsyncGenerator[Any, None]:
     found: AsyncGenerator[Any, None] = getattr(stream, read)()
     return found
 
@@ -48,13 +48,13 @@ async def outcome(case: dict[str, Any], url: str) -> dict[str, Any]:
     read = call.get("read", "text")
     seen: dict[str, Any] = {"things": []}
     async with lockgate.connect(url, **{name: call[name] for name in _CONNECT if name in call}) as gate:
-        where = {"channel": call["channel"]} if "channel" in call else {}
+        where: dict[str, Any] = {"channel": call["channel"]} if "channel" in call else {}
         try:
             if "generate" in call:
                 stream = await gate.generate(**where, **call["generate"])
             else:
-                offset = {"offset": offset_of(call["offset"])} if "offset" in call else {}
-                stream = gate.stream(call.get("stream", "s"), **where, **offset)
+                where |= {"offset": offset_of(call["offset"])} if "offset" in call else {}
+                stream = gate.stream(call.get("stream", "s"), **where)
             if read == "result":
                 seen["value"] = await stream.result()
             else:
@@ -65,7 +65,7 @@ async def outcome(case: dict[str, Any], url: str) -> dict[str, Any]:
     return {**seen, "state": stream.state, "offset": stream.offset, "way": stream.way}
 
 
-async def _read(stream: Stream[Any], read: str, call: dict[str, Any], found: list[Any]) -> None:
+async def _read(stream: RemoteStream[Any], read: str, call: dict[str, Any], found: list[Any]) -> None:
     async with aclosing(things(stream, read)) as arriving:
         async for thing in arriving:
             found.append(thing)

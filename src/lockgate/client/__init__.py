@@ -2,15 +2,15 @@
 
 Uses: ``protocol``, ``retry``.
 
-It needs only aiohttp and msgspec. ``ways`` speaks each face, ``follower`` comes back and falls back, ``stream`` is what
-callers hold. ``lockgate.connect`` is where it begins.
+It needs only aiohttp and msgspec. ``faces`` reads each face, ``follower`` comes back and takes another face, ``stream``
+is what callers hold. ``lockgate.connect`` is where it begins.
 """
 
-from lockgate.client.connection import Connection, connect
-from lockgate.client.failures import ConnectionLost, DeadlinePassed, ReadingFailed, RequestRefused, StreamFailed
+from lockgate.client.connection import Connecting, connect
+from lockgate.client.reading_errors import ConnectionLost, DeadlinePassed, ReadingFailed, RequestRefused, StreamFailed
 
 __all__ = [
-    "Connection",
+    "Connecting",
     "ConnectionLost",
     "DeadlinePassed",
     "ReadingFailed",

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, TypeVar, overload
 
 from lockgate.client.client import Client
-from lockgate.client.stream import Stream
+from lockgate.client.stream import RemoteStream
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -75,9 +75,9 @@ class BlockingClient:
 
 
 class BlockingStream(Generic[T]):
-    """One stream; ``Stream`` says what each call does, and has the attributes."""
+    """One stream; ``RemoteStream`` says what each call does, and has the attributes."""
 
-    def __init__(self, stream: Stream[T], thread: _LoopThread) -> None:
+    def __init__(self, stream: RemoteStream[T], thread: _LoopThread) -> None:
         self.stream = stream
         self._thread = thread
 

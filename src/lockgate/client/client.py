@@ -14,11 +14,11 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from lockgate.client.failures import ConnectionLost
+from lockgate.client.faces import FACES, ReadPlace, SentAway, WayBlocked, raise_refused
 from lockgate.client.follower import Follower, Patience
-from lockgate.client.stream import Opened, Stream, retry_of
+from lockgate.client.reading_errors import ConnectionLost
+from lockgate.client.stream import RemoteStream, StreamPlace, retry_of
 from lockgate.client.types import schema_of
-from lockgate.client.ways import WAYS, Place, SentAway, WayBlocked, raise_refused
 from lockgate.errors import Misuse
 from lockgate.protocol import header_names as names
 from lockgate.retry.backoff import Backoff, BackoffPolicy, Wait
@@ -51,9 +51,9 @@ class Client:
         *,
         max_attempts: int | None = None,
     ) -> None:
-        unknown = [way for way in ways if way not in WAYS]
+        unknown = [way for way in ways if way not in FACES]
         if unknown:
-            raise Misuse(f"way {unknown[0]!r} is unknown; use {', '.join(WAYS)}")
+            raise Misuse(f"way {unknown[0]!r} is unknown; use {', '.join(FACES)}")
         self._session = session
         self._url = URL(url.rstrip("/"), encoded=True)
         self._headers = {names.AUTHORIZATION: f"Bearer {key}"} if key else {}
@@ -66,14 +66,14 @@ class Client:
     @overload
     async def generate(
         self, *, type: type[T], channel: str = ..., idempotency_key: str | None = ..., **body: Any
-    ) -> Stream[T]: ...
+    ) -> RemoteStream[T]: ...
     @overload
     async def generate(
         self, *, type: None = ..., channel: str = ..., idempotency_key: str | None = ..., **body: Any
-    ) -> Stream[Any]: ...
+    ) -> RemoteStream[Any]: ...
     async def generate(
         self, *, type: Any = None, channel: str = "content", idempotency_key: str | None = None, **body: Any
-    ) -> Stream[Any]:
+    ) -> RemoteStream[Any]:
         """Create a stream: the model begins to write, whether anybody reads or not.
 
         Args:
@@ -92,21 +92,21 @@ class Client:
             body["response_format"] = {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}
         headers = {names.IDEMPOTENCY_KEY: idempotency_key or str(uuid.uuid4())}
         made = await self._ask("POST", self._url.joinpath("v1", "streams"), body, headers)
-        ways = tuple(way for way in (made.get("protocol", ""), *made.get("fallback", ())) if way in WAYS)
-        opened = Opened(made["id"], token=made.get("token", ""), ways=ways, retry=retry_of(made))
-        return Stream(self, opened, wanted=type, channel=channel)
+        ways = tuple(way for way in (made.get("protocol", ""), *made.get("fallback", ())) if way in FACES)
+        opened = StreamPlace(made["id"], token=made.get("token", ""), ways=ways, retry=retry_of(made))
+        return RemoteStream(self, opened, wanted=type, channel=channel)
 
     @overload
     def stream(
         self, id: str, *, type: type[T], channel: str = ..., offset: str = ..., token: str = ...
-    ) -> Stream[T]: ...
+    ) -> RemoteStream[T]: ...
     @overload
     def stream(
         self, id: str, *, type: None = ..., channel: str = ..., offset: str = ..., token: str = ...
-    ) -> Stream[Any]: ...
+    ) -> RemoteStream[Any]: ...
     def stream(
         self, id: str, *, type: Any = None, channel: str = "content", offset: str = "-1", token: str = ""
-    ) -> Stream[Any]:
+    ) -> RemoteStream[Any]:
         """A stream that exists.
 
         Args:
@@ -117,30 +117,30 @@ class Client:
             token: What its creation gave, to cancel it without a key.
         """
         is_url = id.startswith(("http://", "https://"))
-        opened = Opened(URL(id).name if is_url else id, url=id if is_url else "", token=token)
-        return Stream(self, opened, wanted=type, channel=channel, offset=offset)
+        opened = StreamPlace(URL(id).name if is_url else id, url=id if is_url else "", token=token)
+        return RemoteStream(self, opened, wanted=type, channel=channel, offset=offset)
 
     # -- what a stream asks for ------------------------------------------------------------------------------------
 
-    def _url_of(self, stream: Stream[Any]) -> URL:
+    def _url_of(self, stream: RemoteStream[Any]) -> URL:
         if stream.opened.url:
             return URL(stream.opened.url)
         return URL(f"{self._url}/v1/stream/{quote(stream.id, safe='')}", encoded=True)
 
-    def follow(self, stream: Stream[Any], offset: str, query: dict[str, str]) -> Follower:
+    def follow(self, stream: RemoteStream[Any], offset: str, query: dict[str, str]) -> Follower:
         patience = self._patience
         if (retry := stream.opened.retry) is not None:
             most = retry.max_attempts if self._max_attempts is None else self._max_attempts
             patience = replace(patience, max_attempts=most, strategy=retry.strategy)
-        ways = self._ways or stream.opened.ways or tuple(WAYS)
-        return Follower(self._session, Place(self._url_of(stream), query, self._headers), ways, patience, offset)
+        ways = self._ways or stream.opened.ways or tuple(FACES)
+        return Follower(self._session, ReadPlace(self._url_of(stream), query, self._headers), ways, patience, offset)
 
-    async def status(self, stream: Stream[Any]) -> dict[str, Any]:
-        return await self._ask("GET", Place(self._url_of(stream), {}, {}).at("/status"))
+    async def status(self, stream: RemoteStream[Any]) -> dict[str, Any]:
+        return await self._ask("GET", ReadPlace(self._url_of(stream), {}, {}).at("/status"))
 
-    async def cancel(self, stream: Stream[Any]) -> str:
+    async def cancel(self, stream: RemoteStream[Any]) -> str:
         headers = {names.AUTHORIZATION: f"Bearer {stream.opened.token}"} if stream.opened.token else {}
-        said = await self._ask("POST", Place(self._url_of(stream), {}, {}).at("/cancel"), {}, headers)
+        said = await self._ask("POST", ReadPlace(self._url_of(stream), {}, {}).at("/cancel"), {}, headers)
         return str(said.get("result", ""))
 
     async def _ask(

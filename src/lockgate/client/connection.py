@@ -24,7 +24,7 @@ def connect(
     first_byte_s: float = 5.0,
     max_attempts: int | None = None,
     deadline_s: float | None = None,
-) -> Connection:
+) -> Connecting:
     """A connection to a gateway, for ``async with`` or ``with``.
 
     Args:
@@ -36,10 +36,10 @@ def connect(
         max_attempts: How often in a row to come back although nothing new comes; None: as the gateway says, or 8.
         deadline_s: How long reading a stream may take as a whole, in seconds; None: as long as it takes.
     """
-    return Connection(url, key, tuple(ways), first_byte_s, max_attempts, deadline_s)
+    return Connecting(url, key, tuple(ways), first_byte_s, max_attempts, deadline_s)
 
 
-class Connection:
+class Connecting:
     """Opens a ``Client`` for ``async with``, and a ``BlockingClient`` for ``with``."""
 
     def __init__(

@@ -2,7 +2,7 @@
 
 A way that has brought something is kept. Where the first byte does not come in time, or something between here and the
 gateway does not let it through, the next way is tried at once; after the last one the first again, with a pause. The
-server's word, ``Retry-After`` or ``retry``, goes before our own back-off.
+server's word, ``RetryAdvice-After`` or ``retry``, goes before our own back-off.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple
 
 import aiohttp
 
-from lockgate.client.failures import ConnectionLost, DeadlinePassed
-from lockgate.client.ways import WAYS, Arrival, Place, SentAway, WayBlocked
+from lockgate.client.faces import FACES, Arrival, ReadPlace, SentAway, WayBlocked
+from lockgate.client.reading_errors import ConnectionLost, DeadlinePassed
 from lockgate.retry.backoff import Backoff, BackoffPolicy, Strategy, Wait
 
 
@@ -76,7 +76,7 @@ class Follower:
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        place: Place,
+        place: ReadPlace,
         ways: Sequence[str],
         patience: Patience,
         offset: str,
@@ -150,7 +150,7 @@ class Follower:
         self._is_open = False
         self.connections += 1
         patience = self._patience
-        async with aclosing(WAYS[self.way](self._session, self._place, self._offset)) as arriving:
+        async with aclosing(FACES[self.way](self._session, self._place, self._offset)) as arriving:
             while True:
                 try:
                     limit_s = patience.silence_s if self._is_open or self.way == "LongPoll" else patience.first_byte_s

@@ -8,27 +8,27 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from lockgate.client.failures import StreamFailed
 from lockgate.client.follower import Follower
+from lockgate.client.reading_errors import StreamFailed
 from lockgate.client.types import as_type
 from lockgate.retry.backoff import Strategy
 
 T = TypeVar("T")
 E = TypeVar("E")
 _START: Final = "-1"
-#: What an item comes to for the caller: any number of things.
-_Shows: TypeAlias = Callable[[Any], list[Any]]
+#: What the items that came with one offset come to for the caller.
+_Shows: TypeAlias = Callable[[list[Any]], list[Any]]
 
 
 class Asks(Protocol):
     """What a stream asks the gateway for; ``lockgate.client.client.Client`` does it."""
 
-    def follow(self, stream: Stream[Any], offset: str, query: dict[str, str]) -> Follower: ...
-    async def status(self, stream: Stream[Any]) -> dict[str, Any]: ...
-    async def cancel(self, stream: Stream[Any]) -> str: ...
+    def follow(self, stream: RemoteStream[Any], offset: str, query: dict[str, str]) -> Follower: ...
+    async def status(self, stream: RemoteStream[Any]) -> dict[str, Any]: ...
+    async def cancel(self, stream: RemoteStream[Any]) -> str: ...
 
 
-class Opened(NamedTuple):
+class StreamPlace(NamedTuple):
     """Where a stream is.
 
     Attributes:
@@ -43,25 +43,25 @@ class Opened(NamedTuple):
     url: str = ""
     token: str = ""
     ways: tuple[str, ...] = ()
-    retry: Retry | None = None
+    retry: RetryAdvice | None = None
 
 
-class Retry(NamedTuple):
+class RetryAdvice(NamedTuple):
     """How a gateway wants clients to come back (``delivery.retry``)."""
 
     max_attempts: int
     strategy: Strategy
 
 
-def retry_of(made: Mapping[str, Any]) -> Retry | None:
+def retry_of(made: Mapping[str, Any]) -> RetryAdvice | None:
     """What the answer to a creation says of it."""
     said = made.get("retry")
     if not isinstance(said, dict):
         return None
-    return Retry(int(said["maxAttempts"]), "linear" if said.get("backoffStrategy") == "linear" else "exponential")
+    return RetryAdvice(int(said["maxAttempts"]), "linear" if said.get("backoffStrategy") == "linear" else "exponential")
 
 
-class Stream(Generic[T]):
+class RemoteStream(Generic[T]):
     """One stream. Every method that reads begins at ``offset`` and moves it; ``result`` reads all of it by itself.
 
     Args:
@@ -71,6 +71,8 @@ class Stream(Generic[T]):
 
     Attributes:
         offset: The position after what the caller has taken. Store it, and a stream that is opened with it goes on.
+        is_settled: Whether the caller has all that came with the offset. Several elements, notes or envelopes can come
+            with one, which moves with the last of them: until then, they come again to who goes on from the offset.
         state: What became of the stream, once that is known: ``complete`` or another outcome.
         final: The final record, once it came.
         problems: The entries of ``errors`` that came so far, those that were patched or skipped, too.
@@ -81,7 +83,7 @@ class Stream(Generic[T]):
     def __init__(
         self,
         asks: Asks,
-        opened: Opened,
+        opened: StreamPlace,
         *,
         wanted: type[T] | None = None,
         channel: str = "content",
@@ -90,6 +92,7 @@ class Stream(Generic[T]):
         self.opened = opened
         self.channel = channel
         self.offset = offset
+        self.is_settled = True
         self.state = ""
         self.final: dict[str, Any] = {}
         self.problems: list[dict[str, Any]] = []
@@ -124,8 +127,9 @@ class Stream(Generic[T]):
             RequestRefused, ConnectionLost, DeadlinePassed: as they say.
         """
 
-        def shown(item: Any) -> list[str]:
-            return ["".join(item["data"])] if self._is_mine(item, "delta") else []
+        def shown(items: list[Any]) -> list[str]:
+            texts = [text for item in items if self._is_mine(item, "delta") for text in item["data"]]
+            return ["".join(texts)] if texts else []
 
         return self._read(shown, view="delta", channel=self.channel)
 
@@ -143,16 +147,18 @@ class Stream(Generic[T]):
             Exception: as ``text``, and what the type raises where an element does not fit.
         """
 
-        def shown(item: Any) -> list[Any]:
-            return [as_type(one, wanted) for one in item["data"]] if self._is_mine(item, "element") else []
+        def shown(items: list[Any]) -> list[Any]:
+            found = [one for item in items if self._is_mine(item, "element") for one in item["data"]]
+            return [as_type(one, wanted) for one in found]
 
         return self._read(shown, view="elements", channel=self.channel)
 
     def snapshots(self) -> AsyncGenerator[Any, None]:
         """The value so far, again and again. Raises as ``text``."""
 
-        def shown(item: Any) -> list[Any]:
-            return list(item["data"]) if self._is_mine(item, "snapshot") else []
+        def shown(items: list[Any]) -> list[Any]:
+            found = [item["data"][0] for item in items if self._is_mine(item, "snapshot")]
+            return found[-1:]  # of those that came together, the last is the value
 
         return self._read(shown, view="snapshot", channel=self.channel)
 
@@ -162,17 +168,18 @@ class Stream(Generic[T]):
         Who goes on from a stored offset needs the value that belongs to it.
         """
 
-        def shown(item: Any) -> list[Any]:
-            return [item["data"]] if self._is_mine(item, "patch") else []
+        def shown(items: list[Any]) -> list[Any]:
+            found = [operation for item in items if self._is_mine(item, "patch") for operation in item["data"]]
+            return [found] if found else []
 
         return self._read(shown, view="patch", channel=self.channel)
 
     def notes(self) -> AsyncGenerator[dict[str, Any], None]:
         """How judging goes on: state, path, progress, health. Raises as ``text``."""
 
-        def shown(item: Any) -> list[Any]:
-            is_note = item["meta"]["kind"] == "note" and not item.get("errors")
-            return list(item["data"]) if is_note else []
+        def shown(items: list[Any]) -> list[Any]:
+            found = [item for item in items if item["meta"]["kind"] == "note" and not item.get("errors")]
+            return [one for item in found for one in item["data"]]
 
         return self._read(shown, view="delta", notes="1")
 
@@ -182,7 +189,7 @@ class Stream(Generic[T]):
         Args:
             query: Further parameters, like ``notes="1"``, ``sides="1"`` or ``channel="tool/0"``.
         """
-        return self._read(lambda item: [item], view=view, **query)
+        return self._read(lambda items: items, view=view, **query)
 
     def _is_mine(self, item: Any, kind: str) -> bool:
         meta = item["meta"]
@@ -194,13 +201,13 @@ class Stream(Generic[T]):
         is_over = False
         async with aclosing(self._follower.batches()) as batches:
             async for batch in batches:
-                things: list[Any] = []
+                things = shown(batch.items)
                 for item in batch.items:
-                    things += shown(item)
                     is_over = self._note(item) or is_over
+                self.is_settled = len(things) < 2
                 for thing in things[:-1]:
                     yield thing
-                self.offset = batch.offset or self.offset
+                self.offset, self.is_settled = batch.offset or self.offset, True
                 self.state = self.state or batch.state
                 if things:
                     yield things[-1]
@@ -237,7 +244,7 @@ class Stream(Generic[T]):
             StreamFailed: it is not complete; ``path`` and ``problem`` say what is wrong.
             Exception: as ``text``, and what the type raises where the value does not fit.
         """
-        whole = Stream[Any](self._asks, self.opened, channel=self.channel)
+        whole = RemoteStream[Any](self._asks, self.opened, channel=self.channel)
         texts: list[str] = []
         schema = ""
         try:

@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from lockgate.client.failures import RequestRefused
+from lockgate.client.reading_errors import RequestRefused
 from lockgate.protocol import header_names as names
 from lockgate.protocol.client_frames import SUBPROTOCOL
 from lockgate.protocol.close_codes import CloseCode
@@ -52,7 +52,7 @@ class Arrival(NamedTuple):
     state: str = ""
 
 
-class Place(NamedTuple):
+class ReadPlace(NamedTuple):
     """What to read.
 
     Attributes:
@@ -87,10 +87,10 @@ class SentAway(Exception):
         self.after_s = after_s
 
 
-Way: TypeAlias = Callable[[aiohttp.ClientSession, Place, str], AsyncGenerator[Arrival, None]]
+ReadFace: TypeAlias = Callable[[aiohttp.ClientSession, ReadPlace, str], AsyncGenerator[Arrival, None]]
 
 
-async def socket(session: aiohttp.ClientSession, place: Place, offset: str) -> AsyncGenerator[Arrival, None]:
+async def socket(session: aiohttp.ClientSession, place: ReadPlace, offset: str) -> AsyncGenerator[Arrival, None]:
     """WebSocket. What the caller has taken is acknowledged, so the gateway sends no more than its window beyond it."""
     url = place.at("/ws", offset=offset)
     try:
@@ -131,7 +131,7 @@ def _raise_closed(code: int | None, said: Mapping[str, Any]) -> None:
         raise WayBlocked(known.means)
 
 
-async def lines(session: aiohttp.ClientSession, place: Place, offset: str) -> AsyncGenerator[Arrival, None]:
+async def lines(session: aiohttp.ClientSession, place: ReadPlace, offset: str) -> AsyncGenerator[Arrival, None]:
     """Frames in lines of NDJSON."""
     async with _answer(session, place, NDJSON, offset=offset) as response:
         rest = bytearray()
@@ -148,7 +148,7 @@ async def lines(session: aiohttp.ClientSession, place: Place, offset: str) -> As
                     raise SentAway("too slow", float(frame["retry"]) / 1000)
 
 
-async def events(session: aiohttp.ClientSession, place: Place, offset: str) -> AsyncGenerator[Arrival, None]:
+async def events(session: aiohttp.ClientSession, place: ReadPlace, offset: str) -> AsyncGenerator[Arrival, None]:
     """Server-sent events, as Durable Streams names them."""
     decoder = EventStreamDecoder(max_event_bytes=_MAX_FRAME_BYTES)
     first_retry_ms: int | None = None
@@ -174,7 +174,7 @@ async def events(session: aiohttp.ClientSession, place: Place, offset: str) -> A
             raise SentAway("too slow", decoder.retry_ms / 1000)
 
 
-async def long_polls(session: aiohttp.ClientSession, place: Place, offset: str) -> AsyncGenerator[Arrival, None]:
+async def long_polls(session: aiohttp.ClientSession, place: ReadPlace, offset: str) -> AsyncGenerator[Arrival, None]:
     """One request after the other, each for what comes next."""
     cursor: dict[str, str] = {}
     while True:
@@ -191,13 +191,13 @@ async def long_polls(session: aiohttp.ClientSession, place: Place, offset: str) 
 
 #: The ways by the name that the gateway gives them, in the order in which they are tried. aiohttp speaks HTTP/1.1: the
 #: lines of ``HTTP2`` are the same there.
-WAYS: Final[dict[str, Way]] = {"WebSocket": socket, "HTTP2": lines, "SSE": events, "LongPoll": long_polls}
+FACES: Final[dict[str, ReadFace]] = {"WebSocket": socket, "HTTP2": lines, "SSE": events, "LongPoll": long_polls}
 
 
 class _answer:
     """The answer to a GET, if it is of the type that was asked for."""
 
-    def __init__(self, session: aiohttp.ClientSession, place: Place, media: str, **query: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, place: ReadPlace, media: str, **query: str) -> None:
         self._media = media
         self._asked = session.get(place.at(**query), headers={**place.headers, "Accept": media})
 
