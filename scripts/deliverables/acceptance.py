@@ -64,7 +64,7 @@ def _told(name: str, figures: dict[str, Any]) -> str:
 
 def _value(figure: dict[str, Any]) -> str:
     value = figure["value"]
-    plain = f"{value:.1f}" if isinstance(value, float) and value >= 1 and value % 1 else f"{value:g}"
+    plain = f"{value:.2f}" if value % 1 and value < 10 else f"{value:.1f}" if value % 1 else f"{value:g}"
     return f"{plain} {figure['unit']}".strip()
 
 
