@@ -202,7 +202,9 @@ class Delivery(Section):
     # Each snapshot is the whole value: ten a second look alive, and cost a bounded multiple of the text.
     snapshot_s: float = Field(0.1, ge=0, le=60, description="Two snapshots are at least this far apart, in seconds.")
     max_snapshot_bytes: int = Field(
-        4 * 1024 * 1024, ge=1024, description="Snapshots are made only of a text up to this length, in bytes."
+        4 * 1024 * 1024,
+        ge=1024,
+        description="Snapshots and patches are made only of a text up to this length, in bytes.",
     )
     # As long as proxies wait for a client that takes nothing.
     stuck_s: float = Field(

@@ -48,7 +48,15 @@ from lockgate.keys.signatures import PARAMETER
 from lockgate.keys.spending import DAYS
 from lockgate.protocol import header_names as names
 from lockgate.protocol.client_frames import Acknowledgement
-from lockgate.protocol.envelope import Attempt, Feedback, Problem, StreamEnd, StreamResponse, UpstreamSilence
+from lockgate.protocol.envelope import (
+    Attempt,
+    Feedback,
+    PatchOperation,
+    Problem,
+    StreamEnd,
+    StreamResponse,
+    UpstreamSilence,
+)
 from lockgate.protocol.header_names import RESPONSE_HEADERS
 from lockgate.streams.options import request_schema
 from lockgate.streams.status import StreamStatus
@@ -69,7 +77,7 @@ _READ_PARAMETERS: Final[list[JsonObject]] = [
     in_query("sequence", {"type": "integer", "minimum": 0}, "Begin at this chunk (view=elements: element) of channel."),
     in_query("at", {"type": "integer", "minimum": 0}, "Begin at this byte of the text; only for plain text."),
     in_query("live", {"enum": ["long-poll", "sse"]}, "Wait for more."),
-    in_query("view", {"enum": ["delta", "elements", "snapshot", "text"]}, "How the log is shown."),
+    in_query("view", {"enum": ["delta", "elements", "snapshot", "patch", "text"]}, "How the log is shown."),
     in_query("events", {"enum": ["named", "plain"]}, "plain: events without a name, one envelope each, for onmessage."),
     in_query("sides", {"enum": ["0", "1"]}, "1: show what upstream sent beside the text, like reasoning."),
     in_query("notes", {"enum": ["0", "1"]}, "1: add notes on how judging goes on, and on silence."),
@@ -306,6 +314,7 @@ _DATA_BY_KIND: Final[list[JsonObject]] = [
     }
     for kind, items in (
         ("delta", {"type": "string"}),
+        ("patch", ref("PatchOperation")),
         ("note", {"anyOf": [ref("Attempt"), ref("Feedback"), ref("UpstreamSilence")]}),
         ("final", ref("StreamEnd")),
     )
@@ -313,7 +322,7 @@ _DATA_BY_KIND: Final[list[JsonObject]] = [
 
 
 def _shapes() -> JsonObject:
-    records = shapes_of(StreamResponse, Problem, StreamEnd, Attempt, Feedback, UpstreamSilence)
+    records = shapes_of(StreamResponse, Problem, StreamEnd, PatchOperation, Attempt, Feedback, UpstreamSilence)
     records["StreamResponse"]["allOf"] = _DATA_BY_KIND
     answers = shapes_of(
         Acknowledgement,

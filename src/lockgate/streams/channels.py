@@ -130,6 +130,25 @@ class Channel:
             records += self._records_of(await self._gate.feed(data[start : start + _FED_BYTES]), read_s)
         return records
 
+    def feed_now(self, data: bytes, read_s: float) -> list[Record] | None:
+        """``judge`` without waiting for anything; None, and nothing is done, where that cannot be."""
+        events = self._gate.feed_now(data) if self._join is None else None
+        if events is None:
+            return None
+        if self.is_blank:
+            self._came(data)
+        self._records.came(len(data), read_s)
+        return self._records_of(events, read_s)
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether a document waits for its authority; ``settle`` brings what comes of it."""
+        return self._gate.is_unsettled
+
+    async def settle(self, read_s: float) -> list[Record]:
+        """What comes of the document that ``feed_now`` left unsettled."""
+        return self._records_of(await self._gate.settle(), read_s)
+
     def _came(self, data: bytes) -> None:
         self.is_blank = self.is_blank and (not data or data.isspace())
 

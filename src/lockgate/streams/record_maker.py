@@ -213,6 +213,7 @@ class RecordMaker:
             schema_path=event.schema_path or None,
             at=event.at,
             upstream_at=event.upstream_at,
+            hint=event.hint if event.action != "patch" else None,
         )
 
     def _note(self, problems: list[Problem]) -> Record:

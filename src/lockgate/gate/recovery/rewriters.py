@@ -29,6 +29,11 @@ SINGLE: Final = ("'", "\u2018", "\u2019", "\u201a", "\u201b", "`", "\u00b4")
 DOUBLE: Final = ("\u201c", "\u201d", "\u201e", "\u201f", "\u00ab", "\u00bb")
 
 
+def less_ahead(limit: int) -> int:
+    """Bytes that may wait so that no more than the limit is held with what a rewriter looks at ahead of them."""
+    return max(limit - _AHEAD, limit // 2)
+
+
 class _BaseRewriter:
     """What rewriters share: nothing held, not over."""
 
@@ -347,7 +352,7 @@ class _Collecting(_BaseRewriter):
 
     def __init__(self, limit: int) -> None:
         super().__init__()
-        self._limit = max(limit - _AHEAD, limit // 2)
+        self._limit = less_ahead(limit)
         self._taken = bytearray()
 
     @property

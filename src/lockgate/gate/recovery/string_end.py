@@ -165,7 +165,7 @@ class StringEnd:
         found = _BRACKETS.match(text, at)
         assert found is not None
         count = sum(byte in b"}])" for byte in found[0])
-        following = text[found.end() : found.end() + 1]
+        following = sign_at(text, found.end())[0] or text[found.end() : found.end() + 1]
         if count >= self._place.depth + max(self._open, 0) > 0 or not following:
             return following not in (b'"', b"'", b":", b";")
         if self._open > 0 or not self._place.depth:
