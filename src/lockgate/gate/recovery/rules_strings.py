@@ -10,7 +10,16 @@ from lockgate.gate.grammar import STRING
 from lockgate.gate.recovery.doubtful_end import CLOSER, is_unpaired
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.escapes import MeantBackslashes, is_sign
-from lockgate.gate.recovery.patch_rule import NAME, VALUE, PatchRule, begins_name, is_nothing, replace, scalar_of
+from lockgate.gate.recovery.patch_rule import (
+    NAME,
+    VALUE,
+    PatchRule,
+    begins_name,
+    is_nothing,
+    replace,
+    scalar_length,
+    scalar_of,
+)
 from lockgate.gate.recovery.rewriters import DOUBLE, SINGLE, Bare, Quoted
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import control, escape
@@ -174,6 +183,8 @@ class InnerQuote(PatchRule):
     def _value(self, site: Site) -> Sequence[Edit]:
         """The quote at the mark: the string goes on if another quote behind the violation can close it."""
         place = site.string_place()
+        if not site.is_in_object and site.depth and _COMMA_BEHIND.match(site.window, 1):
+            return []  # the element ended: what is wrong is the next one
         ends_here = StringEnd(place, inner=0).is_behind(site.window, 1, is_end=site.is_end)
         if ends_here is None:
             site.need_more()
@@ -212,6 +223,7 @@ class InnerQuote(PatchRule):
 
 
 _COLON_BEHIND: Final = re.compile(rb"[ \t]{0,8}:")
+_COMMA_BEHIND: Final = re.compile(rb"[ \t]{0,8},")
 
 
 def _opens(text: bytes) -> bool:
@@ -276,8 +288,7 @@ class BareName(PatchRule):
         return [Edit((Change(site.at, 0, before),), lambda: Bare(is_name=True), weight=2)]
 
 
-#: What begins like a number, and is a word.
-_NO_NUMBER: Final = re.compile(rb"-?[0-9][0-9.]{0,30}[A-Za-z_]")
+_FIRST_OF_SCALARS: Final = b"-0123456789tfn"
 _THOUGHT: Final = re.compile(rb"<(?:think|thinking|thought|reasoning)>")
 
 
@@ -302,7 +313,7 @@ class BareText(PatchRule):
             return []
         if site.code == "number_out_of_range" or is_nothing(site, start):
             return []
-        if site.code == "schema_violation" and _NO_NUMBER.match(site.window, start) is None:
+        if site.code == "schema_violation" and (site.byte not in _FIRST_OF_SCALARS or scalar_length(site, start)):
             return []
         if self._is_of_tuple(site, start) or (not site.depth and _THOUGHT.match(site.rest)):
             return []

@@ -41,9 +41,10 @@ class ExtraComma(PatchRule):
     holds = "a comma, until the next member or element begins"
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        is_tuple = site.byte == b")" and not site.is_in_object
-        if (site.byte in (b"}", b"]") or is_tuple) and site.held.comma >= 0 and site.held.name < 0:
+        if site.byte in (b"}", b"]") and site.held.comma >= 0 and site.held.name < 0:
             return replace(site.held.comma, 1)
+        if site.byte == b")" and site.held.comma >= 0 and site.depth and not site.is_in_object:
+            return [Edit((Change(site.held.comma, 1, b""), Change(site.at, 1, b"]", "tuple")))]
         if site.byte == b"," and site.awaits in (*VALUE, *NAME) and site.held.colon < 0 and site.depth:
             return replace(site.at, 1)
         return []
@@ -60,15 +61,22 @@ class MissingComma(PatchRule):
             return []
         if site.byte == b";":
             return replace(site.at, 1, b",")
-        if site.byte in b"}]),:=+" or site.rest[:1] == b"/":
+        if site.byte in b"}]),:=+" or site.rest[:1] == b"/" or site.rest[:2] == b"[/":
             return []
-        if site.is_in_object and not begins_name(site, site.at):
+        if site.is_in_object and not begins_name(site, site.at) and not self._is_known_name(site):
             return []
         if site.scalar >= 0 and site.window[site.at - 1] not in b" \t\n\r" and site.byte not in b'"{[':
             return []  # one word, not two
         if site.has_quote and not site.is_in_object and not _is_value(site):
             return []
         return replace(site.before, 0, b",")
+
+    _ALONE: Final = re.compile(rb"""["']([^"'\\\n]{1,120})["'][ \t]{1,8}["'{\[0-9tfn-]""")
+
+    def _is_known_name(self, site: Site) -> bool:
+        """Whether a name stands here that the object knows, though its colon is missing, too."""
+        found = self._ALONE.match(site.window, site.at)
+        return found is not None and found[1].decode("utf-8", "replace") in site.own_names
 
 
 def _is_value(site: Site) -> bool:
@@ -300,7 +308,7 @@ class Bracket(PatchRule):
         is_apart = site.byte == b","
         at = site.next_byte(site.at + 1) if is_apart else site.at
         if is_apart and site.window[at : at + 1] == b"{" and site.brackets[:2] == b"}]":
-            return replace(site.at, 0, b"}")
+            return [Edit((Change(site.at, 0, b"}"),), looked_at=at + 1)]
         if not site.outer_names or site.is_in_object != is_apart:
             return []
         found = _NAME.match(site.window, at)
