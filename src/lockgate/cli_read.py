@@ -72,7 +72,7 @@ def read(
         key = key_file.read_text().strip() if key_file is not None else ""
     except OSError as error:
         raise fail(f"--key-file {key_file}: {error.strerror}") from None
-    reading = _Reading(keep, stream, view, is_quiet=quiet)
+    reading = _ReadRun(keep, stream, view, is_quiet=quiet)
     options = {"ways": tuple(way or ()), "deadline_s": deadline_s}
     start = offset or (kept.offset if kept is not None else "-1")
     try:
@@ -101,7 +101,7 @@ def _kept(file: Path | None, stream: str, view: str) -> KeptPlace | None:
     return kept
 
 
-class _Reading:
+class _ReadRun:
     """One run of the command."""
 
     def __init__(self, keep: Path | None, stream: str, view: ShownView, *, is_quiet: bool) -> None:
