@@ -9,7 +9,7 @@ export LOCKGATE_TEST_DATA ?= $(abspath $(CURDIR)/../shared)
 
 BIN := .venv/bin
 
-.PHONY: demo demo-llm test test-repeat check peers llm acceptance hostile soak fuzz bench docs lock clean
+.PHONY: demo demo-llm test test-repeat check peers llm acceptance hostile soak fuzz bench docs diagrams lock clean
 
 demo: .venv/.server  ## gateway, simulator and playground: no key, no network
 	$(BIN)/lockgate demo
@@ -40,8 +40,8 @@ peers: .venv/.peers .venv/.instructor tests/peers/node_modules/.done  ## foreign
 llm: .venv/.dev .venv/.llm  ## a real model through the gateway, with a table of what came of it
 	$(BIN)/pytest -m llm -s --timeout 900
 
-acceptance: .venv/.dev  ## long measurements, with figures
-	$(BIN)/pytest -m acceptance -s --timeout 900
+acceptance: .venv/.dev  ## long measurements, with figures; RECORD=1 keeps those of the criteria for the docs
+	RECORD=$(RECORD) $(BIN)/pytest -m acceptance -s --timeout 900
 
 hostile: .venv/.dev  ## attacks on a real node, with what they cost others
 	$(BIN)/pytest tests/hostile -m "hostile or not hostile" -s --timeout 900
@@ -57,6 +57,11 @@ bench: .venv/.dev  ## what things cost on this machine
 
 docs: .venv/.dev  ## the pages that are written by the code
 	$(BIN)/python scripts/write_docs.py
+	$(BIN)/python scripts/write_deliverables.py
+
+diagrams: .venv/.dev tests/peers/node_modules/.done  ## the pictures of the docs, drawn by Mermaid in Chromium
+	@scripts/system-packages chromium
+	$(BIN)/python scripts/draw_diagrams.py
 
 lock:  ## pin anew what pyproject.toml asks for (needs uv)
 	scripts/lock

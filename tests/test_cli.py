@@ -73,6 +73,7 @@ def test_check_for_machines(schema: str) -> None:
     assert (said[1]["code"], said[1]["upstream_at"], said[1]["schema_path"]) == (
         "schema_violation", 7, "/additionalProperties",
     )  # fmt: skip
+    assert "must" in said[1]["hint"]
     assert done.returncode == 1
 
 

@@ -255,10 +255,18 @@ def show(
     workers: WorkersOption = None,
     setting: SetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    as_schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of the configuration file instead.")
+    ] = False,
 ) -> None:
     """Show what `serve` with the same flags would go by, and where each value comes from. Secrets stay hidden."""
     from lockgate.config import SettingsError, in_force, rows_to_show
+    from lockgate.config.requirements import configuration_schema
     from lockgate.terminal import show_settings
+
+    if as_schema:
+        print(json.dumps(configuration_schema(), indent=2, ensure_ascii=False))
+        return
 
     try:
         rows = list(rows_to_show(in_force(config, flags_of(host, port, base_url, store, setting or [], workers))))
@@ -271,6 +279,34 @@ def show(
         print(json.dumps(said, indent=2, ensure_ascii=False))
     else:
         show_settings([(row.key, row.value, str(row.origin)) for row in rows])
+
+
+@app.command()
+def describe(
+    config: ConfigOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    base_url: BaseURLOption = None,
+    store: StoreOption = None,
+    workers: WorkersOption = None,
+    setting: SetOption = None,
+) -> None:
+    """Print what `serve` with the same flags would be, as JSON: components, stages of validation, metrics.
+
+    A gateway that runs says the same at GET /v1/system.
+    """
+    import msgspec
+
+    from lockgate.config import SettingsError, in_force
+
+    try:
+        found = in_force(config, flags_of(host, port, base_url, store, setting or [], workers))
+    except SettingsError as error:
+        raise fail(str(error)) from None
+    from lockgate.gateway.solution import solution_of
+    from lockgate.observe.metrics import Meters
+
+    print(msgspec.json.format(msgspec.json.encode(solution_of(found.settings, Meters().all)), indent=2).decode())
 
 
 app.command()(read)

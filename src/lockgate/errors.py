@@ -254,6 +254,22 @@ class Code(StrEnum):
         "tail_moved", "request", "client", True, 409, None,
         "A push was meant to follow a certain offset, but others have written since: read on, then decide anew.")
 
+    UNKNOWN_SCHEMA_VERSION = (
+        "unknown_schema_version", "request", "caller", False, 404, None,
+        "No schema is registered under this name and version, or it is retired; the message has those that there are.")
+    INCOMPATIBLE_SCHEMA_VERSION = (
+        "incompatible_schema_version", "request", "caller", False, 409, None,
+        "One version of a schema does not take all that the other takes, or nobody can prove that it does; the message "
+        "has an example where one was found.")
+    SCHEMA_VERSION_TAKEN = (
+        "schema_version_taken", "request", "caller", False, 409, None,
+        "This version is registered with another content, and never changes; the message has the hash of that.")
+    SCHEMA_NOT_ACCEPTABLE = (
+        "schema_not_acceptable", "request", "client", False, 406, None,
+        "The stream is pinned to a version that the reader's versions do not cover; the message has the pinned one.")
+    REGISTRY_FAILING = (
+        "registry_failing", "request", "operator", True, 503, None,
+        "The registry of schemas does not answer in time. Streams that have their schema go on; ask again later.")
     SCHEMA_TOO_COMPLEX = (
         "schema_too_complex", "request", "caller", False, 400, None,
         "A JSON Schema that would cost more than a limit allows; the message has the number, the limit and its name.")
@@ -551,6 +567,42 @@ class OffsetGone(StoreError):
         super().__init__(message)
         self.start = start
         self.tail = tail
+
+
+# -- registered schemas ---------------------------------------------------------------------------------------------
+
+
+class UnknownSchemaVersion(LockgateError):
+    code = Code.UNKNOWN_SCHEMA_VERSION
+
+
+class IncompatibleSchemaVersion(LockgateError):
+    code = Code.INCOMPATIBLE_SCHEMA_VERSION
+
+
+class SchemaVersionTaken(LockgateError):
+    """A version that is registered with another content.
+
+    Attributes:
+        sha256: Hash of what is there, in hexadecimal.
+    """
+
+    code = Code.SCHEMA_VERSION_TAKEN
+
+    def __init__(self, message: str, *, sha256: str) -> None:
+        super().__init__(message)
+        self.sha256 = sha256
+
+
+class SchemaNotAcceptable(LockgateError):
+    code = Code.SCHEMA_NOT_ACCEPTABLE
+
+
+class RegistryFailing(LockgateError):
+    code = Code.REGISTRY_FAILING
+
+
+# -- producers -----------------------------------------------------------------------------------------------------
 
 
 class ProducerFenced(LockgateError):

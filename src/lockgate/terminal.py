@@ -49,6 +49,8 @@ class LiveReport:
         where += [f"path {event.path}"] if event.path else []
         where += [f"schema {event.schema_path}"] if event.schema_path else []
         self._say(_DIM, "  at", " · ".join(where))
+        if event.action != "none":
+            self._say(_DIM, "  hint", event.hint)
 
     def _say(self, colour: str, word: str, text: str) -> None:
         if not self._ends_line:
@@ -103,7 +105,7 @@ class JSONReport:
                     said: dict[str, Any] = {"event": "released", "at": at, "text": data.decode()}
                 case Violated():
                     fields = {name: getattr(event, name) for name in event.__struct_fields__}
-                    said = {"event": "violated", **fields}
+                    said = {"event": "violated", **fields, "hint": event.hint}
                 case Patched():
                     fields = {name: getattr(event, name) for name in event.__struct_fields__}
                     texts = {name: fields[name].decode("utf-8", "replace") for name in ("removed", "inserted")}

@@ -101,6 +101,7 @@ ROWS: dict[tuple[str, str], Row] = {
     ("GET", "/readyz"): public(),
     ("GET", "/openapi.json"): public(),
     ("GET", "/metrics"): ADMIN,
+    ("GET", "/v1/system"): ADMIN,
     ("GET", "/"): ADMIN._replace(admin=307),
     ("GET", "/playground"): ADMIN._replace(admin=307),
     ("GET", "/playground/"): ADMIN,

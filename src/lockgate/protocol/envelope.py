@@ -37,6 +37,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
         removed: What upstream wrote at ``upstream_at`` and was left out.
         inserted: What stands at ``at`` instead.
         upstream_end: Byte after a value that was skipped.
+        hint: A sentence to send back to the model; only for a violation that was not patched.
     """
 
     code: str
@@ -52,6 +53,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     removed: str | None = None
     inserted: str | None = None
     upstream_end: int | None = None
+    hint: str | None = None
 
 
 class ChannelEnd(msgspec.Struct, frozen=True, omit_defaults=True):

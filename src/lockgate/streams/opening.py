@@ -21,6 +21,7 @@ from lockgate.errors import BadRequest, Conflict, Forbidden, KeyReused, StreamEx
 from lockgate.keys.caller import Caller
 from lockgate.keys.spending import Spending
 from lockgate.protocol.envelope import Problem, encode_record
+from lockgate.registry.registry import SchemaRegistry
 from lockgate.retry.ladder import models_of
 from lockgate.store.base import Head, Lifetime, StreamLog
 from lockgate.streams.ceilings import lasting_s, lifetime_within, lower_token_limits
@@ -29,6 +30,7 @@ from lockgate.streams.meta import StreamMeta, decode_meta, encode_meta
 from lockgate.streams.model_options import ModelOptions, lay_under
 from lockgate.streams.options import ChatWishes, StreamOptions, StreamRequest, read_push_options, read_request
 from lockgate.streams.owner import StreamOwner
+from lockgate.streams.pinning import pin, pinned_plan
 from lockgate.streams.plan import Defaults, Plan, plan_for
 from lockgate.streams.pushed_streams import (
     Push,
@@ -123,7 +125,9 @@ class Opening:
         quotas: QuotaBook | None = None,
         spending: Spending | None = None,
         model_options: Sequence[ModelOptions] = (),
+        registry: SchemaRegistry | None = None,
     ) -> None:
+        self._registry = registry
         self._log = log
         self._owner = owner
         self._pushed = pushed
@@ -146,6 +150,7 @@ class Opening:
 
         Raises:
             BadRequest: says what is wrong, where, and what to send instead.
+            UnknownSchemaVersion, RegistryFailing: it names a registered schema that cannot be had.
             Busy: this node is going down, or has as many streams as it may.
             QuotaReached: this caller has as many as it may.
             KeyReused: a stream was opened with this key, and another body.
@@ -330,7 +335,11 @@ class Opening:
         is_pulled = request.options.source == "upstream"
         if is_pulled:
             caller.check_models(models_of(request.body))
-        plan = replace(await plan_for(request, self._defaults, self._schemas), authorization=caller.authorization)
+        request, version = await pin(request, self._registry)
+        plan = await plan_for(request, self._defaults, self._schemas)
+        plan = replace(
+            pinned_plan(plan, version.id if version is not None else None), authorization=caller.authorization
+        )
         if is_pulled:
             self._owner.check_models(plan)
         if plan.keep_upstream and not self._defaults.keeps_upstream:

@@ -35,10 +35,13 @@ _Object: TypeAlias = dict[str, Any]
 _Name: TypeAlias = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_NAME_BYTES})]
 #: A JSON Schema, as JSON has it.
 _Schema: TypeAlias = _Object | bool
+#: The name of a registered one.
+_SchemaName: TypeAlias = Annotated[str, Meta(pattern="@", max_length=300)]
 
 #: What is refused although the JSON Schema of a request allows it.
 BEYOND_SCHEMA: Final = (
     "A schema, also one of a tool's parameters, that cannot be compiled, or that no document can satisfy.",
+    "A name that is none, or that is not registered, and another schema beside the name of a registered one.",
     "`formats` with mode `lenient` for a format that has none.",
     "`lossy` or `accept_truncated` without recovery `patch`, or `skip` with recovery `halt`.",
     "`elements` with a schema whose elements cannot be judged one by one, or beside `framing` `ndjson`; `elements` or "
@@ -50,6 +53,7 @@ BEYOND_SCHEMA: Final = (
 )
 
 _SCHEMA_WORDS: Final = "a JSON Schema: an object, true or false"
+_SCHEMA_OR_NAME_WORDS: Final = f"{_SCHEMA_WORDS}; or the name of a registered one, like invoice@1 or invoice@latest"
 
 
 def _says(text: str, *, default: str = "", words: str = "") -> Meta:
@@ -115,11 +119,11 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Options of lockgate itself: the ``lockgate`` section of a request, or the header ``Lockgate-Options``."""
 
     schema: Annotated[
-        _Schema | None,
+        _Schema | _SchemaName | None,
         _says(
-            "Schema of the text, if `response_format` does not have it.",
+            "Schema of the text, if `response_format` does not have it; or the name and version of a registered one.",
             default="that of `response_format`",
-            words=_SCHEMA_WORDS,
+            words=_SCHEMA_OR_NAME_WORDS,
         ),
     ] = None
     draft: Annotated[
@@ -213,15 +217,31 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class JsonSchemaFormat(msgspec.Struct, frozen=True):
-    """The ``json_schema`` of a response format; ``name``, ``strict`` and others are for the provider."""
+    """The ``json_schema`` of a response format; ``strict`` and others are for the provider.
+
+    A ``name`` like ``invoice@1`` is that of a registered schema, which then need not stand here.
+    """
 
     schema: Annotated[_Schema, _says("What the answer must satisfy.", words=_SCHEMA_WORDS)]
+
+
+class NamedSchemaFormat(msgspec.Struct, frozen=True):
+    """The ``json_schema`` of a response format that names a registered schema."""
+
+    name: Annotated[_SchemaName, _says("Name and version.", words="a name with a version, like invoice@1")]
+    schema: Annotated[_Schema | UnsetType, _says("The same schema, or nothing.", words=_SCHEMA_WORDS)] = UNSET
 
 
 class NestedFormat(msgspec.Struct, frozen=True):
     """A response format with a schema as OpenAI has it."""
 
     json_schema: JsonSchemaFormat
+
+
+class NamedFormat(msgspec.Struct, frozen=True):
+    """A response format that names a registered schema."""
+
+    json_schema: NamedSchemaFormat
 
 
 class FlatFormat(msgspec.Struct, frozen=True):
@@ -255,13 +275,23 @@ def _ref(kind: type[msgspec.Struct]) -> _Object:
     return {"$ref": f"#/components/schemas/{kind.__name__}"}
 
 
-#: A response format of type ``json_schema`` has a schema, in one of two places.
+#: A response format that names a registered schema.
+_IS_NAMED: Final[_Object] = {
+    "type": "object",
+    "properties": {
+        "json_schema": {
+            "type": "object", "properties": {"name": {"type": "string", "pattern": "@"}}, "required": ["name"]
+        }
+    },
+    "required": ["json_schema"],
+}  # fmt: skip
+#: A response format of type ``json_schema`` has a schema, in one of two places, or names one.
 _FORMAT_RULE: Final[_Object] = {
     "if": {"type": "object", "properties": {"type": {"const": "json_schema"}}, "required": ["type"]},
     "then": {
         "if": {"required": ["schema"], "not": {"required": ["json_schema"]}},
         "then": _ref(FlatFormat),
-        "else": _ref(NestedFormat),
+        "else": {"if": _IS_NAMED, "then": _ref(NamedFormat), "else": _ref(NestedFormat)},
     },
 }
 #: A tool with a function that has a name is one that we read.
@@ -442,7 +472,16 @@ def _check_names(body: _Object) -> None:
 def _check_format(given: Any) -> None:
     if given is not None and given["type"] == "json_schema":
         is_flat = "schema" in given and "json_schema" not in given
-        check(FlatFormat if is_flat else NestedFormat, given, "response_format")
+        is_named = format_reference({"response_format": given}) is not None
+        check(FlatFormat if is_flat else NamedFormat if is_named else NestedFormat, given, "response_format")
+
+
+def format_reference(body: _Object) -> str | None:
+    """The registered version that a response format names; None if it names none."""
+    given = body.get("response_format")
+    inner = given.get("json_schema") if isinstance(given, dict) and given.get("type") == "json_schema" else None
+    name = inner.get("name") if isinstance(inner, dict) else None
+    return name if isinstance(name, str) and "@" in name else None
 
 
 def _whole_numbers(value: Any) -> Any:
@@ -538,7 +577,7 @@ def request_schema() -> dict[str, _Object]:
 
     ``CreateStream`` is the body of ``POST /v1/streams``, ``PushOptions`` the header ``Lockgate-Options``.
     """
-    roots = [CreateStream, NestedFormat, FlatFormat, FunctionTool]
+    roots = [CreateStream, NestedFormat, NamedFormat, FlatFormat, FunctionTool]
     _, components = msgspec.json.schema_components(roots, ref_template="#/components/schemas/{name}")
     for component in components.values():
         del component["title"]  # says the name again

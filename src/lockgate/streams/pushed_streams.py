@@ -29,6 +29,7 @@ from lockgate.streams.channels import Channel
 from lockgate.streams.checking import check
 from lockgate.streams.meta import StreamMeta
 from lockgate.streams.options import StreamOptions, StreamRequest
+from lockgate.streams.pinning import pinned_plan
 from lockgate.streams.plan import Defaults, Plan, plan_for
 from lockgate.streams.schemas import Schemas
 
@@ -174,7 +175,8 @@ class PushedStreams:
         return gated.channel
 
     async def _plan_of(self, meta: StreamMeta) -> Plan:
-        return await plan_for(*asked_by(meta), self._schemas)
+        # Under the name that it had when it was opened, whatever the registry has by now.
+        return pinned_plan(await plan_for(*asked_by(meta), self._schemas), meta.schema)
 
 
 def asked_by(meta: StreamMeta) -> tuple[StreamRequest, Defaults]:

@@ -11,6 +11,7 @@ import jsonschema_rs
 from lockgate import Gate, Violated
 from lockgate.gate.compiled import SchemaSource
 from lockgate.gate.events import Complaint, Event
+from lockgate.workers.comparing import covers, example
 from lockgate.workers.schema_ask import GateOptions, SchemaAsk
 
 Satisfiable: TypeAlias = Literal["yes", "no", "unknown"]
@@ -135,7 +136,7 @@ def _view(gate: Gate) -> GateView:
 CALLS: Final[dict[str, Callable[..., Any]]] = {
     function.__name__: function
     for function in (
-        *(is_ready, weigh, satisfiability, complaint),
+        *(is_ready, weigh, satisfiability, complaint, covers, example),
         *(try_gate, open_gate, feed, decide, restore, close, is_live, drop),
     )
 }

@@ -500,3 +500,44 @@ def test_where_two_readings_are_as_good_nothing_is_guessed(schema: Any, text: st
 def test_where_one_reading_is_left_it_is_taken(schema: Any, text: str, value: Any) -> None:
     found = lockgate.repair(text, schema)
     assert (found.state, json.loads(found.text)) == ("complete", value)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "value"),
+    [
+        pytest.param(_object(a=TEXT, n=COUNT), '{"a": "x, "n": 5}', {"a": "x", "n": 5}, id="no closing quote"),
+        pytest.param(_object(a=TEXT, b=TEXT), '{"a": "x,\n "b": "y"}', {"a": "x", "b": "y"}, id="nor on a line"),
+        pytest.param(_object(a=TEXT, b=TEXT), '{"a": "x\n "b": "y"}', {"a": "x", "b": "y"}, id="nor a comma"),
+        pytest.param(True, '["x”, "y”, "z"]', ["x", "y", "z"], id="closed by typographic quotes"),
+        pytest.param(True, '[{"a": "x”}, {"a": "y”}]', [{"a": "x"}, {"a": "y"}], id="before brackets"),
+        pytest.param(True, '{"a": "the “big” x”}', {"a": "the “big” x"}, id="at the end, behind a pair"),
+        pytest.param(_object(a={"enum": ["x"]}, n=COUNT), '{"a": "x”, "n": 1}', {"a": "x", "n": 1}, id="of an enum"),
+        pytest.param(True, '{"a”: 1, "b": "x"}', {"a": 1, "b": "x"}, id="of a name"),
+    ],
+)
+def test_a_string_ends_before_its_closing_quote(schema: Any, text: str, value: Any) -> None:
+    assert _is_value(_patched(schema, text), value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": "he said “x”, and “y”", "b": "z"}',
+        '{"a": "a 5”, b", "b": "z"}',
+        '{"a": "x”}", "b": "]”, "}',
+        '{"a": "x, ", "b": "y,"}',
+        '["5”", "6”, long", "7”]"]',
+    ],
+)
+def test_such_signs_in_valid_text_change_nothing(text: str) -> None:
+    assert _patched(_object(a=TEXT, b=TEXT) if text[0] == "{" else True, text).released == text.encode()
+
+
+def test_a_string_is_held_only_while_it_may_have_ended() -> None:
+    for text, held in [("x,", 1), ("x, ", 2), ("x, y", 0), ("x ", 0), ("“x”, ", 2), ("x”}, {", 7), ("x” y", 0)]:
+        gate = lockgate.compile(_object(a=TEXT, b=TEXT)).gate("patch")
+        gate.feed(f'{{"a": "{text}'.encode())
+        assert gate.held_bytes == held, text
+    gate = lockgate.compile(True).gate("patch")
+    gate.feed('{"a": "“x”, '.encode())
+    assert gate.held_bytes == 0

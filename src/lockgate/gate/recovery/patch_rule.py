@@ -26,6 +26,8 @@ class PatchRule:
     is_lossy: ClassVar[bool] = False
     #: Whether it is shown a string that the schema refuses from the name of its member on, too.
     sees_member: ClassVar[bool] = False
+    #: Whether it is shown a string from where that may have ended before its closing quote, too.
+    sees_end: ClassVar[bool] = False
 
     def propose(self, site: Site) -> Sequence[Edit]:
         """Edits that may take the text past the violation; [] for none.

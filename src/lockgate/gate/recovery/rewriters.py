@@ -29,6 +29,11 @@ SINGLE: Final = ("'", "\u2018", "\u2019", "\u201a", "\u201b", "`", "\u00b4")
 DOUBLE: Final = ("\u201c", "\u201d", "\u201e", "\u201f", "\u00ab", "\u00bb")
 
 
+def less_ahead(limit: int) -> int:
+    """Bytes that may wait so that no more than the limit is held with what a rewriter looks at ahead of them."""
+    return max(limit - _AHEAD, limit // 2)
+
+
 class _BaseRewriter:
     """What rewriters share: nothing held, not over."""
 
@@ -347,7 +352,7 @@ class _Collecting(_BaseRewriter):
 
     def __init__(self, limit: int) -> None:
         super().__init__()
-        self._limit = max(limit - _AHEAD, limit // 2)
+        self._limit = less_ahead(limit)
         self._taken = bytearray()
 
     @property
@@ -371,11 +376,15 @@ class ValueEnd:
 
     Attributes:
         has_wrong_bracket: A bracket in it was closed by one of the other kind.
+        has_another: Behind it stands another value, or a name: what parts them is missing.
     """
 
     def __init__(self) -> None:
         self._open = bytearray()
         self.has_wrong_bracket = False
+        self.has_another = False
+        self._last = 0x2C  # the byte before this one, outside strings, without white space
+        self._is_apart = True  # white space, or nothing, stands before this byte
         self._quote = 0
         self._is_escaped = False
         self._may_quote = True  # a single quote opens a string only where a value or name may begin
@@ -390,6 +399,12 @@ class ValueEnd:
             elif byte == self._quote:
                 self._quote = 0
             return False
+        is_white = byte in b" \t\n\r"
+        if not self._open and self._last not in b",:" and (byte in b'"{[' or (byte == 0x27 and self._is_apart)):
+            self.has_another = True
+        self._is_apart = is_white
+        if not is_white:
+            self._last = byte
         if byte == 0x22 or (byte == 0x27 and self._may_quote):
             self._quote = byte
         elif byte in b"[{":
@@ -399,7 +414,7 @@ class ValueEnd:
                 return True
             # Each closing bracket stands two behind its opening one in ASCII.
             self.has_wrong_bracket |= byte - self._open.pop() != 2
-        if byte not in b" \t\n\r":
+        if not is_white:
             self._may_quote = byte in b"[{,:"
         return False
 
@@ -407,7 +422,8 @@ class ValueEnd:
 class Dropped(_Collecting):
     """A value, or a member from its name on, up to the comma or bracket behind it.
 
-    It fails where a bracket in the value is wrong: then nobody knows what else it holds.
+    It fails where a bracket in the value is wrong, or another value follows it without a comma: then nobody knows what
+    else would go.
 
     Args:
         limit: Bytes that are dropped at most.
@@ -432,7 +448,7 @@ class Dropped(_Collecting):
                     continue
                 self._take(text[:at])
                 return ([] if self.has_failed else self._done()), at
-            if self._end.has_wrong_bracket:
+            if self._end.has_wrong_bracket or self._end.has_another:
                 self.has_failed = True
                 return [], at
             if at + len(self._taken) > self._limit:

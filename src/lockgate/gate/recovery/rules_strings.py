@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from lockgate.gate.grammar import STRING
+from lockgate.gate.recovery.doubtful_end import CLOSER, is_unpaired
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.escapes import MeantBackslashes, is_sign
 from lockgate.gate.recovery.patch_rule import NAME, VALUE, PatchRule, begins_name, is_nothing, replace, scalar_of
@@ -105,6 +106,47 @@ class Concatenation(PatchRule):
             return []
         found = self._JOINT.match(site.window)
         return replace(0, found.end()) if found else []
+
+
+class ClosingQuote(PatchRule):
+    """Closes a string whose closing quote is missing before a member that the schema knows, or is typographic."""
+
+    id = "closing_quote"
+    holds = "a comma, or an unpaired typographic quote, in a string, with spaces, commas and brackets behind it"
+    sees_end = True
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if site.awaits != "string" or site.code not in ("invalid_json", "schema_violation", "truncated"):
+            return []
+        at = 0 if site.from_end else site.at
+        quote = CLOSER.match(site.window, at)
+        if quote is not None:
+            return self._typographic(site, at, len(quote[0]))
+        is_apart = site.window[at : at + 1] in (b",", b"\n", b"\r") and _is_even(site.before_quote)
+        is_missing = is_apart and StringEnd(site.string_place()).is_missing(site.window, at, is_end=site.is_end)
+        if is_missing is None:
+            site.need_more()
+        comma = b"" if site.window[at : at + 1] == b"," else b","
+        return [Edit((Change(at, 0, b'"'), Change(at, 0, comma, "missing_comma")))] if is_missing else []
+
+    def _typographic(self, site: Site, at: int, length: int) -> Sequence[Edit]:
+        if not is_unpaired(site.before_quote) or not site.depth or not site.window[at + length :].strip():
+            return []
+        ends = StringEnd(site.string_place()).is_behind(site.window, at + length, is_end=site.is_end)
+        if ends is None:
+            site.need_more()
+        commas = _WIDE_COMMA.finditer(site.window, at + length, max(site.at, at + length + _WIDE))
+        changes = [Change(one.start(), len(one[0]), b",", "sign") for one in commas]
+        return [Edit((Change(at, length, b'"'), *changes), is_whole=True)] if ends else []
+
+
+_WIDE_COMMA: Final = re.compile("，".encode())
+_WIDE: Final = 3
+
+
+def _is_even(text: bytes) -> bool:
+    """Whether as many brackets are closed in a text as are opened."""
+    return sum(text.count(one) for one in (b"{", b"[")) <= sum(text.count(one) for one in (b"}", b"]"))
 
 
 class InnerQuote(PatchRule):
@@ -234,6 +276,11 @@ class BareName(PatchRule):
         return [Edit((Change(site.at, 0, before),), lambda: Bare(is_name=True), weight=2)]
 
 
+#: What begins like a number, and is a word.
+_NO_NUMBER: Final = re.compile(rb"-?[0-9][0-9.]{0,30}[A-Za-z_]")
+_THOUGHT: Final = re.compile(rb"<(?:think|thinking|thought|reasoning)>")
+
+
 class BareText(PatchRule):
     """Puts quotes around a string value that has none; it ends at a comma, a closing bracket or the end of the line."""
 
@@ -253,7 +300,11 @@ class BareText(PatchRule):
             start = site.scalar
         else:
             return []
-        if site.code in ("schema_violation", "number_out_of_range") or is_nothing(site, start):
+        if site.code == "number_out_of_range" or is_nothing(site, start):
+            return []
+        if site.code == "schema_violation" and _NO_NUMBER.match(site.window, start) is None:
+            return []
+        if self._is_of_tuple(site, start) or (not site.depth and _THOUGHT.match(site.rest)):
             return []
         is_root, is_member = not site.depth, site.is_in_object and site.depth > 0
         may_quote = not site.has_guess
@@ -264,3 +315,14 @@ class BareText(PatchRule):
                 weight=40,
             )
         ]
+
+    _WORDS: Final = re.compile(rb"[^,\]}\n\"']{0,200}")
+    _TUPLE: Final = re.compile(rb"\(\s{0,24}['\"(\[{]|\)")
+
+    def _is_of_tuple(self, site: Site, start: int) -> bool:
+        """Whether round brackets stand for square ones here: they are no part of the words."""
+        if site.is_in_object:
+            return False
+        words = self._WORDS.match(site.window, start)
+        assert words is not None
+        return self._TUPLE.match(site.window, start) is not None or words[0].count(b")") > words[0].count(b"(")

@@ -48,7 +48,7 @@ _ELEMENT: Final = re.compile(
     + _QUOTE
     + rb"|-?[0-9][0-9.eE+-]{0,30}"
     rb"|[tT]rue|TRUE|[fF]alse|FALSE|[nN]ull|NULL|[nN]one|NONE|NaN|nan|nil|undefined)"
-    rb"\s{0,24}(?:[,;\]]|\xef\xbc\x8c|\Z)|[\])]|\"[^\"]{60}|'[^'\n]{60}|`[^`]{60}",
+    rb"\s{0,24}(?:[,;\])]|\xef\xbc\x8c|\Z)|[\])]|\"[^\"]{60}|'[^'\n]{60}|`[^`]{60}",
     re.DOTALL,
 )
 _BARE_ELEMENT: Final = re.compile(
@@ -165,7 +165,7 @@ class StringEnd:
         found = _BRACKETS.match(text, at)
         assert found is not None
         count = sum(byte in b"}])" for byte in found[0])
-        following = text[found.end() : found.end() + 1]
+        following = sign_at(text, found.end())[0] or text[found.end() : found.end() + 1]
         if count >= self._place.depth + max(self._open, 0) > 0 or not following:
             return following not in (b'"', b"'", b":", b";")
         if self._open > 0 or not self._place.depth:

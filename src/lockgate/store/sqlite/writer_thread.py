@@ -27,7 +27,7 @@ from typing import Any, ClassVar, Final
 from lockgate.errors import LockgateError, Misuse, StoreError
 from lockgate.protocol.offsets import Offset
 from lockgate.store import log_rules
-from lockgate.store.base import Lifetime, Pushed
+from lockgate.store.base import Lifetime, Pushed, Receipt
 from lockgate.store.log_clock import LogClock
 from lockgate.store.log_rules import FIRST_EPOCH, PushRequest, StreamState
 from lockgate.store.sqlite import file, push_history, tables
@@ -54,7 +54,7 @@ class Append:
     epoch: int
     seq: int
     closed_s: float | None
-    done: asyncio.Future[Offset]
+    done: Receipt
     before: Offset | None = None
     lifetime: Lifetime | None = None
 
