@@ -20,6 +20,7 @@ from lockgate import Limits, LockgateError, Misuse, SchemaError, __version__, co
 from lockgate.cli_flags import CONTEXT, ColourChoice, choose_colour, fail, flags_of
 from lockgate.cli_keys import keys_app
 from lockgate.cli_read import read
+from lockgate.cli_schema import schema_app
 
 app = typer.Typer(
     name="lockgate",
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 
 app.add_typer(keys_app, context_settings=CONTEXT)
+app.add_typer(schema_app, context_settings=CONTEXT)
 
 
 @app.callback(invoke_without_command=True)
