@@ -435,5 +435,3 @@ def refuse_incompatible(version_id: str, verdicts: list[CompatibilityVerdict]) -
     bad = [verdict for verdict in verdicts if not verdict.is_compatible]
     if bad:
         raise IncompatibleSchemaVersion(f"{version_id} is not registered: {'; '.join(one.sentence for one in bad)}")
-
-

@@ -92,7 +92,9 @@ async def pin(request: StreamRequest, registry: SchemaRegistry | None) -> Pinned
 
 async def _found(name: str, where: str, registry: SchemaRegistry | None) -> tuple[RegisteredVersion, bytes]:
     if registry is None:
-        raise NotOffered(f"{where}: registered schemas are off here (validation.schemaVersioning): send the schema itself")
+        raise NotOffered(
+            f"{where}: registered schemas are off here (validation.schemaVersioning): send the schema itself"
+        )
     try:
         version = await registry.find(name)
     except BadRequest as error:

@@ -71,8 +71,7 @@ def example(reader: SchemaAsk, writer: SchemaAsk) -> Comparison | None:
     wide, narrow = reader.compile(), writer.compile()
     schemas = json.loads(wide.source.schema), json.loads(narrow.source.schema)
     takes, refuses = (
-        jsonschema_rs.validator_for(schema, validate_formats=True, offline=True)
-        for schema in (schemas[1], schemas[0])
+        jsonschema_rs.validator_for(schema, validate_formats=True, offline=True) for schema in (schemas[1], schemas[0])
     )
     for document in _documents(schemas[1], schemas[0]):
         if not takes.is_valid(document) or refuses.is_valid(document):
