@@ -14,7 +14,7 @@ from lockgate.protocol.offsets import Offset
 from lockgate.store.base import Receipt
 from lockgate.store.redis import scripts
 from lockgate.store.redis.draft import Repeated, StreamDraft, StreamSnapshot
-from lockgate.store.redis.layout import KeyLayout
+from lockgate.store.redis.layout import KeyLayout, StreamKeys
 from lockgate.store.redis.server import RedisServer
 from lockgate.store.redis.stored_stream import unpack_producer
 from lockgate.store.rows import REPEATS
@@ -40,7 +40,7 @@ class StreamStep:
         tries: How often others were faster.
     """
 
-    stream_id: str
+    keys: StreamKeys
     apply: Callable[[StreamDraft], Any]
     done: Receipt | asyncio.Future[Any]
     size: int
@@ -111,7 +111,7 @@ class Committer:
     async def _round(self, steps: list[StreamStep]) -> None:
         streams: dict[str, list[StreamStep]] = {}
         for step in steps:
-            streams.setdefault(step.stream_id, []).append(step)
+            streams.setdefault(step.keys.id, []).append(step)
         try:
             await self._load(streams)
             await self._commit(streams)
@@ -147,7 +147,7 @@ class Committer:
         drafts: list[StreamDraft] = []
         outcomes: list[list[Any]] = []
         for stream_id, steps in streams.items():
-            draft = StreamDraft(self._layout.of(stream_id), self._snapshots[stream_id], now_s)
+            draft = StreamDraft(steps[0].keys, self._snapshots[stream_id], now_s)
             outcomes.append([self._outcome(draft, step) for step in steps])
             drafts.append(draft)
         self.commits += 1
@@ -206,7 +206,7 @@ class Committer:
                 self._steps.appendleft(step)
             else:
                 name = self._server.name
-                sentence = f"{name}: others changed stream {step.stream_id} {_TRIES} times meanwhile; try again"
+                sentence = f"{name}: others changed stream {step.keys.id} {_TRIES} times meanwhile; try again"
                 self._settle(step, StoreFailing(sentence))
 
     def _settle(self, step: StreamStep, outcome: Any) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import zlib
 from typing import Final, NamedTuple
 
+from lockgate.errors import BadRequest
+
 #: As many machines can share the streams. Another number would look for streams where they are not.
 PARTITIONS: Final = 16
 #: Version of this layout and of what is stored in it.
@@ -63,7 +65,15 @@ class KeyLayout:
         self.beats, self.clock, self.version = f"{nodes}beats", f"{nodes}clock", f"{nodes}version"
 
     def of(self, stream_id: str) -> StreamKeys:
-        number = zlib.crc32(stream_id.encode("utf-8", "surrogateescape")) % PARTITIONS
+        """The keys of a stream.
+
+        Raises:
+            BadRequest: its id is no text.
+        """
+        try:
+            number = zlib.crc32(stream_id.encode()) % PARTITIONS
+        except UnicodeEncodeError:
+            raise BadRequest(f"stream {stream_id[:64]!a}: the id is no text") from None
         tag = self._tags[number]
         state, records, producers, news = (f"{tag}{name}:{stream_id}" for name in StreamKeys._fields[1:5])
         return StreamKeys(stream_id, state, records, producers, news, self.partitions[number])

@@ -216,7 +216,9 @@ class RedisLog:
             raise StoreFailing(f"{self._server.name}: no room in the queue now")
         payloads = tuple(payloads)
         size = self._size(stream_id, payloads)
-        step = StreamStep(stream_id, lambda draft: draft.append(payloads, epoch, seq, False), receipt, size)
+        step = StreamStep(
+            self._layout.of(stream_id), lambda draft: draft.append(payloads, epoch, seq, False), receipt, size
+        )
         self._committer.put(step)
         return None
 
@@ -304,12 +306,12 @@ class RedisLog:
     ) -> Any:
         """Commit a step. Once it is in the queue, cancelling ends only the waiting."""
         self._check()
-        size = self._size(stream_id, payloads, extra_bytes)
+        keys, size = self._layout.of(stream_id), self._size(stream_id, payloads, extra_bytes)
         if self._is_full:
             await self._wait_for_room()
             self._check()
         done: asyncio.Future[Any] = self._loop.create_future()
-        self._committer.put(StreamStep(stream_id, apply, done, size, producer))
+        self._committer.put(StreamStep(keys, apply, done, size, producer))
         return await done
 
     @staticmethod
