@@ -66,7 +66,7 @@ def items_of(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
             case "problem":
                 data = []
             case "final":
-                meta |= {"channel": "", "schema": "", "totalChunks": sum(sequences.values())}
+                meta |= {"channel": "", "schema": "", "sequence": 0, "totalChunks": sum(sequences.values())}
                 data = [{"state": said, "reason": said, "authority": "none", **rest}]
         if kind in ("delta", "element"):
             sequences[channel] = meta["sequence"] + 1

@@ -61,7 +61,7 @@ def test_the_index_names_what_was_asked_for(name: str) -> None:
 
 
 @cache
-def tests_in(path: Path) -> set[str]:
+def cases_in(path: Path) -> set[str]:
     return {
         node.name
         for node in ast.walk(tree_of(path))
@@ -88,7 +88,7 @@ def test_what_answers_a_line_is_there(line: Any) -> None:
     for place in line.tests:
         file, _, name = place.partition("::")
         assert (ROOT / file).is_file(), place
-        assert not name or name in tests_in(ROOT / file), place
+        assert not name or name in cases_in(ROOT / file), place
     assert all((ROOT / one).is_file() for one in line.pages)
     assert not line.setting or is_setting(line.setting)
     assert set(line.metrics) <= {metric.name for metric in Meters().all}

@@ -64,16 +64,16 @@ def _told(name: str, figures: dict[str, Any]) -> str:
 
 def _value(figure: dict[str, Any]) -> str:
     value = figure["value"]
-    plain = f"{value:.1f}" if isinstance(value, float) and value >= 1 and value % 1 else f"{value:g}"
+    plain = f"{value:.2f}" if value % 1 and value < 10 else f"{value:.1f}" if value % 1 else f"{value:g}"
     return f"{plain} {figure['unit']}".strip()
 
 
 def _figures(recorded: dict[str, Any]) -> Iterator[str]:
     yield from ("## The figures", "")
     yield "`make acceptance` prints them; [criteria.toml](../tests/acceptance/criteria.toml) fixed before the run how often each"
-    yield f"is measured. Below is the last run that was recorded (`RECORD=1`): {recorded['machine']}, shared with other work."
-    yield from ("", "| figure | value | of | wanted |", "|---|---|---|---|")
+    yield f"is measured. Below is the last run that was recorded (`RECORD=1`): {recorded['machine']}. *Load*: how many processes wanted a core then."
+    yield from ("", "| figure | value | of | wanted | load |", "|---|---|---|---|---|")
     for figure in recorded["figures"]:
         wanted = figure["wanted"] + ("" if figure["is_met"] else " (**not met**)")
-        yield f"| {figure['name']} | {_value(figure)} | {figure['of']} | {wanted} |"
+        yield f"| {figure['name']} | {_value(figure)} | {figure['of']} | {wanted} | {figure['load']} |"
     yield ""

@@ -22,7 +22,7 @@ import pytest
 import lockgate
 from lockgate.gate.events import Recovery
 from lockgate.sim.documents import CATALOGUE
-from tests.acceptance.criteria import CRITERIA, FIGURES, measured, names, table
+from tests.acceptance.criteria import CRITERIA, FIGURES, all_met, measured, names, table
 from tests.acceptance.test_fault_matrix import RESULTS
 from tests.acceptance.test_latency import TimedReader
 from tests.acceptance.test_reconnect import reconnect
@@ -104,6 +104,7 @@ async def test_large_objects_at_the_pace_of_a_model(tmp_path: Path) -> None:
         p99_ms, max_ms = values[int(0.99 * len(values))] * 1000, values[-1] * 1000
         measured(criterion, f"{name} max", max_ms, "ms", of=of, wanted="(told)", is_met=True)
         measured(criterion, f"{name} p99", p99_ms, "ms", of=of, wanted=f"< {limit_ms} ms", is_met=p99_ms < limit_ms)
+    all_met()
 
 
 # -- verdicts --------------------------------------------------------------------------------------------------------
@@ -166,6 +167,7 @@ def test_verdicts() -> None:
     assert min(states.get(state, 0) for state in ("complete", "halted", "incomplete")) > runs / 10
     share = 1 - len(wrong) / runs
     measured("verdicts", "right verdicts", share, "", of=f"{runs} documents", wanted="1", is_met=share == 1)
+    all_met()
 
 
 def test_outcomes_of_the_fault_matrix() -> None:
@@ -182,6 +184,7 @@ def test_outcomes_of_the_fault_matrix() -> None:
         wanted="1",
         is_met=right == 1 and len(RESULTS) >= CRITERIA["fault_matrix"]["runs"],
     )
+    all_met()
 
 
 # -- reconnects ------------------------------------------------------------------------------------------------------
@@ -201,6 +204,7 @@ async def test_reconnects(tmp_path: Path, count: int) -> None:
         wanted=f"< {limit_s} s",
         is_met=last_s < limit_s,
     )
+    all_met()
 
 
 # -- partial JSON ----------------------------------------------------------------------------------------------------
@@ -272,6 +276,7 @@ async def test_partial_json_is_kept(tmp_path: Path, mode: Recovery) -> None:
         wanted="0",
         is_met=lost == asked["wanted_bytes"],
     )
+    all_met()
 
 
 def test_table() -> None:

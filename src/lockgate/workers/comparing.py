@@ -200,6 +200,6 @@ def _with(document: Json, path: tuple[str | int, ...], value: Json) -> Json:
     """A copy with another value in one place."""
     if not path:
         return value
-    copy = dict(document) if isinstance(document, dict) else list(document)
+    copy: Any = dict(document) if isinstance(document, dict) else list(document)
     copy[path[0]] = _with(document[path[0]], path[1:], value)
     return copy
