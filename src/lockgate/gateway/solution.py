@@ -143,9 +143,7 @@ def _components(settings: Settings) -> Iterator[SystemComponent]:
     yield SystemComponent("gate", f"judges every byte against JSON and the schema, and releases text {held}")
     retry = settings.upstream.retry
     yield SystemComponent("retry", f"goes on with an answer that failed, by {', '.join(retry.steps)}")
-    yield SystemComponent(
-        f"store/{settings.store.kind}", "keeps the log: a record is written before it is read"
-    )
+    yield SystemComponent(f"store/{settings.store.kind}", "keeps the log: a record is written before it is read")
     for way in ways_of(settings.delivery):
         yield SystemComponent(f"delivery/{way}", "shows the log to readers, from any offset")
     yield SystemComponent("workers", f"judge new schemas and long documents in {settings.workers.processes} processes")
