@@ -263,13 +263,13 @@ class Code(StrEnum):
         "has an example where one was found.")
     SCHEMA_VERSION_TAKEN = (
         "schema_version_taken", "request", "caller", False, 409, None,
-        "This version is registered with another content, and never changes; the message has the hash of what is there.")
+        "This version is registered with another content, and never changes; the message has the hash of that.")
     SCHEMA_NOT_ACCEPTABLE = (
         "schema_not_acceptable", "request", "client", False, 406, None,
         "The stream is pinned to a version that the reader's versions do not cover; the message has the pinned one.")
     REGISTRY_FAILING = (
         "registry_failing", "request", "operator", True, 503, None,
-        "The registry of schemas does not answer in time. Streams that have their schema go on; ask again for new ones.")
+        "The registry of schemas does not answer in time. Streams that have their schema go on; ask again later.")
     SCHEMA_TOO_COMPLEX = (
         "schema_too_complex", "request", "caller", False, 400, None,
         "A JSON Schema that would cost more than a limit allows; the message has the number, the limit and its name.")

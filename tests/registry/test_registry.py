@@ -129,7 +129,7 @@ async def test_a_version_between_two_is_held_to_both() -> None:
     async with rig() as here:
         await here.add("invoice@1.0.0", person())
         await here.add("invoice@2.0.0", person(**NOTE))
-        with pytest.raises(IncompatibleSchemaVersion, match=r"invoice@2.0.0 does not take all that invoice@1.5.0 takes"):
+        with pytest.raises(IncompatibleSchemaVersion, match=r"invoice@2\.0\.0 does not take all that invoice@1\.5\.0"):
             await here.add("invoice@1.5.0", person(other={}))
 
 
@@ -165,8 +165,8 @@ async def test_schemas_refer_to_each_other_through_the_registry() -> None:
         document = here.registry.document(found)
         schema = await here.schemas.find(SchemaAsk(document))
         assert json.loads(schema.text)["$defs"]["lockgate:money@1"]["minimum"] == 0
+        narrow = {**invoice, "properties": {"sum": {"type": "integer", "minimum": 5}}}
         with pytest.raises(IncompatibleSchemaVersion, match=r"for example \{.sum.: [0-4]}"):
-            narrow = {**invoice, "properties": {"sum": {"type": "integer", "minimum": 5}}}
             await here.add("invoice@2", narrow)
 
 
@@ -186,7 +186,8 @@ class Failing(MemoryLog):
 
 
 @pytest.mark.parametrize(
-    ("trouble", "hint"), [pytest.param("down", "the disk is full", id="down"), pytest.param("slow", "0.05 s", id="slow")]
+    ("trouble", "hint"),
+    [pytest.param("down", "the disk is full", id="down"), pytest.param("slow", "for 0.05 s", id="slow")],
 )
 async def test_a_registry_that_does_not_answer_says_so(trouble: str, hint: str) -> None:
     log = Failing()

@@ -74,7 +74,11 @@ class Connecting:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=30.0)
         self._session = aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0))
         patience = Patience(first_byte_s=self._first_byte_s, deadline_s=self._deadline_s)
-        return Client(self._session, self._url, self._key, self._ways, patience, max_attempts=self._max_attempts)
+        try:
+            return Client(self._session, self._url, self._key, self._ways, patience, max_attempts=self._max_attempts)
+        except Misuse:
+            await self._session.close()
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

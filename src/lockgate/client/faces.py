@@ -100,6 +100,9 @@ async def socket(session: aiohttp.ClientSession, place: ReadPlace, offset: str) 
     except aiohttp.WSServerHandshakeError as error:
         raise WayBlocked(f"the handshake of WebSocket was answered with {error.status}") from None
     async with opened as connection:
+        if names.AUTHORIZATION not in place.headers:
+            # To who shows no key, and may need one, the gateway would wait for a frame with one.
+            await connection.send_json({"pong": 0})
         taken_bytes = 0
         said: Mapping[str, Any] = {}
         async for message in connection:

@@ -5,7 +5,7 @@ written with two underscores in the environment: ``LOCKGATE_SERVER__PORT=8701``.
 ``monitoring`` spell their keys as they stand on the wire (camelCase). Only this room reads the environment.
 In: files, variables, flags. Out: checked values, each with where it came from.
 
-Uses: ``gate``, ``retry``, ``upstream``, ``sources``.
+Uses: ``gate``, ``registry``, ``retry``, ``upstream``, ``sources``.
 """
 
 from lockgate.config.access_rules import Access

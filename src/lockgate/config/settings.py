@@ -13,6 +13,7 @@ from lockgate.config.access_rules import Access
 from lockgate.config.section import BasePath, HostName, NetworkName, OriginName, RepeatRun, Section
 from lockgate.config.upstream import Upstream
 from lockgate.gate.events import Recovery
+from lockgate.registry.catalogue import CompatibilityRule
 from lockgate.retry.backoff import Strategy
 from lockgate.sources import Flag, InForce, Origin, Sources
 
@@ -253,8 +254,27 @@ class ModelDefaults(Section):
     )
 
 
+class Registry(Section):
+    """Schemas that are registered under a name and versions."""
+
+    # What was written yesterday can be read by who changes to the new version today.
+    compatibility: CompatibilityRule = Field(
+        "backward",
+        description="A new version must take what the one before takes: backward; forward: the reverse; full: both.",
+    )
+    timeout_s: float = Field(
+        5.0, gt=0, le=60, description="A stream that names a registered schema waits so long for it, in seconds."
+    )
+
+
 class Validation(Section):
     """How documents are judged."""
+
+    schema_versioning: bool = Field(
+        True,
+        alias="schemaVersioning",
+        description="Schemas may be registered and named with their version; false switches all of it off.",
+    )
 
     partial_validation: bool = Field(
         True,
@@ -377,6 +397,7 @@ class Settings(Section):
     store: Store = Field(default_factory=Store)
     delivery: Delivery = Field(default_factory=Delivery)
     validation: Validation = Field(default_factory=Validation)
+    registry: Registry = Field(default_factory=Registry)
     quotas: Quotas = Field(default_factory=Quotas)
     monitoring: Monitoring = Field(default_factory=Monitoring)
     workers: Workers = Field(default_factory=Workers)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, cast, get_args
 
 from lockgate.errors import BadRequest
-from lockgate.protocol.header_names import IF_NONE_MATCH, LAST_EVENT_ID
+from lockgate.protocol.header_names import ACCEPT_SCHEMA, IF_NONE_MATCH, LAST_EVENT_ID
 from lockgate.protocol.offsets import Offset, parse_offset
 from lockgate.protocol.outside_names import check_name, is_name
 from lockgate.protocol.server_frames import NDJSON
@@ -16,7 +16,9 @@ ViewName: TypeAlias = Literal["delta", "elements", "snapshot", "patch", "text"]
 Live: TypeAlias = Literal["no", "long-poll", "sse", "lines"]
 
 #: Parameters that change the answer. Others are ignored, as Durable Streams demands.
-_KNOWN: Final = ("offset", "channel", "sequence", "at", "live", "view", "events", "notes", "sides", "cursor", "reader")
+_KNOWN: Final = (
+    *("offset", "channel", "sequence", "at", "live", "view", "events", "notes", "sides", "cursor", "reader", "schema"),
+)
 _EVENTS: Final = "text/event-stream"
 
 
@@ -41,6 +43,7 @@ class ReadQuery:
         reader: What the reader calls itself, if it acknowledges what it has.
         last_event_id: What an EventSource resumes from.
         if_none_match: ETag that the client has.
+        schemas: Versions of registered schemas that the client understands; none: whatever there is.
     """
 
     offset: str | None = None
@@ -59,6 +62,7 @@ class ReadQuery:
     reader: str | None = None
     last_event_id: str | None = None
     if_none_match: str | None = None
+    schemas: tuple[str, ...] = ()
 
 
 def read_query(pairs: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> ReadQuery:
@@ -96,9 +100,14 @@ def read_query(pairs: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> 
         reader=check_name(given["reader"], "reader") if given.get("reader") else None,
         last_event_id=last_event_id if live in ("sse", "lines") else None,
         if_none_match=headers.get(IF_NONE_MATCH),
+        schemas=_schemas(given.get("schema") or headers.get(ACCEPT_SCHEMA, "")),
     )
     _check_place(query)
     return query
+
+
+def _schemas(given: str) -> tuple[str, ...]:
+    return tuple(filter(None, (name.strip() for name in given.split(","))))
 
 
 def _once(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:

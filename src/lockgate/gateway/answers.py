@@ -17,12 +17,14 @@ class ErrorDetail(msgspec.Struct, frozen=True, omit_defaults=True):
         message: One sentence for people: what, where, and what to do.
         start: Of ``offset_gone``: the first offset that can be read from.
         tail: Of ``offset_gone``: the offset of the tail.
+        sha256: Of ``schema_version_taken``: hash of the content that is registered, in hexadecimal.
     """
 
     code: str
     message: str
     start: str | None = None
     tail: str | None = None
+    sha256: str | None = None
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True):
@@ -54,7 +56,7 @@ class CreatedStream(msgspec.Struct, frozen=True):
         id: Its id.
         urls: Where it is read (``stream``; by WebSocket: ``ws``), where its state is (``status``), where readers say
             how far they are (``ack``), and where it is cancelled (``cancel``).
-        schema: ``inline@sha256:...``; ``""`` where the content is not judged.
+        schema: ``name@version``, or ``inline@sha256:...``; ``""`` where the content is not judged.
         token: Allows to cancel it, to delete it and to push to it. It is stored nowhere; who sends
             the same ``Idempotency-Key`` and body gets it again. ``""`` for who has a key: that allows it.
         expires: When it is deleted at the earliest, in seconds since 1970.

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -21,7 +21,7 @@ from starlette.routing import Route, WebSocketRoute
 from lockgate import __version__
 from lockgate.config import Settings
 from lockgate.delivery.readers import Readers
-from lockgate.errors import Code, LockgateError, OffsetGone, QuotaReached, StreamUnknown
+from lockgate.errors import Code, LockgateError, OffsetGone, QuotaReached, SchemaVersionTaken, StreamUnknown
 from lockgate.gateway.access import (
     App,
     HostCheck,
@@ -42,6 +42,7 @@ from lockgate.gateway.control import ControlRoutes
 from lockgate.gateway.headers import error_headers
 from lockgate.gateway.key_routes import KeyRoutes
 from lockgate.gateway.reading import ReadRoutes
+from lockgate.gateway.schema_routes import SchemaRoutes
 from lockgate.gateway.shutdown import Shutdown
 from lockgate.gateway.socket_routes import SocketRoutes
 from lockgate.gateway.solution import solution_of
@@ -56,6 +57,7 @@ from lockgate.gateway.wiring import (
     models_of,
     provider_of,
     quotas_of,
+    registry_of,
     worker_limits_of,
 )
 from lockgate.gateway.writing import WriteRoutes
@@ -120,6 +122,7 @@ class Gateway:
         )
         self._workers = WorkerPool(worker_limits_of(settings))
         self._schemas = Schemas(self._workers)
+        self._registry = registry_of(settings, self.log, self._workers, self._schemas)
         self._book = KeyBook(self.log)
         self._spending = Spending(self.log, self._usage_of, self._count_use)
         callers = Callers(settings.server.trusted_proxies)
@@ -136,6 +139,7 @@ class Gateway:
             self.quotas,
             self._spending,
             model_options_of(settings),
+            self._registry,
         )
         self._control = ControlRoutes(settings, self.log, self._opening, self.owner, self._finder, self.readers)
         self._keys = KeyRoutes(settings, self._book, self._spending, self._finder)
@@ -232,7 +236,14 @@ class Gateway:
     def routes(self) -> list[Route]:
         """Every path, with its methods. What ``/openapi.json`` says of them stands in ``gateway.contract``."""
         pages = self._page_routes() if self.settings.playground.enabled else []
-        return [*self._control_routes(), self._stream_route(), *self._chat_routes(), *self._watch_routes(), *pages]
+        return [
+            *self._control_routes(),
+            self._stream_route(),
+            *self._chat_routes(),
+            *self._schema_routes(),
+            *self._watch_routes(),
+            *pages,
+        ]
 
     @cached_property
     def sockets(self) -> list[WebSocketRoute]:
@@ -289,6 +300,7 @@ class Gateway:
             self.owner.heard,
             finder=self._finder,
             ways=ways_of(settings),
+            registry=self._registry,
         )
 
     def _chat_routes(self) -> list[Route]:
@@ -299,6 +311,22 @@ class Gateway:
             route("/api/object", POST=self._ui.object),
             route("/api/chat", POST=self._ui.chat),
             route("/api/chat/{chat_id:path}/stream", GET=self._ui.resume),  # pages name their chats as they like
+        ]
+
+    def _schema_routes(self) -> list[Route]:
+        schemas, guard = SchemaRoutes(self._registry, self.settings.server.max_request_bytes), self._guard
+        # What is registered is for all who may ask; to register is for who runs the node: names are not per key.
+        read, write = partial(guard.of, "any"), partial(guard.of, "operator")
+        version = "/v1/schemas/{name}/versions/{version}"
+        return [
+            route("/v1/schemas", GET=read(schemas.list)),
+            route("/v1/schemas/{name}", GET=read(schemas.get), PUT=write(schemas.set_rule)),
+            route("/v1/schemas/{name}/diff", GET=read(schemas.diff)),
+            route(version, GET=read(schemas.version), PUT=write(schemas.register)),
+            route(f"{version}/check", POST=read(schemas.check)),
+            route(f"{version}/deprecate", POST=write(schemas.deprecate)),
+            route(f"{version}/retire", POST=write(schemas.retire)),
+            route(f"{version}/activate", POST=write(schemas.activate)),
         ]
 
     def _counted(self, reading: ReadRoutes) -> Handler:
@@ -421,6 +449,8 @@ async def _answer_error(_request: Request, error: Exception) -> Response:
     detail = ErrorDetail(error.code, str(error))
     if isinstance(error, OffsetGone):
         detail = msgspec.structs.replace(detail, start=error.start, tail=error.tail)
+    elif isinstance(error, SchemaVersionTaken):
+        detail = msgspec.structs.replace(detail, sha256=error.sha256)
     headers = error_headers(error)
     if status == 503:
         headers[names.RETRY_AFTER] = "1"

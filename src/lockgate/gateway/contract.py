@@ -29,6 +29,7 @@ from lockgate.gateway.contract_parts import (
     ALWAYS,
     OF_A_BODY,
     OF_A_CALLER,
+    OF_A_NAMED_SCHEMA,
     OF_THE_LOG,
     PUSHED,
     VIOLATION,
@@ -42,6 +43,7 @@ from lockgate.gateway.contract_parts import (
 )
 from lockgate.gateway.key_routes import SignRequest
 from lockgate.gateway.reading import FACES
+from lockgate.gateway.schema_contract import SCHEMA_PATHS, SCHEMA_SHAPES
 from lockgate.gateway.shapes import shapes_of
 from lockgate.gateway.solution import Solution
 from lockgate.keys.signatures import PARAMETER
@@ -83,6 +85,8 @@ _READ_PARAMETERS: Final[list[JsonObject]] = [
     in_query("notes", {"enum": ["0", "1"]}, "1: add notes on how judging goes on, and on silence."),
     in_query("reader", {"type": "string"}, "What the reader calls itself, a random name, if it acknowledges."),
     in_query("cursor", {"type": "string"}, "The Stream-Cursor of the answer before."),
+    in_query("schema", {"type": "string"}, "Versions of registered schemas that the client understands, by commas."),
+    in_header(names.ACCEPT_SCHEMA, {"type": "string"}, "The same."),
     in_header(names.LAST_EVENT_ID, OFFSET, "What an EventSource resumes from; wins over offset."),
     in_header(names.IF_NONE_MATCH, {"type": "string"}, "An ETag that the client has."),
 ]
@@ -138,15 +142,22 @@ _READ: Final[JsonObject] = {
         "200": answered(
             "Envelopes, events or text.",
             *(names.NEXT_OFFSET, names.UP_TO_DATE, names.CLOSED, names.STATE, names.CURSOR, names.ETAG),
-            *(names.ACCEL_BUFFERING, names.DATA_ENCODING, names.LINK),
+            *(names.ACCEL_BUFFERING, names.DATA_ENCODING, names.LINK, names.SCHEMA, names.SCHEMA_STATUS),
             content={media: described for face in FACES for media, described in face.content.items()},
         ),
         "204": answered(
             "Nothing came in time, or nothing will ever come.",
             *(names.NEXT_OFFSET, names.UP_TO_DATE, names.CLOSED, names.STATE, names.CURSOR, names.LINK),
+            *(names.SCHEMA, names.SCHEMA_STATUS),
         ),
-        "304": answered("The client has it already (If-None-Match).", names.ETAG, names.NEXT_OFFSET, names.LINK),
-        **errors_by_status(Code.BAD_REQUEST, Code.STREAM_UNKNOWN, Code.OFFSET_GONE, Code.QUOTA_REACHED, *OF_THE_LOG),
+        "304": answered(
+            "The client has it already (If-None-Match).",
+            *(names.ETAG, names.NEXT_OFFSET, names.LINK, names.SCHEMA, names.SCHEMA_STATUS),
+        ),
+        **errors_by_status(
+            *(Code.BAD_REQUEST, Code.STREAM_UNKNOWN, Code.OFFSET_GONE, Code.QUOTA_REACHED),
+            *(Code.SCHEMA_NOT_ACCEPTABLE, Code.REGISTRY_FAILING, *OF_THE_LOG),
+        ),
     },
 }
 _HEAD: Final[JsonObject] = {
@@ -154,7 +165,7 @@ _HEAD: Final[JsonObject] = {
     "summary": "A stream without its records.",
     "security": _MAY_READ,
     "responses": {
-        "200": answered("It exists.", names.LINK, *ABOUT_STREAM),
+        "200": answered("It exists.", names.LINK, names.SCHEMA, names.SCHEMA_STATUS, *ABOUT_STREAM),
         **errors_by_status(Code.STREAM_UNKNOWN, *OF_THE_LOG, has_body=False),
     },
 }
@@ -167,7 +178,7 @@ _PUT: Final[JsonObject] = {
         "200": answered("It is there, as asked for.", *ABOUT_STREAM),
         "201": answered("Created.", names.LOCATION, *ABOUT_STREAM),
         **errors_by_status(
-            *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.STREAM_UNKNOWN, Code.QUOTA_REACHED),
+            *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.STREAM_UNKNOWN, Code.QUOTA_REACHED, *OF_A_NAMED_SCHEMA),
             *(Code.CONFLICT, Code.STREAM_CLOSED),
             *(*OF_A_BODY, *VIOLATION, Code.NOT_OFFERED, *OF_THE_LOG),
         ),
@@ -216,7 +227,7 @@ _CREATE: Final[JsonObject] = {
         "201": answered("The stream, and where everything about it is.", names.LOCATION) | _OPENED,
         **errors_by_status(
             *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.MODEL_UNKNOWN, Code.KEY_REUSED, *OF_A_BODY),
-            *(Code.QUOTA_REACHED, *OF_THE_LOG),
+            *(Code.QUOTA_REACHED, *OF_A_NAMED_SCHEMA, Code.NOT_OFFERED, *OF_THE_LOG),
         ),
     },
 }
@@ -339,7 +350,7 @@ def _shapes() -> JsonObject:
         NodeReadiness,
         Solution,
     )
-    return {**request_schema(), **CHAT_SHAPES, **records, **answers, "Event": _EVENT, "Frame": FRAME}
+    return {**request_schema(), **CHAT_SHAPES, **SCHEMA_SHAPES, **records, **answers, "Event": _EVENT, "Frame": FRAME}
 
 
 def openapi(root_path: str = "") -> JsonObject:
@@ -372,6 +383,7 @@ def openapi(root_path: str = "") -> JsonObject:
             "/v1/stream/{stream_id}/sign": {"parameters": [_STREAM_ID], "post": _SIGN},
             "/v1/stream/{stream_id}/ack": {"parameters": [_STREAM_ID], "post": acknowledging(_MAY_READ)},
             "/v1/usage": {"get": _USAGE},
+            **SCHEMA_PATHS,
             "/healthz": {"get": _HEALTH},
             "/readyz": {"get": _READINESS},
             "/metrics": {"get": _METRICS},

@@ -50,6 +50,7 @@ _ERROR_HEADERS: Final[dict[Code, tuple[str, ...]]] = {
     Code.BUSY: (names.RETRY_AFTER,),
     Code.QUOTA_REACHED: (names.RETRY_AFTER,),
     Code.STORE_ERROR: (names.RETRY_AFTER,),
+    Code.REGISTRY_FAILING: (names.RETRY_AFTER,),
     Code.MODEL_UNKNOWN: (names.SHOULD_RETRY,),
     Code.UNAUTHORIZED: (names.WWW_AUTHENTICATE, names.SHOULD_RETRY),
     Code.FORBIDDEN: (names.SHOULD_RETRY,),
@@ -62,6 +63,8 @@ OF_A_CALLER: Final = (*ALWAYS, Code.UNAUTHORIZED, Code.FORBIDDEN)
 OF_THE_LOG: Final = (*OF_A_CALLER, Code.BUSY, Code.STORE_ERROR, Code.STORE_FAILING)
 #: The same, where it has a body.
 OF_A_BODY: Final = (Code.TOO_LARGE, Code.BODY_TOO_SLOW)
+#: The same, where it may name a registered schema.
+OF_A_NAMED_SCHEMA: Final = (Code.UNKNOWN_SCHEMA_VERSION, Code.REGISTRY_FAILING)
 #: What a push may be answered with for what it says.
 VIOLATION: Final = tuple(code for code in Code if code in VIOLATIONS)
 

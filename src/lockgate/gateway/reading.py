@@ -42,10 +42,14 @@ from lockgate.protocol.header_names import encoded
 from lockgate.protocol.offsets import Offset
 from lockgate.protocol.server_frames import NDJSON
 from lockgate.protocol.sse import encode_retry
+from lockgate.registry.agreement import check_reader
+from lockgate.registry.registry import SchemaRegistry
 from lockgate.store.base import Head, Page, StreamLog
 from lockgate.streams.meta import StreamMeta
 
 _CONTENT: Final = "content"
+#: What is said of a stream whichever face shows it.
+_OF_ANY_FACE: Final = (names.LINK, names.SCHEMA, names.SCHEMA_STATUS)
 _MAY_KEEP: Final = "private, max-age=60, stale-while-revalidate=300"
 
 
@@ -68,11 +72,11 @@ class ReaderResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         direct: Send = scope.get(SEND, send)
 
-        links = self.headers.get(names.LINK)
+        more = encoded({name: self.headers[name] for name in _OF_ANY_FACE if name in self.headers})
 
         def sending(message: Message) -> Awaitable[None]:
-            if links is not None and message["type"] == "http.response.start":
-                message["headers"] += encoded({names.LINK: links})
+            if more and message["type"] == "http.response.start":
+                message["headers"] += more
             # Only the head concerns those around this: a body of many parts goes past them.
             return send(message) if message["type"] == "http.response.start" else direct(message)
 
@@ -102,6 +106,7 @@ class ReadRoutes:
         heard: Since when a stream waits, and for what; None if it is not running here.
         finder: Shows callers their streams.
         ways: The ways to read that clients are told of; none where streams have no other.
+        registry: The registered schemas, of which readers may name some; None where there are none.
     """
 
     def __init__(
@@ -114,8 +119,10 @@ class ReadRoutes:
         *,
         finder: StreamFinder,
         ways: tuple[Way, ...] = (),
+        registry: SchemaRegistry | None = None,
     ) -> None:
         self._ways = ways
+        self._registry = registry
         self._log = log
         self._finder = finder
         self._heard = heard
@@ -145,7 +152,16 @@ class ReadRoutes:
         face = next(face for face in FACES if face.is_wanted(query))
         answer = await face.serve(self, start, page)
         self._add_links(answer, request, start.meta)
+        self._add_schema(answer, start.meta)
         return answer
+
+    def _add_schema(self, answer: Response, meta: StreamMeta) -> None:
+        """Which version it is pinned to, and that it should not be used any more, as far as this node knows."""
+        status = self._registry.status_of(meta.schema) if self._registry is not None else None
+        if status is not None:
+            answer.headers[names.SCHEMA] = meta.schema
+            if status != "active":
+                answer.headers[names.SCHEMA_STATUS] = status
 
     def _add_links(self, answer: Response, request: Request, meta: StreamMeta) -> None:
         if self._ways:
@@ -157,8 +173,11 @@ class ReadRoutes:
 
         Raises:
             BadRequest, StreamUnknown, OffsetGone: as ``get``.
+            SchemaNotAcceptable: the reader does not understand what the stream holds.
         """
         head, meta = await self._finder.find(stream_id, caller)
+        if query.schemas and self._registry is not None:
+            await check_reader(self._registry, query.schemas, meta.schema)
         if head.lifetime.ttl_s is not None:
             await self._log.touch(stream_id)
         start = await self._start(stream_id, query, head, meta)
@@ -372,6 +391,7 @@ class ReadRoutes:
         head, meta = await self._finder.find(stream_id, caller_of(request))
         answer = Response(status_code=200, headers=stream_headers(meta, head))
         self._add_links(answer, request, meta)
+        self._add_schema(answer, meta)
         return answer
 
 

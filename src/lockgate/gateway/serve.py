@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import multiprocessing
 import os
@@ -84,6 +85,9 @@ def serve(settings: Settings) -> None:
     server.signal_handler_interrupt = partial(_end, server)  # type: ignore[method-assign]
     # A closed terminal means the end, not a reload.
     server.signal_handler_reload = server.signal_handler_interrupt  # type: ignore[method-assign]
+    # What is here before the fork is shared by both processes, unless somebody writes to it: the collector does.
+    gc.collect()
+    gc.freeze()
     server.serve(target_loader=partial(_load, settings), wrap_loader=False)
 
 

@@ -23,6 +23,7 @@ from lockgate.config import (
 )
 from lockgate.errors import BadRequest
 from lockgate.gate.limits import SCHEMA_LIMITS
+from lockgate.registry.registry import RegistryOptions, SchemaRegistry
 from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers, Thresholds
 from lockgate.retry.capabilities import Capability
@@ -34,6 +35,7 @@ from lockgate.streams.ceilings import Ceilings
 from lockgate.streams.model_options import ModelOptions, check_model_options
 from lockgate.streams.plan import Defaults
 from lockgate.streams.quotas import QuotaNumbers
+from lockgate.streams.schemas import Schemas
 from lockgate.upstream.base import Provider
 from lockgate.upstream.endpoint import endpoint_of
 from lockgate.upstream.model_list import ListedModels, ModelDirectory, ModelList
@@ -41,7 +43,8 @@ from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.replay import ReplayProvider
 from lockgate.upstream.routing import ModelRoute, ProviderTable, RoutedProvider
 from lockgate.upstream.timers import Timers
-from lockgate.workers.pool import WorkerLimits
+from lockgate.workers.pool import WorkerLimits, WorkerPool
+from lockgate.workers.schema_ask import SchemaAsk
 
 T = TypeVar("T")
 
@@ -266,6 +269,20 @@ def model_options_of(settings: Settings) -> list[ModelOptions]:
     except BadRequest as error:
         raise SettingsError(f"validation.model_options{error}") from None
     return rows
+
+
+def registry_of(settings: Settings, log: StreamLog, workers: WorkerPool, schemas: Schemas) -> SchemaRegistry | None:
+    """The registered schemas; None where they are off."""
+    if not settings.validation.schema_versioning:
+        return None
+    limits = defaults_of(settings).limits
+    return SchemaRegistry(
+        log,
+        workers,
+        schemas.find,
+        ask=lambda text: SchemaAsk(text, limits=limits),
+        options=RegistryOptions(settings.registry.compatibility, settings.registry.timeout_s),
+    )
 
 
 def worker_limits_of(settings: Settings) -> WorkerLimits:

@@ -28,6 +28,9 @@ ABANDON_AFTER: Final = "X-Lockgate-Abandon-After"
 STREAM: Final = "X-Lockgate-Stream"
 SHOULD_RETRY: Final = "X-Should-Retry"
 UI_MESSAGE_STREAM: Final = "X-Vercel-AI-UI-Message-Stream"
+SCHEMA: Final = "Lockgate-Schema"
+SCHEMA_STATUS: Final = "Lockgate-Schema-Status"
+ACCEPT_SCHEMA: Final = "Accept-Schema"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 ETAG: Final = "ETag"
 LOCATION: Final = "Location"
@@ -89,6 +92,10 @@ RESPONSE_HEADERS: Final[dict[str, ResponseHeader]] = {
     SHOULD_RETRY: ResponseHeader(
         {"type": "string", "const": "false"}, "OpenAI's SDKs do not send the request again: it would not help."
     ),
+    SCHEMA: ResponseHeader(_TEXT, "Name and version of the schema that the stream is pinned to."),
+    SCHEMA_STATUS: ResponseHeader(
+        {"type": "string", "enum": ["deprecated", "retired"]}, "That version should not be used for anything new."
+    ),
     LINK: ResponseHeader(_TEXT, "Ways to read the stream, the first to try before the others (RFC 8288)."),
     UI_MESSAGE_STREAM: ResponseHeader(
         {"type": "string", "const": "v1"}, "The AI SDK's name and version of what the answer is."
@@ -111,7 +118,7 @@ RESPONSE_HEADERS: Final[dict[str, ResponseHeader]] = {
 REQUEST_HEADERS: Final = (
     *(AUTHORIZATION, CONTENT_TYPE, LAST_EVENT_ID, CACHE_CONTROL, IF_NONE_MATCH, TTL, EXPIRES_AT, CLOSED, STREAM_SEQ),
     *(PRODUCER_ID, PRODUCER_EPOCH, PRODUCER_SEQ, OPTIONS, CHAT_OPTIONS, ABANDON_AFTER, IDEMPOTENCY_KEY),
-    *(API_KEY, UPSTREAM_AUTHORIZATION),
+    *(API_KEY, UPSTREAM_AUTHORIZATION, SCHEMA, ACCEPT_SCHEMA),
 )
 #: Of every answer.
 SAFETY: Final = {CONTENT_TYPE_OPTIONS: "nosniff", RESOURCE_POLICY: "cross-origin"}

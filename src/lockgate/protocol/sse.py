@@ -191,6 +191,18 @@ class EventStreamDecoder:
             raise EventTooLarge(self._max_event_bytes, events)
         return events
 
+    def only_data(self, data: bytes) -> bytes | None:
+        """The data of the one event of one line that these bytes are, where nothing of an earlier feed is pending.
+
+        None: they are not, or it is not known yet, and nothing was done; ``feed`` them.
+        """
+        if self._head is not None or self._ends_in_cr or self._is_closed or self._event or self._stray or self._data:
+            return None
+        if not self._is_one_event(data):
+            return None
+        self.last_event_id = self._id
+        return data[6:-2]
+
     def _is_one_event(self, data: bytes) -> bool:
         is_so = data.startswith(b"data: ") and data.endswith(b"\n\n") and data.find(b"\n") == len(data) - 2
         is_clean = not (self._tail or self._data_bytes)  # also after an event over the limit, nothing is clean

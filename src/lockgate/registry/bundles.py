@@ -1,7 +1,7 @@
 """References from one registered schema to another: ``{"$ref": "lockgate:money@1"}``.
 
-A reference names one exact version, so what a schema means never changes. For those who judge by it, the schemas that it
-needs are put inside it, each under its own ``$id`` (JSON Schema 2020-12, 9.3.1: bundling). Nothing is ever fetched.
+A reference names one exact version, so what a schema means never changes. For those who judge by it, the schemas that
+it needs are put inside it, each under its own ``$id`` (JSON Schema 2020-12, 9.3.1: bundling). Nothing is ever fetched.
 """
 
 from __future__ import annotations

@@ -44,7 +44,9 @@ class CompatibilityVerdict(NamedTuple):
             return f"{self.reader} takes all that {self.writer} takes"
         found = self.comparison
         if found.answer == "unknown":
-            return f"whether {self.reader} takes all that {self.writer} takes is unknown, which counts as no: {found.why}"
+            return (
+                f"whether {self.reader} takes all that {self.writer} takes is unknown, which counts as no: {found.why}"
+            )
         sentence = f"{self.reader} does not take all that {self.writer} takes: {found.why}"
         return sentence + (f"; for example {found.example}" if found.example is not None else "")
 

@@ -1,7 +1,7 @@
 """How a registered schema is named: ``invoice@2``, ``invoice@latest``, ``invoice@>=1 <3``.
 
-The kind of a schema is part of what it is called, and is written only where it is not ``json``: there is one kind today,
-and an ``arrow:invoice@1`` to come would be another schema than ``invoice@1``.
+The kind of a schema is part of what it is called, and is written only where it is not ``json``: there is one kind
+today, and an ``arrow:invoice@1`` to come would be another schema than ``invoice@1``.
 """
 
 from __future__ import annotations

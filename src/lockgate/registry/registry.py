@@ -45,7 +45,7 @@ from lockgate.registry.catalogue import (
     encode_registry_record,
 )
 from lockgate.registry.compatibility import CompatibilityVerdict, questions
-from lockgate.registry.references import SchemaIdentity, parse_reference
+from lockgate.registry.references import JSON_KIND, SchemaIdentity, parse_reference
 from lockgate.registry.versions import SchemaVersion, parse_version
 from lockgate.store.base import StreamLog
 from lockgate.workers.comparing import Comparison
@@ -194,6 +194,15 @@ class SchemaRegistry:
         await self.refresh(max_age_s=_FRESH_S)
         return self.catalogue.matching(wanted)
 
+    def status_of(self, version_id: str) -> VersionStatus | None:
+        """The status of a version, as far as this node knows; None of what is not registered. It asks nobody."""
+        name, _, number = version_id.partition("@")
+        schema = self.catalogue.schemas.get(SchemaIdentity(JSON_KIND, name))
+        if schema is None:
+            return None
+        found = schema.versions.get(parse_version(number))
+        return found.status if found is not None else None
+
     def document(self, version: RegisteredVersion) -> bytes:
         """The schema, with those inside it that it refers to, as JSON."""
         return bundled(version.text, self._text_of)
@@ -324,8 +333,8 @@ class SchemaRegistry:
         known = schema.versions.get(number) if schema is not None else None
         if known is not None and known.sha256 != sha256:
             raise SchemaVersionTaken(
-                f"{known.id} is registered with another content, sha256:{known.sha256}, and never changes: register this "
-                "one under the next version",
+                f"{known.id} is registered with another content, sha256:{known.sha256}, and never changes: register "
+                "this one under the next version",
                 sha256=known.sha256,
             )
         return known
@@ -339,10 +348,8 @@ class SchemaRegistry:
         schema = self.catalogue.schemas.get(identity)
         other = next(iter(schema.versions), number) if schema is not None else number
         if other.is_counted != number.is_counted:
-            raise BadRequest(
-                f"{identity.at(number)}: the versions of {identity} are {'counts' if other.is_counted else 'semantic'}, "
-                f"like {other}; go on so"
-            )
+            how = "counts" if other.is_counted else "semantic"
+            raise BadRequest(f"{identity.at(number)}: the versions of {identity} are {how}, like {other}; go on so")
 
     async def set_status(
         self, identity: SchemaIdentity, number: SchemaVersion, status: VersionStatus, *, by: str = ""
@@ -435,5 +442,3 @@ def refuse_incompatible(version_id: str, verdicts: list[CompatibilityVerdict]) -
     bad = [verdict for verdict in verdicts if not verdict.is_compatible]
     if bad:
         raise IncompatibleSchemaVersion(f"{version_id} is not registered: {'; '.join(one.sentence for one in bad)}")
-
-

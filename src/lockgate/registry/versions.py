@@ -1,7 +1,7 @@
 """Versions of schemas, and ranges of them.
 
-A version is a count (``2``) or semantic (``1.4.0``). A count is a major version: ``2`` lies where ``2.0.0`` does. Ranges
-are written as npm has them, without pre-releases: https://github.com/npm/node-semver#ranges.
+A version is a count (``2``) or semantic (``1.4.0``). A count is a major version: ``2`` lies where ``2.0.0`` does.
+Ranges are written as npm has them, without pre-releases: https://github.com/npm/node-semver#ranges.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def parse_version(text: str) -> SchemaVersion:
     found = _SEMANTIC.fullmatch(text)
     if found is None:
         raise BadRequest(f"version {text[:40]!a}: must be a count like 2, or semantic like 1.4.0")
-    return SchemaVersion(*map(int, found.groups()))
+    major, minor, patch = map(int, found.groups())
+    return SchemaVersion(major, minor, patch)
 
 
 class _Span(NamedTuple):

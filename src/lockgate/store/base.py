@@ -278,6 +278,10 @@ class StreamLog(Protocol):
         """
         ...
 
+    def read_now(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page | None:
+        """``read`` by a plain call, where the answer is in memory; None: ``read`` knows it, or what to raise."""
+        ...
+
     def watch(self, stream_id: str) -> AbstractAsyncContextManager[News]:
         """Register for news of a stream: the event is set after every commit, and when the stream is closed.
 

@@ -228,11 +228,16 @@ class MemoryLog:
         stream.used_bytes += size
 
     async def read(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page:
-        stream = self._stream(stream_id)
-        page = stream.log.read(after, max_bytes, is_shared=len(self._events.get(stream_id, ())) > 1)
+        page = self.read_now(stream_id, after, max_bytes=max_bytes)
         if page is None:
-            raise gone(stream_id, after, stream.state.tail)
+            raise gone(stream_id, after, self._stream(stream_id).state.tail)
         return page
+
+    def read_now(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page | None:
+        stream = self._streams.get(stream_id)
+        if stream is None or self._is_over(stream):
+            return None
+        return stream.log.read(after, max_bytes, is_shared=len(self._events.get(stream_id, ())) > 1)
 
     @asynccontextmanager
     async def watch(self, stream_id: str) -> AsyncIterator[News]:

@@ -53,6 +53,8 @@ class Channel:
         self._plan = plan
         self._gate = self._new_gate()
         self._join: Join | None = None
+        #: After ``feed_now``: whether its gate is open and owes nothing.
+        self.goes_on = True
         #: Whether nothing but white space came so far.
         self.is_blank = True
         self._records = RecordMaker(name, self.schema.id if self.schema is not None else "", meters)
@@ -138,7 +140,9 @@ class Channel:
         if self.is_blank:
             self._came(data)
         self._records.came(len(data), read_s)
-        return self._records_of(events, read_s)
+        state, held_bytes, is_unsettled = self._gate.condition()
+        self.goes_on = state == "open" and not is_unsettled
+        return self._records.make(events, read_s, held_bytes=held_bytes, is_open=state == "open")
 
     @property
     def is_unsettled(self) -> bool:

@@ -52,6 +52,10 @@ class StreamGate(Protocol):
         """``feed`` for little data, without waiting for anything; None, and nothing is done, where that cannot be."""
         ...
 
+    def condition(self) -> tuple[str, int, bool]:
+        """``state``, ``held_bytes`` and ``is_unsettled`` in one."""
+        ...
+
     async def settle(self) -> list[Event]:
         """What comes of the document that ``feed_now`` left unsettled, if it did."""
         ...
@@ -109,6 +113,10 @@ class GateHere:
 
     def feed_now(self, data: bytes) -> list[Event] | None:
         return self._gate.feed(data) if len(data) <= _SLICE_BYTES else None
+
+    def condition(self) -> tuple[str, int, bool]:
+        gate = self._gate
+        return gate.state, gate.held_bytes, gate.deferred is not None
 
     async def settle(self) -> list[Event]:
         if self._gate.deferred is None:
@@ -181,6 +189,9 @@ class GateThere:
 
     def feed_now(self, data: bytes) -> list[Event] | None:
         return None
+
+    def condition(self) -> tuple[str, int, bool]:
+        return self._view.state, self._view.held_bytes, False
 
     async def settle(self) -> list[Event]:
         return []

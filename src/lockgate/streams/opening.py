@@ -337,7 +337,9 @@ class Opening:
             caller.check_models(models_of(request.body))
         request, version = await pin(request, self._registry)
         plan = await plan_for(request, self._defaults, self._schemas)
-        plan = replace(pinned_plan(plan, version and version.id), authorization=caller.authorization)
+        plan = replace(
+            pinned_plan(plan, version.id if version is not None else None), authorization=caller.authorization
+        )
         if is_pulled:
             self._owner.check_models(plan)
         if plan.keep_upstream and not self._defaults.keeps_upstream:

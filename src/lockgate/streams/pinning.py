@@ -1,8 +1,8 @@
 """Which registered schema a new stream is judged by: found when it is opened, and kept with it.
 
 A request names it in ``lockgate.schema``, or by the name of its response format, as OpenAI's SDKs send it:
-``{"type": "json_schema", "json_schema": {"name": "invoice@1"}}``. The version that was found, and its text, stay with the
-stream, so whatever is registered later, and whether the registry answers at all, changes nothing for it.
+``{"type": "json_schema", "json_schema": {"name": "invoice@1"}}``. The version that was found, and its text, stay with
+the stream, so whatever is registered later, and whether the registry answers at all, changes nothing for it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ async def pin(request: StreamRequest, registry: SchemaRegistry | None) -> Pinned
 
 async def _found(name: str, where: str, registry: SchemaRegistry | None) -> tuple[RegisteredVersion, bytes]:
     if registry is None:
-        raise NotOffered(f"{where}: registered schemas are off here (validation.schemaVersioning): send the schema itself")
+        raise NotOffered(
+            f"{where}: registered schemas are off here (validation.schemaVersioning): send the schema itself"
+        )
     try:
         version = await registry.find(name)
     except BadRequest as error:

@@ -277,6 +277,7 @@ class Pump:
         finally:
             stretch.stop()
             self._stretch = None
+        run.released_bytes += stretch.released_bytes
         records = stretch.rest
         if stretch.unsettled is not None:
             records = records + await stretch.unsettled.settle(stretch.read_s)

@@ -21,7 +21,7 @@ class StreamStatus(msgspec.Struct, frozen=True):
         id: Its id.
         state: ``open``, or what became of it; ``closed`` for a raw stream, which nobody judges.
         model: The model that was asked; ``""`` for a pushed stream.
-        schema: ``inline@sha256:...``; ``""`` where the content is not judged.
+        schema: ``name@version``, or ``inline@sha256:...``; ``""`` where the content is not judged.
         records: How many records its log has.
         offset: Offset of the tail.
         epoch: How many nodes have owned it.

@@ -54,6 +54,7 @@ class Stretch:
         self.rest: list[Record] = []
         self.unsettled: Channel | None = None
         self.read_s = 0.0
+        self._before_bytes = 0
 
     @property
     def is_appending(self) -> bool:
@@ -62,6 +63,7 @@ class Stretch:
 
     def begin(self, generation: Flowing) -> bool:
         """Take what comes from now on; False: it cannot be handed on."""
+        self._before_bytes = self._released_bytes()
         self._flow = generation.flow(self._take, self._end)
         if self._flow is not None:
             self._flow.more()
@@ -77,13 +79,20 @@ class Stretch:
         if not self.over.done():
             self.over.set_result(None)
 
+    def _released_bytes(self) -> int:
+        return sum(channel.released_bytes for channel in self._channels.values())
+
+    @property
+    def released_bytes(self) -> int:
+        """What was released since it began."""
+        return self._released_bytes() - self._before_bytes
+
     def _take(self, delta: Delta) -> bool:
         run, name = self._run, delta.channel
         channel = self._channels.get(name)
         if channel is None or name not in run.begun:
             return False
         read_s = time.time()
-        before = channel.released_bytes
         try:
             records = channel.feed_now(delta.data, read_s)
         except Exception as error:
@@ -93,9 +102,8 @@ class Stretch:
         if records is None:
             return False
         run.note(delta)
-        run.released_bytes += channel.released_bytes - before
         self._heard(read_s)
-        if channel.state != "open" or channel.is_unsettled:
+        if not channel.goes_on:
             if channel.state == "halted":
                 run.ended = Ended.STOPPED
             self.unsettled = channel if channel.is_unsettled else None
@@ -110,7 +118,11 @@ class Stretch:
     def _append(self, records: list[Record]) -> None:
         self.rest = records
         try:
-            is_committed = self._writer.begin([encode_record(record) for record in records], self)
+            if len(records) == 1:
+                payloads = [encode_record(records[0])]
+            else:
+                payloads = [encode_record(record) for record in records]
+            is_committed = self._writer.begin(payloads, self)
         except StoreError:
             self.stop()  # who waits for the log is the pump
             return

@@ -129,16 +129,21 @@ class DeltaFlow:
         if self._is_over:
             return
         content = self._content
-        self._silence.waited(self._loop.time() - self._since_s)
         if content._exception is not None or not content._buffer:
+            self._silence.waited(self._loop.time() - self._since_s)
             self.end()
             return
         events = self._answering.decoded(content.read_nowait())
-        if not events:
-            self.more()
-        elif not self._answering.progressed(events) or not self._take(events[0]):  # type: ignore[arg-type]
-            self._answering.leave(events)
-            self.end()
+        if self._answering.progressed(events):
+            if self._take(events[0]):  # type: ignore[arg-type]
+                return
+        else:
+            self._silence.waited(self._loop.time() - self._since_s)
+            if not events:
+                self.more()
+                return
+        self._answering.leave(events)
+        self.end()
 
     def _ring(self) -> None:
         """Something has taken long: upstream, or who was given the last piece."""

@@ -71,8 +71,7 @@ def example(reader: SchemaAsk, writer: SchemaAsk) -> Comparison | None:
     wide, narrow = reader.compile(), writer.compile()
     schemas = json.loads(wide.source.schema), json.loads(narrow.source.schema)
     takes, refuses = (
-        jsonschema_rs.validator_for(schema, validate_formats=True, offline=True)
-        for schema in (schemas[1], schemas[0])
+        jsonschema_rs.validator_for(schema, validate_formats=True, offline=True) for schema in (schemas[1], schemas[0])
     )
     for document in _documents(schemas[1], schemas[0]):
         if not takes.is_valid(document) or refuses.is_valid(document):
@@ -201,6 +200,6 @@ def _with(document: Json, path: tuple[str | int, ...], value: Json) -> Json:
     """A copy with another value in one place."""
     if not path:
         return value
-    copy = dict(document) if isinstance(document, dict) else list(document)
+    copy: Any = dict(document) if isinstance(document, dict) else list(document)
     copy[path[0]] = _with(document[path[0]], path[1:], value)
     return copy

@@ -21,7 +21,7 @@ from lockgate.gate.base import pointer_tokens, violated
 from lockgate.gate.events import Violated
 from lockgate.gate.recovery.closers import LOOK_BYTES, Closer, Closers
 from lockgate.gate.recovery.edits import NOWHERE, Edit, NeedMoreText, Rewriter
-from lockgate.gate.recovery.missing_bracket import MissingBracket, opened_at
+from lockgate.gate.recovery.missing_bracket import MissingBracket, closed_at, opened_at
 from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, NO_ESCAPE, PatchMarks
 from lockgate.gate.recovery.patch_rule import PatchRule
 from lockgate.gate.recovery.rewriters import Bare, less_ahead
@@ -230,8 +230,12 @@ class PatchStrategy:
         found = self._best(self._proposals(site), site)
         if found is not None:
             return found
-        # Nothing helps alone: perhaps what stands here lacks its opening bracket, too.
-        return self._best([one for opened in opened_at(site) for one in self._proposals_in(opened)], site)
+        # Nothing helps alone: perhaps a bracket is missing before what stands here, too.
+        for missing in (closed_at, opened_at):
+            found = self._best([one for bracket in missing(site) for one in self._proposals_in(bracket)], site)
+            if found is not None:
+                return found
+        return None
 
     def _proposals(self, site: Site) -> list[tuple[int, int, Edit]]:
         """Cost, number of the rule, and edit."""
@@ -372,6 +376,8 @@ class _WellFormed:
         """Whether the text stops being JSON before this byte of the window; behind the document that says nothing."""
         reading, window = self._as_it_is, self._site.window
         is_behind = reading.is_whole and self._site.depth > 0
+        if self._site.is_end and not reading.is_refused and not reading.is_whole:
+            return True  # it ends before the document does
         return reading.is_refused and not is_behind and len(window) - reading.unread <= reach
 
     @property

@@ -376,11 +376,15 @@ class ValueEnd:
 
     Attributes:
         has_wrong_bracket: A bracket in it was closed by one of the other kind.
+        has_another: Behind it stands another value, or a name: what parts them is missing.
     """
 
     def __init__(self) -> None:
         self._open = bytearray()
         self.has_wrong_bracket = False
+        self.has_another = False
+        self._last = 0x2C  # the byte before this one, outside strings, without white space
+        self._is_apart = True  # white space, or nothing, stands before this byte
         self._quote = 0
         self._is_escaped = False
         self._may_quote = True  # a single quote opens a string only where a value or name may begin
@@ -395,6 +399,12 @@ class ValueEnd:
             elif byte == self._quote:
                 self._quote = 0
             return False
+        is_white = byte in b" \t\n\r"
+        if not self._open and self._last not in b",:" and (byte in b'"{[' or (byte == 0x27 and self._is_apart)):
+            self.has_another = True
+        self._is_apart = is_white
+        if not is_white:
+            self._last = byte
         if byte == 0x22 or (byte == 0x27 and self._may_quote):
             self._quote = byte
         elif byte in b"[{":
@@ -404,7 +414,7 @@ class ValueEnd:
                 return True
             # Each closing bracket stands two behind its opening one in ASCII.
             self.has_wrong_bracket |= byte - self._open.pop() != 2
-        if byte not in b" \t\n\r":
+        if not is_white:
             self._may_quote = byte in b"[{,:"
         return False
 
@@ -412,7 +422,8 @@ class ValueEnd:
 class Dropped(_Collecting):
     """A value, or a member from its name on, up to the comma or bracket behind it.
 
-    It fails where a bracket in the value is wrong: then nobody knows what else it holds.
+    It fails where a bracket in the value is wrong, or another value follows it without a comma: then nobody knows what
+    else would go.
 
     Args:
         limit: Bytes that are dropped at most.
@@ -437,7 +448,7 @@ class Dropped(_Collecting):
                     continue
                 self._take(text[:at])
                 return ([] if self.has_failed else self._done()), at
-            if self._end.has_wrong_bracket:
+            if self._end.has_wrong_bracket or self._end.has_another:
                 self.has_failed = True
                 return [], at
             if at + len(self._taken) > self._limit:

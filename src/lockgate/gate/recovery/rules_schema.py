@@ -314,7 +314,7 @@ class UnknownMember(PatchRule):
             end = site.next_byte(site.at + 1)
             if site.window[end : end + 1] in (b"}", b""):
                 return replace(site.at, 1)
-            if site.match(_MEMBER, end) is None:
+            if site.match(_MEMBER, end) is None or self._is_of_the_object_around(site, end):
                 return []
             limit = site.max_held
             return [Edit((Change(site.at, 1, b""),), lambda: Dropped(limit), weight=30)]
@@ -345,10 +345,11 @@ class UnknownMember(PatchRule):
         site.need_more()
         return not known.texts
 
-    def _is_of_the_object_around(self, site: Site) -> bool:
+    def _is_of_the_object_around(self, site: Site, start: int = -1) -> bool:
         """Whether an object around knows the name: then a brace is missing, and nothing is too much."""
-        found = _STRING.match(site.window, site.held.name) if site.held.name >= 0 else None
-        if found is None and site.held.name >= 0:
+        start = site.held.name if start < 0 else start
+        found = _STRING.match(site.window, start) if start >= 0 else None
+        if found is None and start >= 0:
             site.need_more()
         name = found[1].decode("utf-8", "replace") if found is not None else None
         return name is not None and (name in site.around_names or name in site.lacking_names)

@@ -276,6 +276,11 @@ class BareName(PatchRule):
         return [Edit((Change(site.at, 0, before),), lambda: Bare(is_name=True), weight=2)]
 
 
+#: What begins like a number, and is a word.
+_NO_NUMBER: Final = re.compile(rb"-?[0-9][0-9.]{0,30}[A-Za-z_]")
+_THOUGHT: Final = re.compile(rb"<(?:think|thinking|thought|reasoning)>")
+
+
 class BareText(PatchRule):
     """Puts quotes around a string value that has none; it ends at a comma, a closing bracket or the end of the line."""
 
@@ -295,7 +300,11 @@ class BareText(PatchRule):
             start = site.scalar
         else:
             return []
-        if site.code in ("schema_violation", "number_out_of_range") or is_nothing(site, start):
+        if site.code == "number_out_of_range" or is_nothing(site, start):
+            return []
+        if site.code == "schema_violation" and _NO_NUMBER.match(site.window, start) is None:
+            return []
+        if self._is_of_tuple(site, start) or (not site.depth and _THOUGHT.match(site.rest)):
             return []
         is_root, is_member = not site.depth, site.is_in_object and site.depth > 0
         may_quote = not site.has_guess
@@ -306,3 +315,14 @@ class BareText(PatchRule):
                 weight=40,
             )
         ]
+
+    _WORDS: Final = re.compile(rb"[^,\]}\n\"']{0,200}")
+    _TUPLE: Final = re.compile(rb"\(\s{0,24}['\"(\[{]|\)")
+
+    def _is_of_tuple(self, site: Site, start: int) -> bool:
+        """Whether round brackets stand for square ones here: they are no part of the words."""
+        if site.is_in_object:
+            return False
+        words = self._WORDS.match(site.window, start)
+        assert words is not None
+        return self._TUPLE.match(site.window, start) is not None or words[0].count(b")") > words[0].count(b"(")

@@ -41,7 +41,8 @@ class ExtraComma(PatchRule):
     holds = "a comma, until the next member or element begins"
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.byte in (b"}", b"]") and site.held.comma >= 0 and site.held.name < 0:
+        is_tuple = site.byte == b")" and not site.is_in_object
+        if (site.byte in (b"}", b"]") or is_tuple) and site.held.comma >= 0 and site.held.name < 0:
             return replace(site.held.comma, 1)
         if site.byte == b"," and site.awaits in (*VALUE, *NAME) and site.held.colon < 0 and site.depth:
             return replace(site.at, 1)
@@ -252,6 +253,10 @@ class Bracket(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.code == "trailing_text":
             return self._closed_too_early(site) if site.has_bracket else []
+        if site.awaits == "comma" and site.byte in (b",", b'"', b"'"):
+            return self._before_neighbour(site)
+        if site.byte == b"{" and site.awaits == "name" and site.held.comma >= 0 and site.brackets[1:2] == b"]":
+            return replace(site.held.comma, 0, b"}")
         if site.held.comma >= 0 and site.outer_names and (site.held.name >= 0 or site.byte in (b'"', b"'")):
             return self._before_member(site)
         if site.byte not in (b"}", b"]", b")") or not site.depth or site.awaits == "value":
@@ -290,6 +295,22 @@ class Bracket(PatchRule):
             else []
         )
 
+    def _before_neighbour(self, site: Site) -> Sequence[Edit]:
+        """A member of the object around, or another object of the array around, follows the last value in hand."""
+        is_apart = site.byte == b","
+        at = site.next_byte(site.at + 1) if is_apart else site.at
+        if is_apart and site.window[at : at + 1] == b"{" and site.brackets[:2] == b"}]":
+            return replace(site.at, 0, b"}")
+        if not site.outer_names or site.is_in_object != is_apart:
+            return []
+        found = _NAME.match(site.window, at)
+        if found is None:
+            site.need_more()
+        if found is None or found[1].decode("utf-8", "replace") not in site.outer_names:
+            return []
+        bracket = Change(site.before, 0, site.brackets[:1])
+        return [Edit((bracket,) if is_apart else (bracket, Change(site.before, 0, b",", "missing_comma")))]
+
     def _closed_too_early(self, site: Site) -> list[Edit]:
         """The document goes on behind the bracket that closed it: that one was too many, or the next one is.
 
@@ -325,9 +346,13 @@ class Tuple(PatchRule):
     id = "tuple"
 
     _FIRST: Final = re.compile(rb"\(\s{0,24}(?:['\"(\[{]|-?[0-9])")
+    #: At the root words in brackets may as well stand before a document.
+    _ROOT: Final = re.compile(rb"\(\s{0,24}['\"(\[{]")
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.byte != b"(" or site.awaits not in VALUE or not site.kinds & ARRAY or not site.depth:
+        if site.byte != b"(" or site.awaits not in VALUE or not site.kinds & ARRAY:
+            return []
+        if not site.depth and self._ROOT.match(site.rest) is None:
             return []
         return replace(site.at, 1, b"[", is_sure=self._FIRST.match(site.rest) is not None)
 

@@ -48,7 +48,7 @@ _ELEMENT: Final = re.compile(
     + _QUOTE
     + rb"|-?[0-9][0-9.eE+-]{0,30}"
     rb"|[tT]rue|TRUE|[fF]alse|FALSE|[nN]ull|NULL|[nN]one|NONE|NaN|nan|nil|undefined)"
-    rb"\s{0,24}(?:[,;\]]|\xef\xbc\x8c|\Z)|[\])]|\"[^\"]{60}|'[^'\n]{60}|`[^`]{60}",
+    rb"\s{0,24}(?:[,;\])]|\xef\xbc\x8c|\Z)|[\])]|\"[^\"]{60}|'[^'\n]{60}|`[^`]{60}",
     re.DOTALL,
 )
 _BARE_ELEMENT: Final = re.compile(

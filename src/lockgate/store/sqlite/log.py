@@ -412,7 +412,8 @@ class SqliteLog:
             watched.tail.extend(job.payloads, epoch=job.epoch, close=is_closed)
         if job.lifetime is not None:
             watched.lifetime = job.lifetime
-        self._set_ours(watched, True)
+        if not watched.is_ours:
+            self._set_ours(watched, True)
         watched.tell(job.before.records + len(job.payloads), is_closed=is_closed)
 
     def _end_watched(self, stream_id: str) -> None:
@@ -454,10 +455,13 @@ class SqliteLog:
     # -- reading -------------------------------------------------------------------------------------------------
 
     async def read(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page:
-        watched = self._watched.get(stream_id)
-        page = watched.read(after, max_bytes, self._now()) if watched is not None else None
+        page = self.read_now(stream_id, after, max_bytes=max_bytes)
         # If memory does not have it, only the file can answer: another process may be further.
         return page if page is not None else await self._fetch(file.page, stream_id, after, max_bytes, self._now())
+
+    def read_now(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page | None:
+        watched = self._watched.get(stream_id)
+        return watched.read(after, max_bytes, self._now) if watched is not None else None
 
     async def head(self, stream_id: str) -> Head:
         return await self._fetch(file.head, stream_id, self._now())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -48,11 +49,11 @@ class WatchedStream:
         self.created_s, self.seen, self.is_closed, self.lifetime = 0.0, -1, False, UNKNOWN
         self.tell(-1, is_closed=False)
 
-    def read(self, after: Offset, max_bytes: int, now_s: float) -> Page | None:
+    def read(self, after: Offset, max_bytes: int, now: Callable[[], float]) -> Page | None:
         """Read from memory, unless another process wrote the stream, or its lifetime may be over."""
         tail = self.tail
         if tail is None or tail.end.records < self.seen or tail.is_closed < self.is_closed:
             return None
-        if self.lifetime is not FOREVER and is_over(self.lifetime, now_s):
+        if self.lifetime is not FOREVER and is_over(self.lifetime, now()):
             return None
         return tail.read(after, max_bytes, is_shared=len(self.events) > 1)

@@ -1,0 +1,165 @@
+"""What the routes of registered schemas take and answer: one shape each, in ``/openapi.json`` too."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from lockgate.registry.catalogue import CompatibilityRule, RegisteredSchema, RegisteredVersion, VersionStatus
+from lockgate.registry.compatibility import CompatibilityVerdict
+from lockgate.registry.diff import SchemaChange
+
+
+class SchemaVersionEntry(msgspec.Struct, frozen=True):
+    """One version, without its content.
+
+    Attributes:
+        id: As it stands in meta.schema, like invoice@2.
+        version: Its number.
+        sha256: Hash of its content, in hexadecimal: of its JSON with members in order and without spaces.
+        status: active; deprecated: it serves, and readers are told; retired: nothing new may use it.
+        added: When it was registered, in seconds since 1970.
+        by: Name of the key that registered it; empty without one.
+    """
+
+    id: str
+    version: str
+    sha256: str
+    status: VersionStatus
+    added: float
+    by: str
+
+
+class SchemaEntryAnswer(msgspec.Struct, frozen=True):
+    """One schema, with its versions.
+
+    Attributes:
+        name: Its name.
+        kind: What it is written in.
+        compatibility: What new versions are held to.
+        versions: In order.
+    """
+
+    name: str
+    kind: Literal["json"]
+    compatibility: CompatibilityRule
+    versions: list[SchemaVersionEntry]
+
+
+class SchemaListAnswer(msgspec.Struct, frozen=True):
+    """All registered schemas.
+
+    Attributes:
+        schemas: By name.
+    """
+
+    schemas: list[SchemaEntryAnswer]
+
+
+class VerdictEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a version is to another one.
+
+    Attributes:
+        reader: Id of the version that should take the other's documents.
+        writer: Id of that one.
+        answer: Whether it takes them all; unknown counts as no.
+        message: The same as a sentence.
+        example: A document that shows the no, as JSON.
+        path: JSON pointer to the value in it that is refused.
+    """
+
+    reader: str
+    writer: str
+    answer: Literal["yes", "no", "unknown"]
+    message: str
+    example: str | None = None
+    path: str | None = None
+
+
+class SchemaVersionAnswer(msgspec.Struct, frozen=True):
+    """One version, with its content.
+
+    Attributes:
+        id: As it stands in meta.schema, like invoice@2.
+        version: Its number.
+        sha256: Hash of its content, as in a list of versions.
+        status: As in a list of versions.
+        added: When it was registered, in seconds since 1970.
+        by: Name of the key that registered it; empty without one.
+        schema: The JSON Schema, as it was registered.
+        verdicts: What it is to its neighbours, if it was registered now.
+    """
+
+    id: str
+    version: str
+    sha256: str
+    status: VersionStatus
+    added: float
+    by: str
+    schema: msgspec.Raw
+    verdicts: list[VerdictEntry]
+
+
+class CheckAnswer(msgspec.Struct, frozen=True):
+    """Whether a version could be registered.
+
+    Attributes:
+        id: The version.
+        compatible: Whether the rule of its name allows it.
+        verdicts: What it would be to its neighbours.
+    """
+
+    id: str
+    compatible: bool
+    verdicts: list[VerdictEntry]
+
+
+class DiffAnswer(msgspec.Struct, frozen=True):
+    """What is different between two versions.
+
+    Attributes:
+        before: Id of the one.
+        after: Id of the other.
+        changes: By place, a thousand at most.
+        text: Both as indented JSON, as a unified diff.
+        verdicts: Whether the later takes what the earlier takes, and the reverse.
+    """
+
+    before: str
+    after: str
+    changes: list[SchemaChange]
+    text: str
+    verdicts: list[VerdictEntry]
+
+
+class RuleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What new versions of a name are held to.
+
+    Attributes:
+        compatibility: The rule.
+    """
+
+    compatibility: CompatibilityRule
+
+
+def entry_of(version: RegisteredVersion) -> SchemaVersionEntry:
+    return SchemaVersionEntry(*_said(version))
+
+
+def answer_of(version: RegisteredVersion, verdicts: list[CompatibilityVerdict]) -> SchemaVersionAnswer:
+    return SchemaVersionAnswer(*_said(version), msgspec.Raw(version.text), [verdict_of(one) for one in verdicts])
+
+
+def schema_of(schema: RegisteredSchema, default: CompatibilityRule) -> SchemaEntryAnswer:
+    entries = [entry_of(one) for one in schema.in_order]
+    return SchemaEntryAnswer(schema.identity.name, schema.identity.kind, schema.rule or default, entries)
+
+
+def verdict_of(verdict: CompatibilityVerdict) -> VerdictEntry:
+    found = verdict.comparison
+    return VerdictEntry(verdict.reader, verdict.writer, found.answer, verdict.sentence, found.example, found.path)
+
+
+def _said(version: RegisteredVersion) -> tuple[str, str, str, VersionStatus, float, str]:
+    return version.id, str(version.version), version.sha256, version.status, version.added_s, version.by

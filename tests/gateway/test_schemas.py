@@ -1,0 +1,213 @@
+"""Registered schemas over HTTP: streams name them, and stay with the version that they were opened with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+
+from tests.gateway.nodes import Node, Reader, running
+from tests.gateway.two_nodes import SharedNode
+from tests.registry.rigs import person
+
+NOWHERE = "http://127.0.0.1:9/v1"  # nothing is asked of any provider here
+NOTE = {"note": {"type": "string"}}
+
+
+class Client:
+    """Asks one node."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self.url = url
+
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        data = json.dumps(body) if body is not None else None
+        sent = {"Content-Type": "application/json", **headers}
+        async with self._session.request(method, self.url + path, data=data, headers=sent) as answer:
+            text = await answer.text()
+            return answer.status, json.loads(text) if text else None
+
+    async def register(self, version_id: str, schema: Any) -> tuple[int, Any]:
+        name, _, version = version_id.partition("@")
+        return await self.ask("PUT", f"/v1/schemas/{name}/versions/{version}", schema)
+
+    async def open(self, schema: Any, **options: Any) -> tuple[int, Any]:
+        return await self.ask("POST", "/v1/streams", {"lockgate": {"source": "push", "schema": schema, **options}})
+
+    async def push(self, made: Any, text: str, **headers: str) -> tuple[int, Any]:
+        token = {"Authorization": f"Bearer {made['token']}"}
+        return await self.ask("POST", made["urls"]["stream"], text, **token, **headers)
+
+    async def read(self, made: Any) -> Reader:
+        return await Reader(self.url + made["urls"]["stream"]).run()
+
+
+CLOSE = {"Stream-Closed": "true"}
+
+
+@pytest.fixture(scope="module")
+async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
+    async with running(Node(tmp_path_factory.mktemp("node"), NOWHERE)) as process:
+        yield process
+
+
+@pytest.fixture
+async def client(node: Node) -> AsyncIterator[Client]:
+    async with aiohttp.ClientSession() as session:
+        yield Client(session, node.url)
+
+
+async def test_a_stream_is_judged_by_the_version_that_it_names(client: Client) -> None:
+    """And each envelope says which: by number, by latest, by a range, and by PUT of a stream."""
+    assert (await client.register("named@1", person()))[0] == 201
+    assert (await client.register("named@2", person(**NOTE)))[0] == 201
+    for versions, pinned in (("named@1", "named@1"), ("named@latest", "named@2"), ("named@>=1 <2", "named@1")):
+        status, made = await client.open(versions)
+        assert (status, made["schema"]) == (201, pinned)
+        assert (await client.push(made, '{"name": "A"}', **CLOSE))[0] == 204
+        reader = await client.read(made)
+        assert {one["meta"]["schema"] for one in reader.envelopes if one["meta"]["kind"] == "delta"} == {pinned}
+        assert reader.final["channels"]["content"]["schema"] == pinned
+        assert (await client.ask("GET", made["urls"]["status"]))[1]["schema"] == pinned
+    options = {"Lockgate-Options": json.dumps({"schema": "named@1"})}
+    assert (await client.ask("PUT", "/v1/stream/by-name", '{"name": "A", "note": "x"}', **options))[0] == 422
+
+
+async def test_a_stream_stays_with_its_version(client: Client) -> None:
+    """Newer versions come, its own is retired: what is pushed to it is judged as before."""
+    assert (await client.register("stays@1", person()))[0] == 201
+    _, made = await client.open("stays@latest")
+    assert (await client.push(made, '{"name": "A"'))[0] == 204
+    assert (await client.register("stays@2", person(**NOTE)))[0] == 201
+    assert (await client.ask("POST", "/v1/schemas/stays/versions/1/retire", {}))[1]["status"] == "retired"
+    status, answer = await client.push(made, ', "note": "x"}')
+    assert (status, answer["error"]["code"]) == (422, "schema_violation")
+    status, answer = await client.open("stays@1")
+    assert (status, answer["error"]["code"]) == (404, "unknown_schema_version")
+
+
+@pytest.mark.parametrize(
+    ("schema", "status", "code", "hint"),
+    [
+        pytest.param("nobody@1", 404, "unknown_schema_version", "there is no schema nobody", id="no such schema"),
+        pytest.param("named@99", 404, "unknown_schema_version", "there is 1, 2", id="no such version"),
+        pytest.param("named", 400, "bad_request", "like invoice@1", id="no version"),
+        pytest.param("named@x", 400, "bad_request", "lockgate.schema: version 'x'", id="a version that is none"),
+        pytest.param("a/b@1", 400, "bad_request", "a schema is named by", id="a name that is none"),
+    ],
+)
+async def test_a_name_that_means_nothing_is_refused(
+    client: Client, schema: str, status: int, code: str, hint: str
+) -> None:
+    await client.register("named@1", person())
+    await client.register("named@2", person(**NOTE))
+    found, answer = await client.open(schema)
+    assert (found, answer["error"]["code"]) == (status, code)
+    assert hint in answer["error"]["message"]
+
+
+async def test_readers_name_the_versions_that_they_understand(client: Client) -> None:
+    """Served if one of them takes all that the pinned one takes; else 406 says what there is, whatever the face."""
+    for version, schema in (("1", person()), ("2", person(**NOTE)), ("3", person(**NOTE, more={}))):
+        assert (await client.register(f"read@{version}", schema))[0] == 201
+    _, made = await client.open("read@2")
+    assert (await client.push(made, '{"name": "A"}', **CLOSE))[0] == 204
+    path = made["urls"]["stream"]
+    for wanted, is_served in (("read@2", True), ("read@3", True), ("read@1", False), ("read@>=1 <3", True)):
+        status, answer = await client.ask("GET", f"{path}?schema={quote(wanted)}")
+        assert status == (200 if is_served else 406), wanted
+        assert (await client.ask("GET", path, **{"Accept-Schema": f"nobody@1, {wanted}"}))[0] == status
+        if not is_served:
+            assert answer["error"]["code"] == "schema_not_acceptable"
+            assert "pinned to read@2" in answer["error"]["message"]
+            assert "for example" not in answer["error"]["message"] or "note" in answer["error"]["message"]
+    assert (await client.ask("GET", path, Accept="text/event-stream", **{"Accept-Schema": "read@1"}))[0] == 406
+    assert (await client.ask("GET", f"{path}?schema=read"))[0] == 400
+
+
+async def test_readers_are_told_of_a_deprecated_version(client: Client) -> None:
+    await client.register("old@1", person())
+    _, made = await client.open("old@1")
+    await client.push(made, '{"name": "A"}', **CLOSE)
+    url = client.url + made["urls"]["stream"]
+    seen = []
+    for status in ("active", "deprecated"):
+        if status == "deprecated":
+            assert (await client.ask("POST", "/v1/schemas/old/versions/1/deprecate", {}))[0] == 200
+        for accept in ("application/json", "text/event-stream", "application/x-ndjson"):
+            async with aiohttp.ClientSession() as session, session.get(url, headers={"Accept": accept}) as answer:
+                assert answer.headers["Lockgate-Schema"] == "old@1"
+                seen.append(answer.headers.get("Lockgate-Schema-Status"))
+    assert seen == [None] * 3 + ["deprecated"] * 3
+
+
+async def test_versions_are_listed_got_compared_and_checked(client: Client) -> None:
+    await client.register("shown@1", person())
+    status, answer = await client.register("shown@2", {**person(), "required": []})
+    assert (status, [one["answer"] for one in answer["verdicts"]]) == (201, ["yes"])
+    status, answer = await client.register("shown@2", person())
+    assert (status, answer["error"]["code"], len(answer["error"]["sha256"])) == (409, "schema_version_taken", 64)
+    status, answer = await client.register("shown@3", {**person(), "required": ["name", "other"]})
+    assert (status, answer["error"]["code"]) == (400, "bad_request"), "a closed object cannot have what it requires"
+    status, answer = await client.register("shown@3", person())
+    assert (status, answer["error"]["code"]) == (409, "incompatible_schema_version")
+    assert "for example {}" in answer["error"]["message"]
+    status, answer = await client.ask("POST", "/v1/schemas/shown/versions/3/check", person())
+    verdict = answer["verdicts"][0]
+    assert (status, answer["compatible"], verdict["answer"], verdict["example"]) == (200, False, "no", "{}")
+    status, answer = await client.ask("GET", "/v1/schemas/shown/diff?from=1&to=2")
+    assert answer["changes"] == [{"path": "/required", "change": "removed", "before": "name", "after": None}]
+    assert [one["answer"] for one in answer["verdicts"]] == ["yes", "no"]
+    status, answer = await client.ask("GET", "/v1/schemas/shown/versions/latest")
+    assert (answer["id"], answer["schema"]) == ("shown@2", {**person(), "required": []})
+    status, answer = await client.ask("PUT", "/v1/schemas/shown", {"compatibility": "none"})
+    assert [one["id"] for one in answer["versions"]] == ["shown@1", "shown@2"]
+    assert (await client.register("shown@3", person()))[0] == 201
+    _, listed = await client.ask("GET", "/v1/schemas")
+    assert next(one for one in listed["schemas"] if one["name"] == "shown")["compatibility"] == "none"
+
+
+async def test_what_is_registered_is_there_at_every_node_and_after_a_restart(tmp_path: Path) -> None:
+    """A stream that one node has opened goes on at another, under its version."""
+    nodes = [SharedNode(tmp_path, f"node-{at}", NOWHERE) for at in range(2)]
+    async with aiohttp.ClientSession() as session:
+        async with running(nodes[0]), running(nodes[1]):
+            first, second = (Client(session, one.url) for one in nodes)
+            assert (await first.register("invoice@1", person()))[0] == 201
+            status, made = await second.open("invoice@1")
+            assert status == 201
+            assert (await second.push(made, '{"name": '))[0] == 204
+            assert (await first.push(made, '"A"'))[0] == 204
+        async with running(nodes[0]):
+            assert (await first.push(made, "}", **CLOSE))[0] == 204
+            reader = await first.read(made)
+            assert (reader.text(), reader.final["state"]) == ('{"name": "A"}', "complete")
+            assert {one["meta"]["schema"] for one in reader.envelopes if one["meta"]["kind"] == "delta"} == {
+                "invoice@1"
+            }
+
+
+async def test_of_a_race_one_wins(client: Client) -> None:
+    answers = await asyncio.gather(*(client.register("race@1", person(**{f"member_{at}": {}})) for at in range(20)))
+    winners = [answer for status, answer in answers if status == 201]
+    assert len(winners) == 1
+    losers = [answer["error"] for status, answer in answers if status == 409]
+    assert len(losers) == 19
+    assert {one["sha256"] for one in losers} == {winners[0]["sha256"]}
+
+
+async def test_without_versioning_nothing_of_it_is_offered(tmp_path: Path) -> None:
+    node = Node(tmp_path, NOWHERE, validation__schemaVersioning=False)
+    async with running(node), aiohttp.ClientSession() as session:
+        client = Client(session, node.url)
+        assert (await client.register("invoice@1", person()))[0] == 501
+        status, answer = await client.open("invoice@1")
+        assert (status, answer["error"]["code"]) == (501, "not_offered")
+        assert (await client.open(person()))[0] == 201
