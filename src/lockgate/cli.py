@@ -17,6 +17,7 @@ import typer
 from lockgate import Limits, LockgateError, Misuse, SchemaError, __version__, compile
 from lockgate.cli_flags import fail, flags_of
 from lockgate.cli_keys import keys_app
+from lockgate.cli_schema import schema_app
 
 app = typer.Typer(
     name="lockgate",
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 
 app.add_typer(keys_app)
+app.add_typer(schema_app)
 
 
 @app.callback(invoke_without_command=True)

@@ -129,7 +129,7 @@ class Gateway:
         self._authentication = Authentication(doors_of(settings), self._book, callers)
         self._guard = Guard(self._authentication)
         self._finder = StreamFinder(self.log)
-        self._pushed = PushedStreams(self.log, self.meters, self._schemas)
+        self._pushed = PushedStreams(self.log, self.meters, self._schemas, self._registry)
         self._opening = Opening(
             self.log,
             self.owner,
