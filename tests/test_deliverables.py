@@ -96,6 +96,8 @@ def test_what_answers_a_line_is_there(line: Any) -> None:
     assert line.state in ("done", "partly", "not yet")
     assert (line.state == "done") == (not line.lacks)
     assert line.state == "not yet" or line.tests
+    met = {one["name"]: one["is_met"] for one in WRITER.acceptance.measured()["figures"]}
+    assert line.state != "done" or all(met.get(name) for name in line.figures), "a figure is missed, or not recorded"
 
 
 @pytest.mark.parametrize(
