@@ -315,6 +315,7 @@ _STATE = re.compile(r"^\| ([A-Z_]+(?: [a-z ]+)?) \| .*? \| (.+) \|$", re.MULTILI
 CHUNKS = page("docs/concepts/chunk-assembly.md")
 
 
+@cache
 def table_of_the_page() -> dict[str, dict[int, str]]:
     """State and byte to the next state, as the page has it; 128 is any byte outside ASCII."""
     found = {}
