@@ -342,9 +342,12 @@ class RedisLog:
 
     async def read(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page:
         self._check()
-        watched = self._watched.get(stream_id)
-        page = watched.read(after, max_bytes, self._now()) if watched is not None else None
+        page = self.read_now(stream_id, after, max_bytes=max_bytes)
         return page if page is not None else await self._fetch(stream_id, after, max_bytes)
+
+    def read_now(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page | None:
+        watched = self._watched.get(stream_id)
+        return watched.read(after, max_bytes, self._now) if watched is not None else None
 
     async def _fetch(self, stream_id: str, after: Offset, max_bytes: int) -> Page:
         keys = self._layout.of(stream_id)
