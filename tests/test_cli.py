@@ -114,7 +114,13 @@ def test_feedback_is_live(schema: str) -> None:
             ["serve", "--set", "upstream.kind=morse"], "upstream.kind: there is no 'morse'; use", id="unknown dialect"
         ),
         pytest.param(
-            ["serve", "--set", "store.kind=paper"], "sqlite or memory (from --set)", id="unknown kind of store"
+            ["serve", "--set", "store.kind=paper"], "sqlite or memory or redis (from --set)", id="unknown kind of store"
+        ),
+        pytest.param(["serve", "--set", "store.kind=redis"], "store.url: is missing; say where", id="no Redis"),
+        pytest.param(
+            ["serve", "--set", "store.kind=redis", "--set", "store.url=redis://me:hush@127.0.0.1:1/0"],
+            "store.url: redis://127.0.0.1:1/0: cannot be reached",
+            id="Redis that is down, without its password",
         ),
         pytest.param(["sim", "--rate", "-1"], "rate", id="sim option out of range"),
         pytest.param(["sim", "--fault", "fire"], "--fault[0] must name a fault, not 'fire'", id="sim fault"),

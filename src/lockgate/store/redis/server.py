@@ -70,7 +70,7 @@ class RedisServer:
                 **self._once,
             )
         except (ValueError, TypeError) as error:
-            raise StoreError(f"store.url: {self.name}: {error}") from None
+            raise StoreError(f"{self.name}: {error}") from None
         self._beat_lock = threading.Lock()
 
     async def shut(self) -> None:
