@@ -35,7 +35,7 @@ from lockgate.store.redis import listing, scripts
 from lockgate.store.redis.committer import Committer, StreamStep, load
 from lockgate.store.redis.draft import StreamDraft, StreamNews
 from lockgate.store.redis.layout import VERSION, KeyLayout
-from lockgate.store.redis.server import RedisServer, check
+from lockgate.store.redis.redis_server import RedisServer, check
 from lockgate.store.redis.stored_stream import unpack
 from lockgate.store.redis.subscriber import Subscriber
 from lockgate.store.rows import PackedAppend, entries_after, is_at_tail
