@@ -353,7 +353,7 @@ class Tuple(PatchRule):
 
     id = "tuple"
 
-    _FIRST: Final = re.compile(rb"\(\s{0,24}(?:['\"(\[{]|-?[0-9])")
+    _FIRST: Final = re.compile(rb"\(\s{0,24}(?:['\"(\[{)]|-?[0-9])")
     #: At the root words in brackets may as well stand before a document.
     _ROOT: Final = re.compile(rb"\(\s{0,24}['\"(\[{]")
 
