@@ -564,6 +564,12 @@ _CLOSED_ROWS = _object(
             _object(l={"type": "array", "items": COUNT}, n=COUNT), '{"l":[1 "n":2}', {"l": [1], "n": 2}, id="no comma"
         ),
         pytest.param(
+            _object(l={"type": "array", "items": _object(x=COUNT)}, m={"type": "array", "items": COUNT}, n=COUNT),
+            '{"l":[{"x":1}, "m":[1,2, "n":3}',
+            {"l": [{"x": 1}], "m": [1, 2], "n": 3},
+            id="two brackets of one kind",
+        ),
+        pytest.param(
             _CLOSED_ROWS,
             '{"rows": [{"t": "P", {"t": "Q"}], "s": "n"}',
             {"rows": [{"t": "P"}, {"t": "Q"}], "s": "n"},
