@@ -564,6 +564,12 @@ _CLOSED_ROWS = _object(
             _object(l={"type": "array", "items": COUNT}, n=COUNT), '{"l":[1 "n":2}', {"l": [1], "n": 2}, id="no comma"
         ),
         pytest.param(
+            _object(l={"type": "array", "items": _object(x=COUNT)}, m={"type": "array", "items": COUNT}, n=COUNT),
+            '{"l":[{"x":1}, "m":[1,2, "n":3}',
+            {"l": [{"x": 1}], "m": [1, 2], "n": 3},
+            id="two brackets of one kind",
+        ),
+        pytest.param(
             _CLOSED_ROWS,
             '{"rows": [{"t": "P", {"t": "Q"}], "s": "n"}',
             {"rows": [{"t": "P"}, {"t": "Q"}], "s": "n"},
@@ -606,6 +612,12 @@ def test_what_is_plainly_meant_is_mended(schema: Any, text: str, value: Any) -> 
         pytest.param({**_object(b=TEXT), "additionalProperties": False}, '{"z": 5\n"b": "x"}', id="nor a stranger"),
         pytest.param({**_object(b=TEXT), "additionalProperties": False}, '{"z": "y" "b": "x"}', id="nor a text"),
         pytest.param(True, "1 2", id="two numbers"),
+        pytest.param(_object(a=TEXT, b=TEXT), '{"a":"x,`b`:"y"}', id="a name in back quotes behind a missing quote"),
+        pytest.param(
+            _object(a={"const": "x/y"}, b={"type": "object"}),
+            '{"a": x/y"; "b": {"c": {}}}',
+            id="a member behind an enum",
+        ),
         pytest.param(_LISTS, "{'b': (oak, elm)}", id="words in a tuple"),
         pytest.param(
             {**_object(a=TEXT), "required": ["a"], "additionalProperties": False},

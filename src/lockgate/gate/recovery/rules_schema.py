@@ -161,6 +161,8 @@ class EnumInText(PatchRule):
     holds = "a string that no allowed value begins like, until it ends"
 
     _BARE: Final = re.compile(rb"[^,\]}\n]*")
+    #: What no sentence in a document has: behind it, that goes on.
+    _STRUCTURE: Final = re.compile(rb"[{\[]|[\"']\s{0,8}[:;=]|;\s{0,24}[\"']")
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.awaits in VALUE and (site.code == "invalid_json" or _is_kind_fault(site)):
@@ -178,6 +180,8 @@ class EnumInText(PatchRule):
             return []
         found = self._BARE.match(site.window, site.at)
         assert found is not None
+        if site.depth and self._STRUCTURE.search(found[0]):
+            return []
         end = found.end() if site.depth else len(site.window)
         if end == len(site.window):
             site.need_more()

@@ -199,6 +199,9 @@ class InnerQuote(PatchRule):
         """Whether the quote opens the next name or element: then it is the one before that is missing."""
         if not site.is_in_object or not site.depth:
             return _APART.search(place.before) is not None
+        name = _NAME_BEFORE.search(place.before[-_NAME_BYTES:])
+        if name is not None and name[1].decode("utf-8", "replace") in place.names:
+            return True
         found = _NAME_REST.match(site.window, 1)
         if found is None:
             return _CLOSED.search(place.before) is not None
@@ -233,6 +236,9 @@ def _opens(text: bytes) -> bool:
 
 #: The end of a text that does not end there: a comma or line break, perhaps an escaped one, that parts what follows.
 _APART: Final = re.compile(rb"(?:,|\\[nr])(?:[\s{\[]|\\[nrt])*\Z")
+#: A name in other quotes, and its colon: what follows is its value.
+_NAME_BEFORE: Final = re.compile(rb"""[,\n]\s{0,24}[`']([^`'\n]{1,60})[`']\s{0,8}:\s{0,8}\Z""")
+_NAME_BYTES: Final = 128
 _CLOSED: Final = re.compile(rb"[}\]]\s*,(?:\s|\\[nrt])*\Z")
 _NAME_REST: Final = re.compile(rb'((?:[^"\\\n]|\\.){1,60})"[ \t]{0,8}:')
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from lockgate.gate.grammar import ARRAY, NULL, NUMBER
+from lockgate.gate.grammar import ARRAY, NULL, NUMBER, OBJECT
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.patch_rule import LITERALS, NAME, VALUE, PatchRule, begins_name, drop_member, replace
 from lockgate.gate.recovery.rewriters import Until
@@ -297,11 +297,13 @@ class Bracket(PatchRule):
         if found is None:
             site.need_more()
             return []
-        return (
-            replace(site.held.comma, 0, site.brackets[:1])
-            if found[1].decode("utf-8", "replace") in site.outer_names
-            else []
-        )
+        name = found[1].decode("utf-8", "replace")
+        if name not in site.outer_names:
+            return []
+        # A name and its colon are no element; unless one that lacks its brace begins so.
+        may_lack_brace = site.kinds & OBJECT and name in site.subschemas.checks(OBJECT).known_names()
+        is_sure = not site.is_in_object and site.awaits == "value" and not may_lack_brace
+        return replace(site.held.comma, 0, site.brackets[:1], is_sure=is_sure)
 
     def _before_neighbour(self, site: Site) -> Sequence[Edit]:
         """A member of the object around, or another object of the array around, follows the last value in hand."""
@@ -353,7 +355,7 @@ class Tuple(PatchRule):
 
     id = "tuple"
 
-    _FIRST: Final = re.compile(rb"\(\s{0,24}(?:['\"(\[{]|-?[0-9])")
+    _FIRST: Final = re.compile(rb"\(\s{0,24}(?:['\"(\[{)]|-?[0-9])")
     #: At the root words in brackets may as well stand before a document.
     _ROOT: Final = re.compile(rb"\(\s{0,24}['\"(\[{]")
 
