@@ -47,6 +47,8 @@ from lockgate.waiting.news import News
 MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
 # Bytes that a step counts besides its payloads, so that empty ones are bounded, too.
 _STEP_BYTES: Final = 256
+# Between two tries of a live reader to read.
+_AGAIN_S: Final = 0.1
 #: Freshly committed entries kept in memory per watched stream, and for how many streams at most (64 MiB in all).
 TAIL_BYTES: Final = 64 * 1024
 MAX_TAILS: Final = 1024
@@ -71,7 +73,8 @@ class RedisLog:
         prefix: What all names of keys and channels begin with; gateways that share it share their streams.
         answer_s: How long to wait for an answer of Redis. What was asked may still happen; appending again with the
             same ``seq`` is safe.
-        patience_s: How long to wait for room in the queue, and for the queue to empty when the log is shut.
+        patience_s: How long a live reader waits for Redis to come back, an append for room in the queue, and ``shut``
+            for the queue to empty.
         wall: Seconds since 1970: what the clock of a new log begins with.
         monotonic: Seconds that nobody sets.
 
@@ -125,10 +128,11 @@ class RedisLog:
             await check(self._server)
             version, clock = self._layout.version, self._layout.clock
             questions = (("SET", version, VERSION, "NX"), ("GET", version), ("SET", clock, self._wall(), "NX"))
-            _, found, _, now_s = await self._server.ask([*questions, ("GET", clock)])
-            for one in (found, now_s):
+            answers = await self._server.ask([*questions, ("GET", clock)])
+            for one in answers:
                 if isinstance(one, StoreError):
                     raise one
+            _, found, _, now_s = answers
             if found.decode() != VERSION:
                 raise StoreError(
                     f"{self._server.name}: {version} is {found.decode()!r}, this lockgate knows {VERSION}; "
@@ -343,7 +347,17 @@ class RedisLog:
     async def read(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page:
         self._check()
         page = self.read_now(stream_id, after, max_bytes=max_bytes)
-        return page if page is not None else await self._fetch(stream_id, after, max_bytes)
+        if page is not None:
+            return page
+        ends_s = self._loop.time() + self._patience_s
+        while True:
+            try:
+                return await self._fetch(stream_id, after, max_bytes)
+            except StoreFailing:
+                # Who follows a stream waits for a Redis that starts anew; others hear at once that it is away.
+                if stream_id not in self._watched or self._loop.time() > ends_s or self._trouble is not None:
+                    raise
+            await asyncio.sleep(_AGAIN_S)
 
     def read_now(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page | None:
         watched = self._watched.get(stream_id)
