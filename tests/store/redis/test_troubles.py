@@ -19,7 +19,7 @@ from tests.store.logs import PATIENCE_S, follow, opened, rest
 def tell(url: str, *words: str | int) -> Any:
     """Ask Redis something, as an operator would."""
     with redis.Redis.from_url(url) as client:
-        return client.execute_command(*words)  # type: ignore[no-untyped-call]
+        return client.execute_command(*words)
 
 
 def log_on(server: RedisProcess, name: str = "") -> RedisLog:

@@ -73,6 +73,7 @@ class RedisLog:
         prefix: What all names of keys and channels begin with; gateways that share it share their streams.
         answer_s: How long to wait for an answer of Redis. What was asked may still happen; appending again with the
             same ``seq`` is safe.
+        commit_s: While several streams are written, a round trip begins no sooner than this after the one before it.
         patience_s: How long a live reader waits for Redis to come back, an append for room in the queue, and ``shut``
             for the queue to empty.
         wall: Seconds since 1970: what the clock of a new log begins with.
@@ -88,6 +89,7 @@ class RedisLog:
         *,
         prefix: str = "lockgate",
         answer_s: float = 5.0,
+        commit_s: float = 0.004,
         patience_s: float = 30.0,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -110,7 +112,12 @@ class RedisLog:
         #: Why the log cannot be used; None while it can.
         self._trouble: str | None = "is not open"
         self._committer = Committer(
-            self._server, self._layout, self._sender, now=lambda: self._now(), publish=self._publish
+            self._server,
+            self._layout,
+            self._sender,
+            every_s=commit_s,
+            now=lambda: self._now(),
+            publish=self._publish,
         )
         self._subscriber = Subscriber(self._server, hear=self._hear, heard=self._heard, lost=self._lost)
 
