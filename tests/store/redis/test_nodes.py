@@ -11,6 +11,7 @@ import pytest
 from lockgate.errors import FencedOut, StreamUnknown, TailMoved
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import Lifetime, LogEntry, Producer, Pushed
+from lockgate.store.redis.draft import StreamDraft
 from lockgate.store.redis.log import RedisLog
 from tests.store.logs import follow, opened, rest, turns
 
@@ -83,6 +84,30 @@ async def test_a_reader_hears_what_another_node_did(node: Nodes) -> None:
                 await news.wait()
                 assert payloads_of(await rest(a, "s")) == [b"theirs"]
             await a.delete("s")
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["deleted", "replaced"])
+async def test_news_of_a_deletion_that_are_faster_than_our_own_commit(node: Nodes, is_new: bool) -> None:
+    """Memory does not bring back a stream that another node deleted just after we wrote to it."""
+    late: list[StreamDraft] = []
+    async with opened(node()) as a, opened(node()) as b:
+        await a.create("s", b"", owner="a")
+        async with a.watch("s") as news:
+            a._committer._publish = late.append
+            await a.append("s", [b"ours"], epoch=1, seq=0)
+            news.clear()
+            await b.delete("s")
+            await news.wait()
+            if is_new:
+                news.clear()
+                await b.create("s", b"", owner="", payloads=[b"theirs"])
+                await news.wait()
+            a._audience.publish(late[0])
+            if is_new:
+                assert payloads_of(await rest(a, "s")) == [b"theirs"]
+            else:
+                with pytest.raises(StreamUnknown):
+                    await rest(a, "s")
 
 
 async def test_what_nodes_say_of_each_other(node: Nodes) -> None:
