@@ -41,7 +41,7 @@ def make(kind: str, folder: Path, clock: Clock | None = None, monotonic: Clock |
         return MemoryLog(wall=wall, monotonic=steady)
     if kind == "redis":
         # By its prefix, so that each folder has a log of its own.
-        return RedisLog(shared.url(), prefix=str(folder), wall=wall, monotonic=steady)
+        return RedisLog(shared.url(), prefix=str(folder), answer_s=PATIENCE_S, wall=wall, monotonic=steady)
     return SqliteLog(folder / "log.db", wall=wall, monotonic=steady)
 
 

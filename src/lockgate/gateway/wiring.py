@@ -100,7 +100,7 @@ def _redis(store: Store) -> StreamLog:
         ) from None
     if store.url is None:
         raise SettingsError("store.url: is missing; say where Redis is, like redis://127.0.0.1:6379/0")
-    return RedisLog(store.url.get_secret_value(), prefix=store.prefix)
+    return RedisLog(store.url.get_secret_value(), prefix=store.prefix, commit_s=store.commit_ms / 1000)
 
 
 #: By ``store.kind``.

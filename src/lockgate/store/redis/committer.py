@@ -20,7 +20,7 @@ from lockgate.store.redis.stored_stream import unpack_producer
 from lockgate.store.rows import REPEATS
 
 # Most steps, and bytes, of one round trip: judging and packing so many takes some milliseconds of the event loop.
-_ROUND_STEPS: Final = 200
+_ROUND_STEPS: Final = 100
 _ROUND_BYTES: Final = 4 * 1024 * 1024
 # So often may others be faster before a step is refused. Each time, one of the others has got on.
 _TRIES: Final = 100
@@ -53,6 +53,7 @@ class Committer:
 
     Args:
         sender: Name of this node in news and versions; no other one ever has it.
+        every_s: Shortest time between the beginnings of two round trips, while several streams write.
         now: The clock of the log.
         publish: Called with each draft that was committed and changed something, before those who wait for it go on.
     """
@@ -63,17 +64,21 @@ class Committer:
         layout: KeyLayout,
         sender: str,
         *,
+        every_s: float,
         now: Callable[[], float],
         publish: Callable[[StreamDraft], None],
     ) -> None:
         self._server = server
         self._layout = layout
         self._sender = sender
+        self._every_s = every_s
         self._now = now
         self._publish = publish
         self._steps: deque[StreamStep] = deque()
         self._snapshots: dict[str, StreamSnapshot] = {}
         self._versions = count(1)
+        self._begun_s = 0.0
+        self._last = ""  # the stream that wrote last
         self._news = asyncio.Event()
         #: Set while the queue has room.
         self.room = asyncio.Event()
@@ -94,7 +99,16 @@ class Committer:
             self._news.clear()
             await asyncio.sleep(0)  # with all that this turn of the loop brings
             while self._steps:
+                await self._keep_distance()
                 await self._round(self._take())
+
+    async def _keep_distance(self) -> None:
+        """As with SQLite: who writes alone need not wait; others than who wrote last are likely to write soon, too."""
+        loop = asyncio.get_running_loop()
+        left_s = self._begun_s + self._every_s - loop.time()
+        if left_s > 0 and self._steps[0].keys.id != self._last and len(self._steps) < _ROUND_STEPS:
+            await asyncio.sleep(left_s)
+        self._begun_s, self._last = loop.time(), self._steps[-1].keys.id
 
     def fail_all(self, error: StoreError) -> None:
         """Nobody commits any more."""

@@ -6,7 +6,7 @@ Who does the work:
   of the stream last. One script then writes all that follows from it, if the stream has not changed since; if it has,
   the step is judged again. So the rules are written once, and no two nodes can write against the same state.
 - ``committer.Committer`` sends the steps of all streams in one round trip, and what gathers meanwhile in the next.
-- Every commit is published. ``subscriber.Subscriber`` hears the streams that somebody here watches, over one
+- Every commit is published. ``audience.Audience`` hears of the streams that somebody here watches, over one
   connection. When that is lost, all that memory holds is forgotten, and when it is back all readers look again.
 - A reader that keeps up is served from memory, as with SQLite, while the stream is surely heard.
 
@@ -20,7 +20,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
@@ -32,35 +31,22 @@ from lockgate.store.log_clock import LogClock
 from lockgate.store.log_rules import PushRequest
 from lockgate.store.pulses import Pulses
 from lockgate.store.redis import listing, scripts
+from lockgate.store.redis.audience import Audience
 from lockgate.store.redis.committer import Committer, StreamStep, load
-from lockgate.store.redis.draft import StreamDraft, StreamNews
+from lockgate.store.redis.draft import StreamDraft
 from lockgate.store.redis.layout import VERSION, KeyLayout
 from lockgate.store.redis.redis_server import RedisServer, check
 from lockgate.store.redis.stored_stream import unpack
-from lockgate.store.redis.subscriber import Subscriber
 from lockgate.store.rows import PackedAppend, entries_after, is_at_tail
-from lockgate.store.tail import MAX_PAGE_ENTRIES, Tail, cut
-from lockgate.store.watched_streams import WatchedStream
+from lockgate.store.tail import MAX_PAGE_ENTRIES, cut
 from lockgate.waiting.news import News
 
 #: Most bytes that may wait to be committed, in all streams. Further steps wait; a larger one is refused.
 MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
 # Bytes that a step counts besides its payloads, so that empty ones are bounded, too.
 _STEP_BYTES: Final = 256
-#: Freshly committed entries kept in memory per watched stream, and for how many streams at most (64 MiB in all).
-TAIL_BYTES: Final = 64 * 1024
-MAX_TAILS: Final = 1024
-
-
-@dataclass(slots=True, eq=False)
-class WatchedKeys(WatchedStream):
-    """A stream in Redis that somebody watches.
-
-    Attributes:
-        birth: Tells it from another stream of the same id; empty until that is known.
-    """
-
-    birth: str = ""
+# Between two tries of a live reader to read.
+_AGAIN_S: Final = 0.1
 
 
 class RedisLog:
@@ -71,7 +57,9 @@ class RedisLog:
         prefix: What all names of keys and channels begin with; gateways that share it share their streams.
         answer_s: How long to wait for an answer of Redis. What was asked may still happen; appending again with the
             same ``seq`` is safe.
-        patience_s: How long to wait for room in the queue, and for the queue to empty when the log is shut.
+        commit_s: While several streams are written, a round trip begins no sooner than this after the one before it.
+        patience_s: How long a live reader waits for Redis to come back, an append for room in the queue, and ``shut``
+            for the queue to empty.
         wall: Seconds since 1970: what the clock of a new log begins with.
         monotonic: Seconds that nobody sets.
 
@@ -85,6 +73,7 @@ class RedisLog:
         *,
         prefix: str = "lockgate",
         answer_s: float = 5.0,
+        commit_s: float = 0.004,
         patience_s: float = 30.0,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -98,18 +87,19 @@ class RedisLog:
         self._sender = secrets.token_hex(8)
         self._births = count(1)
         self._pulses: dict[str, Pulses] = {}
-        self._listeners: dict[str, set[asyncio.Event]] = {}
-        self._watched: dict[str, WatchedKeys] = {}
-        self._by_channel: dict[str, str] = {}
-        self._tails = 0
         self._at_door = 0
         self._is_open = False
         #: Why the log cannot be used; None while it can.
         self._trouble: str | None = "is not open"
+        self._audience = Audience(self._server, self._sender)
         self._committer = Committer(
-            self._server, self._layout, self._sender, now=lambda: self._now(), publish=self._publish
+            self._server,
+            self._layout,
+            self._sender,
+            every_s=commit_s,
+            now=lambda: self._now(),
+            publish=self._audience.publish,
         )
-        self._subscriber = Subscriber(self._server, hear=self._hear, heard=self._heard, lost=self._lost)
 
     @property
     def commits(self) -> int:
@@ -125,10 +115,11 @@ class RedisLog:
             await check(self._server)
             version, clock = self._layout.version, self._layout.clock
             questions = (("SET", version, VERSION, "NX"), ("GET", version), ("SET", clock, self._wall(), "NX"))
-            _, found, _, now_s = await self._server.ask([*questions, ("GET", clock)])
-            for one in (found, now_s):
+            answers = await self._server.ask([*questions, ("GET", clock)])
+            for one in answers:
                 if isinstance(one, StoreError):
                     raise one
+            _, found, _, now_s = answers
             if found.decode() != VERSION:
                 raise StoreError(
                     f"{self._server.name}: {version} is {found.decode()!r}, this lockgate knows {VERSION}; "
@@ -139,7 +130,7 @@ class RedisLog:
             raise
         self._now = LogClock(float(now_s), self._monotonic)
         self._committing = self._loop.create_task(self._committer.run(), name="redis committer")
-        self._listening = self._loop.create_task(self._subscriber.run(), name="redis subscriber")
+        self._listening = self._loop.create_task(self._audience.subscriber.run(), name="redis subscriber")
         for task in (self._committing, self._listening):
             task.add_done_callback(self._ended)
         self._is_open, self._trouble = True, None
@@ -159,7 +150,7 @@ class RedisLog:
             task.cancel()
         await asyncio.wait([self._committing, self._listening])
         self._committer.fail_all(StoreFailing(f"{self._server.name}: did not answer in {self._patience_s} s"))
-        self._wake_all()
+        self._audience.wake_all()
         await self._server.shut()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -168,11 +159,7 @@ class RedisLog:
             return
         self._trouble = f"stopped: {failure!r}; restart to go on, what was answered is safe"
         self._committer.fail_all(StoreError(f"{self._server.name}: the log {self._trouble}"))
-        self._wake_all()
-
-    def _wake_all(self) -> None:
-        for watched in self._watched.values():
-            watched.tell(-1, is_closed=False)
+        self._audience.wake_all()
 
     def _check(self) -> None:
         if self._trouble is not None:
@@ -259,7 +246,7 @@ class RedisLog:
 
     async def touch(self, stream_id: str) -> None:
         now_s = self._now()
-        watched = self._watched.get(stream_id)
+        watched = self._audience.watched.get(stream_id)
         if watched is None or log_rules.is_over(watched.lifetime, now_s):
             lifetime = (await self._draft(stream_id)).living().state.lifetime
         else:
@@ -343,10 +330,20 @@ class RedisLog:
     async def read(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page:
         self._check()
         page = self.read_now(stream_id, after, max_bytes=max_bytes)
-        return page if page is not None else await self._fetch(stream_id, after, max_bytes)
+        if page is not None:
+            return page
+        ends_s = self._loop.time() + self._patience_s
+        while True:
+            try:
+                return await self._fetch(stream_id, after, max_bytes)
+            except StoreFailing:
+                # Who follows a stream waits for a Redis that starts anew; others hear at once that it is away.
+                if stream_id not in self._audience.watched or self._loop.time() > ends_s or self._trouble is not None:
+                    raise
+            await asyncio.sleep(_AGAIN_S)
 
     def read_now(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page | None:
-        watched = self._watched.get(stream_id)
+        watched = self._audience.watched.get(stream_id)
         return watched.read(after, max_bytes, self._now) if watched is not None else None
 
     async def _fetch(self, stream_id: str, after: Offset, max_bytes: int) -> Page:
@@ -401,99 +398,16 @@ class RedisLog:
     @asynccontextmanager
     async def watch(self, stream_id: str) -> AsyncIterator[News]:
         self._check()
-        event = News()
-        watched = self._watched.get(stream_id)
-        channel = self._layout.of(stream_id).news
-        if watched is None:
-            watched = self._watched[stream_id] = WatchedKeys()
-            self._by_channel[channel] = stream_id
-        watched.events.add(event)
-        try:
-            await self._subscriber.subscribe(channel)
+        async with self._audience.watching(self._layout.of(stream_id)) as (watched, news):
             if log_rules.is_over(watched.lifetime, self._now()):
-                stored = (await self._draft(stream_id)).living()
-                watched.birth, watched.lifetime = stored.birth, stored.state.lifetime
-            yield event
-        finally:
-            event.close()
-            watched.events.discard(event)
-            if not watched.events and self._watched.get(stream_id) is watched:
-                del self._watched[stream_id], self._by_channel[channel]
-                self._drop_tail(watched)
-                await self._subscriber.unsubscribe(channel)
+                watched.know((await self._draft(stream_id)).living())
+            yield news
 
     @asynccontextmanager
     async def listen(self, owner: str) -> AsyncIterator[asyncio.Event]:
         self._check()
-        event = asyncio.Event()
-        channel = self._layout.asked(owner)
-        self._listeners.setdefault(channel, set()).add(event)
-        try:
-            await self._subscriber.subscribe(channel)
+        async with self._audience.listening(self._layout.asked(owner)) as event:
             yield event
-        finally:
-            self._listeners[channel].discard(event)
-            if not self._listeners[channel]:
-                del self._listeners[channel]
-                await self._subscriber.unsubscribe(channel)
-
-    def _publish(self, draft: StreamDraft) -> None:
-        """Our own commit: make it visible to readers."""
-        watched = self._watched.get(draft.keys.id)
-        if watched is None:
-            return
-        for written in draft.story:
-            if written is None:
-                self._drop_tail(watched)
-                watched.birth = ""
-                watched.end()
-                continue
-            if watched.tail is None or watched.tail.end != written.before:
-                self._drop_tail(watched)
-                # Only while others' commits are surely heard: they end what memory may answer.
-                if self._tails < MAX_TAILS and self._subscriber.is_hearing(draft.keys.news):
-                    watched.tail = Tail(written.before, max_bytes=TAIL_BYTES)
-                    self._tails += 1
-            if watched.tail is not None:
-                watched.tail.extend(written.payloads, epoch=written.epoch, close=written.is_closed)
-            watched.tell(written.before.records + len(written.payloads), is_closed=written.is_closed)
-        if draft.stored is not None:
-            watched.birth, watched.lifetime = draft.stored.birth, draft.stored.state.lifetime
-
-    def _hear(self, channel: str, message: bytes) -> None:
-        """Somebody committed something, perhaps we."""
-        for event in self._listeners.get(channel, ()):
-            event.set()
-        watched = self._watched.get(self._by_channel.get(channel, ""))
-        if watched is None:
-            return
-        news = StreamNews.parse(message)
-        if news.sender == self._sender:
-            return  # ``_publish`` has done it
-        if news.birth != watched.birth:
-            self._drop_tail(watched)
-            watched.end()
-            watched.birth = news.birth
-        watched.tell(news.records, is_closed=news.is_closed)
-
-    def _heard(self, channel: str) -> None:
-        """A channel is heard again: whatever happened meanwhile, those who wait look."""
-        for event in self._listeners.get(channel, ()):
-            event.set()
-        watched = self._watched.get(self._by_channel.get(channel, ""))
-        if watched is not None:
-            watched.tell(-1, is_closed=False)
-
-    def _lost(self) -> None:
-        """Nothing is heard for a while: memory may not answer."""
-        for watched in self._watched.values():
-            self._drop_tail(watched)
-            watched.lifetime = WatchedKeys().lifetime
-
-    def _drop_tail(self, watched: WatchedKeys) -> None:
-        if watched.tail is not None:
-            watched.tail = None
-            self._tails -= 1
 
 
 def _size_question(part: Any) -> tuple[str, str]:
