@@ -18,7 +18,7 @@ demo-llm: .venv/.llm  ## the same on a small real model, on this machine
 	$(BIN)/lockgate demo --llm
 
 test: .venv/.dev  ## everything that must hold at every commit; COVERAGE=1 also says which statements it runs
-	@scripts/system-packages chromium faketime
+	@scripts/system-packages chromium faketime redis-server
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(if $(COVERAGE),--cov=lockgate --cov-report=)
 	$(if $(COVERAGE),@$(BIN)/python scripts/show_coverage.py)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from lockgate.config.access_rules import Access
 from lockgate.config.section import BasePath, HostName, NetworkName, OriginName, RepeatRun, Section
@@ -90,7 +90,19 @@ class Server(Section):
 class Store(Section):
     """Where the log lives."""
 
-    kind: str = Field("sqlite", description="The log of sqlite survives a restart; memory is for tests.")
+    kind: str = Field(
+        "sqlite",
+        description="The log of sqlite is a file on one machine, redis serves several; memory is for tests.",
+    )
+    url: SecretStr | None = Field(
+        None,
+        description="Redis is at this URL: redis://, rediss:// (TLS) or unix://, with name and password in it.",
+    )
+    prefix: str = Field(
+        "lockgate",
+        pattern=r"^[A-Za-z0-9_.:-]{1,64}$",
+        description="All keys in Redis begin with this; nodes that share it share their streams.",
+    )
     path: Path = Field(Path("lockgate.db"), description="The SQLite file is made if it is missing, with its folder.")
     retain_s: float = Field(86_400, ge=0, description="A closed stream can be read for this long, in seconds.")
     # A month: longer than anybody pushes to one stream, and short enough that what was forgotten goes away.
@@ -261,6 +273,9 @@ class Registry(Section):
     compatibility: CompatibilityRule = Field(
         "backward",
         description="A new version must take what the one before takes: backward; forward: the reverse; full: both.",
+    )
+    folder: Path | None = Field(
+        None, description="Schemas in this folder are registered, and it is watched: schemas/invoice/2.json."
     )
     timeout_s: float = Field(
         5.0, gt=0, le=60, description="A stream that names a registered schema waits so long for it, in seconds."

@@ -37,7 +37,7 @@ from lockgate.store.pulses import Pulses
 from lockgate.store.sqlite import file, push_history, tables
 from lockgate.store.sqlite.commit_pace import CommitPace
 from lockgate.store.sqlite.connections import ReadPool
-from lockgate.store.sqlite.watched_streams import WatchedStream
+from lockgate.store.sqlite.watched_rows import WatchedRows
 from lockgate.store.sqlite.writer_thread import Append, BeatJob, Job, PushJob, WriteCall, WriterThread
 from lockgate.store.tail import Tail
 from lockgate.waiting.news import News
@@ -126,7 +126,7 @@ class SqliteLog:
         self._alarm: asyncio.TimerHandle | None = None
         self._queued_bytes = 0
         self._at_door = 0
-        self._watched: dict[str, WatchedStream] = {}
+        self._watched: dict[str, WatchedRows] = {}
         self._tails = 0
         self._foreign = 0
         self._readers = ReadPool(path, busy_s=busy_s, patience_s=patience_s)
@@ -493,7 +493,7 @@ class SqliteLog:
         event = News()
         watched = self._watched.get(stream_id)
         if watched is None:
-            watched = self._watched[stream_id] = WatchedStream()
+            watched = self._watched[stream_id] = WatchedRows()
             self._foreign += 1
             self._look()
         watched.events.add(event)
@@ -525,12 +525,12 @@ class SqliteLog:
                 del self._listeners[owner]
             self._look()
 
-    def _drop_tail(self, watched: WatchedStream) -> None:
+    def _drop_tail(self, watched: WatchedRows) -> None:
         if watched.tail is not None:
             watched.tail = None
             self._tails -= 1
 
-    def _set_ours(self, watched: WatchedStream, is_ours: bool) -> None:
+    def _set_ours(self, watched: WatchedRows, is_ours: bool) -> None:
         if watched.is_ours != is_ours:
             watched.is_ours = is_ours
             self._foreign += -1 if is_ours else 1
@@ -566,7 +566,7 @@ class SqliteLog:
                     self._heard(watched, seen)
             await asyncio.sleep(LOOK_S)
 
-    def _heard(self, watched: WatchedStream, seen: file.Seen) -> None:
+    def _heard(self, watched: WatchedRows, seen: file.Seen) -> None:
         if not file.is_same(watched.created_s, seen.created_s):
             self._drop_tail(watched)
             watched.end()

@@ -22,19 +22,15 @@ class WatchedStream:
     """One of them.
 
     Attributes:
-        created_s: When; tells it from an earlier stream of the same id. 0 until that is known.
         seen: How many records the readers know.
         is_closed: Whether they were told that nothing more comes.
-        is_ours: Whether, as far as we know, the last commit was ours, or nothing more comes.
-        lifetime: As far as we know; another process may have renewed it. While it is over, the file is to be asked.
+        lifetime: As far as we know; another process may have renewed it. While it is over, ask the store.
         tail: What this process committed last; None if that was nothing yet, or too many streams have one.
     """
 
     events: set[News] = field(default_factory=set)
-    created_s: float = 0.0
     seen: int = -1
     is_closed: bool = False
-    is_ours: bool = False
     lifetime: Lifetime = UNKNOWN
     tail: Tail | None = None
 
@@ -46,7 +42,7 @@ class WatchedStream:
 
     def end(self) -> None:
         """The stream is gone: wake its readers. A new stream of the same id may come, about which nothing is known."""
-        self.created_s, self.seen, self.is_closed, self.lifetime = 0.0, -1, False, UNKNOWN
+        self.seen, self.is_closed, self.lifetime = -1, False, UNKNOWN
         self.tell(-1, is_closed=False)
 
     def read(self, after: Offset, max_bytes: int, now: Callable[[], float]) -> Page | None:
