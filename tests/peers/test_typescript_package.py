@@ -88,8 +88,9 @@ async def test_the_package(tmp_path: Path) -> None:
 
 
 async def test_types() -> None:
-    """Sources and types hold together, in the strictest form."""
-    await run(tool("tsc"), "-p", "tsconfig.json", "--noEmit", folder=CLIENT)
+    """The sources' own, those that are handed out, and what TypeScript makes of values of a schema."""
+    await run("npm", "run", "types", folder=CLIENT)
+    await run(tool("tsc"), "-p", "test/types", folder=CLIENT)
 
 
 async def test_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,3 +106,10 @@ async def test_the_hook_for_react(tmp_path: Path) -> None:
     async with Upstream(play) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
         said = await run_node("test/react.mjs", LOCKGATE_URL=node.url)
     assert "# pass 4\n" in said
+
+
+async def test_beside_other_packages(tmp_path: Path) -> None:
+    """zod and fast-json-patch."""
+    async with Upstream(play) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
+        said = await run_node("test/packages.mjs", LOCKGATE_URL=node.url)
+    assert "# pass 2\n" in said
