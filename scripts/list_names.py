@@ -18,6 +18,7 @@ _MOST_ALLOWED: Final = 5
 
 ALLOWED: Final = {
     "module base": "the protocol that the modules of a room follow, the same in each room",
+    "module log": "the log of a store that has a folder of its own",
 }
 
 

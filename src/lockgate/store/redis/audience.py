@@ -11,7 +11,7 @@ from typing import Final
 from lockgate.store.log_rules import FOREVER
 from lockgate.store.redis.draft import StreamDraft, StreamNews
 from lockgate.store.redis.layout import StreamKeys
-from lockgate.store.redis.server import RedisServer
+from lockgate.store.redis.redis_server import RedisServer
 from lockgate.store.redis.stored_stream import StoredStream
 from lockgate.store.redis.subscriber import Subscriber
 from lockgate.store.tail import Tail

@@ -15,7 +15,7 @@ from lockgate.store.base import Receipt
 from lockgate.store.redis import scripts
 from lockgate.store.redis.draft import Repeated, StreamDraft, StreamSnapshot
 from lockgate.store.redis.layout import KeyLayout, StreamKeys
-from lockgate.store.redis.server import RedisServer
+from lockgate.store.redis.redis_server import RedisServer
 from lockgate.store.redis.stored_stream import unpack_producer
 from lockgate.store.rows import REPEATS
 

@@ -10,7 +10,7 @@ from lockgate.store import log_rules
 from lockgate.store.redis import scripts
 from lockgate.store.redis.draft import Command
 from lockgate.store.redis.layout import KeyLayout, PartitionKeys, member
-from lockgate.store.redis.server import RedisServer
+from lockgate.store.redis.redis_server import RedisServer
 from lockgate.store.redis.stored_stream import StoredStream, unpack
 
 

@@ -35,7 +35,7 @@ from lockgate.store.redis.audience import Audience
 from lockgate.store.redis.committer import Committer, StreamStep, load
 from lockgate.store.redis.draft import StreamDraft
 from lockgate.store.redis.layout import VERSION, KeyLayout
-from lockgate.store.redis.server import RedisServer, check
+from lockgate.store.redis.redis_server import RedisServer, check
 from lockgate.store.redis.stored_stream import unpack
 from lockgate.store.rows import PackedAppend, entries_after, is_at_tail
 from lockgate.store.tail import MAX_PAGE_ENTRIES, cut

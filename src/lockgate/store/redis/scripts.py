@@ -18,7 +18,7 @@ return 1
 """
 
 
-class Script:
+class LuaScript:
     """One of them.
 
     Attributes:
@@ -39,13 +39,13 @@ class Script:
 #: Runs commands if a stream still has the version that they were made for, and nothing otherwise.
 #: Keys: its state, and all others in the commands. Arguments: the version, empty if there should be no such stream;
 #: then each command after the number of its words. Answers 1, or 0 if it is another one.
-GUARDED: Final = Script(f"#!lua\n{_GUARD}")
+GUARDED: Final = LuaScript(f"#!lua\n{_GUARD}")
 #: The same for commands that only delete: they run also where Redis is full.
-GUARDED_DELETION: Final = Script(f"#!lua flags=allow-oom\n{_GUARD}")
+GUARDED_DELETION: Final = LuaScript(f"#!lua flags=allow-oom\n{_GUARD}")
 
 #: A stream and some of its producers, at one moment.
 #: Keys: state, producers. Arguments: names. Answers version, state, and a list with what each producer pushed.
-LOAD: Final = Script("""#!lua flags=no-writes
+LOAD: Final = LuaScript("""#!lua flags=no-writes
 local found = redis.call('HMGET', KEYS[1], 'v', 's')
 found[3] = {}
 if #ARGV > 0 then found[3] = redis.call('HMGET', KEYS[2], unpack(ARGV)) end
@@ -55,7 +55,7 @@ return found
 #: A stream, and appends from a record on.
 #: Keys: state, records. Arguments: number of the record, most bytes, most records. Answers state, appends, and whether
 #: these go on to the tail. The bytes of the first append do not count: the reader may have it already.
-READ: Final = Script("""#!lua flags=no-writes
+READ: Final = LuaScript("""#!lua flags=no-writes
 local state = redis.call('HGET', KEYS[1], 's')
 if not state then return {} end
 local rows, size, count, is_all = {}, 0, 0, 0
@@ -79,7 +79,7 @@ return {state, rows, 1}
 
 #: Where an append ended. Keys: records. Arguments: epoch, its number there, how many appends to look at. Answers the
 #: number of its last record.
-FIND: Final = Script("""#!lua flags=no-writes
+FIND: Final = LuaScript("""#!lua flags=no-writes
 for _, row in ipairs(redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', ARGV[3])) do
   local records, epoch = string.match(row[1], '(%d+)-(%d+)')
   if epoch == ARGV[1] and row[2][2] == ARGV[2] then return records end
@@ -88,7 +88,7 @@ return false
 """)
 
 #: The owners in a list by owner. Keys: the list.
-OWNERS: Final = Script("""#!lua flags=no-writes
+OWNERS: Final = LuaScript("""#!lua flags=no-writes
 local owners, from = {}, '-'
 while true do
   local found = redis.call('ZRANGE', KEYS[1], from, '+', 'BYLEX', 'LIMIT', 0, 1)
@@ -101,7 +101,7 @@ end
 
 #: One beat of a node. Keys: beats, clock. Arguments: node, what its clock shows, then nodes to forget, each with the
 #: count that it had. Answers the clock, and node and count of each that is known.
-BEAT: Final = Script("""#!lua
+BEAT: Final = LuaScript("""#!lua
 redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
 for at = 3, #ARGV, 2 do
   if redis.call('HGET', KEYS[1], ARGV[at]) == ARGV[at + 1] then redis.call('HDEL', KEYS[1], ARGV[at]) end

@@ -12,7 +12,7 @@ from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
 from lockgate.errors import StoreFailing
-from lockgate.store.redis.server import RedisServer
+from lockgate.store.redis.redis_server import RedisServer
 
 # A connection that says nothing for so long is asked whether it lives; and it has as long to answer.
 _SILENCE_S: Final = 5.0

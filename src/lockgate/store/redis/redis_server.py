@@ -123,7 +123,7 @@ class RedisServer:
         except exceptions.RedisError as error:
             raise self.explain(error) from error
 
-    def ask_now(self, script: scripts.Script, keys: tuple[str, ...], *arguments: str | int | float) -> Any:
+    def ask_now(self, script: scripts.LuaScript, keys: tuple[str, ...], *arguments: str | int | float) -> Any:
         """The answer of a script, for a thread that may wait for it.
 
         Raises:
