@@ -33,7 +33,7 @@ check: .venv/.dev  ## style, types, rooms, names, ids of the tests
 	$(BIN)/python scripts/list_names.py
 	$(BIN)/python scripts/check_test_ids.py
 
-peers: .venv/.peers .venv/.instructor tests/peers/node_modules/.done  ## foreign clients and suites
+peers: .venv/.peers .venv/.instructor tests/peers/node_modules/.done clients/typescript/node_modules/.done  ## foreign clients and suites
 	@scripts/system-packages chromium faketime
 	$(BIN)/pytest -m "peers or browser"
 
@@ -84,9 +84,9 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
-tests/peers/node_modules/.done: tests/peers/package-lock.json
+%/node_modules/.done: %/package-lock.json
 	@scripts/system-packages nodejs npm
-	cd tests/peers && npm ci --ignore-scripts --no-audit --no-fund
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 .venv/.server: requirements/server.lock pyproject.toml

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from aiohttp import WSCloseCode, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 CASES: Final = Path(__file__).parent / "cases"
 STREAM: Final = "s"
@@ -23,6 +24,8 @@ _SCHEMA: Final = "inline@sha256:0"
 _SUBPROTOCOL: Final = "lockgate.v1"
 #: A connection that hangs is let go after this, in seconds: longer than any client waits.
 _HANG_S: Final = 30.0
+#: How long a client may take to hear all before its connection is cut, in seconds.
+_HEARD_S: Final = 2.0
 
 
 def read_cases(folder: Path = CASES) -> list[dict[str, Any]]:
@@ -289,7 +292,7 @@ class Body:
         if then == "hang":
             await asyncio.sleep(_HANG_S)
         if then in ("hang", "cut"):
-            await asyncio.sleep(0.02)  # what was sent leaves before the connection breaks
+            await asyncio.sleep(0.05)  # some clients forget what they have not handed out when the connection breaks
             return _broken(self._request)
         await self._answer.write_eof()
         return self._answer
@@ -366,7 +369,7 @@ async def _socket(
     run: Run, script: Mapping[str, Any], frames: list[dict[str, Any]], offset: str, request: web.Request
 ) -> web.StreamResponse:
     shown = frames[: script.get("items", len(frames))]
-    socket = web.WebSocketResponse(protocols=[_SUBPROTOCOL])
+    socket = web.WebSocketResponse(protocols=[_SUBPROTOCOL], autoping=False)
     await socket.prepare(request)
     if socket.ws_protocol != _SUBPROTOCOL:
         run.problems.append(f"connection {run.connections}: it does not ask for the subprotocol {_SUBPROTOCOL}")
@@ -384,7 +387,7 @@ async def _socket(
         async for _message in socket:
             pass
     elif then == "cut":
-        await asyncio.sleep(0.02)
+        await _until_heard(socket)
         return _broken(request)
     else:
         if "error" in script:
@@ -392,6 +395,15 @@ async def _socket(
         message = script.get("error", {}).get("code", "").encode()
         await socket.close(code=script.get("close", 4000), message=message)
     return socket
+
+
+async def _until_heard(socket: web.WebSocketResponse) -> None:
+    """Wait until the client has taken all frames: some forget those that it has not, when the connection breaks."""
+    await socket.ping()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_HEARD_S):
+            while (await socket.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING):
+                pass
 
 
 async def _page(

@@ -96,6 +96,8 @@ def test_what_answers_a_line_is_there(line: Any) -> None:
     assert line.state in ("done", "partly", "not yet")
     assert (line.state == "done") == (not line.lacks)
     assert line.state == "not yet" or line.tests
+    met = {one["name"]: one["is_met"] for one in WRITER.acceptance.measured()["figures"]}
+    assert line.state != "done" or all(met.get(name) for name in line.figures), "a figure is missed, or not recorded"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_the_example_of_the_configuration_is_taken(tmp_path: Path) -> None:
 GOOD: list[Any] = [
     {},
     {"delivery": {"protocol": "HTTP2", "fallback": [], "retry": {"maxAttempts": 0, "backoffStrategy": "linear"}}},
-    {"validation": {"partialValidation": False, "errorRecovery": "skip"}},
+    {"validation": {"schemaVersioning": False, "partialValidation": False, "errorRecovery": "skip"}},
     {"monitoring": {"chunkMetrics": False, "validationErrors": False, "connectionHealth": False}},
 ]
 BAD: list[Any] = [
@@ -233,13 +235,14 @@ def test_describe_has_the_members_that_were_asked_for() -> None:
 def test_describe_follows_the_settings(mode: Recovery) -> None:
     settings = Settings.model_validate(
         {
-            "validation": {"errorRecovery": mode},
+            "validation": {"errorRecovery": mode, "schemaVersioning": False},
             "monitoring": {"chunkMetrics": False},
             "delivery": {"protocol": "WebSocket", "fallback": []},
             "store": {"kind": "memory"},
         }
     )
     said = solution_of(settings, Meters().all)
+    assert [stage.name for stage in said.validationStages] == ["json", "schema", "authority"], "versions are off"
     assert {stage.errorHandling for stage in said.validationStages} == {ERROR_HANDLING[mode]}
     assert {stage.errorRecovery for stage in said.validationStages} == {mode}
     assert not any(series.name.startswith("lockgate_chunk") for series in said.metrics)
@@ -312,6 +315,7 @@ _STATE = re.compile(r"^\| ([A-Z_]+(?: [a-z ]+)?) \| .*? \| (.+) \|$", re.MULTILI
 CHUNKS = page("docs/concepts/chunk-assembly.md")
 
 
+@cache
 def table_of_the_page() -> dict[str, dict[int, str]]:
     """State and byte to the next state, as the page has it; 128 is any byte outside ASCII."""
     found = {}

@@ -15,6 +15,7 @@ fallback = ["WebSocket", "LongPoll"]
 retry = { maxAttempts = 8, backoffStrategy = "exponential" }
 
 [validation]
+schemaVersioning = true
 partialValidation = true
 errorRecovery = "patch"
 
@@ -66,7 +67,7 @@ _SEEN = {
     "protocol": "the answer of `POST /v1/streams`, and the header `Link`",
     "fallback": "the same",
     "retry": "the same; upstream is tried again so, where `upstream.retry` says nothing else",
-    "schemaVersioning": "–",
+    "schemaVersioning": "streams, pushes and readers that name a [version](../howto/schema-versions.md)",
     "partialValidation": "every stream, where its request does not say `release`",
     "errorRecovery": "every stream, where its request does not say `recovery`",
     "chunkMetrics": "[`/metrics`](metrics.md)",
@@ -110,8 +111,6 @@ def _resolved(schema: dict[str, Any], member: dict[str, Any]) -> dict[str, Any]:
 
 
 def _values(found: dict[str, Any]) -> str:
-    if "const" in found:
-        return f"`{json.dumps(found['const'])}`"
     if "enum" in found:
         return ", ".join(f"`{value}`" for value in found["enum"])
     if found["type"] == "array":

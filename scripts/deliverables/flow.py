@@ -25,15 +25,17 @@ _STYLES: Final = """\
 def judging() -> str:
     """A piece of text, from the provider to readers."""
     recoveries = get_args(Recovery)
-    assert set(recoveries) == set(_AFTER), "draw what each mode of recovery does"
+    assert set(recoveries) == set(_AFTER) == set(_OTHER_VERSION), "draw what each mode of recovery does"
     return "\n".join(
         [
             "flowchart TD",
-            '  delta(["delta from the provider, or a push"]):::way --> whole["hold back an unfinished character or escape"]',
-            f'  whole --> json["{_step(0)}"]',
-            f'  json -->|"could still be valid"| schema["{_step(1)}"]',
+            f'  delta(["delta from the provider, or a push"]):::way --> version["{_step("version")}"]',
+            '  version -->|"fits, or none named"| whole["hold back an unfinished character or escape"]',
+            *(line for mode in recoveries for line in _OTHER_VERSION[mode]),
+            f'  whole --> json["{_step("json")}"]',
+            f'  json -->|"could still be valid"| schema["{_step("schema")}"]',
             '  schema -->|"could still be valid"| held{"partialValidation?"}:::ask',
-            f'  schema -->|"the document closes"| authority["{_step(2)}"] -->|"valid"| held',
+            f'  schema -->|"the document closes"| authority["{_step("authority")}"] -->|"valid"| held',
             '  held -->|"true"| released["released text: never taken back"]:::good',
             '  held -->|"false: the element or document is whole"| released',
             '  released --> log[("log: append before deliver")]:::way --> readers(["readers, by any face"]):::way',
@@ -48,11 +50,17 @@ def judging() -> str:
     )
 
 
-def _step(number: int) -> str:
-    step = JUDGING_STEPS[number]
+def _step(name: str) -> str:
+    (step,) = (one for one in JUDGING_STEPS if one.name == name)
     return f"{step.name}: {step.rules}, at {step.judges}"
 
 
+#: What follows where a push is of a version that is unknown, or that the pinned one does not take.
+_OTHER_VERSION: Final[dict[Recovery, tuple[str, ...]]] = {
+    "halt": ('  version -->|"does not fit: halt"| stop',),
+    "skip": ('  version -->|"does not fit: skip"| left["leave the push out, tell"]',),
+    "patch": ('  version -->|"does not fit: patch"| told["tell, and let the gate decide"] --> whole',),
+}
 #: What follows in each mode; the word that was asked for stands beside it.
 _AFTER: Final[dict[Recovery, tuple[str, ...]]] = {
     "halt": (f'  recovery -->|"halt ({ERROR_HANDLING["halt"]})"| stop',),

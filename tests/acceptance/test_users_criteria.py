@@ -193,7 +193,7 @@ def test_outcomes_of_the_fault_matrix() -> None:
 @pytest.mark.parametrize("count", CRITERIA["reconnects"]["readers"])
 async def test_reconnects(tmp_path: Path, count: int) -> None:
     """Each has every byte once, in order, and the end."""
-    last_s, size = await reconnect(tmp_path, count)
+    last_s, size = await reconnect(tmp_path, count, UncheckedNode)
     limit_s = CRITERIA["reconnects"]["last_s"]
     measured(
         "reconnects",

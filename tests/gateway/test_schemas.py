@@ -113,6 +113,53 @@ async def test_a_name_that_means_nothing_is_refused(
     assert hint in answer["error"]["message"]
 
 
+@pytest.mark.parametrize("is_partial", [True, False], ids=["partial", "whole"])
+async def test_a_chunk_of_another_version_passes_if_the_pinned_one_takes_it(client: Client, is_partial: bool) -> None:
+    """v2 takes all of v1, so chunks of v1 may go into a stream of v2; those of v2 not into one of v1."""
+    await client.register("chunk@1", person())
+    await client.register("chunk@2", person(**NOTE))
+    for pinned, stated, passes in (("2", "1", is_partial), ("1", "2", False), ("2", "2", True)):
+        _, made = await client.open(f"chunk@{pinned}", partialValidation=is_partial)
+        assert (await client.push(made, '{"name"', **{"Lockgate-Schema": f"chunk@{pinned}"}))[0] == 204
+        status, answer = await client.push(made, ': "A"}', **CLOSE, **{"Lockgate-Schema": f"chunk@{stated}"})
+        reader = await client.read(made)
+        if passes:
+            assert (status, reader.final["state"]) == (204, "complete")
+        else:
+            error = answer["error"]
+            assert (status, error["code"], error["action"]) == (409, "incompatible_schema_version", "halt")
+            assert (reader.final["state"], reader.final["reason"]) == ("halted", "incompatible_schema_version")
+            assert [one["code"] for one in reader.errors] == ["incompatible_schema_version"]
+
+
+@pytest.mark.parametrize(
+    ("recovery", "status", "action", "text"),
+    [
+        pytest.param("halt", 404, "halt", '{"name": ', id="halt"),
+        pytest.param("skip", 204, "skip", '{"name": "A"}', id="skip"),
+        pytest.param("patch", 204, "none", '{"name": "B"}', id="patch"),
+    ],
+)
+async def test_recovery_says_what_becomes_of_a_chunk_of_no_version(
+    client: Client, recovery: str, status: int, action: str, text: str
+) -> None:
+    """halt ends the stream; skip leaves the chunk out; patch lets the gate of the pinned version decide."""
+    await client.register("rec@1", person())
+    _, made = await client.open("rec@1", recovery=recovery)
+    assert (await client.push(made, '{"name": '))[0] == 204
+    found, answer = await client.push(made, '"B"}', **{"Lockgate-Schema": "rec@7"})
+    assert found == status
+    if recovery == "halt":
+        assert answer["error"]["code"] == "unknown_schema_version"
+    else:
+        rest = '"A"}' if recovery == "skip" else " "
+        assert (await client.push(made, rest, **CLOSE, **{"Lockgate-Schema": "rec@1"}))[0] == 204
+    reader = await client.read(made)
+    assert (reader.errors[0]["code"], reader.errors[0]["action"]) == ("unknown_schema_version", action)
+    assert reader.text().strip() == text.strip()
+    assert reader.final["state"] == ("halted" if recovery == "halt" else "complete")
+
+
 async def test_readers_name_the_versions_that_they_understand(client: Client) -> None:
     """Served if one of them takes all that the pinned one takes; else 406 says what there is, whatever the face."""
     for version, schema in (("1", person()), ("2", person(**NOTE)), ("3", person(**NOTE, more={}))):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -41,6 +42,13 @@ class Rig:
         self.schemas = Schemas(self.workers)
         self._options = options
         self.registry = self.node()
+
+    @classmethod
+    def beside(cls, other: Rig) -> Rig:
+        """Another node, which knows nothing yet, with the same workers."""
+        made = copy.copy(other)
+        made.registry = other.node()
+        return made
 
     def node(self) -> SchemaRegistry:
         """The registry of another node."""

@@ -15,7 +15,7 @@ export class GateError extends Error {
   name = "GateError";
 
   /**
-   * @param {string} code  of the gateway's table of errors; `unreachable` where it said nothing
+   * @param {string} code  of the gateway's table of errors; `connection_lost` where it said nothing
    * @param {string} message
    * @param {{status?: number, retryAfterMs?: number, cause?: unknown}} [more]
    */
@@ -48,15 +48,16 @@ export class OutcomeError extends Error {
     super(sentence(end, problems));
     /** @type {Outcome} */
     this.state = end.state;
-    this.reason = end.reason;
+    /** Why it ended so: `schema_violation`, `length` … */
+    this.code = this.reason = end.reason;
+    const violation = problems.find(({ action }) => action === "halt");
+    /** The violation that stopped the text, if one did. */
+    this.violation = violation;
+    /** JSON pointer to the value at fault, where there is one. */
+    this.path = violation?.path;
     /** The final record. */
     this.end = end;
     this.problems = problems;
-  }
-
-  /** The violation that stopped the text, if one did. */
-  get violation() {
-    return this.problems.find(({ action }) => action === "halt");
   }
 }
 

@@ -130,7 +130,7 @@ export class Gate {
         error = await errorOf(response);
       } catch (cause) {
         signal.throwIfAborted();
-        error = new GateError("unreachable", "the gateway does not answer; is it running, and is the address right?", { cause });
+        error = new GateError("connection_lost", "the gateway does not answer; is it running, and is the address right?", { cause });
       }
       if (!error.isTemporary) throw error;
       const waitMs = route.ended({ isAlive: false, isFruitful: false, isBusy: true, askedMs: error.retryAfterMs });

@@ -55,11 +55,10 @@ const LONG_MS = 5_000;
  * @implements {AsyncIterable<T>}
  */
 export class Reading {
-  /**
-   * Where a later reading goes on: behind all that was handed out and worked off. It moves when the next item is asked
-   * for, by what the gateway sent together; so who goes on from it misses nothing.
-   */
+  /** Where a later reading goes on. It moves when the last thing that came with it is handed out. */
   offset;
+  /** Whether all that was handed out is behind the offset; what is not comes again to who goes on from there. */
+  isSettled = true;
   /** Whether the stream is over, and all of it was handed out. */
   isClosed = false;
   /** The outcome, once it is known. @type {string | undefined} */
@@ -77,9 +76,9 @@ export class Reading {
    * @param {ReadSource} source
    * @param {string} offset  to begin at; `""` for the start
    * @param {(item: any) => AsyncIterable<T> | Iterable<T>} pick  what an item of the view is handed out as
-   * @param {{signal?: AbortSignal, moved?: (offset: string) => void, ended?: (state: string | undefined) => Promise<void>}} [more]
+   * @param {{signal?: AbortSignal, moved?: (offset: string) => void, ended?: (state: string | undefined) => Promise<string | undefined>}} [more]
    */
-  constructor(source, offset, pick, { signal, moved = () => {}, ended = async () => {} } = {}) {
+  constructor(source, offset, pick, { signal, moved = () => {}, ended = async (state) => state } = {}) {
     this.offset = offset;
     this.#source = source;
     this.#pick = pick;
@@ -99,11 +98,28 @@ export class Reading {
     this.#isTaken = true;
     for await (const { items, offset, isClosed, state } of this.#batches()) {
       if (state !== undefined) this.state = state;
-      for (const item of items) yield* this.#pick(item);
+      // One thing is kept back, to move the offset with the last one.
+      const kept = /** @type {T[]} */ ([]);
+      try {
+        for (const item of items) {
+          if (item.meta.kind === "restart") yield* kept.splice(0); // it is shown before it is taken back
+          for await (const thing of this.#pick(item)) {
+            if (kept.length > 0) this.isSettled = false;
+            yield* kept.splice(0);
+            kept.push(thing);
+          }
+        }
+      } catch (error) {
+        if (kept.length > 0) this.isSettled = false;
+        yield* kept;
+        throw error;
+      }
+      this.isSettled = true;
       if (offset !== undefined && offset !== this.offset) this.#moved((this.offset = offset));
+      yield* kept;
       if (!isClosed) continue;
       this.isClosed = true;
-      await this.#ended(this.state);
+      this.state = await this.#ended(this.state);
     }
   }
 
@@ -171,7 +187,7 @@ export class Reading {
         cutAt = isAlive ? performance.now() : cutAt;
         isFruitful ||= isAlive && performance.now() - startedAt > LONG_MS;
         const waitMs = route.ended({ isAlive, isFruitful, isBusy, askedMs });
-        if (waitMs === null) throw unreachable(cause);
+        if (waitMs === null) throw lost(cause);
         watch({ type: "cut", way, offset: this.offset, waitMs, cause });
         await pause(waitMs, signal);
         if (signal.aborted) return this.#stopped();
@@ -199,7 +215,7 @@ export class Reading {
     signal.addEventListener("abort", stop);
     const isPoll = way === "LongPoll";
     let limitMs = isPoll ? POLL_MS : patienceMs;
-    const watchFor = () => setTimeout(() => connection.abort(new GateError("unreachable", `nothing came by ${way} for ${limitMs / 1000} s`)), limitMs);
+    const watchFor = () => setTimeout(() => connection.abort(new GateError("connection_lost", `nothing came by ${way} for ${limitMs / 1000} s`)), limitMs);
     let timer = watchFor();
     try {
       const batches = CONNECT[way]({ url, key, fetch, WebSocket, offset: this.offset, signal: connection.signal });
@@ -219,9 +235,9 @@ export class Reading {
 }
 
 /** @param {unknown} cause */
-function unreachable(cause) {
+function lost(cause) {
   if (cause instanceof GateError && cause.status !== 0) return cause;
-  return new GateError("unreachable", "the gateway does not answer any more; is it running, and is the address right?", { cause });
+  return new GateError("connection_lost", "the gateway does not answer any more; is it running, and is the address right?", { cause });
 }
 
 /**

@@ -89,6 +89,7 @@ export class Stream {
   text({ restarted, ...options } = {}) {
     const { channel = CONTENT } = options;
     return this.#readToEnd({ view: "delta", channel }, options, ({ meta, data }) => {
+      if (meta.channel !== channel) return [];
       if (meta.kind === "restart") {
         if (restarted === undefined) throw new GateError("restart", "the text was taken back and begins anew: give text() a function `restarted`");
         restarted();
@@ -107,7 +108,7 @@ export class Stream {
   elements(options = {}) {
     const { schema, channel = CONTENT } = options;
     return this.#readToEnd({ view: "elements", channel }, options, async function* ({ meta, data }) {
-      if (meta.kind === "element") for (const element of data) yield parsed(schema, element);
+      if (meta.kind === "element" && meta.channel === channel) for (const element of data) yield parsed(schema, element);
     });
   }
 
@@ -119,7 +120,9 @@ export class Stream {
    */
   snapshots(options = {}) {
     const { channel = CONTENT } = options;
-    return this.#readToEnd({ view: "snapshot", channel }, options, ({ meta, data }) => (meta.kind === "snapshot" ? data : []));
+    return this.#readToEnd({ view: "snapshot", channel }, options, ({ meta, data }) =>
+      meta.kind === "snapshot" && meta.channel === channel ? data : [],
+    );
   }
 
   /**
@@ -130,7 +133,9 @@ export class Stream {
    */
   patches(options = {}) {
     const { channel = CONTENT } = options;
-    return this.#readToEnd({ view: "patch", channel }, options, ({ meta, data }) => (meta.kind === "patch" ? [data] : []));
+    return this.#readToEnd({ view: "patch", channel }, options, ({ meta, data }) =>
+      meta.kind === "patch" && meta.channel === channel ? [/** @type {any[]} */ (data)] : [],
+    );
   }
 
   /**
@@ -161,6 +166,7 @@ export class Stream {
     let texts = [];
     let isJudged = false;
     const reading = this.#readToEnd({ view: "delta", channel }, { offset: "", ...options }, ({ meta, data }) => {
+      if (meta.channel !== channel) return [];
       if (meta.kind === "restart") texts = [];
       if (meta.kind === "delta") isJudged = meta.schema !== "";
       return meta.kind === "delta" ? data : [];
@@ -196,7 +202,7 @@ export class Stream {
     url.pathname += `/${path}`;
     const headers = { "Content-Type": "application/json", ...authorization(key || this.token) };
     const response = await fetch(url, { ...init, headers }).catch((cause) => {
-      throw new GateError("unreachable", "the gateway does not answer", { cause });
+      throw new GateError("connection_lost", "the gateway does not answer", { cause });
     });
     if (!response.ok) throw await errorOf(response);
     return response.json();
@@ -207,7 +213,7 @@ export class Stream {
    * @param {Record<string, string>} query
    * @param {ReadOptions} options
    * @param {(item: any) => AsyncIterable<I> | Iterable<I>} pick
-   * @param {{ended?: (state: string | undefined) => Promise<void>, isKept?: boolean}} [more]
+   * @param {{ended?: (state: string | undefined) => Promise<string | undefined>, isKept?: boolean}} [more]
    * @returns {Reading<I>}
    */
   #read(query, options, pick, { ended, isKept = true } = {}) {
@@ -244,6 +250,7 @@ export class Stream {
       // Who goes on behind the final record has not seen it.
       const known = end ?? (await this.status()).final;
       if (known !== undefined && known.state !== "complete") throw new OutcomeError(known, problems);
+      return known?.state;
     };
     return this.#read(query, options, take, { ended, isKept });
   }

@@ -37,10 +37,11 @@ async function readEvents(size, text = EVENTS) {
   const events = new Events();
   const all = { items: [], offsets: [], retryMs: 0, isClosed: false, state: "" };
   for await (const lines of linesOf(new Response(body))) {
-    const { items, offset, ...rest } = events.take(lines);
-    all.items.push(...items);
-    if (offset !== undefined) all.offsets.push(offset);
-    Object.assign(all, rest);
+    for (const { items, offset, ...rest } of lines.map((line) => events.take(line))) {
+      all.items.push(...items);
+      if (offset !== undefined) all.offsets.push(offset);
+      Object.assign(all, rest);
+    }
   }
   return all;
 }
@@ -61,10 +62,21 @@ test("an event stream means the same however it is cut, also inside characters a
 
 test("items count only with the offset behind them", () => {
   const frames = new Frames();
-  assert.deepEqual(frames.take([{ o: "a" }, { m: 1 }, { m: 2 }]), { items: [], offset: "a" });
-  assert.deepEqual(frames.take([{ o: "b", m: 3 }, { m: 4 }]), { items: [1, 2, 3], offset: "b" });
-  assert.deepEqual(frames.take([{ ping: 1 }]), { items: [] });
-  assert.deepEqual(frames.take([{ o: "c", closed: true, state: "halted" }]), { items: [4], offset: "c", isClosed: true, state: "halted" });
+  assert.deepEqual(frames.take({ o: "a" }), { items: [], offset: "a" });
+  assert.deepEqual(frames.take({ m: 1 }), { items: [] });
+  assert.deepEqual(frames.take({ m: 2 }), { items: [] });
+  assert.deepEqual(frames.take({ o: "b", m: 3 }), { items: [1, 2, 3], offset: "b" });
+  assert.deepEqual(frames.take({ m: 4 }), { items: [] });
+  assert.deepEqual(frames.take({ ping: 1 }), { items: [] });
+  assert.deepEqual(frames.take({ o: "c", closed: true, state: "halted" }), { items: [4], offset: "c", isClosed: true, state: "halted" });
+});
+
+test("feedback without an offset is told at once, and what was reported as it is in the log", () => {
+  const frames = new Frames();
+  const [progress, problem] = [{ meta: { kind: "note" }, data: [1] }, { meta: { kind: "note" }, data: [], errors: [{}] }];
+  assert.deepEqual(frames.take({ m: problem }).items, []);
+  assert.deepEqual(frames.take({ m: progress }).items, [progress]);
+  assert.deepEqual(frames.take({ o: "a" }).items, [problem]);
 });
 
 test("patches let a value grow", () => {

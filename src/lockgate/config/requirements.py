@@ -18,19 +18,13 @@ REQUIREMENTS: Final[dict[RequirementGroup, tuple[str, ...]]] = {
     "validation": ("schemaVersioning", "partialValidation", "errorRecovery"),
     "monitoring": ("chunkMetrics", "validationErrors", "connectionHealth"),
 }
-#: A switch that no setting stands for yet is off, and cannot be set.
-_NOT_YET: Final[JsonObject] = {
-    "const": False,
-    "default": False,
-    "description": "Not there yet, so it cannot be turned on.",
-}
 _OPEN: Final = {"type": "object", "additionalProperties": False}
 
 
 def requirements_in(settings: Settings) -> dict[str, JsonObject]:
     """What these settings say, under the names that were asked for."""
     said = settings.model_dump(mode="json", by_alias=True, include={*map(str, REQUIREMENTS)})
-    return {group: {name: said[group].get(name, False) for name in names} for group, names in REQUIREMENTS.items()}
+    return {group: {name: said[group][name] for name in names} for group, names in REQUIREMENTS.items()}
 
 
 def configuration_schema() -> JsonObject:
@@ -61,6 +55,5 @@ def configuration_schema() -> JsonObject:
 
 def _member(definitions: JsonObject, group: str, name: str) -> JsonObject:
     section = group.capitalize()
-    if name not in definitions[section]["properties"]:
-        return _NOT_YET
+    assert name in definitions[section]["properties"], f"there is no setting {group}.{name}"
     return {"$ref": f"#/$defs/{section}/properties/{name}"}

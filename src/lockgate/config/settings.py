@@ -274,6 +274,9 @@ class Registry(Section):
         "backward",
         description="A new version must take what the one before takes: backward; forward: the reverse; full: both.",
     )
+    folder: Path | None = Field(
+        None, description="Schemas in this folder are registered, and it is watched: schemas/invoice/2.json."
+    )
     timeout_s: float = Field(
         5.0, gt=0, le=60, description="A stream that names a registered schema waits so long for it, in seconds."
     )

@@ -3,7 +3,7 @@
 How it works: what finished in a container that was shown before is one ``add``, however much is in it, and so is the
 outermost thing that was opened since, as far as it goes. So each byte of the text is in one operation. Open strings are
 the exception, since RFC 6902 cannot lengthen one: a string is replaced when it is whole, and before that whenever it
-has become a sixteenth longer. All of that together is at most 17 times its length, about what the envelopes of short
+has become a sixteenth longer. All of that together is at most 18 times its length, about what the envelopes of short
 deltas cost; replacing it for each delta would be quadratic.
 
 As in ``partial``, nothing is guessed, and each number is spelled as the model spelled it. A value with a very long

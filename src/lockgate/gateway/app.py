@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import cached_property, partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
@@ -67,6 +67,7 @@ from lockgate.observe.loop_watch import watch_loop
 from lockgate.observe.metrics import CONTENT_TYPE, Groups, Meters
 from lockgate.pages.playground import UpstreamCopies, playground_routes
 from lockgate.protocol import header_names as names
+from lockgate.registry.folder import SchemaFolder
 from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
 from lockgate.streams.chats import Chats
@@ -129,7 +130,7 @@ class Gateway:
         self._authentication = Authentication(doors_of(settings), self._book, callers)
         self._guard = Guard(self._authentication)
         self._finder = StreamFinder(self.log)
-        self._pushed = PushedStreams(self.log, self.meters, self._schemas)
+        self._pushed = PushedStreams(self.log, self.meters, self._schemas, self._registry)
         self._opening = Opening(
             self.log,
             self.owner,
@@ -185,6 +186,7 @@ class Gateway:
         await self.copies.log.open()
         self._usage.start()
         self._spending.start()
+        watching = [asyncio.create_task(work, name=name) for name, work in self._registry_work()]
         shutdown = Shutdown(
             self.owner,
             retire=self.readers.retire,
@@ -206,12 +208,22 @@ class Gateway:
             await self._spending.stop()
             await self.owner.stop()
             self._schemas.stop()
-            warming.cancel()
-            await asyncio.wait([warming])
+            for task in (warming, *watching):
+                task.cancel()
+            await asyncio.wait([warming, *watching])
             await self._workers.stop()
             await self.copies.log.shut()
             watch.cancel()
             await asyncio.wait([watch])
+
+    def _registry_work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+        """What keeps the registered schemas up to date: those of other nodes, and those in files."""
+        if self._registry is None:
+            return
+        yield "follow the registered schemas", self._registry.follow()
+        if self.settings.registry.folder is not None:
+            folder = SchemaFolder(self.settings.registry.folder, self._registry)
+            yield "watch the folder of schemas", folder.watch()
 
     # -- routes ------------------------------------------------------------------------------------------------
 

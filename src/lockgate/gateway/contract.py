@@ -91,8 +91,10 @@ _READ_PARAMETERS: Final[list[JsonObject]] = [
     in_header(names.IF_NONE_MATCH, {"type": "string"}, "An ETag that the client has."),
 ]
 _CLOSE: Final = in_header(names.CLOSED, {"enum": ["true", "false"]}, "true: close the stream in the same step.")
+_STATED: Final = in_header(names.SCHEMA, {"type": "string"}, "Version of a registered schema that this is written by.")
 _PUSH_PARAMETERS: Final[list[JsonObject]] = [
     _CLOSE,
+    _STATED,
     in_header(names.STREAM_SEQ, {"type": "string"}, "Must be greater, byte by byte, than the last one."),
     in_header(names.PRODUCER_ID, {"type": "string"}, "Name of an idempotent producer; then epoch and seq, too."),
     in_header(names.PRODUCER_EPOCH, {"type": "integer", "minimum": 0}, "Which process of that name."),
@@ -109,6 +111,7 @@ _OPEN_PARAMETERS: Final[list[JsonObject]] = [
     in_header(names.TTL, {"type": "integer", "minimum": 1}, "Seconds it lives after it was last used."),
     in_header(names.EXPIRES_AT, {"type": "string", "format": "date-time"}, f"When it ends; or {names.TTL}."),
     _CLOSE,
+    _STATED,
 ]
 _PUSH_BODY: Final[JsonObject] = {
     "required": False,
@@ -179,7 +182,7 @@ _PUT: Final[JsonObject] = {
         "201": answered("Created.", names.LOCATION, *ABOUT_STREAM),
         **errors_by_status(
             *(Code.BAD_REQUEST, Code.SCHEMA_TOO_COMPLEX, Code.STREAM_UNKNOWN, Code.QUOTA_REACHED, *OF_A_NAMED_SCHEMA),
-            *(Code.CONFLICT, Code.STREAM_CLOSED),
+            *(Code.CONFLICT, Code.STREAM_CLOSED, Code.INCOMPATIBLE_SCHEMA_VERSION),
             *(*OF_A_BODY, *VIOLATION, Code.NOT_OFFERED, *OF_THE_LOG),
         ),
     },
@@ -196,6 +199,7 @@ _POST: Final[JsonObject] = {
         **errors_by_status(
             *(Code.BAD_REQUEST, Code.PRODUCER_FENCED, Code.STREAM_UNKNOWN, Code.CONFLICT),
             *(Code.STREAM_CLOSED, Code.PRODUCER_GAP, Code.SEQUENCE_CONFLICT, *OF_A_BODY, *VIOLATION),
+            *(*OF_A_NAMED_SCHEMA, Code.INCOMPATIBLE_SCHEMA_VERSION),
             *(Code.TOO_MANY_PRODUCERS, *OF_THE_LOG),
         ),
     },

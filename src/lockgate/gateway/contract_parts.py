@@ -51,6 +51,9 @@ _ERROR_HEADERS: Final[dict[Code, tuple[str, ...]]] = {
     Code.QUOTA_REACHED: (names.RETRY_AFTER,),
     Code.STORE_ERROR: (names.RETRY_AFTER,),
     Code.REGISTRY_FAILING: (names.RETRY_AFTER,),
+    # Of a push that this ended, and of the first one, by which the stream was made.
+    Code.UNKNOWN_SCHEMA_VERSION: (*PUSHED, *ABOUT_STREAM, names.LOCATION),
+    Code.INCOMPATIBLE_SCHEMA_VERSION: (*PUSHED, *ABOUT_STREAM, names.LOCATION),
     Code.MODEL_UNKNOWN: (names.SHOULD_RETRY,),
     Code.UNAUTHORIZED: (names.WWW_AUTHENTICATE, names.SHOULD_RETRY),
     Code.FORBIDDEN: (names.SHOULD_RETRY,),

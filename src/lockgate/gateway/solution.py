@@ -35,7 +35,7 @@ class ValidationStage(msgspec.Struct, frozen=True):
     """A step of judging.
 
     Attributes:
-        name: ``json``, ``schema`` or ``authority``.
+        name: ``version``, ``json``, ``schema`` or ``authority``.
         schemaVersion: The rules that it judges by.
         errorHandling: ``drop``: what is wrong is left out; ``retry``: the text goes on otherwise, or not at all.
         errorRecovery: The same in lockgate's own words, which are more exact.
@@ -103,6 +103,7 @@ class JudgingStep(NamedTuple):
 
 
 JUDGING_STEPS: Final = (
+    JudgingStep("version", "name@version, pinned when the stream is opened", "each push that names one"),
     JudgingStep("json", "RFC 8259", "each byte"),
     JudgingStep("schema", "JSON Schema 2020-12", "each byte"),
     JudgingStep("authority", "JSON Schema 2020-12", "the last byte"),
@@ -124,6 +125,7 @@ def solution_of(settings: Settings, metrics: Sequence[Metric]) -> Solution:
         validationStages=[
             ValidationStage(step.name, step.rules, ERROR_HANDLING[recovery], recovery, step.judges)
             for step in JUDGING_STEPS
+            if step.name != "version" or settings.validation.schema_versioning
         ],
         metrics=[
             series for metric in metrics if requirements["monitoring"][metric.group] for series in _series_of(metric)

@@ -79,6 +79,7 @@ class WriteRoutes:
             said=said_lifetime(headers),
             body=await read_body(request, self._max_push_bytes),
             close=is_closing(headers),
+            schema=name_in(headers, names.SCHEMA) or "",
         )
         found = await self._opening.open_named(caller_of(request), wanted)
         answer = stream_headers(found.meta, found.head)
@@ -105,7 +106,7 @@ class WriteRoutes:
             check_type(headers, meta)
         stream_seq = name_in(headers, names.STREAM_SEQ)
         if meta.kind == "pushed":
-            push = Push(texts_of(body), close, producer, stream_seq)
+            push = Push(texts_of(body), close, producer, stream_seq, name_in(headers, names.SCHEMA) or "")
             verdict = await self._pushed.push(stream_id, meta, push)
         else:
             payloads = messages_of(body, meta.content_type)

@@ -54,6 +54,18 @@ def encode_event(data: bytes, *, event: str = "", event_id: str | None = None, r
     return b"%bdata:%b\n\n" % (head, data)
 
 
+def encode_placed_event(data: bytes, event: str, offset: str) -> bytes:
+    """``encode_event`` for data that is mostly one line: many are written for each chunk.
+
+    Args:
+        event: Event type, known to be one line.
+        offset: The id, known to be one line.
+    """
+    if b"\n" in data or b"\r" in data or data.startswith(b" "):
+        return encode_event(data, event=event, event_id=offset)
+    return b"id: %b\nevent: %b\ndata:%b\n\n" % (offset.encode(), event.encode(), data)
+
+
 def encode_chat_event(data: bytes) -> bytes:
     """Serialize one event of a chat completion, as OpenAI writes it: with a space, which some of its readers insist on.
 

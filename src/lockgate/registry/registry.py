@@ -56,6 +56,7 @@ from lockgate.workers.schema_ask import SchemaAsk
 _KEPT_AT: Final = "lockgate/schemas"
 #: What is known of schemas is trusted for so long.
 _FRESH_S: Final = 0.1
+_FOLLOW_S: Final = 1.0
 _READ_BYTES: Final = 256 * 1024
 #: Each node holds all of them in memory.
 MAX_VERSIONS: Final = 10_000
@@ -144,6 +145,13 @@ class SchemaRegistry:
             with contextlib.suppress(StreamUnknown):  # there has never been a schema
                 await self._read_on()
             self._read_s = begun_s
+
+    async def follow(self) -> None:
+        """Read on once a second, for ever, so that what other nodes register is known here."""
+        while True:
+            with contextlib.suppress(RegistryFailing):  # whoever asks is told
+                await self.refresh(max_age_s=_FOLLOW_S)
+            await asyncio.sleep(_FOLLOW_S)
 
     @contextlib.asynccontextmanager
     async def _answering(self) -> AsyncIterator[None]:

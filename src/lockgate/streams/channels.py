@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, Protocol
 
 from lockgate import Violated, passthrough
+from lockgate.errors import Code
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import ChannelEnd, Record, ToolCallStart
+from lockgate.protocol.envelope import Action, ChannelEnd, Record, ToolCallStart
 from lockgate.protocol.lifecycle import Outcome
 from lockgate.streams.gates import GateHere, StreamGate
-from lockgate.streams.plan import Plan
+from lockgate.streams.plan import Judging, Plan
 from lockgate.streams.record_maker import RecordMaker
 from lockgate.streams.schemas import StreamSchema
 
@@ -73,6 +74,11 @@ class Channel:
     @property
     def authority(self) -> Literal["document", "elements", "checks"]:
         return self._gate.authority
+
+    @property
+    def judging(self) -> Judging:
+        """How its stream is judged."""
+        return self._plan.judging
 
     @property
     def chunks(self) -> int:
@@ -234,6 +240,10 @@ class Channel:
         return is_live
 
     # -- pushes ----------------------------------------------------------------------------------------------------
+
+    def refuse(self, code: Code, message: str, action: Action) -> Record:
+        """A record that says that a chunk was refused, and what is done about it."""
+        return self._records.refuse(code, message, action)
 
     def mark(self) -> Record:
         """A record that no reader is shown: it keeps what was pushed here."""

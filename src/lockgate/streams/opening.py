@@ -86,6 +86,7 @@ class Wanted:
         said: How the caller put that: a second request must say the same.
         body: The first push; may be empty.
         close: Whether that was all.
+        schema: As in ``Push``, of the body.
     """
 
     stream_id: str
@@ -95,6 +96,7 @@ class Wanted:
     said: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     close: bool = False
+    schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +261,7 @@ class Opening:
         said = wanted.said | {"options": json.dumps(json.loads(wanted.options), sort_keys=True)}
         meta = self._pushed_meta(options, plan, Identity(wanted.stream_id, ""), caller)
         meta = msgspec.structs.replace(meta, config=said)
-        push = Push(texts_of(wanted.body), wanted.close)
+        push = Push(texts_of(wanted.body), wanted.close, schema=wanted.schema)
         if (found := await self._find(wanted, meta)) is not None:
             return found
         records = await self._pushed.judge_first(plan, push)

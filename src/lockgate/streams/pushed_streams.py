@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -20,10 +20,12 @@ import msgspec
 from lockgate import Limits
 from lockgate.errors import BadRequest, Busy, Code, TailMoved
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import Problem, Record, StreamEnd, decode_record, encode_record
+from lockgate.protocol.envelope import Action, Problem, Record, StreamEnd, decode_record, encode_record
 from lockgate.protocol.finish import Finish
 from lockgate.protocol.lifecycle import Ended, Outcome, outcome
 from lockgate.protocol.offsets import START, Offset
+from lockgate.registry.agreement import VersionRefusal, judge_producer
+from lockgate.registry.registry import SchemaRegistry
 from lockgate.store.base import Producer, Pushed, StreamLog
 from lockgate.streams.channels import Channel
 from lockgate.streams.checking import check
@@ -56,12 +58,14 @@ class Push:
     Attributes:
         text: What is pushed; empty for a push that only closes.
         close: Whether the text is over.
+        schema: Version of a registered schema that it is written by, like ``invoice@2``; ``""`` if nobody says so.
     """
 
     text: str
     close: bool = False
     producer: Producer | None = None
     stream_seq: str | None = None
+    schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,16 @@ class PushVerdict:
 
 
 class PushedStreams:
-    """The streams with a gate that producers push to."""
+    """The streams with a gate that producers push to.
 
-    def __init__(self, log: StreamLog, meters: Meters, schemas: Schemas) -> None:
+    Args:
+        registry: The registered schemas; None where what producers say of versions is ignored.
+    """
+
+    def __init__(
+        self, log: StreamLog, meters: Meters, schemas: Schemas, registry: SchemaRegistry | None = None
+    ) -> None:
+        self._registry = registry
         self._log = log
         self._meters = meters
         self._schemas = schemas
@@ -147,6 +158,27 @@ class PushedStreams:
         return PushVerdict(pushed, problem_of(records) if pushed.is_new else None)
 
     async def _judge(self, channel: Channel, push: Push) -> list[Record]:
+        refusal = await self._version_refusal(channel, push)
+        if refusal is None:
+            return await self._judge_text(channel, push)
+        # What cannot be mended is not: where violations are patched, the gate of the pinned version has the last word.
+        recovery = channel.judging.recovery
+        action: Action = "none" if recovery == "patch" else recovery
+        note = channel.refuse(refusal.code, refusal.message, action)
+        if action == "halt":
+            return [note, _final(channel, refused=refusal.code)]
+        if action == "skip":
+            push = replace(push, text="")
+        return [note, *await self._judge_text(channel, push)]
+
+    async def _version_refusal(self, channel: Channel, push: Push) -> VersionRefusal | None:
+        """Why the version that a push says it is of does not fit the stream; None if it does."""
+        if not push.schema or not push.text or self._registry is None or channel.schema is None:
+            return None
+        takes_others = channel.judging.is_partial
+        return await judge_producer(self._registry, push.schema, channel.schema.id, takes_others=takes_others)
+
+    async def _judge_text(self, channel: Channel, push: Push) -> list[Record]:
         read_s = time.time()
         records = await channel.judge(push.text.encode(), read_s) if push.text else []
         released = "".join(record.text for record in records)
@@ -191,15 +223,19 @@ def problem_of(records: Sequence[Record]) -> Problem | None:
     return next((problem for problem in found if problem.action == "halt"), found[0] if found else None)
 
 
-def _final(channel: Channel) -> Record:
-    ended = Ended.STOPPED if channel.state == "halted" else Ended.CLEAN
-    found = outcome(
-        channel.state, Finish.STOP, has_error=False, has_refusal=False, ended=ended, is_blank=channel.is_blank
-    )
+def _final(channel: Channel, *, refused: str = "") -> Record:
+    """The last record.
+
+    Args:
+        refused: Code of what ended it before the gate was asked.
+    """
+    state = "halted" if refused else channel.state
+    ended = Ended.STOPPED if state == "halted" else Ended.CLEAN
+    found = outcome(state, Finish.STOP, has_error=False, has_refusal=False, ended=ended, is_blank=channel.is_blank)
     end = channel.end(found)
     body = StreamEnd(
         state=found,
-        reason=_reason(channel, found),
+        reason=refused or _reason(channel, found),
         authority=channel.authority if found is Outcome.COMPLETE else "none",
         channels={channel.name: end},
     )

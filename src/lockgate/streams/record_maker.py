@@ -106,6 +106,14 @@ class RecordMaker:
         """A tool call begins."""
         return Record("call", self._channel, self._schema_id, self.sequence, call=start, read_s=read_s)
 
+    def refuse(self, code: Code, message: str, action: Action) -> Record:
+        """A chunk was refused before it was judged."""
+        self._meters.violated(code, "")
+        if action == "skip":
+            self._skips += 1
+            self._meters.skipped(code)
+        return self._note([Problem(code, self.sequence, bool(code.recoverable), action, message)])
+
     def mark(self) -> Record:
         """A record that no reader is shown: it keeps what was pushed here."""
         return replace(self._note([]), held_bytes=self._held_bytes)

@@ -19,6 +19,8 @@ from lockgate.upstream.timers import Silence, Timer
 from lockgate.waiting.turn import turn_of_loop
 from lockgate.waiting.wheel import Alarm
 
+#: What is used of aiohttp's reader of bodies that is private to it. Where it has other names, all is awaited.
+IS_POSSIBLE: Final = {"_waiter", "_buffer", "_eof", "_exception", "_protocol"} <= {*aiohttp.StreamReader.__slots__}
 #: How soon a wait is looked at again that is not one for upstream.
 _LOOK_AGAIN_S: Final = 1.0
 

@@ -24,7 +24,7 @@ from lockgate.protocol.sse import DEFAULT_MAX_EVENT_BYTES
 from lockgate.upstream.asked import free_tools, tool_names
 from lockgate.upstream.base import Delta, Failed, Refused, Side, Told, ToolStarted, UpstreamEvent, choices_of
 from lockgate.upstream.chat_stream import ChatStreamDecoder
-from lockgate.upstream.delta_flow import DeltaFlow
+from lockgate.upstream.delta_flow import IS_POSSIBLE, DeltaFlow
 from lockgate.upstream.encoding import CannotDecode, Decoding
 from lockgate.upstream.endpoint import Endpoint, endpoint_of, place_of
 from lockgate.upstream.error_shapes import error_of_text, title_of_page
@@ -264,7 +264,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
     def flow(self, take: Callable[[Delta], bool], over: Callable[[], None]) -> DeltaFlow | None:
         """See :class:`lockgate.upstream.base.Flowing`."""
         response = self._response
-        is_plain = self._decoding.is_plain and self._linger_until_s is None and self._left is None
+        is_plain = IS_POSSIBLE and self._decoding.is_plain and self._linger_until_s is None and self._left is None
         if response is None or not is_plain or self._is_ended or self._is_body_over or self._provider._is_closed:
             return None
         self._flow = DeltaFlow(self, response.content, self._silence, take, over)

@@ -8,6 +8,7 @@ out as an example was judged by the authority, both times.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
@@ -66,14 +67,21 @@ def covers(reader: SchemaAsk, writer: SchemaAsk) -> Answer:
     return "yes" if answer == "yes" else "no" if answer == "no" else "unknown"
 
 
-def example(reader: SchemaAsk, writer: SchemaAsk) -> Comparison | None:
-    """A document that the writer's schema takes, and the reader's does not; None if none was found."""
+def example(reader: SchemaAsk, writer: SchemaAsk, search_s: float = 2.0) -> Comparison | None:
+    """A document that the writer's schema takes, and the reader's does not; None if none was found.
+
+    Args:
+        search_s: CPU time after which nothing more is tried, in seconds.
+    """
+    until_s = time.process_time() + search_s
     wide, narrow = reader.compile(), writer.compile()
     schemas = json.loads(wide.source.schema), json.loads(narrow.source.schema)
     takes, refuses = (
         jsonschema_rs.validator_for(schema, validate_formats=True, offline=True) for schema in (schemas[1], schemas[0])
     )
-    for document in _documents(schemas[1], schemas[0]):
+    for document in _documents(schemas[1], schemas[0], until_s):
+        if time.process_time() > until_s:
+            return None
         if not takes.is_valid(document) or refuses.is_valid(document):
             continue
         text = json.dumps(document, ensure_ascii=False)
@@ -85,10 +93,12 @@ def example(reader: SchemaAsk, writer: SchemaAsk) -> Comparison | None:
     return None
 
 
-def _documents(writer: Json, reader: Json) -> Iterator[Json]:
+def _documents(writer: Json, reader: Json, until_s: float) -> Iterator[Json]:
     """Documents to try: as the writer's schema has them, then each changed in one place."""
     drawn: dict[str, Json] = {}
     for seed in range(_SEEDS):
+        if time.process_time() > until_s - 1:
+            break  # what is drawn already is worth being changed, too
         for schema in (writer, _both(writer, reader)) if seed % 3 == 0 else (writer,):
             with suppress(Unwritable, RecursionError, ValueError):
                 value = SchemaEntry(schema).value(seed, 60 * (seed + 1))

@@ -11,7 +11,11 @@ export async function* readEvents(place) {
   const events = new Events();
   const response = await ask(place, readUrl(place), EVENTS);
   if (response.status === 204) return yield { items: [], isClosed: true };
-  for await (const lines of linesOf(response)) yield events.take(lines);
+  for await (const lines of linesOf(response)) {
+    // One by one: each has its own offset. None at all shows that the connection lives.
+    if (lines.length === 0) yield { items: [] };
+    for (const line of lines) yield events.take(line);
+  }
 }
 
 /** Interprets the lines of an event stream (WHATWG HTML 9.2.6), and what the events of the gateway mean. */
@@ -22,21 +26,19 @@ export class Events {
   #data = [];
 
   /**
-   * @param {string[]} lines
+   * @param {string} written  a line
    * @returns {Batch}
    */
-  take(lines) {
+  take(written) {
     /** @type {Batch} */
     const batch = { items: [] };
-    for (const written of lines) {
-      const line = written.endsWith("\r") ? written.slice(0, -1) : written;
-      if (line === "") this.#dispatch(batch);
-      const [, name, value] = /** @type {RegExpExecArray} */ (/^([^:]*)(?:: ?(.*))?$/s.exec(line));
-      if (name === "data") this.#data.push(value ?? "");
-      else if (name === "event") this.#event = value ?? "";
-      else if (name === "id") this.#id = value ?? "";
-      else if (name === "retry" && /^\d+$/.test(value)) batch.retryMs = Number(value);
-    }
+    const line = written.endsWith("\r") ? written.slice(0, -1) : written;
+    if (line === "") this.#dispatch(batch);
+    const [, name, value] = /** @type {RegExpExecArray} */ (/^([^:]*)(?:: ?(.*))?$/s.exec(line));
+    if (name === "data") this.#data.push(value ?? "");
+    else if (name === "event") this.#event = value ?? "";
+    else if (name === "id") this.#id = value ?? "";
+    else if (name === "retry" && /^\d+$/.test(value)) batch.retryMs = Number(value);
     return batch;
   }
 

@@ -8,23 +8,23 @@ export class Frames {
   #waiting = [];
 
   /**
-   * What frames bring together.
+   * What a frame brings.
    *
-   * @param {Frame[]} frames
+   * @param {Frame} frame
    * @returns {Batch}
    */
-  take(frames) {
+  take(frame) {
     /** @type {Batch} */
     const batch = { items: [] };
-    for (const frame of frames) {
-      if (frame.m !== undefined) this.#waiting.push(frame.m);
-      if (frame.o !== undefined) {
-        batch.offset = frame.o;
-        batch.items.push(...this.#waiting.splice(0));
-      }
-      if (frame.closed) [batch.isClosed, batch.state] = [true, frame.state];
-      if (frame.retry !== undefined) batch.retryMs = frame.retry;
+    // Feedback is no record of the log: it moves no offset, and comes too late when it waits for one.
+    const isFeedback = frame.o === undefined && frame.m?.meta?.kind === "note" && frame.m.errors === undefined;
+    if (frame.m !== undefined) (isFeedback ? batch.items : this.#waiting).push(frame.m);
+    if (frame.o !== undefined) {
+      batch.offset = frame.o;
+      batch.items.push(...this.#waiting.splice(0));
     }
+    if (frame.closed) [batch.isClosed, batch.state] = [true, frame.state];
+    if (frame.retry !== undefined) batch.retryMs = frame.retry;
     return batch;
   }
 }

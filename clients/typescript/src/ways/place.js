@@ -52,7 +52,7 @@ export async function ask({ key, fetch, signal }, url, media) {
   const found = response.headers.get("Content-Type") ?? "";
   if (response.status !== 204 && !found.startsWith(media)) {
     await response.body?.cancel();
-    throw new GateError("unreachable", `asked for ${media}, something between answered with ${found || "nothing"}`);
+    throw new GateError("connection_lost", `asked for ${media}, something between answered with ${found || "nothing"}`);
   }
   return response;
 }

@@ -16,7 +16,7 @@ const FAULTS = new Set([1003, 1008, 1009]);
 
 /** @type {import("./place.js").Connect} */
 export async function* readSocket(place) {
-  if (place.WebSocket === undefined) throw new GateError("unreachable", "this program has no WebSocket");
+  if (place.WebSocket === undefined) throw new GateError("connection_lost", "this program has no WebSocket");
   const url = readUrl(place, "/ws");
   url.protocol = url.protocol.replace("http", "ws");
   const socket = new place.WebSocket(url, SUBPROTOCOL);
@@ -61,7 +61,7 @@ export async function* readSocket(place) {
           message = frame.error.message; // the close code follows
           continue;
         }
-        const batch = frames.take([frame]);
+        const batch = frames.take(frame);
         yield batch;
         if (batch.isClosed) return;
         // Only now: who asks for more has worked off what came. The first one begins the window.

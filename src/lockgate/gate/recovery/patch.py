@@ -71,6 +71,7 @@ class PatchStrategy:
         self._compared = 0
         self._guessed_in: object | None = None  # the array in which the quotes of a string were guessed last
         self._guessed: Rewriter | None = None  # what did it
+        self._dropped_in: object | None = None  # the container of which a member was left out last
 
     @property
     def closes_early(self) -> bool:
@@ -113,6 +114,7 @@ class PatchStrategy:
         has_guess = self._guessed_in is not None and self._array_in_hand() is self._guessed_in
         has_guess = has_guess and not (isinstance(self._guessed, Bare) and self._guessed.lacked_one_quote)
         site = replace(site, has_escape=marks.escape_at != NO_ESCAPE, has_guess=has_guess)
+        site = replace(site, has_dropped=self._dropped_in is not None and self._in_hand() is self._dropped_in)
         if violation.code == "truncated":
             site = replace(site, is_in_half=work.may_leave_out_element())
         if marks.mark_at <= work.max_held:  # in whatever pieces it came, that much is still known
@@ -148,10 +150,14 @@ class PatchStrategy:
         seen = replace(site, awaits="string", has_quote=False, from_end=True, before_quote=content)
         return _Earlier(seen, back_at, _IntoString(start - 1, content), is_behind_string=into_string is None)
 
+    def _in_hand(self) -> object | None:
+        """The innermost container."""
+        frames = self._work.judge.frames
+        return frames[-1] if frames else None
+
     def _array_in_hand(self) -> object | None:
         """The innermost container, if it is an array."""
-        frames = self._work.judge.frames
-        return frames[-1] if frames and not self._work.scanner.is_in_object else None
+        return None if self._work.scanner.is_in_object else self._in_hand()
 
     def _with_text_before(self, site: Site, pending: PendingViolation) -> Site:
         """The site with what it may know of the text before the mark."""
@@ -251,7 +257,7 @@ class PatchStrategy:
         return [
             (cost + len(opened.bracket.inserted), order, opened.around(edit))
             for cost, order, edit in self._proposals(opened.site)
-            if self._rules[order].mends == "text" and not edit.closer
+            if (self._rules[order].mends == "text" or self._rules[order].goes_with_bracket) and not edit.closer
         ]
 
     def _best(self, proposals: list[tuple[int, int, Edit]], site: Site) -> tuple[str, Edit] | None:
@@ -309,6 +315,8 @@ class PatchStrategy:
         rewriter = None if edit.rewriter is None else edit.rewriter()
         if rule in _GUESSED_QUOTES:
             self._guessed_in, self._guessed = self._array_in_hand(), rewriter
+        if rule == "unknown_member":
+            self._dropped_in = self._in_hand()
         ledger.forget_before(min(base, self.marks.mark_at - self.marks.bytes_behind_end))
         ledger.path = pending.path
         if not is_early or not work.was_truncated:

@@ -18,6 +18,7 @@ from lockgate.gate.recovery.patch_rule import (
     is_nothing,
     placeholder_length,
     replace,
+    scalar_length,
     scalar_of,
 )
 from lockgate.gate.recovery.rewriters import Dropped, Unescaped
@@ -30,7 +31,6 @@ from lockgate.gate.schema.spellings import Spellings
 _STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _REST: Final = re.compile(rb'((?:[^"\\]|\\.)*)"', re.DOTALL)
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
-_SCALAR: Final = re.compile(rb"(?:true|false|null|-?[0-9][0-9.eE+-]*)(?![\w.])")
 
 
 _MEMBER: Final = re.compile(rb"""(?:"(?:[^"\\]|\\.)*"|'[^'\n]*'|[A-Za-z_$][\w$ -]*)\s{0,24}:""", re.DOTALL)
@@ -60,6 +60,7 @@ class ScalarInString(PatchRule):
     """Takes a number or literal out of the string that it stands in, where no string may stand."""
 
     id = "scalar_in_string"
+    goes_with_bracket = True
     mends = "schema"
 
     def propose(self, site: Site) -> Sequence[Edit]:
@@ -77,17 +78,15 @@ class ScalarAsString(PatchRule):
     """Puts quotes around a number or literal, where a string must stand."""
 
     id = "scalar_as_string"
+    goes_with_bracket = True
     mends = "schema"
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if not _is_kind_fault(site) or not site.kinds & STRING:
             return []
-        found = _SCALAR.match(site.window, site.at)
-        if found is None or found[0] == b"null":
-            return []
-        if found.end() == len(site.window):
-            site.need_more()
-        return replace(site.at, len(found[0]), b'"' + found[0] + b'"')
+        length = scalar_length(site, site.at)
+        text = site.rest[:length]
+        return replace(site.at, length, b'"' + text + b'"') if length and text != b"null" else []
 
 
 class JsonInString(PatchRule):
@@ -162,6 +161,8 @@ class EnumInText(PatchRule):
     holds = "a string that no allowed value begins like, until it ends"
 
     _BARE: Final = re.compile(rb"[^,\]}\n]*")
+    #: What no sentence in a document has: behind it, that goes on.
+    _STRUCTURE: Final = re.compile(rb"[{\[]|[\"']\s{0,8}[:;=]|;\s{0,24}[\"']")
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.awaits in VALUE and (site.code == "invalid_json" or _is_kind_fault(site)):
@@ -179,6 +180,8 @@ class EnumInText(PatchRule):
             return []
         found = self._BARE.match(site.window, site.at)
         assert found is not None
+        if site.depth and self._STRUCTURE.search(found[0]):
+            return []
         end = found.end() if site.depth else len(site.window)
         if end == len(site.window):
             site.need_more()
@@ -487,7 +490,7 @@ class UnwrapMember(PatchRule):
 
     def _wrapper(self, site: Site) -> re.Match[bytes] | None:
         """A first member that the schema does not know; its value begins with a name that it knows."""
-        is_first = site.awaits == "name text" and site.is_first and site.held.comma < 0
+        is_first = site.awaits == "name text" and site.is_first and site.held.comma < 0 and not site.has_dropped
         if site.code != "schema_violation" or not is_first or site.checks is None:
             return None
         found = self._OBJECT.match(site.window, site.held.name)

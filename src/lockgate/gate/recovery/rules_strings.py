@@ -10,7 +10,16 @@ from lockgate.gate.grammar import STRING
 from lockgate.gate.recovery.doubtful_end import CLOSER, is_unpaired
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.escapes import MeantBackslashes, is_sign
-from lockgate.gate.recovery.patch_rule import NAME, VALUE, PatchRule, begins_name, is_nothing, replace, scalar_of
+from lockgate.gate.recovery.patch_rule import (
+    NAME,
+    VALUE,
+    PatchRule,
+    begins_name,
+    is_nothing,
+    replace,
+    scalar_length,
+    scalar_of,
+)
 from lockgate.gate.recovery.rewriters import DOUBLE, SINGLE, Bare, Quoted
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import control, escape
@@ -174,6 +183,8 @@ class InnerQuote(PatchRule):
     def _value(self, site: Site) -> Sequence[Edit]:
         """The quote at the mark: the string goes on if another quote behind the violation can close it."""
         place = site.string_place()
+        if not site.is_in_object and site.depth and _COMMA_BEHIND.match(site.window, 1):
+            return []  # the element ended: what is wrong is the next one
         ends_here = StringEnd(place, inner=0).is_behind(site.window, 1, is_end=site.is_end)
         if ends_here is None:
             site.need_more()
@@ -188,6 +199,9 @@ class InnerQuote(PatchRule):
         """Whether the quote opens the next name or element: then it is the one before that is missing."""
         if not site.is_in_object or not site.depth:
             return _APART.search(place.before) is not None
+        name = _NAME_BEFORE.search(place.before[-_NAME_BYTES:])
+        if name is not None and name[1].decode("utf-8", "replace") in place.names:
+            return True
         found = _NAME_REST.match(site.window, 1)
         if found is None:
             return _CLOSED.search(place.before) is not None
@@ -212,6 +226,7 @@ class InnerQuote(PatchRule):
 
 
 _COLON_BEHIND: Final = re.compile(rb"[ \t]{0,8}:")
+_COMMA_BEHIND: Final = re.compile(rb"[ \t]{0,8},")
 
 
 def _opens(text: bytes) -> bool:
@@ -221,6 +236,9 @@ def _opens(text: bytes) -> bool:
 
 #: The end of a text that does not end there: a comma or line break, perhaps an escaped one, that parts what follows.
 _APART: Final = re.compile(rb"(?:,|\\[nr])(?:[\s{\[]|\\[nrt])*\Z")
+#: A name in other quotes, and its colon: what follows is its value.
+_NAME_BEFORE: Final = re.compile(rb"""[,\n]\s{0,24}[`']([^`'\n]{1,60})[`']\s{0,8}:\s{0,8}\Z""")
+_NAME_BYTES: Final = 128
 _CLOSED: Final = re.compile(rb"[}\]]\s*,(?:\s|\\[nrt])*\Z")
 _NAME_REST: Final = re.compile(rb'((?:[^"\\\n]|\\.){1,60})"[ \t]{0,8}:')
 
@@ -276,8 +294,7 @@ class BareName(PatchRule):
         return [Edit((Change(site.at, 0, before),), lambda: Bare(is_name=True), weight=2)]
 
 
-#: What begins like a number, and is a word.
-_NO_NUMBER: Final = re.compile(rb"-?[0-9][0-9.]{0,30}[A-Za-z_]")
+_FIRST_OF_SCALARS: Final = b"-0123456789tfn"
 _THOUGHT: Final = re.compile(rb"<(?:think|thinking|thought|reasoning)>")
 
 
@@ -302,7 +319,7 @@ class BareText(PatchRule):
             return []
         if site.code == "number_out_of_range" or is_nothing(site, start):
             return []
-        if site.code == "schema_violation" and _NO_NUMBER.match(site.window, start) is None:
+        if site.code == "schema_violation" and (site.byte not in _FIRST_OF_SCALARS or scalar_length(site, start)):
             return []
         if self._is_of_tuple(site, start) or (not site.depth and _THOUGHT.match(site.rest)):
             return []

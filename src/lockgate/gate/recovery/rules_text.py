@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from lockgate.gate.grammar import ARRAY, NULL, NUMBER
+from lockgate.gate.grammar import ARRAY, NULL, NUMBER, OBJECT
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.patch_rule import LITERALS, NAME, VALUE, PatchRule, begins_name, drop_member, replace
 from lockgate.gate.recovery.rewriters import Until
@@ -41,9 +41,10 @@ class ExtraComma(PatchRule):
     holds = "a comma, until the next member or element begins"
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        is_tuple = site.byte == b")" and not site.is_in_object
-        if (site.byte in (b"}", b"]") or is_tuple) and site.held.comma >= 0 and site.held.name < 0:
+        if site.byte in (b"}", b"]") and site.held.comma >= 0 and site.held.name < 0:
             return replace(site.held.comma, 1)
+        if site.byte == b")" and site.held.comma >= 0 and site.depth and not site.is_in_object:
+            return [Edit((Change(site.held.comma, 1, b""), Change(site.at, 1, b"]", "tuple")))]
         if site.byte == b"," and site.awaits in (*VALUE, *NAME) and site.held.colon < 0 and site.depth:
             return replace(site.at, 1)
         return []
@@ -60,15 +61,22 @@ class MissingComma(PatchRule):
             return []
         if site.byte == b";":
             return replace(site.at, 1, b",")
-        if site.byte in b"}]),:=+" or site.rest[:1] == b"/":
+        if site.byte in b"}]),:=+" or site.rest[:1] == b"/" or site.rest[:2] == b"[/":
             return []
-        if site.is_in_object and not begins_name(site, site.at):
+        if site.is_in_object and not begins_name(site, site.at) and not self._is_known_name(site):
             return []
         if site.scalar >= 0 and site.window[site.at - 1] not in b" \t\n\r" and site.byte not in b'"{[':
             return []  # one word, not two
         if site.has_quote and not site.is_in_object and not _is_value(site):
             return []
         return replace(site.before, 0, b",")
+
+    _ALONE: Final = re.compile(rb"""["']([^"'\\\n]{1,120})["'][ \t]{1,8}["'{\[0-9tfn-]""")
+
+    def _is_known_name(self, site: Site) -> bool:
+        """Whether a name stands here that the object knows, though its colon is missing, too."""
+        found = self._ALONE.match(site.window, site.at)
+        return found is not None and found[1].decode("utf-8", "replace") in site.own_names
 
 
 def _is_value(site: Site) -> bool:
@@ -289,18 +297,20 @@ class Bracket(PatchRule):
         if found is None:
             site.need_more()
             return []
-        return (
-            replace(site.held.comma, 0, site.brackets[:1])
-            if found[1].decode("utf-8", "replace") in site.outer_names
-            else []
-        )
+        name = found[1].decode("utf-8", "replace")
+        if name not in site.outer_names:
+            return []
+        # A name and its colon are no element; unless one that lacks its brace begins so.
+        may_lack_brace = site.kinds & OBJECT and name in site.subschemas.checks(OBJECT).known_names()
+        is_sure = not site.is_in_object and site.awaits == "value" and not may_lack_brace
+        return replace(site.held.comma, 0, site.brackets[:1], is_sure=is_sure)
 
     def _before_neighbour(self, site: Site) -> Sequence[Edit]:
         """A member of the object around, or another object of the array around, follows the last value in hand."""
         is_apart = site.byte == b","
         at = site.next_byte(site.at + 1) if is_apart else site.at
         if is_apart and site.window[at : at + 1] == b"{" and site.brackets[:2] == b"}]":
-            return replace(site.at, 0, b"}")
+            return [Edit((Change(site.at, 0, b"}"),), looked_at=at + 1)]
         if not site.outer_names or site.is_in_object != is_apart:
             return []
         found = _NAME.match(site.window, at)
@@ -345,7 +355,7 @@ class Tuple(PatchRule):
 
     id = "tuple"
 
-    _FIRST: Final = re.compile(rb"\(\s{0,24}(?:['\"(\[{]|-?[0-9])")
+    _FIRST: Final = re.compile(rb"\(\s{0,24}(?:['\"(\[{)]|-?[0-9])")
     #: At the root words in brackets may as well stand before a document.
     _ROOT: Final = re.compile(rb"\(\s{0,24}['\"(\[{]")
 

@@ -82,6 +82,7 @@ class Site:
         has_others: Whether the object in hand has names that it does not know, and an object around does.
         may_have_ended_before: Whether the object in hand may have ended before its last member.
         has_guess: Whether a string of the list in hand was mended already by a guess about its quotes.
+        has_dropped: Whether a member of the object in hand was left out.
         has_bracket: Whether the window begins with the bracket that closed the document.
         closer_at: Byte of the window that a value begins at behind which a bracket is due; below 0 for none in sight.
         is_in_half: Whether the text ended inside an element that is left out, so that there is nothing to close.
@@ -128,6 +129,7 @@ class Site:
     has_bracket: bool
     closer_at: int = -1
     has_guess: bool = False
+    has_dropped: bool = False
     is_in_half: bool = False
     from_member: bool = False
     from_end: bool = False

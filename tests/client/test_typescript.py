@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from conformance.server import serving
+
+from tests.client.test_conformance import CASES
 from tests.conftest import missing
 from tests.gateway.nodes import DONE, Node, Upstream, answer, chunk, running
 
@@ -33,8 +36,8 @@ def play(body: dict[str, Any]) -> Iterable[Any]:
         yield ...
 
 
-async def run_node(*arguments: str, **environment: str) -> None:
-    """``node --test`` in the client's folder; fails with what it prints."""
+async def run_node(*arguments: str, **environment: str) -> str:
+    """What ``node --test`` prints in the client's folder; with that it fails, too."""
     path = shutil.which("node")
     if path is None:
         missing("Node.js", "apt-get install nodejs")
@@ -57,6 +60,7 @@ async def run_node(*arguments: str, **environment: str) -> None:
             process.kill()
             await process.wait()
     assert process.returncode == 0, output.decode()
+    return output.decode()
 
 
 async def test_what_needs_no_gateway() -> None:
@@ -67,3 +71,10 @@ async def test_at_a_gateway(tmp_path: Path) -> None:
     """Every way and view, with connections that are cut at random places; the seed is fixed."""
     async with Upstream(play) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
         await run_node("test/gateway.mjs", LOCKGATE_URL=node.url)
+
+
+async def test_conformance() -> None:
+    """The cases of ``conformance/``: none fails, and none is skipped."""
+    async for port in serving(0, CASES):
+        said = await run_node("test/conformance.mjs", LOCKGATE_CONFORMANCE_URL=f"http://127.0.0.1:{port}")
+    assert f"# pass {len(CASES)}\n" in said

@@ -1,0 +1,90 @@
+"""``lockgate schema``: the walk-through of docs/howto/schema-versions.md, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lockgate.cli import app
+
+PAGE = Path(__file__).parents[1] / "docs" / "howto" / "schema-versions.md"
+_FILE = re.compile(r"`(invoice-\d\.json)`.*?```json\n(.*?)```", re.DOTALL)
+_SESSION = re.compile(r"^```\n(\$ .*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def schema(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error."""
+    done = CliRunner().invoke(app, ["schema", *arguments])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def commands(page: str) -> Iterator[tuple[list[str], list[str]]]:
+    """Each command of the sessions, with the lines that follow it."""
+    for session in _SESSION.findall(page):
+        for block in session.split("$ ")[1:]:
+            typed, *shown = block.rstrip("\n").split("\n")
+            yield typed.split(), shown
+
+
+def fits(shown: list[str], printed: str) -> bool:
+    """Whether the page shows what was printed: an ellipsis is anything, and hashes are cut and differ by release."""
+    pattern = "\n".join(shown)
+    for mark in ("…", *set(re.findall(r"sha256:[0-9a-f]+", pattern))):
+        pattern = pattern.replace(mark, "\0")
+    return re.fullmatch(re.escape(pattern).replace(re.escape("\0"), "(?s:.*)"), printed.rstrip("\n")) is not None
+
+
+def test_the_walk_through_is_as_the_page_says(tmp_path: Path) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    files = _FILE.findall(page)
+    assert [name for name, _ in files] == ["invoice-1.json", "invoice-2.json", "invoice-3.json"]
+    for name, text in files:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    typed = list(commands(page))
+    assert len(typed) >= 10
+    for (program, group, *arguments), shown in typed:
+        assert (program, group) == ("lockgate", "schema")
+        code, out, _ = schema(*arguments)
+        assert code == (1 if arguments[:2] == ["check", "invoice@3"] else 0), (arguments, out)
+        assert fits(shown, out), (arguments, shown, out)
+
+
+def test_types_of_python_are_registered(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(
+        "import dataclasses\n@dataclasses.dataclass\nclass Order:\n    number: str\n    count: int = 1\n",
+        encoding="utf-8",
+    )
+    code, out, err = schema("add", "order@1", "--python", "shop:Order")
+    assert (code, out.startswith("order@1 registered")) == (0, True), err
+    code, out, _ = schema("show", "order@latest")
+    assert json.loads(out)["$defs"]["Order"]["properties"]["count"]["type"] == "integer"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "hint"),
+    [
+        pytest.param(["add", "invoice", "x.json"], 2, "x.json: No such file", id="no file"),
+        pytest.param(["add", "invoice@1"], 2, "name a file", id="nothing to register"),
+        pytest.param(["add", "invoice@^1", "true.json"], 2, "must be a count", id="a range"),
+        pytest.param(["add", "invoice@1", "--python", "nowhere:X"], 2, "No module named", id="no module"),
+        pytest.param(["show", "invoice@1"], 2, "there is no schema invoice", id="no schema"),
+        pytest.param(["rule", "invoice", "strict"], 2, "a rule is one of", id="no rule"),
+        pytest.param(["retire", "invoice@1"], 2, "there is no schema invoice", id="nothing to retire"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(tmp_path: Path, arguments: list[str], code: int, hint: str) -> None:
+    (tmp_path / "true.json").write_text("true", encoding="utf-8")
+    found, _, err = schema(*arguments)
+    assert found == code
+    assert hint in err
+    assert err.count("\n") == 1
