@@ -44,14 +44,17 @@ async def test_a_killed_redis_has_all_that_was_acknowledged(server: RedisProcess
         reading = [asyncio.create_task(follow(one, "s")) for one in (log, other)]
         failures: list[str] = []
 
-        async def write() -> None:
-            for seq in range(120):
+        async def write() -> int:
+            seq = 0
+            while not is_enough.is_set():
                 offset, found = await append_until_taken(log, "s", b"%d" % seq, seq)
                 assert offset == Offset(1, seq + 1)
                 failures.extend(found)
                 written.set()
+                seq += 1
+            return seq
 
-        written = asyncio.Event()
+        written, is_enough = asyncio.Event(), asyncio.Event()
         writing = asyncio.create_task(write())
         for _ in range(2):
             for _ in range(20):
@@ -61,16 +64,13 @@ async def test_a_killed_redis_has_all_that_was_acknowledged(server: RedisProcess
             with pytest.raises(StoreFailing, match=rf"redis://127\.0\.0\.1:{server.port}/0: cannot be reached"):
                 await other.head("s")
             await asyncio.to_thread(server.start)
-        await writing
-        await append_end(log)
+        is_enough.set()
+        count = await writing
+        await log.append("s", [], epoch=1, seq=count, close=True)
         for entries in await asyncio.gather(*reading):
-            assert [entry.payload for entry in entries] == [b"%d" % number for number in range(120)]
+            assert [entry.payload for entry in entries] == [b"%d" % number for number in range(count)]
         assert failures
         assert all("cannot be reached" in one or "loading" in one for one in failures), failures
-
-
-async def append_end(log: RedisLog) -> None:
-    await log.append("s", [], epoch=1, seq=120, close=True)
 
 
 async def test_a_reader_misses_nothing_while_it_is_not_heard(server: RedisProcess) -> None:
