@@ -19,7 +19,6 @@ _MOST_ALLOWED: Final = 5
 ALLOWED: Final = {
     "module log": "the stream log of the store that the folder is named after",
     "module base": "the protocol that the modules of a room follow, the same in each room",
-    "module log": "the log of a store that has a folder of its own",
 }
 
 
