@@ -17,6 +17,7 @@ PIECE = "é😀 a piece of text that is not very long, "
 PIECES = 1500
 
 
+@pytest.mark.blocks_loop("all readers are of this process, and all are dropped at once")
 @pytest.mark.parametrize(
     "count",
     [pytest.param(50, id="50"), pytest.param(1000, id="1000", marks=pytest.mark.acceptance)],
