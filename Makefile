@@ -9,7 +9,7 @@ export LOCKGATE_TEST_DATA ?= $(abspath $(CURDIR)/../shared)
 
 BIN := .venv/bin
 
-.PHONY: demo demo-llm test test-repeat check peers llm acceptance hostile soak fuzz bench docs lock clean
+.PHONY: demo demo-llm test test-repeat check peers llm acceptance hostile soak fuzz bench docs diagrams lock clean
 
 demo: .venv/.server  ## gateway, simulator and playground: no key, no network
 	$(BIN)/lockgate demo
@@ -18,7 +18,7 @@ demo-llm: .venv/.llm  ## the same on a small real model, on this machine
 	$(BIN)/lockgate demo --llm
 
 test: .venv/.dev  ## everything that must hold at every commit; COVERAGE=1 also says which statements it runs
-	@scripts/system-packages chromium faketime
+	@scripts/system-packages chromium faketime redis-server
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(if $(COVERAGE),--cov=lockgate --cov-report=)
 	$(if $(COVERAGE),@$(BIN)/python scripts/show_coverage.py)
 
@@ -33,15 +33,15 @@ check: .venv/.dev  ## style, types, rooms, names, ids of the tests
 	$(BIN)/python scripts/list_names.py
 	$(BIN)/python scripts/check_test_ids.py
 
-peers: .venv/.peers .venv/.instructor tests/peers/node_modules/.done  ## foreign clients and suites
+peers: .venv/.peers .venv/.instructor tests/peers/node_modules/.done clients/typescript/node_modules/.done  ## foreign clients and suites
 	@scripts/system-packages chromium faketime
 	$(BIN)/pytest -m "peers or browser"
 
 llm: .venv/.dev .venv/.llm  ## a real model through the gateway, with a table of what came of it
 	$(BIN)/pytest -m llm -s --timeout 900
 
-acceptance: .venv/.dev  ## long measurements, with figures
-	$(BIN)/pytest -m acceptance -s --timeout 900
+acceptance: .venv/.dev  ## long measurements, with figures; RECORD=1 keeps those of the criteria for the docs
+	RECORD=$(RECORD) $(BIN)/pytest -m acceptance -s --timeout 900
 
 hostile: .venv/.dev  ## attacks on a real node, with what they cost others
 	$(BIN)/pytest tests/hostile -m "hostile or not hostile" -s --timeout 900
@@ -57,6 +57,11 @@ bench: .venv/.dev  ## what things cost on this machine
 
 docs: .venv/.dev  ## the pages that are written by the code
 	$(BIN)/python scripts/write_docs.py
+	$(BIN)/python scripts/write_deliverables.py
+
+diagrams: .venv/.dev tests/peers/node_modules/.done  ## the pictures of the docs, drawn by Mermaid in Chromium
+	@scripts/system-packages chromium
+	$(BIN)/python scripts/draw_diagrams.py
 
 lock:  ## pin anew what pyproject.toml asks for (needs uv)
 	scripts/lock
@@ -79,9 +84,9 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
-tests/peers/node_modules/.done: tests/peers/package-lock.json
+%/node_modules/.done: %/package-lock.json
 	@scripts/system-packages nodejs npm
-	cd tests/peers && npm ci --ignore-scripts --no-audit --no-fund
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 .venv/.server: requirements/server.lock pyproject.toml

@@ -154,8 +154,14 @@ def install(folder: Path) -> None:
             subprocess.run([str(folder / name / "bin/pip"), "install", "-q", *packages], check=False)
     (folder / "portkey").mkdir(parents=True, exist_ok=True)
     if shutil.which("npm"):
-        package = ["npm", "install", "--silent", "--prefix", str(folder / "portkey"), "@portkey-ai/gateway"]
-        subprocess.run(package, check=False)
+        # With a later @hono/node-server every answer is an error ("immutable"), under Node 20 at least.
+        package = {
+            "private": True,
+            "dependencies": {"@portkey-ai/gateway": "1.15.2"},
+            "overrides": {"@hono/node-server": "1.13.8"},
+        }
+        (folder / "portkey" / "package.json").write_text(json.dumps(package))
+        subprocess.run(["npm", "install", "--silent", "--prefix", str(folder / "portkey")], check=False)
 
 
 # -- what processes take -----------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ Each row is one contender in a process of its own: a log, a number of streams th
 append before the next, and chunks per append. Wall time is that of the whole process, with nothing else to do; CPU is
 that of all its threads; loop CPU is what the event loop itself spends. Prints JSON.
 
+The rows of redis need a server: a process of its own on this machine, with ``appendonly yes``; its CPU is not counted.
+
 It cannot show what a busy event loop does to the writer thread (they share the interpreter's lock), nor a full cache:
 everything fits into the page cache.
 
@@ -14,36 +16,75 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import platform
+import shutil
+import socket
 import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
+from lockgate.store.redis.log import RedisLog
 from lockgate.store.sqlite.log import SqliteLog
 
-LOGS = ("memory", "sqlite-NORMAL", "sqlite-FULL")
+LOGS = ("memory", "sqlite-NORMAL", "sqlite-FULL", "redis-everysec", "redis-always")
 STREAMS = (1, 40, 200)
 CHUNKS = (1, 10)
 CHUNK_BYTES = 300
 # Enough for a steady state, little enough for a slow disk.
-APPENDS = {"memory": 20_000, "sqlite-NORMAL": 10_000, "sqlite-FULL": 3_000}
+APPENDS = {
+    "memory": 20_000,
+    "sqlite-NORMAL": 10_000,
+    "sqlite-FULL": 3_000,
+    "redis-everysec": 5_000,
+    "redis-always": 3_000,
+}
 READS = 200
 
 
 def make(log: str, folder: str) -> StreamLog:
     if log == "memory":
         return MemoryLog(max_bytes=1 << 30)
+    if log.startswith("redis"):
+        return RedisLog(f"unix://{folder}/redis.sock")
     return SqliteLog(Path(folder) / "log.db", "FULL" if log.endswith("FULL") else "NORMAL")
+
+
+@contextlib.contextmanager
+def serving(log: str, folder: str) -> Iterator[None]:
+    """With a Redis in this folder, if the log needs one."""
+    if not log.startswith("redis"):
+        yield
+        return
+    options = ["--port", "0", "--unixsocket", f"{folder}/redis.sock", "--dir", folder, "--save", ""]
+    options += ["--appendonly", "yes", "--appendfsync", log.partition("-")[2]]
+    server = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
+    try:
+        while not answers(f"{folder}/redis.sock"):
+            time.sleep(0.01)
+        yield
+    finally:
+        server.kill()
+        server.wait()
+
+
+def answers(path: str) -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        client.sendall(b"PING\r\n")
+        return client.recv(64).startswith(b"+PONG")
+    return False
 
 
 async def append_all(log: StreamLog, ids: list[str], chunks: int, appends: int) -> tuple[dict[str, float], int]:
@@ -102,7 +143,10 @@ async def read_all(log: StreamLog, stream_id: str, chunks: int, each: int) -> di
 
 
 async def contend(kind: str, streams: int, chunks: int) -> dict[str, float]:
-    with tempfile.TemporaryDirectory(prefix="lockgate-bench-", dir=os.environ.get("BENCH_DIR")) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="lockgate-bench-", dir=os.environ.get("BENCH_DIR")) as folder,
+        serving(kind, folder),
+    ):
         log = make(kind, folder)
         await log.open()
         try:
@@ -154,7 +198,7 @@ def main() -> None:
         "rows": [
             measure(kind, streams, chunks, options.rounds)
             for kind in LOGS
-            if options.only in (None, kind)
+            if options.only in (None, kind) and (not kind.startswith("redis") or shutil.which("redis-server"))
             for streams in STREAMS
             for chunks in CHUNKS
         ],

@@ -17,6 +17,7 @@ SOURCE: Final = Path(__file__).parents[1] / "src" / "lockgate"
 _MOST_ALLOWED: Final = 5
 
 ALLOWED: Final = {
+    "module log": "the stream log of the store that the folder is named after",
     "module base": "the protocol that the modules of a room follow, the same in each room",
 }
 

@@ -19,7 +19,6 @@ from lockgate.config import Settings
 from lockgate.errors import BAD_GATEWAY, FAILED_STATUS, PASSED_STATUSES, Code
 from lockgate.gate.recovery.patch import WINDOWS
 from lockgate.gate.recovery.patch_rules import LOSSY_RULES, PATCH_RULES
-from lockgate.observe.metrics import Meters
 from lockgate.protocol.close_codes import OF_READERS, CloseCode, close_code_of
 from lockgate.protocol.finish import WORDS, Finish
 from lockgate.protocol.lifecycle import OUTCOMES, Ended, outcome
@@ -285,22 +284,6 @@ def api_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def metrics_page() -> str:
-    """Every metric, from the code that counts."""
-    lines = [
-        "# Metrics",
-        "",
-        "`GET /metrics`, Prometheus' text format. A group that is switched off (`monitoring.*`) stays at zero.",
-        "",
-        "| metric | type | labels | group | meaning |",
-        "|---|---|---|---|---|",
-    ]
-    for metric in Meters().all:
-        labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
-        lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.group} | {_cell(metric.text)} |")
-    return "\n".join(lines) + "\n"
-
-
 def rules_page() -> str:
     """Every patch rule, in the order that decides ties."""
     lines = [
@@ -355,7 +338,6 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/finish-reasons.md": finish_page,
     "reference/retries.md": retries_page,
     "reference/library.md": api_page,
-    "reference/metrics.md": metrics_page,
     "reference/patch-rules.md": rules_page,
 }
 

@@ -73,6 +73,7 @@ def test_check_for_machines(schema: str) -> None:
     assert (said[1]["code"], said[1]["upstream_at"], said[1]["schema_path"]) == (
         "schema_violation", 7, "/additionalProperties",
     )  # fmt: skip
+    assert "must" in said[1]["hint"]
     assert done.returncode == 1
 
 
@@ -94,7 +95,6 @@ def test_feedback_is_live(schema: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        pytest.param(["check"], "--schema", id="no schema"),
         pytest.param(["check", "-s", "absent.json"], "absent.json: No such file", id="schema absent"),
         pytest.param(["check", "-s", "bad.json"], "/type", id="schema invalid"),
         pytest.param(["check", "-s", "good.json", "absent.json"], "absent.json: No such file", id="file absent"),
@@ -114,7 +114,13 @@ def test_feedback_is_live(schema: str) -> None:
             ["serve", "--set", "upstream.kind=morse"], "upstream.kind: there is no 'morse'; use", id="unknown dialect"
         ),
         pytest.param(
-            ["serve", "--set", "store.kind=paper"], "sqlite or memory (from --set)", id="unknown kind of store"
+            ["serve", "--set", "store.kind=paper"], "sqlite or memory or redis (from --set)", id="unknown kind of store"
+        ),
+        pytest.param(["serve", "--set", "store.kind=redis"], "store.url: is missing; say where", id="no Redis"),
+        pytest.param(
+            ["serve", "--set", "store.kind=redis", "--set", "store.url=redis://me:hush@127.0.0.1:1/0"],
+            "store.url: redis://127.0.0.1:1/0: cannot be reached",
+            id="Redis that is down, without its password",
         ),
         pytest.param(["sim", "--rate", "-1"], "rate", id="sim option out of range"),
         pytest.param(["sim", "--fault", "fire"], "--fault[0] must name a fault, not 'fire'", id="sim fault"),
@@ -266,3 +272,49 @@ def test_settings_are_shown_as_serve_would_take_them(tmp_path: Path) -> None:
 
 def test_version() -> None:
     assert lockgate("--version").stdout.startswith("lockgate 0.")
+
+
+def test_check_of_several_files(schema: str, tmp_path: Path) -> None:
+    """A line each, also of a pattern that the shell left alone; the worst of them is the exit code."""
+    for name, text in (("a.json", '{"n": 1}'), ("b.json", '{"n": "x"}'), ("c.json", '{"n": 1')):
+        (tmp_path / name).write_text(text)
+    done = lockgate("check", "-s", schema, "[ab].json", "c.json", cwd=tmp_path)
+    assert done.returncode == 1
+    first, second, third = done.stdout.splitlines()
+    assert first == "a.json: complete: 8 bytes"
+    assert second.startswith("b.json: violated: /n: must be an integer")
+    assert third.startswith("c.json: incomplete: ")
+    shown = lockgate("check", "--json", "a.json", "c.json", cwd=tmp_path).stdout.splitlines()
+    assert {json.loads(line)["file"] for line in shown} == {"a.json", "c.json"}
+    assert lockgate("check", "a.json", cwd=tmp_path).returncode == 0, "without a schema, any JSON is valid"
+    missing = lockgate("check", "*.yaml", cwd=tmp_path)
+    assert (missing.returncode, missing.stderr) == (2, "lockgate: *.yaml: no file has such a name\n")
+
+
+def test_help_cuts_nothing_off_and_has_a_short_name() -> None:
+    assert "--duplicate-members / --no-duplicate-members" in lockgate("check", "-h").stdout
+    assert lockgate("keys", "-h").returncode == 0
+    assert lockgate("-h").stdout == lockgate("--help").stdout
+
+
+def test_colours_are_the_users_choice(schema: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe has none, unless they are asked for; NO_COLOR is for ``auto``."""
+    assert "\x1b[" not in lockgate("check", "-s", schema, stdin=b"[]").stderr
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[31m" in lockgate("--color", "always", "check", "-s", schema, stdin=b"[]").stderr
+
+
+def test_completion_for_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_LOCKGATE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "lockgate re")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    program = "from lockgate.__main__ import main; import sys; sys.argv = ['lockgate']; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.split() == ["repair", "read"]
+
+
+def test_a_part_that_is_not_installed_is_bad_usage() -> None:
+    program = "import sys; sys.modules['typer'] = None; from lockgate.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "lockgate: the command needs typer: pip install 'lockgate[server]'\n"

@@ -57,9 +57,11 @@ def text_of(path: Path) -> str:
 
 
 def anchors(path: Path) -> set[str]:
-    """What headings are called in a link, by GitHub's rule."""
-    heads = re.findall(r"^#+ (.+)$", text_of(path), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+    """What headings are called in a link, by GitHub's rule, and what has a name of its own."""
+    text = text_of(path)
+    heads = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    named = set(re.findall(r'<a id="([^"]+)"></a>', text))
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads} | named
 
 
 @pytest.mark.parametrize("page", WRITTEN)

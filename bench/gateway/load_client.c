@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 #define MAXFD 65536
-typedef struct { int dig, inmark, dm, ok, first; int64_t val, t0, prevage, tpost; long chunks; long bytes; int ph, hm, chunked; long size; char head[160]; int hl;
+typedef struct { int dig, inmark, cut, am, dm, ok, first; int64_t val, t0, prevage, tpost; long chunks; long bytes; int ph, hm, chunked; long size; char head[160]; int hl;
   int posting, isreader, pl, no; char *pbuf; } S;
 static S *T[MAXFD];
 static int ep, port, nopen; static char *req; static int reqlen; static int lock, readers = 1; static const char *view = "";
@@ -151,8 +151,15 @@ int main(int argc, char **argv) {
             s->chunks++; s->inmark = 0; continue;
           }
           s->inmark = 0;
+          if (lock && c == '"') { s->cut = 1; s->am = 0; continue; }  // the text goes on in the next string, or the next envelope
+        } else if (s->cut) {
+          static const char *again = "\"data\":[\"";
+          if (s->cut == 1) { s->cut = c == ',' ? 2 : 3; continue; }
+          if (s->cut == 2) { if (c == '"') { s->cut = 0; s->inmark = 1; continue; } s->cut = 3; }
+          if (c == again[s->am]) { if (!again[++s->am]) { s->cut = 0; s->inmark = 1; continue; } }
+          else s->am = c == '"';
         }
-        if (c == '@') { s->inmark = 1; s->dig = 0; s->val = 0; continue; }
+        if (c == '@' && !s->cut) { s->inmark = 1; s->dig = 0; s->val = 0; continue; }
         if (c == DM[s->dm]) { if (++s->dm == dml) { s->ok = 1; s->dm = 0; if (!lock) { end = 1; break; } } }
         else s->dm = c == DM[0];
       }

@@ -8,6 +8,7 @@
 ([Released(data=b'}', at=7)], [Completed(at=8)])
 """
 
+from lockgate.client.connection import connect
 from lockgate.errors import IncompleteError, LockgateError, Misuse, SchemaError, ViolationError
 from lockgate.gate.base import Gate
 from lockgate.gate.compiled import Schema, compile
@@ -55,6 +56,7 @@ __all__ = [
     "__version__",
     "astream",
     "compile",
+    "connect",
     "passthrough",
     "repair",
     "satisfiable",

@@ -10,7 +10,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("lockgate"):
             raise
-        sys.exit(f"lockgate: the command needs {error.name}: pip install 'lockgate[server]'")
+        print(f"lockgate: the command needs {error.name}: pip install 'lockgate[server]'", file=sys.stderr)
+        sys.exit(2)
     app()
 
 

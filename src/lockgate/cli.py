@@ -3,39 +3,48 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lockgate import Limits, LockgateError, Misuse, SchemaError, __version__, compile
-from lockgate.cli_flags import fail, flags_of
+from lockgate.cli_flags import CONTEXT, ColourChoice, choose_colour, fail, flags_of
 from lockgate.cli_keys import keys_app
+from lockgate.cli_read import read
 from lockgate.cli_schema import schema_app
 
 app = typer.Typer(
     name="lockgate",
     help="Structured LLM output, judged byte by byte while it streams.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its tables cut long names off
+    context_settings=CONTEXT,
 )
 
-app.add_typer(keys_app)
-app.add_typer(schema_app)
+app.add_typer(keys_app, context_settings=CONTEXT)
+app.add_typer(schema_app, context_settings=CONTEXT)
 
 
 @app.callback(invoke_without_command=True)
 def options(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    color: Annotated[
+        ColourChoice, typer.Option(help="Colour what is shown; auto: on a terminal, unless NO_COLOR is set.")
+    ] = "auto",
 ) -> None:
     """Structured LLM output, judged byte by byte while it streams."""
+    choose_colour(color)
     if version:
         print(f"lockgate {__version__}")
         raise typer.Exit
@@ -46,8 +55,13 @@ def options(
 
 @app.command()
 def check(
-    schema: Annotated[Path, typer.Option("--schema", "-s", help="JSON Schema file.", show_default=False)],
-    file: Annotated[str, typer.Argument(help="Document to check; - reads standard input while it arrives.")] = "-",
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(help="Documents, or patterns like '*.json'; - or none: standard input while it arrives."),
+    ] = None,
+    schema: Annotated[
+        Path | None, typer.Option("--schema", "-s", help="JSON Schema file; without one, any JSON is valid.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")] = False,
     draft: Annotated[
         str | None, typer.Option(help="Draft 4, 6, 7, 2019-09 or 2020-12, if $schema does not name one.")
@@ -59,10 +73,10 @@ def check(
     ] = None,
     duplicate_members: Annotated[bool, typer.Option(help="Accept a member name twice in one object.")] = False,
 ) -> None:
-    """Judge a document while it arrives. Exit 0: complete. 1: violated or incomplete. 2: bad usage or schema."""
+    """Judge documents while they arrive. Exit 0: complete. 1: violated or incomplete. 2: bad usage or schema."""
     try:
         compiled = compile(
-            schema.read_bytes(),
+            True if schema is None else schema.read_bytes(),
             draft=draft,
             formats=formats,
             limits=Limits(duplicate_members=duplicate_members),
@@ -74,9 +88,30 @@ def check(
         raise fail(f"--schema {schema}: {error}") from None
     except Misuse as error:
         raise fail(f"--{error}") from None
-    from lockgate.terminal import JSONReport, LiveReport
+    from lockgate.terminal import FileReport, JSONReport, LiveReport
 
-    raise _judge(file, compiled.gate(), lambda: JSONReport() if as_json else LiveReport(sys.stdout))
+    names = _named(files or ["-"])
+    if len(names) == 1:
+        raise _judge(names[0], compiled.gate(), lambda: JSONReport() if as_json else LiveReport(sys.stdout))
+    codes = []
+    for name in names:
+        shown = partial(JSONReport, name) if as_json else partial(FileReport, name)
+        codes.append(_judge(name, compiled.gate(), shown).exit_code)
+    raise typer.Exit(max(codes))
+
+
+def _named(given: list[str]) -> list[str]:
+    """The files, with those that a pattern means in its place: a shell may leave that to the program."""
+    found: list[str] = []
+    for name in given:
+        if glob.has_magic(name) and not Path(name).exists():
+            matching = sorted(glob.glob(name, recursive=True))
+            if not matching:
+                raise fail(f"{name}: no file has such a name")
+            found += matching
+        else:
+            found.append(name)
+    return found
 
 
 def _judge(file: str, gate: Any, reported: Callable[[], Any]) -> typer.Exit:
@@ -222,10 +257,18 @@ def show(
     workers: WorkersOption = None,
     setting: SetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    as_schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of the configuration file instead.")
+    ] = False,
 ) -> None:
     """Show what `serve` with the same flags would go by, and where each value comes from. Secrets stay hidden."""
     from lockgate.config import SettingsError, in_force, rows_to_show
+    from lockgate.config.requirements import configuration_schema
     from lockgate.terminal import show_settings
+
+    if as_schema:
+        print(json.dumps(configuration_schema(), indent=2, ensure_ascii=False))
+        return
 
     try:
         rows = list(rows_to_show(in_force(config, flags_of(host, port, base_url, store, setting or [], workers))))
@@ -238,6 +281,37 @@ def show(
         print(json.dumps(said, indent=2, ensure_ascii=False))
     else:
         show_settings([(row.key, row.value, str(row.origin)) for row in rows])
+
+
+@app.command()
+def describe(
+    config: ConfigOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    base_url: BaseURLOption = None,
+    store: StoreOption = None,
+    workers: WorkersOption = None,
+    setting: SetOption = None,
+) -> None:
+    """Print what `serve` with the same flags would be, as JSON: components, stages of validation, metrics.
+
+    A gateway that runs says the same at GET /v1/system.
+    """
+    import msgspec
+
+    from lockgate.config import SettingsError, in_force
+
+    try:
+        found = in_force(config, flags_of(host, port, base_url, store, setting or [], workers))
+    except SettingsError as error:
+        raise fail(str(error)) from None
+    from lockgate.gateway.solution import solution_of
+    from lockgate.observe.metrics import Meters
+
+    print(msgspec.json.format(msgspec.json.encode(solution_of(found.settings, Meters().all)), indent=2).decode())
+
+
+app.command()(read)
 
 
 # -- sim and demo ----------------------------------------------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias
 
 import typer
 
@@ -12,6 +13,23 @@ if TYPE_CHECKING:
     from lockgate.sources import Flag
 
 BAD_USAGE = 2
+#: What every subcommand understands. Help is as wide as the terminal, up to this many columns, and cuts nothing off.
+CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+
+ColourChoice: TypeAlias = Literal["auto", "always", "never"]
+_chosen: list[ColourChoice] = ["auto"]
+
+
+def choose_colour(choice: ColourChoice) -> None:
+    """What ``--color`` says, for all that is shown afterwards."""
+    _chosen[0] = choice
+
+
+def has_colour(out: TextIO) -> bool:
+    """Whether to colour what goes there: on a terminal, unless ``--color`` or ``NO_COLOR`` says otherwise."""
+    if _chosen[0] != "auto":
+        return _chosen[0] == "always"
+    return out.isatty() and not os.environ.get("NO_COLOR")
 
 
 def fail(message: str) -> typer.Exit:

@@ -32,7 +32,7 @@ def on_log(settings: Settings, work: Callable[[StreamLog], Awaitable[Any]]) -> A
         LockgateError: it cannot be done, or the log cannot be used.
     """
     if settings.store.kind == "memory":
-        raise BadRequest("store.kind: the log in memory is forgotten at once, and keys with it; use sqlite")
+        raise BadRequest("store.kind: the log in memory is forgotten at once, and keys with it; use sqlite or redis")
 
     async def run() -> Any:
         log = log_of(settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -12,6 +11,7 @@ from itertools import zip_longest
 from typing import Any, TextIO
 
 from lockgate import Completed, Gate, Patched, Released, Violated
+from lockgate.cli_flags import has_colour
 
 _GREEN, _RED, _YELLOW, _DIM, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
 _BOLD = "\x1b[1m"
@@ -22,7 +22,7 @@ class LiveReport:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._colours = sys.stderr.isatty()
+        self._colours = has_colour(sys.stderr)
         self._released = 0
         self._ends_line = True
 
@@ -49,6 +49,8 @@ class LiveReport:
         where += [f"path {event.path}"] if event.path else []
         where += [f"schema {event.schema_path}"] if event.schema_path else []
         self._say(_DIM, "  at", " · ".join(where))
+        if event.action != "none":
+            self._say(_DIM, "  hint", event.hint)
 
     def _say(self, colour: str, word: str, text: str) -> None:
         if not self._ends_line:
@@ -62,8 +64,39 @@ class LiveReport:
         self._out.flush()
 
 
+class FileReport:
+    """One line for a document of several: its name and the verdict."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._colours = has_colour(sys.stdout)
+
+    def take(self, events: list[Any], gate: Gate) -> None:
+        for event in events:
+            match event:
+                case Violated():
+                    where = f" ({event.code}, byte {event.upstream_at}{f', at {event.path}' if event.path else ''})"
+                    colour, word = (_YELLOW, gate.state) if gate.state == "incomplete" else (_RED, "violated")
+                    self._say(colour, word, event.message + where)
+                case Completed(at=at):
+                    self._say(_GREEN, "complete", f"{at} bytes")
+
+    def _say(self, colour: str, word: str, text: str) -> None:
+        print(f"{self._name}: {colour}{word}{_PLAIN}: {text}" if self._colours else f"{self._name}: {word}: {text}")
+
+    def close(self, gate: Gate) -> None:
+        sys.stdout.flush()
+
+
 class JSONReport:
-    """Prints each event at once, as one JSON object on a line."""
+    """Prints each event at once, as one JSON object on a line.
+
+    Args:
+        file: Of several, the one that it is about.
+    """
+
+    def __init__(self, file: str | None = None) -> None:
+        self._file = {"file": file} if file is not None else {}
 
     def take(self, events: list[Any], gate: Any) -> None:
         for event in events:
@@ -72,14 +105,14 @@ class JSONReport:
                     said: dict[str, Any] = {"event": "released", "at": at, "text": data.decode()}
                 case Violated():
                     fields = {name: getattr(event, name) for name in event.__struct_fields__}
-                    said = {"event": "violated", **fields}
+                    said = {"event": "violated", **fields, "hint": event.hint}
                 case Patched():
                     fields = {name: getattr(event, name) for name in event.__struct_fields__}
                     texts = {name: fields[name].decode("utf-8", "replace") for name in ("removed", "inserted")}
                     said = {"event": "patched", **fields, **texts}
                 case Completed(at=at):
                     said = {"event": "completed", "at": at}
-            print(json.dumps(said, ensure_ascii=False), flush=True)
+            print(json.dumps({**self._file, **said}, ensure_ascii=False), flush=True)
 
     def close(self, gate: Any) -> None:
         pass
@@ -144,18 +177,18 @@ def show_settings(rows: Sequence[tuple[str, Any, str]]) -> None:
         if values + sources > room:
             sources = min(sources, max(room // 2, room - values))
             values = max(10, room - sources)
-    has_colour = is_shown and "NO_COLOR" not in os.environ
+    in_colour = has_colour(sys.stdout)
     last = ""
     for (key, _, _), (name, value, source) in zip(rows, cells, strict=True):
         section = key.partition(".")[0]
         if section != last:
-            heading = f"{_BOLD}{section}{_PLAIN}" if has_colour else section
+            heading = f"{_BOLD}{section}{_PLAIN}" if in_colour else section
             print(f"\n{heading}" if last else heading)
             last = section
         folded = zip_longest([name], _fold(value, values), _fold(source, sources), fillvalue="")
         for first, second, third in folded:
             line = f"  {first:{names}}  {second:{values}}  {third}".rstrip()
-            print(f"{_DIM}{line}{_PLAIN}" if has_colour and source == "default" else line)
+            print(f"{_DIM}{line}{_PLAIN}" if in_colour and source == "default" else line)
 
 
 def show_keys(keys: Sequence[Mapping[str, Any]]) -> None:

@@ -8,21 +8,25 @@ import random
 from collections.abc import Callable
 from typing import Any, get_args
 
+import jsonpatch
 import pytest
 
+from lockgate.delivery.json_patch import PatchView
 from lockgate.delivery.notes import WithNotes
 from lockgate.delivery.ropes import SharedText, SharedTexts
 from lockgate.delivery.seek import Seeker
 from lockgate.delivery.views import DeltaView, ElementsView, Item, SnapshotView, TextView, View
 from lockgate.gate.limits import Limits
+from lockgate.gate.operations import Operations
 from lockgate.gate.partial import PartialValue
-from lockgate.gate.values import value_of
-from lockgate.protocol.envelope import WaitingFor, encode_record
+from lockgate.gate.values import NOTHING, value_of
+from lockgate.protocol.envelope import ChannelEnd, Record, StreamEnd, WaitingFor, encode_record
+from lockgate.protocol.lifecycle import Outcome
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import LogEntry
 from tests.delivery.streams import Made, make
 
-VIEWS = ("delta", "elements", "snapshot", "text")
+VIEWS = ("delta", "elements", "snapshot", "patch", "text")
 
 
 def sharing(texts: SharedTexts) -> Callable[[str, int], SharedText]:
@@ -39,6 +43,8 @@ def view_of(name: str, *, notes: bool, sides: bool = False, texts: SharedTexts |
             view = ElementsView("content", sides=sides)
         case "snapshot":
             view = SnapshotView(None, grow=PartialValue, share=share, pause_s=0.0, max_bytes=2**20, sides=sides)
+        case "patch":
+            view = PatchView(None, follow=Operations, share=share, max_bytes=2**20, sides=sides)
         case _:
             view = TextView("content")
     if not notes:
@@ -127,6 +133,8 @@ def check(made: Made, name: str, after: int, items: list[Any], *, sides: bool) -
             assert _elements(shown) == made.elements(after)
         case "snapshot":
             _check_snapshots(made, after, shown)
+        case "patch":
+            _check_patches(made, after, shown)
 
 
 def _chunks(items: list[Any]) -> list[tuple[str, int, str]]:
@@ -160,6 +168,20 @@ def _check_snapshots(made: Made, after: int, items: list[Any]) -> None:
         last[channel] = at
     for channel in ("content", "tool/0"):
         assert value_of(made.text(channel).encode()[: last[channel]], Limits()) == json.loads(made.text(channel))
+
+
+def _check_patches(made: Made, after: int, items: list[Any]) -> None:
+    """To who has the value as of the offset, each makes it the value of the text that it says; the last, the whole."""
+    for channel in ("content", "tool/0"):
+        value = value_of(made.text(channel, after).encode(), Limits())
+        at = len(made.text(channel, after).encode())
+        for item in items[:-1]:
+            if item["meta"]["channel"] == channel:
+                assert item["meta"]["kind"] == "patch"
+                assert item["meta"]["at"] >= at
+                at = item["meta"]["at"]
+                value = jsonpatch.apply_patch(None if value is NOTHING else value, item["data"])
+        assert value == json.loads(made.text(channel))
 
 
 async def resume_everywhere(name: str, seed: int) -> int:
@@ -342,3 +364,49 @@ async def test_what_the_generating_node_knows_is_told_before_what_the_log_shows(
         assert silence(view) == [{"silent_s": 20.0, "waiting_for": waiting_for}]
     heard[0] = None
     assert silence(view) == [{"silent_s": 100.0, "waiting_for": "first token"}]
+
+
+def patched(view: PatchView, records: list[Record]) -> list[tuple[str, Any]]:
+    """Kind of each item, and of a patch its operations, of records that are read one by one."""
+    found = []
+    for number, record in enumerate(records, 1):
+        for item in view.show([LogEntry(Offset(1, number), encode_record(record))]):
+            shown = json.loads(bytes(item.data))
+            found.append((shown["meta"]["kind"], shown["data"]))
+    return found
+
+
+def _text(schema: str, *texts: str) -> list[Record]:
+    return [Record("delta", "content", schema, number, 0, text) for number, text in enumerate(texts)]
+
+
+def _final(outcome: Outcome) -> Record:
+    ends = {"content": ChannelEnd(outcome, 1, 1, 1, "")}
+    return Record("final", "", "", 0, final=StreamEnd(outcome, "stop", "none", channels=ends))
+
+
+def test_patches_of_text_without_a_schema_are_of_a_string() -> None:
+    """And the rest of it is shown when the stream is over, however little that is."""
+    view = view_of("patch", notes=False)
+    assert isinstance(view, PatchView)
+    *shown, (kind, _) = patched(view, [*_text("", 'a "b"\n', "x" * 30, "y"), _final(Outcome.INCOMPLETE)])
+    assert kind == "final"
+    values = [operations[0]["value"] for _, operations in shown]
+    assert values == ['a "b"\n', 'a "b"\n' + "x" * 30, 'a "b"\n' + "x" * 30 + "y"]
+
+
+def test_patches_begin_anew_after_a_restart_and_end_with_a_number_at_the_root() -> None:
+    view = view_of("patch", notes=False)
+    assert isinstance(view, PatchView)
+    records = [*_text("s", "[1, 2"), Record("restart", "content", "s", 1), *_text("s", "12"), _final(Outcome.COMPLETE)]
+    assert [one for one in patched(view, records) if one[0] != "final"] == [
+        ("patch", [{"op": "add", "path": "", "value": [1]}]),
+        ("restart", []),
+        ("patch", [{"op": "add", "path": "", "value": 12}]),
+    ]
+
+
+def test_a_text_that_is_too_long_has_no_more_patches() -> None:
+    view = PatchView(None, follow=Operations, share=sharing(SharedTexts()), max_bytes=10)
+    shown = patched(view, [*_text("s", "[1, 2, 3", ", 4]"), _final(Outcome.COMPLETE)])
+    assert [kind for kind, _ in shown] == ["patch", "final"]

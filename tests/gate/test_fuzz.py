@@ -297,3 +297,34 @@ def test_what_waits_to_see_more_waits_for_little(text: bytes) -> None:
 def test_a_bracket_is_due_by_what_is_seen_however_the_text_is_cut(schema: Any, text: bytes, white: int) -> None:
     _however_cut(text % (b'"long"' + b" " * 90, b" " * white), schema, recovery="patch")
     _however_cut(text % (b'"' + b"x" * 1500 + b'"', b" " * white), schema, recovery="patch")
+
+
+def test_what_is_in_hand_is_decided_before_bytes_that_are_no_text() -> None:
+    """However much of it came before they did."""
+    text = b'{"items": [\n  1e+16,\n  1e+16,\n  1e+1nul\n ],\n "b": 9007199254\xff740992}'
+    schema = lockgate.compile({"properties": {"items": {"items": {"const": 1e16}}}})
+    options: dict[str, Any] = {"elements": "/items", "release": "element", "max_held_bytes": 200, "skip": True}
+    found = set()
+    for at in range(len(text)):
+        gate = schema.gate("patch", **options)
+        events = [*gate.feed(text[:at]), *gate.feed(text[at:])]
+        released = b"".join(event.data for event in events if isinstance(event, Released))
+        found.add((released, str([one for one in events if not isinstance(one, Released)]), gate.state))
+    assert len(found) == 1, found
+
+
+def test_the_comma_before_an_element_is_released_with_it_however_the_text_is_cut() -> None:
+    """Also where little may be held, and its last quote is in doubt."""
+    schema = {"properties": {"items": True, "b": True}}
+    options: dict[str, Any] = {"elements": "/items", "release": "element", "max_held_bytes": 1}
+    for behind in (b'"a":165427606539],1 "b": [-1, -1, -1]}', b'"a" and more" c"]}', b'"a"]}'):
+        _however_cut(b'{"items": [-111437355' + behind, schema, recovery="patch", **options)
+
+
+def test_no_more_is_held_with_what_a_rewriter_looks_at_ahead() -> None:
+    """What follows a violation waits to be seen, and some of it is in a rewriter's hands."""
+    gate = lockgate.compile({"items": {"enum": [-1, "a"]}}).gate("patch", elements="", max_held_bytes=200)
+    text = rb"[, \u12\ ".rstrip() + b"9" * 142 + "<think>“\\u12<think>".encode() + b"x" * 40 + b"null"
+    for at in range(len(text)):
+        gate.feed(text[at : at + 1])
+        assert gate.held_bytes <= 200 + 12

@@ -21,10 +21,11 @@ from lockgate.gate.grammar import ANY_KIND
 from lockgate.gate.limits import SCHEMA_LIMITS
 from lockgate.gate.schema.branches import MAX_SETS
 from lockgate.gate.schema.budget import check_size
+from lockgate.gate.schema.checks import SubschemaSet
 from lockgate.gate.schema.dialect import draft_of
 from lockgate.gate.schema.expansion import Expansion, check_expansion
 from lockgate.gate.schema.formats import Formats
-from lockgate.gate.schema.graph import MAX_TOGETHER, SchemaGraph, SubschemaSet, WithDocument
+from lockgate.gate.schema.graph import MAX_TOGETHER, SchemaGraph, WithDocument
 from lockgate.gate.schema.resources import SchemaResources
 from tests.conftest import Corpus
 from tests.gate.runs import judge

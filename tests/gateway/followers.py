@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, NamedTuple
 
 import aiohttp
+import jsonpatch
 
 from lockgate.protocol.close_codes import CloseCode
 from lockgate.protocol.sse import EventStreamDecoder
@@ -182,4 +183,11 @@ def shown(view: str, items: list[Any]) -> Any:
         case "snapshot":
             values = [item["data"] for item in items if item["meta"]["kind"] == "snapshot"]
             return values[-1:], [item for item in items if item["meta"]["kind"] != "snapshot"]
+        case "patch":
+            grown: dict[str, Any] = {}
+            for item in items:
+                if item["meta"]["kind"] == "patch":
+                    channel = item["meta"]["channel"]
+                    grown[channel] = jsonpatch.apply_patch(grown.get(channel), item["data"])
+            return grown, [item for item in items if item["meta"]["kind"] != "patch"]
     raise AssertionError(view)

@@ -141,6 +141,7 @@ async def test_a_violation_cancels_upstream(node: Node, upstream: Upstream) -> N
     (error,) = reader.errors
     assert (error["code"], error["path"], error["schema_path"]) == ("schema_violation", "/age", "/properties/age/type")
     assert (error["at"], error["upstream_at"], error["action"]) == (23, 23, "halt")
+    assert error["hint"].startswith("age must be")
     assert reader.final["state"] == "halted"
     await upstream.left.wait()
 

@@ -101,6 +101,7 @@ ROWS: dict[tuple[str, str], Row] = {
     ("GET", "/readyz"): public(),
     ("GET", "/openapi.json"): public(),
     ("GET", "/metrics"): ADMIN,
+    ("GET", "/v1/system"): ADMIN,
     ("GET", "/"): ADMIN._replace(admin=307),
     ("GET", "/playground"): ADMIN._replace(admin=307),
     ("GET", "/playground/"): ADMIN,
@@ -108,6 +109,17 @@ ROWS: dict[tuple[str, str], Row] = {
     ("GET", "/playground/api/catalogue"): ADMIN._replace(admin=404),  # upstream is not the simulator
     ("GET", "/playground/api/prompts"): ADMIN,
     ("POST", "/playground/api/drop"): ADMIN,
+    # What is registered is there for all; to register is for who runs the node.
+    ("PUT", "/v1/schemas/{name}/versions/{version}"): ADMIN._replace(admin=201),
+    ("PUT", "/v1/schemas/{name}"): ADMIN,
+    ("GET", "/v1/schemas"): ANY_KEY,
+    ("GET", "/v1/schemas/{name}"): ANY_KEY,
+    ("GET", "/v1/schemas/{name}/versions/{version}"): ANY_KEY,
+    ("GET", "/v1/schemas/{name}/diff"): ANY_KEY,
+    ("POST", "/v1/schemas/{name}/versions/{version}/check"): ANY_KEY,
+    ("POST", "/v1/schemas/{name}/versions/{version}/deprecate"): ADMIN,
+    ("POST", "/v1/schemas/{name}/versions/{version}/retire"): ADMIN,
+    ("POST", "/v1/schemas/{name}/versions/{version}/activate"): ADMIN,
     # Nothing was copied: 404 says that the door was passed.
     ("GET", "/playground/api/upstream/{stream_id}"): ADMIN._replace(admin=404, reader=403),
 }
@@ -190,20 +202,24 @@ class Asking:
 
     async def status_of(self, who: str, method: str, path: str) -> int:
         stream_id = await self.stream(method, path)
+        path = path.replace("/v1/schemas/{name}", "/v1/schemas/invoice").replace("{version}", "1")
         path = path.replace("{stream_id}", stream_id).replace("{model:path}", "a/b").replace("{name}", "app.js")
         path = path.replace("{chat_id:path}", "c")
         headers: dict[str, str] = {}
         body: dict[str, Any] = {}
+        query = ["from=1&to=1"] if path.endswith("/diff") else []
         if who in ("reader", "expired"):
             access = await self.keys.url("owner", stream_id, 60.0 if who == "reader" else -1.0)
             self.signed.append(access)
-            path += f"?access={access}"
+            query.append(f"access={access}")
         elif who == "wrong":
             headers = {"Authorization": f"Bearer lk_{'x' * 43}"}
         elif who != "none":
             headers = self.keys.headers(who)
         if method == "PUT":
             headers |= OPTIONS
+            if "/schemas/" in path:
+                body = {"data": "true" if "/versions/" in path else '{"compatibility": "none"}'}
         elif method == "POST" and path.partition("?")[0] == f"/v1/stream/{stream_id}":
             body = {"json": ['"x']}
         elif method == "POST":
@@ -214,8 +230,8 @@ class Asking:
             if "/ack" in path:
                 body = {"json": {"reader": "r", "ack": "0000_0000000000000000"}}
         if method == "WS":
-            return await self._closed(path, headers)
-        return (await self.call(method, path, headers=headers, **body))[0]
+            return await self._closed("?".join([path, *query]), headers)
+        return (await self.call(method, "?".join([path, "&".join(query)]), headers=headers, **body))[0]
 
     async def _closed(self, path: str, headers: dict[str, str]) -> int:
         """The close code of a WebSocket whose first frame says nothing of who it is."""

@@ -25,7 +25,7 @@ from tests.gateway.nodes import (
     schema_format,
 )
 
-VIEWS = ("delta", "elements", "snapshot", "text")
+VIEWS = ("delta", "elements", "snapshot", "patch", "text")
 ROWS = {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string"}}}}
 SHORT_RUNS, LONG_RUNS = 60, 2000
 SETTINGS: dict[str, Any] = {

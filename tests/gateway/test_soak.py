@@ -39,7 +39,16 @@ CALLERS = 10
 _GROWTH_SHARE, _GROWTH_BYTES = 0.1, 16 * 1024 * 1024
 _FILES = 64
 _ROWS = {"type": "array", "items": {"type": "object", "properties": {"name": {"type": "string"}}}}
-_VIEWS = ("", "?view=elements", "?view=snapshot", "?view=text", "?notes=1", "?events=plain", "?view=snapshot&notes=1")
+_VIEWS = (
+    "",
+    "?view=elements",
+    "?view=snapshot",
+    "?view=text",
+    "?view=patch",
+    "?notes=1",
+    "?events=plain",
+    "?view=snapshot&notes=1",
+)
 
 
 def rows(count: int) -> str:

@@ -21,6 +21,7 @@ from lockgate.protocol.sse import (
     ServerSentEvent,
     encode_comment,
     encode_event,
+    encode_placed_event,
     encode_position,
     encode_retry,
 )
@@ -292,6 +293,12 @@ def test_byte_by_byte_costs_linear_time(form: bytes) -> None:
 
 
 # -- the encoder -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b" x", b"a\nb", b"a\r\nb\rc", "ä\u2028".encode(), b'[{"a":"\\n"}]'])
+def test_the_quick_form_is_the_same(data: bytes) -> None:
+    offset = "0001_0000000000000007"
+    assert encode_placed_event(data, "data", offset) == encode_event(data, event="data", event_id=offset)
 
 
 def test_the_encoded_form() -> None:

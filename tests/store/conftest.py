@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from lockgate.store.base import StreamLog
+from tests.redis_server import shared
 from tests.store.logs import KINDS, make, opened
+
+
+@pytest.fixture(scope="session", autouse=True)
+def redis_server() -> Iterator[None]:
+    """One for all tests of this process, started before a test that would be held up by it."""
+    if shutil.which("redis-server") is not None:
+        shared.url()
+    yield
+    shared.stop()
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -13,10 +13,12 @@ from lockgate.errors import StreamUnknown
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import LogEntry, StreamLog
 from lockgate.store.memory import MemoryLog
+from lockgate.store.redis.log import RedisLog
 from lockgate.store.sqlite.log import SqliteLog
+from tests.redis_server import shared
 
 Log = TypeVar("Log", bound=StreamLog)
-KINDS = ("memory", "sqlite")
+KINDS = ("memory", "sqlite", "redis")
 PATIENCE_S = 300.0
 
 Opener = Callable[[], AbstractAsyncContextManager[StreamLog]]
@@ -37,6 +39,9 @@ def make(kind: str, folder: Path, clock: Clock | None = None, monotonic: Clock |
     steady = monotonic or wall
     if kind == "memory":
         return MemoryLog(wall=wall, monotonic=steady)
+    if kind == "redis":
+        # By its prefix, so that each folder has a log of its own.
+        return RedisLog(shared.url(), prefix=str(folder), answer_s=PATIENCE_S, wall=wall, monotonic=steady)
     return SqliteLog(folder / "log.db", wall=wall, monotonic=steady)
 
 

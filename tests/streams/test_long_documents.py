@@ -15,7 +15,7 @@ async def test_a_long_document_goes_through_the_gateway(tmp_path: Path) -> None:
     assert len(text) > OVER_BYTES
 
     def play(body: dict[str, Any]) -> Any:
-        sent = text + ("[1]" if body["model"] == "twice" else "\n")
+        sent = text + {"twice": "[1]", "prose": "```"}.get(body["model"], "\n")
         return answer(sent, range(5000, len(sent), 5000))
 
     async with Upstream(play) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
@@ -26,7 +26,7 @@ async def test_a_long_document_goes_through_the_gateway(tmp_path: Path) -> None:
             assert reader.final["state"] == state
             assert reader.text() == released
         assert reader.errors[0]["code"] == "trailing_text"
-        made = await create(node.url, model="twice", response_format=schema, lockgate={"recovery": "patch"})
+        made = await create(node.url, model="prose", response_format=schema, lockgate={"recovery": "patch"})
         reader = await Reader(node.url + made["urls"]["stream"]).run()
         assert (reader.final["state"], reader.final["authority"], reader.text()) == ("complete", "document", text)
     assert "Traceback" not in node.output(), node.output()

@@ -107,11 +107,16 @@ async def test_too_many_new_schemas_at_once_are_asked_to_come_back() -> None:
         assert isinstance(await schemas.find(ask({"const": 399})), SchemaHere)  # that it was busy is not remembered
 
 
-async def test_a_schema_that_takes_too_long_is_too_complex() -> None:
-    wide = {"properties": {f"p{number}": {"type": "string", "title": "x" * 20} for number in range(45_000)}}
+@pytest.fixture(scope="module")
+def wide() -> SchemaAsk:
+    """A schema of four megabytes; made outside the event loop, which it would block for long enough to fail."""
+    return ask({"properties": {f"p{number}": {"type": "string", "title": "x" * 20} for number in range(45_000)}})
+
+
+async def test_a_schema_that_takes_too_long_is_too_complex(wide: SchemaAsk) -> None:
     async with running(WorkerLimits(processes=1, cpu_s=1)) as (schemas, _):
         with pytest.raises(SchemaTooComplex, match="compiling it took more than 1 s of CPU time"):
-            await schemas.find(ask(wide))
+            await schemas.find(wide)
 
 
 # -- where gates are ---------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 
 from lockgate.waiting.limit import Limit
 from lockgate.waiting.news import News
+from lockgate.waiting.started import started
 from lockgate.waiting.wheel import Alarm
 
 
@@ -188,3 +189,55 @@ async def test_a_limit_without_a_wait_can_end_nothing() -> None:
     limit.end_now()
     assert await limit.hold(asyncio.sleep(0, 1), math.inf) == 1
     limit.close()
+
+
+async def test_news_can_be_dealt_with_while_the_wait_goes_on() -> None:
+    news, dealt = News(), list[bool]()
+    answers = [True, True, False]
+
+    def deal() -> bool:
+        dealt.append(news.is_set())
+        news.clear()
+        return answers.pop(0)
+
+    waiting = asyncio.ensure_future(news.wait(math.inf, deal))
+    await later(0)
+    for count in (1, 2):
+        news.set()
+        news.set()  # one turn brings it once
+        await later(0)
+        assert len(dealt) == count
+        assert not waiting.done()
+    news.set()
+    await later(0)
+    assert waiting.done()
+    assert dealt == [True] * 3
+    news.set()  # nobody waits: nothing to deal with, and the next wait does not wait
+    assert await news.wait()
+    news.close()
+
+
+async def test_what_is_begun_is_over_or_can_be_awaited() -> None:
+    async def at_once() -> None:
+        pass
+
+    gate = asyncio.get_running_loop().create_future()
+
+    async def slow() -> int:
+        await gate
+        await asyncio.sleep(0)
+        return 7
+
+    def fails() -> Any:
+        async def fail() -> None:
+            raise OSError("gone")
+
+        return fail()
+
+    assert started(at_once()) is None
+    rest = started(slow())
+    assert rest is not None
+    asyncio.get_running_loop().call_soon(gate.set_result, None)
+    assert await rest == 7
+    with pytest.raises(OSError, match="gone"):
+        started(fails())

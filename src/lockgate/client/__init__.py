@@ -1,4 +1,20 @@
-"""The Python client. In: a gateway's address. Out: records, exactly once, over any number of connections.
+"""The Python client. In: a gateway's address. Out: what its streams hold, exactly once, over any number of connections.
 
-Uses: ``protocol``.
+Uses: ``protocol``, ``retry``.
+
+It needs only aiohttp and msgspec. ``faces`` reads each face, ``follower`` comes back and takes another face, ``stream``
+is what callers hold. ``lockgate.connect`` is where it begins.
 """
+
+from lockgate.client.connection import Connecting, connect
+from lockgate.client.reading_errors import ConnectionLost, DeadlinePassed, ReadingFailed, RequestRefused, StreamFailed
+
+__all__ = [
+    "Connecting",
+    "ConnectionLost",
+    "DeadlinePassed",
+    "ReadingFailed",
+    "RequestRefused",
+    "StreamFailed",
+    "connect",
+]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from lockgate.config.access_rules import Access
 from lockgate.config.section import BasePath, HostName, NetworkName, OriginName, RepeatRun, Section
@@ -90,7 +90,19 @@ class Server(Section):
 class Store(Section):
     """Where the log lives."""
 
-    kind: str = Field("sqlite", description="The log of sqlite survives a restart; memory is for tests.")
+    kind: str = Field(
+        "sqlite",
+        description="The log of sqlite is a file on one machine, redis serves several; memory is for tests.",
+    )
+    url: SecretStr | None = Field(
+        None,
+        description="Redis is at this URL: redis://, rediss:// (TLS) or unix://, with name and password in it.",
+    )
+    prefix: str = Field(
+        "lockgate",
+        pattern=r"^[A-Za-z0-9_.:-]{1,64}$",
+        description="All keys in Redis begin with this; nodes that share it share their streams.",
+    )
     path: Path = Field(Path("lockgate.db"), description="The SQLite file is made if it is missing, with its folder.")
     retain_s: float = Field(86_400, ge=0, description="A closed stream can be read for this long, in seconds.")
     # A month: longer than anybody pushes to one stream, and short enough that what was forgotten goes away.
@@ -203,7 +215,9 @@ class Delivery(Section):
     # Each snapshot is the whole value: ten a second look alive, and cost a bounded multiple of the text.
     snapshot_s: float = Field(0.1, ge=0, le=60, description="Two snapshots are at least this far apart, in seconds.")
     max_snapshot_bytes: int = Field(
-        4 * 1024 * 1024, ge=1024, description="Snapshots are made only of a text up to this length, in bytes."
+        4 * 1024 * 1024,
+        ge=1024,
+        description="Snapshots and patches are made only of a text up to this length, in bytes.",
     )
     # As long as proxies wait for a client that takes nothing.
     stuck_s: float = Field(

@@ -18,7 +18,7 @@ from lockgate.delivery.views import Item
 from lockgate.protocol.cursor import cursor_after
 from lockgate.protocol.header_names import CONTENT_TYPE, DATA_ENCODING, LIVE, encoded
 from lockgate.protocol.offsets import Offset
-from lockgate.protocol.sse import encode_comment, encode_event, encode_position, encode_retry
+from lockgate.protocol.sse import encode_comment, encode_event, encode_placed_event, encode_position, encode_retry
 
 _HEADERS: Final = {CONTENT_TYPE: "text/event-stream", **LIVE}
 #: Reconnection time for a reader that should come back later: an EventSource never tries again after a 503, but it does
@@ -60,9 +60,11 @@ class EventReader(LiveReader):
             return joined(
                 [_event(item.data, event_id=str(item.offset) if item.offset is not None else None) for item in items]
             )
-        event = _event(self._form.data(items), event="data", event_id=str(self._after))
+        data, offset = self._form.data(items), str(self._after)
         control = self._control(up_to_date=up_to_date, is_closed=is_closed)
-        return event + control if isinstance(event, bytes) else joined([event, control])
+        if isinstance(data, bytes):
+            return encode_placed_event(data, "data", offset) + control
+        return joined([_event(data, event="data", event_id=offset), control])
 
     def _here(self) -> Data:
         return self._control(up_to_date=True, is_closed=False)
@@ -103,4 +105,4 @@ def encode_control(offset: Offset, *, cursor: str, up_to_date: bool, is_closed: 
     end = ',"streamClosed":true' if is_closed else f',"streamCursor":"{cursor}"'
     outcome = f',"state":"{state}"' if state else ""
     control = f'{{"streamNextOffset":"{written}"{up}{end}{outcome}}}'
-    return encode_event(control.encode(), event="control", event_id=written)
+    return encode_placed_event(control.encode(), "control", written)

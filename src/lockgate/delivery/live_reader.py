@@ -22,6 +22,7 @@ from lockgate.observe.metrics import Meters
 from lockgate.protocol.offsets import Offset
 from lockgate.protocol.window import Window
 from lockgate.store.base import Page, StreamLog
+from lockgate.waiting.started import Rest, started
 
 
 class Encoded(NamedTuple):
@@ -40,6 +41,22 @@ class Encoded(NamedTuple):
     told: Offset | None
     read_s: float
     outcome: str
+
+
+class Unsent(NamedTuple):
+    """What was taken by the short way, and is not all written.
+
+    Attributes:
+        pieces: What is still to be written.
+        items: How many items are in it.
+        rest: What waits until the client takes the first piece, which was written then.
+        error: What it raised.
+    """
+
+    pieces: bytes | Pieces
+    items: int
+    rest: Rest | None = None
+    error: Exception | None = None
 
 
 class LiveReader(Reader):
@@ -84,6 +101,8 @@ class LiveReader(Reader):
         self._has_said_end = False
         self._pieces: Callable[[Data], bytes | Pieces] = pieces_of  # data as it is written
         self._told: Offset | None = None  # the last position that the client was told
+        self._send: Send | None = None
+        self._unsent: Unsent | None = None
 
     # -- what a face says ------------------------------------------------------------------------------------------
 
@@ -144,6 +163,9 @@ class LiveReader(Reader):
             pass  # the stream was deleted: when the connection breaks, the client asks again and learns it
 
     async def _serve(self, send: Send) -> None:
+        self._send = send
+        # Views that share an encoding show any entries at once, and wait for nothing.
+        deal = self._serve_now if self._view.sharing is not None and not self._view.pause_s else None
         await self._begin(send)
         self._meters.shook_hands(time.monotonic() - self._begun_s)
         while not self.is_over:  # after it, no end of the body: the server breaks the connection
@@ -175,9 +197,60 @@ class LiveReader(Reader):
             self._is_live = True
             left_s = self._due_s - time.monotonic()
             if left_s > 0 and self._has_said_where:
-                await self._wait(left_s)
+                await self._wait(left_s, deal)
+                if self._unsent is not None:
+                    await self._write_unsent(send, self._unsent)
             else:
                 await self._while_silent(send)
+
+    def _serve_now(self) -> bool:
+        """What nearly every wake brings, by a plain call: a page in memory, in one write that nobody need wait for.
+
+        Returns:
+            Whether that is all. Otherwise whoever serves this reader goes on.
+        """
+        try:
+            return self._unsent is None and self._serve_page()
+        except Exception as error:
+            # Broad, because servers say in many ways that a client is gone; who serves it raises it again.
+            self._unsent = Unsent(b"", 0, error=error)
+            return False
+
+    def _serve_page(self) -> bool:
+        if self.is_over or self._is_retiring or (self._window is not None and self._window.is_full):
+            return False
+        page = self._log.read_now(self.stream_id, self._after, max_bytes=self._pacing.max_read_bytes)
+        if page is None or page.is_closed or self._send is None:
+            return False
+        self._news.clear()
+        if not page.entries:
+            return True
+        tail = page.tail
+        encoded = self._take_now(page)
+        if encoded.data is None:
+            return self._after == tail
+        pieces = self._pieces(encoded.data)
+        if not isinstance(pieces, bytes):
+            self._unsent = Unsent(pieces, encoded.items)
+            return False
+        if self._window is not None:
+            self._window.sent(self._told, len(pieces))
+        rest = started(self._send({"type": "http.response.body", "body": pieces, "more_body": True}))
+        if rest is not None:
+            self._unsent = Unsent(pieces, encoded.items, rest)
+            return False
+        self._delivered(encoded.items)
+        return self._after == tail
+
+    async def _write_unsent(self, send: Send, unsent: Unsent) -> None:
+        self._unsent = None
+        if unsent.error is not None:
+            raise unsent.error
+        if unsent.rest is None:
+            await self._deliver(send, unsent.pieces, unsent.items)
+            return
+        await self._sent(unsent.rest, len(unsent.pieces) + self._view.kept_bytes)  # type: ignore[arg-type]
+        self._delivered(unsent.items)
 
     async def _pause(self) -> None:
         """Wait before the next read, for views whose items are large. The wait ends when the client leaves."""
@@ -200,38 +273,57 @@ class LiveReader(Reader):
                 if window is not None:
                     window.sent(self._told, len(piece))
                 await self._write_piece(send, piece, pieces.held_bytes + kept_bytes)
+        self._wrote()
+
+    def _wrote(self) -> None:
         self._quiet_since_s = time.monotonic()
         self._due_s = self._quiet_since_s + self._pause_s
 
     async def _take(self, page: Page) -> Encoded:
-        """What a page brings. Readers that show it alike share it: it is made once for all."""
-        view = self._view
-        last = page.entries[-1].offset
-        self._meters.reader_lag(page.tail.records - last.records)
+        """What a page brings."""
+        if self._view.sharing is not None:
+            return self._take_now(page)
+        return self._encoded(page, await in_turns(self._view.showing(page.entries)))
+
+    def _take_now(self, page: Page) -> Encoded:
+        """The same, for a view that shares: what a page comes to is made once for all who show it alike."""
+        view, shared = self._view, page.shared
+        if shared is None:
+            return self._encoded(page, view.show(page.entries))
         name = (view.sharing, self._manner)
-        shared = page.shared if view.sharing is not None else None
-        made: Encoded | None = shared.get(name) if shared is not None else None
+        made: Encoded | None = shared.get(name)
+        if made is None:
+            made = shared[name] = self._encoded(page, view.show(page.entries))
+            return made
+        last = self._after = page.entries[-1].offset
+        self._meters.reader_lag(page.tail.records - last.records)
+        view.saw(made.read_s, made.outcome)
+        if made.data is not None:
+            self._has_said_where, self._has_said_end = True, page.is_closed and last == page.tail
+        self._told = made.told or self._told
+        return made
+
+    def _encoded(self, page: Page, items: list[Item]) -> Encoded:
+        view = self._view
+        last = self._after = page.entries[-1].offset
+        self._meters.reader_lag(page.tail.records - last.records)
         is_tail = last == page.tail
         is_closed = page.is_closed and is_tail
-        if made is not None:
-            self._after = last
-            view.saw(made.read_s, made.outcome)
-            if made.data is not None:
-                self._has_said_where, self._has_said_end = True, is_closed
-            self._told = made.told or self._told
-            return made
-        items = await in_turns(view.showing(page.entries))
-        self._after = last
         data = self._items(items, up_to_date=is_tail, is_closed=is_closed) if items else None
         if data is not None:
             self._has_said_where, self._has_said_end = True, is_closed
-        made = Encoded(data, len(items), self._told, view.read_s, view.outcome)
-        if shared is not None:
-            shared[name] = made
-        return made
+        return Encoded(data, len(items), self._told, view.read_s, view.outcome)
 
     async def _deliver(self, send: Send, pieces: bytes | Pieces, count: int) -> None:
         await self._write(send, pieces, kept_bytes=self._view.kept_bytes)
+        self._count(count)
+
+    def _delivered(self, count: int) -> None:
+        """So many items were written."""
+        self._wrote()
+        self._count(count)
+
+    def _count(self, count: int) -> None:
         self._meters.delivered_chunks(count)
         if self._is_live:
             self._measure(self._view.read_s)

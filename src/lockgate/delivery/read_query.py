@@ -12,7 +12,7 @@ from lockgate.protocol.offsets import Offset, parse_offset
 from lockgate.protocol.outside_names import check_name, is_name
 from lockgate.protocol.server_frames import NDJSON
 
-ViewName: TypeAlias = Literal["delta", "elements", "snapshot", "text"]
+ViewName: TypeAlias = Literal["delta", "elements", "snapshot", "patch", "text"]
 Live: TypeAlias = Literal["no", "long-poll", "sse", "lines"]
 
 #: Parameters that change the answer. Others are ignored, as Durable Streams demands.

@@ -16,6 +16,7 @@ from lockgate.protocol.offsets import Offset
 from lockgate.store.base import StreamLog
 from lockgate.waiting.limit import Limit
 from lockgate.waiting.news import News
+from lockgate.waiting.started import Rest, started
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -203,11 +204,15 @@ class Reader:
         """Whether a reader has all: it read to the end of the log, and nothing came since the news were cleared."""
         return after == tail and not self._news.is_set()
 
-    async def _wait(self, seconds: float) -> None:
-        """Wait for more than the log has, at most this long. Clear the event before reading, or you miss news."""
+    async def _wait(self, seconds: float, deal: Callable[[], bool] | None = None) -> None:
+        """Wait for more than the log has, at most this long. Clear the event before reading, or you miss news.
+
+        Args:
+            deal: As ``News.wait`` has it.
+        """
         if self._is_retiring:
             self.drop()
-        await self._news.wait(seconds)
+        await self._news.wait(seconds, deal)
 
     async def _write(self, send: Send, pieces: bytes | Pieces, *, kept_bytes: int = 0) -> None:
         """Write a part of the body. A client that reads slowly holds it, and nobody else waits.
@@ -226,13 +231,22 @@ class Reader:
             await self._write_piece(send, piece, pieces.held_bytes + kept_bytes)
 
     async def _write_piece(self, send: Send, piece: bytes, held_bytes: int) -> None:
+        rest = started(send({"type": "http.response.body", "body": piece, "more_body": True}))
+        if rest is not None:
+            await self._sent(rest, held_bytes)
+
+    async def _sent(self, rest: Rest, held_bytes: int) -> None:
+        """Wait until the client takes what was begun.
+
+        Raises:
+            ReaderStuck: it takes nothing.
+        """
         limit = self._limit
         if limit is None:
             limit = self._limit = Limit()
-        sent = send({"type": "http.response.body", "body": piece, "more_body": True})
         limit_s = min(self._stuck_s, _HELD_S) if held_bytes > _HELD_BYTES else self._stuck_s
         try:
-            await limit.hold(sent, limit_s)
+            await limit.hold(rest, limit_s)
         except TimeoutError:
             raise ReaderStuck from None
 

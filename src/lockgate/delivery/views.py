@@ -39,7 +39,13 @@ class Item(NamedTuple):
     data: Data
 
 
-class Growing(Protocol):
+class Fed(Protocol):
+    """What follows a text."""
+
+    def feed(self, data: bytes) -> None: ...
+
+
+class Growing(Fed, Protocol):
     """What is known of a released text so far; ``gate.partial.PartialValue`` is one."""
 
     members_done: list[str]
@@ -47,8 +53,6 @@ class Growing(Protocol):
 
     @property
     def path(self) -> str: ...
-
-    def feed(self, data: bytes) -> None: ...
 
     def value(self) -> tuple[int, bytes] | None:
         """How many bytes of the text are in the value so far, and what closes it."""
@@ -130,7 +134,7 @@ async def in_turns(steps: Iterable[Item | int]) -> list[Item]:
     return items
 
 
-def fed(text: Growing, data: bytes) -> Iterator[int]:
+def fed(text: Fed, data: bytes) -> Iterator[int]:
     """Feed a text step by step."""
     for start in range(0, len(data), _TURN_BYTES):
         piece = data[start : start + _TURN_BYTES]
@@ -174,7 +178,7 @@ class RawView:
         return []
 
 
-class _RecordView:
+class RecordView:
     """What all views of records have in common.
 
     Args:
@@ -216,7 +220,8 @@ class _RecordView:
     def kept_bytes(self) -> int:
         return 0
 
-    def _records(self, entries: Sequence[LogEntry]) -> Iterator[tuple[Offset, Record]]:
+    def records(self, entries: Sequence[LogEntry]) -> Iterator[tuple[Offset, Record]]:
+        """Those that it shows, each with the offset after it."""
         for offset, payload in entries:
             record = decode_record(payload)
             if record.read_s:
@@ -234,7 +239,7 @@ def says_nothing(record: Record) -> bool:
     return record.kind == "note" and not record.errors and record.attempt is None
 
 
-class DeltaView(_RecordView):
+class DeltaView(RecordView):
     """Released texts, errors and the final record. Deltas of a channel that one read brought share an envelope."""
 
     def __init__(self, channel: str | None = None, *, sides: bool = False) -> None:
@@ -246,7 +251,7 @@ class DeltaView(_RecordView):
         first: Record | None = None  # of the deltas that wait for one envelope
         texts: list[str] = []
         last = entries[0].offset if entries else Offset(0, 0)
-        for offset, record in self._records(entries):
+        for offset, record in self.records(entries):
             if first is not None and not _goes_on(first, record):
                 items.append(Item(last, envelope(first, texts)))
                 first = None
@@ -267,7 +272,7 @@ def _goes_on(first: Record, record: Record) -> bool:
     return record.kind == "delta" and is_alike and not record.errors
 
 
-class ElementsView(_RecordView):
+class ElementsView(RecordView):
     """Finished elements of one channel, errors and the final record.
 
     Args:
@@ -287,7 +292,7 @@ class ElementsView(_RecordView):
         return len(self._text)
 
     def remember(self, entries: Sequence[LogEntry]) -> None:
-        for _, record in self._records(entries):
+        for _, record in self.records(entries):
             if record.channel:
                 self._take(record)
 
@@ -301,7 +306,7 @@ class ElementsView(_RecordView):
                 items.append(Item(last, element_envelope(self._channel or "", schema, index, waiting)))
                 waiting.clear()
 
-        for offset, record in self._records(entries):
+        for offset, record in self.records(entries):
             elements = self._take(record) if record.channel else []
             skipped = max(0, min(self._first - record.first_element, len(elements)))
             if elements[skipped:]:
@@ -331,18 +336,18 @@ class ElementsView(_RecordView):
         return elements
 
 
-class TextView(_RecordView):
+class TextView(RecordView):
     """The released text of one channel and nothing else: each piece a JSON string."""
 
     def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         items = []
-        for offset, record in self._records(entries):
+        for offset, record in self.records(entries):
             if record.kind == "delta" and record.text:
                 items.append(Item(offset, msgspec.json.encode(record.text)))
         return items
 
 
-class SnapshotView(_RecordView):
+class SnapshotView(RecordView):
     """The value so far, at the start and after each read that changed it, errors and the final record.
 
     Args:
@@ -376,7 +381,7 @@ class SnapshotView(_RecordView):
         at_once(self.learning(entries))
 
     def learning(self, entries: Sequence[LogEntry]) -> Iterator[int]:
-        for _, record in self._records(entries):
+        for _, record in self.records(entries):
             yield from self._take(record)  # not marked as old: a reader that comes back gets the value at once
 
     def show(self, entries: Sequence[LogEntry]) -> list[Item]:
@@ -384,7 +389,7 @@ class SnapshotView(_RecordView):
 
     def showing(self, entries: Sequence[LogEntry]) -> Iterator[Item | int]:
         last: Offset | None = None  # before the first delta of a read, a reader stays where it was
-        for offset, record in self._records(entries):
+        for offset, record in self.records(entries):
             if record.kind != "delta":
                 yield from self._snapshots(last)
                 if not says_nothing(record):

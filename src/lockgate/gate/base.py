@@ -14,7 +14,8 @@ from lockgate.gate.authority import Authority, parse, refuse
 from lockgate.gate.events import Complaint, Element, Event, Expected, Release, Released, State, Violated
 from lockgate.gate.limits import Limits
 from lockgate.gate.scan import Scanner, Violation
-from lockgate.gate.schema.graph import SchemaGraph, SubschemaSet
+from lockgate.gate.schema.checks import SubschemaSet
+from lockgate.gate.schema.graph import SchemaGraph
 from lockgate.gate.schema.judge import Judge
 from lockgate.gate.schema.judge_state import kind_names
 from lockgate.gate.values import NOTHING, GrowingValue

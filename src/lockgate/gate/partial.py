@@ -12,11 +12,12 @@ from typing import Final, NamedTuple
 from lockgate.gate.grammar import ARRAY, OBJECT
 from lockgate.gate.limits import Limits
 from lockgate.gate.scan import Scanner, TextWatcher
+from lockgate.gate.schema.resources import escape_pointer
 
 #: Names of finished root members that are remembered, for people to look at.
 _MAX_NAMES: Final = 100
-# What was released was judged under the limits that its own gate had.
-_LIMITS: Final = Limits(
+#: What was released was judged under the limits that its own gate had.
+RELEASED_LIMITS: Final = Limits(
     max_depth=500,
     max_document_bytes=2**62,
     max_string_bytes=2**62,
@@ -42,7 +43,7 @@ class PartialValue:
     def __init__(self) -> None:
         self.members_done: list[str] = []
         self.elements_done = 0
-        self._scanner = Scanner(self, _LIMITS)
+        self._scanner = Scanner(self, RELEASED_LIMITS)
         self._scanner.watches_values = True
         self._length = 0
         self._closers = bytearray()
@@ -57,7 +58,7 @@ class PartialValue:
     @property
     def path(self) -> str:
         """JSON pointer to the value that is being written (RFC 6901); between members, to their object."""
-        return "".join(f"/{_escaped(str(token))}" for token in self._tokens if token is not None)
+        return "".join(f"/{escape_pointer(str(token))}" for token in self._tokens if token is not None)
 
     def value(self) -> Value | None:
         """How the text so far becomes the value so far; None while there is none."""
@@ -105,7 +106,3 @@ class PartialValue:
 
     def end_document(self, length: int) -> None:
         pass
-
-
-def _escaped(token: str) -> str:
-    return token.replace("~", "~0").replace("/", "~1")

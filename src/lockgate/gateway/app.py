@@ -45,6 +45,7 @@ from lockgate.gateway.reading import ReadRoutes
 from lockgate.gateway.schema_routes import SchemaRoutes
 from lockgate.gateway.shutdown import Shutdown
 from lockgate.gateway.socket_routes import SocketRoutes
+from lockgate.gateway.solution import solution_of
 from lockgate.gateway.ui_routes import UIRoutes
 from lockgate.gateway.usage import UsageWatch
 from lockgate.gateway.ways import ways_of
@@ -380,10 +381,14 @@ class Gateway:
         async def metrics(_request: Request) -> Response:
             return Response(self.meters.exposition(), headers={names.CONTENT_TYPE: CONTENT_TYPE})
 
+        async def system(_request: Request) -> Response:
+            return json_answer(solution_of(self.settings, self.meters.all))
+
         return [
             route("/healthz", GET=health),
             route("/readyz", GET=readiness),
             route("/metrics", GET=self._guard.of("operator", metrics)),
+            route("/v1/system", GET=self._guard.of("operator", system)),
             route("/openapi.json", GET=document),
         ]
 

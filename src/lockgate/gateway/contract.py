@@ -45,11 +45,20 @@ from lockgate.gateway.key_routes import SignRequest
 from lockgate.gateway.reading import FACES
 from lockgate.gateway.schema_contract import SCHEMA_PATHS, SCHEMA_SHAPES
 from lockgate.gateway.shapes import shapes_of
+from lockgate.gateway.solution import Solution
 from lockgate.keys.signatures import PARAMETER
 from lockgate.keys.spending import DAYS
 from lockgate.protocol import header_names as names
 from lockgate.protocol.client_frames import Acknowledgement
-from lockgate.protocol.envelope import Attempt, Feedback, Problem, StreamEnd, StreamResponse, UpstreamSilence
+from lockgate.protocol.envelope import (
+    Attempt,
+    Feedback,
+    PatchOperation,
+    Problem,
+    StreamEnd,
+    StreamResponse,
+    UpstreamSilence,
+)
 from lockgate.protocol.header_names import RESPONSE_HEADERS
 from lockgate.streams.options import request_schema
 from lockgate.streams.status import StreamStatus
@@ -70,7 +79,7 @@ _READ_PARAMETERS: Final[list[JsonObject]] = [
     in_query("sequence", {"type": "integer", "minimum": 0}, "Begin at this chunk (view=elements: element) of channel."),
     in_query("at", {"type": "integer", "minimum": 0}, "Begin at this byte of the text; only for plain text."),
     in_query("live", {"enum": ["long-poll", "sse"]}, "Wait for more."),
-    in_query("view", {"enum": ["delta", "elements", "snapshot", "text"]}, "How the log is shown."),
+    in_query("view", {"enum": ["delta", "elements", "snapshot", "patch", "text"]}, "How the log is shown."),
     in_query("events", {"enum": ["named", "plain"]}, "plain: events without a name, one envelope each, for onmessage."),
     in_query("sides", {"enum": ["0", "1"]}, "1: show what upstream sent beside the text, like reasoning."),
     in_query("notes", {"enum": ["0", "1"]}, "1: add notes on how judging goes on, and on silence."),
@@ -292,6 +301,14 @@ _METRICS: Final[JsonObject] = {
         **errors_by_status(*OF_A_CALLER, Code.STORE_ERROR, Code.STORE_FAILING),
     },
 }
+_SYSTEM: Final[JsonObject] = {
+    "operationId": "system",
+    "summary": "What this node is by its settings: components, stages of validation, metrics. For operators.",
+    "responses": {
+        "200": answered("All of it.", content=json_content(ref("Solution"))),
+        **errors_by_status(*OF_A_CALLER, Code.STORE_ERROR, Code.STORE_FAILING),
+    },
+}
 
 _EVENT: Final[JsonObject] = {
     "type": "object",
@@ -312,6 +329,7 @@ _DATA_BY_KIND: Final[list[JsonObject]] = [
     }
     for kind, items in (
         ("delta", {"type": "string"}),
+        ("patch", ref("PatchOperation")),
         ("note", {"anyOf": [ref("Attempt"), ref("Feedback"), ref("UpstreamSilence")]}),
         ("final", ref("StreamEnd")),
     )
@@ -319,7 +337,7 @@ _DATA_BY_KIND: Final[list[JsonObject]] = [
 
 
 def _shapes() -> JsonObject:
-    records = shapes_of(StreamResponse, Problem, StreamEnd, Attempt, Feedback, UpstreamSilence)
+    records = shapes_of(StreamResponse, Problem, StreamEnd, PatchOperation, Attempt, Feedback, UpstreamSilence)
     records["StreamResponse"]["allOf"] = _DATA_BY_KIND
     answers = shapes_of(
         Acknowledgement,
@@ -334,6 +352,7 @@ def _shapes() -> JsonObject:
         StreamStatus,
         NodeHealth,
         NodeReadiness,
+        Solution,
     )
     return {**request_schema(), **CHAT_SHAPES, **SCHEMA_SHAPES, **records, **answers, "Event": _EVENT, "Frame": FRAME}
 
@@ -372,6 +391,7 @@ def openapi(root_path: str = "") -> JsonObject:
             "/healthz": {"get": _HEALTH},
             "/readyz": {"get": _READINESS},
             "/metrics": {"get": _METRICS},
+            "/v1/system": {"get": _SYSTEM},
         },
         "security": _MAY_HAVE_KEY,
         "components": {

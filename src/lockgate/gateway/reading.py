@@ -17,6 +17,7 @@ from lockgate.delivery.durable import Answer, LongPoll, catch_up, progress_heade
 from lockgate.delivery.event_stream import LATER_MS, EventReader
 from lockgate.delivery.forms import JSON, Form, JsonForm, form_of
 from lockgate.delivery.frame_lines import LineReader
+from lockgate.delivery.json_patch import PatchView
 from lockgate.delivery.notes import WithNotes
 from lockgate.delivery.plain_text import TextReader
 from lockgate.delivery.read_query import ReadQuery, offset_of, read_query
@@ -25,6 +26,7 @@ from lockgate.delivery.ropes import SharedText, SharedTexts
 from lockgate.delivery.seek import Seeker
 from lockgate.delivery.views import DeltaView, ElementsView, RawView, SnapshotView, TextView, View
 from lockgate.errors import BadRequest, Busy
+from lockgate.gate.operations import Operations
 from lockgate.gate.partial import PartialValue
 from lockgate.gateway.access import Message, Receive, Scope, Send
 from lockgate.gateway.admission import SEND, break_off
@@ -238,6 +240,16 @@ class ReadRoutes:
                     max_bytes=delivery.max_snapshot_bytes,
                     sides=query.sides,
                 )
+            case "patch":
+                if meta.framing == "ndjson":
+                    raise BadRequest("view=patch: the lines of NDJSON are no single value; use view=elements")
+                view = PatchView(
+                    only,
+                    follow=Operations,
+                    share=partial(self._text_of, start),
+                    max_bytes=self._delivery.max_snapshot_bytes,
+                    sides=query.sides,
+                )
             case "text":
                 view = TextView(query.channel or _CONTENT)
             case _:
@@ -255,7 +267,7 @@ class ReadRoutes:
         return view
 
     def _text_of(self, start: ReadStart, channel: str, restarts: int) -> SharedText:
-        return self._texts.of((start.stream_id, start.head.created_s, channel, restarts))
+        return self._texts.of((start.stream_id, start.head.created_s, start.query.view, channel, restarts))
 
     def _form(self, meta: StreamMeta) -> Form:
         return form_of(meta.content_type) if meta.kind == "raw" else JsonForm()

@@ -92,15 +92,15 @@ class SchemaRoutes:
 
     async def register(self, request: Request) -> Response:
         """Register a version, or find that it is there with the same content."""
-        identity, number = _identity(request), _number(request)
         body = await json_body(request, self._max_request_bytes)
+        identity, number = _identity(request), _number(request)
         added = await self._registry.add(identity, number, body, by=caller_of(request).tenant)
         return json_answer(answer_of(added.version, added.verdicts), 201 if added.is_new else 200, _FRESH)
 
     async def check(self, request: Request) -> Response:
         """What a version would be to its neighbours, without registering it."""
-        identity, number = _identity(request), _number(request)
         body = await json_body(request, self._max_request_bytes)
+        identity, number = _identity(request), _number(request)
         verdicts = await self._registry.check(identity, number, body)
         is_compatible = all(verdict.is_compatible for verdict in verdicts)
         found = [verdict_of(one) for one in verdicts]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import multiprocessing
 import os
@@ -84,6 +85,9 @@ def serve(settings: Settings) -> None:
     server.signal_handler_interrupt = partial(_end, server)  # type: ignore[method-assign]
     # A closed terminal means the end, not a reload.
     server.signal_handler_reload = server.signal_handler_interrupt  # type: ignore[method-assign]
+    # What is here before the fork is shared by both processes, unless somebody writes to it: the collector does.
+    gc.collect()
+    gc.freeze()
     server.serve(target_loader=partial(_load, settings), wrap_loader=False)
 
 
@@ -113,14 +117,14 @@ def check(settings: Settings) -> Settings:
     """
     check_address(settings)
     if settings.server.workers > 1 and settings.store.kind == "memory":
-        raise SettingsError("server.workers: several processes cannot share a log in memory; set store.kind = sqlite")
+        raise SettingsError("server.workers: several processes cannot share a log in memory; use sqlite or redis")
     server = within_files(settings.server)
     provider_of(settings)
     model_options_of(settings)
     try:
         has_keys = asyncio.run(_has_keys(log_of(settings)))
     except StoreError as error:
-        raise SettingsError(f"store.path: {error}") from None
+        raise SettingsError(f"store.{_place(settings)}: {error}") from None
     if not has_keys and not doors_of(settings).api:
         where = f"server.host: {settings.server.host} can be reached from the network"
         why = "access.keys: always" if is_loopback(settings.server.host) else where
@@ -128,6 +132,11 @@ def check(settings: Settings) -> Settings:
             f"{why}, and there is no key: make one (lockgate keys add NAME), or let everybody in (--insecure)"
         )
     return settings.model_copy(update={"server": server})
+
+
+def _place(settings: Settings) -> str:
+    """The setting that says where the log is."""
+    return "url" if settings.store.kind == "redis" else "path"
 
 
 async def _has_keys(log: StreamLog) -> bool:

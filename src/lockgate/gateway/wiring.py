@@ -88,10 +88,26 @@ def _timers(row: UpstreamCapability, other: Timers) -> Timers:
 PROVIDERS: Final[dict[str, Callable[[UpstreamProvider, str], Provider]]] = {
     "openai_chat": _openai_chat,
 }
+
+
+def _redis(store: Store) -> StreamLog:
+    try:
+        # Here, because only who wants it must have the client library.
+        from lockgate.store.redis.log import RedisLog
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"store.kind: redis needs {error.name}, which is not installed: pip install 'lockgate[redis]'"
+        ) from None
+    if store.url is None:
+        raise SettingsError("store.url: is missing; say where Redis is, like redis://127.0.0.1:6379/0")
+    return RedisLog(store.url.get_secret_value(), prefix=store.prefix, commit_s=store.commit_ms / 1000)
+
+
 #: By ``store.kind``.
 STORES: Final[dict[str, Callable[[Store], StreamLog]]] = {
     "sqlite": lambda store: SqliteLog(store.path, synchronous=store.synchronous, commit_s=store.commit_ms / 1000),
     "memory": lambda store: MemoryLog(),
+    "redis": _redis,
 }
 
 
@@ -144,7 +160,8 @@ def log_of(settings: Settings) -> StreamLog:
     """The stream log.
 
     Raises:
-        SettingsError: its kind is unknown.
+        SettingsError: its kind is unknown, or lacks its library.
+        StoreError: there can be no log where the settings say.
     """
     return _by_kind(STORES, "store.kind", settings.store.kind)(settings.store)
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.registry import Collector
@@ -49,14 +49,31 @@ class Groups:
     connection_health: bool = True
 
 
+#: How the name of a metric ends, ``_total`` left out, and the unit that this says. The first that fits counts.
+_UNITS: Final = {
+    "_bytes_per_second": "bytes/s",
+    "_seconds": "s",
+    "_bytes": "bytes",
+    "_records": "records",
+    "_tokens": "tokens",
+    "_usd": "USD",
+}
+
+
 class Metric(NamedTuple):
     """One metric, as the documentation lists it."""
 
     name: str
-    kind: str
+    kind: Literal["counter", "gauge", "histogram"]
     labels: tuple[str, ...]
     group: str
     text: str
+
+    @property
+    def unit(self) -> str:
+        """Of its value; ``count`` for how many."""
+        name = self.name.removesuffix("_total")
+        return next((unit for end, unit in _UNITS.items() if name.endswith(end)), "count")
 
 
 class Meters:

@@ -37,6 +37,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
         removed: What upstream wrote at ``upstream_at`` and was left out.
         inserted: What stands at ``at`` instead.
         upstream_end: Byte after a value that was skipped.
+        hint: A sentence to send back to the model; only for a violation that was not patched.
     """
 
     code: str
@@ -52,6 +53,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     removed: str | None = None
     inserted: str | None = None
     upstream_end: int | None = None
+    hint: str | None = None
 
 
 class ChannelEnd(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -259,14 +261,15 @@ class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
         totalChunks: 0 until the final record, which has the sum over all channels.
         channel: Whose text; ``""`` for the whole stream.
         kind: What ``data`` is.
-        at: Released bytes of the channel before ``data`` of a delta, or of which a snapshot was made.
+        at: Released bytes of the channel before ``data`` of a delta, or of which a snapshot, or the value after a
+            patch, is made.
     """
 
     schema: str
     sequence: int
     totalChunks: int  # the wire's own spelling
     channel: str
-    kind: Literal["delta", "element", "snapshot", "note", "call", "side", "restart", "final"]
+    kind: Literal["delta", "element", "snapshot", "patch", "note", "call", "side", "restart", "final"]
     at: int | None = None
 
 
@@ -275,9 +278,9 @@ class StreamResponse(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         meta: Where it belongs.
-        data: By kind: the released texts of a delta, finished elements, the value so far of a snapshot, the call that
-            begins, the members of a side record, how the stream ended (final), or what a note says: the attempt that
-            begins, how judging goes on, or how long upstream says nothing.
+        data: By kind: the released texts of a delta, finished elements, the value so far of a snapshot, the operations
+            of a patch, the call that begins, the members of a side record, how the stream ended (final), or what a note
+            says: the attempt that begins, how judging goes on, or how long upstream says nothing.
         errors: What went wrong at this point; absent where nothing did.
     """
 
@@ -341,6 +344,30 @@ def snapshot_envelope(channel: str, schema: str, sequence: int, at: int) -> tupl
     whole = _json.encode(StreamResponse(meta, [msgspec.Raw(b"")]))
     middle = whole.rindex(b"]")
     return whole[:middle], whole[middle:]
+
+
+class PatchOperation(msgspec.Struct, frozen=True):
+    """One operation of JSON Patch (RFC 6902): one entry of ``data`` of a ``patch``.
+
+    Attributes:
+        op: What is done.
+        path: JSON pointer to where.
+        value: What is there afterwards.
+    """
+
+    op: Literal["add", "replace"]
+    path: str
+    value: Any
+
+
+def patch_envelope(channel: str, schema: str, sequence: int, at: int, operations: Sequence[PatchOperation]) -> bytes:
+    """Operations that lead from the value before to the value so far; their values may be ``msgspec.Raw``.
+
+    Args:
+        sequence: Number that the next chunk of the channel will have.
+        at: Released bytes that the value is made of afterwards.
+    """
+    return _json.encode(StreamResponse(Meta(schema, sequence, 0, channel, "patch", at), [*operations]))
 
 
 class Feedback(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -54,6 +54,18 @@ def encode_event(data: bytes, *, event: str = "", event_id: str | None = None, r
     return b"%bdata:%b\n\n" % (head, data)
 
 
+def encode_placed_event(data: bytes, event: str, offset: str) -> bytes:
+    """``encode_event`` for data that is mostly one line: many are written for each chunk.
+
+    Args:
+        event: Event type, known to be one line.
+        offset: The id, known to be one line.
+    """
+    if b"\n" in data or b"\r" in data or data.startswith(b" "):
+        return encode_event(data, event=event, event_id=offset)
+    return b"id: %b\nevent: %b\ndata:%b\n\n" % (offset.encode(), event.encode(), data)
+
+
 def encode_chat_event(data: bytes) -> bytes:
     """Serialize one event of a chat completion, as OpenAI writes it: with a space, which some of its readers insist on.
 
@@ -190,6 +202,18 @@ class EventStreamDecoder:
         if self._data_bytes + len(self._tail) > self._max_event_bytes:
             raise EventTooLarge(self._max_event_bytes, events)
         return events
+
+    def only_data(self, data: bytes) -> bytes | None:
+        """The data of the one event of one line that these bytes are, where nothing of an earlier feed is pending.
+
+        None: they are not, or it is not known yet, and nothing was done; ``feed`` them.
+        """
+        if self._head is not None or self._ends_in_cr or self._is_closed or self._event or self._stray or self._data:
+            return None
+        if not self._is_one_event(data):
+            return None
+        self.last_event_id = self._id
+        return data[6:-2]
 
     def _is_one_event(self, data: bytes) -> bool:
         is_so = data.startswith(b"data: ") and data.endswith(b"\n\n") and data.find(b"\n") == len(data) - 2

@@ -41,7 +41,7 @@ class FolderNotes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retired: tuple[str, ...] = ()
 
 
-class _LookedAt(NamedTuple):
+class _FileState(NamedTuple):
     """A file, as it was looked at."""
 
     path: Path
@@ -59,7 +59,7 @@ class SchemaFolder:
     def __init__(self, path: Path, registry: SchemaRegistry) -> None:
         self._path = path
         self._registry = registry
-        self._done: set[_LookedAt] = set()
+        self._done: set[_FileState] = set()
         self._troubles: dict[Path, str] = {}
 
     async def watch(self) -> None:
@@ -89,14 +89,14 @@ class SchemaFolder:
                 self._troubles.pop(seen.path, None)
         return added
 
-    def _files(self) -> list[_LookedAt]:
+    def _files(self) -> list[_FileState]:
         found = []
         for path in sorted(self._path.glob("*/*.json"))[:_MAX_FILES]:
             try:
                 stat = path.stat()
             except OSError:
                 continue  # it went away meanwhile
-            found.append(_LookedAt(path, stat.st_mtime_ns, stat.st_size))
+            found.append(_FileState(path, stat.st_mtime_ns, stat.st_size))
         return found
 
     async def _take(self, path: Path) -> list[str]:
@@ -126,7 +126,7 @@ class SchemaFolder:
             _log.warning("%s: %s", path, trouble)
 
 
-def _order(seen: _LookedAt) -> tuple[str, int, SchemaVersion]:
+def _order(seen: _FileState) -> tuple[str, int, SchemaVersion]:
     """By name, and in the order of versions; what is said of them after those."""
     stem = seen.path.stem
     try:

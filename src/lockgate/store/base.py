@@ -116,6 +116,22 @@ class Expired(NamedTuple):
     is_done: bool
 
 
+class Receipt(Protocol):
+    """Learns what became of an append; an ``asyncio.Future`` is one. It must not raise."""
+
+    def done(self) -> bool:
+        """Whether nobody wants to know any more."""
+        ...
+
+    def set_result(self, result: Offset, /) -> None:
+        """It is committed, and ends there."""
+        ...
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """It is refused, or nobody knows whether it is committed."""
+        ...
+
+
 class StreamLog(Protocol):
     """One append-only log per stream. Append before deliver: only committed records can be read.
 
@@ -174,6 +190,22 @@ class StreamLog(Protocol):
             StreamClosed: it is closed.
             StoreError: ``seq`` leaves a gap.
             Misuse: nobody owns the stream; ``push`` to it.
+        """
+        ...
+
+    def begin_append(
+        self, stream_id: str, payloads: Sequence[bytes], *, epoch: int, seq: int, receipt: Receipt
+    ) -> Offset | None:
+        """``append`` for who does not wait for it: a plain call.
+
+        Args:
+            receipt: Gets the result in the event loop, where this returns None.
+
+        Returns:
+            The result, where it is committed already.
+
+        Raises:
+            StoreError: as ``append``; and ``StoreFailing`` where there is no room for it now. ``append`` waits for it.
         """
         ...
 
@@ -244,6 +276,10 @@ class StreamLog(Protocol):
         Raises:
             OffsetGone: ``after`` is before what is retained, beyond the tail, or beyond the end of its own epoch.
         """
+        ...
+
+    def read_now(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page | None:
+        """``read`` by a plain call, where the answer is in memory; None: ``read`` knows it, or what to raise."""
         ...
 
     def watch(self, stream_id: str) -> AbstractAsyncContextManager[News]:

@@ -14,7 +14,7 @@ from typing import Final
 from lockgate.errors import StoreFailing, StreamExists
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store import log_rules
-from lockgate.store.base import Expired, Head, Lifetime, Page, Producer, Pushed
+from lockgate.store.base import Expired, Head, Lifetime, Page, Producer, Pushed, Receipt
 from lockgate.store.log_clock import LogClock
 from lockgate.store.log_rules import FIRST_EPOCH, PushHistory, PushRequest, StreamState, gone, unknown
 from lockgate.store.pulses import Pulses
@@ -156,6 +156,14 @@ class MemoryLog:
     async def append(
         self, stream_id: str, payloads: Sequence[bytes], *, epoch: int, seq: int, close: bool = False
     ) -> Offset:
+        return self._append(stream_id, payloads, epoch=epoch, seq=seq, close=close)
+
+    def begin_append(
+        self, stream_id: str, payloads: Sequence[bytes], *, epoch: int, seq: int, receipt: Receipt
+    ) -> Offset | None:
+        return self._append(stream_id, payloads, epoch=epoch, seq=seq, close=False)
+
+    def _append(self, stream_id: str, payloads: Sequence[bytes], *, epoch: int, seq: int, close: bool) -> Offset:
         stream = self._stream(stream_id)
         state = stream.state
         if not state.admits(stream_id, epoch=epoch, seq=seq):
@@ -220,11 +228,16 @@ class MemoryLog:
         stream.used_bytes += size
 
     async def read(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page:
-        stream = self._stream(stream_id)
-        page = stream.log.read(after, max_bytes, is_shared=len(self._events.get(stream_id, ())) > 1)
+        page = self.read_now(stream_id, after, max_bytes=max_bytes)
         if page is None:
-            raise gone(stream_id, after, stream.state.tail)
+            raise gone(stream_id, after, self._stream(stream_id).state.tail)
         return page
+
+    def read_now(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page | None:
+        stream = self._streams.get(stream_id)
+        if stream is None or self._is_over(stream):
+            return None
+        return stream.log.read(after, max_bytes, is_shared=len(self._events.get(stream_id, ())) > 1)
 
     @asynccontextmanager
     async def watch(self, stream_id: str) -> AsyncIterator[News]:

@@ -54,6 +54,8 @@ class Channel:
         self._plan = plan
         self._gate = self._new_gate()
         self._join: Join | None = None
+        #: After ``feed_now``: whether its gate is open and owes nothing.
+        self.goes_on = True
         #: Whether nothing but white space came so far.
         self.is_blank = True
         self._records = RecordMaker(name, self.schema.id if self.schema is not None else "", meters)
@@ -135,6 +137,27 @@ class Channel:
         for start in range(0, len(data), _FED_BYTES):
             records += self._records_of(await self._gate.feed(data[start : start + _FED_BYTES]), read_s)
         return records
+
+    def feed_now(self, data: bytes, read_s: float) -> list[Record] | None:
+        """``judge`` without waiting for anything; None, and nothing is done, where that cannot be."""
+        events = self._gate.feed_now(data) if self._join is None else None
+        if events is None:
+            return None
+        if self.is_blank:
+            self._came(data)
+        self._records.came(len(data), read_s)
+        state, held_bytes, is_unsettled = self._gate.condition()
+        self.goes_on = state == "open" and not is_unsettled
+        return self._records.make(events, read_s, held_bytes=held_bytes, is_open=state == "open")
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether a document waits for its authority; ``settle`` brings what comes of it."""
+        return self._gate.is_unsettled
+
+    async def settle(self, read_s: float) -> list[Record]:
+        """What comes of the document that ``feed_now`` left unsettled."""
+        return self._records_of(await self._gate.settle(), read_s)
 
     def _came(self, data: bytes) -> None:
         self.is_blank = self.is_blank and (not data or data.isspace())

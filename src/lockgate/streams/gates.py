@@ -41,7 +41,24 @@ class StreamGate(Protocol):
 
     def could_end(self) -> bool: ...
 
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether a document waits for the authority; see ``settle``."""
+        ...
+
     async def feed(self, data: bytes) -> list[Event]: ...
+
+    def feed_now(self, data: bytes) -> list[Event] | None:
+        """``feed`` for little data, without waiting for anything; None, and nothing is done, where that cannot be."""
+        ...
+
+    def condition(self) -> tuple[str, int, bool]:
+        """``state``, ``held_bytes`` and ``is_unsettled`` in one."""
+        ...
+
+    async def settle(self) -> list[Event]:
+        """What comes of the document that ``feed_now`` left unsettled, if it did."""
+        ...
 
     async def decide(self) -> list[Event]: ...
 
@@ -80,24 +97,34 @@ class GateHere:
     def could_end(self) -> bool:
         return self._gate.could_end()
 
+    @property
+    def is_unsettled(self) -> bool:
+        return self._gate.deferred is not None
+
     async def feed(self, data: bytes) -> list[Event]:
-        gate = self._gate
-        if len(data) <= _SLICE_BYTES:  # nearly every read
-            events = gate.feed(data)
-            return events if gate.deferred is None else events + await self._settled()
+        events = self.feed_now(data)
+        if events is not None:
+            return events if self._gate.deferred is None else events + await self.settle()
         events = []
         for start in range(0, len(data), _SLICE_BYTES):
             await my_turn()
-            events += gate.feed(data[start : start + _SLICE_BYTES]) + await self._settled()
+            events += self._gate.feed(data[start : start + _SLICE_BYTES]) + await self.settle()
         return events
 
-    async def _settled(self) -> list[Event]:
+    def feed_now(self, data: bytes) -> list[Event] | None:
+        return self._gate.feed(data) if len(data) <= _SLICE_BYTES else None
+
+    def condition(self) -> tuple[str, int, bool]:
+        gate = self._gate
+        return gate.state, gate.held_bytes, gate.deferred is not None
+
+    async def settle(self) -> list[Event]:
         if self._gate.deferred is None:
             return []
         return self._gate.settle(await self._judge(self._gate.deferred))
 
     async def decide(self) -> list[Event]:
-        return self._gate.decide() + await self._settled()
+        return self._gate.decide() + await self.settle()
 
     async def restore(self, text: bytes) -> None:
         for start in range(0, len(text), _SLICE_BYTES):
@@ -155,6 +182,19 @@ class GateThere:
 
     def could_end(self) -> bool:
         return self._view.could_end
+
+    @property
+    def is_unsettled(self) -> bool:
+        return False
+
+    def feed_now(self, data: bytes) -> list[Event] | None:
+        return None
+
+    def condition(self) -> tuple[str, int, bool]:
+        return self._view.state, self._view.held_bytes, False
+
+    async def settle(self) -> list[Event]:
+        return []
 
     async def feed(self, data: bytes) -> list[Event]:
         events: list[Event] = []

@@ -10,7 +10,7 @@ from typing import Final
 
 from lockgate.errors import StoreFailing
 from lockgate.protocol.offsets import Offset
-from lockgate.store.base import StreamLog
+from lockgate.store.base import Receipt, StreamLog
 
 _log: Final = logging.getLogger("lockgate.streams")
 
@@ -37,6 +37,29 @@ class PatientWriter:
         self._seq = 0
         #: Since when an append is tried again, in seconds since 1970; None while the log is well.
         self.stuck_since_s: float | None = None
+
+    def begin(self, payloads: Sequence[bytes], receipt: Receipt) -> bool:
+        """Append without waiting. Nothing else may be appended before this is known to be committed.
+
+        Args:
+            receipt: As the log has it; call ``began_is_committed`` then. After an error the payloads go to ``append``,
+                which may be the second time.
+
+        Returns:
+            Whether it is committed already.
+
+        Raises:
+            StoreError: as ``StreamLog.begin_append``.
+        """
+        end = self._log.begin_append(self._stream_id, payloads, epoch=self._epoch, seq=self._seq, receipt=receipt)
+        if end is None:
+            return False
+        self._seq += 1
+        return True
+
+    def began_is_committed(self) -> None:
+        """What was begun is committed."""
+        self._seq += 1
 
     async def append(self, payloads: Sequence[bytes], *, close: bool = False) -> Offset:
         """Append, and wait for the log if need be.

@@ -36,6 +36,7 @@ from lockgate.streams.patient_writer import PatientWriter
 from lockgate.streams.plan import Plan
 from lockgate.streams.released_text import ReleasedText
 from lockgate.streams.side_records import SideRecords
+from lockgate.streams.stretch import Stretch
 from lockgate.upstream import base as up
 from lockgate.upstream.facts import content_of
 
@@ -102,6 +103,7 @@ class Pump:
         self._interruption: Code | None = None
         self._has_closed_early = False
         self._is_waiting = False
+        self._stretch: Stretch | None = None
         self._task: asyncio.Task[Any] | None = None
         self.outcome: Outcome | None = None
         self._heard_s = time.time()
@@ -139,7 +141,8 @@ class Pump:
                 self._has_closed_early = True
                 self._generation.abort()
             # Only while waiting for upstream: nobody would know whether a cancelled append was committed.
-            if self._is_waiting and self._task is not None:
+            is_appending = self._stretch is not None and self._stretch.is_appending
+            if self._is_waiting and not is_appending and self._task is not None:
                 self._task.cancel()
 
     async def run(self) -> Outcome:
@@ -244,7 +247,7 @@ class Pump:
                 last = await self._take(batch, read_s)
                 if run.ended is None:
                     await self._append(last)
-                    last = []
+                    last = await self._flow(run)
             # Leaving the block closes the connection: before anything is written about it.
             if run.ended is Ended.STOPPED or self._interruption is not None:
                 self._has_closed_early = True
@@ -259,6 +262,37 @@ class Pump:
             return await self._interruptible(batches.__anext__())
         except StopAsyncIteration:
             return None
+
+    async def _flow(self, run: RunningAttempt) -> list[Record]:
+        """Take what comes by the short way, while only text comes; what a halting read brought, as ``_take`` has it."""
+        generation, is_plain = self._generation, run.is_heard and run.target is None and run.told is self._told
+        if not (is_plain and self._trace is None and self._sides.is_empty and isinstance(generation, up.Flowing)):
+            return []
+        stretch = self._stretch = Stretch(
+            run, self._channels, self._writer, is_interrupted=self._is_interrupted, heard=self._hear_at
+        )
+        try:
+            if stretch.begin(generation):
+                await self._interruptible(stretch.over)
+        finally:
+            stretch.stop()
+            self._stretch = None
+        run.released_bytes += stretch.released_bytes
+        records = stretch.rest
+        if stretch.unsettled is not None:
+            records = records + await stretch.unsettled.settle(stretch.read_s)
+            if stretch.unsettled.state == "halted":
+                run.ended = Ended.STOPPED
+        if run.ended is None:
+            await self._append(records)
+            return []
+        return records
+
+    def _is_interrupted(self) -> bool:
+        return self._interruption is not None
+
+    def _hear_at(self, read_s: float) -> None:
+        self._heard_s = read_s
 
     def _breaker_of(self, model: str) -> Breaker:
         return self._breakers.of(self._provider.serving(model).name, model)

@@ -69,7 +69,8 @@ class RecordMaker:
         """
         if len(events) == 1 and type(events[0]) is Released and len(events[0].data) <= MAX_TEXT_BYTES:
             # Nearly every read: what comes below for it.
-            self.hold(held_bytes if is_open else 0)
+            if held_bytes != self._held_bytes or not is_open:
+                self.hold(held_bytes if is_open else 0)
             return [self._delta(events[0].data, [], read_s)] if events[0].data else []
         text: list[bytes] = []
         elements: list[Element] = []
@@ -221,6 +222,7 @@ class RecordMaker:
             schema_path=event.schema_path or None,
             at=event.at,
             upstream_at=event.upstream_at,
+            hint=event.hint if event.action != "patch" else None,
         )
 
     def _note(self, problems: list[Problem]) -> Record:

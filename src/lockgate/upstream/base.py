@@ -7,9 +7,9 @@ documents. It never raises for what upstream did; the last event of every genera
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -137,6 +137,33 @@ class Generation(Protocol):
 
     def abort(self) -> None:
         """Close the upstream connection now, even while nobody reads. The iterator then ends."""
+        ...
+
+
+class Flow(Protocol):
+    """Text that is handed on by plain calls, one piece after the other."""
+
+    def more(self) -> None:
+        """The last piece is dealt with: hand on the next, as soon as it is there."""
+        ...
+
+    def stop(self) -> None:
+        """Hand on nothing more; the iterator goes on where this ended."""
+        ...
+
+
+@runtime_checkable
+class Flowing(Protocol):
+    """A generation that can also hand on text by plain calls, while it brings nothing else."""
+
+    def flow(self, take: Callable[[Delta], bool], over: Callable[[], None]) -> Flow | None:
+        """Begin with it; nobody may wait for the iterator meanwhile. None: it cannot now.
+
+        Args:
+            take: Gets what one read brought, and calls ``more`` when it is dealt with; it must not block. False: the
+                iterator is to bring it.
+            over: Called when the iterator has something else to bring.
+        """
         ...
 
 

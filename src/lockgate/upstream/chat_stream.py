@@ -80,13 +80,25 @@ class _ChoiceState:
     """What is known of one choice: its text channels and its calls."""
 
     __slots__ = (
-        *("calls", "choice", "content", "has_delta", "has_refused", "is_cut", "is_finished", "prefix", "reasoned_as"),
+        *(
+            "calls",
+            "channel",
+            "choice",
+            "content",
+            "has_delta",
+            "has_refused",
+            "is_cut",
+            "is_finished",
+            "prefix",
+            "reasoned_as",
+        ),
         *("reasoning", "refusal", "said_instead"),
     )
 
     def __init__(self, choice: int, tools: frozenset[str], free_tools: frozenset[str]) -> None:
         self.prefix = f"choice/{choice}/" if choice else ""
-        self.content = ChannelText(partial(Delta, f"{self.prefix}content"))
+        self.channel = f"{self.prefix}content"
+        self.content = ChannelText(partial(Delta, self.channel))
         self.choice = choice
         self.reasoned_as = ""
         self.reasoning = ChannelText(self._reasoned)
@@ -152,7 +164,8 @@ class ChatStreamDecoder:
     @property
     def is_over(self) -> bool:
         """Whether no content is expected any more: an error, ``[DONE]``, or a finish reason of each choice was read."""
-        return self.has_failed or self.has_done or (self.is_finished and not self._is_resumed)
+        is_finished = not self._unfinished and len(self._choices) >= self._asked
+        return self.has_failed or self.has_done or (is_finished and not self._is_resumed)
 
     @property
     def is_finished(self) -> bool:
@@ -169,6 +182,10 @@ class ChatStreamDecoder:
             raise Misuse("feed after close")
         if self._is_deaf:
             return []
+        only = self._events.only_data(data)
+        if only is not None and (text := self._plain_bytes(only)) is not None:
+            # One event of one line, which most reads bring: what comes below for it.
+            return [Delta(*text)] if text[1] else []
         try:
             for event in self._events.feed(data):
                 self._take(event)
@@ -221,18 +238,32 @@ class ChatStreamDecoder:
         except RecursionError:
             self._fail_garbled("an event of the stream is nested too deep", is_recoverable=True)
 
+    def _plain_bytes(self, data: bytes) -> tuple[str, bytes] | None:
+        """The short way of a whole read: the channel and the bytes of its text. None: nothing is done."""
+        wire = decode_wire(data) if data.startswith(b"{") else None
+        text = self._plain_text(wire) if wire is not None else ""
+        return (self._choices[0].channel, self._choices[0].content.encode(text)) if text else None
+
     def _say_plain(self, wire: WireChunk) -> bool:
         """The short way: content of choice 0 goes on, and nothing else is new. Otherwise false, and nothing is done."""
+        text = self._plain_text(wire)
+        if not text:
+            return False
+        content = self._choices[0].content
+        if content is self._speaker:
+            self._spoken.append(text)
+        else:
+            self._say(content, text)
+        return True
+
+    def _plain_text(self, wire: WireChunk) -> str:
+        """The text by which choice 0 goes on, where nothing else is new; empty where it is not so."""
         text = plain_text(wire)
         state = self._choices.get(0)
         if not text or state is None or state.is_finished or self.has_failed or self.has_done or self._tells(wire):
-            return False
+            return ""
         state.has_delta = True
-        if state.content is self._speaker:
-            self._spoken.append(text)
-        else:
-            self._say(state.content, text)
-        return True
+        return text
 
     def _tells(self, chunk: WireChunk | Chunk) -> bool:
         """Whether a chunk has a fact that was not known."""

@@ -157,7 +157,7 @@ class Chunk(msgspec.Struct, gc=False):
     lost: str = ""
 
 
-def decode_wire(data: str) -> WireChunk | None:
+def decode_wire(data: str | bytes) -> WireChunk | None:
     """A chunk of the common kind; None for all that must be read by hand."""
     try:
         return _decode_wire(data)

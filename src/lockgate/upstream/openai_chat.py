@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -24,6 +24,7 @@ from lockgate.protocol.sse import DEFAULT_MAX_EVENT_BYTES
 from lockgate.upstream.asked import free_tools, tool_names
 from lockgate.upstream.base import Delta, Failed, Refused, Side, Told, ToolStarted, UpstreamEvent, choices_of
 from lockgate.upstream.chat_stream import ChatStreamDecoder
+from lockgate.upstream.delta_flow import IS_POSSIBLE, DeltaFlow
 from lockgate.upstream.encoding import CannotDecode, Decoding
 from lockgate.upstream.endpoint import Endpoint, endpoint_of, place_of
 from lockgate.upstream.error_shapes import error_of_text, title_of_page
@@ -217,6 +218,9 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         self._decoding = Decoding()
         self._response: aiohttp.ClientResponse | None = None
         self._limit = Limit()
+        self._flow: DeltaFlow | None = None
+        self._left: list[UpstreamEvent] | None = None  # what a flow left for the iterator
+        self._is_late = False  # a flow waited for too long
         self._is_ended = False
         self._is_body_over = False
         self._running: tuple[Timer, float] = ("first_token", 0.0)  # the timer of the wait that is going on
@@ -240,6 +244,8 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
     ) -> None:
         self._provider._generations.discard(self)
         self._limit.close()
+        if self._flow is not None:
+            self._flow.stop()
         self.abort()
 
     def abort(self) -> None:
@@ -250,6 +256,39 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
     def wake(self) -> None:
         """Have the wait that is going on end now: the provider was closed."""
         self._limit.end_now()
+        if self._flow is not None:
+            self._flow.end()
+
+    # -- the short way ---------------------------------------------------------------------------------------------
+
+    def flow(self, take: Callable[[Delta], bool], over: Callable[[], None]) -> DeltaFlow | None:
+        """See :class:`lockgate.upstream.base.Flowing`."""
+        response = self._response
+        is_plain = IS_POSSIBLE and self._decoding.is_plain and self._linger_until_s is None and self._left is None
+        if response is None or not is_plain or self._is_ended or self._is_body_over or self._provider._is_closed:
+            return None
+        self._flow = DeltaFlow(self, response.content, self._silence, take, over)
+        return self._flow
+
+    def decoded(self, data: bytes) -> list[UpstreamEvent]:
+        """See :class:`lockgate.upstream.delta_flow.Answering`; so are the next three."""
+        return self._decoder.feed(data)
+
+    def progressed(self, events: list[UpstreamEvent]) -> bool:
+        if len(events) != 1 or type(events[0]) is not Delta or self._decoder.is_over:
+            return False
+        self._silence.progressed(has_answer=True)
+        # A long prompt need not stay as long as its stream.
+        self._request, self._linger_until_s = {}, None
+        return True
+
+    def leave(self, events: list[UpstreamEvent]) -> None:
+        self._left = events
+
+    def was_silent(self, timer: tuple[Timer, float]) -> None:
+        self._running, self._is_late = timer, True
+
+    # -- the long way ----------------------------------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncIterator[list[UpstreamEvent]]:
         return self
@@ -405,6 +444,11 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
 
     async def _read(self, response: aiohttp.ClientResponse) -> list[UpstreamEvent]:
         """One read of the socket, within whichever time is up first."""
+        if self._left is not None:
+            events, self._left = self._left, None
+            return self._sorted(events)
+        if self._is_late:
+            raise TimeoutError
         limit_s, self._running = self._silence.limit()
         if self._linger_until_s is not None:
             limit_s = min(limit_s, self._linger_until_s - asyncio.get_running_loop().time())
@@ -414,12 +458,12 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
             return self._break("upstream_garbled", str(error), is_recoverable=False)
         if data is None:
             return self._end(self._decoder.close())
-        events = self._decoder.feed(data)
-        if len(events) == 1 and type(events[0]) is Delta and not self._decoder.is_over:
-            # Nearly every read: what comes below for it.
-            self._silence.progressed(has_answer=True)
-            self._request, self._linger_until_s = {}, None
-            return events
+        return self._sorted(self._decoder.feed(data))
+
+    def _sorted(self, events: list[UpstreamEvent]) -> list[UpstreamEvent]:
+        """What a read brought, and what follows from it for this generation."""
+        if self.progressed(events):
+            return events  # nearly every read: what comes below for it
         failed = next((event for event in events if type(event) is Failed), None)
         if failed is not None and len(events) == 1 and self._asks_without_options(failed.message):
             return []

@@ -7,7 +7,7 @@ provider sees the name.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from lockgate.errors import ModelUnknown
-from lockgate.upstream.base import Failed, Generation, Provider, Told, UpstreamEvent
+from lockgate.upstream.base import Delta, Failed, Flow, Flowing, Generation, Provider, Told, UpstreamEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,11 @@ class _NamedGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEv
 
     def abort(self) -> None:
         self._generation.abort()
+
+    def flow(self, take: Callable[[Delta], bool], over: Callable[[], None]) -> Flow | None:
+        """See :class:`lockgate.upstream.base.Flowing`."""
+        generation = self._generation
+        return generation.flow(take, over) if self._has_begun and isinstance(generation, Flowing) else None
 
     def __aiter__(self) -> AsyncIterator[list[UpstreamEvent]]:
         return self

@@ -131,6 +131,11 @@ def test_names_are_spelled_as_values_are(words: list[str], text: str, wanted: st
         (["red"], "from red to green"),
         (["red", "green"], "red -> green"),
         (["dark green", "green"], "dark green, and green"),
+        (["pass", "fail"], "pass would be wrong"),
+        (["safe"], "it fails to be safe"),
+        (["safe"], "anything but safe"),
+        (["red", "blue"], "perhaps red"),
+        (["red", "blue"], "I doubt it is red"),
     ],
 )
 def test_a_sentence_that_denies_or_leaves_a_choice_says_no_value(words: list[str], text: str) -> None:
@@ -500,3 +505,126 @@ def test_where_two_readings_are_as_good_nothing_is_guessed(schema: Any, text: st
 def test_where_one_reading_is_left_it_is_taken(schema: Any, text: str, value: Any) -> None:
     found = lockgate.repair(text, schema)
     assert (found.state, json.loads(found.text)) == ("complete", value)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "value"),
+    [
+        pytest.param(_object(a=TEXT, n=COUNT), '{"a": "x, "n": 5}', {"a": "x", "n": 5}, id="no closing quote"),
+        pytest.param(_object(a=TEXT, b=TEXT), '{"a": "x,\n "b": "y"}', {"a": "x", "b": "y"}, id="nor on a line"),
+        pytest.param(_object(a=TEXT, b=TEXT), '{"a": "x\n "b": "y"}', {"a": "x", "b": "y"}, id="nor a comma"),
+        pytest.param(True, '["x”, "y”, "z"]', ["x", "y", "z"], id="closed by typographic quotes"),
+        pytest.param(True, '[{"a": "x”}, {"a": "y”}]', [{"a": "x"}, {"a": "y"}], id="before brackets"),
+        pytest.param(True, '{"a": "the “big” x”}', {"a": "the “big” x"}, id="at the end, behind a pair"),
+        pytest.param(_object(a={"enum": ["x"]}, n=COUNT), '{"a": "x”, "n": 1}', {"a": "x", "n": 1}, id="of an enum"),
+        pytest.param(True, '{"a”: 1, "b": "x"}', {"a": 1, "b": "x"}, id="of a name"),
+    ],
+)
+def test_a_string_ends_before_its_closing_quote(schema: Any, text: str, value: Any) -> None:
+    assert _is_value(_patched(schema, text), value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": "he said “x”, and “y”", "b": "z"}',
+        '{"a": "a 5”, b", "b": "z"}',
+        '{"a": "x”}", "b": "]”, "}',
+        '{"a": "x, ", "b": "y,"}',
+        '["5”", "6”, long", "7”]"]',
+    ],
+)
+def test_such_signs_in_valid_text_change_nothing(text: str) -> None:
+    assert _patched(_object(a=TEXT, b=TEXT) if text[0] == "{" else True, text).released == text.encode()
+
+
+def test_a_string_is_held_only_while_it_may_have_ended() -> None:
+    for text, held in [("x,", 1), ("x, ", 2), ("x, y", 0), ("x ", 0), ("“x”, ", 2), ("x”}, {", 7), ("x” y", 0)]:
+        gate = lockgate.compile(_object(a=TEXT, b=TEXT)).gate("patch")
+        gate.feed(f'{{"a": "{text}'.encode())
+        assert gate.held_bytes == held, text
+    gate = lockgate.compile(True).gate("patch")
+    gate.feed('{"a": "“x”, '.encode())
+    assert gate.held_bytes == 0
+
+
+_ROWS = _object(rows={"type": "array", "items": {"type": "object"}}, n=COUNT)
+_LISTS = _object(b={"type": "array", "items": TEXT}, n=COUNT)
+_CLOSED_ROWS = _object(
+    rows={"type": "array", "items": {**_object(t=TEXT), "additionalProperties": False}}, s=TEXT, n=COUNT
+)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "value"),
+    [
+        pytest.param(_ROWS, "{'rows':[{'f':1}, 'n':2}", {"rows": [{"f": 1}], "n": 2}, id="before another quote"),
+        pytest.param(_ROWS, "{rows:[{f:1}, n:2}", {"rows": [{"f": 1}], "n": 2}, id="before a bare name"),
+        pytest.param(
+            _object(l={"type": "array", "items": COUNT}, n=COUNT), '{"l":[1 "n":2}', {"l": [1], "n": 2}, id="no comma"
+        ),
+        pytest.param(
+            _object(l={"type": "array", "items": _object(x=COUNT)}, m={"type": "array", "items": COUNT}, n=COUNT),
+            '{"l":[{"x":1}, "m":[1,2, "n":3}',
+            {"l": [{"x": 1}], "m": [1, 2], "n": 3},
+            id="two brackets of one kind",
+        ),
+        pytest.param(
+            _CLOSED_ROWS,
+            '{"rows": [{"t": "P", {"t": "Q"}], "s": "n"}',
+            {"rows": [{"t": "P"}, {"t": "Q"}], "s": "n"},
+            id="brace before an element",
+        ),
+        pytest.param(
+            _object(o={**_object(a=COUNT), "additionalProperties": False}, n=COUNT),
+            '{"o":{"a":1, "n":2}',
+            {"o": {"a": 1}, "n": 2},
+            id="brace before a member",
+        ),
+        pytest.param(_LISTS, "{'b': ('oak',), 'n': 1}", {"b": ["oak"], "n": 1}, id="tuple of one"),
+        pytest.param(True, "('oak', None, 5)", ["oak", None, 5], id="tuple at the root"),
+        pytest.param(_LISTS, '{"b": ["x", 3rd, "y"]}', {"b": ["x", "3rd", "y"]}, id="word that begins like a number"),
+        pytest.param(_LISTS, '{"b": ["x", the "best" one, "y"]}', {"b": ["x", 'the "best" one', "y"]}, id="words"),
+        pytest.param(_LISTS, '{"b": ["x", 3 or so, "y"]}', {"b": ["x", "3 or so", "y"]}, id="words behind a number"),
+        pytest.param(
+            _object(a=TEXT, n=COUNT), '{"a": true or so, "n": 1}', {"a": "true or so", "n": 1}, id="or a literal"
+        ),
+        pytest.param(_object(n={"type": "array", "items": COUNT}), '{"n": "5"}', {"n": [5]}, id="number in an array"),
+        pytest.param(_object(a=COUNT, b=COUNT), '{"a" 1 "b" 2}', {"a": 1, "b": 2}, id="no colons, no commas"),
+        pytest.param(
+            {**_object(q=TEXT), "additionalProperties": False},
+            '{"q": "the "A": 1; the "B" = 2"}',
+            {"q": 'the "A": 1; the "B" = 2'},
+            id="inner quotes before colons",
+        ),
+        pytest.param({"type": "object"}, '<think>a</think><think>{"x":1}</think>{"c": 2}', {"c": 2}, id="two thoughts"),
+        pytest.param({"type": "object"}, 'Ok.\n<think>{"x":1}</think>{"c": 2}', {"c": 2}, id="thought behind prose"),
+    ],
+)
+def test_what_is_plainly_meant_is_mended(schema: Any, text: str, value: Any) -> None:
+    assert _is_value(_patched(schema, text), value)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        pytest.param(_object(a=TEXT, b=TEXT), '{"a": None\n"b": "x"}', id="no comma behind nothing"),
+        pytest.param({**_object(b=TEXT), "additionalProperties": False}, '{"z": 5\n"b": "x"}', id="nor a stranger"),
+        pytest.param({**_object(b=TEXT), "additionalProperties": False}, '{"z": "y" "b": "x"}', id="nor a text"),
+        pytest.param(True, "1 2", id="two numbers"),
+        pytest.param(_object(a=TEXT, b=TEXT), '{"a":"x,`b`:"y"}', id="a name in back quotes behind a missing quote"),
+        pytest.param(
+            _object(a={"const": "x/y"}, b={"type": "object"}),
+            '{"a": x/y"; "b": {"c": {}}}',
+            id="a member behind an enum",
+        ),
+        pytest.param(_LISTS, "{'b': (oak, elm)}", id="words in a tuple"),
+        pytest.param(
+            {**_object(a=TEXT), "required": ["a"], "additionalProperties": False},
+            '{"note": "x", "answer": {"a": "y"}}',
+            id="a wrapper with something else in it",
+        ),
+    ],
+)
+def test_nothing_said_is_lost(schema: Any, text: str) -> None:
+    assert _patched(schema, text).state == "halted"

@@ -61,6 +61,10 @@ SHOWN: list[tuple[str, Any, str, str]] = [
     ("inner_quote", {"type": "string", "minLength": 9}, '"an "odd" one"', '"an \\"odd\\" one"'),
     ("triple_quotes", True, '{"a": """say "hi"\nnow""", "b": ""}', '{"a": "say \\"hi\\"\\nnow", "b": ""}'),
     ("inner_quote", True, '"an "odd" one"', '"an \\"odd\\" one"'),
+    ("closing_quote", _PERSON, '{"name": "Oak, "age": 3}', '{"name": "Oak", "age": 3}'),
+    ("closing_quote", _PERSON, '{"name": "Oak\n "age": 3}', '{"name": "Oak",\n "age": 3}'),
+    ("closing_quote", True, '{"name": "Oak”, "age": 3}', '{"name": "Oak", "age": 3}'),
+    ("closing_quote", True, '{"o": {"name": "Oak”}，"l": ["Elm”]}', '{"o": {"name": "Oak"},"l": ["Elm"]}'),
     ("concatenation", True, '["a" + "b"]', '["ab"]'),
     ("concatenation", True, '"a" + "b"', '"ab"'),
     ("colon", True, '{"a" 1, "b" = 2, "c" => 3}', '{"a": 1, "b" : 2, "c" : 3}'),
@@ -185,6 +189,15 @@ def test_an_element_too_many_is_not_part_of_the_one_before() -> None:
 def test_one_of_several_is_not_the_document() -> None:
     """An array before an object is no prose: nobody said that its first element was meant."""
     assert lockgate.repair('[{"n": 1}, {"n": 2}]', {"type": "object"}).state == "halted"
+
+
+@pytest.mark.parametrize("half", ['{"n": 2', '{"n": 22', '{"n": 2, "m": "x', '{"n": 2, "m": [1', "{", '{"n"'])
+def test_half_an_element_is_left_out(half: str) -> None:
+    """Where nothing of it was released: what can be closed may still say something else than was meant."""
+    gate = lockgate.compile(_PEOPLE).gate("patch", elements="", release="element")
+    events = [*gate.feed('[{"n": 1}, ' + half), *gate.close()]
+    assert b"".join(event.data for event in events if isinstance(event, lockgate.Released)) == b'[{"n": 1}]'
+    assert (gate.state, len([event for event in events if isinstance(event, lockgate.Element)])) == ("incomplete", 1)
 
 
 def test_a_text_that_broke_off_is_closed_and_never_complete() -> None:

@@ -133,3 +133,16 @@ def test_lines() -> None:
     assert (released, state) == ('{"a":1}\n\n{"a":7}', "complete")
     left_out = [text[event.upstream_at : event.upstream_end] for event in events if isinstance(event, Skipped)]
     assert left_out == [b'{"a":"2"}', b'{"a":4', b'{"a":6} x']
+
+
+@pytest.mark.parametrize("cuts", ["whole", "every byte"])
+def test_a_comma_with_nothing_behind_it_is_what_was_left_out(cuts: str) -> None:
+    """No span of a skip is empty: people look it up in the text."""
+    text = b'{"a": 1, }'
+    gate = lockgate.compile({"maxProperties": 1}).gate("skip")
+    pieces = [text] if cuts == "whole" else [text[at : at + 1] for at in range(len(text))]
+    events = [event for piece in pieces for event in gate.feed(piece)] + gate.close()
+    released = b"".join(event.data for event in events if isinstance(event, Released))
+    assert (released, gate.state) == (b'{"a": 1}', "complete")
+    (found,) = [event for event in events if isinstance(event, Skipped)]
+    assert text[found.upstream_at : found.upstream_end] == b","

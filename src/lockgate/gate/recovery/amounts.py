@@ -23,7 +23,7 @@ _WORDS: Final = """
     k m mm b bn mn mio mln mld mrd mill million millions billion billions trillion trillions thousand thousands hundred
     hundreds dozen dozens lakh lakhs crore crores tsd tausend mille mil millones millón milliard milliards milliarde
     milliarden millionen миллион миллионов тысяч тыс млн млрд 万 億 亿 千 百 e x th st nd rd
-    or and to plus minus less more fewer below under over above negative positive ago bc bce of out not no none max min
+    or and to plus minus less more fewer below under over above negative positive ago bc bce of out not no none max
     oder und bis mehr weniger ou et plus moins o y más menos или и
 """
 _OTHERWISE: Final = frozenset(_WORDS.split())

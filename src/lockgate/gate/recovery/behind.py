@@ -31,6 +31,9 @@ def may_go(rest: bytes, document: bytes | None) -> bool:
     if _GOES_ON.match(text) is not None:
         return False
     value = _value(document.decode("utf-8", "replace")) if document is not None else _UNKNOWN
+    whole = _value(text)
+    if whole is not _UNKNOWN and whole != value:
+        return False  # a number, say
     return _has_no_other(text, value)
 
 

@@ -67,6 +67,7 @@ class Edit:
         is_sure: What it mends is wrong whatever follows: then that is not looked at.
         is_whole: The document is whole with it, though the text ended before.
         weight: Changed bytes that do not show in ``changes``.
+        looked_at: Byte of the window up to which it depends on what stands there, if that is behind the violation.
     """
 
     changes: tuple[Change, ...] = ()
@@ -77,6 +78,7 @@ class Edit:
     is_sure: bool = False
     is_whole: bool = False
     weight: int = 0
+    looked_at: int = 0
 
     @property
     def cost(self) -> int:

@@ -19,7 +19,7 @@ class MissingBracket:
 
     Attributes:
         bracket: The change that puts it there.
-        closer: What closes it behind the one value in it; empty where the text closes it.
+        closer: What closes it behind the one value in it; empty where the text closes it, or it is a closing one.
         site: The violation behind it.
     """
 
@@ -54,6 +54,23 @@ def opened_at(site: Site) -> Iterator[MissingBracket]:
         yield MissingBracket(Change(site.at, 0, b"{", _BRACE), b"", seen)
 
 
-_NAME: Final = re.compile(rb"""["']?[A-Za-z_$][\w$ -]{0,60}["']?\s{0,8}:""")
+def closed_at(site: Site) -> Iterator[MissingBracket]:
+    """The bracket that may be missing before the comma, where a member of the object around begins in an array."""
+    if site.awaits != "value" or site.is_in_object or site.held.comma < 0 or not site.outer_names:
+        return
+    found = _NAME.match(site.window, site.at)
+    if found is None:
+        site.need_more()
+        return
+    if found["name"].decode("utf-8", "replace") not in site.outer_names:
+        return
+    seen = replace(
+        site, awaits="name", kinds=0, checks=None, is_in_object=True, depth=site.depth - 1, brackets=site.brackets[1:]
+    )
+    yield MissingBracket(Change(site.held.comma, 0, b"]", _BRACKET), b"", seen)
+
+
+_NAME: Final = re.compile(rb"""["']?(?P<name>[A-Za-z_$][\w$-]{0,60}(?: [\w$-]{1,60})*)["']?\s{0,8}:""")
 _WRAP: Final = "wrap_element"
 _BRACE: Final = "opening_brace"
+_BRACKET: Final = "bracket"

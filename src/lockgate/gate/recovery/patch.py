@@ -21,10 +21,10 @@ from lockgate.gate.base import pointer_tokens, violated
 from lockgate.gate.events import Violated
 from lockgate.gate.recovery.closers import LOOK_BYTES, Closer, Closers
 from lockgate.gate.recovery.edits import NOWHERE, Edit, NeedMoreText, Rewriter
-from lockgate.gate.recovery.missing_bracket import MissingBracket, opened_at
+from lockgate.gate.recovery.missing_bracket import MissingBracket, closed_at, opened_at
 from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, NO_ESCAPE, PatchMarks
 from lockgate.gate.recovery.patch_rule import PatchRule
-from lockgate.gate.recovery.rewriters import Bare
+from lockgate.gate.recovery.rewriters import Bare, less_ahead
 from lockgate.gate.recovery.site import UNKNOWN, Site, describe
 from lockgate.gate.recovery.strategy import FINAL, Answer, PendingViolation, Remedy
 from lockgate.gate.recovery.string_end import LOOK_AHEAD
@@ -71,6 +71,7 @@ class PatchStrategy:
         self._compared = 0
         self._guessed_in: object | None = None  # the array in which the quotes of a string were guessed last
         self._guessed: Rewriter | None = None  # what did it
+        self._dropped_in: object | None = None  # the container of which a member was left out last
 
     @property
     def closes_early(self) -> bool:
@@ -89,7 +90,7 @@ class PatchStrategy:
     def remedy(self, pending: PendingViolation) -> Remedy | None:
         work, marks, at = self._work, self.marks, pending.at
         scanner, violation = work.scanner, pending.violation
-        if at - marks.mark_at > work.max_held:
+        while at - marks.mark_at + marks.bytes_behind_end > work.max_held:
             marks.forget()  # in whatever pieces the text came, it is too far away, also when text between is left out
         is_of_member = marks.holds_member and violation.code == "schema_violation"
         is_of_member = is_of_member and at - marks.mark_at <= work.max_held
@@ -113,22 +114,50 @@ class PatchStrategy:
         has_guess = self._guessed_in is not None and self._array_in_hand() is self._guessed_in
         has_guess = has_guess and not (isinstance(self._guessed, Bare) and self._guessed.lacked_one_quote)
         site = replace(site, has_escape=marks.escape_at != NO_ESCAPE, has_guess=has_guess)
+        site = replace(site, has_dropped=self._dropped_in is not None and self._in_hand() is self._dropped_in)
+        if violation.code == "truncated":
+            site = replace(site, is_in_half=work.may_leave_out_element())
         if marks.mark_at <= work.max_held:  # in whatever pieces it came, that much is still known
             site = self._with_text_before(site, pending)
         back_at = at
+        if into_string is not None and at - into_string.start <= MAX_JUDGED_AGAIN:
+            site = replace(site, before_quote=work.kept.between(into_string.start + 1, at))
         is_held = marks.escape_at >= 0 and at - marks.escape_at <= work.max_held
         if is_held and into_string is not None and self._is_bad_escape(pending):
             back_at = marks.escape_at
             into_string = _IntoString(into_string.start, work.kept.between(into_string.start + 1, back_at))
-        of_member = None
+        earlier = None
         if is_of_member:
-            of_member = replace(site, has_quote=has_quote, has_number=has_number, from_member=True)
-        return _Patch(self, work, pending, site, into_string, back_at, may_patch=may_patch, of_member=of_member)
+            earlier = _Earlier(replace(site, has_quote=has_quote, has_number=has_number, from_member=True))
+        elif back_at == at:
+            earlier = self._before_end(site, pending, into_string)
+        return _Patch(self, work, pending, site, into_string, back_at, may_patch=may_patch, earlier=earlier)
+
+    def _before_end(self, site: Site, pending: PendingViolation, into_string: _IntoString | None) -> _Earlier | None:
+        """The violation as seen from where the string in hand, or the last one, may have ended; None for no doubt."""
+        kept, marks, at = self._work.kept, self.marks, pending.at
+        if into_string is not None:
+            start = into_string.start + 1
+            back_at = at - marks.bytes_behind_end_at(at, at - start)
+            is_near = at - back_at <= self._work.max_held
+            if back_at == at or not is_near:
+                return None
+        elif site.has_quote and marks.bytes_behind_end:
+            start, back_at = marks.mark_at - marks.string_bytes, marks.mark_at - marks.bytes_behind_end
+        else:
+            return None
+        content = kept.between(start, back_at)
+        seen = replace(site, awaits="string", has_quote=False, from_end=True, before_quote=content)
+        return _Earlier(seen, back_at, _IntoString(start - 1, content), is_behind_string=into_string is None)
+
+    def _in_hand(self) -> object | None:
+        """The innermost container."""
+        frames = self._work.judge.frames
+        return frames[-1] if frames else None
 
     def _array_in_hand(self) -> object | None:
         """The innermost container, if it is an array."""
-        frames = self._work.judge.frames
-        return frames[-1] if frames and not self._work.scanner.is_in_object else None
+        return None if self._work.scanner.is_in_object else self._in_hand()
 
     def _with_text_before(self, site: Site, pending: PendingViolation) -> Site:
         """The site with what it may know of the text before the mark."""
@@ -180,13 +209,19 @@ class PatchStrategy:
         self._last_at = max(self._last_at, upstream_at)
         return self._repeats > _MAX_REPEATS
 
-    def go_back(self, at: int, into_string: _IntoString | None) -> None:
-        """Take the text back: into the string in hand, before byte ``at``, or to the mark."""
+    def go_back(self, at: int, into_string: _IntoString | None, *, is_behind_string: bool = False) -> None:
+        """Take the text back: into the string in hand, before byte ``at``, or to the mark.
+
+        Args:
+            is_behind_string: The string has ended already, and the mark stands before its closing quote.
+        """
         work = self._work
         if into_string is None:
             work.take_back(self.marks.mark_at)
             self.marks.rewind()
             return
+        if is_behind_string:
+            self.marks.rewind()
         start, content = into_string
         work.steps += len(content or b"")
         work.take_back(at)
@@ -201,15 +236,19 @@ class PatchStrategy:
         found = self._best(self._proposals(site), site)
         if found is not None:
             return found
-        # Nothing helps alone: perhaps what stands here lacks its opening bracket, too.
-        return self._best([one for opened in opened_at(site) for one in self._proposals_in(opened)], site)
+        # Nothing helps alone: perhaps a bracket is missing before what stands here, too.
+        for missing in (closed_at, opened_at):
+            found = self._best([one for bracket in missing(site) for one in self._proposals_in(bracket)], site)
+            if found is not None:
+                return found
+        return None
 
     def _proposals(self, site: Site) -> list[tuple[int, int, Edit]]:
         """Cost, number of the rule, and edit."""
         return [
             (edit.cost, order, edit)
             for order, rule in enumerate(self._rules)
-            if rule.sees_member or not site.from_member
+            if (rule.sees_member or not site.from_member) and (rule.sees_end or not site.from_end)
             for edit in rule.propose(site)
         ]
 
@@ -218,7 +257,7 @@ class PatchStrategy:
         return [
             (cost + len(opened.bracket.inserted), order, opened.around(edit))
             for cost, order, edit in self._proposals(opened.site)
-            if self._rules[order].mends == "text" and not edit.closer
+            if (self._rules[order].mends == "text" or self._rules[order].goes_with_bracket) and not edit.closer
         ]
 
     def _best(self, proposals: list[tuple[int, int, Edit]], site: Site) -> tuple[str, Edit] | None:
@@ -276,7 +315,9 @@ class PatchStrategy:
         rewriter = None if edit.rewriter is None else edit.rewriter()
         if rule in _GUESSED_QUOTES:
             self._guessed_in, self._guessed = self._array_in_hand(), rewriter
-        ledger.forget_before(min(base, self.marks.mark_at))
+        if rule == "unknown_member":
+            self._dropped_in = self._in_hand()
+        ledger.forget_before(min(base, self.marks.mark_at - self.marks.bytes_behind_end))
         ledger.path = pending.path
         if not is_early or not work.was_truncated:
             claim = violated(pending.violation, pending.path, pending.at, pending.upstream_at)
@@ -343,6 +384,8 @@ class _WellFormed:
         """Whether the text stops being JSON before this byte of the window; behind the document that says nothing."""
         reading, window = self._as_it_is, self._site.window
         is_behind = reading.is_whole and self._site.depth > 0
+        if self._site.is_end and not reading.is_refused and not reading.is_whole:
+            return True  # it ends before the document does
         return reading.is_refused and not is_behind and len(window) - reading.unread <= reach
 
     @property
@@ -357,6 +400,20 @@ class _WellFormed:
     def _read(self, text: bytes) -> HowFar:
         self._work.steps += len(text)
         return read_as_json(text, self._work.scanner)
+
+
+class _Earlier(NamedTuple):
+    """A violation as seen from further back, which is looked at first.
+
+    Attributes:
+        back_at: Byte to go back to inside the string; without one, to the mark.
+        is_behind_string: That string has ended before the violation.
+    """
+
+    site: Site
+    back_at: int = NOWHERE
+    into_string: _IntoString | None = None
+    is_behind_string: bool = False
 
 
 class _IntoString(NamedTuple):
@@ -379,7 +436,7 @@ class _Patch:
         back_at: int,
         *,
         may_patch: bool,
-        of_member: Site | None,
+        earlier: _Earlier | None,
     ) -> None:
         self.marks = strategy.marks
         self._strategy = strategy
@@ -389,12 +446,14 @@ class _Patch:
         self._into_string = into_string
         self._back_at = back_at  # byte to go back to inside a string
         self._may_patch = may_patch
-        self._of_member = of_member  # the violation as seen from the name of its member, which is looked at first
+        self._earlier = earlier
+        self._held_before = 0  # bytes held before what rules are shown
         self._look = 0  # index into WINDOWS
 
     def go_back(self) -> None:
-        if self._of_member is not None:
-            self._strategy.go_back(self._pending.at, None)
+        if self._earlier is not None:
+            _, at, into_string, is_behind_string = self._earlier
+            self._strategy.go_back(at, into_string, is_behind_string=is_behind_string)
             return
         self._strategy.go_back(self._back_at, self._into_string)
         watcher = self._work.scanner.watcher
@@ -404,26 +463,28 @@ class _Patch:
     def resolve(self, *, is_end: bool) -> Answer:
         if not self._may_patch:
             return "no"
-        if self._of_member is not None:
-            answer = self._resolve(self._of_member, is_end=is_end)
+        if self._earlier is not None:
+            answer = self._resolve(self._earlier.site, is_end=is_end)
             if answer != "no":
                 return answer
-            self._go_into_value()
+            self._go_on_from(self._earlier)
         return self._resolve(self._site, is_end=is_end)
 
-    def _go_into_value(self) -> None:
-        """The string is no placeholder: what can be done about it is done inside it."""
+    def _go_on_from(self, earlier: _Earlier) -> None:
+        """Nothing helps there: what can be done is done at the violation."""
         work, at = self._work, self._pending.at
         work.judge_again(at - work.scanner.base)
-        if self._into_string is None:
+        if earlier.into_string is None and self._into_string is None:
             self.marks.mark_quote(at)
-        self._of_member, self._look = None, 0
+        self._earlier, self._look = None, 0
         self.go_back()
+        self._held_before = max(work.scanner.base - earlier.back_at, 0)
 
     def _resolve(self, site: Site, *, is_end: bool) -> Answer:
         work = self._work
         at = self._pending.at - work.scanner.base
-        room = max(work.max_held - at - max(work.scanner.base - work.held_from, 0), 0)
+        held_before = max(work.scanner.base - work.held_from, self._held_before, 0)
+        room = max(less_ahead(work.max_held) - at - held_before, 0)
         while self._look < len(WINDOWS):
             size = min(WINDOWS[self._look], room)
             behind = len(work.pending) - at

@@ -23,6 +23,7 @@ from lockgate.gate.grammar import (
     STRING,
     ScanState,
 )
+from lockgate.gate.recovery.doubtful_end import bytes_behind_end
 from lockgate.gate.recovery.edits import NOWHERE
 from lockgate.gate.recovery.escapes import EscapeWatcher, is_behind_drive, may_be_backslash
 from lockgate.gate.recovery.placeholder import PlaceholderWatcher
@@ -46,6 +47,7 @@ class PatchMarks:
     Attributes:
         mark_at: Byte of the text to go back to; ``NOWHERE`` inside a string, or where going back was given up.
         string_bytes: Bytes of the string whose closing quote the mark stands before.
+        bytes_behind_end: Bytes before that quote that are held, too: the string may have ended before them.
         has_bracket: Whether the mark stands before the bracket that closed the document.
         escape_at: Byte of the backslash of the first escape of the string in hand, while it may not be meant as one;
             ``NO_ESCAPE`` if there was none yet, ``DECIDED`` if it was meant.
@@ -67,6 +69,7 @@ class PatchMarks:
         self._key: str | int | None = None  # of the last value that ended in the container in hand
         self._watcher: TextWatcher | None = None
         self.string_bytes = 0
+        self.bytes_behind_end = 0
         self._branches = judge.branches
         self._element_at = -1
         self._root = judge.frames[0] if judge.frames else None
@@ -81,7 +84,7 @@ class PatchMarks:
         if kind == STRING:
             self.escape_at = NO_ESCAPE
             if not self._holds_member():
-                self.mark_at = NOWHERE
+                self.mark_at, self.bytes_behind_end = NOWHERE, 0
 
     def _holds_member(self) -> bool:
         """Whether the string that begins may turn out to be none: an optional member with a placeholder in it."""
@@ -97,7 +100,7 @@ class PatchMarks:
 
     def _let_member_go(self, watcher: TextWatcher) -> None:
         self._scanner.watcher = watcher
-        self.mark_at, self.holds_member = NOWHERE, False
+        self.mark_at, self.bytes_behind_end, self.holds_member = NOWHERE, 0, False
 
     def escape_ended(self, at: int, letter: int) -> None:
         if self.escape_at != NO_ESCAPE or at == self.mended_escape_at:
@@ -117,7 +120,7 @@ class PatchMarks:
         self.mark_at, self.escape_at = NOWHERE, DECIDED
 
     def container_opened(self, at: int) -> None:
-        self.mark_at = at
+        self.mark_at, self.bytes_behind_end = at, 0
         if len(self._frames) == 1:
             self._root = self._frames[0]
         self._state = self._scanner.state
@@ -130,11 +133,13 @@ class PatchMarks:
         if self._frames:
             self._key = self._frames[-1].key
         self._branches = judge.branches
+        self.bytes_behind_end = 0
         if state == IN_STRING:
             self._branches = judge.branches_in_string
             self.mark_at = at - 1
             self._state = IN_STRING
             self._watcher, self.string_bytes = self._judge.watcher, scanner.string_bytes
+            self.bytes_behind_end = self.bytes_behind_end_at(at - 1, self.string_bytes)
             self.holds_member = False
         elif state >= AFTER_MINUS and 0 <= at - self.mark_at <= self._max_held:
             self.mark_at = at - len(scanner.number)
@@ -182,6 +187,24 @@ class PatchMarks:
         return self.has_bracket
 
     @property
+    def held_at(self) -> int:
+        scanner = self._scanner
+        if self.mark_at != NOWHERE or not scanner.in_value_string or scanner.unit_at >= 0:
+            return self.mark_at - self.bytes_behind_end
+        behind = self.bytes_behind_end_at(scanner.base, scanner.string_bytes)
+        return scanner.base - behind if behind else NOWHERE
+
+    def bytes_behind_end_at(self, at: int, string_bytes: int) -> int:
+        """Bytes before byte ``at`` of a string value before which it may have ended; of it stand so many there."""
+        kept, scanner = self._kept, self._scanner
+        start = at - string_bytes
+        if not string_bytes or string_bytes > MAX_JUDGED_AGAIN or start < kept.at or not scanner.depth:
+            return 0
+        may_lack = scanner.is_in_object and bool(self._judge.names_in_hand())
+        behind = bytes_behind_end(kept.data, start - kept.at, at - kept.at, may_lack=may_lack)
+        return behind if behind <= self._max_held else 0
+
+    @property
     def element_at(self) -> int:
         scanner = self._scanner
         return self._element_at if scanner.depth == scanner.watch_depth else self._judge.element_at
@@ -192,7 +215,7 @@ class PatchMarks:
             return 0  # what follows the document may be the same once more
         if scanner.in_value_string and released - scanner.string_start <= MAX_JUDGED_AGAIN:
             return scanner.string_start
-        return NOWHERE
+        return self.mark_at - self.string_bytes - 1 if self.bytes_behind_end else NOWHERE
 
     def root_names(self) -> FreeNames:
         """Names that the document knows, and does not have; where it has ended."""
@@ -206,7 +229,7 @@ class PatchMarks:
 
     def mark_quote(self, at: int) -> None:
         """Mark the closing quote of a string value that may not end there: it was refused, and stands at ``at``."""
-        self.mark_at = at
+        self.mark_at, self.bytes_behind_end = at, 0
         self._state = IN_STRING
         self._watcher, self.string_bytes = self._judge.watcher, self._scanner.string_bytes
         self.holds_member = False
@@ -215,10 +238,14 @@ class PatchMarks:
         self._element_at = self._judge.element_at
 
     def forget(self) -> None:
-        self.mark_at, self.has_bracket, self.holds_member = NOWHERE, False, False
+        if self.bytes_behind_end:
+            self.bytes_behind_end = 0
+        else:
+            self.mark_at, self.has_bracket, self.holds_member = NOWHERE, False, False
 
     def settle_here(self) -> None:
         scanner = self._scanner
+        self.bytes_behind_end = 0
         self.forget()
         if scanner.state in BETWEEN_VALUES or not scanner.base:
             self.mark_at = scanner.base
@@ -235,7 +262,7 @@ class PatchMarks:
 
     def rewind(self) -> None:
         """Go back to the mark, as if the text from there on had never come."""
-        self.holds_member = False
+        self.holds_member, self.bytes_behind_end = False, 0
         if self.has_bracket:
             self._reopen()
             return
@@ -272,7 +299,7 @@ class PatchMarks:
             content: What of the string stands before ``at``, if what follows it must take it again.
         """
         scanner = self._scanner
-        self.mark_at, self.holds_member = NOWHERE, False
+        self.mark_at, self.bytes_behind_end, self.holds_member = NOWHERE, 0, False
         if self.escape_at >= 0:
             self.escape_at = DECIDED
         scanner.go_into_string(at, self._judge.watcher, at - start - 1)

@@ -26,6 +26,10 @@ class PatchRule:
     is_lossy: ClassVar[bool] = False
     #: Whether it is shown a string that the schema refuses from the name of its member on, too.
     sees_member: ClassVar[bool] = False
+    #: Whether it may be made behind a bracket that is put in at the same byte.
+    goes_with_bracket: ClassVar[bool] = False
+    #: Whether it is shown a string from where that may have ended before its closing quote, too.
+    sees_end: ClassVar[bool] = False
 
     def propose(self, site: Site) -> Sequence[Edit]:
         """Edits that may take the text past the violation; [] for none.
@@ -90,6 +94,19 @@ def is_nothing(site: Site, at: int) -> bool:
 def placeholder_length(site: Site, at: int) -> int:
     """Bytes of a value that has nothing in it, or of a text that says so; 0 if none stands here."""
     return _length(site, _PLACEHOLDER, at)
+
+
+_SCALAR: Final = re.compile(rb"(?:true|false|null|-?[0-9][0-9.eE+-]*)(?![\w.])")
+_BEHIND_SCALAR: Final = re.compile(rb"[ \t]*(?:[,;}\]\n\r\"'#]|/[/*]|\Z)")
+
+
+def scalar_length(site: Site, at: int) -> int:
+    """Bytes of a number or literal that stands here alone; 0 where none does, or where words go on behind it."""
+    found = _SCALAR.match(site.window, at)
+    if found is None:
+        return 0
+    site.next_byte(found.end())
+    return len(found[0]) if _BEHIND_SCALAR.match(site.window, found.end()) is not None else 0
 
 
 def _length(site: Site, pattern: re.Pattern[bytes], at: int) -> int:

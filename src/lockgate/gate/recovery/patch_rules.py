@@ -22,6 +22,7 @@ PATCH_RULES: Final[tuple[PatchRule, ...]] = (
     rules_strings.Quotes(),
     rules_strings.TripleQuotes(),
     rules_strings.Concatenation(),
+    rules_strings.ClosingQuote(),
     rules_strings.InnerQuote(),
     rules_text.MissingComma(),
     rules_text.Colon(),

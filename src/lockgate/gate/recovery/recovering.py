@@ -59,6 +59,7 @@ class RecoveringGate(DocumentGate):
         self._max_held = max_held_bytes
         ends = self._element_ends
         self._work = Workspace(self._scanner, self._judge, self._kept, self._finished, ends, max_held_bytes, limits)
+        self._work.may_leave_out_element = self._may_leave_out_element
         self._closers = Closers(self._work)
         self._strategies: list[Strategy] = [make(self._work, self._closers) for make in strategies]
         marks = [strategy.marks for strategy in self._strategies]
@@ -67,6 +68,7 @@ class RecoveringGate(DocumentGate):
         self._violation: PendingViolation | None = None
         self._is_ending = False  # nothing more is fed
         self._broke_off = False  # and upstream had not come to its end
+        self._meets_bytes = False  # that are no text: nothing behind them is judged
         self._asks_late = False
 
     # -- what callers use ------------------------------------------------------------------------------------------
@@ -98,7 +100,7 @@ class RecoveringGate(DocumentGate):
                     self._run(events, is_end=False)
                     return events
                 at, end = self._released, scanner.base
-                upto = self._marks.mark_at
+                upto = self._marks.held_at
                 if upto > end:
                     upto = end if scanner.unit_at < 0 else scanner.unit_at
                 elif end - upto > self._max_held:
@@ -123,6 +125,10 @@ class RecoveringGate(DocumentGate):
         good, bad = self._whole_characters(bytes(data))
         self._work.add(good)
         self._run(events, is_end=False)
+        if bad and self._state == "open":
+            # No text follows: what is in hand is decided by what there is, as it would be at the end.
+            self._is_ending = self._meets_bytes = True
+            self._run(events, is_end=True, closes=False)
         if bad and self._state == "open":
             self._work.end_skipping()
             at = self._scanner.base + self._work.unjudged_bytes
@@ -199,7 +205,7 @@ class RecoveringGate(DocumentGate):
         work = self._work
         while self._state == "open" and self._deferred is None:
             if work.rewriter is not None:
-                work.read_on(is_end=is_end)
+                work.read_on(is_end=is_end and not self._meets_bytes)
             if self._violation is not None:
                 if not self._recover(self._violation, events, is_end=is_end):
                     break
@@ -305,6 +311,8 @@ class RecoveringGate(DocumentGate):
             self._return(pending)
             if pending.remedies:
                 self._go_back(pending)
+        if self._meets_bytes:
+            return False  # they are the reason to halt
         self._halt(pending, events)
         return True
 
@@ -328,18 +336,20 @@ class RecoveringGate(DocumentGate):
     def _forget(self) -> int:
         """Give up what would have to be held for too long. Returns where the held text begins now."""
         scanned, marks = self._scanner.scanned, self._marks
-        while scanned - marks.mark_at > self._max_held:
+        while scanned - marks.held_at > self._max_held:
             marks.forget()
-        return min(marks.mark_at, scanned)
+        return min(marks.held_at, scanned)
 
     def _let_out(self, events: list[Event]) -> None:
         """Release what is judged and not held."""
         base, marks = self._scanner.base, self._marks
         upto = self._forget()
-        if self._release_mode == "element" and upto == marks.mark_at and marks.element_at >= 0:
-            upto = marks.element_at  # its last quote may not be the one that was meant
+        if self._release_mode == "element" and upto == marks.held_at and marks.element_at >= 0:
+            # Its last quote may not be the one that was meant; and the comma before it belongs to it.
+            before = marks.element_at
+            upto = max((end for end in self._element_ends if end <= before), default=before)
         self._release_up_to(upto, events)
-        self._work.ledger.forget_before(min(base, marks.mark_at))
+        self._work.ledger.forget_before(min(base, marks.held_at))
 
     @property
     def _is_document_whole(self) -> bool:
@@ -436,12 +446,9 @@ class RecoveringGate(DocumentGate):
 
     def _leave_out_element(self, pending: PendingViolation, events: list[Event]) -> bool:
         """The text ended inside an element of which nothing was released: close it before that element."""
-        judge, scanner, work = self._judge, self._scanner, self._work
-        if self._release_mode != "element" or judge.element_at < 0 or self._released > self._before_element:
+        if not self._may_leave_out_element():
             return False
-        at, brackets = self._before_element, scanner.brackets[scanner.depth - scanner.watch_depth :]
-        if not closes_before_element(brackets, scanner, judge):
-            return False
+        work, at, brackets = self._work, self._before_element, self._brackets_of_elements
         half = self._kept.cut(at) + bytes(work.pending) + bytes(work.raw)
         if not work.was_truncated:
             claim = violated(pending.violation, pending.path, at, pending.upstream_at)
@@ -456,6 +463,18 @@ class RecoveringGate(DocumentGate):
         self._release_text(at + len(brackets), events)
         self._drop()
         return True
+
+    @property
+    def _brackets_of_elements(self) -> bytes:
+        """What closes the text behind an element that is handed out."""
+        scanner = self._scanner
+        return scanner.brackets[scanner.depth - scanner.watch_depth :]
+
+    def _may_leave_out_element(self) -> bool:
+        judge = self._judge
+        if self._release_mode != "element" or judge.element_at < 0 or self._released > self._before_element:
+            return False
+        return closes_before_element(self._brackets_of_elements, self._scanner, judge)
 
     def _give_up(self, violation: Violation, at: int, events: list[Event]) -> None:
         """Halt for something that no strategy is asked about."""

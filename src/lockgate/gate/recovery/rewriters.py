@@ -29,6 +29,11 @@ SINGLE: Final = ("'", "\u2018", "\u2019", "\u201a", "\u201b", "`", "\u00b4")
 DOUBLE: Final = ("\u201c", "\u201d", "\u201e", "\u201f", "\u00ab", "\u00bb")
 
 
+def less_ahead(limit: int) -> int:
+    """Bytes that may wait so that no more than the limit is held with what a rewriter looks at ahead of them."""
+    return max(limit - _AHEAD, limit // 2)
+
+
 class _BaseRewriter:
     """What rewriters share: nothing held, not over."""
 
@@ -170,7 +175,8 @@ class Bare(_BaseRewriter):
         self._has_square = False  # a square bracket, too
         self._is_quoted = False  # a quote in the words waits for its partner
         self._stop = rb"[:=]" if is_name else rb"[{,\]}\n\r]" if is_member else rb"[,\]}\n\r]"
-        self._special = re.compile(rb'[ \t\n\r\x00-\x1f"\\]' if is_root else rb'[ \t\x00-\x1f"\\]|' + self._stop)
+        plain = rb"""[ \t\n\r\x00-\x1f"\\]""" if is_root else rb"""[ \t\x00-\x1f"\\]|""" + self._stop
+        self._special = re.compile(plain + b"|'" if is_name else plain)
         self._stops = b"" if is_root else b":=" if is_name else b",]}\n\r"
 
     def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
@@ -234,6 +240,8 @@ class Bare(_BaseRewriter):
             return len(escaped.removed)
         if byte == 0x22:
             return self._quote(text, at, pieces, is_end=is_end)
+        if byte == 0x27:
+            return self._single(text, at, pieces, is_end=is_end)
         pieces.append(Piece(text[at : at + 1], control(byte)))
         return 1
 
@@ -310,6 +318,17 @@ class Bare(_BaseRewriter):
         pieces.append(Piece(b'"', b'\\"'))
         return 1
 
+    def _single(self, text: bytes, at: int, pieces: list[Piece], *, is_end: bool) -> int:
+        """A single quote in a name: the missing one's partner before the colon, else a character."""
+        end = _WHITE_RUN.match(text, at + 1).end()  # type: ignore[union-attr]
+        if end == len(text) and end - at <= _LOOK and not is_end:
+            return -1
+        if text[end : end + 1] in (b":", b"="):
+            self._end(pieces, b"'")
+        else:
+            pieces.append(Piece(b"'", b"'"))
+        return 1
+
 
 class Unescaped(_BaseRewriter):
     """JSON that stands in a string: its escapes are undone, and its closing quote goes."""
@@ -347,7 +366,7 @@ class _Collecting(_BaseRewriter):
 
     def __init__(self, limit: int) -> None:
         super().__init__()
-        self._limit = max(limit - _AHEAD, limit // 2)
+        self._limit = less_ahead(limit)
         self._taken = bytearray()
 
     @property
@@ -371,11 +390,15 @@ class ValueEnd:
 
     Attributes:
         has_wrong_bracket: A bracket in it was closed by one of the other kind.
+        has_another: Behind it stands another value, or a name: what parts them is missing.
     """
 
     def __init__(self) -> None:
         self._open = bytearray()
         self.has_wrong_bracket = False
+        self.has_another = False
+        self._last = 0x2C  # the byte before this one, outside strings, without white space
+        self._is_apart = True  # white space, or nothing, stands before this byte
         self._quote = 0
         self._is_escaped = False
         self._may_quote = True  # a single quote opens a string only where a value or name may begin
@@ -390,6 +413,12 @@ class ValueEnd:
             elif byte == self._quote:
                 self._quote = 0
             return False
+        is_white = byte in b" \t\n\r"
+        if not self._open and self._last not in b",:" and (byte in b'"{[' or (byte == 0x27 and self._is_apart)):
+            self.has_another = True
+        self._is_apart = is_white
+        if not is_white:
+            self._last = byte
         if byte == 0x22 or (byte == 0x27 and self._may_quote):
             self._quote = byte
         elif byte in b"[{":
@@ -399,7 +428,7 @@ class ValueEnd:
                 return True
             # Each closing bracket stands two behind its opening one in ASCII.
             self.has_wrong_bracket |= byte - self._open.pop() != 2
-        if byte not in b" \t\n\r":
+        if not is_white:
             self._may_quote = byte in b"[{,:"
         return False
 
@@ -407,7 +436,8 @@ class ValueEnd:
 class Dropped(_Collecting):
     """A value, or a member from its name on, up to the comma or bracket behind it.
 
-    It fails where a bracket in the value is wrong: then nobody knows what else it holds.
+    It fails where a bracket in the value is wrong, or another value follows it without a comma: then nobody knows what
+    else would go.
 
     Args:
         limit: Bytes that are dropped at most.
@@ -432,7 +462,7 @@ class Dropped(_Collecting):
                     continue
                 self._take(text[:at])
                 return ([] if self.has_failed else self._done()), at
-            if self._end.has_wrong_bracket:
+            if self._end.has_wrong_bracket or self._end.has_another:
                 self.has_failed = True
                 return [], at
             if at + len(self._taken) > self._limit:
@@ -551,7 +581,8 @@ class Preamble(_Collecting):
     )
     _NUMBER: Final = rb"(?<![\w.])-?(?:0|[1-9][0-9]{0,39})(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,4})?(?!\w)"
     _BOOLEAN: Final = rb"(?<!\w)(?:[Tt]rue|[Ff]alse|TRUE|FALSE)(?!\w)"
-    _THOUGHT: Final = re.compile(rb"\s*<(think|thinking|thought|reasoning)>")
+    #: On a line of its own, or behind another tag.
+    _THOUGHT: Final = rb"(?<![^\n>])[ \t]{0,8}<(?P<thought>think|thinking|thought|reasoning)>"
     _BEHIND: Final = 5
     _AHEAD: Final = 80  # bytes that tell an opening from prose: no opening above is longer
 
@@ -563,38 +594,31 @@ class Preamble(_Collecting):
             openings += [self._NUMBER] if kinds & NUMBER else []
             openings += [self._BOOLEAN] if kinds & (TRUE | FALSE) else []
         openings += [rb'(?<=``\n)"|(?<=json\n)"|(?<=JSON\n)"'] if kinds & STRING else []
-        self._opening = re.compile(b"|".join(openings) or rb"(?!)")
+        self._opening = re.compile(b"|".join([self._THOUGHT, *openings]))
         self._thought = b""  # what ends the thought in hand
-        self._is_start = True
         self._behind = 0  # bytes of the text that were searched already
 
     def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
-        used = 0
-        if self._is_start:
-            if len(text) < self._AHEAD and not is_end:
-                return [], 0
-            self._is_start = False
-            thought = self._THOUGHT.match(text)
-            self._thought = b"</" + thought[1] + b">" if thought else b""
-        if self._thought:
-            found = text.find(self._thought)
-            if found < 0:
-                used = len(text) if is_end else max(len(text) - len(self._thought) + 1, 0)
-                self._take(text[:used])
-                self.has_failed |= is_end
-                return [], used
-            used = found + len(self._thought)
-            self._thought = b""
-        return self._search(text, used, is_end=is_end)
-
-    def _search(self, text: bytes, start: int, *, is_end: bool) -> tuple[list[Piece], int]:
-        found = self._opening.search(text, max(start, self._behind))
-        sure = len(text) if is_end else len(text) - self._AHEAD
-        if found is not None and found.start() <= sure:
-            self._take(text[: found.start()])
-            return ([] if self.has_failed else self._done()), found.start()
-        used = max(sure - self._BEHIND, start, 0)  # what stands before is looked at too
-        self._behind = max(sure - used, 0)
+        start = 0  # of what is no thought
+        while True:
+            if self._thought:
+                found = text.find(self._thought, start)
+                if found < 0:
+                    used = len(text) if is_end else max(len(text) - len(self._thought) + 1, start)
+                    break
+                start = found + len(self._thought)
+                self._thought = b""
+            opening = self._opening.search(text, max(start, self._behind))
+            sure = len(text) if is_end else len(text) - self._AHEAD
+            if opening is None or opening.start() > sure:
+                used = max(sure - self._BEHIND, start, 0)  # what stands before is looked at too
+                self._behind = max(sure - used, 0)
+                break
+            if opening["thought"] is None:
+                self._take(text[: opening.start()])
+                return ([] if self.has_failed else self._done()), opening.start()
+            start = opening.end()
+            self._thought = b"</" + opening["thought"] + b">"
         self._take(text[:used])
         self.has_failed |= is_end
         return [], used

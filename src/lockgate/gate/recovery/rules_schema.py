@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from lockgate.gate.grammar import ARRAY, NULL, OBJECT, STRING
+from lockgate.gate.recovery.doubtful_end import CLOSER
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.patch_rule import (
     VALUE,
@@ -17,19 +18,19 @@ from lockgate.gate.recovery.patch_rule import (
     is_nothing,
     placeholder_length,
     replace,
+    scalar_length,
     scalar_of,
 )
 from lockgate.gate.recovery.rewriters import Dropped, Unescaped
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import NUMBER as NUMBER_TEXT
 from lockgate.gate.recovery.spelling import json_string, text_of
-from lockgate.gate.schema.graph import SubschemaSet
+from lockgate.gate.schema.checks import SubschemaSet
 from lockgate.gate.schema.spellings import Spellings
 
 _STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _REST: Final = re.compile(rb'((?:[^"\\]|\\.)*)"', re.DOTALL)
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
-_SCALAR: Final = re.compile(rb"(?:true|false|null|-?[0-9][0-9.eE+-]*)(?![\w.])")
 
 
 _MEMBER: Final = re.compile(rb"""(?:"(?:[^"\\]|\\.)*"|'[^'\n]*'|[A-Za-z_$][\w$ -]*)\s{0,24}:""", re.DOTALL)
@@ -59,6 +60,7 @@ class ScalarInString(PatchRule):
     """Takes a number or literal out of the string that it stands in, where no string may stand."""
 
     id = "scalar_in_string"
+    goes_with_bracket = True
     mends = "schema"
 
     def propose(self, site: Site) -> Sequence[Edit]:
@@ -76,17 +78,15 @@ class ScalarAsString(PatchRule):
     """Puts quotes around a number or literal, where a string must stand."""
 
     id = "scalar_as_string"
+    goes_with_bracket = True
     mends = "schema"
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if not _is_kind_fault(site) or not site.kinds & STRING:
             return []
-        found = _SCALAR.match(site.window, site.at)
-        if found is None or found[0] == b"null":
-            return []
-        if found.end() == len(site.window):
-            site.need_more()
-        return replace(site.at, len(found[0]), b'"' + found[0] + b'"')
+        length = scalar_length(site, site.at)
+        text = site.rest[:length]
+        return replace(site.at, length, b'"' + text + b'"') if length and text != b"null" else []
 
 
 class JsonInString(PatchRule):
@@ -161,6 +161,8 @@ class EnumInText(PatchRule):
     holds = "a string that no allowed value begins like, until it ends"
 
     _BARE: Final = re.compile(rb"[^,\]}\n]*")
+    #: What no sentence in a document has: behind it, that goes on.
+    _STRUCTURE: Final = re.compile(rb"[{\[]|[\"']\s{0,8}[:;=]|;\s{0,24}[\"']")
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.awaits in VALUE and (site.code == "invalid_json" or _is_kind_fault(site)):
@@ -178,6 +180,8 @@ class EnumInText(PatchRule):
             return []
         found = self._BARE.match(site.window, site.at)
         assert found is not None
+        if site.depth and self._STRUCTURE.search(found[0]):
+            return []
         end = found.end() if site.depth else len(site.window)
         if end == len(site.window):
             site.need_more()
@@ -261,6 +265,7 @@ class NameQuote(PatchRule):
 
     _COLON: Final = re.compile(rb"[ \t]{0,8}:")
     _OPEN: Final = re.compile(rb'"([^"\\:\n]{1,120}?)[ \t]{0,8}:')
+    _TYPOGRAPHIC: Final = re.compile(rb"(?:" + CLOSER.pattern + rb")\Z")
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.awaits == "name text" and site.code == "schema_violation" and site.checks is not None:
@@ -269,7 +274,12 @@ class NameQuote(PatchRule):
         if site.code != "invalid_json" or site.held.name < 0 or not (is_over or site.awaits == "colon"):
             return []
         found = self._OPEN.match(site.window, site.held.name)
-        return replace(found.end(1), 0, b'"') if found is not None and found.end() <= site.at else []
+        if found is None or found.end() > site.at:
+            return []
+        quote = self._TYPOGRAPHIC.search(found[1])
+        length = len(quote[0]) if quote is not None else 0
+        # One sign for another: the same cost as where there is none.
+        return [Edit((Change(found.end(1) - length, length, b'"'),), weight=-length)]
 
     def _known(self, site: Site) -> Sequence[Edit]:
         if site.byte not in (b":", b" ") or site.match(self._COLON) is None:
@@ -307,7 +317,7 @@ class UnknownMember(PatchRule):
             end = site.next_byte(site.at + 1)
             if site.window[end : end + 1] in (b"}", b""):
                 return replace(site.at, 1)
-            if site.match(_MEMBER, end) is None:
+            if site.match(_MEMBER, end) is None or self._is_of_the_object_around(site, end):
                 return []
             limit = site.max_held
             return [Edit((Change(site.at, 1, b""),), lambda: Dropped(limit), weight=30)]
@@ -338,10 +348,11 @@ class UnknownMember(PatchRule):
         site.need_more()
         return not known.texts
 
-    def _is_of_the_object_around(self, site: Site) -> bool:
+    def _is_of_the_object_around(self, site: Site, start: int = -1) -> bool:
         """Whether an object around knows the name: then a brace is missing, and nothing is too much."""
-        found = _STRING.match(site.window, site.held.name) if site.held.name >= 0 else None
-        if found is None and site.held.name >= 0:
+        start = site.held.name if start < 0 else start
+        found = _STRING.match(site.window, start) if start >= 0 else None
+        if found is None and start >= 0:
             site.need_more()
         name = found[1].decode("utf-8", "replace") if found is not None else None
         return name is not None and (name in site.around_names or name in site.lacking_names)
@@ -479,7 +490,7 @@ class UnwrapMember(PatchRule):
 
     def _wrapper(self, site: Site) -> re.Match[bytes] | None:
         """A first member that the schema does not know; its value begins with a name that it knows."""
-        is_first = site.awaits == "name text" and site.is_first and site.held.comma < 0
+        is_first = site.awaits == "name text" and site.is_first and site.held.comma < 0 and not site.has_dropped
         if site.code != "schema_violation" or not is_first or site.checks is None:
             return None
         found = self._OBJECT.match(site.window, site.held.name)
@@ -562,7 +573,7 @@ class Truncated(PatchRule):
     id = "truncated"
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.code != "truncated":
+        if site.code != "truncated" or site.is_in_half:
             return []
         if site.awaits == "string":
             return self._string(site)

@@ -7,9 +7,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from lockgate.gate.grammar import STRING
+from lockgate.gate.recovery.doubtful_end import CLOSER, is_unpaired
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.escapes import MeantBackslashes, is_sign
-from lockgate.gate.recovery.patch_rule import NAME, VALUE, PatchRule, begins_name, is_nothing, replace, scalar_of
+from lockgate.gate.recovery.patch_rule import (
+    NAME,
+    VALUE,
+    PatchRule,
+    begins_name,
+    is_nothing,
+    replace,
+    scalar_length,
+    scalar_of,
+)
 from lockgate.gate.recovery.rewriters import DOUBLE, SINGLE, Bare, Quoted
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import control, escape
@@ -107,6 +117,47 @@ class Concatenation(PatchRule):
         return replace(0, found.end()) if found else []
 
 
+class ClosingQuote(PatchRule):
+    """Closes a string whose closing quote is missing before a member that the schema knows, or is typographic."""
+
+    id = "closing_quote"
+    holds = "a comma, or an unpaired typographic quote, in a string, with spaces, commas and brackets behind it"
+    sees_end = True
+
+    def propose(self, site: Site) -> Sequence[Edit]:
+        if site.awaits != "string" or site.code not in ("invalid_json", "schema_violation", "truncated"):
+            return []
+        at = 0 if site.from_end else site.at
+        quote = CLOSER.match(site.window, at)
+        if quote is not None:
+            return self._typographic(site, at, len(quote[0]))
+        is_apart = site.window[at : at + 1] in (b",", b"\n", b"\r") and _is_even(site.before_quote)
+        is_missing = is_apart and StringEnd(site.string_place()).is_missing(site.window, at, is_end=site.is_end)
+        if is_missing is None:
+            site.need_more()
+        comma = b"" if site.window[at : at + 1] == b"," else b","
+        return [Edit((Change(at, 0, b'"'), Change(at, 0, comma, "missing_comma")))] if is_missing else []
+
+    def _typographic(self, site: Site, at: int, length: int) -> Sequence[Edit]:
+        if not is_unpaired(site.before_quote) or not site.depth or not site.window[at + length :].strip():
+            return []
+        ends = StringEnd(site.string_place()).is_behind(site.window, at + length, is_end=site.is_end)
+        if ends is None:
+            site.need_more()
+        commas = _WIDE_COMMA.finditer(site.window, at + length, max(site.at, at + length + _WIDE))
+        changes = [Change(one.start(), len(one[0]), b",", "sign") for one in commas]
+        return [Edit((Change(at, length, b'"'), *changes), is_whole=True)] if ends else []
+
+
+_WIDE_COMMA: Final = re.compile("，".encode())
+_WIDE: Final = 3
+
+
+def _is_even(text: bytes) -> bool:
+    """Whether as many brackets are closed in a text as are opened."""
+    return sum(text.count(one) for one in (b"{", b"[")) <= sum(text.count(one) for one in (b"}", b"]"))
+
+
 class InnerQuote(PatchRule):
     """Escapes quotes inside a string: those that nothing follows that can follow a string."""
 
@@ -132,6 +183,8 @@ class InnerQuote(PatchRule):
     def _value(self, site: Site) -> Sequence[Edit]:
         """The quote at the mark: the string goes on if another quote behind the violation can close it."""
         place = site.string_place()
+        if not site.is_in_object and site.depth and _COMMA_BEHIND.match(site.window, 1):
+            return []  # the element ended: what is wrong is the next one
         ends_here = StringEnd(place, inner=0).is_behind(site.window, 1, is_end=site.is_end)
         if ends_here is None:
             site.need_more()
@@ -146,6 +199,9 @@ class InnerQuote(PatchRule):
         """Whether the quote opens the next name or element: then it is the one before that is missing."""
         if not site.is_in_object or not site.depth:
             return _APART.search(place.before) is not None
+        name = _NAME_BEFORE.search(place.before[-_NAME_BYTES:])
+        if name is not None and name[1].decode("utf-8", "replace") in place.names:
+            return True
         found = _NAME_REST.match(site.window, 1)
         if found is None:
             return _CLOSED.search(place.before) is not None
@@ -170,6 +226,7 @@ class InnerQuote(PatchRule):
 
 
 _COLON_BEHIND: Final = re.compile(rb"[ \t]{0,8}:")
+_COMMA_BEHIND: Final = re.compile(rb"[ \t]{0,8},")
 
 
 def _opens(text: bytes) -> bool:
@@ -179,6 +236,9 @@ def _opens(text: bytes) -> bool:
 
 #: The end of a text that does not end there: a comma or line break, perhaps an escaped one, that parts what follows.
 _APART: Final = re.compile(rb"(?:,|\\[nr])(?:[\s{\[]|\\[nrt])*\Z")
+#: A name in other quotes, and its colon: what follows is its value.
+_NAME_BEFORE: Final = re.compile(rb"""[,\n]\s{0,24}[`']([^`'\n]{1,60})[`']\s{0,8}:\s{0,8}\Z""")
+_NAME_BYTES: Final = 128
 _CLOSED: Final = re.compile(rb"[}\]]\s*,(?:\s|\\[nrt])*\Z")
 _NAME_REST: Final = re.compile(rb'((?:[^"\\\n]|\\.){1,60})"[ \t]{0,8}:')
 
@@ -234,6 +294,10 @@ class BareName(PatchRule):
         return [Edit((Change(site.at, 0, before),), lambda: Bare(is_name=True), weight=2)]
 
 
+_FIRST_OF_SCALARS: Final = b"-0123456789tfn"
+_THOUGHT: Final = re.compile(rb"<(?:think|thinking|thought|reasoning)>")
+
+
 class BareText(PatchRule):
     """Puts quotes around a string value that has none; it ends at a comma, a closing bracket or the end of the line."""
 
@@ -253,7 +317,11 @@ class BareText(PatchRule):
             start = site.scalar
         else:
             return []
-        if site.code in ("schema_violation", "number_out_of_range") or is_nothing(site, start):
+        if site.code == "number_out_of_range" or is_nothing(site, start):
+            return []
+        if site.code == "schema_violation" and (site.byte not in _FIRST_OF_SCALARS or scalar_length(site, start)):
+            return []
+        if self._is_of_tuple(site, start) or (not site.depth and _THOUGHT.match(site.rest)):
             return []
         is_root, is_member = not site.depth, site.is_in_object and site.depth > 0
         may_quote = not site.has_guess
@@ -264,3 +332,14 @@ class BareText(PatchRule):
                 weight=40,
             )
         ]
+
+    _WORDS: Final = re.compile(rb"[^,\]}\n\"']{0,200}")
+    _TUPLE: Final = re.compile(rb"\(\s{0,24}['\"(\[{]|\)")
+
+    def _is_of_tuple(self, site: Site, start: int) -> bool:
+        """Whether round brackets stand for square ones here: they are no part of the words."""
+        if site.is_in_object:
+            return False
+        words = self._WORDS.match(site.window, start)
+        assert words is not None
+        return self._TUPLE.match(site.window, start) is not None or words[0].count(b")") > words[0].count(b"(")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from lockgate.gate.grammar import ARRAY, NULL, NUMBER
+from lockgate.gate.grammar import ARRAY, NULL, NUMBER, OBJECT
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.patch_rule import LITERALS, NAME, VALUE, PatchRule, begins_name, drop_member, replace
 from lockgate.gate.recovery.rewriters import Until
@@ -43,6 +43,8 @@ class ExtraComma(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.byte in (b"}", b"]") and site.held.comma >= 0 and site.held.name < 0:
             return replace(site.held.comma, 1)
+        if site.byte == b")" and site.held.comma >= 0 and site.depth and not site.is_in_object:
+            return [Edit((Change(site.held.comma, 1, b""), Change(site.at, 1, b"]", "tuple")))]
         if site.byte == b"," and site.awaits in (*VALUE, *NAME) and site.held.colon < 0 and site.depth:
             return replace(site.at, 1)
         return []
@@ -59,15 +61,22 @@ class MissingComma(PatchRule):
             return []
         if site.byte == b";":
             return replace(site.at, 1, b",")
-        if site.byte in b"}]),:=+" or site.rest[:1] == b"/":
+        if site.byte in b"}]),:=+" or site.rest[:1] == b"/" or site.rest[:2] == b"[/":
             return []
-        if site.is_in_object and not begins_name(site, site.at):
+        if site.is_in_object and not begins_name(site, site.at) and not self._is_known_name(site):
             return []
         if site.scalar >= 0 and site.window[site.at - 1] not in b" \t\n\r" and site.byte not in b'"{[':
             return []  # one word, not two
         if site.has_quote and not site.is_in_object and not _is_value(site):
             return []
         return replace(site.before, 0, b",")
+
+    _ALONE: Final = re.compile(rb"""["']([^"'\\\n]{1,120})["'][ \t]{1,8}["'{\[0-9tfn-]""")
+
+    def _is_known_name(self, site: Site) -> bool:
+        """Whether a name stands here that the object knows, though its colon is missing, too."""
+        found = self._ALONE.match(site.window, site.at)
+        return found is not None and found[1].decode("utf-8", "replace") in site.own_names
 
 
 def _is_value(site: Site) -> bool:
@@ -252,6 +261,10 @@ class Bracket(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.code == "trailing_text":
             return self._closed_too_early(site) if site.has_bracket else []
+        if site.awaits == "comma" and site.byte in (b",", b'"', b"'"):
+            return self._before_neighbour(site)
+        if site.byte == b"{" and site.awaits == "name" and site.held.comma >= 0 and site.brackets[1:2] == b"]":
+            return replace(site.held.comma, 0, b"}")
         if site.held.comma >= 0 and site.outer_names and (site.held.name >= 0 or site.byte in (b'"', b"'")):
             return self._before_member(site)
         if site.byte not in (b"}", b"]", b")") or not site.depth or site.awaits == "value":
@@ -284,11 +297,29 @@ class Bracket(PatchRule):
         if found is None:
             site.need_more()
             return []
-        return (
-            replace(site.held.comma, 0, site.brackets[:1])
-            if found[1].decode("utf-8", "replace") in site.outer_names
-            else []
-        )
+        name = found[1].decode("utf-8", "replace")
+        if name not in site.outer_names:
+            return []
+        # A name and its colon are no element; unless one that lacks its brace begins so.
+        may_lack_brace = site.kinds & OBJECT and name in site.subschemas.checks(OBJECT).known_names()
+        is_sure = not site.is_in_object and site.awaits == "value" and not may_lack_brace
+        return replace(site.held.comma, 0, site.brackets[:1], is_sure=is_sure)
+
+    def _before_neighbour(self, site: Site) -> Sequence[Edit]:
+        """A member of the object around, or another object of the array around, follows the last value in hand."""
+        is_apart = site.byte == b","
+        at = site.next_byte(site.at + 1) if is_apart else site.at
+        if is_apart and site.window[at : at + 1] == b"{" and site.brackets[:2] == b"}]":
+            return [Edit((Change(site.at, 0, b"}"),), looked_at=at + 1)]
+        if not site.outer_names or site.is_in_object != is_apart:
+            return []
+        found = _NAME.match(site.window, at)
+        if found is None:
+            site.need_more()
+        if found is None or found[1].decode("utf-8", "replace") not in site.outer_names:
+            return []
+        bracket = Change(site.before, 0, site.brackets[:1])
+        return [Edit((bracket,) if is_apart else (bracket, Change(site.before, 0, b",", "missing_comma")))]
 
     def _closed_too_early(self, site: Site) -> list[Edit]:
         """The document goes on behind the bracket that closed it: that one was too many, or the next one is.
@@ -324,10 +355,14 @@ class Tuple(PatchRule):
 
     id = "tuple"
 
-    _FIRST: Final = re.compile(rb"\(\s{0,24}(?:['\"(\[{]|-?[0-9])")
+    _FIRST: Final = re.compile(rb"\(\s{0,24}(?:['\"(\[{)]|-?[0-9])")
+    #: At the root words in brackets may as well stand before a document.
+    _ROOT: Final = re.compile(rb"\(\s{0,24}['\"(\[{]")
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.byte != b"(" or site.awaits not in VALUE or not site.kinds & ARRAY or not site.depth:
+        if site.byte != b"(" or site.awaits not in VALUE or not site.kinds & ARRAY:
+            return []
+        if not site.depth and self._ROOT.match(site.rest) is None:
             return []
         return replace(site.at, 1, b"[", is_sure=self._FIRST.match(site.rest) is not None)
 

@@ -13,8 +13,8 @@ from lockgate.gate.recovery.patch_marks import PatchMarks
 from lockgate.gate.recovery.string_end import StringPlace
 from lockgate.gate.scan import Scanner, Violation
 from lockgate.gate.schema.allowed_texts import AllowedTexts
+from lockgate.gate.schema.checks import Checks, SubschemaSet
 from lockgate.gate.schema.container_frames import FreeNames
-from lockgate.gate.schema.graph import Checks, SubschemaSet
 from lockgate.gate.schema.judge import Judge
 from lockgate.gate.schema.number_checks import NumberChecks, NumberWatcher
 from lockgate.gate.schema.string_checks import StringWatcher
@@ -82,11 +82,15 @@ class Site:
         has_others: Whether the object in hand has names that it does not know, and an object around does.
         may_have_ended_before: Whether the object in hand may have ended before its last member.
         has_guess: Whether a string of the list in hand was mended already by a guess about its quotes.
+        has_dropped: Whether a member of the object in hand was left out.
         has_bracket: Whether the window begins with the bracket that closed the document.
         closer_at: Byte of the window that a value begins at behind which a bracket is due; below 0 for none in sight.
+        is_in_half: Whether the text ended inside an element that is left out, so that there is nothing to close.
         from_member: Whether the violation lies in a string, and the window begins before its member all the same.
+        from_end: Whether the window begins inside a string where that may have ended, before the violation.
         has_escape: Whether the string in hand has an escape before the window, or at its beginning.
-        before_quote: The last bytes of the string whose closing quote the window begins with, as far as it is known.
+        before_quote: The last bytes of the string whose closing quote, or perhaps end, the window begins with, as far
+            as it is known.
         document: The whole document, where it has ended and is still known.
         before_bracket: The text before the window, where a bracket is at fault, as far as it is known.
         repeated: The value that the object has under the name that comes again, as far as it is known.
@@ -125,7 +129,10 @@ class Site:
     has_bracket: bool
     closer_at: int = -1
     has_guess: bool = False
+    has_dropped: bool = False
+    is_in_half: bool = False
     from_member: bool = False
+    from_end: bool = False
     has_escape: bool = False
     before_quote: bytes = b""
     document: bytes | None = None

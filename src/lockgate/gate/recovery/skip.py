@@ -99,6 +99,10 @@ class SkipMarks:
 
     # -- what is held ----------------------------------------------------------------------------------------------
 
+    @property
+    def held_at(self) -> int:
+        return self.mark_at
+
     def needed_from(self, released: int) -> int:
         return NOWHERE
 
@@ -241,6 +245,9 @@ class _Skip:
         """The end of the value is known."""
         work, ledger = self._work, self._work.ledger
         at = work.scanner.base + len(work.pending)
-        start, end = (ledger.upstream_of(value_at + taken) for taken in (skimmed.start, skimmed.end))
+        first, last = value_at + skimmed.start, value_at + skimmed.end
+        if first == last and not self._start.is_first:  # nothing stands behind its comma, which goes
+            first, last = value_at - 1, value_at
+        start, end = ledger.upstream_of(first), ledger.upstream_of(last)
         ledger.leave_out(at, value_at + skimmed.start, value_at + skimmed.end, value_at + skimmed.taken)
         ledger.note(at, Skipped(self._path, start, end, self._pending.violation.code))

@@ -41,7 +41,12 @@ class StrategyMarks(Marks, Protocol):
 
     @property
     def mark_at(self) -> int:
-        """Byte that the held text begins at; ``NOWHERE`` if nothing is held."""
+        """Byte that the text can go back to; ``NOWHERE`` if there is none. What lies behind it is held."""
+        ...
+
+    @property
+    def held_at(self) -> int:
+        """The same between two pieces: it may be held from further back than one can go back to at once."""
         ...
 
     @property
@@ -159,11 +164,15 @@ class JointMarks:
 
     @property
     def _first(self) -> StrategyMarks:
-        return min(self._marks, key=lambda one: one.mark_at)
+        return min(self._marks, key=lambda one: one.held_at)
 
     @property
     def mark_at(self) -> int:
-        return self._first.mark_at
+        return min(one.mark_at for one in self._marks)
+
+    @property
+    def held_at(self) -> int:
+        return self._first.held_at
 
     @property
     def element_at(self) -> int:

@@ -21,6 +21,8 @@ _COMMAS: Final = re.compile(
 )
 #: White space that is looked through for what follows a string; more of it ends the string.
 _MAX_WHITE: Final = 64
+#: Bytes of a name that are looked at.
+_MOST_NAME: Final = 64
 #: Bytes that are looked at to tell what follows.
 LOOK_AHEAD: Final = 96
 
@@ -48,7 +50,7 @@ _ELEMENT: Final = re.compile(
     + _QUOTE
     + rb"|-?[0-9][0-9.eE+-]{0,30}"
     rb"|[tT]rue|TRUE|[fF]alse|FALSE|[nN]ull|NULL|[nN]one|NONE|NaN|nan|nil|undefined)"
-    rb"\s{0,24}(?:[,;\]]|\xef\xbc\x8c|\Z)|[\])]|\"[^\"]{60}|'[^'\n]{60}|`[^`]{60}",
+    rb"\s{0,24}(?:[,;\])]|\xef\xbc\x8c|\Z)|[\])]|\"[^\"]{60}|'[^'\n]{60}|`[^`]{60}",
     re.DOTALL,
 )
 _BARE_ELEMENT: Final = re.compile(
@@ -102,10 +104,14 @@ class StringEnd:
         self._inner = inner
         self.is_lost = False
         self._open = 0  # brackets that opened in the string
+        self._word = b""  # its last bytes, up to a quote
         self.passed(place.before)
+        if inner > 0:
+            self.passed(b'"')
 
     def passed(self, text: bytes) -> None:
         """This much of the string has gone by."""
+        self._word = (self._word + text)[-_MOST_NAME:].rpartition(b'"')[2]
         if self._place.depth:
             # Half-open intervals are closed by the other kind.
             self._open += sum(text.count(one) for one in (b"{", b"[", b"("))
@@ -117,9 +123,15 @@ class StringEnd:
         if found is False and self._inner >= 0:
             self._inner += 1
             # A name outside all brackets of the text is one of the document: another quote is missing.
-            is_name = _COLON_BEHIND.match(text, at) is not None
+            is_name = _COLON_BEHIND.match(text, at) is not None and self._may_be_name(self._word)
             self.is_lost = self.is_lost or (self._open <= 0 and (is_name or self._may_part(text, at)))
         return found
+
+    def _may_be_name(self, word: bytes) -> bool:
+        """Whether this may be the name of a member that follows."""
+        if not self._place.is_closed or not self._place.is_in_object:
+            return True
+        return word.decode("utf-8", "replace").strip() in self._place.names
 
     def _may_part(self, text: bytes, at: int) -> bool:
         """In a list: whether this quote may as well end a word, and the next one lacks a quote or has one more."""
@@ -165,7 +177,7 @@ class StringEnd:
         found = _BRACKETS.match(text, at)
         assert found is not None
         count = sum(byte in b"}])" for byte in found[0])
-        following = text[found.end() : found.end() + 1]
+        following = sign_at(text, found.end())[0] or text[found.end() : found.end() + 1]
         if count >= self._place.depth + max(self._open, 0) > 0 or not following:
             return following not in (b'"', b"'", b":", b";")
         if self._open > 0 or not self._place.depth:

@@ -47,7 +47,7 @@ def edited(edit: Edit, site: Site) -> Edited:
     left_out, has_failed, rewritten_to = 0, False, -1
     is_inside = site.awaits in ("string", "name text")
     string = (_REST_OF_STRING if is_inside else _STRING).match(site.window, site.at)
-    reach = max(edit.end, string.end() if string else site.at)
+    reach = max(edit.end, edit.looked_at, string.end() if string else site.at)
     if edit.rewriter is None:
         text += site.window[at:]
         goal = max(goal, goal + site.at - at)

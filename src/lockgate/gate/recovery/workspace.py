@@ -29,6 +29,7 @@ class Workspace:
         steps: Bytes judged, trials included: what work is measured by.
         rewritten_to: Byte of the text that the last rewriter ended at.
         held_from: Byte that any strategy holds the text from, at the violation in hand.
+        may_leave_out_element: Whether the document may end before the element in hand, of which nothing was released.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Workspace:
         self.steps = 0
         self.rewritten_to = 0
         self.held_from = NOWHERE
+        self.may_leave_out_element: Callable[[], bool] = bool
 
     @property
     def unjudged_bytes(self) -> int:

@@ -13,8 +13,8 @@ from typing import Generic, Protocol, TypeVar
 from lockgate.gate.scan import TextWatcher, Violation
 from lockgate.gate.schema.allowed_texts import AllowedTexts
 from lockgate.gate.schema.branches import REFUSED, Branches, Followed, NoWayLeft, Verdicts
+from lockgate.gate.schema.checks import Checks
 from lockgate.gate.schema.container_frames import Frame
-from lockgate.gate.schema.graph import Checks
 from lockgate.gate.schema.mismatch import Complain
 from lockgate.gate.schema.number_checks import NumberChecks, NumberWatcher
 from lockgate.gate.schema.string_checks import StringWatcher
@@ -41,9 +41,10 @@ class Lanes(Generic[W]):
     Attributes:
         refused: The branches that some character has refused.
         live: Those that watch, and are not refused.
+        is_at_fault: Whether what ``take`` found is that no way is left, and not what is refused in any case.
     """
 
-    __slots__ = ("_around", "_last", "_refusal", "live", "refused")
+    __slots__ = ("_around", "_last", "_refusal", "is_at_fault", "live", "refused")
 
     def __init__(self, around: Around, live: list[tuple[Followed, W]]) -> None:
         self._around = around
@@ -51,6 +52,7 @@ class Lanes(Generic[W]):
         self._last: list[tuple[Followed, W]] = []  # those that refused last
         self.refused: Verdicts = {}
         self.live = live
+        self.is_at_fault = False
 
     def fork(self, fork: Callable[[W], W]) -> Lanes[W]:
         """A twin that goes its own way from here."""
@@ -58,10 +60,18 @@ class Lanes(Generic[W]):
         twin.refused = dict(self.refused)
         return twin
 
-    def take(self, text: str, upto: int) -> int:
-        """Index of the first character at which no way is left; -1 for none, or none up to that index."""
+    def take(self, text: str, bad: int) -> int:
+        """Index of the first character that is refused; -1 for none. ``is_at_fault`` tells if no way is left there.
+
+        Args:
+            bad: Index of the character that is refused in any case; -1 for none.
+        """
+        found = self._where_no_way_is_left(text if bad < 0 else text[: bad + 1])
+        self.is_at_fault = found >= 0 and (bad < 0 or found < bad)
+        return found if self.is_at_fault else bad
+
+    def _where_no_way_is_left(self, shown: str) -> int:
         refused: dict[int, list[tuple[Followed, W]]] = {}
-        shown = text if upto < 0 else text[: upto + 1]
         for pair in self.live:
             at = pair[1].take(shown)
             if at >= 0:
@@ -108,12 +118,11 @@ class Lanes(Generic[W]):
 class BranchStringWatcher(StringWatcher):
     """Follows one string value for all branches. Its own checks are those that apply in any case."""
 
-    __slots__ = ("_around", "_is_lanes_fault", "lanes")
+    __slots__ = ("_around", "lanes")
 
     def __init__(self, checks: Checks, complain: Complain, around: Around, lanes: Lanes[StringWatcher] | None = None):
         super().__init__(checks, complain, keeps=True)
         self._around = around
-        self._is_lanes_fault = False
         if lanes is None:
             live = [
                 (one, StringWatcher(one.checks, complain, keeps=False))
@@ -142,13 +151,10 @@ class BranchStringWatcher(StringWatcher):
         return AllowedTexts(first.texts.union(*(one.texts for one in others)), first.schema_path)
 
     def take(self, text: str) -> int:
-        bad = super().take(text)
-        found = self.lanes.take(text, bad)
-        self._is_lanes_fault = found >= 0 and (bad < 0 or found < bad)
-        return found if self._is_lanes_fault else bad
+        return self.lanes.take(text, super().take(text))
 
     def violation(self) -> Violation:
-        return self.lanes.violation() if self._is_lanes_fault else super().violation()
+        return self.lanes.violation() if self.lanes.is_at_fault else super().violation()
 
     def continuations(self, limit: int) -> tuple[str, ...]:
         allowed = self.allowed
@@ -160,11 +166,10 @@ class BranchStringWatcher(StringWatcher):
 class BranchNumberWatcher(NumberWatcher):
     """Follows one number for all branches."""
 
-    __slots__ = ("_is_lanes_fault", "lanes")
+    __slots__ = "lanes"
 
     def __init__(self, checks: NumberChecks | None, complain: Complain, around: Around) -> None:
         super().__init__(checks or NumberChecks(), complain)
-        self._is_lanes_fault = False
         live = [
             (one, NumberWatcher(one.checks.number, complain))
             for one in around.branches.top.followed
@@ -173,13 +178,10 @@ class BranchNumberWatcher(NumberWatcher):
         self.lanes = Lanes(around, live)
 
     def take(self, text: str) -> int:
-        bad = super().take(text)
-        found = self.lanes.take(text, bad)
-        self._is_lanes_fault = found >= 0 and (bad < 0 or found < bad)
-        return found if self._is_lanes_fault else bad
+        return self.lanes.take(text, super().take(text))
 
     def violation(self) -> Violation:
-        return self.lanes.violation() if self._is_lanes_fault else super().violation()
+        return self.lanes.violation() if self.lanes.is_at_fault else super().violation()
 
 
 class EndedWatcher(TextWatcher, Protocol):
@@ -198,21 +200,18 @@ class BranchNameWatcher:
         live: Of the branches.
     """
 
-    __slots__ = ("_is_lanes_fault", "_own", "lanes")
+    __slots__ = ("_own", "lanes")
 
     def __init__(self, own: EndedWatcher | None, around: Around, live: list[tuple[Followed, EndedWatcher]]) -> None:
         self._own = own
-        self._is_lanes_fault = False
         self.lanes = Lanes(around, live)
 
     def take(self, text: str) -> int:
         bad = self._own.take(text) if self._own is not None else -1
-        found = self.lanes.take(text, bad)
-        self._is_lanes_fault = found >= 0 and (bad < 0 or found < bad)
-        return found if self._is_lanes_fault else bad
+        return self.lanes.take(text, bad)
 
     def violation(self) -> Violation:
-        if self._is_lanes_fault:
+        if self.lanes.is_at_fault:
             return self.lanes.violation()
         assert self._own is not None
         return self._own.violation()

@@ -19,8 +19,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from lockgate.gate.grammar import ARRAY, OBJECT
+from lockgate.gate.schema.checks import Checks, Choice, Need, SubschemaSet
 from lockgate.gate.schema.container_frames import ArrayFrame, Frame, ObjectFrame
-from lockgate.gate.schema.graph import Checks, Choice, Need, SubschemaSet
 
 #: Sets that are followed at one level.
 MAX_SETS: Final = 256

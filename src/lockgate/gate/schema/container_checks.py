@@ -6,8 +6,8 @@ Each takes the checks of one set of subschemas and the container as it is, and r
 from __future__ import annotations
 
 from lockgate.gate.grammar import OBJECT
+from lockgate.gate.schema.checks import Checks
 from lockgate.gate.schema.container_frames import ArrayFrame, Frame, ObjectFrame
-from lockgate.gate.schema.graph import Checks
 from lockgate.gate.schema.mismatch import Complain, Mismatch
 from lockgate.gate.schema.subschema import CountLimit
 from lockgate.gate.schema.wording import listed, shown

@@ -6,7 +6,7 @@ from collections.abc import MutableSet, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from lockgate.gate.schema.graph import Checks
+from lockgate.gate.schema.checks import Checks
 from lockgate.gate.schema.layers import FORKED_WHOLE, LayeredSet, forked_array, forked_object
 from lockgate.gate.schema.resources import escape_pointer
 

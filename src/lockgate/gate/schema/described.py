@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lockgate.gate.schema.branches import REFUSED, TRUE, NoWayLeft, Verdicts
-from lockgate.gate.schema.graph import Choice, SubschemaSet
+from lockgate.gate.schema.checks import Choice, SubschemaSet
 from lockgate.gate.schema.mismatch import Mismatch, merged
 from lockgate.gate.schema.wording import found_kind, listed, listed_values, shown, with_article
 

@@ -32,13 +32,13 @@ from lockgate.gate.schema.branches import (
     begin,
     has_passed,
 )
+from lockgate.gate.schema.checks import Checks
 from lockgate.gate.schema.container_frames import (
     ArrayFrame,
     ObjectFrame,
     pointer_to,
 )
 from lockgate.gate.schema.described import overlap, refused_kind
-from lockgate.gate.schema.graph import Checks
 from lockgate.gate.schema.judge_state import JudgeState, OnElement
 from lockgate.gate.schema.mismatch import Mismatch, SchemaMismatch, merged
 from lockgate.gate.schema.number_checks import NumberWatcher

@@ -18,6 +18,7 @@ from lockgate.gate.schema.branches import (
     Branches,
     NoWayLeft,
 )
+from lockgate.gate.schema.checks import Checks, SubschemaSet
 from lockgate.gate.schema.container_frames import (
     ArrayFrame,
     FreeNames,
@@ -26,7 +27,6 @@ from lockgate.gate.schema.container_frames import (
     may_lend,
     pointer_to,
 )
-from lockgate.gate.schema.graph import Checks, SubschemaSet
 from lockgate.gate.schema.mismatch import Mismatch, SchemaMismatch
 from lockgate.gate.schema.string_checks import StringWatcher
 

@@ -155,6 +155,8 @@ def _without(sentence: str, spans: list[tuple[int, int, str]]) -> str:
 _NEGATIONS: Final = """
     no not never none neither nor nothing without cannot except instead unless hardly non nope isnt
     nein nicht nichts kein keine keinen keiner keines keinem nie niemals weder noch ohne außer sondern statt
+    wrong incorrect unlikely doubt doubts doubtful deny denies denied fail fails failed refuse refuses against lacks
+    falsch unwahrscheinlich zweifle faux incorrecto
     ne pas jamais aucun aucune ni sans sauf rien nunca jamás sin ningún ninguno ninguna tampoco salvo excepto
     mai senza né nessun nessuno nessuna tranne não nem sem nenhum nenhuma exceto
     niet geen nooit zonder behalve inte ej aldrig ingen inget utan ikke ikkje aldri uten uden nej
@@ -163,6 +165,7 @@ _NEGATIONS: Final = """
     không chưa bukan tidak tanpa jangan ليس ليست لا غير لم لن بدون לא אין בלי אינו אינה नहीं न मत बिना نه نیست بدون
 """
 _CHOICES: Final = """
+    perhaps maybe possibly might could vielleicht möglicherweise peut-être quizá quizás forse talvez misschien kanske
     or either whether versus vs and/or otherwise oder entweder beziehungsweise bzw ou soit o ó oppure ovvero eller
     antingen enten     lub albo czy или либо або чи nebo ili veya yahut vagy tai sau ή או أو या یا atau hoặc
 """
@@ -175,6 +178,7 @@ _COMPARISONS: Final = """
 _REFUSED: Final = frozenset(word.casefold() for word in f"{_NEGATIONS} {_CHOICES} {_COMPARISONS}".split())
 _REFUSED_SIGNS: Final = re.compile(
     r"[?\uff1f\u061f\u037e/|\\<>=~^\u2248\u2260\u2264\u2265\u00b1\u00ac\u2192\u21d2\u274c\u2717\u2718]"
+    r"|\b(?:anything|all|everything|nothing) but\b|\bfar from\b"
     r"|\x00\s*(?:[+\u2212]|-(?=\S|$))|n['\u2019]t\b|!\s*\x00|\x00\s+(?:to|bis|until|à|a|до)\s"
     # Scripts that put no space between words.
     r"|[不没沒無无非未别別勿否或]|ない|なく|なし|ません|または|あるいは|それとも|以上|以下|より"

@@ -10,7 +10,7 @@ from typing import Any
 from lockgate.gate.grammar import STRING
 from lockgate.gate.scan import Violation
 from lockgate.gate.schema.allowed_texts import AllowedTexts
-from lockgate.gate.schema.graph import Checks, ClosedNames
+from lockgate.gate.schema.checks import Checks, ClosedNames
 from lockgate.gate.schema.mismatch import Complain, Mismatch
 from lockgate.gate.schema.pattern import Pattern
 from lockgate.gate.schema.resources import escape_pointer

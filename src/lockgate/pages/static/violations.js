@@ -52,6 +52,7 @@ export class Violations {
     if (problem.upstream_at !== undefined) head.append(this.#place(problem, `byte ${grouped(problem.upstream_at)}`));
     else if (attempt !== undefined) head.append(this.#place(problem, `attempt ${attempt.number}`));
     item.append(head, text("p", "message", problem.message), facts(problem));
+    if (problem.hint !== undefined) item.append(text("p", "hint", `Tell the model: ${problem.hint}`));
     return item;
   }
 

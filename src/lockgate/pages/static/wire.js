@@ -11,6 +11,7 @@
  * @property {string} [schema_path]
  * @property {number} [at]
  * @property {number} [upstream_at]
+ * @property {string} [hint]
  * @property {string} [rule]  id of the patch rule
  * @property {string} [removed]  what upstream wrote and is not there
  * @property {string} [inserted]  what stands at `at` instead

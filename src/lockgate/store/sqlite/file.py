@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from lockgate.errors import StoreError, StreamExists
+from lockgate.errors import StreamExists
 from lockgate.protocol.offsets import Offset
-from lockgate.store.base import Head, Lifetime, LogEntry, Page
-from lockgate.store.log_rules import FOREVER, RENEW_SHARE, StreamState, gone, is_over, is_position, renewed, unknown
+from lockgate.store.base import Head, Lifetime, Page
+from lockgate.store.log_rules import FOREVER, RENEW_SHARE, StreamState, is_over, renewed, unknown
+from lockgate.store.rows import FIRST_SEQ, REPEATS, entries_after, is_at_tail, pack_sizes
 from lockgate.store.tail import cut
 
-# Number of appends to search for the offset of a repeat; more than any caller has on the way.
-_REPEATS: Final = 64
 # Rows of deleted streams that go in one statement: about a millisecond.
 _SWEPT_AT_ONCE: Final = 50
 
@@ -41,14 +39,6 @@ class StoredRow(NamedTuple):
     seq: int
     sizes: bytes | None
     body: bytes
-
-
-#: Number of the append that a stream is created with; those of the owner begin with 0.
-FIRST_SEQ: Final = -1
-
-
-def pack_sizes(payloads: Sequence[bytes]) -> bytes | None:
-    return None if len(payloads) == 1 else struct.pack(f"<{len(payloads)}I", *map(len, payloads))
 
 
 def load(database: sqlite3.Connection, stream_id: str) -> tuple[int, StreamState]:
@@ -124,7 +114,7 @@ def offset_of(database: sqlite3.Connection, key: int, epoch: int, seq: int) -> O
     row = database.execute(
         "SELECT records FROM (SELECT * FROM appends WHERE stream = ? ORDER BY records DESC LIMIT ?)"
         " WHERE epoch = ? AND seq = ?",
-        (key, _REPEATS, epoch, seq),
+        (key, REPEATS, epoch, seq),
     ).fetchone()
     return None if row is None else Offset(epoch, row[0])
 
@@ -348,41 +338,13 @@ def page(database: sqlite3.Connection, stream_id: str, after: Offset, max_bytes:
     """As ``StreamLog.read``."""
     with snapshot(database):
         key, state = living(database, stream_id, now_s)
-        if after.records > state.tail.records or after.epoch > state.epoch:
-            raise gone(stream_id, after, state.tail)
-        if after.records == state.tail.records:
-            _check_position(stream_id, after, state.tail, state)
+        if is_at_tail(stream_id, after, state):
             return Page([], state.tail, state.is_closed)
         # The first row has the record that ``after`` names: its epoch says whether there is such a position.
         query = "SELECT records, epoch, sizes, body FROM appends WHERE stream = ? AND records >= ? ORDER BY records"
         # Close it in any case: an unfinished statement keeps the snapshot, and the next read would get old data.
         with closing(database.execute(query, (key, after.records))) as rows:
-            return Page(cut(_newer(rows, stream_id, after, state), max_bytes), state.tail, state.is_closed)
-
-
-def _newer(rows: sqlite3.Cursor, stream_id: str, after: Offset, state: StreamState) -> Iterator[LogEntry]:
-    """Entries after a position, from rows that begin with the one that holds the record before it."""
-    needed = max(after.records, 1)  # the record that the next row must hold
-    for records, epoch, sizes, body in rows:
-        lengths = (len(body),) if sizes is None else struct.unpack(f"<{len(sizes) // 4}I", sizes)
-        first = records - len(lengths) + 1
-        if first > needed:
-            break
-        if needed == after.records:
-            _check_position(stream_id, after, Offset(epoch, needed), state)
-        start = 0
-        for number, length in enumerate(lengths, first):
-            if number > after.records:
-                yield LogEntry(Offset(epoch, number), body[start : start + length])
-            start += length
-        needed = records + 1
-    if needed <= state.tail.records:
-        raise StoreError(f"stream {stream_id}: record {needed} of {state.tail.records} is missing; the file is damaged")
-
-
-def _check_position(stream_id: str, after: Offset, written: Offset, state: StreamState) -> None:
-    if not is_position(after, written, state.epoch):
-        raise gone(stream_id, after, state.tail)
+            return Page(cut(entries_after(rows, stream_id, after, state), max_bytes), state.tail, state.is_closed)
 
 
 _HEAD: Final = (

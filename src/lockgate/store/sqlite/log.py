@@ -31,13 +31,13 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from lockgate.errors import StoreError, StoreFailing
 from lockgate.protocol.offsets import Offset
 from lockgate.store import log_rules
-from lockgate.store.base import Expired, Head, Lifetime, Page, Producer, Pushed
+from lockgate.store.base import Expired, Head, Lifetime, Page, Producer, Pushed, Receipt
 from lockgate.store.log_rules import PushRequest, StreamState
 from lockgate.store.pulses import Pulses
 from lockgate.store.sqlite import file, push_history, tables
 from lockgate.store.sqlite.commit_pace import CommitPace
 from lockgate.store.sqlite.connections import ReadPool
-from lockgate.store.sqlite.watched_streams import WatchedStream
+from lockgate.store.sqlite.watched_rows import WatchedRows
 from lockgate.store.sqlite.writer_thread import Append, BeatJob, Job, PushJob, WriteCall, WriterThread
 from lockgate.store.tail import Tail
 from lockgate.waiting.news import News
@@ -126,7 +126,7 @@ class SqliteLog:
         self._alarm: asyncio.TimerHandle | None = None
         self._queued_bytes = 0
         self._at_door = 0
-        self._watched: dict[str, WatchedStream] = {}
+        self._watched: dict[str, WatchedRows] = {}
         self._tails = 0
         self._foreign = 0
         self._readers = ReadPool(path, busy_s=busy_s, patience_s=patience_s)
@@ -222,13 +222,27 @@ class SqliteLog:
     async def append(
         self, stream_id: str, payloads: Sequence[bytes], *, epoch: int, seq: int, close: bool = False
     ) -> Offset:
+        closed_s = self._now() if close else None
+        done: asyncio.Future[Offset] = self._future()
+        await self._put(self._append_job(stream_id, payloads, epoch, seq, closed_s, done))
+        return await done
+
+    def begin_append(
+        self, stream_id: str, payloads: Sequence[bytes], *, epoch: int, seq: int, receipt: Receipt
+    ) -> Offset | None:
+        self._check()
+        if self._is_full:
+            raise StoreFailing(f"{self._path}: no room in the queue now")
+        self._queue(self._append_job(stream_id, payloads, epoch, seq, None, receipt))
+        return None
+
+    def _append_job(
+        self, stream_id: str, payloads: Sequence[bytes], epoch: int, seq: int, closed_s: float | None, done: Receipt
+    ) -> Append:
         payloads = tuple(payloads)  # the caller may change its list after it was cancelled
         body = payloads[0] if len(payloads) == 1 else b"".join(payloads)
         size = _size(stream_id, len(body), len(payloads))
-        closed_s = self._now() if close else None
-        done: asyncio.Future[Offset] = self._future()
-        await self._put(Append(stream_id, payloads, body, size, epoch, seq, closed_s, done))
-        return await done
+        return Append(stream_id, payloads, body, size, epoch, seq, closed_s, done)
 
     async def push(
         self,
@@ -326,9 +340,16 @@ class SqliteLog:
 
     async def _put(self, job: Job) -> None:
         """Give a job to the writer, in the order of calls. After that, cancelling ends only the waiting."""
-        if self._at_door or self._queued_bytes >= MAX_QUEUED_BYTES:
+        if self._is_full:
             await self._wait_for_room()
             self._check()
+        self._queue(job)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._at_door > 0 or self._queued_bytes >= MAX_QUEUED_BYTES
+
+    def _queue(self, job: Job) -> None:
         self._queued_bytes += job.size
         self._under_way.add(job)
         if self._alarm is None:
@@ -391,7 +412,8 @@ class SqliteLog:
             watched.tail.extend(job.payloads, epoch=job.epoch, close=is_closed)
         if job.lifetime is not None:
             watched.lifetime = job.lifetime
-        self._set_ours(watched, True)
+        if not watched.is_ours:
+            self._set_ours(watched, True)
         watched.tell(job.before.records + len(job.payloads), is_closed=is_closed)
 
     def _end_watched(self, stream_id: str) -> None:
@@ -433,10 +455,13 @@ class SqliteLog:
     # -- reading -------------------------------------------------------------------------------------------------
 
     async def read(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page:
-        watched = self._watched.get(stream_id)
-        page = watched.read(after, max_bytes, self._now()) if watched is not None else None
+        page = self.read_now(stream_id, after, max_bytes=max_bytes)
         # If memory does not have it, only the file can answer: another process may be further.
         return page if page is not None else await self._fetch(file.page, stream_id, after, max_bytes, self._now())
+
+    def read_now(self, stream_id: str, after: Offset, *, max_bytes: int) -> Page | None:
+        watched = self._watched.get(stream_id)
+        return watched.read(after, max_bytes, self._now) if watched is not None else None
 
     async def head(self, stream_id: str) -> Head:
         return await self._fetch(file.head, stream_id, self._now())
@@ -468,7 +493,7 @@ class SqliteLog:
         event = News()
         watched = self._watched.get(stream_id)
         if watched is None:
-            watched = self._watched[stream_id] = WatchedStream()
+            watched = self._watched[stream_id] = WatchedRows()
             self._foreign += 1
             self._look()
         watched.events.add(event)
@@ -500,12 +525,12 @@ class SqliteLog:
                 del self._listeners[owner]
             self._look()
 
-    def _drop_tail(self, watched: WatchedStream) -> None:
+    def _drop_tail(self, watched: WatchedRows) -> None:
         if watched.tail is not None:
             watched.tail = None
             self._tails -= 1
 
-    def _set_ours(self, watched: WatchedStream, is_ours: bool) -> None:
+    def _set_ours(self, watched: WatchedRows, is_ours: bool) -> None:
         if watched.is_ours != is_ours:
             watched.is_ours = is_ours
             self._foreign += -1 if is_ours else 1
@@ -541,7 +566,7 @@ class SqliteLog:
                     self._heard(watched, seen)
             await asyncio.sleep(LOOK_S)
 
-    def _heard(self, watched: WatchedStream, seen: file.Seen) -> None:
+    def _heard(self, watched: WatchedRows, seen: file.Seen) -> None:
         if not file.is_same(watched.created_s, seen.created_s):
             self._drop_tail(watched)
             watched.end()

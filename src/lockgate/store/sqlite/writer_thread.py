@@ -27,9 +27,10 @@ from typing import Any, ClassVar, Final
 from lockgate.errors import LockgateError, Misuse, StoreError
 from lockgate.protocol.offsets import Offset
 from lockgate.store import log_rules
-from lockgate.store.base import Lifetime, Pushed
+from lockgate.store.base import Lifetime, Pushed, Receipt
 from lockgate.store.log_clock import LogClock
 from lockgate.store.log_rules import FIRST_EPOCH, PushRequest, StreamState
+from lockgate.store.rows import pack_sizes
 from lockgate.store.sqlite import file, push_history, tables
 
 # Most states to remember; a forgotten one is read again. More than the gateway writes at once.
@@ -54,7 +55,7 @@ class Append:
     epoch: int
     seq: int
     closed_s: float | None
-    done: asyncio.Future[Offset]
+    done: Receipt
     before: Offset | None = None
     lifetime: Lifetime | None = None
 
@@ -324,7 +325,7 @@ class WriterThread(threading.Thread):
         if job.closed_s is not None:
             self._closed.append((job.closed_s, key))
         if job.payloads:
-            sizes = file.pack_sizes(job.payloads)
+            sizes = pack_sizes(job.payloads)
             self._rows.append(file.StoredRow(key, state.tail.records, job.epoch, seq, sizes, job.body))
         self._touched[key] = state
         if state.lifetime is not log_rules.FOREVER and state.lifetime.ttl_s is not None:

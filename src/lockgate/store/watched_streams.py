@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,19 +22,15 @@ class WatchedStream:
     """One of them.
 
     Attributes:
-        created_s: When; tells it from an earlier stream of the same id. 0 until that is known.
         seen: How many records the readers know.
         is_closed: Whether they were told that nothing more comes.
-        is_ours: Whether, as far as we know, the last commit was ours, or nothing more comes.
-        lifetime: As far as we know; another process may have renewed it. While it is over, the file is to be asked.
+        lifetime: As far as we know; another process may have renewed it. While it is over, ask the store.
         tail: What this process committed last; None if that was nothing yet, or too many streams have one.
     """
 
     events: set[News] = field(default_factory=set)
-    created_s: float = 0.0
     seen: int = -1
     is_closed: bool = False
-    is_ours: bool = False
     lifetime: Lifetime = UNKNOWN
     tail: Tail | None = None
 
@@ -45,14 +42,14 @@ class WatchedStream:
 
     def end(self) -> None:
         """The stream is gone: wake its readers. A new stream of the same id may come, about which nothing is known."""
-        self.created_s, self.seen, self.is_closed, self.lifetime = 0.0, -1, False, UNKNOWN
+        self.seen, self.is_closed, self.lifetime = -1, False, UNKNOWN
         self.tell(-1, is_closed=False)
 
-    def read(self, after: Offset, max_bytes: int, now_s: float) -> Page | None:
+    def read(self, after: Offset, max_bytes: int, now: Callable[[], float]) -> Page | None:
         """Read from memory, unless another process wrote the stream, or its lifetime may be over."""
         tail = self.tail
         if tail is None or tail.end.records < self.seen or tail.is_closed < self.is_closed:
             return None
-        if self.lifetime is not FOREVER and is_over(self.lifetime, now_s):
+        if self.lifetime is not FOREVER and is_over(self.lifetime, now()):
             return None
         return tail.read(after, max_bytes, is_shared=len(self.events) > 1)

@@ -1,0 +1,80 @@
+"""The TypeScript client: its own tests, run by Node.js, those that need a gateway at a real one. No npm package."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from conformance.server import serving
+
+from tests.client.test_conformance import CASES
+from tests.conftest import missing
+from tests.gateway.nodes import DONE, Node, Upstream, answer, chunk, running
+
+CLIENT = Path(__file__).parents[2] / "clients" / "typescript"
+PATIENCE_S = 240.0
+
+
+def play(body: dict[str, Any]) -> Iterable[Any]:
+    """What the models of ``clients/typescript/test/gateway.mjs`` answer."""
+    model = body["model"]
+    if model == "text":
+        yield from (chunk(f" piece {number} é😀\r\n\u2028") for number in range(40))
+        yield chunk(finish="stop") + DONE
+    elif model == "json":
+        text = json.dumps({"items": [{"n": number, "s": "é😀" * 9} for number in range(40)]}, ensure_ascii=False)
+        yield from answer(text, range(9, len(text), 9))
+    elif model == "halts":
+        yield from answer('{"items": [{"n": "one"}]}', [12])
+    else:
+        yield chunk('{"items": [{"n": 1, "s": "a')
+        yield ...
+
+
+async def run_node(*arguments: str, **environment: str) -> str:
+    """What ``node --test`` prints in the client's folder; with that it fails, too."""
+    path = shutil.which("node")
+    if path is None:
+        missing("Node.js", "apt-get install nodejs")
+    assert path is not None
+    process = await asyncio.create_subprocess_exec(
+        path,
+        "--experimental-websocket",  # Node.js has it by default from version 22 on
+        "--test-reporter=tap",
+        *arguments,
+        cwd=CLIENT,
+        env=os.environ | environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, output.decode()
+    return output.decode()
+
+
+async def test_what_needs_no_gateway() -> None:
+    await run_node("--test", "test/route.test.mjs", "test/pieces.test.mjs")
+
+
+async def test_at_a_gateway(tmp_path: Path) -> None:
+    """Every way and view, with connections that are cut at random places; the seed is fixed."""
+    async with Upstream(play) as upstream, running(Node(tmp_path, upstream.base_url)) as node:
+        await run_node("test/gateway.mjs", LOCKGATE_URL=node.url)
+
+
+async def test_conformance() -> None:
+    """The cases of ``conformance/``: none fails, and none is skipped."""
+    async for port in serving(0, CASES):
+        said = await run_node("test/conformance.mjs", LOCKGATE_CONFORMANCE_URL=f"http://127.0.0.1:{port}")
+    assert f"# pass {len(CASES)}\n" in said
