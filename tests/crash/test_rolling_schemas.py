@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from tests.gateway.nodes import Reader, running
 from tests.gateway.test_schemas import NOWHERE, Client
 from tests.gateway.two_nodes import SharedNode
+from tests.redis_server import RedisProcess, need_redis
 from tests.registry.rigs import person
 
 VERSIONS = {
@@ -103,9 +105,23 @@ async def refusals_counted(client: Client, session: aiohttp.ClientSession) -> in
     return int(sum(float(line.rsplit(" ", 1)[1]) for line in found))
 
 
-async def roll(tmp_path: Path, streams_per_version: int, seed: int) -> str:
+@pytest.fixture(params=["sqlite", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Settings of the log that the nodes share."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    need_redis()
+    (tmp_path / "redis").mkdir()
+    process = RedisProcess(tmp_path / "redis")
+    process.start()
+    yield {"store__kind": "redis", "store__url": process.url}
+    process.kill()
+
+
+async def roll(tmp_path: Path, store: dict[str, Any], streams_per_version: int, seed: int) -> str:
     rng = random.Random(seed)
-    nodes = [SharedNode(tmp_path, f"node-{at}", NOWHERE) for at in range(3)]
+    nodes = [SharedNode(tmp_path, f"node-{at}", NOWHERE, **store) for at in range(3)]
     current = [1]
     async with aiohttp.ClientSession() as session, running(nodes[0]), running(nodes[1]), running(nodes[2]):
         clients = [Client(session, node.url) for node in nodes]
@@ -154,11 +170,11 @@ async def roll(tmp_path: Path, streams_per_version: int, seed: int) -> str:
         )
 
 
-async def test_a_rolling_update_loses_nothing(tmp_path: Path) -> None:
-    print(await roll(tmp_path, 4, seed=1))
+async def test_a_rolling_update_loses_nothing(tmp_path: Path, store: dict[str, Any]) -> None:
+    print(await roll(tmp_path, store, 4, seed=1))
 
 
 @pytest.mark.acceptance
 @pytest.mark.timeout(900)
-async def test_a_rolling_update_under_load(tmp_path: Path) -> None:
-    print("\n" + await roll(tmp_path, 100, seed=2))
+async def test_a_rolling_update_under_load(tmp_path: Path, store: dict[str, Any]) -> None:
+    print("\n" + await roll(tmp_path, store, 100, seed=2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ from lockgate.registry.versions import parse_version
 from lockgate.store.base import Page
 from lockgate.store.memory import MemoryLog
 from lockgate.workers.schema_ask import SchemaAsk
+from tests.redis_server import need_redis
 from tests.registry.rigs import INVOICE, person, read_id, rig
+from tests.store.logs import make, opened
 
 NOTE = {"note": {"type": "string"}}
 FREE = RegistryOptions("none")
@@ -48,9 +51,12 @@ async def test_all_nodes_know_a_version_at_once() -> None:
         assert (await other.find("invoice@1")).id == "invoice@1"
 
 
-async def test_of_a_race_one_wins() -> None:
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "redis"])
+async def test_of_a_race_one_wins(kind: str, tmp_path: Path) -> None:
     """20 nodes register one version at once, each with a content of its own: 19 are told the winner's hash."""
-    async with rig() as here:
+    if kind == "redis":
+        need_redis()
+    async with opened(make(kind, tmp_path)) as log, rig(log) as here:
         nodes = [here.node() for _ in range(20)]
         version = parse_version("1")
         contents = [json.dumps(person(**{f"member_{at}": {}})).encode() for at in range(20)]
