@@ -146,7 +146,6 @@ def _is_json(text: str) -> bool:
     return True
 
 
-@pytest.mark.blocks_loop("a whole recording comes in one read, and coverage counts each line that it passes")
 async def test_recorded_streams_read_the_same(corpus: Corpus) -> None:
     counts: Counter[str] = Counter()
     for name, recording in recordings(corpus.folder).items():
@@ -165,7 +164,6 @@ async def test_recorded_streams_read_the_same(corpus: Corpus) -> None:
     assert counts == corpus.of(sample={"same": 14, "failed": 5}, whole={"same": 192, "stepped in": 5, "failed": 6})
 
 
-@pytest.mark.blocks_loop("a whole recording comes in one read, and coverage counts each line that it passes")
 async def test_a_whole_completion_is_what_the_chunks_say(corpus: Corpus) -> None:
     for name, recording in recordings(corpus.folder).items():
         chunks, failure = await dropped_in(recording)

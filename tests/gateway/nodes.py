@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 
 from lockgate.protocol.sse import EventStreamDecoder
+from tests.fork_server import Process, fork_server
 from tests.ports import free_port
 
 DEADLINE_S = 300.0
@@ -41,7 +42,7 @@ class Node:
         for key, value in settings.items():
             self._command += ["--set", f"{key.replace('__', '.')}={json.dumps(value)}"]
         self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     def add_flags(self, *flags: str) -> None:
         """Start it with these flags, too."""
@@ -52,14 +53,17 @@ class Node:
         environment = {
             key: value for key, value in os.environ.items() if not key.startswith(("LOCKGATE_", "OPENROUTER"))
         } | {"PYTHONPATH": str(Path(__file__).parents[2])}
-        self._process = subprocess.Popen(
-            self._command,
-            stdout=self._output,
-            stderr=self._output,
-            env=environment,
-            cwd=self._folder,
-            start_new_session=True,
-        )
+        if self._command[:2] == [sys.executable, "-m"]:
+            self._process = fork_server().start(self._command[2:], self._output, environment, self._folder)
+        else:
+            self._process = subprocess.Popen(
+                self._command,
+                stdout=self._output,
+                stderr=self._output,
+                env=environment,
+                cwd=self._folder,
+                start_new_session=True,
+            )
         async with asyncio.timeout(DEADLINE_S), aiohttp.ClientSession() as session:
             while True:
                 assert self._process.poll() is None, self.output()

@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from lockgate.delivery.event_stream import LATER_MS
 from lockgate.errors import QuotaReached
-from lockgate.gateway.access import Receive, Scope, Send
+from lockgate.gateway.access import Message, Receive, Scope, Send
+from lockgate.gateway.reader_response import ReaderResponse
 from lockgate.keys.caller import Caller
 from lockgate.protocol import header_names as names
 from lockgate.protocol.sse import encode_retry
@@ -86,7 +87,9 @@ def _name_of(address: _Address | None) -> str:
 
 
 class _CountedAnswer(Response):
-    """An answer during which something counts as held."""
+    """An answer during which something counts as held. Whoever has all of it may come again at once, so that is given
+    back before the last byte goes out.
+    """
 
     def __init__(self, answer: Response, give_back: partial[None]) -> None:
         super().__init__()
@@ -94,8 +97,16 @@ class _CountedAnswer(Response):
         self._give_back = give_back
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if isinstance(self._answer, ReaderResponse):
+            self._answer.before_end = self._give_back  # what it sends does not pass by here
+
+        async def sending(message: Message) -> None:
+            if "body" in message and not message.get("more_body"):
+                self._give_back()
+            await send(message)
+
         try:
-            await self._answer(scope, receive, send)
+            await self._answer(scope, receive, sending)
         finally:
             self._give_back()
 

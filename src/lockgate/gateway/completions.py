@@ -20,7 +20,7 @@ from lockgate.errors import Busy, LockgateError
 from lockgate.gateway.access import json_body
 from lockgate.gateway.callers import ReaderCount, caller_of
 from lockgate.gateway.headers import idempotency_key
-from lockgate.gateway.reading import ReaderResponse
+from lockgate.gateway.reader_response import ReaderResponse
 from lockgate.observe.metrics import Meters
 from lockgate.protocol import header_names as names
 from lockgate.store.base import StreamLog

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
@@ -21,24 +20,23 @@ from lockgate.delivery.json_patch import PatchView
 from lockgate.delivery.notes import WithNotes
 from lockgate.delivery.plain_text import TextReader
 from lockgate.delivery.read_query import ReadQuery, offset_of, read_query
-from lockgate.delivery.readers import MAX_EVENT_BYTES, Pacing, Readers, ReaderStuck
+from lockgate.delivery.readers import MAX_EVENT_BYTES, Pacing, Readers
 from lockgate.delivery.ropes import SharedText, SharedTexts
 from lockgate.delivery.seek import Seeker
 from lockgate.delivery.views import DeltaView, ElementsView, RawView, SnapshotView, TextView, View
 from lockgate.errors import BadRequest, Busy
 from lockgate.gate.operations import Operations
 from lockgate.gate.partial import PartialValue
-from lockgate.gateway.access import Message, Receive, Scope, Send
-from lockgate.gateway.admission import SEND, break_off
+from lockgate.gateway.access import Receive, Send
 from lockgate.gateway.authentication import StreamFinder
 from lockgate.gateway.callers import caller_of
 from lockgate.gateway.headers import stream_headers
+from lockgate.gateway.reader_response import ReaderResponse
 from lockgate.gateway.ways import links_to
 from lockgate.keys.caller import Caller
 from lockgate.observe.metrics import Meters
 from lockgate.protocol import header_names as names
 from lockgate.protocol.envelope import WaitingFor
-from lockgate.protocol.header_names import encoded
 from lockgate.protocol.offsets import Offset
 from lockgate.protocol.server_frames import NDJSON
 from lockgate.protocol.sse import encode_retry
@@ -48,8 +46,6 @@ from lockgate.store.base import Head, Page, StreamLog
 from lockgate.streams.meta import StreamMeta
 
 _CONTENT: Final = "content"
-#: What is said of a stream whichever face shows it.
-_OF_ANY_FACE: Final = (names.LINK, names.SCHEMA, names.SCHEMA_STATUS)
 _MAY_KEEP: Final = "private, max-age=60, stale-while-revalidate=300"
 
 
@@ -57,34 +53,6 @@ class Connection(Protocol):
     """Serves one client of a live face until it leaves or has all."""
 
     async def run(self, receive: Receive, send: Send) -> None: ...
-
-
-class ReaderResponse(Response):
-    """Hands the connection to a reader; Starlette's own streaming costs five times as much per event.
-
-    The connection of one that takes nothing is broken off: it comes back for the rest, if it is still there.
-    """
-
-    def __init__(self, run: Callable[[Receive, Send], Coroutine[Any, Any, None]]) -> None:
-        super().__init__()
-        self._run = run
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        direct: Send = scope.get(SEND, send)
-
-        more = encoded({name: self.headers[name] for name in _OF_ANY_FACE if name in self.headers})
-
-        def sending(message: Message) -> Awaitable[None]:
-            if more and message["type"] == "http.response.start":
-                message["headers"] += more
-            # Only the head concerns those around this: a body of many parts goes past them.
-            return send(message) if message["type"] == "http.response.start" else direct(message)
-
-        try:
-            # A task of its own: each of its wakes would pass through all that stands around the routes, 20 calls deep.
-            await asyncio.create_task(self._run(receive, sending), name="reader")
-        except ReaderStuck:
-            break_off(scope)
 
 
 @dataclass(frozen=True, slots=True)

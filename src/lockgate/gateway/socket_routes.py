@@ -8,6 +8,7 @@ a key in one nor a signed URL may say who he is in the first frame.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from functools import partial
 from typing import Final
 
@@ -17,7 +18,7 @@ from lockgate.delivery.read_query import read_query
 from lockgate.delivery.readers import ReaderStuck, Receive
 from lockgate.delivery.socket_reader import Closing, SocketReader, close, closing_of, heard, receive_text
 from lockgate.errors import BadRequest, Forbidden, LockgateError, StreamUnknown, Unauthorized
-from lockgate.gateway.access import MAY_ONLY_READ, Send
+from lockgate.gateway.access import MAY_ONLY_READ, Message, Send
 from lockgate.gateway.admission import SEND, break_off
 from lockgate.gateway.authentication import Authentication, StreamFinder, key_in, stream_named
 from lockgate.gateway.callers import CALLER, ReaderCount
@@ -63,6 +64,12 @@ class SocketRoutes:
         subprotocol = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
         reader: object = None
+
+        def sending(message: Message) -> Awaitable[None]:
+            if message["type"] == "websocket.close":
+                self._count.end(reader)  # who hears of it may come again at once
+            return send(message)
+
         try:
             stream_id = stream_named(socket)
             query = read_query(socket.query_params.multi_items(), _AS_LINES)
@@ -74,11 +81,11 @@ class SocketRoutes:
             cancel = partial(self._cancel, stream_id, caller, scope.get(MAY_ONLY_READ))
             made = await self._reading.of_frames(SocketReader, start, cancel=cancel)
             # A task of its own, as other readers have one.
-            await asyncio.create_task(made.run(receive, send), name="reader")
+            await asyncio.create_task(made.run(receive, sending), name="reader")
         except Closing as closing:
-            await close(send, closing)
+            await close(sending, closing)
         except LockgateError as error:
-            await close(send, closing_of(error))
+            await close(sending, closing_of(error))
         except ReaderStuck:
             break_off(scope)
         finally:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import aiohttp
 
 from lockgate.upstream.base import Delta, UpstreamEvent
+from lockgate.upstream.encoding import PIECE_BYTES
 from lockgate.upstream.timers import Silence, Timer
 from lockgate.waiting.turn import turn_of_loop
 from lockgate.waiting.wheel import Alarm
@@ -135,7 +136,7 @@ class DeltaFlow:
             self._silence.waited(self._loop.time() - self._since_s)
             self.end()
             return
-        events = self._answering.decoded(content.read_nowait())
+        events = self._answering.decoded(content.read_nowait(PIECE_BYTES))
         if self._answering.progressed(events):
             if self._take(events[0]):  # type: ignore[arg-type]
                 return

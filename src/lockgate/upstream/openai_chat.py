@@ -25,7 +25,7 @@ from lockgate.upstream.asked import free_tools, tool_names
 from lockgate.upstream.base import Delta, Failed, Refused, Side, Told, ToolStarted, UpstreamEvent, choices_of
 from lockgate.upstream.chat_stream import ChatStreamDecoder
 from lockgate.upstream.delta_flow import IS_POSSIBLE, DeltaFlow
-from lockgate.upstream.encoding import CannotDecode, Decoding
+from lockgate.upstream.encoding import PIECE_BYTES, CannotDecode, Decoding
 from lockgate.upstream.endpoint import Endpoint, endpoint_of, place_of
 from lockgate.upstream.error_shapes import error_of_text, title_of_page
 from lockgate.upstream.failed import failure
@@ -418,6 +418,8 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         if self._decoding.is_plain and not self._is_body_over:
             data = await self._arrived(response, limit_s)
             self._is_body_over = not data
+            if len(data) == PIECE_BYTES:
+                await asyncio.sleep(0)  # there is more at once, and others get their turn
             return data or None
         if not self._is_body_over and not self._decoding.has_more:
             data = await self._arrived(response, limit_s)
@@ -433,9 +435,9 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         return None
 
     async def _arrived(self, response: aiohttp.ClientResponse, limit_s: float) -> bytes:
-        """What one read of the socket brought; empty at the end of the body."""
+        """What reads of the socket brought, at most one piece; empty at the end of the body."""
         try:
-            return await self._wait(response.content.readany(), limit_s)
+            return await self._wait(response.content.read(PIECE_BYTES), limit_s)
         except RuntimeError:
             # Where the chunks of HTTP are malformed, aiohttp closes the connection and does not tell this reader.
             if response.content._protocol.connected:
