@@ -18,12 +18,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 #: All that a gateway imports, and what compares its answers; not the module that puts itself in between.
 _IMPORTED: Final = ("lockgate.cli", "lockgate.gateway.serve", "lockgate.store.sqlite.log", "uvloop", "jsonschema_rs")
@@ -97,14 +98,52 @@ class ForkServer:
         self._last_pid = 0
         threading.Thread(target=self._listen, name="fork server", daemon=True).start()
 
-    def start(self, arguments: Sequence[str], output: IO[bytes], env: Mapping[str, str], cwd: Path) -> Forked:
-        """``python -m`` with these arguments."""
-        request = {"arguments": list(arguments), "output": output.name, "env": dict(env), "cwd": str(cwd)}
+    def start(
+        self,
+        arguments: Sequence[str],
+        *,
+        output: Path,
+        errors: Path | None = None,
+        stdin: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> Forked:
+        """``python -m`` with these arguments.
+
+        Args:
+            output: The file that what it prints is added to.
+            errors: The same for its standard error; None: that file, too.
+            stdin: What it reads; None: nothing.
+        """
+        request = {
+            "arguments": list(arguments),
+            "files": [str(one) for one in (stdin or os.devnull, output, errors or output)],
+            "env": dict(os.environ if env is None else env),
+            "cwd": str(cwd or Path.cwd()),
+        }
         with self._started:
             self._last_pid = 0
             self._socket.sendall(json.dumps(request).encode() + b"\n")
             assert self._started.wait_for(lambda: self._last_pid, _START_S), "the fork server gives no answer"
             return self._forked[self._last_pid]
+
+    def run(
+        self, arguments: Sequence[str], *, stdin: bytes = b"", cwd: Path | None = None, timeout_s: float = 300
+    ) -> subprocess.CompletedProcess[str]:
+        """As ``subprocess.run``, with what it printed.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end in time.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            given, output, errors = (Path(folder) / name for name in ("stdin", "stdout", "stderr"))
+            given.write_bytes(stdin)
+            process = self.start(arguments, output=output, errors=errors, stdin=given, cwd=cwd)
+            try:
+                status = process.wait(timeout_s)
+            finally:
+                process.kill()
+            return subprocess.CompletedProcess(arguments, status, output.read_text(), errors.read_text())
 
     def _listen(self) -> None:
         with self._socket.makefile("rb") as lines:
@@ -175,15 +214,15 @@ def _tell_ends(tests: socket.socket) -> None:
             tests.sendall(json.dumps(told).encode() + b"\n")
 
 
-def _become(arguments: list[str], output: str, env: dict[str, str], cwd: str) -> NoReturn:
+def _become(arguments: list[str], files: list[str], env: dict[str, str], cwd: str) -> NoReturn:
     """Be what was asked for, in the child."""
     code: Any = 1
     try:
         os.setsid()
-        written = os.open(output, os.O_WRONLY | os.O_APPEND)
-        for fd in (1, 2):
-            os.dup2(written, fd)
-        os.close(written)
+        for standard, file in enumerate(files):
+            opened = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT if standard else os.O_RDONLY)
+            os.dup2(opened, standard)
+            os.close(opened)
         os.chdir(cwd)
         os.environ.clear()
         os.environ.update(env)

@@ -11,21 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.fork_server import fork_server
 from tests.ports import free_port
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 
 
 def lockgate(*arguments: str, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "lockgate", *arguments],
-        input=stdin,
-        capture_output=True,
-        timeout=300,
-        check=False,
-        cwd=cwd,
-    )
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+    return fork_server().run(["lockgate", *arguments], stdin=stdin, cwd=cwd)
 
 
 @pytest.fixture

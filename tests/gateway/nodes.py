@@ -54,7 +54,9 @@ class Node:
             key: value for key, value in os.environ.items() if not key.startswith(("LOCKGATE_", "OPENROUTER"))
         } | {"PYTHONPATH": str(Path(__file__).parents[2])}
         if self._command[:2] == [sys.executable, "-m"]:
-            self._process = fork_server().start(self._command[2:], self._output, environment, self._folder)
+            self._process = fork_server().start(
+                self._command[2:], output=self._folder / "node.log", env=environment, cwd=self._folder
+            )
         else:
             self._process = subprocess.Popen(
                 self._command,
