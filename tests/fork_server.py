@@ -1,4 +1,4 @@
-"""Starts ``python -m MODULE ...`` by forking a process that has imported all of it: importing costs more than most tests.
+"""Starts ``python -m MODULE ...`` by forking a process that has imported it: importing costs more than most tests.
 
 What runs is the same code, in a process of its own with a session of its own. One fork server belongs to one process of
 the tests, and ends with it; what it forked does not.

@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pytest
-
 from lockgate.delivery.chat_chunks import ChatChunks, ChatFailure, Json
 from lockgate.delivery.chat_completion import ChatCompletion
 from lockgate.protocol.envelope import encode_record

@@ -86,7 +86,7 @@ class Raw:
     async def read_to_end(self) -> bytes:
         """All until the server ends the connection, in whatever way; then this end is closed, too."""
         data = bytearray()
-        # A window that is smaller than a packet of this machine is only opened when the sender asks for it: after a minute.
+        # A window that is smaller than a packet is only opened again when the sender asks for it: after a minute.
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)
         with self._connection, contextlib.suppress(ConnectionError):
             async with asyncio.timeout(DEADLINE_S):

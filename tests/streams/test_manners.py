@@ -12,7 +12,7 @@ def described(wrong: list[str]) -> str:
 
 
 async def test_every_manner_comes_to_what_it_is() -> None:
-    came = await run_all(list(runs(2, random.Random("manners"))))
+    came = await run_all(list(runs(1, random.Random("manners"))))
     wrong = [f"{one.run.name}: {one.wrong} {one.messages}" for one in came if one.wrong]
     assert not wrong, described(wrong)
 

@@ -19,8 +19,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports.zstd import ZstdDecompressor, ZstdError
 
-#: About the most bytes that are decoded at a time (Brotli may give three times as many): others get their turn in between. A
-#: hundred chunks or two, some milliseconds.
+#: About the most bytes that are decoded at a time (Brotli may give three times as many): others get their turn in
+#: between. A hundred chunks or two, some milliseconds.
 PIECE_BYTES: Final = 32 * 1024
 #: The most repetitive stream recorded shrinks to a 40th; deflate cannot do better than a 1032nd.
 _MAX_RATIO: Final = 500

@@ -75,7 +75,7 @@ _NOT_COARSE: Final = dict.fromkeys(
 
 
 def coarse(text: str) -> str:
-    """A key that a text shares with all its spellings, and perhaps with a few others; a tenth of the work of folding."""
+    """A key that a text shares with all its spellings, and perhaps with a few others; it costs less than folding."""
     key = text.casefold()
     if not key.isascii():
         # Twice: what is taken apart may have another case, and what has another case may be taken apart.
