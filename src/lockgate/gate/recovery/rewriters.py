@@ -155,8 +155,15 @@ class Bare(_BaseRewriter):
     """
 
     #: What follows a member: a brace, a comma and a name with its colon, a name alone on the next line, a comment.
-    _NAME: Final = rb"""(?:"(?:[^"\\\n]|\\.){0,60}"|['`][^'`\n]{0,60}['`]|[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)"""
-    _FOLLOWS: Final = re.compile(rb"\s{0,24}(?:\}|//|/\*|,?\s{0,24}(?:\}|\Z|" + _NAME + rb"))")
+    _NAME: Final = (
+        rb"""(?:"(?:[^"\\\n]|\\.){0,60}"|['`][^'`\n]{0,60}['`]|\xe2\x80[\x98-\x9f][^\n\xe2]{0,60}\xe2\x80[\x98-\x9f]"""
+        rb"""|["']?[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)"""
+    )
+    _FOLLOWS: Final = re.compile(
+        rb"(?:\s|\xc2\xa0|\xe3\x80\x80){0,24}(?:\}|//|/\*|,?(?:\s|\xc2\xa0|\xe3\x80\x80){0,24}(?:\}|\Z|"
+        + _NAME
+        + rb"))"
+    )
     _WRONG_BRACKET: Final = re.compile(rb"\]\s{0,24}(?:[}\],]|\Z)")
     _SIGNS: Final = re.compile(rb"(?:\\[nrt]\s{0,24}){1,8}(?=[,\]}])")
     _BEHIND_BRACE: Final = re.compile(rb"[ \t]{0,24}(?:[,}\]\n\r]|\Z)")

@@ -185,9 +185,12 @@ class InnerQuote(PatchRule):
         place = site.string_place()
         if not site.is_in_object and site.depth and _COMMA_BEHIND.match(site.window, 1):
             return []  # the element ended: what is wrong is the next one
-        ends_here = StringEnd(place, inner=0).is_behind(site.window, 1, is_end=site.is_end)
+        end = StringEnd(place, inner=0)
+        ends_here = end.is_behind(site.window, 1, is_end=site.is_end)
         if ends_here is None:
             site.need_more()
+        if end.is_lost:
+            return []
         if _COLON_BEHIND.match(site.window, 1) and not _opens(place.before):
             return []  # a name: what is missing stands before it
         if ends_here or self._begins_another(site, place) or not self._ends(site, 1):
@@ -222,9 +225,13 @@ class InnerQuote(PatchRule):
         if found is None:
             site.need_more()
             return []
+        if _NO_NAME.search(site.window, site.held.name, site.at):
+            return []  # the name ended before that
         return replace(site.held.name_end - 1, 1, b'\\"')
 
 
+#: What parts a name from its value, or members.
+_NO_NAME: Final = re.compile(rb"[:=,]|\xef\xbc\x9a")
 _COLON_BEHIND: Final = re.compile(rb"[ \t]{0,8}:")
 _COMMA_BEHIND: Final = re.compile(rb"[ \t]{0,8},")
 

@@ -186,8 +186,13 @@ class Colon(PatchRule):
 
     id = "colon"
 
+    #: A name whose own quote is missing.
+    _HAS_COLON: Final = re.compile(rb":|(?:=|\xef\xbc\x9a)[ \t]*[\"']?\Z")
+
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.awaits != "colon" or not site.byte or b":" in site.window[max(site.held.name, 0) : site.held.name_end]:
+        if site.awaits != "colon" or not site.byte:
+            return []
+        if self._HAS_COLON.search(site.window, max(site.held.name, 0), max(site.held.name_end, 0)):
             return []
         if site.byte == b"=":
             return replace(site.at, 2 if site.rest[1:2] == b">" else 1, b":")

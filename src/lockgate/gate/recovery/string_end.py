@@ -17,7 +17,7 @@ _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: White space, comments, and commas that are too many.
 _COMMAS: Final = re.compile(
     rb"(?:[ \t\n\r,]+|\xef\xbb\xbf|\xc2\xa0|\xe3\x80\x80|\\[nrt]"
-    rb"|//[^\n]{0,200}(?:\n|\Z)|/\*(?:[^*]|\*(?!/)){0,200}\*/)*"
+    rb"|(?://|#)[^\n]{0,200}(?:\n|\Z)|/\*(?:[^*]|\*(?!/)){0,200}\*/)*"
 )
 #: White space that is looked through for what follows a string; more of it ends the string.
 _MAX_WHITE: Final = 64
@@ -64,6 +64,13 @@ _ELEMENTS: Final = re.compile(
     re.DOTALL,
 )  # fmt: skip
 _COLON_BEHIND: Final = re.compile(_COLON)
+#: Behind a quote, what no text has outside brackets of its own: a comma and a member, a comma and a quote on the next
+#: line, an object.
+_MEMBER_BEHIND: Final = re.compile(
+    rb"[\s}\])]{0,24}[,;][\s{\[]{0,24}" + _QUOTED_NAME.replace(b"quoted", b"first")
+    + rb"|[ \t]{0,8},[ \t]{0,24}[\r\n]\s{0,24}" + _QUOTE
+    + rb"|\s{0,24}\{\s{0,24}" + _QUOTED_NAME
+)  # fmt: skip
 #: Behind a quote, what parts two words of a list.
 _PARTING: Final = re.compile(rb'[ \t]{0,8},(?:[ \t]{0,24}"|[ \t]{0,24}[\r\n])')
 _BRACKETS: Final = re.compile(rb"[}\])][}\])\s]*")
@@ -120,6 +127,8 @@ class StringEnd:
     def is_behind(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
         """Whether the string ended before this byte, which is the one behind a quote; None: more must be seen."""
         found = self._is_behind(text, at, is_end=is_end)
+        if found is False and self._open <= 0 and self._place.depth:
+            self.is_lost = self.is_lost or _MEMBER_BEHIND.match(text, at, at + LOOK_AHEAD) is not None
         if found is False and self._inner >= 0:
             self._inner += 1
             # A name outside all brackets of the text is one of the document: another quote is missing.
@@ -150,7 +159,7 @@ class StringEnd:
         # In other quotes the next name is plainly one.
         may_be_name = self._inner < 0 and self._open <= 0 and self._place.is_in_object
         may_be_name = may_be_name and _OPENING.match(text, end) is not None
-        if len(text) - at < LOOK_AHEAD and not is_end and (byte in b",;}])/+" or end > at or may_be_name):
+        if len(text) - at < LOOK_AHEAD and not is_end and (byte in b",;}])/+#{" or end > at or may_be_name):
             return None
         # What lies behind is not seen, however the text is cut.
         text, at, end = text[at : at + LOOK_AHEAD], 0, end - at
