@@ -203,11 +203,14 @@ class InnerQuote(PatchRule):
         if not site.is_in_object or not site.depth:
             return _APART.search(place.before) is not None
         name = _NAME_BEFORE.search(place.before[-_NAME_BYTES:])
-        if name is not None and name[1].decode("utf-8", "replace") in place.names:
-            return True
+        if name is not None:
+            word = (name[1] or name[2]).decode("utf-8", "replace")
+            if name[1] or word in place.names or not place.is_closed:
+                return True
         found = _NAME_REST.match(site.window, 1)
         if found is None:
-            return _CLOSED.search(place.before) is not None
+            is_half = _COMMA_BEFORE.search(place.before) and _HALF_NAME.match(site.window, 1)
+            return is_half is not None or _CLOSED.search(place.before) is not None
         if found[1].decode("utf-8", "replace") in place.names:
             return True
         return not place.before or _APART.search(place.before) is not None
@@ -243,8 +246,13 @@ def _opens(text: bytes) -> bool:
 
 #: The end of a text that does not end there: a comma or line break, perhaps an escaped one, that parts what follows.
 _APART: Final = re.compile(rb"(?:,|\\[nr])(?:[\s{\[]|\\[nrt])*\Z")
-#: A name in other quotes, and its colon: what follows is its value.
-_NAME_BEFORE: Final = re.compile(rb"""[,\n]\s{0,24}[`']([^`'\n]{1,60})[`']\s{0,8}:\s{0,8}\Z""")
+#: A name in other quotes, or in none, and its colon: what follows is its value.
+_NAME_BEFORE: Final = re.compile(
+    rb"""(?:,|\n|\\[nr])(?:\s|\\[nrt]){0,24}(?:[`']([^`'\n]{1,60})[`']|([A-Za-z_$][\w$-]{0,60}))\s{0,8}:\s{0,8}\Z"""
+)
+_COMMA_BEFORE: Final = re.compile(rb",(?:\s|\\[nrt])*\Z")
+#: A name that lacks its closing quote.
+_HALF_NAME: Final = re.compile(rb"[\w$.-]{1,60}:[ \t]{0,8}[\"{\[\d-]")
 _NAME_BYTES: Final = 128
 _CLOSED: Final = re.compile(rb"[}\]]\s*,(?:\s|\\[nrt])*\Z")
 _NAME_REST: Final = re.compile(rb'((?:[^"\\\n]|\\.){1,60})"[ \t]{0,8}:')
@@ -321,6 +329,8 @@ class BareText(PatchRule):
         elif site.awaits in ("literal", "number"):
             start = site.held.start
         elif site.awaits == "comma" and site.scalar >= 0 and (site.last_kinds & STRING) and site.byte not in b"]})":
+            if site.byte == b'"' or b"\n" in site.window[site.before : site.at]:
+                return []  # one word, and what follows it is another
             start = site.scalar
         else:
             return []

@@ -67,10 +67,19 @@ _COLON_BEHIND: Final = re.compile(_COLON)
 #: Behind a quote, what no text has outside brackets of its own: a comma and a member, a comma and a quote on the next
 #: line, an object.
 _MEMBER_BEHIND: Final = re.compile(
-    rb"[\s}\])]{0,24}[,;][\s{\[]{0,24}" + _QUOTED_NAME.replace(b"quoted", b"first")
-    + rb"|[ \t]{0,8},[ \t]{0,24}[\r\n]\s{0,24}" + _QUOTE
-    + rb"|\s{0,24}\{\s{0,24}" + _QUOTED_NAME
-)  # fmt: skip
+    rb"[\s}\])]{0,24}[,;][\s{\[]{0,24}"
+    + _QUOTED_NAME.replace(b"quoted", b"first")
+    + rb"|[\s}\])]{0,24}[,;][\s{\[]{0,24}"
+    + _QUOTE
+    + rb"[\w$.-]{1,60}"
+    + _COLON
+    + rb"|[ \t]{0,8},[ \t]{0,24}[\r\n]\s{0,24}"
+    + _QUOTE
+    + rb"|\s{0,24}\{\s{0,24}"
+    + _QUOTED_NAME
+)
+#: The same behind a quote that is no partner of another one: a whole word in quotes, and what may stand behind one.
+_WORD_BEHIND: Final = re.compile(rb'[ \t]{0,8},\s{0,24}"[\w$./-]{1,60}"(?:\s{0,24}[,\]}]|[ \t]{1,8}[\w"{\[-])')
 #: Behind a quote, what parts two words of a list.
 _PARTING: Final = re.compile(rb'[ \t]{0,8},(?:[ \t]{0,24}"|[ \t]{0,24}[\r\n])')
 _BRACKETS: Final = re.compile(rb"[}\])][}\])\s]*")
@@ -129,6 +138,8 @@ class StringEnd:
         found = self._is_behind(text, at, is_end=is_end)
         if found is False and self._open <= 0 and self._place.depth:
             self.is_lost = self.is_lost or _MEMBER_BEHIND.match(text, at, at + LOOK_AHEAD) is not None
+            if self._inner >= 0 and self._is_even and _WORD_BEHIND.match(text, at, at + LOOK_AHEAD):
+                self.is_lost = True
         if found is False and self._inner >= 0:
             self._inner += 1
             # A name outside all brackets of the text is one of the document: another quote is missing.
