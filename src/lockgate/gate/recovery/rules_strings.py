@@ -309,6 +309,8 @@ class BareName(PatchRule):
         return [Edit((Change(site.at, 0, before),), lambda: Bare(is_name=True), weight=2)]
 
 
+#: What another member or element begins with.
+_ANOTHER: Final = re.compile(rb";?\s{0,24}(?:[\"'`]|\xe2\x80[\x98-\x9f])")
 _FIRST_OF_SCALARS: Final = b"-0123456789tfn"
 _THOUGHT: Final = re.compile(rb"<(?:think|thinking|thought|reasoning)>")
 
@@ -329,7 +331,7 @@ class BareText(PatchRule):
         elif site.awaits in ("literal", "number"):
             start = site.held.start
         elif site.awaits == "comma" and site.scalar >= 0 and (site.last_kinds & STRING) and site.byte not in b"]})":
-            if site.byte == b'"' or b"\n" in site.window[site.before : site.at]:
+            if b"\n" in site.window[site.before : site.at] or _ANOTHER.match(site.rest):
                 return []  # one word, and what follows it is another
             start = site.scalar
         else:

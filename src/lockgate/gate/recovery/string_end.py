@@ -30,7 +30,7 @@ _QUOTE: Final = rb"(?:[\"'`]|\xc2[\xab\xbb\xb4]|\xe2\x80[\x98-\x9f])"
 _COLON: Final = rb"[ \t]{0,8}(?:[:=]|\xef\xbc\x9a)"
 _OPENING: Final = re.compile(_QUOTE)
 _QUOTED_NAME: Final = _QUOTE + rb"(?P<quoted>(?:[^\"'`\\\n\xe2]|\\.|\xe2(?!\x80[\x98-\x9f])){1,60})" + _QUOTE + _COLON
-_NAME: Final = re.compile(_QUOTED_NAME + rb"|(?P<bare>[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)|\}")
+_NAME: Final = re.compile(_QUOTED_NAME + rb"|(?P<bare>[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}(?::(?!//)|\xef\xbc\x9a)|\}")
 #: A name one quote of which is missing.
 _HALF_NAME: Final = re.compile(
     _QUOTE + rb"(?P<open>[^\"'`\n,:{}\[\]\xc2\xe2]{1,60}):|(?P<shut>[\w$.-]{1,60})" + _QUOTE + _COLON
@@ -79,7 +79,9 @@ _MEMBER_BEHIND: Final = re.compile(
     + _QUOTED_NAME
 )
 #: The same behind a quote that is no partner of another one: a whole word in quotes, and what may stand behind one.
-_WORD_BEHIND: Final = re.compile(rb'[ \t]{0,8},\s{0,24}"[\w$./-]{1,60}"(?:\s{0,24}[,\]}]|[ \t]{1,8}[\w"{\[-])')
+_WORD_BEHIND: Final = re.compile(
+    rb'[ \t]{0,8},\s{0,24}"[\w$./-]{1,60}"(?:\s{0,24}[,\]}]|[ \t]{1,8}[\w"{\[-])|\s{1,24}' + _QUOTED_NAME
+)
 #: Behind a quote, what parts two words of a list.
 _PARTING: Final = re.compile(rb'[ \t]{0,8},(?:[ \t]{0,24}"|[ \t]{0,24}[\r\n])')
 _BRACKETS: Final = re.compile(rb"[}\])][}\])\s]*")
@@ -140,6 +142,8 @@ class StringEnd:
             self.is_lost = self.is_lost or _MEMBER_BEHIND.match(text, at, at + LOOK_AHEAD) is not None
             if self._inner >= 0 and self._is_even and _WORD_BEHIND.match(text, at, at + LOOK_AHEAD):
                 self.is_lost = True
+            if self._inner < 0 and not self._place.is_in_object and _COLON_BEHIND.match(text, at):
+                self.is_lost = True  # a name: the list has ended before
         if found is False and self._inner >= 0:
             self._inner += 1
             # A name outside all brackets of the text is one of the document: another quote is missing.
