@@ -165,7 +165,9 @@ class Bare(_BaseRewriter):
     _WIDE: Final = rb"\xc2\xa0|\xe3\x80\x80|\xef\xbb\xbf"
     _SPACE: Final = rb"(?:\s|" + _WIDE + rb")"
     _SPACES: Final = re.compile(rb"(?:[ \t\n\r]|" + _WIDE + rb")*")
-    _FOLLOWS: Final = re.compile(_SPACE + rb"{0,24}(?:\}|//|/\*|#|,?" + _SPACE + rb"{0,24}(?:\}|\Z|" + _NAME + rb"))")
+    _FOLLOWS: Final = re.compile(
+        _SPACE + rb"{0,24}(?:\}|//|/\*|#|[,;]?" + _SPACE + rb"{0,24}(?:\}|\Z|" + _NAME + rb"))"
+    )
     _WRONG_BRACKET: Final = re.compile(rb"\]\s{0,24}(?:[}\],]|\Z)")
     _SIGNS: Final = re.compile(rb"(?:\\[nrt]\s{0,24}){1,8}(?=[,\]}])")
     _BEHIND_BRACE: Final = re.compile(rb"[ \t]{0,24}(?:[,}\]\n\r]|//|/\*|#|\Z)")
@@ -183,10 +185,10 @@ class Bare(_BaseRewriter):
         self._braces = 0  # opened in the words
         self._has_square = False  # a square bracket, too
         self._is_quoted = False  # a quote in the words waits for its partner
-        self._stop = rb"[:=]" if is_name else rb"[{,\]}\n\r]" if is_member else rb"[,\]}\n\r]"
+        self._stop = rb"[:=]" if is_name else rb"[{,;\]}\n\r]" if is_member else rb"[,\]}\n\r]"
         plain = rb"""[ \t\n\r\x00-\x1f"\\]""" if is_root else rb"""[ \t\x00-\x1f"\\]|""" + self._stop
         self._special = re.compile(plain + b"|'" if is_name else plain if is_root else plain + b"|" + self._WIDE)
-        self._stops = b"" if is_root else b":=" if is_name else b",]}\n\r"
+        self._stops = b"" if is_root else b":=" if is_name else b",;]}\n\r" if is_member else b",]}\n\r"
 
     def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
         pieces: list[Piece] = []

@@ -209,8 +209,10 @@ class InnerQuote(PatchRule):
                 return True
         found = _NAME_REST.match(site.window, 1)
         if found is None:
-            is_half = _COMMA_BEFORE.search(place.before) and _HALF_NAME.match(site.window, 1)
-            return is_half is not None or _CLOSED.search(place.before) is not None
+            comma = _COMMA_BEFORE.search(place.before)
+            if comma is not None and (_BREAK.search(comma[0]) or _HALF_NAME.match(site.window, 1)):
+                return True
+            return _CLOSED.search(place.before) is not None
         if found[1].decode("utf-8", "replace") in place.names:
             return True
         return not place.before or _APART.search(place.before) is not None
@@ -251,6 +253,7 @@ _NAME_BEFORE: Final = re.compile(
     rb"""(?:,|\n|\\[nr])(?:\s|\\[nrt]){0,24}(?:[`']([^`'\n]{1,60})[`']|([A-Za-z_$][\w$-]{0,60}))\s{0,8}:\s{0,8}\Z"""
 )
 _COMMA_BEFORE: Final = re.compile(rb",(?:\s|\\[nrt])*\Z")
+_BREAK: Final = re.compile(rb"[\n\r]|\\[nr]")
 #: A name that lacks its closing quote.
 _HALF_NAME: Final = re.compile(rb"[\w$.-]{1,60}:[ \t]{0,8}[\"{\[\d-]")
 _NAME_BYTES: Final = 128
@@ -309,6 +312,8 @@ class BareName(PatchRule):
         return [Edit((Change(site.at, 0, before),), lambda: Bare(is_name=True), weight=2)]
 
 
+#: A byte order mark; quotes of other scripts, which another rule knows.
+_NO_WORD: Final = (b"\xef\xbb\xbf", *(quote.encode() for quote in "\u2018\u201a\u201c\u201e\u00ab"))
 #: What another member or element begins with.
 _ANOTHER: Final = re.compile(rb";?\s{0,24}(?:[\"'`]|\xe2\x80[\x98-\x9f])")
 _FIRST_OF_SCALARS: Final = b"-0123456789tfn"
@@ -326,7 +331,7 @@ class BareText(PatchRule):
             return []
         if site.awaits in VALUE:
             start = site.at
-            if site.byte in b"\"'`{[}],:/#" or site.rest.startswith(b"\xef\xbb\xbf"):
+            if site.byte in b"\"'`{[}],:/#" or site.rest.startswith(_NO_WORD):
                 return []
         elif site.awaits in ("literal", "number"):
             start = site.held.start

@@ -82,6 +82,8 @@ _MEMBER_BEHIND: Final = re.compile(
 _WORD_BEHIND: Final = re.compile(
     rb'[ \t]{0,8},\s{0,24}"[\w$./-]{1,60}"(?:\s{0,24}[,\]}]|[ \t]{1,8}[\w"{\[-])|\s{1,24}' + _QUOTED_NAME
 )
+#: The same behind other quotes in a list: a colon, since the list has ended before; the next word.
+_NO_WORD_BEHIND: Final = re.compile(_COLON + rb"|[ \t]{1,8}(?:\xe2\x80[\x98-\x9f]|\xc2[\xab\xbb])")
 #: Behind a quote, what parts two words of a list.
 _PARTING: Final = re.compile(rb'[ \t]{0,8},(?:[ \t]{0,24}"|[ \t]{0,24}[\r\n])')
 _BRACKETS: Final = re.compile(rb"[}\])][}\])\s]*")
@@ -142,8 +144,8 @@ class StringEnd:
             self.is_lost = self.is_lost or _MEMBER_BEHIND.match(text, at, at + LOOK_AHEAD) is not None
             if self._inner >= 0 and self._is_even and _WORD_BEHIND.match(text, at, at + LOOK_AHEAD):
                 self.is_lost = True
-            if self._inner < 0 and not self._place.is_in_object and _COLON_BEHIND.match(text, at):
-                self.is_lost = True  # a name: the list has ended before
+            if self._inner < 0 and not self._place.is_in_object and _NO_WORD_BEHIND.match(text, at):
+                self.is_lost = True
         if found is False and self._inner >= 0:
             self._inner += 1
             # A name outside all brackets of the text is one of the document: another quote is missing.
