@@ -17,6 +17,7 @@ from lockgate.gate.recovery.recovering import RecoveringGate
 from lockgate.gate.recovery.skip import SkipStrategy
 from lockgate.gate.recovery.strategy import StrategyMaker
 from tests.gate.recovery.made import made
+from tests.gate.recovery.texts import Trial, check
 
 SCHEMA = lockgate.compile(
     {

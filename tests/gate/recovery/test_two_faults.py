@@ -36,6 +36,8 @@ def patched(schema: Any, text: str) -> Run:
         pytest.param('{"city": "Rome", "note： "old"}', id="the same at the next name"),
         pytest.param('{"city": "Rome", "note= "old"}', id="the next name and another sign"),
         pytest.param('{"city": "Rome", "note"  old"}', id="no colon, half a value"),
+        pytest.param('{"city": "Rome", "note  "old"}', id="no colon, half a name"),
+        pytest.param('{"city": "Rome"]}， "note": "old"}', id="a bracket too many, a wide comma"),
         pytest.param('{"city": "Rome, note: "old"}', id="half a value, a bare name"),
         pytest.param('{"city": "Rome,\n "note: "old"}', id="half a value, half a name"),
         pytest.param('{"city": "Rome,\n "note"  "old"}', id="half a value, no colon"),
@@ -82,6 +84,12 @@ def test_no_word_of_a_list_becomes_the_text_of_another(schema: Any, text: str, m
 )
 def test_no_bracket_stands_where_another_place_would_do(text: str) -> None:
     assert patched({"type": ["array", "object"], "additionalProperties": {"type": "array"}}, text).state != "complete"
+
+
+def test_an_address_without_its_quote_is_a_name_and_no_comment() -> None:
+    schema = {"type": "object", "additionalProperties": {"type": "object"}}
+    found = patched(schema, '{"a": {}, https://example.com/b": {"c": "d"},\n "e": {}}')
+    assert found.state != "complete" or json.loads(found.released)["https://example.com/b"] == {"c": "d"}
 
 
 def test_what_hides_nothing_is_mended() -> None:

@@ -21,6 +21,8 @@ _LOOK: Final = 64
 #: Bytes that a rewriter leaves in front of it, at most, to see what follows.
 _AHEAD: Final = 96
 
+#: What no name ends before.
+_ADDRESS: Final = b"://"
 #: What begins a value, and no word.
 _VALUE: Final = re.compile(rb"[{\[]|-?[0-9]|(?:true|false|null)\b")
 #: First bytes of quotes.
@@ -236,6 +238,11 @@ class Bare(_BaseRewriter):
             if not ends:
                 pieces.append(Piece(text[at : at + 1], text[at : at + 1]))
                 return 1
+        if byte == 0x3A and self._is_name and len(text) - at < len(_ADDRESS) and not is_end:
+            return -1
+        if self._is_name and text.startswith(_ADDRESS, at):
+            pieces.append(Piece(_ADDRESS, _ADDRESS))
+            return len(_ADDRESS)
         if byte in self._stops:
             self._end(pieces)
             return 0
