@@ -13,7 +13,7 @@ from typing import Final
 from lockgate.gate.recovery.spelling import sign_at
 from lockgate.gate.schema.container_frames import FreeNames
 
-_WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
+_WHITE_RUN: Final = re.compile(rb"(?:[ \t\n\r]|\xc2\xa0|\xe3\x80\x80|\xef\xbb\xbf)*")
 #: White space, comments, and commas that are too many.
 _COMMAS: Final = re.compile(
     rb"(?:[ \t\n\r,]+|\xef\xbb\xbf|\xc2\xa0|\xe3\x80\x80|\\[nrt]"
