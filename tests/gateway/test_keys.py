@@ -105,7 +105,7 @@ ROWS: dict[tuple[str, str], Row] = {
     ("GET", "/"): ADMIN._replace(admin=307),
     ("GET", "/playground"): ADMIN._replace(admin=307),
     ("GET", "/playground/"): ADMIN,
-    ("GET", "/playground/{name}"): ADMIN,
+    ("GET", "/playground/{name:path}"): ADMIN,
     ("GET", "/playground/api/catalogue"): ADMIN._replace(admin=404),  # upstream is not the simulator
     ("GET", "/playground/api/prompts"): ADMIN,
     ("POST", "/playground/api/drop"): ADMIN,

@@ -19,6 +19,7 @@
  * @property {string} [schema_path]  JSON pointer into the schema
  * @property {number} [at]  byte of the released text
  * @property {number} [upstream_at]  byte of the text that upstream sent
+ * @property {string} [hint]  a sentence to send back to the model
  * @property {string} [rule]  id of the patch rule
  * @property {string} [removed]  what upstream wrote and is not there
  * @property {string} [inserted]  what stands at `at` instead

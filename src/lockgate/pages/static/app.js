@@ -29,14 +29,15 @@
 //
 // The address takes ?document= &seed= &size= &rate= &recovery= &retry= &fault= &at= and starts at once with &autostart=1.
 
+import { dropReaders, loadCatalogue, loadPrompts, opener } from "./calls.js";
 import { Form } from "./form.js";
+import { GateError } from "./lockgate/index.js";
 import { Run } from "./run.js";
 import { byId } from "./stage.js";
-import { cancelStream, createStream, dropReaders, loadCatalogue, loadPrompts, WireError } from "./wire.js";
 
-/** @typedef {import("./wire.js").Catalogue} Catalogue */
-/** @typedef {import("./wire.js").Created} Created */
-/** @typedef {import("./wire.js").Prompts} Prompts */
+/** @typedef {import("./calls.js").Catalogue} Catalogue */
+/** @typedef {import("./calls.js").Prompts} Prompts */
+/** @typedef {import("./lockgate/index.js").Created} Created */
 
 const NARROW = "(max-width: 60rem)";
 
@@ -50,9 +51,9 @@ async function generate(fault) {
   await attempt(async () => {
     const body = form.body(fault);
     history.replaceState(null, "", form.link(fault) || location.pathname);
-    const stream = await createStream(body);
+    const { created } = await opener.generate(body);
     leave();
-    run = new Run(stream, form.expectedBytes, showButtons);
+    run = new Run(/** @type {Created} */ (created), form.expectedBytes, showButtons);
     showButtons();
     if (matchMedia(NARROW).matches) byId("stage").scrollIntoView();
   });
@@ -61,15 +62,8 @@ async function generate(fault) {
 /** Leave the stream on the page; nobody else reads it, so it is cancelled if it still runs. */
 function leave() {
   if (run === null) return;
-  if (run.isOpen) cancelStream(run.stream).catch(() => {});
+  if (run.isOpen) run.stream.cancel().catch(() => {}); // it is over already, or the gateway is gone
   run.close();
-}
-
-/** @param {(stream: Created) => Promise<unknown>} action */
-async function actOn(action) {
-  if (run === null) return;
-  const { stream } = run;
-  await attempt(() => action(stream));
 }
 
 function showButtons() {
@@ -94,7 +88,7 @@ async function attempt(action) {
 
 /** @param {unknown} error */
 function describeError(error) {
-  if (error instanceof WireError) return `${error.message} (${error.code})`;
+  if (error instanceof GateError) return `${error.message} (${error.code})`;
   if (error instanceof SyntaxError) return `The schema is not JSON: ${error.message}`;
   throw error;
 }
@@ -112,8 +106,8 @@ async function begin() {
   form = new Form(catalogue, prompts, generate);
   const asked = new URLSearchParams(location.search);
   form.set(asked);
-  byId("drop").addEventListener("click", () => actOn(dropReaders));
-  byId("cancel").addEventListener("click", () => actOn(cancelStream));
+  byId("drop").addEventListener("click", () => attempt(async () => run && dropReaders(run.stream.id)));
+  byId("cancel").addEventListener("click", () => attempt(async () => run?.stream.cancel()));
   /** @type {HTMLButtonElement} */ (byId("generate")).disabled = false;
   if (asked.get("autostart") === "1" && catalogue !== null) await generate(asked.get("fault"));
 }

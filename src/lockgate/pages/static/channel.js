@@ -7,8 +7,8 @@ import { Pane } from "./pane.js";
 import { PartialDocument } from "./partial.js";
 import { Tree } from "./tree.js";
 
-/** @typedef {import("./wire.js").Attempt} Attempt */
-/** @typedef {import("./wire.js").Problem} Problem */
+/** @typedef {import("./lockgate/index.js").Attempt} Attempt */
+/** @typedef {import("./lockgate/index.js").Problem} Problem */
 
 /** Actions after which released bytes are no longer upstream's bytes. */
 const DIVERGING = new Set(["skip", "patch"]);
@@ -121,24 +121,11 @@ export class Channel {
     this.#begin();
     this.releasedBytes = 0;
     this.texts = [];
-    const value = /** @type {HTMLElement} */ (this.#boxes.value.cloneNode(false)); // nobody listens to it any more
+    const value = /** @type {HTMLDivElement} */ (this.#boxes.value.cloneNode(false)); // nobody listens to it any more
     this.#boxes.value.replaceWith(value);
     this.#boxes.value = value;
     this.tree = new Tree(value);
     this.document = this.#newDocument();
-  }
-
-  /** Upstream's text comes again from its start. */
-  restartUpstream() {
-    this.#boxes.upstream.replaceChildren();
-    const before = this.#helds;
-    this.#helds = [];
-    for (const [index, { level, accused, skips }] of before.entries()) {
-      const held = this.#held(index + 1);
-      held.raise(level);
-      for (const problem of skips) held.skip(problem);
-      if (accused !== null) held.accuse(accused);
-    }
   }
 
   /** All of upstream's text has come. */

@@ -2,11 +2,11 @@
 
 import { FreeForm } from "./free.js";
 import { byId, input } from "./stage.js";
-import { jsonSchema } from "./wire.js";
+import { jsonSchema } from "./calls.js";
 
-/** @typedef {import("./wire.js").Catalogue} Catalogue */
-/** @typedef {import("./wire.js").CatalogueDocument} CatalogueDocument */
-/** @typedef {import("./wire.js").Prompts} Prompts */
+/** @typedef {import("./calls.js").Catalogue} Catalogue */
+/** @typedef {import("./calls.js").CatalogueDocument} CatalogueDocument */
+/** @typedef {import("./calls.js").Prompts} Prompts */
 
 /** A fault strikes early enough to be waited for, and inside of short documents, too. */
 const FAULT_BYTE = 3_000;

@@ -1,9 +1,9 @@
 // The controls where upstream is not the simulator: a model, a prompt and a schema, and examples to begin with.
 
 import { byId, input } from "./stage.js";
-import { jsonSchema } from "./wire.js";
+import { jsonSchema } from "./calls.js";
 
-/** @typedef {import("./wire.js").Prompts} Prompts */
+/** @typedef {import("./calls.js").Prompts} Prompts */
 
 /** At their usual temperature small models wander off. */
 const COOL = 0.5;

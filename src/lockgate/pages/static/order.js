@@ -3,8 +3,8 @@
 
 import { byteLength, grouped } from "./bytes.js";
 
-/** @typedef {import("./wire.js").Envelope} Envelope */
-/** @typedef {import("./wire.js").StreamEnd} StreamEnd */
+/** @typedef {import("./lockgate/index.js").Envelope} Envelope */
+/** @typedef {import("./lockgate/index.js").StreamEnd} StreamEnd */
 
 /** @typedef {{sequence: number, bytes: number}} Expected  the next chunk of a channel, and its first byte */
 

@@ -1,44 +1,41 @@
 // One stream from the moment it was created: its two readers, and the stage that they feed.
 
+import { gate, readUpstream } from "./calls.js";
+import { GateError } from "./lockgate/index.js";
 import { Stage } from "./stage.js";
-import { Reader } from "./stream.js";
-import { onThisOrigin } from "./wire.js";
 
-/** @typedef {import("./wire.js").Created} Created */
+/** @typedef {import("./lockgate/index.js").ConnectionEvent} ConnectionEvent */
+/** @typedef {import("./lockgate/index.js").Created} Created */
 
 /** How long upstream's text may take to arrive after the end of the released one. */
 const UPSTREAM_LINGER_MS = 3_000;
 
 export class Run {
   stage;
+  stream;
   isOpen = true;
 
   #released;
-  #upstream = /** @type {Reader | null} */ (null);
+  #upstream;
   #ended;
+  /** Whether the connection stood before, so that the next one is another. */
+  #wasOpen = false;
 
   /**
-   * @param {Created} stream
+   * @param {Created} created
    * @param {number} expectedBytes
    * @param {() => void} ended  called once, when the stream is over for this page
    */
-  constructor(stream, expectedBytes, ended) {
-    this.stream = stream;
+  constructor({ id, token, urls, protocol, fallback }, expectedBytes, ended) {
+    this.stream = gate.stream(id, { token });
     this.#ended = ended;
-    const stage = new Stage(expectedBytes);
-    this.stage = stage;
-    if (stream.urls.upstream) this.#upstream = this.#readUpstream(stream.urls.upstream);
-    else stage.missUpstream();
+    this.stage = new Stage(expectedBytes);
+    this.#upstream = urls.upstream === undefined ? null : readUpstream(id);
+    this.#followUpstream();
     // With notes, since they tell how long upstream is silent.
-    this.#released = new Reader(`${onThisOrigin(stream.urls.stream)}?notes=1`, {
-      data: (envelopes) => stage.takeReleased(envelopes),
-      opened: () => stage.connected(),
-      dropped: () => stage.dropped(),
-      resumed: (offset, waited_ms) => stage.resumed(offset, waited_ms),
-      closed: () => this.#finish(() => stage.closed()),
-      // At the tail of a closed log a reconnect is answered with 204, at which EventSource gives up as well.
-      lost: () => this.#finish(() => (stage.end === null ? stage.lost() : stage.closed())),
-    });
+    const watch = (/** @type {ConnectionEvent} */ event) => this.#watch(event);
+    this.#released = this.stream.records({ notes: true, ways: [protocol, ...fallback], watch });
+    this.#follow();
   }
 
   /** Stop reading; the stream itself goes on. */
@@ -49,29 +46,43 @@ export class Run {
     this.stage.abandon();
   }
 
-  /** @param {string} url */
-  #readUpstream(url) {
+  async #follow() {
     const { stage } = this;
-    const reader = new Reader(
-      onThisOrigin(url),
-      {
-        data: (texts) => stage.takeUpstream(texts),
-        opened: () => {},
-        dropped: () => {},
-        resumed: (offset) => offset === "" && stage.restartUpstream(),
-        closed: () => stage.settleUpstream(),
-        lost: () => stage.missUpstream(),
-      },
-      { tries: 2 },
-    );
-    return reader;
-  }
-
-  /** @param {() => void} tell */
-  #finish(tell) {
+    let hasAll = false;
+    try {
+      for await (const envelope of this.#released) {
+        if (!this.isOpen) return;
+        stage.takeReleased(envelope);
+      }
+      hasAll = this.#released.isClosed;
+    } catch (error) {
+      if (!(error instanceof GateError)) throw error; // the reader gave up
+    }
+    if (!this.isOpen) return;
     this.isOpen = false;
-    tell();
+    if (hasAll) stage.closed();
+    else stage.lost();
     setTimeout(() => this.#upstream?.close(), UPSTREAM_LINGER_MS);
     this.#ended();
+  }
+
+  async #followUpstream() {
+    const { stage } = this;
+    try {
+      for await (const text of this.#upstream ?? []) stage.takeUpstream(text);
+    } catch (error) {
+      if (!(error instanceof GateError)) throw error; // newer copies pushed this one out
+    }
+    if (this.#upstream?.isClosed) stage.settleUpstream();
+    else stage.missUpstream();
+  }
+
+  /** @param {ConnectionEvent} event */
+  #watch({ type, offset, waitMs }) {
+    if (!this.isOpen) return;
+    if (type === "open" && this.#wasOpen) this.stage.resumed(offset, waitMs);
+    else if (type === "open") this.stage.connected();
+    else if (type === "cut" && this.#wasOpen) this.stage.dropped();
+    this.#wasOpen ||= type === "open";
   }
 }

@@ -11,11 +11,11 @@ import { Timeline } from "./timeline.js";
 import { Violations } from "./violations.js";
 import { announce, duration, explain } from "./words.js";
 
-/** @typedef {import("./wire.js").Attempt} Attempt */
-/** @typedef {import("./wire.js").Envelope} Envelope */
-/** @typedef {import("./wire.js").Problem} Problem */
-/** @typedef {import("./wire.js").StreamEnd} StreamEnd */
-/** @typedef {import("./wire.js").UpstreamText} UpstreamText */
+/** @typedef {import("./lockgate/index.js").Attempt} Attempt */
+/** @typedef {import("./lockgate/index.js").Envelope} Envelope */
+/** @typedef {import("./lockgate/index.js").Problem} Problem */
+/** @typedef {import("./lockgate/index.js").StreamEnd} StreamEnd */
+/** @typedef {import("./calls.js").UpstreamText} UpstreamText */
 
 const SLOW_BEAT_MS = 180;
 /** In a tab nobody looks at, no frame ever comes. */
@@ -69,18 +69,18 @@ export class Stage {
 
   // -- what the readers bring
 
-  /** @param {Envelope[]} envelopes */
-  takeReleased(envelopes) {
+  /** @param {Envelope} envelope */
+  takeReleased(envelope) {
     const before = this.#order.records;
-    for (const envelope of envelopes) if (!this.#isFeedback(envelope)) this.#takeEnvelope(envelope);
-    if (envelopes.some(({ meta }) => meta.kind === "delta")) this.#gaps.arrive(performance.now());
+    if (!this.#isFeedback(envelope)) this.#takeEnvelope(envelope);
+    if (envelope.meta.kind === "delta") this.#gaps.arrive(performance.now());
     this.#timeline.records(this.#order.records - before);
     this.#drawSoon();
   }
 
-  /** @param {UpstreamText[]} texts */
-  takeUpstream(texts) {
-    for (const { channel, attempt, text } of texts) this.#channel(channel).receive(attempt, text);
+  /** @param {UpstreamText} received */
+  takeUpstream({ channel, attempt, text }) {
+    this.#channel(channel).receive(attempt, text);
     this.#drawSoon();
   }
 
@@ -89,11 +89,6 @@ export class Stage {
     const hasSome = [...this.#channels.values()].some(({ receivedBytes }) => receivedBytes > 0);
     byId("upstream-note").hidden = hasSome;
     this.#drawSoon();
-  }
-
-  /** Upstream's text comes again from its start. */
-  restartUpstream() {
-    for (const channel of this.#channels.values()) channel.restartUpstream();
   }
 
   /** All of upstream's text has come. */
@@ -113,7 +108,7 @@ export class Stage {
     this.#timeline.dropped();
     this.#lock.position = "away";
     this.#connect("dropped", "reconnecting");
-    this.#say("open", "Your connection dropped. The gateway goes on writing the log, and the browser reconnects by itself.");
+    this.#say("open", "Your connection dropped. The gateway goes on writing the log, and this page comes back by itself.");
   }
 
   /**

@@ -2,9 +2,9 @@
 
 import { grouped } from "./bytes.js";
 
-/** @typedef {import("./wire.js").Problem} Problem */
-/** @typedef {import("./wire.js").Attempt} Attempt */
-/** @typedef {import("./wire.js").StreamEnd} StreamEnd */
+/** @typedef {import("./lockgate/index.js").Problem} Problem */
+/** @typedef {import("./lockgate/index.js").Attempt} Attempt */
+/** @typedef {import("./lockgate/index.js").StreamEnd} StreamEnd */
 
 /** What ended a stream, by code, where no violation says it better. */
 const CAUSES = new Map([
