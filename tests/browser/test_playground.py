@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+import jsonpatch
 import pytest
 from aiohttp import web
 from playwright.async_api import Browser, Page, expect
@@ -162,6 +164,51 @@ async def test_a_generation_can_be_cancelled(page: Page) -> None:
     await expect(page.locator("#records")).not_to_have_text("0")
     await page.locator("#cancel").click()
     await state(page, "cancelled")
+
+
+# -- how the page reads ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.browser
+async def test_another_face_and_a_reload_go_on_at_the_offset(page: Page) -> None:
+    """Each record once: what the page had before is there again, and the rest comes over another connection."""
+    await generate(page, "log-lines", size=200_000, rate=50)
+    await page.locator("#face").select_option("WebSocket")
+    await page.locator("#generate").click()
+    for face in ("HTTP2", "SSE"):
+        await page.locator("#face").select_option(face)
+        await expect(page.locator(f"#connection[data-way={face}]")).to_be_visible()
+    await expect(page.locator("#records")).not_to_have_text("0")
+    await page.reload()
+    await expect(page.locator("#reconnects")).to_contain_text("Loaded again")
+    await expect(page.locator("#connection[data-way=SSE]")).to_be_visible()
+    await page.locator("#cancel").click()
+    await state(page, "cancelled")
+    await expect(page.locator("#order")).to_have_attribute("data-proven", "true")
+    await expect(page.locator("#digest")).to_have_attribute("data-ok", "true")
+
+
+@pytest.mark.browser
+async def test_a_stream_is_shown_in_each_view(page: Page) -> None:
+    """The same stream, from its start; what comes stands line by line, and makes the same value."""
+    await generate(page, "invoice", size=3000, rate=0)
+    await page.locator("#generate").click()
+    await state(page, "complete")
+    released, value = page.locator("#released"), page.locator("#value")
+    document = json.loads(await released.text_content() or "")
+    for view in ("elements", "snapshot", "patch"):
+        await page.locator("#view").select_option(view)
+        await expect(page.locator("#connection")).to_have_attribute("data-connection", "closed")
+        await state(page, "complete")
+        await expect(page.locator("#order")).to_have_attribute("data-ok", "true")
+        text = await released.text_content() or ""
+        if view == "elements":
+            assert [json.loads(line) for line in text.splitlines()] == document["lines"]
+        elif view == "snapshot":
+            assert json.loads(text) == document
+        else:
+            assert jsonpatch.apply_patch(None, [json.loads(line) for line in text.splitlines()]) == document
+        await expect(value).to_contain_text("quantity" if view == "elements" else document["number"])
 
 
 # -- what recovery and retries did stands where it happened, and the list leads there ---------------------------------

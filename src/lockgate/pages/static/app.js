@@ -9,13 +9,14 @@
 //   #state               badge; data-state = idle | open | complete | incomplete | halted | failed | refused | cancelled
 //   #reason              the state in one sentence
 //   #silence             how long upstream has said nothing; empty while it speaks
-//   #connection          data-connection = none | connecting | live | dropped | closed | lost
+//   #connection          data-connection = none | connecting | live | dropped | closed | lost; data-way, while it is live
 //   #lock                data-gate = idle | open | away | shut | level | still;
 //                        [data-part=received|released|beyond] are its counters
 //   #upstream #released  per channel one .box[data-channel]; textContent of a box is the text, character by character
 //                        in #upstream: .held, mark.offender[data-at], .refused, s.skipped
 //                        in #released: ins.patch and del.patch[data-rule] (a del is not in the text), mark.stop[data-code],
 //                        .withdrawn (text that a restart took back)
+//                        with another view, #released has what came: an element or an operation a line, or the value
 //                        in both: .seam[data-note] between two attempts
 //   #value               per channel one tree, .box[role=tree][data-channel]; rows are [role=treeitem]
 //   #violations          li[data-code][data-path][data-byte]
@@ -26,17 +27,22 @@
 //   #channels            buttons [data-channel], shown from the second channel on
 //
 //   #recovery #retry     what happens at a violation, and when an attempt fails
+//   #face #view          how the page reads; another face goes on where the last one was, another view from the start
 //
-// The address takes ?document= &seed= &size= &rate= &recovery= &retry= &fault= &at= and starts at once with &autostart=1.
+// The address takes ?document= &seed= &size= &rate= &recovery= &retry= &fault= &at= &face= &view=, and starts at once with
+// &autostart=1. With &stream= it shows that stream: this tab goes on where it was, another one begins at the start.
 
 import { dropReaders, loadCatalogue, loadPrompts, opener } from "./calls.js";
 import { Form } from "./form.js";
+import { How } from "./how.js";
+import { keep, recall } from "./kept.js";
 import { GateError } from "./lockgate/index.js";
 import { Run } from "./run.js";
 import { byId } from "./stage.js";
 
 /** @typedef {import("./calls.js").Catalogue} Catalogue */
 /** @typedef {import("./calls.js").Prompts} Prompts */
+/** @typedef {import("./kept.js").Place} Place */
 /** @typedef {import("./lockgate/index.js").Created} Created */
 
 const NARROW = "(max-width: 60rem)";
@@ -45,25 +51,53 @@ const NARROW = "(max-width: 60rem)";
 let run = null;
 /** @type {Form} */
 let form;
+/** @type {How} */
+let how;
 
 /** @param {string | null} fault */
 async function generate(fault) {
   await attempt(async () => {
-    const body = form.body(fault);
-    history.replaceState(null, "", form.link(fault) || location.pathname);
-    const { created } = await opener.generate(body);
-    leave();
-    run = new Run(/** @type {Created} */ (created), form.expectedBytes, showButtons);
-    showButtons();
+    const { created } = await opener.generate(form.body(fault, how.view));
+    const { id, token, urls, protocol, fallback } = /** @type {Created} */ (created);
+    if (run?.isOpen) run.stream.cancel().catch(() => {}); // it is over already, or the gateway is gone
+    const hasUpstream = urls.upstream !== undefined;
+    begin({ id, token, view: how.view, offset: "", envelopes: [], ways: [protocol, ...fallback], hasUpstream });
+    asked = form.asked(fault);
+    showAddress();
     if (matchMedia(NARROW).matches) byId("stage").scrollIntoView();
   });
 }
 
-/** Leave the stream on the page; nobody else reads it, so it is cancelled if it still runs. */
-function leave() {
-  if (run === null) return;
-  if (run.isOpen) run.stream.cancel().catch(() => {}); // it is over already, or the gateway is gone
-  run.close();
+/** What the page's address says of the form. @type {[string, string][]} */
+let asked = [];
+
+/** Show a stream. @param {Place} place */
+function begin(place) {
+  run?.close();
+  const refused = (/** @type {GateError} */ error) => (byId("problem").textContent = describeError(error));
+  run = new Run(place, how.ways, form.expectedBytes, { ended: showButtons, refused });
+  keep(run.place);
+  showButtons();
+}
+
+/** The address leads back to what is shown, also after the page was loaded again. */
+function showAddress() {
+  const query = new URLSearchParams([...asked, ...how.chosen, ...(run === null ? [] : [["stream", run.stream.id]])]);
+  history.replaceState(null, "", query.size > 0 ? `?${query}` : location.pathname);
+}
+
+/** Another face goes on where the last one was; of a stream that is over, it reads all once more. */
+function changeFace() {
+  if (run?.isOpen) run.switch(how.ways);
+  else if (run !== null) begin(run.start);
+  showAddress();
+}
+
+/** Another view shows the stream from its start: the log has all of it. */
+function changeView() {
+  byId("problem").textContent = "";
+  if (run !== null) begin({ ...run.start, view: how.view });
+  showAddress();
 }
 
 function showButtons() {
@@ -93,7 +127,7 @@ function describeError(error) {
   throw error;
 }
 
-async function begin() {
+async function start() {
   /** @type {Catalogue | null} */
   let catalogue = null;
   /** @type {Prompts | null} */
@@ -103,13 +137,31 @@ async function begin() {
     if (catalogue === null) prompts = await loadPrompts();
   });
   if (catalogue === null && prompts === null) return; // and the page says why
+  const query = new URLSearchParams(location.search);
   form = new Form(catalogue, prompts, generate);
-  const asked = new URLSearchParams(location.search);
-  form.set(asked);
+  form.set(query);
+  how = new How(query);
+  how.watch({ face: changeFace, view: changeView });
   byId("drop").addEventListener("click", () => attempt(async () => run && dropReaders(run.stream.id)));
   byId("cancel").addEventListener("click", () => attempt(async () => run?.stream.cancel()));
+  addEventListener("pagehide", () => run && keep(run.place));
   /** @type {HTMLButtonElement} */ (byId("generate")).disabled = false;
-  if (asked.get("autostart") === "1" && catalogue !== null) await generate(asked.get("fault"));
+  const id = query.get("stream");
+  if (id !== null) goOn(id, query);
+  else if (query.get("autostart") === "1" && catalogue !== null) await generate(query.get("fault"));
 }
 
-await begin();
+/**
+ * Show the stream that the address names, from where this tab was; in another tab from its start.
+ *
+ * @param {string} id
+ * @param {URLSearchParams} query
+ */
+function goOn(id, query) {
+  asked = form.asked(query.get("fault"));
+  const unknown = { id, token: "", view: how.view, offset: "", envelopes: [], ways: undefined, hasUpstream: form.keepsUpstream };
+  const place = recall(id) ?? unknown;
+  begin(place.view === how.view ? place : { ...place, view: how.view, offset: "", envelopes: [] });
+}
+
+await start();

@@ -32,6 +32,7 @@ const RETRIES = new Map(
 
 export class Form {
   #catalogue;
+  #keepsUpstream;
   /** @type {FreeForm | null} */
   #free = null;
   #picker = /** @type {HTMLSelectElement} */ (byId("document"));
@@ -48,7 +49,8 @@ export class Form {
     byId("demo").hidden = catalogue === null;
     byId("faults").hidden = catalogue === null;
     byId("free").hidden = catalogue !== null;
-    byId("drop").hidden = catalogue === null && !prompts?.keeps_upstream;
+    this.#keepsUpstream = catalogue !== null || prompts?.keeps_upstream === true;
+    byId("drop").hidden = !this.#keepsUpstream;
     if (catalogue !== null) this.#fill(catalogue, generate);
     else if (prompts !== null) this.#free = new FreeForm(prompts);
     byId("controls").addEventListener("submit", (event) => {
@@ -82,32 +84,46 @@ export class Form {
     }
   }
 
+  /** Whether the gateway may keep what upstream sends. */
+  get keepsUpstream() {
+    return this.#keepsUpstream;
+  }
+
   /**
-   * The controls as an address of this page.
+   * The controls, for the address of this page.
    *
    * @param {string | null} fault
+   * @returns {[string, string][]}
    */
-  link(fault) {
-    const asked = new URLSearchParams();
-    if (this.#catalogue === null) return "";
-    asked.set("document", this.#picker.value);
-    for (const [name, id] of LINKED) if (name !== "at" || fault !== null) asked.set(name, input(id).value);
-    for (const { id, value, options } of [this.#recovery, this.#retry]) if (value !== options[0].value) asked.set(id, value);
-    if (fault !== null) asked.set("fault", fault);
-    return `?${asked}`;
+  asked(fault) {
+    if (this.#catalogue === null) return [];
+    const numbers = [...LINKED].filter(([name]) => name !== "at" || fault !== null);
+    const selects = [this.#recovery, this.#retry].filter(({ value, options }) => value !== options[0].value);
+    return [
+      ["document", this.#picker.value],
+      ...numbers.map(([name, id]) => /** @type {[string, string]} */ ([name, input(id).value])),
+      ...selects.map(({ id, value }) => /** @type {[string, string]} */ ([id, value])),
+      .../** @type {[string, string][]} */ (fault === null ? [] : [["fault", fault]]),
+    ];
   }
 
   /**
    * The body that creates the stream.
    *
    * @param {string | null} fault
+   * @param {import("./kept.js").ViewName} view  that it is read in at first
    * @throws {SyntaxError} the schema typed in is not JSON
    */
-  body(fault) {
-    const body = this.#free === null ? this.#demoBody(fault) : this.#free.body();
+  body(fault, view) {
+    const { schema, isKnown, ...body } = this.#free === null ? this.#demoBody(fault) : this.#free.body();
     const recovery = this.#recovery.value;
     const retry = RETRIES.get(this.#retry.value);
-    return { ...body, lockgate: { ...body.lockgate, recovery, ...(retry === undefined ? {} : { retry }) } };
+    // The catalogue's arrays can be handed out one by one, whichever view is chosen later; others only may.
+    const elements = isKnown || view === "elements" ? arrayOf(schema) : undefined;
+    return {
+      ...body,
+      lockgate: { ...body.lockgate, recovery, ...(retry === undefined ? {} : { retry }), ...(elements === undefined ? {} : { elements }) },
+    };
   }
 
   /** @param {string | null} fault */
@@ -115,6 +131,8 @@ export class Form {
     const { name, title, schema, model = `sim/${name}` } = this.#document();
     const sim = { seed: input("seed").valueAsNumber, size_bytes: input("size").valueAsNumber, rate: input("rate").valueAsNumber };
     return {
+      schema,
+      isKnown: true,
       model,
       messages: [{ role: "user", content: `Write this document as JSON: ${title}.` }],
       response_format: jsonSchema(name, schema),
@@ -161,6 +179,18 @@ export class Form {
     const documents = this.#catalogue?.documents ?? [];
     return documents.find(({ name }) => name === this.#picker.value) ?? documents[0];
   }
+}
+
+/**
+ * JSON pointer to the array of a schema's documents: the root, or the first member that is one.
+ *
+ * @param {any} schema
+ * @returns {string | undefined}
+ */
+function arrayOf(schema) {
+  if (schema?.type === "array") return "";
+  const found = Object.entries(schema?.properties ?? {}).find(([, member]) => member?.type === "array");
+  return found && `/${found[0].replaceAll("~", "~0").replaceAll("/", "~1")}`;
 }
 
 /**

@@ -37,6 +37,8 @@ export class FreeForm {
     const isBound = schema !== undefined && input("bound").checked;
     const keep = this.#prompts.keeps_upstream ? { keep_upstream: true } : {};
     return {
+      schema,
+      isKnown: false,
       model: input("model").value.trim(),
       messages: [...this.#before(), { role: "user", content: input("prompt").value }],
       max_tokens: input("max-tokens").valueAsNumber,

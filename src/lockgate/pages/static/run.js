@@ -1,69 +1,114 @@
-// One stream from the moment it was created: its two readers, and the stage that they feed.
+// One stream on the page: its two readers, and the stage that they feed. It may have been opened just now, or before the
+// page was loaded again: then what the page had is shown first, and reading goes on at the offset behind it.
 
 import { gate, readUpstream } from "./calls.js";
 import { GateError } from "./lockgate/index.js";
+import { isFeedback } from "./feedback.js";
+import { Kept } from "./kept.js";
 import { Stage } from "./stage.js";
+import { faceWords } from "./words.js";
 
+/** @typedef {import("./kept.js").Place} Place */
 /** @typedef {import("./lockgate/index.js").ConnectionEvent} ConnectionEvent */
-/** @typedef {import("./lockgate/index.js").Created} Created */
+/** @typedef {import("./lockgate/index.js").Envelope} Envelope */
+/** @typedef {import("./lockgate/index.js").Reading<Envelope>} Records */
+/** @typedef {import("./lockgate/index.js").Way} Way */
 
 /** How long upstream's text may take to arrive after the end of the released one. */
 const UPSTREAM_LINGER_MS = 3_000;
 
 export class Run {
+  isOpen = true;
   stage;
   stream;
-  isOpen = true;
 
-  #released;
+  #kept;
+  #ways;
+  #told;
   #upstream;
-  #ended;
-  /** Whether the connection stood before, so that the next one is another. */
-  #wasOpen = false;
+  #reading = /** @type {Records | null} */ (null);
+  /** Why the next connection is another one; `""` where it is the first. */
+  #why = "";
+  #isConnected = false;
 
   /**
-   * @param {Created} created
-   * @param {number} expectedBytes
-   * @param {() => void} ended  called once, when the stream is over for this page
+   * @param {Place} place
+   * @param {readonly Way[]} ways  to try, in this order; none: as the gateway said
+   * @param {number} expectedBytes  roughly how long the text will be; 0 if nobody knows
+   * @param {{ended: () => void, refused: (error: GateError) => void}} told  `ended`: once, when the stream is over for this
+   *   page; `refused`: why, if the gateway does not let it be read
    */
-  constructor({ id, token, urls, protocol, fallback }, expectedBytes, ended) {
-    this.stream = gate.stream(id, { token });
-    this.#ended = ended;
-    this.stage = new Stage(expectedBytes);
-    this.#upstream = urls.upstream === undefined ? null : readUpstream(id);
+  constructor(place, ways, expectedBytes, told) {
+    this.#kept = new Kept(place);
+    this.#ways = ways;
+    this.#told = told;
+    this.stream = gate.stream(place.id, { token: place.token });
+    this.stage = new Stage(expectedBytes, place.view);
+    if (place.offset !== "") {
+      this.stage.restore(place.envelopes);
+      this.#why = "Loaded again";
+    }
+    this.#upstream = place.hasUpstream ? readUpstream(place.id) : null;
     this.#followUpstream();
-    // With notes, since they tell how long upstream is silent.
-    const watch = (/** @type {ConnectionEvent} */ event) => this.#watch(event);
-    this.#released = this.stream.records({ notes: true, ways: [protocol, ...fallback], watch });
     this.#follow();
+  }
+
+  /** Where another page goes on. @returns {Place} */
+  get place() {
+    return this.#kept.place;
+  }
+
+  /** The same stream from its start, for another run. @returns {Place} */
+  get start() {
+    return { ...this.place, offset: "", envelopes: [] };
+  }
+
+  /**
+   * Go on over another face, from the record behind the last one.
+   *
+   * @param {readonly Way[]} ways
+   */
+  switch(ways) {
+    this.#ways = ways;
+    this.#why = "Switched";
+    this.#isConnected = false;
+    this.#reading?.close();
   }
 
   /** Stop reading; the stream itself goes on. */
   close() {
     this.isOpen = false;
-    this.#released.close();
+    this.#reading?.close();
     this.#upstream?.close();
     this.stage.abandon();
   }
 
   async #follow() {
-    const { stage } = this;
+    const watch = (/** @type {ConnectionEvent} */ event) => this.#watch(event);
     let hasAll = false;
     try {
-      for await (const envelope of this.#released) {
-        if (!this.isOpen) return;
-        stage.takeReleased(envelope);
+      while (this.isOpen && !hasAll) {
+        const { view, offset, ways } = this.place;
+        const reading = this.stream.records({ view, notes: true, offset, ways: this.#ways.length > 0 ? this.#ways : ways, watch });
+        this.#reading = reading;
+        for await (const envelope of reading) {
+          if (!this.isOpen) return;
+          this.stage.takeReleased(envelope);
+          if (!isFeedback(envelope)) this.#kept.add(envelope);
+          if (reading.isSettled) this.#kept.settle(reading.offset);
+        }
+        hasAll = reading.isClosed;
       }
-      hasAll = this.#released.isClosed;
     } catch (error) {
-      if (!(error instanceof GateError)) throw error; // the reader gave up
+      if (!(error instanceof GateError)) throw error;
+      if (error.status !== 0) this.#told.refused(error);
     }
     if (!this.isOpen) return;
     this.isOpen = false;
-    if (hasAll) stage.closed();
-    else stage.lost();
+    if (hasAll) this.stage.closed();
+    else this.stage.lost();
     setTimeout(() => this.#upstream?.close(), UPSTREAM_LINGER_MS);
-    this.#ended();
+    this.#told.ended();
   }
 
   async #followUpstream() {
@@ -78,11 +123,13 @@ export class Run {
   }
 
   /** @param {ConnectionEvent} event */
-  #watch({ type, offset, waitMs }) {
+  #watch({ type, way, offset, waitMs }) {
     if (!this.isOpen) return;
-    if (type === "open" && this.#wasOpen) this.stage.resumed(offset, waitMs);
-    else if (type === "open") this.stage.connected();
-    else if (type === "cut" && this.#wasOpen) this.stage.dropped();
-    this.#wasOpen ||= type === "open";
+    if (type === "cut" && this.#isConnected) this.stage.dropped();
+    this.#isConnected = type === "open";
+    if (type !== "open") return;
+    if (this.#why !== "") this.stage.resumed(`${this.#why} in`, waitMs, offset);
+    this.stage.connected(way, faceWords(way));
+    this.#why = "Reconnected";
   }
 }

@@ -3,13 +3,14 @@
 
 import { grouped } from "./bytes.js";
 import { Channel } from "./channel.js";
+import { isFeedback } from "./feedback.js";
 import { Gaps } from "./gaps.js";
 import { Lock } from "./lock.js";
 import { Order } from "./order.js";
 import { Silence } from "./silence.js";
 import { Timeline } from "./timeline.js";
 import { Violations } from "./violations.js";
-import { announce, duration, explain } from "./words.js";
+import { announce, duration, explain, VIEWS } from "./words.js";
 
 /** @typedef {import("./lockgate/index.js").Attempt} Attempt */
 /** @typedef {import("./lockgate/index.js").Envelope} Envelope */
@@ -18,6 +19,8 @@ import { announce, duration, explain } from "./words.js";
 /** @typedef {import("./calls.js").UpstreamText} UpstreamText */
 
 const SLOW_BEAT_MS = 180;
+/** Kinds of envelopes that show the text, each in a view of its own. */
+const SHOWN = new Set(["delta", "element", "snapshot", "patch"]);
 /** In a tab nobody looks at, no frame ever comes. */
 const HIDDEN_BEAT_MS = 500;
 
@@ -35,7 +38,8 @@ export class Stage {
   /** @type {Map<string, Channel>} */
   #channels = new Map();
   #columns = { upstream: byId("upstream"), released: byId("released"), value: byId("value") };
-  #order = new Order();
+  #view;
+  #order;
   #silence = new Silence(byId("silence"));
   #gaps = new Gaps();
   #timeline = new Timeline(byId("timeline"));
@@ -51,9 +55,14 @@ export class Stage {
   #isAbandoned = false;
   #slowBeat;
 
-  /** @param {number} expectedBytes  roughly how long the document will be; 0 if nobody knows */
-  constructor(expectedBytes) {
+  /**
+   * @param {number} expectedBytes  roughly how long the document will be; 0 if nobody knows
+   * @param {import("./kept.js").ViewName} view
+   */
+  constructor(expectedBytes, view) {
     this.#expectedBytes = expectedBytes;
+    this.#view = view;
+    this.#order = new Order(view);
     for (const column of Object.values(this.#columns)) column.replaceChildren();
     byId("reconnects").replaceChildren();
     byId("channels").replaceChildren();
@@ -72,10 +81,17 @@ export class Stage {
   /** @param {Envelope} envelope */
   takeReleased(envelope) {
     const before = this.#order.records;
-    if (!this.#isFeedback(envelope)) this.#takeEnvelope(envelope);
-    if (envelope.meta.kind === "delta") this.#gaps.arrive(performance.now());
+    if (isFeedback(envelope)) this.#takeFeedback(envelope);
+    else this.#takeEnvelope(envelope);
+    if (SHOWN.has(envelope.meta.kind)) this.#gaps.arrive(performance.now());
     this.#timeline.records(this.#order.records - before);
     this.#drawSoon();
+  }
+
+  /** Show what the page had before it was loaded again. @param {Envelope[]} envelopes */
+  restore(envelopes) {
+    for (const envelope of envelopes) this.#takeEnvelope(envelope);
+    this.#drawAll();
   }
 
   /** @param {UpstreamText} received */
@@ -96,8 +112,12 @@ export class Stage {
     for (const channel of this.#channels.values()) channel.settleUpstream();
   }
 
-  connected() {
-    this.#connect("live", "live");
+  /**
+   * @param {string} way
+   * @param {string} words  for people
+   */
+  connected(way, words) {
+    this.#connect("live", `live · ${words}`, way);
     this.#sayFlowing();
   }
 
@@ -112,19 +132,21 @@ export class Stage {
   }
 
   /**
-   * @param {string} offset
+   * Another connection goes on where the one before ended.
+   *
+   * @param {string} why
    * @param {number} waited_ms
+   * @param {string} offset
    */
-  resumed(offset, waited_ms) {
+  resumed(why, waited_ms, offset) {
     if (this.end !== null) return;
     this.#timeline.resumed(`after ${recordsBefore(offset)}`);
     const item = document.createElement("li");
     const code = document.createElement("code");
     code.textContent = offset === "" ? "the start" : offset;
-    item.append(`Reconnected in ${duration(waited_ms)}, resumed after `, code);
+    item.append(`${why} ${duration(waited_ms)}, went on after `, code);
     byId("reconnects").append(item);
     this.#lock.position = this.#isRefused ? "shut" : "open";
-    this.connected();
   }
 
   /** The reader gave up, or the log ended without an end record. */
@@ -157,24 +179,19 @@ export class Stage {
 
   // -- records
 
-  /**
-   * Whether a note is one that the gateway made for this reader alone, and not a record. Of those, the page shows silence.
-   *
-   * @param {Envelope} envelope
-   */
-  #isFeedback({ meta, data }) {
-    const [told] = meta.kind === "note" ? data : [];
-    if (told?.silent_s !== undefined) this.#silence.take(told);
-    return told?.silent_s !== undefined || told?.progress !== undefined;
+  /** @param {Envelope} envelope */
+  #takeFeedback({ meta, data: [told] }) {
+    if (told.silent_s !== undefined) return this.#silence.take(told);
+    this.#channel(meta.channel).reach(told.progress.released_bytes);
   }
 
   /** @param {Envelope} envelope */
   #takeEnvelope(envelope) {
     this.#order.take(envelope);
     const { kind, channel, schema } = envelope.meta;
-    if (kind === "delta") {
+    if (SHOWN.has(kind)) {
       this.#silence.end();
-      for (const text of envelope.data) this.#channel(channel).release(text);
+      this.#show(this.#channel(channel), envelope);
       this.#hasSchema = schema !== "";
       this.#sayFlowing();
     }
@@ -183,6 +200,17 @@ export class Stage {
     if (attempt !== undefined) this.#takeAttempt(attempt, envelope.errors ?? []);
     if (kind === "restart") this.#channel(channel).restart();
     if (kind === "final") this.#takeEnd(envelope.data[0]);
+  }
+
+  /**
+   * @param {Channel} channel
+   * @param {Envelope} envelope
+   */
+  #show(channel, { meta: { kind }, data }) {
+    if (kind === "delta") for (const text of data) channel.release(text);
+    else if (kind === "element") channel.takeElements(data);
+    else if (kind === "patch") channel.takePatch(data);
+    else channel.takeValue(data[0]);
   }
 
   /**
@@ -199,7 +227,7 @@ export class Stage {
     this.#isRefused = true;
     this.#lock.position = "shut";
     this.#timeline.refused();
-    channel?.tree.mark(channel.document.root, problem.path ?? "", `refused: ${problem.code}`);
+    channel?.refuse(problem.path ?? "", `refused: ${problem.code}`);
   }
 
   /**
@@ -218,7 +246,7 @@ export class Stage {
   /** @param {StreamEnd} end */
   #takeEnd(end) {
     this.end = end;
-    if (end.state === "complete") for (const channel of this.#channels.values()) channel.document.end();
+    if (end.state === "complete") for (const channel of this.#channels.values()) channel.end();
     this.#lock.position = end.state === "complete" ? "level" : end.state === "halted" ? "shut" : "still";
     this.#say(end.state, explain(end, this.#violations.problems));
     this.#checkDigests(end);
@@ -232,7 +260,7 @@ export class Stage {
   async #checkDigests(end) {
     const digest = byId("digest");
     const named = Object.entries(end.channels ?? {}).filter(([name]) => this.#channels.has(name));
-    if (crypto.subtle === undefined || named.length === 0) return;
+    if (this.#view !== "delta" || crypto.subtle === undefined || named.length === 0) return;
     const checks = named.map(async ([name, { sha256 }]) => sha256 === (await sha256Of(this.#channel(name).texts.join(""))));
     const isSame = (await Promise.all(checks)).every(Boolean);
     if (this.#isAbandoned) return;
@@ -262,7 +290,7 @@ export class Stage {
     button.type = "button";
     button.textContent = channel.name;
     button.dataset.channel = channel.name;
-    button.addEventListener("click", () => this.#show(channel.name));
+    button.addEventListener("click", () => this.#choose(channel.name));
     byId("channels").append(button);
     byId("channels").hidden = isFirst;
     channel.isShown = isFirst;
@@ -270,7 +298,7 @@ export class Stage {
   }
 
   /** @param {string} name */
-  #show(name) {
+  #choose(name) {
     for (const channel of this.#channels.values()) channel.isShown = channel.name === name;
     for (const button of byId("channels").querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(button.dataset.channel === name));
@@ -283,7 +311,7 @@ export class Stage {
     const accused = this.#accused.get(problem);
     const channel = accused ?? [...this.#channels.values()].find(({ isShown }) => isShown);
     if (channel === undefined) return;
-    this.#show(channel.name);
+    this.#choose(channel.name);
     channel.show(problem);
   }
 
@@ -326,7 +354,7 @@ export class Stage {
   }
 
   #drawSlowly() {
-    for (const channel of this.#channels.values()) channel.tree.draw();
+    for (const channel of this.#channels.values()) channel.drawValue();
     this.#timeline.draw();
     this.#silence.draw();
     this.#drawOrder();
@@ -339,7 +367,7 @@ export class Stage {
   #drawOrder() {
     const { breach, isProven, records } = this.#order;
     const order = byId("order");
-    const words = breach !== null ? `Order broken. ${breach}` : records === 0 ? "No record yet" : "Every record once, in order";
+    const words = breach !== null ? `Order broken. ${breach}` : records === 0 ? "No record yet" : VIEWS.get(this.#view)?.promise ?? "";
     order.dataset.ok = String(breach === null);
     order.dataset.proven = String(isProven);
     order.dataset.begun = String(records > 0);
@@ -367,10 +395,12 @@ export class Stage {
   /**
    * @param {string} connection
    * @param {string} words
+   * @param {string} [way]  that it reads
    */
-  #connect(connection, words) {
+  #connect(connection, words, way = "") {
     const element = byId("connection");
     element.dataset.connection = connection;
+    element.dataset.way = way;
     element.textContent = words;
   }
 }

@@ -34,6 +34,25 @@ const REASONS = new Map([
   ["unsuited", "the model cannot do it"],
 ]);
 
+/** @type {Map<import("./kept.js").ViewName, {title: string, promise: string}>} */
+export const VIEWS = new Map([
+  ["delta", { title: "text", promise: "Every record once, in order" }],
+  ["elements", { title: "finished elements", promise: "Every element once, in order" }],
+  ["snapshot", { title: "the value so far", promise: "Each value goes on from the last" }],
+  ["patch", { title: "JSON Patch", promise: "Each patch goes on from the last" }],
+]);
+
+/** @type {Map<string, string>} */
+const FACES = new Map([
+  ["WebSocket", "WebSocket"],
+  ["HTTP2", "HTTP/2 lines"],
+  ["SSE", "server-sent events"],
+  ["LongPoll", "long polls"],
+]);
+
+/** @param {string} way */
+export const faceWords = (way) => FACES.get(way) ?? way;
+
 /**
  * Why there was another attempt.
  *
