@@ -19,6 +19,7 @@
 //                        with another view, #released has what came: an element or an operation a line, or the value
 //                        in both: .seam[data-note] between two attempts
 //   #value               per channel one tree, .box[role=tree][data-channel]; rows are [role=treeitem]
+//   #progress            the newest note of the channel: data-state; [data-part=path|facts|bar]
 //   #violations          li[data-code][data-path][data-byte]
 //   #records             records received, every kind                       #reconnects             one li for each
 //   #order               data-ok = true | false, data-proven = true once the end named the same totals
@@ -27,12 +28,16 @@
 //   #channels            buttons [data-channel], shown from the second channel on
 //
 //   #recovery #retry     what happens at a violation, and when an attempt fails
-//   #face #view          how the page reads; another face goes on where the last one was, another view from the start
+//   #as-code             opens #code: [data-language] chooses, #code-text is the program, #code-copy copies it
+//   #face #view #pace    how the page reads; another face goes on where the last one was, another view from the start
+//   #window              what a WebSocket has brought beyond what was acknowledged; data-full, if that is all it may
+//   #piece               records that came together in the last piece
 //
-// The address takes ?document= &seed= &size= &rate= &recovery= &retry= &fault= &at= &face= &view=, and starts at once with
-// &autostart=1. With &stream= it shows that stream: this tab goes on where it was, another one begins at the start.
+// The address takes ?document= &seed= &size= &rate= &recovery= &retry= &fault= &at= &face= &view= &pace=, and starts at once
+// with &autostart=1. With &stream= it shows that stream: this tab goes on where it was, another one begins at the start.
 
-import { dropReaders, loadCatalogue, loadPrompts, opener } from "./calls.js";
+import { dropReaders, GATEWAY, loadCatalogue, loadPrompts, opener } from "./calls.js";
+import { Code } from "./code.js";
 import { Form } from "./form.js";
 import { How } from "./how.js";
 import { keep, recall } from "./kept.js";
@@ -57,6 +62,7 @@ let how;
 /** @param {string | null} fault */
 async function generate(fault) {
   await attempt(async () => {
+    form.fault = fault;
     const { created } = await opener.generate(form.body(fault, how.view));
     const { id, token, urls, protocol, fallback } = /** @type {Created} */ (created);
     if (run?.isOpen) run.stream.cancel().catch(() => {}); // it is over already, or the gateway is gone
@@ -75,7 +81,7 @@ let asked = [];
 function begin(place) {
   run?.close();
   const refused = (/** @type {GateError} */ error) => (byId("problem").textContent = describeError(error));
-  run = new Run(place, how.ways, form.expectedBytes, { ended: showButtons, refused });
+  run = new Run(place, how.ways, how.bytesPerS, form.expectedBytes, { ended: showButtons, refused });
   keep(run.place);
   showButtons();
 }
@@ -98,6 +104,18 @@ function changeView() {
   byId("problem").textContent = "";
   if (run !== null) begin({ ...run.start, view: how.view });
   showAddress();
+}
+
+function changePace() {
+  run?.slowDown(how.bytesPerS);
+  showAddress();
+}
+
+/** What is on the screen, without what only this page asks for. */
+function task() {
+  const { lockgate, ...body } = form.body(form.fault, how.view);
+  const { keep_upstream: _, ...options } = lockgate;
+  return { url: GATEWAY.href.replace(/\/$/, ""), body: { ...body, lockgate: options }, view: how.view, ways: how.ways };
 }
 
 function showButtons() {
@@ -141,9 +159,11 @@ async function start() {
   form = new Form(catalogue, prompts, generate);
   form.set(query);
   how = new How(query);
-  how.watch({ face: changeFace, view: changeView });
+  how.watch({ face: changeFace, view: changeView, pace: changePace });
   byId("drop").addEventListener("click", () => attempt(async () => run && dropReaders(run.stream.id)));
   byId("cancel").addEventListener("click", () => attempt(async () => run?.stream.cancel()));
+  const code = new Code(task);
+  byId("as-code").addEventListener("click", () => attempt(async () => code.open()));
   addEventListener("pagehide", () => run && keep(run.place));
   /** @type {HTMLButtonElement} */ (byId("generate")).disabled = false;
   const id = query.get("stream");
@@ -158,7 +178,8 @@ async function start() {
  * @param {URLSearchParams} query
  */
 function goOn(id, query) {
-  asked = form.asked(query.get("fault"));
+  form.fault = query.get("fault");
+  asked = form.asked(form.fault);
   const unknown = { id, token: "", view: how.view, offset: "", envelopes: [], ways: undefined, hasUpstream: form.keepsUpstream };
   const place = recall(id) ?? unknown;
   begin(place.view === how.view ? place : { ...place, view: how.view, offset: "", envelopes: [] });

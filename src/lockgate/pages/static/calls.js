@@ -23,8 +23,12 @@ import { connect, GateError, Reading } from "./lockgate/index.js";
 /** The gateway's address: this file is served below it, whatever base path a proxy gives it. */
 export const GATEWAY = new URL("..", import.meta.url);
 
-/** Reads streams. */
-export const gate = connect(GATEWAY);
+/**
+ * Reads streams.
+ *
+ * @param {typeof WebSocket} Socket
+ */
+export const reader = (Socket) => connect(GATEWAY, { WebSocket: Socket });
 /** Opens them; who pressed a button is told soon that the gateway does not answer. */
 export const opener = connect(GATEWAY, { retry: { maxAttempts: 1, backoffStrategy: "exponential" } });
 

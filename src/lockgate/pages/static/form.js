@@ -20,6 +20,31 @@ const LINKED = new Map([
   ["at", "at"],
 ]);
 
+/** Name of the choice that is no document of the catalogue. */
+const OWN = "own";
+/** What one's own begins with. */
+const OWN_PROMPT = "Three people who work on ships.";
+const OWN_SCHEMA = {
+  type: "object",
+  properties: {
+    people: {
+      type: "array",
+      minItems: 3,
+      items: {
+        type: "object",
+        properties: { name: { type: "string" }, age: { type: "integer", minimum: 18, maximum: 99 } },
+        required: ["name", "age"],
+        additionalProperties: false,
+      },
+    },
+  },
+  required: ["people"],
+  additionalProperties: false,
+};
+
+/** @type {Pick<CatalogueDocument, "description" | "schema" | "default_bytes">} */
+const OWN_DOCUMENT = { description: "The simulator writes a document that satisfies it.", schema: OWN_SCHEMA, default_bytes: 1_500 };
+
 const ALWAYS = ["failure", "stall", "length", "violation"];
 /** What is done when an attempt fails; what is not here is left to the gateway. */
 const RETRIES = new Map(
@@ -31,6 +56,9 @@ const RETRIES = new Map(
 );
 
 export class Form {
+  /** Of what is shown. @type {string | null} */
+  fault = null;
+
   #catalogue;
   #keepsUpstream;
   /** @type {FreeForm | null} */
@@ -46,9 +74,9 @@ export class Form {
    */
   constructor(catalogue, prompts, generate) {
     this.#catalogue = catalogue;
-    byId("demo").hidden = catalogue === null;
+    byId("demo").hidden = byId("sizes").hidden = catalogue === null;
     byId("faults").hidden = catalogue === null;
-    byId("free").hidden = catalogue !== null;
+    byId("free").hidden = byId("own").hidden = catalogue !== null;
     this.#keepsUpstream = catalogue !== null || prompts?.keeps_upstream === true;
     byId("drop").hidden = !this.#keepsUpstream;
     if (catalogue !== null) this.#fill(catalogue, generate);
@@ -72,7 +100,7 @@ export class Form {
   set(asked) {
     if (this.#catalogue === null) return;
     const wanted = asked.get("document");
-    if (this.#catalogue.documents.some(({ name }) => name === wanted)) this.#picker.value = String(wanted);
+    if ([...this.#picker.options].some(({ value }) => value === wanted)) this.#picker.value = String(wanted);
     this.#choose();
     for (const select of [this.#recovery, this.#retry]) {
       const value = asked.get(select.id);
@@ -128,18 +156,23 @@ export class Form {
 
   /** @param {string | null} fault */
   #demoBody(fault) {
-    const { name, title, schema, model = `sim/${name}` } = this.#document();
     const sim = { seed: input("seed").valueAsNumber, size_bytes: input("size").valueAsNumber, rate: input("rate").valueAsNumber };
     return {
-      schema,
-      isKnown: true,
-      model,
-      messages: [{ role: "user", content: `Write this document as JSON: ${title}.` }],
-      response_format: jsonSchema(name, schema),
+      ...(this.#isOwn ? ownBody() : this.#documentBody()),
       // Once, so that one sees the stream go on; each run is an answer of its own.
       sim: fault === null ? sim : { ...sim, fault, at_bytes: input("at").valueAsNumber, fault_attempts: 1, key: crypto.randomUUID?.() ?? `${Date.now()}` },
       lockgate: { keep_upstream: true },
     };
+  }
+
+  #documentBody() {
+    const { name, title, schema, model = `sim/${name}` } = this.#document();
+    const messages = [{ role: "user", content: `Write this document as JSON: ${title}.` }];
+    return { schema, isKnown: true, model, messages, response_format: jsonSchema(name, schema) };
+  }
+
+  get #isOwn() {
+    return this.#picker.value === OWN;
   }
 
   /**
@@ -148,6 +181,11 @@ export class Form {
    */
   #fill(catalogue, generate) {
     for (const { name, title } of catalogue.documents) this.#picker.append(new Option(title, name));
+    this.#picker.append(new Option("Your own schema", OWN));
+    input("prompt").value = OWN_PROMPT;
+    input("schema").value = JSON.stringify(OWN_SCHEMA, null, 2);
+    // They are for a real model; a simulator asks for nothing of it.
+    for (const element of document.querySelectorAll(".real-model")) element.toggleAttribute("hidden", true);
     this.#picker.addEventListener("change", () => this.#choose());
     for (const fault of catalogue.faults) {
       const button = document.createElement("button");
@@ -165,7 +203,9 @@ export class Form {
 
   /** Show the chosen document, at the length that suits it. */
   #choose() {
-    const { description, schema, default_bytes } = this.#document();
+    byId("own").hidden = !this.#isOwn;
+    byId("document-details").hidden = this.#isOwn;
+    const { description, schema, default_bytes } = this.#isOwn ? OWN_DOCUMENT : this.#document();
     if (default_bytes !== undefined) {
       input("size").value = String(default_bytes);
       input("at").value = String(Math.min(FAULT_BYTE, Math.round(FAULT_SHARE * default_bytes)));
@@ -179,6 +219,13 @@ export class Form {
     const documents = this.#catalogue?.documents ?? [];
     return documents.find(({ name }) => name === this.#picker.value) ?? documents[0];
   }
+}
+
+/** @throws {SyntaxError} the schema typed in is not JSON */
+function ownBody() {
+  const schema = JSON.parse(input("schema").value);
+  const messages = [{ role: "user", content: input("prompt").value }];
+  return { schema, isKnown: false, model: "sim/schema", messages, response_format: jsonSchema(OWN, schema) };
 }
 
 /**

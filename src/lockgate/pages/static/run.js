@@ -1,11 +1,13 @@
 // One stream on the page: its two readers, and the stage that they feed. It may have been opened just now, or before the
 // page was loaded again: then what the page had is shown first, and reading goes on at the offset behind it.
 
-import { gate, readUpstream } from "./calls.js";
+import { reader, readUpstream } from "./calls.js";
 import { GateError } from "./lockgate/index.js";
 import { isFeedback } from "./feedback.js";
 import { Kept } from "./kept.js";
+import { Pace } from "./pace.js";
 import { Stage } from "./stage.js";
+import { Window } from "./window.js";
 import { faceWords } from "./words.js";
 
 /** @typedef {import("./kept.js").Place} Place */
@@ -22,6 +24,8 @@ export class Run {
   stage;
   stream;
 
+  #window = new Window();
+  #pace = new Pace();
   #kept;
   #ways;
   #told;
@@ -34,16 +38,18 @@ export class Run {
   /**
    * @param {Place} place
    * @param {readonly Way[]} ways  to try, in this order; none: as the gateway said
+   * @param {number} bytesPerS  that the page takes; 0: all that comes
    * @param {number} expectedBytes  roughly how long the text will be; 0 if nobody knows
    * @param {{ended: () => void, refused: (error: GateError) => void}} told  `ended`: once, when the stream is over for this
    *   page; `refused`: why, if the gateway does not let it be read
    */
-  constructor(place, ways, expectedBytes, told) {
+  constructor(place, ways, bytesPerS, expectedBytes, told) {
     this.#kept = new Kept(place);
     this.#ways = ways;
     this.#told = told;
-    this.stream = gate.stream(place.id, { token: place.token });
-    this.stage = new Stage(expectedBytes, place.view);
+    this.slowDown(bytesPerS);
+    this.stream = reader(this.#window.Socket).stream(place.id, { token: place.token });
+    this.stage = new Stage(expectedBytes, place.view, this.#window);
     if (place.offset !== "") {
       this.stage.restore(place.envelopes);
       this.#why = "Loaded again";
@@ -75,6 +81,16 @@ export class Run {
     this.#reading?.close();
   }
 
+  /**
+   * Take only so much a second; a slow reader also asks for a small window.
+   *
+   * @param {number} bytesPerS  0: all that comes
+   */
+  slowDown(bytesPerS) {
+    this.#pace.bytesPerS = bytesPerS;
+    this.#window.isSmall = bytesPerS > 0;
+  }
+
   /** Stop reading; the stream itself goes on. */
   close() {
     this.isOpen = false;
@@ -96,6 +112,7 @@ export class Run {
           this.stage.takeReleased(envelope);
           if (!isFeedback(envelope)) this.#kept.add(envelope);
           if (reading.isSettled) this.#kept.settle(reading.offset);
+          if (this.#pace.bytesPerS > 0) await this.#pace.work(JSON.stringify(envelope).length);
         }
         hasAll = reading.isClosed;
       }

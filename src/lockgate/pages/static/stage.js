@@ -7,10 +7,11 @@ import { isFeedback } from "./feedback.js";
 import { Gaps } from "./gaps.js";
 import { Lock } from "./lock.js";
 import { Order } from "./order.js";
+import { Progress } from "./progress.js";
 import { Silence } from "./silence.js";
 import { Timeline } from "./timeline.js";
 import { Violations } from "./violations.js";
-import { announce, duration, explain, VIEWS } from "./words.js";
+import { announce, counted, duration, explain, VIEWS } from "./words.js";
 
 /** @typedef {import("./lockgate/index.js").Attempt} Attempt */
 /** @typedef {import("./lockgate/index.js").Envelope} Envelope */
@@ -39,7 +40,11 @@ export class Stage {
   #channels = new Map();
   #columns = { upstream: byId("upstream"), released: byId("released"), value: byId("value") };
   #view;
+  #window;
+  /** Records that came together in the last piece. */
+  #together = 0;
   #order;
+  #progress;
   #silence = new Silence(byId("silence"));
   #gaps = new Gaps();
   #timeline = new Timeline(byId("timeline"));
@@ -58,11 +63,14 @@ export class Stage {
   /**
    * @param {number} expectedBytes  roughly how long the document will be; 0 if nobody knows
    * @param {import("./kept.js").ViewName} view
+   * @param {import("./window.js").Window} window  of its reader
    */
-  constructor(expectedBytes, view) {
+  constructor(expectedBytes, view, window) {
+    this.#window = window;
     this.#expectedBytes = expectedBytes;
     this.#view = view;
     this.#order = new Order(view);
+    this.#progress = new Progress(byId("progress"), expectedBytes);
     for (const column of Object.values(this.#columns)) column.replaceChildren();
     byId("reconnects").replaceChildren();
     byId("channels").replaceChildren();
@@ -83,7 +91,10 @@ export class Stage {
     const before = this.#order.records;
     if (isFeedback(envelope)) this.#takeFeedback(envelope);
     else this.#takeEnvelope(envelope);
-    if (SHOWN.has(envelope.meta.kind)) this.#gaps.arrive(performance.now());
+    if (SHOWN.has(envelope.meta.kind)) {
+      this.#gaps.arrive(performance.now());
+      this.#together = envelope.data.length;
+    }
     this.#timeline.records(this.#order.records - before);
     this.#drawSoon();
   }
@@ -183,6 +194,7 @@ export class Stage {
   #takeFeedback({ meta, data: [told] }) {
     if (told.silent_s !== undefined) return this.#silence.take(told);
     this.#channel(meta.channel).reach(told.progress.released_bytes);
+    this.#progress.take(meta.channel, told);
   }
 
   /** @param {Envelope} envelope */
@@ -297,6 +309,11 @@ export class Stage {
     button.setAttribute("aria-pressed", String(isFirst));
   }
 
+  /** The channel that is shown; undefined before there is one. */
+  get #shown() {
+    return [...this.#channels.values()].find(({ isShown }) => isShown);
+  }
+
   /** @param {string} name */
   #choose(name) {
     for (const channel of this.#channels.values()) channel.isShown = channel.name === name;
@@ -309,7 +326,7 @@ export class Stage {
   /** @param {Problem} problem */
   #showPlace(problem) {
     const accused = this.#accused.get(problem);
-    const channel = accused ?? [...this.#channels.values()].find(({ isShown }) => isShown);
+    const channel = accused ?? this.#shown;
     if (channel === undefined) return;
     this.#choose(channel.name);
     channel.show(problem);
@@ -348,20 +365,36 @@ export class Stage {
       released,
       beyond,
       expected: isWhole ? released : Math.max(this.#expectedBytes, released * 1.1),
-      fate: this.#isRefused ? "refused" : this.end === null ? "held" : "not released",
+      fate: this.#isRefused ? "refused" : this.end !== null ? "not released" : this.#window.limitBytes === null ? "held" : "not read yet",
     });
     byId("records").textContent = grouped(this.#order.records);
   }
 
   #drawSlowly() {
     for (const channel of this.#channels.values()) channel.drawValue();
+    this.#progress.draw(this.#shown?.name ?? "");
     this.#timeline.draw();
     this.#silence.draw();
     this.#drawOrder();
     const [p50, p99] = this.#gaps.percentiles(0.5, 0.99);
+    this.#drawWindow();
     byId("gap-last").textContent = duration(this.#gaps.last_ms);
     byId("gap-p50").textContent = duration(p50);
     byId("gap-p99").textContent = duration(p99);
+  }
+
+  /** How much of the window is used, and how much comes at once: pieces grow while a reader is slow. */
+  #drawWindow() {
+    const { underWayBytes, limitBytes } = this.#window;
+    const element = byId("window");
+    const isShown = underWayBytes !== null && this.end === null;
+    element.hidden = !isShown;
+    byId("piece").textContent = this.#together === 0 ? "–" : counted(this.#together, "record", "records");
+    if (!isShown) return;
+    element.dataset.full = String(limitBytes !== null && underWayBytes >= limitBytes);
+    element.style.setProperty("--share", limitBytes === null ? "0" : Math.min(1, underWayBytes / limitBytes).toFixed(3));
+    const of = limitBytes === null ? "" : ` of ${grouped(limitBytes)}`;
+    element.textContent = `Window: ${grouped(underWayBytes)}${of} bytes not acknowledged`;
   }
 
   #drawOrder() {

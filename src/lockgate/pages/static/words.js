@@ -37,8 +37,8 @@ const REASONS = new Map([
 /** @type {Map<import("./kept.js").ViewName, {title: string, promise: string}>} */
 export const VIEWS = new Map([
   ["delta", { title: "text", promise: "Every record once, in order" }],
-  ["elements", { title: "finished elements", promise: "Every element once, in order" }],
-  ["snapshot", { title: "the value so far", promise: "Each value goes on from the last" }],
+  ["elements", { title: "elements", promise: "Every element once, in order" }],
+  ["snapshot", { title: "snapshots", promise: "Each snapshot goes on from the last" }],
   ["patch", { title: "JSON Patch", promise: "Each patch goes on from the last" }],
 ]);
 
@@ -46,7 +46,7 @@ export const VIEWS = new Map([
 const FACES = new Map([
   ["WebSocket", "WebSocket"],
   ["HTTP2", "HTTP/2 lines"],
-  ["SSE", "server-sent events"],
+  ["SSE", "SSE"],
   ["LongPoll", "long polls"],
 ]);
 
@@ -116,11 +116,13 @@ function effort({ channels = {}, attempts = [] }) {
 }
 
 /**
+ * A count of things: `1 patch`, `2 patches`.
+ *
  * @param {number} count
  * @param {string} one
  * @param {string} many
  */
-const counted = (count, one, many) => `${grouped(count)} ${count === 1 ? one : many}`;
+export const counted = (count, one, many) => `${grouped(count)} ${count === 1 ? one : many}`;
 
 /**
  * @param {Problem[]} problems
