@@ -19,9 +19,10 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.chromium import chromium, page_of
+from tests.browser.chromium import PATIENCE_MS, chromium, page_of
 from tests.conftest import missing
-from tests.gateway.nodes import DEADLINE_S
+from tests.gateway.nodes import DEADLINE_S, Node, Upstream, answer, running
+from tests.gateway.test_keys import Keys
 from tests.ports import free_port
 
 
@@ -375,6 +376,33 @@ async def choose(page: Page, recovery: str, retry: str, fault: str) -> None:
     await page.locator("#recovery").select_option(recovery)
     await page.locator("#retry").select_option(retry)
     await page.locator(f"[data-fault={fault}]").click()
+
+
+# -- where the gateway takes keys --------------------------------------------------------------------------------------
+
+
+@pytest.mark.browser
+async def test_the_key_that_the_browser_asked_for_reads_streams_too(tmp_path: Path, browser: Browser) -> None:
+    """It was asked for by the page, and streams are not below the page; a WebSocket sends it as well."""
+    async with Keys(tmp_path / "log.db") as keys:
+        secret = await keys.add("ops", "admin")
+    async with (
+        Upstream(lambda _: answer('{"a": 1}')) as upstream,
+        running(Node(tmp_path, upstream.base_url, access__keys="always")) as node,
+    ):
+        context = await browser.new_context(http_credentials={"username": "me", "password": secret})
+        page = await context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        await page.goto(f"{node.url}/playground/")
+        await page.locator("#model").fill("m")
+        await page.locator("#schema").fill('{"type": "object"}')
+        await page.locator("#face").select_option("WebSocket")
+        await page.locator("#generate").click()
+        await state(page, "complete")
+        await expect(page.locator("#released")).to_have_text('{"a": 1}')
+        await page.locator("#as-code").click()
+        await expect(page.locator("#code-text")).to_contain_text("Bearer $LOCKGATE_KEY")
+        await context.close()
 
 
 # -- behind a proxy that serves it under a base path -------------------------------------------------------------------

@@ -36,7 +36,7 @@
 // The address takes ?document= &seed= &size= &rate= &recovery= &retry= &fault= &at= &face= &view= &pace=, and starts at once
 // with &autostart=1. With &stream= it shows that stream: this tab goes on where it was, another one begins at the start.
 
-import { dropReaders, GATEWAY, loadCatalogue, loadPrompts, opener } from "./calls.js";
+import { dropReaders, GATEWAY, loadCatalogue, loadPrompts, opener, spreadKey } from "./calls.js";
 import { Code } from "./code.js";
 import { Form } from "./form.js";
 import { How } from "./how.js";
@@ -70,7 +70,7 @@ async function generate(fault) {
     begin({ id, token, view: how.view, offset: "", envelopes: [], ways: [protocol, ...fallback], hasUpstream });
     asked = form.asked(fault);
     showAddress();
-    if (matchMedia(NARROW).matches) byId("stage").scrollIntoView();
+    showStage();
   });
 }
 
@@ -80,10 +80,14 @@ let asked = [];
 /** Show a stream. @param {Place} place */
 function begin(place) {
   run?.close();
-  const refused = (/** @type {GateError} */ error) => (byId("problem").textContent = describeError(error));
-  run = new Run(place, how.ways, how.bytesPerS, form.expectedBytes, { ended: showButtons, refused });
+  run = new Run(place, how.ways, how.bytesPerS, form.expectedBytes, showButtons);
   keep(run.place);
   showButtons();
+}
+
+/** Where it does not stand beside the form. */
+function showStage() {
+  if (matchMedia(NARROW).matches) byId("stage").scrollIntoView();
 }
 
 /** The address leads back to what is shown, also after the page was loaded again. */
@@ -101,7 +105,6 @@ function changeFace() {
 
 /** Another view shows the stream from its start: the log has all of it. */
 function changeView() {
-  byId("problem").textContent = "";
   if (run !== null) begin({ ...run.start, view: how.view });
   showAddress();
 }
@@ -115,7 +118,8 @@ function changePace() {
 function task() {
   const { lockgate, ...body } = form.body(form.fault, how.view);
   const { keep_upstream: _, ...options } = lockgate;
-  return { url: GATEWAY.href.replace(/\/$/, ""), body: { ...body, lockgate: options }, view: how.view, ways: how.ways };
+  // Who has a key gets no token: the key is enough.
+  return { url: GATEWAY.href.replace(/\/$/, ""), body: { ...body, lockgate: options }, view: how.view, ways: how.ways, needsKey: run?.place.token === "" };
 }
 
 function showButtons() {
@@ -150,6 +154,7 @@ async function start() {
   let catalogue = null;
   /** @type {Prompts | null} */
   let prompts = null;
+  await spreadKey();
   await attempt(async () => {
     catalogue = await loadCatalogue();
     if (catalogue === null) prompts = await loadPrompts();
@@ -183,6 +188,7 @@ function goOn(id, query) {
   const unknown = { id, token: "", view: how.view, offset: "", envelopes: [], ways: undefined, hasUpstream: form.keepsUpstream };
   const place = recall(id) ?? unknown;
   begin(place.view === how.view ? place : { ...place, view: how.view, offset: "", envelopes: [] });
+  showStage();
 }
 
 await start();

@@ -33,6 +33,14 @@ export const reader = (Socket) => connect(GATEWAY, { WebSocket: Socket });
 export const opener = connect(GATEWAY, { retry: { maxAttempts: 1, backoffStrategy: "exponential" } });
 
 /**
+ * Where the gateway takes keys, the browser has asked its user for one: but it sends it only to addresses below the one
+ * that asked, and streams are not below this page. Asked for again at the gateway's own address, it is sent to all.
+ */
+export async function spreadKey() {
+  await fetch(GATEWAY, { redirect: "manual" }).catch(() => null); // the next call says that there is no gateway
+}
+
+/**
  * The simulator's documents and faults; null where the gateway does not run as a demo.
  *
  * @returns {Promise<Catalogue | null>}

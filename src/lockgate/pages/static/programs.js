@@ -9,6 +9,7 @@
  * @property {object} body  of the request
  * @property {ViewName} view
  * @property {readonly Way[]} ways  none: as the gateway says
+ * @property {boolean} needsKey  whether the gateway takes keys
  */
 
 /** How each view is read by the clients. @type {Record<ViewName, {python: string, typescript: string, name: string}>} */
@@ -31,24 +32,25 @@ const ACCEPT = {
 export const PROGRAMS = { curl, Python: python, TypeScript: typescript };
 
 /** @param {Task} task */
-function curl({ url, body, view, ways: [way = "SSE"] }) {
+function curl({ url, body, view, ways: [way = "SSE"], needsKey }) {
+  const key = needsKey ? ' -H "Authorization: Bearer $LOCKGATE_KEY"' : "";
   const live = way === "LongPoll" ? "&live=long-poll&offset=-1" : "";
   return `# Open a stream, and keep its id.
-ID=$(curl -s ${url}/v1/streams -H 'Content-Type: application/json' -d @- <<'JSON' | grep -o '"id":"[^"]*"' | cut -d'"' -f4
+ID=$(curl -s ${url}/v1/streams -H 'Content-Type: application/json'${key} -d @- <<'JSON' | grep -o '"id":"[^"]*"' | cut -d'"' -f4
 ${JSON.stringify(body, null, 2)}
 JSON
 )
 # Read it${way === "WebSocket" ? ": as lines, since curl is no WebSocket" : ""}. To go on later, add &offset= and the last one that came.
-curl -sN -H 'Accept: ${ACCEPT[way]}' "${url}/v1/stream/$ID?view=${view}${live}"
+curl -sN -H 'Accept: ${ACCEPT[way]}'${key} "${url}/v1/stream/$ID?view=${view}${live}"
 `;
 }
 
 /** @param {Task} task */
-function python({ url, body, view, ways }) {
+function python({ url, body, view, ways, needsKey }) {
   const { python: reading, name } = READ[view];
-  const chosen = ways.length > 0 ? `, ways=${pythonOf(ways)}` : "";
+  const options = `${needsKey ? ', os.environ["LOCKGATE_KEY"]' : ""}${ways.length > 0 ? `, ways=${JSON.stringify(ways)}` : ""}`;
   return `# pip install 'lockgate[client]'
-import asyncio
+import asyncio${needsKey ? "\nimport os" : ""}
 
 import lockgate
 
@@ -56,7 +58,7 @@ REQUEST = ${pythonOf(body)}
 
 
 async def main():
-    async with lockgate.connect("${url}"${chosen}) as gate:
+    async with lockgate.connect("${url}"${options}) as gate:
         stream = await gate.generate(**REQUEST)
         async for ${name} in ${reading}:
             print(${name}${view === "delta" ? ', end="", flush=True' : ""})
@@ -67,9 +69,10 @@ asyncio.run(main())
 }
 
 /** @param {Task} task */
-function typescript({ url, body, view, ways }) {
+function typescript({ url, body, view, ways, needsKey }) {
   const { typescript: reading, name } = READ[view];
-  const chosen = ways.length > 0 ? `, { ways: ${JSON.stringify(ways)} }` : "";
+  const options = [...(needsKey ? ["key: process.env.LOCKGATE_KEY"] : []), ...(ways.length > 0 ? [`ways: ${JSON.stringify(ways)}`] : [])];
+  const chosen = options.length > 0 ? `, { ${options.join(", ")} }` : "";
   return `// npm install lockgate
 import { connect } from "lockgate";
 

@@ -28,7 +28,7 @@ export class Run {
   #pace = new Pace();
   #kept;
   #ways;
-  #told;
+  #ended;
   #upstream;
   #reading = /** @type {Records | null} */ (null);
   /** Why the next connection is another one; `""` where it is the first. */
@@ -40,13 +40,12 @@ export class Run {
    * @param {readonly Way[]} ways  to try, in this order; none: as the gateway said
    * @param {number} bytesPerS  that the page takes; 0: all that comes
    * @param {number} expectedBytes  roughly how long the text will be; 0 if nobody knows
-   * @param {{ended: () => void, refused: (error: GateError) => void}} told  `ended`: once, when the stream is over for this
-   *   page; `refused`: why, if the gateway does not let it be read
+   * @param {() => void} ended  called once, when the stream is over for this page
    */
-  constructor(place, ways, bytesPerS, expectedBytes, told) {
+  constructor(place, ways, bytesPerS, expectedBytes, ended) {
     this.#kept = new Kept(place);
     this.#ways = ways;
-    this.#told = told;
+    this.#ended = ended;
     this.slowDown(bytesPerS);
     this.stream = reader(this.#window.Socket).stream(place.id, { token: place.token });
     this.stage = new Stage(expectedBytes, place.view, this.#window);
@@ -102,6 +101,7 @@ export class Run {
   async #follow() {
     const watch = (/** @type {ConnectionEvent} */ event) => this.#watch(event);
     let hasAll = false;
+    let refusal = "";
     try {
       while (this.isOpen && !hasAll) {
         const { view, offset, ways } = this.place;
@@ -118,14 +118,15 @@ export class Run {
       }
     } catch (error) {
       if (!(error instanceof GateError)) throw error;
-      if (error.status !== 0) this.#told.refused(error);
+      if (error.status !== 0) refusal = `The gateway says: ${error.message} (${error.code}).`;
     }
     if (!this.isOpen) return;
     this.isOpen = false;
     if (hasAll) this.stage.closed();
+    else if (refusal !== "") this.stage.refused(refusal);
     else this.stage.lost();
     setTimeout(() => this.#upstream?.close(), UPSTREAM_LINGER_MS);
-    this.#told.ended();
+    this.#ended();
   }
 
   async #followUpstream() {

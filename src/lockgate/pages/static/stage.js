@@ -167,6 +167,14 @@ export class Stage {
     this.#rest();
   }
 
+  /** The gateway does not let this reader read. @param {string} why */
+  refused(why) {
+    this.#connect("lost", "refused");
+    this.#lock.position = "still";
+    this.#say("idle", why, "not read");
+    this.#rest();
+  }
+
   /** The log is closed and everything was read. */
   closed() {
     this.#connect("closed", "closed cleanly");
@@ -417,11 +425,12 @@ export class Stage {
   /**
    * @param {string} state
    * @param {string} sentence
+   * @param {string} [words]  for the state
    */
-  #say(state, sentence) {
+  #say(state, sentence, words = state) {
     const badge = byId("state");
     badge.dataset.state = state;
-    if (badge.textContent !== state) badge.textContent = state;
+    if (badge.textContent !== words) badge.textContent = words;
     if (byId("reason").textContent !== sentence) byId("reason").textContent = sentence;
   }
 
