@@ -63,14 +63,12 @@ export class Progress {
 /** @param {string} [path]  JSON pointer; absent where there is no schema */
 const placeWords = (path) => (path === undefined ? "text without a schema" : path === "" ? "the root" : path);
 
-/** @param {Told} told */
-function facts({ members_done = [], elements_done = 0, violations = 0, held_bytes = 0, progress }) {
-  const members = members_done.length;
-  return [
-    ...(members > 0 ? [`${counted(members, "member", "members")} whole`] : []),
+/** What the list of violations does not say. @param {Told} told */
+function facts({ members_done = [], elements_done = 0, held_bytes = 0, progress }) {
+  const known = [
+    ...(members_done.length > 0 ? [counted(members_done.length, "member", "members")] : []),
     ...(elements_done > 0 ? [counted(elements_done, "element", "elements")] : []),
-    counted(progress.chunks, "chunk", "chunks"),
     ...(held_bytes > 0 ? [`${grouped(held_bytes)} bytes held`] : []),
-    ...(violations > 0 ? [counted(violations, "violation", "violations")] : []),
   ];
+  return known.length > 0 ? known : [counted(progress.chunks, "chunk", "chunks")];
 }
