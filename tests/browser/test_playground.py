@@ -269,13 +269,16 @@ async def test_what_is_on_the_screen_runs_as_a_program(page: Page, tmp_path: Pat
 @pytest.mark.browser
 async def test_an_own_schema_is_written_and_judged(page: Page) -> None:
     await generate(page, "own", size=400, rate=0)
-    await page.locator("#schema").fill('{"type": "array", "items": {"type": "integer"}, "minItems": 3}')
+    own = '{"type": "array", "items": {"type": "integer"}, "minItems": 3}'
+    await page.locator("#schema").fill(own)
     await page.locator("#view").select_option("elements")
     await page.locator("#generate").click()
     await state(page, "complete")
     text = await page.locator("#released").text_content() or ""
     assert all(isinstance(json.loads(line), int) for line in text.splitlines())
     assert len(text.splitlines()) >= 3
+    await page.reload()
+    await expect(page.locator("#schema")).to_have_value(own)
     await page.locator("#schema").fill("{")
     await page.locator("#generate").click()
     await expect(page.locator("#problem")).to_contain_text("The schema is not JSON")

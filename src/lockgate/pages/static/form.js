@@ -182,8 +182,8 @@ export class Form {
   #fill(catalogue, generate) {
     for (const { name, title } of catalogue.documents) this.#picker.append(new Option(title, name));
     this.#picker.append(new Option("Your own schema", OWN));
-    input("prompt").value = OWN_PROMPT;
-    input("schema").value = JSON.stringify(OWN_SCHEMA, null, 2);
+    keepWords("prompt", OWN_PROMPT);
+    keepWords("schema", JSON.stringify(OWN_SCHEMA, null, 2));
     // They are for a real model; a simulator asks for nothing of it.
     for (const element of document.querySelectorAll(".real-model")) element.toggleAttribute("hidden", true);
     this.#picker.addEventListener("change", () => this.#choose());
@@ -219,6 +219,18 @@ export class Form {
     const documents = this.#catalogue?.documents ?? [];
     return documents.find(({ name }) => name === this.#picker.value) ?? documents[0];
   }
+}
+
+/**
+ * What is written into a field is still there when the page is loaded again in this tab.
+ *
+ * @param {string} id
+ * @param {string} first  what stands there at first
+ */
+function keepWords(id, first) {
+  const field = input(id);
+  field.value = sessionStorage.getItem(`lockgate ${id}`) ?? first;
+  field.addEventListener("input", () => sessionStorage.setItem(`lockgate ${id}`, field.value));
 }
 
 /** @throws {SyntaxError} the schema typed in is not JSON */
