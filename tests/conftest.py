@@ -57,9 +57,8 @@ _BLOCKED: Final = pytest.StashKey[bool]()
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    item.stash[_BLOCKED] = item.stash.get(_BLOCKED, False) or isinstance(
-        call.excinfo and call.excinfo.value, LoopBlocked
-    )
+    if call.excinfo is not None and isinstance(call.excinfo.value, LoopBlocked):
+        item.stash[_BLOCKED] = True
     return (yield)
 
 

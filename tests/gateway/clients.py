@@ -86,8 +86,6 @@ class Raw:
     async def read_to_end(self) -> bytes:
         """All until the server ends the connection, in whatever way; then this end is closed, too."""
         data = bytearray()
-        # A window that is smaller than a packet is only opened again when the sender asks for it: after a minute.
-        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)
         with self._connection, contextlib.suppress(ConnectionError):
             async with asyncio.timeout(DEADLINE_S):
                 while piece := await asyncio.get_running_loop().sock_recv(self._connection, 65536):

@@ -387,7 +387,16 @@ class Scanner:
         Raises:
             Violation: that number is not valid.
         """
-        if self.state in NUMBER_CAN_END and not self._stack:
+        if not self._stack:
+            self.end_number()
+
+    def end_number(self) -> None:
+        """A number that the text so far ends with is over: what follows is known, and no part of it.
+
+        Raises:
+            Violation: that number is not valid.
+        """
+        if self.state in NUMBER_CAN_END:
             self._end_number(0)
 
     # -- structure ---------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from lockgate.gate.recovery.recovering import RecoveringGate
 from lockgate.gate.recovery.skip import SkipStrategy
 from lockgate.gate.recovery.strategy import StrategyMaker
 from tests.gate.recovery.made import made
+from tests.gate.recovery.texts import Trial, check
 
 SCHEMA = lockgate.compile(
     {
@@ -131,3 +132,11 @@ def test_skip_behind_patch_is_an_option() -> None:
     assert [type(event) for event in events if isinstance(event, Skipped | Violated)].count(Skipped) == 1
     with pytest.raises(Misuse, match="skip"):
         SCHEMA.gate("halt", skip=True)
+
+
+@pytest.mark.parametrize(("text", "state"), [("[5,5,7]", "halted"), ("[5,6,7]", "complete"), ("[5,5 ,7]", "halted")])
+def test_a_number_before_what_is_left_out_counts(text: str, state: str) -> None:
+    """Patch looked at it for nothing, and the comma that had ended it: it is an element all the same."""
+    schema = {"prefixItems": [True, True], "items": False, "uniqueItems": True}
+    options = {"recovery": "patch", "skip": True, "elements": "", "release": "prefix", "max_held_bytes": 200}
+    assert check(Trial(schema, text.encode(), options), random.Random(5)).state == state

@@ -14,7 +14,7 @@ _MEMBER: Final = re.compile(r"""\{\s{0,24}(?:"[^"\n]{0,200}"|'[^'\n]{0,200}'|\w{
 _ONLY_SIGNS: Final = " \t\n\r,;}])`"
 #: With these the document itself would go on: a colon, a quote that no fence begins with, a name behind a comma.
 _GOES_ON: Final = re.compile(
-    r"""[}\]\s,;]*(?:[:"'“”„«‘’´]|`(?!``)[^`\n]{1,200}`\s{0,24}[:=,}\]])|[}\]\s;]*,[}\]\s,;]*[\w$.-]{1,60}\s{0,8}:"""
+    r"""[}\]\s,;，]*(?:[:"'“”„«‘’´]|`(?!``)[^`\n]{1,200}`\s{0,24}[:=,}\]])|[}\]\s;]*[,，][}\]\s,;，]*[\w$.-]{1,60}\s{0,8}:"""
 )
 
 

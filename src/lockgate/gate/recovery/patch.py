@@ -473,7 +473,7 @@ class _Patch:
     def _go_on_from(self, earlier: _Earlier) -> None:
         """Nothing helps there: what can be done is done at the violation."""
         work, at = self._work, self._pending.at
-        work.judge_again(at - work.scanner.base)
+        work.judge_again(at - work.scanner.base, ends_number=self._pending.ends_number)
         if earlier.into_string is None and self._into_string is None:
             self.marks.mark_quote(at)
         self._earlier, self._look = None, 0

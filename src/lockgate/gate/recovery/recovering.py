@@ -278,7 +278,9 @@ class RecoveringGate(DocumentGate):
             return
         at = work.stopped_at
         path = self._judge.path() if found.path is None else found.path
-        pending = self._violation = PendingViolation(found, path, at, work.ledger.upstream_of(at))
+        pending = self._violation = PendingViolation(
+            found, path, at, work.ledger.upstream_of(at), ends_number=scanner.awaits != "number"
+        )
         for strategy in self._strategies:
             remedy = strategy.remedy(pending)
             if remedy is not None:
@@ -319,8 +321,7 @@ class RecoveringGate(DocumentGate):
     def _return(self, pending: PendingViolation) -> None:
         """A remedy took the text back for nothing: judge it again up to the violation."""
         work = self._work
-        is_over = pending.violation.code == "trailing_text"
-        work.judge_again(max(pending.at - work.scanner.base, 0), is_over=is_over)
+        work.judge_again(max(pending.at - work.scanner.base, 0), ends_number=pending.ends_number)
         self._closers.watch()
 
     def _close_bracket(self, events: list[Event], *, is_end: bool) -> bool:

@@ -21,6 +21,8 @@ _LOOK: Final = 64
 #: Bytes that a rewriter leaves in front of it, at most, to see what follows.
 _AHEAD: Final = 96
 
+#: What no name ends before.
+_ADDRESS: Final = b"://"
 #: What begins a value, and no word.
 _VALUE: Final = re.compile(rb"[{\[]|-?[0-9]|(?:true|false|null)\b")
 #: First bytes of quotes.
@@ -32,6 +34,14 @@ DOUBLE: Final = ("\u201c", "\u201d", "\u201e", "\u201f", "\u00ab", "\u00bb")
 def less_ahead(limit: int) -> int:
     """Bytes that may wait so that no more than the limit is held with what a rewriter looks at ahead of them."""
     return max(limit - _AHEAD, limit // 2)
+
+
+def whole_characters(text: bytes, *, is_end: bool) -> int:
+    """Where a character begins that may be cut: quotes and spaces of other scripts have up to three bytes."""
+    if is_end:
+        return len(text)
+    tail = next((k for k in (1, 2) if k <= len(text) and text[-k] >= 0xC0), 0)
+    return len(text) - tail
 
 
 class _BaseRewriter:
@@ -69,7 +79,7 @@ class Quoted(_BaseRewriter):
         at = 0
         while at < len(text) and not self.is_over:
             found = self._special.search(text, at)
-            end = found.start() if found else self._whole(text, is_end=is_end)
+            end = found.start() if found else whole_characters(text, is_end=is_end)
             if end > at:
                 self._pass(pieces, text[at:end], text[at:end])
                 at = end
@@ -86,13 +96,6 @@ class Quoted(_BaseRewriter):
         pieces.append(Piece(removed, inserted))
         if self._end is not None:
             self._end.passed(removed)
-
-    def _whole(self, text: bytes, *, is_end: bool) -> int:
-        """Closers have up to three bytes: the last two of a text may be the beginning of one."""
-        if is_end:
-            return len(text)
-        tail = next((k for k in (1, 2) if k <= len(text) and text[-k] >= 0xC0), 0)
-        return len(text) - tail
 
     def _piece(self, text: bytes, at: int, found: bytes, *, is_end: bool) -> Piece | None:
         if self._may_lack and self._end is not None and found in (b",", b"\n", b"\r"):
@@ -155,11 +158,21 @@ class Bare(_BaseRewriter):
     """
 
     #: What follows a member: a brace, a comma and a name with its colon, a name alone on the next line, a comment.
-    _NAME: Final = rb"""(?:"(?:[^"\\\n]|\\.){0,60}"|['`][^'`\n]{0,60}['`]|[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)"""
-    _FOLLOWS: Final = re.compile(rb"\s{0,24}(?:\}|//|/\*|,?\s{0,24}(?:\}|\Z|" + _NAME + rb"))")
+    _NAME: Final = (
+        rb"""(?:(?:"(?:[^"\\\n]|\\.){0,60}"|['`][^'`\n]{0,60}['`]|["']?[A-Za-z_$][\w$-]{0,60}"""
+        rb"""|\xe2\x80[\x98-\x9f][^\n\xe2]{0,60}\xe2\x80[\x98-\x9f])[ \t]{0,8}:(?!//)"""
+        rb"""|"[\w$.-]{1,60}"[ \t]{1,8}["'{\[\d-])"""
+    )
+    #: White space, also of other scripts.
+    _WIDE: Final = rb"\xc2\xa0|\xe3\x80\x80|\xef\xbb\xbf"
+    _SPACE: Final = rb"(?:\s|" + _WIDE + rb")"
+    _SPACES: Final = re.compile(rb"(?:[ \t\n\r]|" + _WIDE + rb")*")
+    _FOLLOWS: Final = re.compile(
+        _SPACE + rb"{0,24}(?:\}|//|/\*|#|[,;]?" + _SPACE + rb"{0,24}(?:\}|\Z|" + _NAME + rb"))"
+    )
     _WRONG_BRACKET: Final = re.compile(rb"\]\s{0,24}(?:[}\],]|\Z)")
     _SIGNS: Final = re.compile(rb"(?:\\[nrt]\s{0,24}){1,8}(?=[,\]}])")
-    _BEHIND_BRACE: Final = re.compile(rb"[ \t]{0,24}(?:[,}\]\n\r]|\Z)")
+    _BEHIND_BRACE: Final = re.compile(rb"[ \t]{0,24}(?:[,}\]\n\r]|//|/\*|#|\Z)")
 
     def __init__(
         self, *, is_name: bool = False, is_root: bool = False, is_member: bool = False, may_quote: bool = True
@@ -174,10 +187,10 @@ class Bare(_BaseRewriter):
         self._braces = 0  # opened in the words
         self._has_square = False  # a square bracket, too
         self._is_quoted = False  # a quote in the words waits for its partner
-        self._stop = rb"[:=]" if is_name else rb"[{,\]}\n\r]" if is_member else rb"[,\]}\n\r]"
+        self._stop = rb"[:=]" if is_name else rb"[{,;\]}\n\r]" if is_member else rb"[,\]}\n\r]"
         plain = rb"""[ \t\n\r\x00-\x1f"\\]""" if is_root else rb"""[ \t\x00-\x1f"\\]|""" + self._stop
-        self._special = re.compile(plain + b"|'" if is_name else plain)
-        self._stops = b"" if is_root else b":=" if is_name else b",]}\n\r"
+        self._special = re.compile(plain + b"|'" if is_name else plain if is_root else plain + b"|" + self._WIDE)
+        self._stops = b"" if is_root else b":=" if is_name else b",;]}\n\r" if is_member else b",]}\n\r"
 
     def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
         pieces: list[Piece] = []
@@ -191,12 +204,14 @@ class Bare(_BaseRewriter):
                     self._end(pieces)
                 break
             found = self._special.search(text, at)
-            end = found.start() if found else len(text)
+            end = found.start() if found else whole_characters(text, is_end=is_end)
             if end > at:
                 pieces.append(Piece(text[at:end], text[at:end]))
                 self._has_square = self._has_square or b"[" in text[at:end]
                 at = end
                 continue
+            if found is None:
+                break
             taken = self._special_piece(text, at, pieces, is_end=is_end)
             if taken < 0:
                 break
@@ -210,7 +225,7 @@ class Bare(_BaseRewriter):
     def _special_piece(self, text: bytes, at: int, pieces: list[Piece], *, is_end: bool) -> int:
         """Take what is special at a byte; how much, or -1: more must be seen."""
         byte = text[at]
-        if byte in b" \t\n\r" and (byte not in self._stops or self._is_member):
+        if byte >= 0x80 or (byte in b" \t\n\r" and (byte not in self._stops or self._is_member)):
             return self._white(text, at, pieces, is_end=is_end)
         if self._is_member and byte in b"{}" and (byte == 0x7B or self._braces):
             self._braces += 1 if byte == 0x7B else -1
@@ -223,6 +238,11 @@ class Bare(_BaseRewriter):
             if not ends:
                 pieces.append(Piece(text[at : at + 1], text[at : at + 1]))
                 return 1
+        if byte == 0x3A and self._is_name and len(text) - at < len(_ADDRESS) and not is_end:
+            return -1
+        if self._is_name and text.startswith(_ADDRESS, at):
+            pieces.append(Piece(_ADDRESS, _ADDRESS))
+            return len(_ADDRESS)
         if byte in self._stops:
             self._end(pieces)
             return 0
@@ -268,10 +288,12 @@ class Bare(_BaseRewriter):
         return self._FOLLOWS.match(text, at, stop) is not None
 
     def _white(self, text: bytes, at: int, pieces: list[Piece], *, is_end: bool) -> int:
-        end = _WHITE_RUN.match(text, at).end()  # type: ignore[union-attr]
+        end = self._SPACES.match(text, at).end()  # type: ignore[union-attr]
         if end - at > _LOOK:
             self._end(pieces)
             return 0
+        if whole_characters(text, is_end=is_end) <= end < len(text):
+            return -1
         if end == len(text):
             if not is_end:
                 return -1

@@ -185,9 +185,12 @@ class InnerQuote(PatchRule):
         place = site.string_place()
         if not site.is_in_object and site.depth and _COMMA_BEHIND.match(site.window, 1):
             return []  # the element ended: what is wrong is the next one
-        ends_here = StringEnd(place, inner=0).is_behind(site.window, 1, is_end=site.is_end)
+        end = StringEnd(place, inner=0)
+        ends_here = end.is_behind(site.window, 1, is_end=site.is_end)
         if ends_here is None:
             site.need_more()
+        if end.is_lost:
+            return []
         if _COLON_BEHIND.match(site.window, 1) and not _opens(place.before):
             return []  # a name: what is missing stands before it
         if ends_here or self._begins_another(site, place) or not self._ends(site, 1):
@@ -200,10 +203,15 @@ class InnerQuote(PatchRule):
         if not site.is_in_object or not site.depth:
             return _APART.search(place.before) is not None
         name = _NAME_BEFORE.search(place.before[-_NAME_BYTES:])
-        if name is not None and name[1].decode("utf-8", "replace") in place.names:
-            return True
+        if name is not None:
+            word = (name[1] or name[2]).decode("utf-8", "replace")
+            if name[1] or word in place.names or not place.is_closed:
+                return True
         found = _NAME_REST.match(site.window, 1)
         if found is None:
+            comma = _COMMA_BEFORE.search(place.before)
+            if comma is not None and (_BREAK.search(comma[0]) or _HALF_NAME.match(site.window, 1)):
+                return True
             return _CLOSED.search(place.before) is not None
         if found[1].decode("utf-8", "replace") in place.names:
             return True
@@ -222,9 +230,13 @@ class InnerQuote(PatchRule):
         if found is None:
             site.need_more()
             return []
+        if _NO_NAME.search(site.window, site.held.name, site.at):
+            return []  # the name ended before that
         return replace(site.held.name_end - 1, 1, b'\\"')
 
 
+#: What parts a name from its value, or members.
+_NO_NAME: Final = re.compile(rb"[:=,]|\xef\xbc\x9a")
 _COLON_BEHIND: Final = re.compile(rb"[ \t]{0,8}:")
 _COMMA_BEHIND: Final = re.compile(rb"[ \t]{0,8},")
 
@@ -236,8 +248,14 @@ def _opens(text: bytes) -> bool:
 
 #: The end of a text that does not end there: a comma or line break, perhaps an escaped one, that parts what follows.
 _APART: Final = re.compile(rb"(?:,|\\[nr])(?:[\s{\[]|\\[nrt])*\Z")
-#: A name in other quotes, and its colon: what follows is its value.
-_NAME_BEFORE: Final = re.compile(rb"""[,\n]\s{0,24}[`']([^`'\n]{1,60})[`']\s{0,8}:\s{0,8}\Z""")
+#: A name in other quotes, or in none, and its colon: what follows is its value.
+_NAME_BEFORE: Final = re.compile(
+    rb"""(?:,|\n|\\[nr])(?:\s|\\[nrt]){0,24}(?:[`']([^`'\n]{1,60})[`']|([A-Za-z_$][\w$-]{0,60}))\s{0,8}:\s{0,8}\Z"""
+)
+_COMMA_BEFORE: Final = re.compile(rb",(?:\s|\\[nrt])*\Z")
+_BREAK: Final = re.compile(rb"[\n\r]|\\[nr]")
+#: A name that lacks its closing quote.
+_HALF_NAME: Final = re.compile(rb"[\w$.-]{1,60}:[ \t]{0,8}[\"{\[\d-]")
 _NAME_BYTES: Final = 128
 _CLOSED: Final = re.compile(rb"[}\]]\s*,(?:\s|\\[nrt])*\Z")
 _NAME_REST: Final = re.compile(rb'((?:[^"\\\n]|\\.){1,60})"[ \t]{0,8}:')
@@ -294,6 +312,10 @@ class BareName(PatchRule):
         return [Edit((Change(site.at, 0, before),), lambda: Bare(is_name=True), weight=2)]
 
 
+#: A byte order mark; quotes of other scripts, which another rule knows.
+_NO_WORD: Final = (b"\xef\xbb\xbf", *(quote.encode() for quote in "\u2018\u201a\u201c\u201e\u00ab"))
+#: What another member or element begins with.
+_ANOTHER: Final = re.compile(rb";?\s{0,24}(?:[\"'`]|\xe2\x80[\x98-\x9f])")
 _FIRST_OF_SCALARS: Final = b"-0123456789tfn"
 _THOUGHT: Final = re.compile(rb"<(?:think|thinking|thought|reasoning)>")
 
@@ -309,11 +331,13 @@ class BareText(PatchRule):
             return []
         if site.awaits in VALUE:
             start = site.at
-            if site.byte in b"\"'`{[}],:/#" or site.rest.startswith(b"\xef\xbb\xbf"):
+            if site.byte in b"\"'`{[}],:/#" or site.rest.startswith(_NO_WORD):
                 return []
         elif site.awaits in ("literal", "number"):
             start = site.held.start
         elif site.awaits == "comma" and site.scalar >= 0 and (site.last_kinds & STRING) and site.byte not in b"]})":
+            if b"\n" in site.window[site.before : site.at] or _ANOTHER.match(site.rest):
+                return []  # one word, and what follows it is another
             start = site.scalar
         else:
             return []

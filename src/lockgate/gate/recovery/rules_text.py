@@ -186,8 +186,13 @@ class Colon(PatchRule):
 
     id = "colon"
 
+    #: A name whose own quote is missing.
+    _HAS_COLON: Final = re.compile(rb":|(?:=|\xef\xbc\x9a)[ \t]*[\"']?\Z")
+
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.awaits != "colon" or not site.byte or b":" in site.window[max(site.held.name, 0) : site.held.name_end]:
+        if site.awaits != "colon" or not site.byte:
+            return []
+        if self._HAS_COLON.search(site.window, max(site.held.name, 0), max(site.held.name_end, 0)):
             return []
         if site.byte == b"=":
             return replace(site.at, 2 if site.rest[1:2] == b">" else 1, b":")
@@ -262,11 +267,11 @@ class Bracket(PatchRule):
         if site.code == "trailing_text":
             return self._closed_too_early(site) if site.has_bracket else []
         if site.awaits == "comma" and site.byte in (b",", b'"', b"'"):
-            return self._before_neighbour(site)
+            return [] if site.may_have_ended_before else self._before_neighbour(site)
         if site.byte == b"{" and site.awaits == "name" and site.held.comma >= 0 and site.brackets[1:2] == b"]":
-            return replace(site.held.comma, 0, b"}")
+            return [] if site.may_have_ended_before else replace(site.held.comma, 0, b"}")
         if site.held.comma >= 0 and site.outer_names and (site.held.name >= 0 or site.byte in (b'"', b"'")):
-            return self._before_member(site)
+            return [] if site.may_have_ended_before else self._before_member(site)
         if site.byte not in (b"}", b"]", b")") or not site.depth or site.awaits == "value":
             return []
         if site.awaits not in ("comma", "element or ]", "name or }", *NAME):

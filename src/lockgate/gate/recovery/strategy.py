@@ -96,6 +96,7 @@ class PendingViolation:
         path: JSON pointer to the value at fault.
         at: Its byte in the text.
         upstream_at: Its byte in what upstream sent.
+        ends_number: Whether a number right before that byte had ended.
         remedies: What may still be done about it, in order; the first is under way.
     """
 
@@ -103,6 +104,7 @@ class PendingViolation:
     path: str
     at: int
     upstream_at: int
+    ends_number: bool
     remedies: list[Remedy] = field(default_factory=list)
 
 

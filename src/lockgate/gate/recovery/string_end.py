@@ -17,7 +17,7 @@ _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 #: White space, comments, and commas that are too many.
 _COMMAS: Final = re.compile(
     rb"(?:[ \t\n\r,]+|\xef\xbb\xbf|\xc2\xa0|\xe3\x80\x80|\\[nrt]"
-    rb"|//[^\n]{0,200}(?:\n|\Z)|/\*(?:[^*]|\*(?!/)){0,200}\*/)*"
+    rb"|(?://|#)[^\n]{0,200}(?:\n|\Z)|/\*(?:[^*]|\*(?!/)){0,200}\*/)*"
 )
 #: White space that is looked through for what follows a string; more of it ends the string.
 _MAX_WHITE: Final = 64
@@ -30,7 +30,7 @@ _QUOTE: Final = rb"(?:[\"'`]|\xc2[\xab\xbb\xb4]|\xe2\x80[\x98-\x9f])"
 _COLON: Final = rb"[ \t]{0,8}(?:[:=]|\xef\xbc\x9a)"
 _OPENING: Final = re.compile(_QUOTE)
 _QUOTED_NAME: Final = _QUOTE + rb"(?P<quoted>(?:[^\"'`\\\n\xe2]|\\.|\xe2(?!\x80[\x98-\x9f])){1,60})" + _QUOTE + _COLON
-_NAME: Final = re.compile(_QUOTED_NAME + rb"|(?P<bare>[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}:(?!//)|\}")
+_NAME: Final = re.compile(_QUOTED_NAME + rb"|(?P<bare>[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}(?::(?!//)|\xef\xbc\x9a)|\}")
 #: A name one quote of which is missing.
 _HALF_NAME: Final = re.compile(
     _QUOTE + rb"(?P<open>[^\"'`\n,:{}\[\]\xc2\xe2]{1,60}):|(?P<shut>[\w$.-]{1,60})" + _QUOTE + _COLON
@@ -64,6 +64,27 @@ _ELEMENTS: Final = re.compile(
     re.DOTALL,
 )  # fmt: skip
 _COLON_BEHIND: Final = re.compile(_COLON)
+#: Behind a quote, what no text has outside brackets of its own: a comma and a member, a comma and a quote on the next
+#: line, an object.
+_MEMBER_BEHIND: Final = re.compile(
+    rb"[\s}\])]{0,24}[,;][\s{\[]{0,24}"
+    + _QUOTED_NAME.replace(b"quoted", b"first")
+    + rb"|[\s}\])]{0,24}[,;][\s{\[]{0,24}"
+    + _QUOTE
+    + rb"[\w$.-]{1,60}"
+    + _COLON
+    + rb"|[ \t]{0,8},[ \t]{0,24}[\r\n]\s{0,24}"
+    + _QUOTE
+    + rb"|\s{0,24}\{\s{0,24}"
+    + _QUOTED_NAME
+)
+#: The same behind a quote that is no partner of another one: a whole word in quotes, and what may stand behind one.
+_WORD_BEHIND: Final = re.compile(
+    rb'[ \t]{0,8},\s{0,24}"[\w$./-]{1,60}"(?:\s{0,24}[,\]}]|[ \t]{0,8}[\w"{\[-])'
+    rb'|[ \t]{0,8},\s{0,24}"[\w$.-]{1,60}[ \t]{1,8}"|\s{1,24}' + _QUOTED_NAME
+)
+#: The same behind other quotes in a list: a colon, since the list has ended before; the next word.
+_NO_WORD_BEHIND: Final = re.compile(_COLON + rb"|[ \t]{1,8}(?:\xe2\x80[\x98-\x9f]|\xc2[\xab\xbb])")
 #: Behind a quote, what parts two words of a list.
 _PARTING: Final = re.compile(rb'[ \t]{0,8},(?:[ \t]{0,24}"|[ \t]{0,24}[\r\n])')
 _BRACKETS: Final = re.compile(rb"[}\])][}\])\s]*")
@@ -120,6 +141,12 @@ class StringEnd:
     def is_behind(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
         """Whether the string ended before this byte, which is the one behind a quote; None: more must be seen."""
         found = self._is_behind(text, at, is_end=is_end)
+        if found is False and self._open <= 0 and self._place.depth:
+            self.is_lost = self.is_lost or _MEMBER_BEHIND.match(text, at, at + LOOK_AHEAD) is not None
+            if self._inner >= 0 and self._is_even and _WORD_BEHIND.match(text, at, at + LOOK_AHEAD):
+                self.is_lost = True
+            if self._inner < 0 and not self._place.is_in_object and _NO_WORD_BEHIND.match(text, at):
+                self.is_lost = True
         if found is False and self._inner >= 0:
             self._inner += 1
             # A name outside all brackets of the text is one of the document: another quote is missing.
@@ -150,7 +177,7 @@ class StringEnd:
         # In other quotes the next name is plainly one.
         may_be_name = self._inner < 0 and self._open <= 0 and self._place.is_in_object
         may_be_name = may_be_name and _OPENING.match(text, end) is not None
-        if len(text) - at < LOOK_AHEAD and not is_end and (byte in b",;}])/+" or end > at or may_be_name):
+        if len(text) - at < LOOK_AHEAD and not is_end and (byte in b",;}])/+#{" or end > at or may_be_name):
             return None
         # What lies behind is not seen, however the text is cut.
         text, at, end = text[at : at + LOOK_AHEAD], 0, end - at

@@ -93,11 +93,11 @@ class Workspace:
         while self.element_ends and self.element_ends[-1] > at:
             self.element_ends.pop()
 
-    def judge_again(self, length: int, *, is_over: bool = False) -> None:
+    def judge_again(self, length: int, *, ends_number: bool) -> None:
         """Judge bytes of what is pending that were judged before; nobody is told what ends among them.
 
         Args:
-            is_over: The document ended with them, so a number at the root did, too.
+            ends_number: Whether what follows them had ended a number that they end with.
         """
         before = bytes(self.pending[:length])
         if not before:
@@ -108,8 +108,8 @@ class Workspace:
         stop_depth, scanner.stop_depth = scanner.stop_depth, -1
         try:
             scanner.scan(before)
-            if is_over:
-                scanner.finish()
+            if ends_number:
+                scanner.end_number()
         except Violation:
             pass  # the text went back into a string; what stands before the violation was judged once already
         scanner.stop_depth = stop_depth
