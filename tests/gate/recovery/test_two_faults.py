@@ -49,6 +49,11 @@ def patched(schema: Any, text: str) -> Run:
         pytest.param('{"city": Rome,\u00a0\n "note": "old"}', id="a bare value, wide space"),
         pytest.param('{"city": Rome\ufeff,\n "note": "old"}', id="a bare value, a mark behind it"),
         pytest.param('{"city": Rome;\n "note": "old"}', id="a bare value, another comma"),
+        pytest.param('{"city": Rome,// where\n "note": "old"}', id="a bare value, a comment"),
+        pytest.param('{"city": Rome,\\n\n "note": "old"}', id="a bare value, a written line end"),
+        pytest.param('{"city": Rome,,\n "note": "old"}', id="a bare value, two commas"),
+        pytest.param('{"city": "Rome"; note: "old"}', id="another comma, a bare name"),
+        pytest.param('{"city": "Rome"; „note“: "old"}', id="another comma, a name in other quotes"),
         pytest.param('{"city": "Rome", note： "old"}', id="a bare name, a wide colon"),
         pytest.param("{`city`:`Rome`,# where\n`note`:`old`}", id="other quotes, a comment"),
         pytest.param('{"city: Rome, "note": "old"}', id="half a name, a bare value"),
@@ -80,6 +85,7 @@ def test_no_word_of_a_list_becomes_the_text_of_another(schema: Any, text: str, m
         # The brace may be missing behind 1 as well.
         '[{"n": {"x": 1, "m": 2}, {"n": {}}]',
         '{"rows": [{"n": {"x": 1, "m": 2}, {"n": {}}]}',
+        '{"rows": [{"n": {, "m": 2}]}',
     ],
 )
 def test_no_bracket_stands_where_another_place_would_do(text: str) -> None:

@@ -167,9 +167,9 @@ class Bare(_BaseRewriter):
     _WIDE: Final = rb"\xc2\xa0|\xe3\x80\x80|\xef\xbb\xbf"
     _SPACE: Final = rb"(?:\s|" + _WIDE + rb")"
     _SPACES: Final = re.compile(rb"(?:[ \t\n\r]|" + _WIDE + rb")*")
-    _FOLLOWS: Final = re.compile(
-        _SPACE + rb"{0,24}(?:\}|//|/\*|#|[,;]?" + _SPACE + rb"{0,24}(?:\}|\Z|" + _NAME + rb"))"
-    )
+    #: What may stand between two members.
+    _BETWEEN: Final = rb"(?:\s|[,;]|\\[nrt]|(?://|\#)[^\n]{0,90}\n|/\*(?:[^*]|\*(?!/)){0,90}\*/|" + _WIDE + rb"){0,48}"
+    _FOLLOWS: Final = re.compile(_BETWEEN + rb"(?:\}|//|/\*|\#|\Z|" + _NAME + rb")")
     _WRONG_BRACKET: Final = re.compile(rb"\]\s{0,24}(?:[}\],]|\Z)")
     _SIGNS: Final = re.compile(rb"(?:\\[nrt]\s{0,24}){1,8}(?=[,\]}])")
     _BEHIND_BRACE: Final = re.compile(rb"[ \t]{0,24}(?:[,}\]\n\r]|//|/\*|#|\Z)")

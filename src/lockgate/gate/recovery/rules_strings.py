@@ -300,7 +300,7 @@ class BareName(PatchRule):
     id = "bare_name"
 
     def propose(self, site: Site) -> Sequence[Edit]:
-        if site.awaits not in (*NAME, "comma") or not site.byte or site.byte in b"\"'`\xe2\xc2{[}],:/#(":
+        if site.awaits not in (*NAME, "comma") or not site.byte or site.byte in b"\"'`\xe2\xc2{[}],;:/#(":
             return []
         if site.awaits == "comma" and not (site.is_in_object and not site.has_quote):
             return []

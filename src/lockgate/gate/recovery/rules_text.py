@@ -45,6 +45,8 @@ class ExtraComma(PatchRule):
             return replace(site.held.comma, 1)
         if site.byte == b")" and site.held.comma >= 0 and site.depth and not site.is_in_object:
             return [Edit((Change(site.held.comma, 1, b""), Change(site.at, 1, b"]", "tuple")))]
+        if site.byte == b"," and site.awaits == "name or }" and site.depth > 1:
+            return []  # the brace that closes an empty object may be missing as well
         if site.byte == b"," and site.awaits in (*VALUE, *NAME) and site.held.colon < 0 and site.depth:
             return replace(site.at, 1)
         return []
