@@ -1,4 +1,4 @@
-"""The playground in a real Chromium: a generation, a fault, a dropped connection, a cancel."""
+"""The playground in a real Chromium: generations, faults, dropped connections, and each way to read them."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ async def test_a_stream_is_shown_in_each_view(page: Page) -> None:
 
 @pytest.mark.browser
 async def test_a_slow_reader_has_a_small_window(page: Page) -> None:
-    """Over WebSocket no more comes than the window takes; at full speed all of it does."""
+    """Over WebSocket it fills, and the page says so; at full speed the rest comes at once."""
     await generate(page, "log-lines", size=60_000, rate=0)
     await page.locator("#face").select_option("WebSocket")
     await page.locator("#pace").select_option("1000")
