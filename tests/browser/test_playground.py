@@ -1,23 +1,28 @@
-"""The playground in a real Chromium: a generation, a fault, a dropped connection, a cancel."""
+"""The playground in a real Chromium: generations, faults, dropped connections, and each way to read them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+import jsonpatch
 import pytest
 from aiohttp import web
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.chromium import chromium, page_of
-from tests.gateway.nodes import DEADLINE_S
+from tests.browser.chromium import PATIENCE_MS, chromium, page_of
+from tests.conftest import missing
+from tests.gateway.nodes import DEADLINE_S, Node, Upstream, answer, running
+from tests.gateway.test_keys import Keys
 from tests.ports import free_port
 
 
@@ -110,6 +115,8 @@ async def test_a_generation_is_shown_as_it_was_released(page: Page) -> None:
     assert released is not None
     assert released == await page.locator("#upstream").text_content()
     assert len(released) > 2500
+    await expect(page.locator("#progress")).to_have_attribute("data-state", "complete")
+    await expect(page.locator("#progress")).to_contain_text("9 members")
 
 
 @pytest.mark.browser
@@ -162,6 +169,138 @@ async def test_a_generation_can_be_cancelled(page: Page) -> None:
     await expect(page.locator("#records")).not_to_have_text("0")
     await page.locator("#cancel").click()
     await state(page, "cancelled")
+
+
+# -- how the page reads ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.browser
+async def test_another_face_and_a_reload_go_on_at_the_offset(page: Page) -> None:
+    """Each record once: what the page had before is there again, and the rest comes over another connection."""
+    await generate(page, "log-lines", size=200_000, rate=50)
+    await page.locator("#face").select_option("WebSocket")
+    await page.locator("#generate").click()
+    for face in ("HTTP2", "SSE"):
+        await page.locator("#face").select_option(face)
+        await expect(page.locator(f"#connection[data-way={face}]")).to_be_visible()
+    await expect(page.locator("#records")).not_to_have_text("0")
+    await page.reload()
+    await expect(page.locator("#reconnects")).to_contain_text("Loaded again")
+    await expect(page.locator("#connection[data-way=SSE]")).to_be_visible()
+    await page.locator("#cancel").click()
+    await state(page, "cancelled")
+    await expect(page.locator("#order")).to_have_attribute("data-proven", "true")
+    await expect(page.locator("#digest")).to_have_attribute("data-ok", "true")
+
+
+@pytest.mark.browser
+async def test_a_stream_is_shown_in_each_view(page: Page) -> None:
+    """The same stream, from its start; what comes stands line by line, and makes the same value."""
+    await generate(page, "invoice", size=3000, rate=0)
+    await page.locator("#generate").click()
+    await state(page, "complete")
+    released, value = page.locator("#released"), page.locator("#value")
+    document = json.loads(await released.text_content() or "")
+    for view in ("elements", "snapshot", "patch"):
+        await page.locator("#view").select_option(view)
+        await expect(page.locator("#connection")).to_have_attribute("data-connection", "closed")
+        await state(page, "complete")
+        await expect(page.locator("#order")).to_have_attribute("data-ok", "true")
+        text = await released.text_content() or ""
+        if view == "elements":
+            assert [json.loads(line) for line in text.splitlines()] == document["lines"]
+        elif view == "snapshot":
+            assert json.loads(text) == document
+        else:
+            assert jsonpatch.apply_patch(None, [json.loads(line) for line in text.splitlines()]) == document
+        await expect(value).to_contain_text("quantity" if view == "elements" else document["number"])
+
+
+@pytest.mark.browser
+async def test_a_slow_reader_has_a_small_window(page: Page) -> None:
+    """Over WebSocket it fills, and the page says so; at full speed the rest comes at once."""
+    await generate(page, "log-lines", size=60_000, rate=0)
+    await page.locator("#face").select_option("WebSocket")
+    await page.locator("#pace").select_option("1000")
+    await page.locator("#generate").click()
+    window = page.locator("#window")
+    await expect(window).to_have_attribute("data-full", "true")
+    await expect(window).to_have_text(re.compile("of 16,384 bytes"))
+    await state(page, "open")
+    await page.locator("#pace").select_option("0")
+    await state(page, "complete")
+    await expect(page.locator("#order")).to_have_attribute("data-proven", "true")
+
+
+@pytest.mark.browser
+async def test_what_is_on_the_screen_runs_as_a_program(page: Page, tmp_path: Path) -> None:
+    """In each language it brings the text that the page shows: the simulator writes the same again."""
+    await generate(page, "products", size=1500, rate=0)
+    await page.locator("#generate").click()
+    await state(page, "complete")
+    wanted = await page.locator("#released").text_content()
+    client = Path(__file__).parents[2] / "clients" / "typescript" / "src" / "index.js"
+    node = shutil.which("node")
+    if node is None:
+        missing("Node.js", "apt-get install nodejs")
+    commands = {
+        "curl": ("bash", "program.sh"),
+        "Python": (sys.executable, "program.py"),
+        "TypeScript": (str(node), "program.mjs"),
+    }
+    await page.locator("#as-code").click()
+    for language, (command, name) in commands.items():
+        await page.locator(f"[data-language={language}]").click()
+        program = await page.locator("#code-text").text_content() or ""
+        (tmp_path / name).write_text(program.replace('from "lockgate"', f'from "{client.as_uri()}"'))
+        process = await asyncio.create_subprocess_exec(
+            command, name, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(DEADLINE_S):
+            output, problems = await process.communicate()
+        assert (process.returncode, problems.decode()) == (0, ""), language
+        text = output.decode()
+        if language == "curl":
+            events = [json.loads(line[5:]) for line in text.splitlines() if line.startswith("data:[")]
+            text = "".join("".join(one["data"]) for event in events for one in event if one["meta"]["kind"] == "delta")
+        assert text.replace("\n", "") == wanted, language
+
+
+@pytest.mark.browser
+async def test_an_own_schema_is_written_and_judged(page: Page) -> None:
+    await generate(page, "own", size=400, rate=0)
+    own = '{"type": "array", "items": {"type": "integer"}, "minItems": 3}'
+    await page.locator("#schema").fill(own)
+    await page.locator("#view").select_option("elements")
+    await page.locator("#generate").click()
+    await state(page, "complete")
+    text = await page.locator("#released").text_content() or ""
+    assert all(isinstance(json.loads(line), int) for line in text.splitlines())
+    assert len(text.splitlines()) >= 3
+    await page.reload()
+    await expect(page.locator("#schema")).to_have_value(own)
+    await page.locator("#schema").fill("{")
+    await page.locator("#generate").click()
+    await expect(page.locator("#problem")).to_contain_text("The schema is not JSON")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844)], ids=["wide", "narrow"])
+async def test_the_button_and_the_result_are_on_one_screen(page: Page, size: tuple[int, int]) -> None:
+    """Also beside a long form, and without scrolling."""
+    await page.set_viewport_size({"width": size[0], "height": size[1]})
+    await generate(page, "own", rate=0)
+    button, released = page.locator("#generate"), page.locator("#released")
+    await expect(button).to_be_in_viewport(ratio=1)
+    await button.click()
+    await state(page, "complete")
+    for part in (button, page.locator("#state"), released):
+        await expect(part).to_be_in_viewport(ratio=1)
+    below = await button.bounding_box()
+    above = await released.bounding_box()
+    assert below is not None
+    assert above is not None
+    assert size[0] > 1000 or above["y"] + above["height"] <= below["y"], "the button lies on the result"
 
 
 # -- what recovery and retries did stands where it happened, and the list leads there ---------------------------------
@@ -240,6 +379,33 @@ async def choose(page: Page, recovery: str, retry: str, fault: str) -> None:
     await page.locator("#recovery").select_option(recovery)
     await page.locator("#retry").select_option(retry)
     await page.locator(f"[data-fault={fault}]").click()
+
+
+# -- where the gateway takes keys --------------------------------------------------------------------------------------
+
+
+@pytest.mark.browser
+async def test_the_key_that_the_browser_asked_for_reads_streams_too(tmp_path: Path, browser: Browser) -> None:
+    """It was asked for by the page, and streams are not below the page; a WebSocket sends it as well."""
+    async with Keys(tmp_path / "log.db") as keys:
+        secret = await keys.add("ops", "admin")
+    async with (
+        Upstream(lambda _: answer('{"a": 1}')) as upstream,
+        running(Node(tmp_path, upstream.base_url, access__keys="always")) as node,
+    ):
+        context = await browser.new_context(http_credentials={"username": "me", "password": secret})
+        page = await context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        await page.goto(f"{node.url}/playground/")
+        await page.locator("#model").fill("m")
+        await page.locator("#schema").fill('{"type": "object"}')
+        await page.locator("#face").select_option("WebSocket")
+        await page.locator("#generate").click()
+        await state(page, "complete")
+        await expect(page.locator("#released")).to_have_text('{"a": 1}')
+        await page.locator("#as-code").click()
+        await expect(page.locator("#code-text")).to_contain_text("Bearer $LOCKGATE_KEY")
+        await context.close()
 
 
 # -- behind a proxy that serves it under a base path -------------------------------------------------------------------

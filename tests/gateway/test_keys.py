@@ -105,7 +105,7 @@ ROWS: dict[tuple[str, str], Row] = {
     ("GET", "/"): ADMIN._replace(admin=307),
     ("GET", "/playground"): ADMIN._replace(admin=307),
     ("GET", "/playground/"): ADMIN,
-    ("GET", "/playground/{name}"): ADMIN,
+    ("GET", "/playground/{name:path}"): ADMIN,
     ("GET", "/playground/api/catalogue"): ADMIN._replace(admin=404),  # upstream is not the simulator
     ("GET", "/playground/api/prompts"): ADMIN,
     ("POST", "/playground/api/drop"): ADMIN,
@@ -203,8 +203,8 @@ class Asking:
     async def status_of(self, who: str, method: str, path: str) -> int:
         stream_id = await self.stream(method, path)
         path = path.replace("/v1/schemas/{name}", "/v1/schemas/invoice").replace("{version}", "1")
-        path = path.replace("{stream_id}", stream_id).replace("{model:path}", "a/b").replace("{name}", "app.js")
-        path = path.replace("{chat_id:path}", "c")
+        path = path.replace("{stream_id}", stream_id).replace("{model:path}", "a/b")
+        path = path.replace("{chat_id:path}", "c").replace("{name:path}", "lockgate/index.js")
         headers: dict[str, str] = {}
         body: dict[str, Any] = {}
         query = ["from=1&to=1"] if path.endswith("/diff") else []

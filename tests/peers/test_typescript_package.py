@@ -88,9 +88,10 @@ async def test_the_package(tmp_path: Path) -> None:
 
 
 async def test_types() -> None:
-    """The sources' own, those that are handed out, and what TypeScript makes of values of a schema."""
+    """The sources' own, those that are handed out, what TypeScript makes of values of a schema, the playground's."""
     await run("npm", "run", "types", folder=CLIENT)
-    await run(tool("tsc"), "-p", "test/types", folder=CLIENT)
+    for project in ("test/types", "test/pages"):
+        await run(tool("tsc"), "-p", project, folder=CLIENT)
 
 
 async def test_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

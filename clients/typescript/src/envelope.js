@@ -19,6 +19,7 @@
  * @property {string} [schema_path]  JSON pointer into the schema
  * @property {number} [at]  byte of the released text
  * @property {number} [upstream_at]  byte of the text that upstream sent
+ * @property {string} [hint]  a sentence to send back to the model
  * @property {string} [rule]  id of the patch rule
  * @property {string} [removed]  what upstream wrote and is not there
  * @property {string} [inserted]  what stands at `at` instead
@@ -56,15 +57,15 @@
  */
 
 /**
- * The note on how judging goes on; one channel's.
+ * The note on how judging goes on; one channel's. What is not there is 0, or not known.
  *
  * @typedef {object} Progress
  * @property {string} state
- * @property {string} path  JSON pointer to the value being written
- * @property {number} members_done
- * @property {number} elements_done
- * @property {number} violations
- * @property {number} held_bytes
+ * @property {string} [path]  JSON pointer to the value being written; absent without a schema
+ * @property {string[]} [members_done]  names of the finished members of the root object, at most the first hundred
+ * @property {number} [elements_done]
+ * @property {number} [violations]
+ * @property {number} [held_bytes]
  * @property {{chunks: number, released_bytes: number}} progress
  * @property {{upstream: "flowing" | "silent" | "ended", silent_s: number}} health
  */

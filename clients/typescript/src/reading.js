@@ -102,7 +102,7 @@ export class Reading {
       const kept = /** @type {T[]} */ ([]);
       try {
         for (const item of items) {
-          if (item.meta.kind === "restart") yield* kept.splice(0); // it is shown before it is taken back
+          if (item.meta?.kind === "restart") yield* kept.splice(0); // it is shown before it is taken back
           for await (const thing of this.#pick(item)) {
             if (kept.length > 0) this.isSettled = false;
             yield* kept.splice(0);

@@ -21,6 +21,11 @@ from lockgate.store.base import StreamLog
 from lockgate.streams.meta import StreamMeta, encode_meta
 
 STATIC: Final = Path(__file__).parent / "static"
+#: What is served, by its name in the address: ``app.js``, and of the TypeScript client, which pages are built on,
+#: ``lockgate/index.js``. Nothing else is, whatever an address says.
+FILES: Final = {
+    path.relative_to(STATIC).as_posix(): path for path in [*STATIC.glob("*.*"), *STATIC.glob("lockgate/**/*.js")]
+}
 #: Number of streams whose upstream text is kept, and bytes of each: a demo shows the newest.
 _KEPT_STREAMS: Final = 20
 _KEPT_BYTES: Final = 1024 * 1024
@@ -124,8 +129,8 @@ def playground_routes(
         return FileResponse(STATIC / "index.html", headers=_PAGE_HEADERS)
 
     async def static(request: Request) -> Response:
-        path = STATIC / request.path_params["name"]
-        if path.parent != STATIC or not path.is_file():
+        path = FILES.get(request.path_params["name"])
+        if path is None:
             return JSONResponse({"error": {"code": Code.NOT_FOUND, "message": "no such file"}}, status_code=404)
         return FileResponse(path, headers=_PAGE_HEADERS)
 
@@ -153,10 +158,10 @@ def playground_routes(
         Route("/", root),
         Route("/playground", root),
         Route("/playground/", page),
-        Route("/playground/{name}", static),
         Route("/playground/api/catalogue", catalogue),
         Route("/playground/api/prompts", ready),
         Route("/playground/api/drop", drop, methods=["POST"]),
+        Route("/playground/{name:path}", static),
     ]
 
 

@@ -2,13 +2,14 @@
 
 import { byteLength } from "./bytes.js";
 import { Held } from "./held.js";
+import { applyPatch } from "./lockgate/index.js";
 import { attemptLine, patchMark, restartLine, seam, stopMark } from "./marks.js";
 import { Pane } from "./pane.js";
 import { PartialDocument } from "./partial.js";
 import { Tree } from "./tree.js";
 
-/** @typedef {import("./wire.js").Attempt} Attempt */
-/** @typedef {import("./wire.js").Problem} Problem */
+/** @typedef {import("./lockgate/index.js").Attempt} Attempt */
+/** @typedef {import("./lockgate/index.js").Problem} Problem */
 
 /** Actions after which released bytes are no longer upstream's bytes. */
 const DIVERGING = new Set(["skip", "patch"]);
@@ -28,6 +29,13 @@ export class Channel {
   /** What was released; the last one counts, those before it were taken back. @type {{strand: HTMLElement, pane: Pane}[]} */
   #panes = [];
   #fresh = "";
+  /** The value, where it comes as such; `undefined` where the text comes. @type {any} */
+  #value = undefined;
+  /** Whether it has grown since it was drawn. */
+  #isValueNew = false;
+  #elements = 0;
+  /** Where the value is at fault, and why. @type {{path: string, message: string} | null} */
+  #fault = null;
   /** What upstream sent, by attempt, from the first. @type {Held[]} */
   #helds = [];
   #attempt = 1;
@@ -87,6 +95,58 @@ export class Channel {
     if (this.#isLevel) this.#held(this.#attempt).raise(this.releasedBytes);
   }
 
+  /**
+   * How much was released, as the gateway tells it: all that is known of it in views without the text.
+   *
+   * @param {number} bytes
+   */
+  reach(bytes) {
+    if (this.texts.length > 0) return;
+    this.releasedBytes = bytes;
+    if (this.#isLevel) this.#held(this.#attempt).raise(bytes);
+  }
+
+  /** @param {any[]} elements  finished ones */
+  takeElements(elements) {
+    for (const element of elements) {
+      const text = JSON.stringify(element);
+      this.document.feed(`${this.#elements === 0 ? "[" : ","}${text}`);
+      this.#elements += 1;
+      this.#fresh += `${text}\n`;
+    }
+  }
+
+  /** @param {any} value  all of it, as far as it goes */
+  takeValue(value) {
+    this.#value = value;
+    this.#isValueNew = true;
+    this.#panes[this.#panes.length - 1].strand.textContent = JSON.stringify(value, null, 2);
+  }
+
+  /** @param {import("./lockgate/index.js").Operation[]} operations */
+  takePatch(operations) {
+    this.#value = applyPatch(this.#value, operations);
+    this.#isValueNew = true;
+    for (const operation of operations) this.#fresh += `${JSON.stringify(operation)}\n`;
+  }
+
+  /**
+   * Mark a value as the one at fault.
+   *
+   * @param {string} path
+   * @param {string} message
+   */
+  refuse(path, message) {
+    this.#fault = { path, message };
+    this.tree.mark(this.document.root, path, message);
+  }
+
+  /** The stream is complete, and so is the value. */
+  end() {
+    if (this.#elements > 0) this.document.feed("]");
+    this.document.end();
+  }
+
   /** @param {Problem} problem */
   accuse(problem) {
     const held = this.#held(this.#attempt);
@@ -121,24 +181,18 @@ export class Channel {
     this.#begin();
     this.releasedBytes = 0;
     this.texts = [];
-    const value = /** @type {HTMLElement} */ (this.#boxes.value.cloneNode(false)); // nobody listens to it any more
+    this.#value = undefined;
+    this.#elements = 0;
+    this.#replant();
+  }
+
+  /** An empty tree in place of the one that is there. */
+  #replant() {
+    const value = /** @type {HTMLDivElement} */ (this.#boxes.value.cloneNode(false)); // nobody listens to it any more
     this.#boxes.value.replaceWith(value);
     this.#boxes.value = value;
     this.tree = new Tree(value);
     this.document = this.#newDocument();
-  }
-
-  /** Upstream's text comes again from its start. */
-  restartUpstream() {
-    this.#boxes.upstream.replaceChildren();
-    const before = this.#helds;
-    this.#helds = [];
-    for (const [index, { level, accused, skips }] of before.entries()) {
-      const held = this.#held(index + 1);
-      held.raise(level);
-      for (const problem of skips) held.skip(problem);
-      if (accused !== null) held.accuse(accused);
-    }
   }
 
   /** All of upstream's text has come. */
@@ -152,12 +206,23 @@ export class Channel {
     for (const held of this.#helds) held.show(problem);
   }
 
-  /** Draw the texts; the tree has a slower beat of its own. */
+  /** Draw the texts; the value has a slower beat of its own. */
   draw() {
     for (const held of this.#helds) held.draw();
     this.#write();
     this.#released.drawMarks();
     this.#released.follow();
+  }
+
+  /** Draw the value, at its slower beat. A value that comes as such is drawn anew: a tree grows only by text. */
+  drawValue() {
+    if (this.#isValueNew) {
+      this.#isValueNew = false;
+      this.#replant();
+      this.document.feed(JSON.stringify(this.#value));
+      if (this.#fault !== null) this.refuse(this.#fault.path, this.#fault.message);
+    }
+    this.tree.draw();
   }
 
   #write() {

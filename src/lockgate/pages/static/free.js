@@ -1,9 +1,9 @@
 // The controls where upstream is not the simulator: a model, a prompt and a schema, and examples to begin with.
 
 import { byId, input } from "./stage.js";
-import { jsonSchema } from "./wire.js";
+import { jsonSchema } from "./calls.js";
 
-/** @typedef {import("./wire.js").Prompts} Prompts */
+/** @typedef {import("./calls.js").Prompts} Prompts */
 
 /** At their usual temperature small models wander off. */
 const COOL = 0.5;
@@ -37,6 +37,8 @@ export class FreeForm {
     const isBound = schema !== undefined && input("bound").checked;
     const keep = this.#prompts.keeps_upstream ? { keep_upstream: true } : {};
     return {
+      schema,
+      isKnown: false,
       model: input("model").value.trim(),
       messages: [...this.#before(), { role: "user", content: input("prompt").value }],
       max_tokens: input("max-tokens").valueAsNumber,

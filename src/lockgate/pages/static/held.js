@@ -5,7 +5,7 @@ import { byteLength, characterAt, indexOfByte } from "./bytes.js";
 import { skipMark } from "./marks.js";
 import { Pane } from "./pane.js";
 
-/** @typedef {import("./wire.js").Problem} Problem */
+/** @typedef {import("./lockgate/index.js").Problem} Problem */
 
 /** Characters without a shape of their own, drawn by their picture so that a mark on them can be seen. */
 const PICTURES = new Map([

@@ -4,8 +4,8 @@
 import { byteLength, grouped } from "./bytes.js";
 import { attemptWords } from "./words.js";
 
-/** @typedef {import("./wire.js").Attempt} Attempt */
-/** @typedef {import("./wire.js").Problem} Problem */
+/** @typedef {import("./lockgate/index.js").Attempt} Attempt */
+/** @typedef {import("./lockgate/index.js").Problem} Problem */
 
 /**
  * @typedef {object} Mark  something at a byte of a text

@@ -3,10 +3,10 @@
 
 import { byteLength, grouped } from "./bytes.js";
 
-/** @typedef {import("./wire.js").Envelope} Envelope */
-/** @typedef {import("./wire.js").StreamEnd} StreamEnd */
+/** @typedef {import("./lockgate/index.js").Envelope} Envelope */
+/** @typedef {import("./lockgate/index.js").StreamEnd} StreamEnd */
 
-/** @typedef {{sequence: number, bytes: number}} Expected  the next chunk of a channel, and its first byte */
+/** @typedef {{sequence: number, bytes: number}} Expected  the next chunk or element of a channel, and its first byte */
 
 export class Order {
   /** Records received, of every kind. */
@@ -19,12 +19,40 @@ export class Order {
   /** @type {Map<string, Expected>} */
   #channels = new Map();
 
+  /** Whether the text itself is read: only then do the totals at the end speak of what came. */
+  #isText;
+
+  /** @param {import("./kept.js").ViewName} view */
+  constructor(view) {
+    this.#isText = view === "delta";
+  }
+
   /** @param {Envelope} envelope */
   take(envelope) {
     const { kind } = envelope.meta;
     if (kind === "delta") this.#takeDelta(envelope);
+    else if (kind === "element") this.#takeElements(envelope);
+    else if (kind === "snapshot" || kind === "patch") this.#takeGrowth(envelope);
     else this.#takeMark(envelope);
-    if (kind === "final") this.#takeEnd(/** @type {StreamEnd} */ (envelope.data[0]));
+    if (kind === "final" && this.#isText) this.#takeEnd(/** @type {StreamEnd} */ (envelope.data[0]));
+  }
+
+  /** @param {Envelope} envelope */
+  #takeElements({ meta, data }) {
+    const expected = this.#expected(meta.channel);
+    if (meta.sequence !== expected.sequence) {
+      this.#accuse(meta.channel, `element ${expected.sequence} was due, element ${meta.sequence} came`);
+    }
+    this.records += data.length;
+    expected.sequence += data.length;
+  }
+
+  /** A value is made of at least as much text as the one before. @param {Envelope} envelope */
+  #takeGrowth({ meta: { channel, at = 0 } }) {
+    const expected = this.#expected(channel);
+    if (at < expected.bytes) this.#accuse(channel, `a value of ${grouped(at)} bytes came after one of ${grouped(expected.bytes)}`);
+    this.records += 1;
+    expected.bytes = at;
   }
 
   /** @param {Envelope} envelope */
@@ -49,8 +77,11 @@ export class Order {
   #takeMark({ meta }) {
     this.records += 1;
     const expected = this.#channels.get(meta.channel);
-    if (meta.kind === "restart" && expected !== undefined) expected.bytes = 0; // what was released counts no more
-    if (expected !== undefined && meta.sequence !== expected.sequence) {
+    if (meta.kind === "restart" && expected !== undefined) {
+      expected.bytes = 0; // what was released counts no more
+      if (!this.#isText) expected.sequence = 0;
+    }
+    if (this.#isText && expected !== undefined && meta.sequence !== expected.sequence) {
       this.#accuse(meta.channel, `chunk ${expected.sequence} was due, a ${meta.kind} before chunk ${meta.sequence} came`);
     }
   }

@@ -2,10 +2,10 @@
 // kept in blocks of a few kilobytes, because a browser lays out a whole block again when a character joins it.
 
 import { byteLength, indexOfByte } from "./bytes.js";
-import { Follower } from "./follower.js";
+import { Follower } from "./scroll.js";
 
 /** @typedef {import("./marks.js").Mark} Mark */
-/** @typedef {import("./wire.js").Problem} Problem */
+/** @typedef {import("./lockgate/index.js").Problem} Problem */
 
 const BLOCK_CHARS = 4_096;
 /** A block ends at a line end or a comma, where a break in the lines is least seen, but not later than this. */

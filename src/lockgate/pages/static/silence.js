@@ -1,6 +1,6 @@
 // How long upstream has said nothing, as the gateway tells it every few seconds; the clock of the page fills in between.
 
-/** @typedef {import("./wire.js").Silence} Told */
+/** @typedef {import("./lockgate/index.js").Silence} Told */
 
 export class Silence {
   #element;

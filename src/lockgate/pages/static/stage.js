@@ -3,21 +3,25 @@
 
 import { grouped } from "./bytes.js";
 import { Channel } from "./channel.js";
+import { isFeedback } from "./feedback.js";
 import { Gaps } from "./gaps.js";
 import { Lock } from "./lock.js";
 import { Order } from "./order.js";
+import { Progress } from "./progress.js";
 import { Silence } from "./silence.js";
 import { Timeline } from "./timeline.js";
 import { Violations } from "./violations.js";
-import { announce, duration, explain } from "./words.js";
+import { announce, counted, duration, explain, VIEWS } from "./words.js";
 
-/** @typedef {import("./wire.js").Attempt} Attempt */
-/** @typedef {import("./wire.js").Envelope} Envelope */
-/** @typedef {import("./wire.js").Problem} Problem */
-/** @typedef {import("./wire.js").StreamEnd} StreamEnd */
-/** @typedef {import("./wire.js").UpstreamText} UpstreamText */
+/** @typedef {import("./lockgate/index.js").Attempt} Attempt */
+/** @typedef {import("./lockgate/index.js").Envelope} Envelope */
+/** @typedef {import("./lockgate/index.js").Problem} Problem */
+/** @typedef {import("./lockgate/index.js").StreamEnd} StreamEnd */
+/** @typedef {import("./calls.js").UpstreamText} UpstreamText */
 
 const SLOW_BEAT_MS = 180;
+/** Kinds of envelopes that show the text, each in a view of its own. */
+const SHOWN = new Set(["delta", "element", "snapshot", "patch"]);
 /** In a tab nobody looks at, no frame ever comes. */
 const HIDDEN_BEAT_MS = 500;
 
@@ -35,7 +39,12 @@ export class Stage {
   /** @type {Map<string, Channel>} */
   #channels = new Map();
   #columns = { upstream: byId("upstream"), released: byId("released"), value: byId("value") };
-  #order = new Order();
+  #view;
+  #window;
+  /** Records that came together in the last piece. */
+  #together = 0;
+  #order;
+  #progress;
   #silence = new Silence(byId("silence"));
   #gaps = new Gaps();
   #timeline = new Timeline(byId("timeline"));
@@ -51,9 +60,17 @@ export class Stage {
   #isAbandoned = false;
   #slowBeat;
 
-  /** @param {number} expectedBytes  roughly how long the document will be; 0 if nobody knows */
-  constructor(expectedBytes) {
+  /**
+   * @param {number} expectedBytes  roughly how long the document will be; 0 if nobody knows
+   * @param {import("./kept.js").ViewName} view
+   * @param {import("./window.js").Window} window  of its reader
+   */
+  constructor(expectedBytes, view, window) {
+    this.#window = window;
     this.#expectedBytes = expectedBytes;
+    this.#view = view;
+    this.#order = new Order(view);
+    this.#progress = new Progress(byId("progress"), expectedBytes);
     for (const column of Object.values(this.#columns)) column.replaceChildren();
     byId("reconnects").replaceChildren();
     byId("channels").replaceChildren();
@@ -69,18 +86,28 @@ export class Stage {
 
   // -- what the readers bring
 
-  /** @param {Envelope[]} envelopes */
-  takeReleased(envelopes) {
+  /** @param {Envelope} envelope */
+  takeReleased(envelope) {
     const before = this.#order.records;
-    for (const envelope of envelopes) if (!this.#isFeedback(envelope)) this.#takeEnvelope(envelope);
-    if (envelopes.some(({ meta }) => meta.kind === "delta")) this.#gaps.arrive(performance.now());
+    if (isFeedback(envelope)) this.#takeFeedback(envelope);
+    else this.#takeEnvelope(envelope);
+    if (SHOWN.has(envelope.meta.kind)) {
+      this.#gaps.arrive(performance.now());
+      this.#together = envelope.data.length;
+    }
     this.#timeline.records(this.#order.records - before);
     this.#drawSoon();
   }
 
-  /** @param {UpstreamText[]} texts */
-  takeUpstream(texts) {
-    for (const { channel, attempt, text } of texts) this.#channel(channel).receive(attempt, text);
+  /** Show what the page had before it was loaded again. @param {Envelope[]} envelopes */
+  restore(envelopes) {
+    for (const envelope of envelopes) this.#takeEnvelope(envelope);
+    this.#drawAll();
+  }
+
+  /** @param {UpstreamText} received */
+  takeUpstream({ channel, attempt, text }) {
+    this.#channel(channel).receive(attempt, text);
     this.#drawSoon();
   }
 
@@ -91,18 +118,17 @@ export class Stage {
     this.#drawSoon();
   }
 
-  /** Upstream's text comes again from its start. */
-  restartUpstream() {
-    for (const channel of this.#channels.values()) channel.restartUpstream();
-  }
-
   /** All of upstream's text has come. */
   settleUpstream() {
     for (const channel of this.#channels.values()) channel.settleUpstream();
   }
 
-  connected() {
-    this.#connect("live", "live");
+  /**
+   * @param {string} way
+   * @param {string} words  for people
+   */
+  connected(way, words) {
+    this.#connect("live", `live · ${words}`, way);
     this.#sayFlowing();
   }
 
@@ -113,29 +139,39 @@ export class Stage {
     this.#timeline.dropped();
     this.#lock.position = "away";
     this.#connect("dropped", "reconnecting");
-    this.#say("open", "Your connection dropped. The gateway goes on writing the log, and the browser reconnects by itself.");
+    this.#say("open", "Your connection dropped. The gateway goes on writing the log, and this page comes back by itself.");
   }
 
   /**
-   * @param {string} offset
+   * Another connection goes on where the one before ended.
+   *
+   * @param {string} why
    * @param {number} waited_ms
+   * @param {string} offset
    */
-  resumed(offset, waited_ms) {
+  resumed(why, waited_ms, offset) {
     if (this.end !== null) return;
     this.#timeline.resumed(`after ${recordsBefore(offset)}`);
     const item = document.createElement("li");
     const code = document.createElement("code");
     code.textContent = offset === "" ? "the start" : offset;
-    item.append(`Reconnected in ${duration(waited_ms)}, resumed after `, code);
+    item.append(`${why} ${duration(waited_ms)}, went on after `, code);
     byId("reconnects").append(item);
     this.#lock.position = this.#isRefused ? "shut" : "open";
-    this.connected();
   }
 
   /** The reader gave up, or the log ended without an end record. */
   lost() {
     this.#connect("lost", "gave up");
     if (this.end === null) this.#say("open", "This reader gave up: the gateway no longer answers for this stream.");
+    this.#rest();
+  }
+
+  /** The gateway does not let this reader read. @param {string} why */
+  refused(why) {
+    this.#connect("lost", "refused");
+    this.#lock.position = "still";
+    this.#say("idle", why, "not read");
     this.#rest();
   }
 
@@ -162,24 +198,20 @@ export class Stage {
 
   // -- records
 
-  /**
-   * Whether a note is one that the gateway made for this reader alone, and not a record. Of those, the page shows silence.
-   *
-   * @param {Envelope} envelope
-   */
-  #isFeedback({ meta, data }) {
-    const [told] = meta.kind === "note" ? data : [];
-    if (told?.silent_s !== undefined) this.#silence.take(told);
-    return told?.silent_s !== undefined || told?.progress !== undefined;
+  /** @param {Envelope} envelope */
+  #takeFeedback({ meta, data: [told] }) {
+    if (told.silent_s !== undefined) return this.#silence.take(told);
+    this.#channel(meta.channel).reach(told.progress.released_bytes);
+    this.#progress.take(meta.channel, told);
   }
 
   /** @param {Envelope} envelope */
   #takeEnvelope(envelope) {
     this.#order.take(envelope);
     const { kind, channel, schema } = envelope.meta;
-    if (kind === "delta") {
+    if (SHOWN.has(kind)) {
       this.#silence.end();
-      for (const text of envelope.data) this.#channel(channel).release(text);
+      this.#show(this.#channel(channel), envelope);
       this.#hasSchema = schema !== "";
       this.#sayFlowing();
     }
@@ -188,6 +220,17 @@ export class Stage {
     if (attempt !== undefined) this.#takeAttempt(attempt, envelope.errors ?? []);
     if (kind === "restart") this.#channel(channel).restart();
     if (kind === "final") this.#takeEnd(envelope.data[0]);
+  }
+
+  /**
+   * @param {Channel} channel
+   * @param {Envelope} envelope
+   */
+  #show(channel, { meta: { kind }, data }) {
+    if (kind === "delta") for (const text of data) channel.release(text);
+    else if (kind === "element") channel.takeElements(data);
+    else if (kind === "patch") channel.takePatch(data);
+    else channel.takeValue(data[0]);
   }
 
   /**
@@ -204,7 +247,7 @@ export class Stage {
     this.#isRefused = true;
     this.#lock.position = "shut";
     this.#timeline.refused();
-    channel?.tree.mark(channel.document.root, problem.path ?? "", `refused: ${problem.code}`);
+    channel?.refuse(problem.path ?? "", `refused: ${problem.code}`);
   }
 
   /**
@@ -223,7 +266,7 @@ export class Stage {
   /** @param {StreamEnd} end */
   #takeEnd(end) {
     this.end = end;
-    if (end.state === "complete") for (const channel of this.#channels.values()) channel.document.end();
+    if (end.state === "complete") for (const channel of this.#channels.values()) channel.end();
     this.#lock.position = end.state === "complete" ? "level" : end.state === "halted" ? "shut" : "still";
     this.#say(end.state, explain(end, this.#violations.problems));
     this.#checkDigests(end);
@@ -237,7 +280,7 @@ export class Stage {
   async #checkDigests(end) {
     const digest = byId("digest");
     const named = Object.entries(end.channels ?? {}).filter(([name]) => this.#channels.has(name));
-    if (crypto.subtle === undefined || named.length === 0) return;
+    if (this.#view !== "delta" || crypto.subtle === undefined || named.length === 0) return;
     const checks = named.map(async ([name, { sha256 }]) => sha256 === (await sha256Of(this.#channel(name).texts.join(""))));
     const isSame = (await Promise.all(checks)).every(Boolean);
     if (this.#isAbandoned) return;
@@ -267,15 +310,20 @@ export class Stage {
     button.type = "button";
     button.textContent = channel.name;
     button.dataset.channel = channel.name;
-    button.addEventListener("click", () => this.#show(channel.name));
+    button.addEventListener("click", () => this.#choose(channel.name));
     byId("channels").append(button);
     byId("channels").hidden = isFirst;
     channel.isShown = isFirst;
     button.setAttribute("aria-pressed", String(isFirst));
   }
 
+  /** The channel that is shown; undefined before there is one. */
+  get #shown() {
+    return [...this.#channels.values()].find(({ isShown }) => isShown);
+  }
+
   /** @param {string} name */
-  #show(name) {
+  #choose(name) {
     for (const channel of this.#channels.values()) channel.isShown = channel.name === name;
     for (const button of byId("channels").querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(button.dataset.channel === name));
@@ -286,9 +334,9 @@ export class Stage {
   /** @param {Problem} problem */
   #showPlace(problem) {
     const accused = this.#accused.get(problem);
-    const channel = accused ?? [...this.#channels.values()].find(({ isShown }) => isShown);
+    const channel = accused ?? this.#shown;
     if (channel === undefined) return;
-    this.#show(channel.name);
+    this.#choose(channel.name);
     channel.show(problem);
   }
 
@@ -325,26 +373,42 @@ export class Stage {
       released,
       beyond,
       expected: isWhole ? released : Math.max(this.#expectedBytes, released * 1.1),
-      fate: this.#isRefused ? "refused" : this.end === null ? "held" : "not released",
+      fate: this.#isRefused ? "refused" : this.end !== null ? "not released" : this.#window.limitBytes === null ? "held" : "not read yet",
     });
     byId("records").textContent = grouped(this.#order.records);
   }
 
   #drawSlowly() {
-    for (const channel of this.#channels.values()) channel.tree.draw();
+    for (const channel of this.#channels.values()) channel.drawValue();
+    this.#progress.draw(this.#shown?.name ?? "");
     this.#timeline.draw();
     this.#silence.draw();
     this.#drawOrder();
     const [p50, p99] = this.#gaps.percentiles(0.5, 0.99);
+    this.#drawWindow();
     byId("gap-last").textContent = duration(this.#gaps.last_ms);
     byId("gap-p50").textContent = duration(p50);
     byId("gap-p99").textContent = duration(p99);
   }
 
+  /** How much of the window is used, and how much comes at once: pieces grow while a reader is slow. */
+  #drawWindow() {
+    const { underWayBytes, limitBytes } = this.#window;
+    const element = byId("window");
+    const isShown = underWayBytes !== null && this.end === null;
+    element.hidden = !isShown;
+    byId("piece").textContent = this.#together === 0 ? "–" : counted(this.#together, "record", "records");
+    if (!isShown) return;
+    element.dataset.full = String(limitBytes !== null && underWayBytes >= limitBytes);
+    element.style.setProperty("--share", limitBytes === null ? "0" : Math.min(1, underWayBytes / limitBytes).toFixed(3));
+    const of = limitBytes === null ? "" : ` of ${grouped(limitBytes)}`;
+    element.textContent = `Window: ${grouped(underWayBytes)}${of} bytes not acknowledged`;
+  }
+
   #drawOrder() {
     const { breach, isProven, records } = this.#order;
     const order = byId("order");
-    const words = breach !== null ? `Order broken. ${breach}` : records === 0 ? "No record yet" : "Every record once, in order";
+    const words = breach !== null ? `Order broken. ${breach}` : records === 0 ? "No record yet" : VIEWS.get(this.#view)?.promise ?? "";
     order.dataset.ok = String(breach === null);
     order.dataset.proven = String(isProven);
     order.dataset.begun = String(records > 0);
@@ -361,21 +425,24 @@ export class Stage {
   /**
    * @param {string} state
    * @param {string} sentence
+   * @param {string} [words]  for the state
    */
-  #say(state, sentence) {
+  #say(state, sentence, words = state) {
     const badge = byId("state");
     badge.dataset.state = state;
-    if (badge.textContent !== state) badge.textContent = state;
+    if (badge.textContent !== words) badge.textContent = words;
     if (byId("reason").textContent !== sentence) byId("reason").textContent = sentence;
   }
 
   /**
    * @param {string} connection
    * @param {string} words
+   * @param {string} [way]  that it reads
    */
-  #connect(connection, words) {
+  #connect(connection, words, way = "") {
     const element = byId("connection");
     element.dataset.connection = connection;
+    element.dataset.way = way;
     element.textContent = words;
   }
 }

@@ -6,7 +6,7 @@
 //
 // Keyboard and roles follow the tree pattern of the ARIA practices: one tab stop, arrows move, Enter and Space toggle.
 
-import { Follower } from "./follower.js";
+import { Follower } from "./scroll.js";
 import { grouped } from "./bytes.js";
 
 /** @typedef {import("./partial.js").Node} Node */

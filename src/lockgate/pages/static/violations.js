@@ -2,8 +2,8 @@
 
 import { grouped } from "./bytes.js";
 
-/** @typedef {import("./wire.js").Attempt} Attempt */
-/** @typedef {import("./wire.js").Problem} Problem */
+/** @typedef {import("./lockgate/index.js").Attempt} Attempt */
+/** @typedef {import("./lockgate/index.js").Problem} Problem */
 
 export class Violations {
   /** @type {Problem[]} */

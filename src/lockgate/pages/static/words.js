@@ -2,9 +2,9 @@
 
 import { grouped } from "./bytes.js";
 
-/** @typedef {import("./wire.js").Problem} Problem */
-/** @typedef {import("./wire.js").Attempt} Attempt */
-/** @typedef {import("./wire.js").StreamEnd} StreamEnd */
+/** @typedef {import("./lockgate/index.js").Problem} Problem */
+/** @typedef {import("./lockgate/index.js").Attempt} Attempt */
+/** @typedef {import("./lockgate/index.js").StreamEnd} StreamEnd */
 
 /** What ended a stream, by code, where no violation says it better. */
 const CAUSES = new Map([
@@ -33,6 +33,25 @@ const REASONS = new Map([
   ["unjoined", "the answer did not fit the text so far"],
   ["unsuited", "the model cannot do it"],
 ]);
+
+/** @type {Map<import("./kept.js").ViewName, {title: string, promise: string}>} */
+export const VIEWS = new Map([
+  ["delta", { title: "text", promise: "Every record once, in order" }],
+  ["elements", { title: "elements", promise: "Every element once, in order" }],
+  ["snapshot", { title: "snapshots", promise: "Each snapshot goes on from the last" }],
+  ["patch", { title: "JSON Patch", promise: "Each patch goes on from the last" }],
+]);
+
+/** @type {Map<string, string>} */
+const FACES = new Map([
+  ["WebSocket", "WebSocket"],
+  ["HTTP2", "HTTP/2 lines"],
+  ["SSE", "SSE"],
+  ["LongPoll", "long polls"],
+]);
+
+/** @param {string} way */
+export const faceWords = (way) => FACES.get(way) ?? way;
 
 /**
  * Why there was another attempt.
@@ -97,11 +116,13 @@ function effort({ channels = {}, attempts = [] }) {
 }
 
 /**
+ * A count of things: `1 patch`, `2 patches`.
+ *
  * @param {number} count
  * @param {string} one
  * @param {string} many
  */
-const counted = (count, one, many) => `${grouped(count)} ${count === 1 ? one : many}`;
+export const counted = (count, one, many) => `${grouped(count)} ${count === 1 ? one : many}`;
 
 /**
  * @param {Problem[]} problems
