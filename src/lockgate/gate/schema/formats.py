@@ -210,6 +210,19 @@ FORMATS: Final[dict[str, tuple[Automaton, bool]]] = {
     "uuid": (Pattern(f"^{_HEXADECIMAL}{{8}}(?:-{_HEXADECIMAL}{{4}}){{3}}-{_HEXADECIMAL}{{12}}$"), True),
 }
 
+# RFC 3986: no space, no quote, none of < > { } | \ ^ and `, and a percent sign only with two digits.
+_URI_CHAR: Final = rf"(?:[!$&-;=?-\[\]_a-z~]|%{_HEXADECIMAL}{{2}})"
+_URI_REFERENCE: Final = f"{_URI_CHAR}*(?:#{_URI_CHAR}*)?"
+
+#: What every text of a format matches, for those that only the finished text can be judged by. Other texts match, too.
+OUTLINES: Final[dict[str, Automaton]] = {
+    "duration": Pattern("^P[0-9YMWDTHS]+$"),
+    "hostname": Pattern("^[0-9A-Za-z](?:[0-9A-Za-z.-]*[0-9A-Za-z.])?$"),
+    "ipv6": Pattern("^[0-9A-Fa-f:.]{2,45}$"),
+    "uri": Pattern(f"^[A-Za-z][A-Za-z0-9+.-]*:{_URI_REFERENCE}$"),
+    "uri-reference": Pattern(f"^{_URI_REFERENCE}$"),
+}
+
 
 # -- lenient ones ------------------------------------------------------------------------------------------------
 
@@ -308,7 +321,7 @@ class Formats(NamedTuple):
         """What judges a format while it arrives, and whether it has the last word."""
         if self.mode(name) == "lenient":
             return _LENIENT.get(name), name in _LENIENT
-        return FORMATS.get(name, (None, False))
+        return FORMATS.get(name) or (OUTLINES.get(name), False)
 
 
 def _takes_all(text: str) -> bool:

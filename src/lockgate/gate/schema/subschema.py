@@ -48,6 +48,12 @@ FINISHED_ONLY: Final = {
 }
 
 
+#: Formats that are judged while they arrive -> the first draft in which the authority judges by them.
+_FORMATS_SINCE: Final = {
+    **dict.fromkeys(["date", "date-time", "hostname", "ipv4", "ipv6", "time", "uri"], 4),
+    **{"uri-reference": 6, "duration": 2019, "uuid": 2019},
+}
+
 #: Ways of one keyword that are followed side by side; with more, the finished value is judged.
 MAX_WAYS: Final = 256
 
@@ -326,8 +332,8 @@ class Subschema:
 
     def _read_format(self, name: str) -> None:
         automaton, is_exact = self._formats.automaton(name)
-        # uuid and date-only formats came with later drafts; older ones ignore what they do not know, unless asked.
-        is_known = self._formats.mode(name) == "lenient" or _knows_format(name, self._draft)
+        # Some formats came with later drafts; older ones ignore what they do not know, unless asked.
+        is_known = self._formats.mode(name) == "lenient" or knows_format(name, self._draft)
         if automaton is None or not is_known:
             self.leave_to_the_end(STRING)
             return
@@ -478,6 +484,6 @@ def _counts(
     )
 
 
-def _knows_format(name: str, draft: int) -> bool:
-    since = {"date-time": 4, "ipv4": 4, "date": 7, "time": 7, "uuid": 2019}
-    return draft >= since.get(name, 2020)
+def knows_format(name: str, draft: int) -> bool:
+    """Whether the authority judges by a format in a draft."""
+    return draft >= _FORMATS_SINCE.get(name, 2020)
