@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockgate.gate.schema.formats import FORMATS, OUTLINES
+from lockgate.gate.schema.formats import FORMATS, OUTLINES, knows_format
 from lockgate.gate.schema.pattern import Pattern
-from lockgate.gate.schema.subschema import knows_format
 from tests.conftest import Corpus
 from tests.gate.test_pattern import accepts, feed
 

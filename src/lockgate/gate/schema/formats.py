@@ -201,7 +201,6 @@ def _offset(minutes: int) -> str:
 
 
 #: Name of a format -> what judges it, and whether it has the last word: if not, the end is left to the authority.
-#: ``uuid`` is a format from draft 2019-09 on, the others in every draft.
 FORMATS: Final[dict[str, tuple[Automaton, bool]]] = {
     "date": (Pattern(f"^{_DATE}$"), True),
     "time": (_Time("", 0), True),
@@ -222,6 +221,19 @@ OUTLINES: Final[dict[str, Automaton]] = {
     "uri": Pattern(f"^[A-Za-z][A-Za-z0-9+.-]*:{_URI_REFERENCE}$"),
     "uri-reference": Pattern(f"^{_URI_REFERENCE}$"),
 }
+
+#: Each of them -> the first draft in which the authority judges by it.
+_SINCE: Final = {
+    **dict.fromkeys(["date", "date-time", "hostname", "ipv4", "ipv6", "time", "uri"], 4),
+    "uri-reference": 6,
+    "duration": 2019,
+    "uuid": 2019,
+}
+
+
+def knows_format(name: str, draft: int) -> bool:
+    """Whether the authority judges by a format in a draft; of those that are judged while they arrive."""
+    return draft >= _SINCE.get(name, 2020)
 
 
 # -- lenient ones ------------------------------------------------------------------------------------------------
