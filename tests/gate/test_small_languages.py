@@ -80,7 +80,7 @@ ATOMS: list[Json] = [
     {"$ref": "#/$defs/x", "$defs": {"x": {"maxItems": 1, "maxProperties": 1}}},
 ]
 #: Keywords that speak at the end of their value, or of a number; docs/reference/earliness.md lists them.
-LATER = frozenset(["uniqueItems", "contains", "minimum", "maximum", "multipleOf"])
+LATER = frozenset(["contains", "minimum", "maximum", "multipleOf"])
 #: With one of these, what follows from several keywords at once is not looked for in all cases.
 TOGETHER = frozenset(["patternProperties", "not", "if", "oneOf", "anyOf", "dependentSchemas",
                       "dependentRequired", "propertyNames"])  # fmt: skip
@@ -100,7 +100,22 @@ def universe(others: list[str]) -> list[str]:
 
 
 UNIVERSE = universe([])
-MORE = ['"az"', '"abz"', '"bz"', '"abbz"', "[[1]]", '["az"]', "[1,1,1]", '["a","a","a"]', '{"a":"az","b":1}']
+MORE = [
+    "[1,10]",
+    "[10,1]",
+    '["a","az"]',
+    '["ab","abz"]',
+    '["az","a"]',
+    '"az"',
+    '"abz"',
+    '"bz"',
+    '"abbz"',
+    "[[1]]",
+    '["az"]',
+    "[1,1,1]",
+    '["a","a","a"]',
+    '{"a":"az","b":1}',
+]
 #: Each name goes on with a letter that no schema has: a prefix of it is alive where other names may come.
 WITNESSES = [*UNIVERSE, *MORE, *universe(["az", "abz", "bz"])]
 

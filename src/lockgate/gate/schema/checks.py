@@ -145,6 +145,7 @@ class Checks:
         required: For objects: required names, each with the schema path.
         names: For objects: what ``propertyNames`` says; None if nothing.
         finished_checks: What must see the finished value.
+        unique_path: For arrays: the ``uniqueItems`` that lets no two elements be equal; empty if there is none.
         choices: What is open, and followed side by side.
         unfollowed_checks: Those of ``finished_checks`` that say more than what is checked here and the choices.
         impossible: What no value of this kind can satisfy, as far as that is plain; None if nothing is.
@@ -190,6 +191,7 @@ class Checks:
         "prefix_length",
         "required",
         "unfollowed_checks",
+        "unique_path",
     )  # fmt: skip
 
     def __init__(self, graph: Sets, settled: Settled, kind: int, *, instead: FinishedCheck | None = None) -> None:
@@ -214,6 +216,7 @@ class Checks:
         self.has_needs = False
         self.prefix_length = 0
         self.open_from: list[CountLimit] = []
+        self.unique_path = ""
         self.choices = tuple(settled.choices.values())
         self.chosen = settled.chosen
         self.finished_checks: list[FinishedCheck] = [
@@ -328,6 +331,7 @@ class Checks:
             self.prefix_length = max(self.prefix_length, len(elements.prefix), elements.evaluated_length)
             if elements.closed_path:
                 self.open_from.append(CountLimit(len(elements.prefix), elements.closed_path))
+            self.unique_path = self.unique_path or elements.unique_path
             if elements.open_from is not None:
                 self.open_from.append(elements.open_from)
         for limit in self.open_from:

@@ -409,6 +409,7 @@ class Subschema:
     def _read_array(self, schema: dict[str, Any]) -> None:
         elements = self.elements
         elements.read_counts(schema, self.path)
+        elements.unique_path = self.path("uniqueItems") if schema.get("uniqueItems") is True else ""
         items = schema.get("items")
         if self._draft >= 2020:
             first, rest = "prefixItems", "items"
@@ -466,6 +467,7 @@ class ArrayKeywords:
         self.evaluated_length = 0  # elements that something beside ``unevaluatedItems`` can evaluate
         self.unevaluated: SchemaLocation | None = None  # what those after them must be
         self.open_from: CountLimit | None = None  # none may be there
+        self.unique_path = ""  # set: no two may be equal
         self.least: CountLimit | None = None
         self.most: CountLimit | None = None
 
