@@ -145,6 +145,7 @@ def measure(chosen: list[str], peers: Path | None, rounds: int) -> dict[str, Any
     ready = {name: one for name in chosen if (one := command(name, peers)) is not None}
     versions: dict[str, str] = {"node": _node_version()} if "AI SDK" in ready else {}
     found: dict[str, dict[str, list[dict[str, Any]]]] = {name: {} for name in ready}
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     for _ in range(rounds):
         for stream in streams():
             for name, started in ready.items():
@@ -152,7 +153,6 @@ def measure(chosen: list[str], peers: Path | None, rounds: int) -> dict[str, Any
                 versions |= one.pop("versions", {})
                 found[name].setdefault(stream.name, []).append(one)
                 print(f"{name:20} {stream.name:40} {json.dumps(row_of(stream, [one]))}", file=sys.stderr, flush=True)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "commit": commit.stdout.strip(),
