@@ -186,7 +186,8 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 .over { paint-order: stroke; stroke: #ffffff; stroke-width: 6 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 } .ground { fill: #0d1117 } .quiet { fill: #9198a1 } .good { fill: #545d68 }
-.rest { stroke: #30363d } .after { fill: #f0883e } .word { fill: #58a6ff; stroke: #0d1117 } .fault { stroke: #e6edf3 } .over { stroke: #0d1117 }
+.rest { stroke: #30363d } .after { fill: #f0883e } .word { fill: #58a6ff; stroke: #0d1117 }
+.fault { stroke: #e6edf3 } .over { stroke: #0d1117 }
 }
 """
 
