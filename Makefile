@@ -58,6 +58,7 @@ bench: .venv/.dev  ## what things cost on this machine
 docs: .venv/.dev  ## the pages that are written by the code
 	$(BIN)/python scripts/write_docs.py
 	$(BIN)/python scripts/write_deliverables.py
+	$(BIN)/python scripts/write_earliness.py
 
 diagrams: .venv/.dev tests/peers/node_modules/.done  ## the pictures of the docs, drawn by Mermaid in Chromium
 	@scripts/system-packages chromium

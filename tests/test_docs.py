@@ -37,6 +37,12 @@ def test_pages_are_what_the_code_says(name: str) -> None:
     assert written == writer().PAGES[name](), f"docs/{name} is out of date: run make docs"
 
 
+@pytest.mark.parametrize("name", sorted(writer("write_earliness").PAGES))
+def test_page_and_picture_are_of_the_last_results(name: str) -> None:
+    written = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert written == writer("write_earliness").PAGES[name](), f"docs/{name} is out of date: run make docs"
+
+
 @pytest.mark.parametrize(("name", "page"), [("repair-comparison", "comparison"), ("recovery-corpus", "corpus")])
 def test_figures_of_recovery_are_of_this_code(shared_data: Path, name: str, page: str) -> None:
     written = (ROOT / "docs" / "reference" / f"{name}.md").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from itertools import product
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockgate.gate.schema.formats import FORMATS
+from lockgate.gate.schema.formats import FORMATS, OUTLINES, knows_format
 from lockgate.gate.schema.pattern import Pattern
 from tests.conftest import Corpus
 from tests.gate.test_pattern import accepts, feed
@@ -137,6 +138,72 @@ def test_first_dead_character(name: str, text: str, dead_at: int) -> None:
     if bad >= 0:
         assert automaton.feed(state, "0") == (state, 0)
         assert automaton.feed(state, "") == (state, -1)
+
+
+# -- outlines ----------------------------------------------------------------------------------------------------
+
+_OUTLINED = {
+    "duration": ["P1Y2M3DT4H5M6S", "P1W", "PT1S"],
+    "hostname": ["ex-1.com", "a", "xn--4gbwdl.xn--wgbh1c", "ex.com."],
+    "ipv6": ["::ffff:1.2.3.4", "1:2:3:4:5:6:7:8", "::"],
+    "uri": ["http://u:p@e.com:80/a?q=1#f", "mailto:a@b.c", "http://[::1]:80/", "urn:x:%20"],
+    "uri-reference": ["//e/a?q#f", "a/b", "?q", "#f", ""],
+}
+_OF_DRAFT = [
+    jsonschema_rs.Draft4Validator,
+    jsonschema_rs.Draft6Validator,
+    jsonschema_rs.Draft7Validator,
+    jsonschema_rs.Draft201909Validator,
+    jsonschema_rs.Draft202012Validator,
+]
+
+
+@pytest.mark.parametrize("name", [*FORMATS, *OUTLINES])
+def test_the_drafts_that_know_a_format(name: str) -> None:
+    """They are those in which the authority judges by it."""
+    for draft, make in zip((4, 6, 7, 2019, 2020), _OF_DRAFT, strict=True):
+        is_judged = not make({"format": name}, validate_formats=True).is_valid("\x00 <>")
+        assert knows_format(name, draft) == is_judged, draft
+
+
+@pytest.mark.parametrize("name", OUTLINES)
+def test_an_outline_takes_what_the_authority_takes(name: str) -> None:
+    """Valid texts of every draft, mutated again and again: it never refuses one that is still valid."""
+    rng, taken = random.Random(name), 0
+    chars = [chr(code) for code in range(128)] + list("éß文\u00a0．")
+    for make in _OF_DRAFT:
+        validator, pool = make({"format": name}, validate_formats=True), list(_OUTLINED[name])
+        if validator.is_valid("\x00 <>"):
+            continue  # the draft does not know it
+        for _ in range(3_000):
+            text = rng.choice(pool)
+            for _ in range(rng.choice([1, 1, 2, 3])):
+                at = rng.randrange(len(text) + 1)
+                text = text[:at] + rng.choice(["", rng.choice(chars)]) + text[at + rng.randrange(2) :]
+            if validator.is_valid(text):
+                taken += 1
+                assert accepts(OUTLINES[name], text), text
+                pool.append(text[:60])
+    assert taken > 300
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "dead_at"),
+    [
+        ("duration", "P1Y-", 3),
+        ("hostname", "a.b c", 3),
+        ("hostname", "-a", 0),
+        ("ipv6", "fe80::g", 6),
+        ("uri", "not a url", 3),
+        ("uri", "example.com/resource", 11),
+        ("uri", "http://a.b/c d", 12),
+        ("uri", "http://a.b/%2x", 13),
+        ("uri", "a:#b#", 4),
+        ("uri-reference", "/a b", 2),
+    ],
+)
+def test_first_character_outside_an_outline(name: str, text: str, dead_at: int) -> None:
+    assert feed(OUTLINES[name], [text])[1] == dead_at
 
 
 # -- whole ranges ------------------------------------------------------------------------------------------------

@@ -66,6 +66,12 @@ ATOMS: list[Json] = [
     {"if": {"properties": {"a": {"const": 1}}, "required": ["a"]}, "then": {"required": ["b"]}},
     {"if": {"type": "string"}, "then": {"pattern": "^a"}, "else": {"maxProperties": 1}},
     {"dependentSchemas": {"a": {"properties": {"b": {"type": "string"}}}}},
+    {"properties": {"a": {}}, "unevaluatedProperties": False},
+    {"allOf": [{"properties": {"a": {}}}, {"properties": {"ab": {}}}], "unevaluatedProperties": {"type": "integer"}},
+    {"anyOf": [{"properties": {"a": {"const": 1}}}, {"required": ["b"]}], "unevaluatedProperties": False},
+    {"prefixItems": [{}], "unevaluatedItems": False},
+    {"allOf": [{"prefixItems": [{}]}], "unevaluatedItems": {"type": "string"}},
+    {"if": {"prefixItems": [{"const": 1}]}, "then": {"prefixItems": [{}, {}]}, "unevaluatedItems": False},
     {"uniqueItems": True},
     {"contains": {"type": "string"}},
     {"minimum": 1},
@@ -74,7 +80,7 @@ ATOMS: list[Json] = [
     {"$ref": "#/$defs/x", "$defs": {"x": {"maxItems": 1, "maxProperties": 1}}},
 ]
 #: Keywords that speak at the end of their value, or of a number; docs/reference/earliness.md lists them.
-LATER = frozenset(["uniqueItems", "contains", "minimum", "maximum", "multipleOf"])
+LATER = frozenset(["contains", "minimum", "maximum", "multipleOf"])
 #: With one of these, what follows from several keywords at once is not looked for in all cases.
 TOGETHER = frozenset(["patternProperties", "not", "if", "oneOf", "anyOf", "dependentSchemas",
                       "dependentRequired", "propertyNames"])  # fmt: skip
@@ -94,7 +100,22 @@ def universe(others: list[str]) -> list[str]:
 
 
 UNIVERSE = universe([])
-MORE = ['"az"', '"abz"', '"bz"', '"abbz"', "[[1]]", '["az"]', "[1,1,1]", '["a","a","a"]', '{"a":"az","b":1}']
+MORE = [
+    "[1,10]",
+    "[10,1]",
+    '["a","az"]',
+    '["ab","abz"]',
+    '["az","a"]',
+    '"az"',
+    '"abz"',
+    '"bz"',
+    '"abbz"',
+    "[[1]]",
+    '["az"]',
+    "[1,1,1]",
+    '["a","a","a"]',
+    '{"a":"az","b":1}',
+]
 #: Each name goes on with a letter that no schema has: a prefix of it is alive where other names may come.
 WITNESSES = [*UNIVERSE, *MORE, *universe(["az", "abz", "bz"])]
 
@@ -143,13 +164,17 @@ def check(source: Json) -> tuple[int, list[tuple[str, int, int]]]:
 
 
 def keywords(source: Json) -> set[str]:
-    parts = source.get("allOf", [source])
-    return {keyword for part in parts for keyword in part}
+    return {keyword for part in parts_of(source) for keyword in part} - {"allOf"}
+
+
+def parts_of(source: Json) -> list[Json]:
+    """The schemas that it is put together from."""
+    return [source, *source.get("allOf", ())]
 
 
 def is_exact(source: Json) -> bool:
     """Whether the page says that no judge could speak earlier. Patterns and lengths are judged one by one."""
-    parts = source.get("allOf", [source])
+    parts = parts_of(source)
     with_text = sum(len({"pattern", "minLength", "maxLength"} & part.keys()) for part in parts)
     has_patterns = any("pattern" in part for part in parts) and with_text > 1
     return not (keywords(source) & (LATER | TOGETHER) or has_patterns)

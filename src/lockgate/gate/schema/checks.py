@@ -12,9 +12,9 @@ from lockgate.gate.schema.allowed_texts import AllowedTexts
 from lockgate.gate.schema.impossible import impossible, possible_texts, takes
 from lockgate.gate.schema.mismatch import Mismatch
 from lockgate.gate.schema.number_checks import NumberChecks
-from lockgate.gate.schema.pattern import Pattern
+from lockgate.gate.schema.pattern import Pattern, matches
 from lockgate.gate.schema.resources import SchemaLocation
-from lockgate.gate.schema.subschema import AutomatonCheck, CountLimit, Subschema, matches
+from lockgate.gate.schema.subschema import AutomatonCheck, CountLimit, Subschema
 from lockgate.gate.schema.wording import found_kind, kind_words
 
 #: Names remembered for the checks of one object; a schema with open objects meets any number of names.
@@ -145,6 +145,7 @@ class Checks:
         required: For objects: required names, each with the schema path.
         names: For objects: what ``propertyNames`` says; None if nothing.
         finished_checks: What must see the finished value.
+        unique_path: For arrays: the ``uniqueItems`` that lets no two elements be equal; empty if there is none.
         choices: What is open, and followed side by side.
         unfollowed_checks: Those of ``finished_checks`` that say more than what is checked here and the choices.
         impossible: What no value of this kind can satisfy, as far as that is plain; None if nothing is.
@@ -190,6 +191,7 @@ class Checks:
         "prefix_length",
         "required",
         "unfollowed_checks",
+        "unique_path",
     )  # fmt: skip
 
     def __init__(self, graph: Sets, settled: Settled, kind: int, *, instead: FinishedCheck | None = None) -> None:
@@ -214,6 +216,7 @@ class Checks:
         self.has_needs = False
         self.prefix_length = 0
         self.open_from: list[CountLimit] = []
+        self.unique_path = ""
         self.choices = tuple(settled.choices.values())
         self.chosen = settled.chosen
         self.finished_checks: list[FinishedCheck] = [
@@ -269,7 +272,8 @@ class Checks:
 
     def _gather_object(self) -> None:
         names: list[SchemaLocation] = []
-        never = self._names_of_nothing() if any(one.members.closed_path for one in self._subschemas) else set()
+        is_closed = any(one.members.closed_path or one.members.unevaluated for one in self._subschemas)
+        never = self._names_of_nothing() if is_closed else set()
         for subschema in self._subschemas:
             members = subschema.members
             self.required |= members.required
@@ -279,6 +283,10 @@ class Checks:
                 patterns = [pattern for pattern, _ in members.patterns]
                 possible = [name for name in members.properties if name not in never]
                 self.closed.append(ClosedNames(AllowedTexts(possible, members.closed_path), patterns))
+            rest = members.unevaluated
+            if rest is not None and rest.location is None:
+                possible = [name for name in rest.beside.names if name not in never]
+                self.closed.append(ClosedNames(AllowedTexts(possible, rest.schema_path), rest.beside.patterns))
             self.has_needs = self.has_needs or bool(members.needs)
             if members.names is not None:
                 names.append(members.names)
@@ -320,9 +328,12 @@ class Checks:
             elements = subschema.elements
             self._at_least(elements.least)
             self._at_most(elements.most)
-            self.prefix_length = max(self.prefix_length, len(elements.prefix))
+            self.prefix_length = max(self.prefix_length, len(elements.prefix), elements.evaluated_length)
             if elements.closed_path:
                 self.open_from.append(CountLimit(len(elements.prefix), elements.closed_path))
+            self.unique_path = self.unique_path or elements.unique_path
+            if elements.open_from is not None:
+                self.open_from.append(elements.open_from)
         for limit in self.open_from:
             self._at_most(limit)
 
@@ -372,9 +383,10 @@ class Checks:
             return False
         if self.kind == OBJECT:
             return not (self.has_names or self.has_needs) and all(
-                one.members.additional is None and not one.members.patterns for one in self._subschemas
+                one.members.additional is None and one.members.unevaluated is None and not one.members.patterns
+                for one in self._subschemas
             )
-        return all(one.elements.rest is None for one in self._subschemas)
+        return all(one.elements.rest is None and one.elements.unevaluated is None for one in self._subschemas)
 
     @property
     def allowed(self) -> AllowedTexts | None:

@@ -5,6 +5,8 @@ Each takes the checks of one set of subschemas and the container as it is, and r
 
 from __future__ import annotations
 
+from typing import Any
+
 from lockgate.gate.grammar import OBJECT
 from lockgate.gate.schema.checks import Checks
 from lockgate.gate.schema.container_frames import ArrayFrame, Frame, ObjectFrame
@@ -41,6 +43,17 @@ def another_element(checks: Checks, frame: ArrayFrame, misfit: Complain) -> None
     subschemas = checks.element(frame.key + 1)
     if not subschemas.kinds:
         raise misfit(_at_most(CountLimit(frame.key + 1, subschemas.blame(OBJECT).schema_path), "element"))
+
+
+def finished_element(frame: ArrayFrame, value: Any, misfit: Complain) -> None:
+    """An element is whole."""
+    if frame.unique is None or frame.value is None:
+        return
+    index = len(frame.value)
+    first = frame.unique.add(index, value)
+    if first is not None:
+        found = f"but {first} and {index} are both {shown(value)}"
+        raise misfit(Mismatch(frame.checks.unique_path, "have no equal elements", found))
 
 
 def cannot_end(checks: Checks, frame: Frame) -> Mismatch | None:

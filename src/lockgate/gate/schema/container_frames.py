@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from lockgate.gate.schema.checks import Checks
 from lockgate.gate.schema.layers import FORKED_WHOLE, LayeredSet, forked_array, forked_object
 from lockgate.gate.schema.resources import escape_pointer
+from lockgate.gate.schema.unique_elements import UniqueElements
 
 
 class ObjectFrame:
@@ -38,18 +39,25 @@ class ObjectFrame:
 
 
 class ArrayFrame:
-    """An open array. ``key`` is the index of the element in hand, or of the last one."""
+    """An open array.
 
-    __slots__ = ("checks", "key", "value")
+    Attributes:
+        key: Index of the element in hand, or of the last one.
+        unique: What tells which elements are equal, where none may be.
+    """
+
+    __slots__ = ("checks", "key", "unique", "value")
 
     def __init__(self, checks: Checks, value: list[Any] | None) -> None:
         self.checks = checks
         self.value = value
         self.key: int = -1
+        self.unique = UniqueElements() if checks.unique_path and value is not None else None
 
     def fork(self) -> ArrayFrame:
         twin = ArrayFrame(self.checks, forked_array(self.value))
         twin.key = self.key
+        twin.unique = self.unique.fork() if self.unique is not None and twin.value is not None else None
         return twin
 
 

@@ -201,7 +201,6 @@ def _offset(minutes: int) -> str:
 
 
 #: Name of a format -> what judges it, and whether it has the last word: if not, the end is left to the authority.
-#: ``uuid`` is a format from draft 2019-09 on, the others in every draft.
 FORMATS: Final[dict[str, tuple[Automaton, bool]]] = {
     "date": (Pattern(f"^{_DATE}$"), True),
     "time": (_Time("", 0), True),
@@ -209,6 +208,32 @@ FORMATS: Final[dict[str, tuple[Automaton, bool]]] = {
     "ipv4": (Pattern(rf"^(?:{_BYTE}\.){{3}}{_BYTE}$"), True),
     "uuid": (Pattern(f"^{_HEXADECIMAL}{{8}}(?:-{_HEXADECIMAL}{{4}}){{3}}-{_HEXADECIMAL}{{12}}$"), True),
 }
+
+# RFC 3986: no space, no quote, none of < > { } | \ ^ and `, and a percent sign only with two digits.
+_URI_CHAR: Final = rf"(?:[!$&-;=?-\[\]_a-z~]|%{_HEXADECIMAL}{{2}})"
+_URI_REFERENCE: Final = f"{_URI_CHAR}*(?:#{_URI_CHAR}*)?"
+
+#: What every text of a format matches, for those that only the finished text can be judged by. Other texts match, too.
+OUTLINES: Final[dict[str, Automaton]] = {
+    "duration": Pattern("^P[0-9YMWDTHS]+$"),
+    "hostname": Pattern("^[0-9A-Za-z](?:[0-9A-Za-z.-]*[0-9A-Za-z.])?$"),
+    "ipv6": Pattern("^[0-9A-Fa-f:.]{2,45}$"),
+    "uri": Pattern(f"^[A-Za-z][A-Za-z0-9+.-]*:{_URI_REFERENCE}$"),
+    "uri-reference": Pattern(f"^{_URI_REFERENCE}$"),
+}
+
+#: Each of them -> the first draft in which the authority judges by it.
+_SINCE: Final = {
+    **dict.fromkeys(["date", "date-time", "hostname", "ipv4", "ipv6", "time", "uri"], 4),
+    "uri-reference": 6,
+    "duration": 2019,
+    "uuid": 2019,
+}
+
+
+def knows_format(name: str, draft: int) -> bool:
+    """Whether the authority judges by a format in a draft; of those that are judged while they arrive."""
+    return draft >= _SINCE.get(name, 2020)
 
 
 # -- lenient ones ------------------------------------------------------------------------------------------------
@@ -308,7 +333,7 @@ class Formats(NamedTuple):
         """What judges a format while it arrives, and whether it has the last word."""
         if self.mode(name) == "lenient":
             return _LENIENT.get(name), name in _LENIENT
-        return FORMATS.get(name, (None, False))
+        return FORMATS.get(name) or (OUTLINES.get(name), False)
 
 
 def _takes_all(text: str) -> bool:

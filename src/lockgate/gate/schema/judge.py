@@ -154,9 +154,11 @@ class Judge(JudgeState):
                 code, schema_path, message = complaint
                 path = pointer_to(self._stack)
                 raise Violation(code, f"{path or 'the document'}: {message}", path=path, schema_path=schema_path)
+        frame = self._stack[-1] if self._stack else None
+        if type(frame) is ArrayFrame and frame.unique is not None and value is not _UNKNOWN:
+            container_checks.finished_element(frame, value, self.misfit)
         if self.branches is not None:
             self._take_up(left)
-        frame = self._stack[-1] if self._stack else None
         if frame is None or frame.value is None or value is _UNKNOWN:
             return
         if type(frame) is ObjectFrame:

@@ -144,3 +144,9 @@ def _one_of_each(nfa: Nfa) -> dict[int, str]:
         if not 0xD800 <= start <= 0xDFFF and start <= 0x10FFFF:
             chars.setdefault(kind, chr(start))
     return chars
+
+
+def matches(pattern: Pattern, text: str) -> bool:
+    """Whether a whole text matches."""
+    state, dead = pattern.feed(pattern.start, text)
+    return dead < 0 and pattern.accepts(state)

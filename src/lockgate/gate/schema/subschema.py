@@ -13,9 +13,10 @@ from typing import Any, Final, NamedTuple
 
 from lockgate.gate.grammar import ANY_KIND, ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
 from lockgate.gate.schema.allowed_texts import AllowedTexts
-from lockgate.gate.schema.formats import Automaton, Formats
+from lockgate.gate.schema.evaluated import Unevaluated, evaluated_names, evaluated_places
+from lockgate.gate.schema.formats import Automaton, Formats, knows_format
 from lockgate.gate.schema.number_checks import AllowedNumbers, Bound, NumberChecks, NumberValue
-from lockgate.gate.schema.pattern import Pattern, Unsupported
+from lockgate.gate.schema.pattern import Pattern, Unsupported, matches
 from lockgate.gate.schema.resources import SchemaLocation, SchemaResources, escape_pointer
 from lockgate.gate.schema.wording import format_words, listed, listed_values, with_article
 
@@ -201,7 +202,7 @@ class Subschema:
         if "$recursiveRef" in schema and self._draft == 2019:
             self._reference(self._resources.resolve_recursive(self.location.base))
         for keyword, kinds in FINISHED_ONLY.items():
-            if keyword in schema and not keyword.startswith("$"):
+            if keyword in schema and not keyword.startswith("$") and not self._knows_evaluated(keyword, schema):
                 self.finished_kinds |= kinds
                 if not self._follow(keyword, schema):
                     self.unfollowed_kinds |= kinds
@@ -210,6 +211,29 @@ class Subschema:
         """Only the finished value can be judged."""
         self.finished_kinds |= kinds
         self.unfollowed_kinds |= kinds
+
+    def _knows_evaluated(self, keyword: str, schema: dict[str, Any]) -> bool:
+        """Read ``unevaluatedProperties`` and ``unevaluatedItems`` as far as they speak of what nothing can evaluate.
+
+        Returns whether that is all that they say.
+        """
+        if not keyword.startswith("unevaluated") or self._draft < 2019:
+            return False
+        limit = None if schema[keyword] is False else self._sub(keyword)
+        if keyword == "unevaluatedProperties":
+            names = evaluated_names(self.location, self._resources)
+            if names is None:
+                return False
+            self.members.unevaluated = Unevaluated(names, limit, self.path(keyword))
+            return names.is_certain
+        places = evaluated_places(self.location, self._resources, self._draft)
+        if places is None:
+            return False
+        self.elements.unevaluated = limit
+        self.elements.evaluated_length = places.length
+        if limit is None:
+            self.elements.open_from = CountLimit(places.length, self.path(keyword))
+        return places.is_certain
 
     def _follow(self, keyword: str, schema: dict[str, Any]) -> bool:
         """Read a keyword as a condition; False: only the finished value can be judged by it."""
@@ -326,8 +350,8 @@ class Subschema:
 
     def _read_format(self, name: str) -> None:
         automaton, is_exact = self._formats.automaton(name)
-        # uuid and date-only formats came with later drafts; older ones ignore what they do not know, unless asked.
-        is_known = self._formats.mode(name) == "lenient" or _knows_format(name, self._draft)
+        # Some formats came with later drafts; older ones ignore what they do not know, unless asked.
+        is_known = self._formats.mode(name) == "lenient" or knows_format(name, self._draft)
         if automaton is None or not is_known:
             self.leave_to_the_end(STRING)
             return
@@ -385,6 +409,7 @@ class Subschema:
     def _read_array(self, schema: dict[str, Any]) -> None:
         elements = self.elements
         elements.read_counts(schema, self.path)
+        elements.unique_path = self.path("uniqueItems") if schema.get("uniqueItems") is True else ""
         items = schema.get("items")
         if self._draft >= 2020:
             first, rest = "prefixItems", "items"
@@ -409,6 +434,7 @@ class ObjectKeywords:
         self.has_unknown_patterns = False
         self.additional: SchemaLocation | None = None
         self.closed_path = ""  # set: no other names than properties and patterns
+        self.unevaluated: Unevaluated | None = None
         self.names: SchemaLocation | None = None
         self.required: dict[str, str] = {}
         self.needs: dict[str, list[str]] = {}
@@ -425,6 +451,9 @@ class ObjectKeywords:
         found += [location for pattern, location in self.patterns if matches(pattern, name)]
         if not found and self.additional is not None:
             found.append(self.additional)
+        rest = self.unevaluated
+        if rest is not None and rest.location is not None and not rest.beside.has(name):
+            found.append(rest.location)
         return found
 
 
@@ -435,6 +464,10 @@ class ArrayKeywords:
         self.prefix: list[SchemaLocation] = []
         self.rest: SchemaLocation | None = None
         self.closed_path = ""  # set: nothing may follow the prefix
+        self.evaluated_length = 0  # elements that something beside ``unevaluatedItems`` can evaluate
+        self.unevaluated: SchemaLocation | None = None  # what those after them must be
+        self.open_from: CountLimit | None = None  # none may be there
+        self.unique_path = ""  # set: no two may be equal
         self.least: CountLimit | None = None
         self.most: CountLimit | None = None
 
@@ -442,14 +475,9 @@ class ArrayKeywords:
         self.least, self.most = _counts(schema, "minItems", "maxItems", path)
 
     def locations_at(self, index: int) -> Iterable[SchemaLocation]:
-        if index < len(self.prefix):
-            return (self.prefix[index],)
-        return (self.rest,) if self.rest is not None else ()
-
-
-def matches(pattern: Pattern, text: str) -> bool:
-    state, dead = pattern.feed(pattern.start, text)
-    return dead < 0 and pattern.accepts(state)
+        found = self.prefix[index] if index < len(self.prefix) else self.rest
+        rest = self.unevaluated if index >= self.evaluated_length else None
+        return [one for one in (found, rest) if one is not None]
 
 
 def kind_of(value: Any) -> int:
@@ -476,8 +504,3 @@ def _counts(
         CountLimit(count_of(schema[least]), path(least)) if schema.get(least) else None,
         CountLimit(count_of(schema[most]), path(most)) if most in schema else None,
     )
-
-
-def _knows_format(name: str, draft: int) -> bool:
-    since = {"date-time": 4, "ipv4": 4, "date": 7, "time": 7, "uuid": 2019}
-    return draft >= since.get(name, 2020)
