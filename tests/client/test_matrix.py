@@ -51,16 +51,17 @@ class Breaker:
         task.add_done_callback(self._passing.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        node_reader, node_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        both = [asyncio.create_task(_copy(reader, node_writer)), asyncio.create_task(self._some(node_reader, writer))]
-        try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in both:
-                task.cancel()
-            await asyncio.gather(*both, return_exceptions=True)
-            writer.close()
-            node_writer.transport.abort()
+        with closing(writer):  # also if this is cancelled while it connects
+            node_reader, node_writer = await asyncio.open_connection("127.0.0.1", self._port)
+            copies = (_copy(reader, node_writer), self._some(node_reader, writer))
+            both = [asyncio.create_task(one) for one in copies]
+            try:
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in both:
+                    task.cancel()
+                node_writer.transport.abort()
+                await asyncio.gather(*both, return_exceptions=True)
 
     async def _some(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         left = self.dice.choice((600, 1500, 4000, 20_000, 10**9))
