@@ -117,12 +117,12 @@ async def test_a_reader_that_takes_nothing_is_given_up(tmp_path: Path, face: str
     ):
         path = await _finished(node, size)
         # A window that is smaller than a packet is only opened again when the sender asks for it: after a minute.
-        stuck = await Raw.open(node.port, FACES[face](path), receive_bytes=65536)
+        stuck = await Raw.open(node.port, FACES[face](path), receive_bytes=262_144)
         reads = await Reader(node.url + path).run()
         await _readers(node, 0)
         got = await stuck.read_to_end()
     assert got.startswith(b"HTTP/1.1 101 " if "socket" in face else b"HTTP/1.1 200 ")
-    assert len(got) < size / 4, "it got what was on the way, and no end"
+    assert len(got) < size / 2, "it got what was on the way, and no end"
     assert reads.final["state"] == "complete"
     assert "Traceback" not in node.output(), node.output()
 

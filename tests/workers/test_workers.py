@@ -176,3 +176,21 @@ def test_pickled_errors_keep_their_words_and_data() -> None:
     again = pickle.loads(pickle.dumps(error.at("tools[3]")))
     assert type(again) is SchemaTooComplex
     assert (str(again), again.found, again.limit) == (f"tools[3]: {error}", 5, 4)
+
+
+@pytest.fixture
+def ballast() -> bytes:
+    """Memory of this process; made outside the event loop, which it would block."""
+    return b"\1" * (400 * 1024**2)
+
+
+@pytest.mark.usefixtures("ballast")
+async def test_a_large_node_keeps_its_workers() -> None:
+    """What the process has that starts one is not what the worker has: it would end after each answer."""
+    worker = Worker(MEMORY_BYTES)
+    await worker.start()
+    try:
+        for _ in range(3):
+            await worker.call("is_ready", cpu_s=5)
+    finally:
+        await worker.stop()
