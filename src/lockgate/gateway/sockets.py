@@ -73,8 +73,10 @@ class ClientSockets:
         Args:
             throw_away: Also what was written and the client did not take; otherwise the kernel goes on sending it.
         """
-        with self._lock:
-            files = [file for file, (_, one) in self._known.items() if one == peer]
+        files = self._files_of(peer)
+        if not files:  # it came since the last scan
+            self.scan()
+            files = self._files_of(peer)
         for file in files:
             held = _duplicate(file)
             if held is None:
@@ -87,6 +89,10 @@ class ClientSockets:
                         held.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass  # it was closed meanwhile: there is nothing left to do
+
+    def _files_of(self, peer: Peer) -> list[int]:
+        with self._lock:
+            return [file for file, (_, one) in self._known.items() if one == peer]
 
     def _client_of(self, file: int) -> Peer | None:
         """The client at the other end; None if this is another kind of socket. A listening one passes its buffer on."""
