@@ -463,6 +463,8 @@ async def test_the_page_works_under_a_base_path(tmp_path: Path, browser: Browser
         assert await page.locator("#released").text_content() == await page.locator("#upstream").text_content()
         await generate(page, "log-lines", size=200_000, rate=20)
         await page.locator("#generate").click()
+        # What was there before is still shown for a moment: only who reads can be dropped.
+        await expect(page.locator("#connection")).to_have_attribute("data-connection", "live")
         await expect(page.locator("#records")).not_to_have_text("0")
         await page.locator("#drop").click()
         await expect(page.locator("#reconnects li")).to_have_count(1)
