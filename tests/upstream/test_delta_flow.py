@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from lockgate.upstream.base import Delta, Failed, Flow, UpstreamEvent
+from lockgate.upstream.chat_stream import ChatStreamDecoder
+from lockgate.upstream.encoding import PIECE_BYTES
 from lockgate.upstream.timers import Timers
 from tests.upstream.test_openai_chat import FINISH, Exchange, anyio_backend, later, talking, text, until
 
@@ -119,3 +123,26 @@ async def test_a_provider_that_is_closed_ends_it() -> None:
     taken, rest = await flowing(play, then=then)
     assert not taken
     assert [event.code for event in rest if type(event) is Failed] == ["upstream_truncated"]
+
+
+@pytest.mark.parametrize("by", ["plain calls", "the iterator"])
+async def test_what_came_at_once_is_decoded_in_pieces(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much one read of the socket brings, so that others get their turn between two pieces."""
+    sizes = list[int]()
+    feed = ChatStreamDecoder.feed
+
+    def counted(decoder: ChatStreamDecoder, data: bytes) -> list[UpstreamEvent]:
+        sizes.append(len(data))
+        return feed(decoder, data)
+
+    monkeypatch.setattr(ChatStreamDecoder, "feed", counted)
+
+    async def play(exchange: Exchange, _go: asyncio.Event) -> None:
+        await exchange.stream(b"".join(text("x" * 100) for _ in range(1000)))
+        await exchange.stream(FINISH)
+        await exchange.stream(b"")
+
+    taken, rest = await flowing(play, refuse=b"" if by == "plain calls" else b"x" * 100)
+    said = b"".join([*taken, *(event.data for event in rest if type(event) is Delta)])
+    assert len(said) == 100_000
+    assert max(sizes) == PIECE_BYTES

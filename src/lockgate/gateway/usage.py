@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from pathlib import Path
 from typing import Final
 
 from lockgate.errors import StoreError
 from lockgate.gateway.allocator import hole_watch
 from lockgate.observe.metrics import Meters
+from lockgate.observe.resident import resident_bytes
 from lockgate.store.base import StreamLog
 from lockgate.streams.quotas import QuotaBook
 
 _log: Final = logging.getLogger("lockgate.usage")
 _EVERY_S: Final = 1.0
-_STATM: Final = Path("/proc/self/statm")
 
 
 class UsageWatch:
@@ -51,11 +49,3 @@ class UsageWatch:
                 is_known = False
             self._meters.used(log_bytes=self._quotas.log_bytes, memory_bytes=self._quotas.memory_bytes)
             await asyncio.sleep(_EVERY_S)
-
-
-def resident_bytes() -> int:
-    """What this process has in memory; 0 where the system does not say (only Linux does)."""
-    try:
-        return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0

@@ -6,9 +6,9 @@ import os
 import resource
 import signal
 import sys
-from pathlib import Path
 from typing import BinaryIO, Final
 
+from lockgate.observe.resident import resident_bytes
 from lockgate.workers.frames import Call, Reply, frame, read_frame
 from lockgate.workers.jobs import CALLS, has_gates
 
@@ -19,8 +19,6 @@ _GROWN_BYTES: Final = 384 * 1024 * 1024
 #: Without it a process that the system ends for its CPU time would leave its memory in a file.
 _NO_CORE: Final = (0, 0)
 _RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
-#: Linux's own ``ru_maxrss`` begins with what the process had that started this one, which may be far more.
-_STATM: Final = Path("/proc/self/statm")
 #: How a worker says that it asked for more memory than it may have.
 OUT_OF_MEMORY: Final = 71
 
@@ -48,7 +46,7 @@ def _serve(calls: BinaryIO, answers: BinaryIO) -> None:
             answers.flush()
         except BrokenPipeError:
             return  # the node is gone
-        if not has_gates() and _resident_bytes() > _GROWN_BYTES:
+        if not has_gates() and _own_bytes() > _GROWN_BYTES:
             return
 
 
@@ -65,13 +63,12 @@ def _answer(call: Call) -> Reply:
         return Reply(number, error=error)
 
 
-def _resident_bytes() -> int:
-    """The memory that this process has now; where the system does not say, the most that it had at once."""
-    try:
-        pages = int(_STATM.read_bytes().split()[1])
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
-    return pages * resource.getpagesize()
+def _own_bytes() -> int:
+    """The memory that this process has now; where the system does not say, the most that it had at once.
+
+    On Linux that most begins with what the process had that started this one, which may be far more.
+    """
+    return resident_bytes() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lockgate.gate.recovery.spelling import SIGNS
 from tests.gate.recovery.texts import Run, Trial, check
 
 ANY: dict[str, Any] = {"type": "object", "additionalProperties": {"type": ["string", "object", "array"]}}
@@ -90,6 +91,15 @@ def test_no_word_of_a_list_becomes_the_text_of_another(schema: Any, text: str, m
 )
 def test_no_bracket_stands_where_another_place_would_do(text: str) -> None:
     assert patched({"type": ["array", "object"], "additionalProperties": {"type": "array"}}, text).state != "complete"
+
+
+@pytest.mark.parametrize("space", sorted(sign.decode() for sign, plain in SIGNS.items() if not plain.strip()))
+@pytest.mark.parametrize(
+    "text", ['{"city": Rome%s, "note": "old"}', '{"city": Rome,%s\n"note": "old"}', "{`city`: `Rome`%s, `note`: `old`}"]
+)
+def test_white_space_of_any_script_ends_what_stands_before_it(space: str, text: str) -> None:
+    found = patched(TWO, text % space)
+    assert (found.state, json.loads(found.released)) == ("complete", MEANT)
 
 
 def test_an_address_without_its_quote_is_a_name_and_no_comment() -> None:

@@ -19,12 +19,13 @@ import msgspec
 
 from lockgate.gate.base import pointer_tokens, violated
 from lockgate.gate.events import Violated
+from lockgate.gate.recovery.bare_words import Bare
 from lockgate.gate.recovery.closers import LOOK_BYTES, Closer, Closers
 from lockgate.gate.recovery.edits import NOWHERE, Edit, NeedMoreText, Rewriter
 from lockgate.gate.recovery.missing_bracket import MissingBracket, closed_at, opened_at
 from lockgate.gate.recovery.patch_marks import MAX_JUDGED_AGAIN, NO_ESCAPE, PatchMarks
 from lockgate.gate.recovery.patch_rule import PatchRule
-from lockgate.gate.recovery.rewriters import Bare, less_ahead
+from lockgate.gate.recovery.rewriters import less_ahead
 from lockgate.gate.recovery.site import UNKNOWN, Site, describe
 from lockgate.gate.recovery.strategy import FINAL, Answer, PendingViolation, Remedy
 from lockgate.gate.recovery.string_end import LOOK_AHEAD

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from lockgate.gate.grammar import STRING
+from lockgate.gate.recovery.bare_words import Bare
 from lockgate.gate.recovery.doubtful_end import CLOSER, is_unpaired
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.escapes import MeantBackslashes, is_sign
@@ -20,10 +21,10 @@ from lockgate.gate.recovery.patch_rule import (
     scalar_length,
     scalar_of,
 )
-from lockgate.gate.recovery.rewriters import DOUBLE, SINGLE, Bare, Quoted
+from lockgate.gate.recovery.rewriters import DOUBLE, SINGLE, Quoted
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import control, escape
-from lockgate.gate.recovery.string_end import StringEnd, StringPlace
+from lockgate.gate.recovery.string_end import COLON, QUOTE, StringEnd, StringPlace
 
 
 class Quotes(PatchRule):
@@ -236,7 +237,7 @@ class InnerQuote(PatchRule):
 
 
 #: What parts a name from its value, or members.
-_NO_NAME: Final = re.compile(rb"[:=,]|\xef\xbc\x9a")
+_NO_NAME: Final = re.compile(rb"," + b"|" + COLON)
 _COLON_BEHIND: Final = re.compile(rb"[ \t]{0,8}:")
 _COMMA_BEHIND: Final = re.compile(rb"[ \t]{0,8},")
 
@@ -315,7 +316,7 @@ class BareName(PatchRule):
 #: A byte order mark; quotes of other scripts, which another rule knows.
 _NO_WORD: Final = (b"\xef\xbb\xbf", *(quote.encode() for quote in "\u2018\u201a\u201c\u201e\u00ab"))
 #: What another member or element begins with.
-_ANOTHER: Final = re.compile(rb";?\s{0,24}(?:[\"'`]|\xe2\x80[\x98-\x9f])")
+_ANOTHER: Final = re.compile(rb";?\s{0,24}" + QUOTE)
 _FIRST_OF_SCALARS: Final = b"-0123456789tfn"
 _THOUGHT: Final = re.compile(rb"<(?:think|thinking|thought|reasoning)>")
 

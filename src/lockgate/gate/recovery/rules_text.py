@@ -11,7 +11,7 @@ from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.patch_rule import LITERALS, NAME, VALUE, PatchRule, begins_name, drop_member, replace
 from lockgate.gate.recovery.rewriters import Until
 from lockgate.gate.recovery.site import Site
-from lockgate.gate.recovery.spelling import number_of, sign_at
+from lockgate.gate.recovery.spelling import number_of, sign_at, signs_for
 from lockgate.gate.recovery.surplus import may_be_further_inside
 
 
@@ -189,7 +189,7 @@ class Colon(PatchRule):
     id = "colon"
 
     #: A name whose own quote is missing.
-    _HAS_COLON: Final = re.compile(rb":|(?:=|\xef\xbc\x9a)[ \t]*[\"']?\Z")
+    _HAS_COLON: Final = re.compile(rb":|(?:=|" + signs_for(b":") + rb")[ \t]*[\"']?\Z")
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.awaits != "colon" or not site.byte:

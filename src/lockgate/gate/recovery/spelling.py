@@ -48,6 +48,11 @@ SIGNS: Final = {
 _SIGN: Final = re.compile(b"|".join(map(re.escape, SIGNS)))
 
 
+def signs_for(plain: bytes) -> bytes:
+    """A pattern for the signs that stand where JSON has this one; ``b""`` for all kinds of white space."""
+    return b"|".join(re.escape(sign) for sign, one in SIGNS.items() if (one.strip() or b"") == plain)
+
+
 def sign_at(text: bytes, at: int) -> tuple[bytes, int]:
     """What JSON has for the sign at a byte, and how many bytes the sign has; nothing is known of others."""
     found = _SIGN.match(text, at)

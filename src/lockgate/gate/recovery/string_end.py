@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from lockgate.gate.recovery.spelling import sign_at
+from lockgate.gate.recovery.spelling import sign_at, signs_for
 from lockgate.gate.schema.container_frames import FreeNames
 
-_WHITE_RUN: Final = re.compile(rb"(?:[ \t\n\r]|\xc2\xa0|\xe3\x80\x80|\xef\xbb\xbf)*")
+_WHITE_RUN: Final = re.compile(rb"(?:[ \t\n\r]|" + signs_for(b"") + rb")*")
 #: White space, comments, and commas that are too many.
 _COMMAS: Final = re.compile(
-    rb"(?:[ \t\n\r,]+|\xef\xbb\xbf|\xc2\xa0|\xe3\x80\x80|\\[nrt]"
+    rb"(?:[ \t\n\r,]+|" + signs_for(b"") + rb"|\\[nrt]"
     rb"|(?://|#)[^\n]{0,200}(?:\n|\Z)|/\*(?:[^*]|\*(?!/)){0,200}\*/)*"
 )
 #: White space that is looked through for what follows a string; more of it ends the string.
@@ -26,35 +26,37 @@ _MOST_NAME: Final = 64
 #: Bytes that are looked at to tell what follows.
 LOOK_AHEAD: Final = 96
 
-_QUOTE: Final = rb"(?:[\"'`]|\xc2[\xab\xbb\xb4]|\xe2\x80[\x98-\x9f])"
-_COLON: Final = rb"[ \t]{0,8}(?:[:=]|\xef\xbc\x9a)"
-_OPENING: Final = re.compile(_QUOTE)
-_QUOTED_NAME: Final = _QUOTE + rb"(?P<quoted>(?:[^\"'`\\\n\xe2]|\\.|\xe2(?!\x80[\x98-\x9f])){1,60})" + _QUOTE + _COLON
-_NAME: Final = re.compile(_QUOTED_NAME + rb"|(?P<bare>[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}(?::(?!//)|\xef\xbc\x9a)|\}")
+#: Any quote, and a colon or what stands for one.
+QUOTE: Final = rb"(?:[\"'`]|\xc2[\xab\xbb\xb4]|\xe2\x80[\x98-\x9f])"
+COLON: Final = rb"[ \t]{0,8}(?:[:=]|" + signs_for(b":") + rb")"
+_OPENING: Final = re.compile(QUOTE)
+_QUOTED_NAME: Final = QUOTE + rb"(?P<quoted>(?:[^\"'`\\\n\xe2]|\\.|\xe2(?!\x80[\x98-\x9f])){1,60})" + QUOTE + COLON
+_BARE_NAME: Final = rb"(?P<bare>[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}(?::(?!//)|" + signs_for(b":") + rb")"
+_NAME: Final = re.compile(_QUOTED_NAME + rb"|" + _BARE_NAME + rb"|\}")
 #: A name one quote of which is missing.
 _HALF_NAME: Final = re.compile(
-    _QUOTE + rb"(?P<open>[^\"'`\n,:{}\[\]\xc2\xe2]{1,60}):|(?P<shut>[\w$.-]{1,60})" + _QUOTE + _COLON
+    QUOTE + rb"(?P<open>[^\"'`\n,:{}\[\]\xc2\xe2]{1,60}):|(?P<shut>[\w$.-]{1,60})" + QUOTE + COLON
 )
 #: A name behind which no colon stands, but a value.
 _NAME_ALONE: Final = re.compile(
-    rb"(?:" + _QUOTED_NAME.removesuffix(_COLON) + rb"|[\w$.-]{1,60}[\"']?)[ \t]{1,8}(?:" + _QUOTE + rb"|[{\[0-9-])"
+    rb"(?:" + _QUOTED_NAME.removesuffix(COLON) + rb"|[\w$.-]{1,60}[\"']?)[ \t]{1,8}(?:" + QUOTE + rb"|[{\[0-9-])"
 )
 #: A known name that goes on up to the quote of its value.
-_SPACED_NAME: Final = re.compile(_QUOTE + rb"(?P<spaced>[\w$.-]{1,60})[ \t]{1,8}" + _QUOTE)
+_SPACED_NAME: Final = re.compile(QUOTE + rb"(?P<spaced>[\w$.-]{1,60})[ \t]{1,8}" + QUOTE)
 _BEFORE_NAME: Final = re.compile(rb"(?:,|[\n\r])\s{0,24}" + _QUOTED_NAME)
 #: What an element begins with that stands behind a comma: it ends before a comma or bracket, or is too long to see.
 _ELEMENT: Final = re.compile(
     rb"[{\[(]|(?:\"(?:[^\"\\]|\\.){0,60}\"|'[^'\n]{0,60}'|`(?:[^`\\]|\\.){0,60}`|"
-    + _QUOTE
+    + QUOTE
     + rb"[^\"\n]{0,60}?"
-    + _QUOTE
+    + QUOTE
     + rb"|-?[0-9][0-9.eE+-]{0,30}"
     rb"|[tT]rue|TRUE|[fF]alse|FALSE|[nN]ull|NULL|[nN]one|NONE|NaN|nan|nil|undefined)"
     rb"\s{0,24}(?:[,;\])]|\xef\xbc\x8c|\Z)|[\])]|\"[^\"]{60}|'[^'\n]{60}|`[^`]{60}",
     re.DOTALL,
 )
 _BARE_ELEMENT: Final = re.compile(
-    _QUOTE + rb"|[^\s\"'`,\[\]{}()](?:[^\"'`,\[\]{}()\n]{0,60}\"?\s{0,24}[,\]]|[^\"\n]{60})"
+    QUOTE + rb"|[^\s\"'`,\[\]{}()](?:[^\"'`,\[\]{}()\n]{0,60}\"?\s{0,24}[,\]]|[^\"\n]{60})"
 )
 #: Whole elements, up to the end of the array or of what is seen.
 _PLAIN_ELEMENT: Final = rb"(?:\"(?:[^\"\\]|\\.)*\"|-?[0-9][0-9.eE+-]*|true|false|null)"
@@ -63,18 +65,18 @@ _ELEMENTS: Final = re.compile(
     rb"(?:(?:" + _PLAIN_ELEMENT + rb")?\s{0,24}\]|\"[^\"\\]*\Z|\Z)",
     re.DOTALL,
 )  # fmt: skip
-_COLON_BEHIND: Final = re.compile(_COLON)
+_COLON_BEHIND: Final = re.compile(COLON)
 #: Behind a quote, what no text has outside brackets of its own: a comma and a member, a comma and a quote on the next
 #: line, an object.
 _MEMBER_BEHIND: Final = re.compile(
     rb"[\s}\])]{0,24}[,;][\s{\[]{0,24}"
     + _QUOTED_NAME.replace(b"quoted", b"first")
     + rb"|[\s}\])]{0,24}[,;][\s{\[]{0,24}"
-    + _QUOTE
+    + QUOTE
     + rb"[\w$.-]{1,60}"
-    + _COLON
+    + COLON
     + rb"|[ \t]{0,8},[ \t]{0,24}[\r\n]\s{0,24}"
-    + _QUOTE
+    + QUOTE
     + rb"|\s{0,24}\{\s{0,24}"
     + _QUOTED_NAME
 )
@@ -84,7 +86,7 @@ _WORD_BEHIND: Final = re.compile(
     rb'|[ \t]{0,8},\s{0,24}"[\w$.-]{1,60}[ \t]{1,8}"|\s{1,24}' + _QUOTED_NAME
 )
 #: The same behind other quotes in a list: a colon, since the list has ended before; the next word.
-_NO_WORD_BEHIND: Final = re.compile(_COLON + rb"|[ \t]{1,8}(?:\xe2\x80[\x98-\x9f]|\xc2[\xab\xbb])")
+_NO_WORD_BEHIND: Final = re.compile(COLON + rb"|[ \t]{1,8}(?:\xe2\x80[\x98-\x9f]|\xc2[\xab\xbb])")
 #: Behind a quote, what parts two words of a list.
 _PARTING: Final = re.compile(rb'[ \t]{0,8},(?:[ \t]{0,24}"|[ \t]{0,24}[\r\n])')
 _BRACKETS: Final = re.compile(rb"[}\])][}\])\s]*")
