@@ -18,6 +18,8 @@ TWO = {
     "additionalProperties": False,
 }
 LIST = {"type": "array", "items": {"type": "string"}}
+WORDS = {"type": "object", "additionalProperties": LIST}
+LONG = {"type": "array", "items": {"type": "string", "pattern": "^(\\S+ ){0,9}\\S+$"}}
 MEANT = {"city": "Rome", "note": "old"}
 
 
@@ -59,6 +61,8 @@ def patched(schema: Any, text: str) -> Run:
         pytest.param("{`city`:`Rome`,# where\n`note`:`old`}", id="other quotes, a comment"),
         pytest.param('{"city: Rome, "note": "old"}', id="half a name, a bare value"),
         pytest.param('{"city: “Rome”, "note": "old"}', id="half a name, other quotes"),
+        pytest.param('{"city": "Rome, "note"  "old"}', id="half a value, no colon on the same line"),
+        pytest.param('{"city": "Rome", note:// what\n"old"}', id="a bare name, a comment behind its colon"),
     ],
 )
 def test_no_member_becomes_the_text_of_another(schema: Any, text: str) -> None:
@@ -73,6 +77,12 @@ def test_no_member_becomes_the_text_of_another(schema: Any, text: str) -> None:
         (LIST, "[‘a’, ‘b’ ‘c’]", ["a", "b", "c"]),
         (LIST, '["a", "b c,\n "d"]', ["a", "b c", "d"]),
         (LIST, '["a", "b", "c": "d"]', ["a", "b", "c"]),
+        (LIST, '["a"\n "b: {"c": "d"} it was"\n]', ["a", 'b: {"c": "d"} it was']),
+        (LIST, '["a"\n b",\n "c"\n]', ["a", "b", "c"]),
+        (LIST, '["a"\n "b,\n "c"\n]', ["a", "b", "c"]),
+        (WORDS, '{"x": ["a, "b"}], "y": []}', {"x": ["a", "b"], "y": []}),
+        (WORDS, '{"x": ["a", "b" "c"}]}', {"x": ["a", "b", "c"]}),
+        (LONG, '["a word, "b word"]]', ["a word", "b word"]),
     ],
 )
 def test_no_word_of_a_list_becomes_the_text_of_another(schema: Any, text: str, meant: Any) -> None:
@@ -91,6 +101,30 @@ def test_no_word_of_a_list_becomes_the_text_of_another(schema: Any, text: str, m
 )
 def test_no_bracket_stands_where_another_place_would_do(text: str) -> None:
     assert patched({"type": ["array", "object"], "additionalProperties": {"type": "array"}}, text).state != "complete"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ('{"m":{"x":{"d":1]},"y":{"e":2],"n":1},"s":0}', {"m": {"x": {"d": 1}, "y": {"e": 2}, "n": 1}, "s": 0}),
+        ('{"m":{"x":{"y":{"d":1}},"n":2}},"s":0}', {"m": {"x": {"y": {"d": 1}}, "n": 2}, "s": 0}),
+        ('{"m":{"x":{"y":{"d":1}}},"n":[2]},"s":0}', {"m": {"x": {"y": {"d": 1}}, "n": [2]}, "s": 0}),
+    ],
+)
+def test_no_member_moves_into_another_object(text: str, meant: Any) -> None:
+    found = patched({"type": "object", "properties": {"m": {}, "s": {}}}, text)
+    assert found.state != "complete" or json.loads(found.released) == meant
+
+
+def test_a_member_that_was_left_out_is_no_stranger_if_a_bracket_was_one_too_many() -> None:
+    rows = {"type": "object", "properties": {"n": {"type": "integer"}}, "additionalProperties": False}
+    schema = {"properties": {"rows": {"additionalProperties": rows}}, "additionalProperties": False}
+    assert patched(schema, '{"rows": {"1": {"n": 1}}, "2": {"n": 2}, "3": {"n": 3}}}').state != "complete"
+
+
+def test_no_member_goes_with_a_comment_that_is_none() -> None:
+    found = patched(WORDS, '{"x": ["src/**"/*.a", "b"], "y": ["c"], z": ["**/*.d"]}')
+    assert found.state != "complete" or list(json.loads(found.released)) == ["x", "y", "z"]
 
 
 @pytest.mark.parametrize("space", sorted(sign.decode() for sign, plain in SIGNS.items() if not plain.strip()))
@@ -118,5 +152,12 @@ def test_what_hides_nothing_is_mended() -> None:
     ):
         found = patched(TWO, text)
         assert (found.state, json.loads(found.released)) == ("complete", MEANT), text
+    found = patched(TWO, '{"city": "Rome"/* where */, "note": "old"// what\n}')
+    assert (found.state, json.loads(found.released)) == ("complete", MEANT)
+    for behind in ("\\n", "/* so */", "// so\n", "\u00a0"):
+        found = patched({"additionalProperties": {"type": ["string", "boolean"]}}, '{"is": True%s}' % behind)
+        assert (found.state, json.loads(found.released)) == ("complete", {"is": True}), behind
+    found = patched({"type": ["object", "string"]}, '<tool_call>{\\n\n "is": 6\n}</tool_call>')
+    assert (found.state, json.loads(found.released)) == ("complete", {"is": 6})
     found = patched({"properties": {"a": {"const": "x/y"}, "b": {"type": "object"}}}, '{"a": x/y"; "b": {"c": {}}}')
     assert (found.state, json.loads(found.released)) == ("complete", {"a": "x/y", "b": {"c": {}}})

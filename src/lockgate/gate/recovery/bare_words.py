@@ -13,8 +13,9 @@ from lockgate.gate.recovery.spelling import control, signs_for
 _COLON_BEHIND: Final = re.compile(rb":|" + signs_for(b":") + rb"|=>|=[ \t]")
 #: Bytes of the longest of them.
 _SIGN: Final = 3
-#: What no name ends before.
-_ADDRESS: Final = b"://"
+#: What no name ends before: behind its own colon a comment may follow, which begins with white space.
+_ADDRESS: Final = re.compile(rb"://(?=\S)")
+_ADDRESS_BYTES: Final = 4
 
 
 class Bare(BaseRewriter):
@@ -36,7 +37,7 @@ class Bare(BaseRewriter):
     #: What follows a member: a brace, a comma and a name with its colon, a name alone on the next line, a comment.
     _NAME: Final = (
         rb"""(?:(?:"(?:[^"\\\n]|\\.){0,60}"|['`][^'`\n]{0,60}['`]|["']?[A-Za-z_$][\w$-]{0,60}"""
-        rb"""|\xe2\x80[\x98-\x9f][^\n\xe2]{0,60}\xe2\x80[\x98-\x9f])[ \t]{0,8}:(?!//)"""
+        rb"""|\xe2\x80[\x98-\x9f][^\n\xe2]{0,60}\xe2\x80[\x98-\x9f])[ \t]{0,8}:(?!//\S)"""
         rb"""|"[\w$.-]{1,60}"[ \t]{1,8}["'{\[\d-])"""
     )
     #: White space of other scripts.
@@ -113,11 +114,13 @@ class Bare(BaseRewriter):
             if not ends:
                 pieces.append(Piece(text[at : at + 1], text[at : at + 1]))
                 return 1
-        if byte == 0x3A and self._is_name and len(text) - at < len(_ADDRESS) and not is_end:
-            return -1
-        if self._is_name and text.startswith(_ADDRESS, at):
-            pieces.append(Piece(_ADDRESS, _ADDRESS))
-            return len(_ADDRESS)
+        if byte == 0x3A and self._is_name:
+            if len(text) - at < _ADDRESS_BYTES and not is_end:
+                return -1
+            address = _ADDRESS.match(text, at)
+            if address is not None:
+                pieces.append(Piece(address[0], address[0]))
+                return len(address[0])
         if byte in self._stops:
             self._end(pieces)
             return 0

@@ -66,6 +66,7 @@ class Edit:
         is_around: That value is the container in hand itself.
         is_sure: What it mends is wrong whatever follows: then that is not looked at.
         is_whole: The document is whole with it, though the text ended before.
+        is_doubtful: A bracket, and another one elsewhere would have done as well.
         weight: Changed bytes that do not show in ``changes``.
         looked_at: Byte of the window up to which it depends on what stands there, if that is behind the violation.
     """
@@ -77,6 +78,7 @@ class Edit:
     is_around: bool = False
     is_sure: bool = False
     is_whole: bool = False
+    is_doubtful: bool = False
     weight: int = 0
     looked_at: int = 0
 

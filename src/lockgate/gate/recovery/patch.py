@@ -73,6 +73,8 @@ class PatchStrategy:
         self._guessed_in: object | None = None  # the array in which the quotes of a string were guessed last
         self._guessed: Rewriter | None = None  # what did it
         self._dropped_in: object | None = None  # the container of which a member was left out last
+        self._has_dropped_in_root = False  # one of the document itself
+        self._has_doubt = False  # whether another bracket would have done as well as one that was made
 
     @property
     def closes_early(self) -> bool:
@@ -115,7 +117,10 @@ class PatchStrategy:
         has_guess = self._guessed_in is not None and self._array_in_hand() is self._guessed_in
         has_guess = has_guess and not (isinstance(self._guessed, Bare) and self._guessed.lacked_one_quote)
         site = replace(site, has_escape=marks.escape_at != NO_ESCAPE, has_guess=has_guess)
-        site = replace(site, has_dropped=self._dropped_in is not None and self._in_hand() is self._dropped_in)
+        has_dropped = self._dropped_in is not None and self._in_hand() is self._dropped_in
+        if violation.code == "trailing_text":
+            has_dropped = self._has_dropped_in_root
+        site = replace(site, has_dropped=has_dropped, has_doubt=self._has_doubt)
         if violation.code == "truncated":
             site = replace(site, is_in_half=work.may_leave_out_element())
         if marks.mark_at <= work.max_held:  # in whatever pieces it came, that much is still known
@@ -172,7 +177,7 @@ class PatchStrategy:
         if is_bracket and self._compared < _MAX_COMPARED:
             self._compared += 1
             site = replace(site, before_bracket=kept.between(0, marks.mark_at + site.has_quote))
-        if not site.has_quote:
+        if not marks.has_quote:
             return site
         start = max(marks.mark_at - marks.string_bytes, marks.mark_at - _SHOWN_BEFORE)
         return replace(site, before_quote=kept.between(start, marks.mark_at))
@@ -281,8 +286,15 @@ class PatchStrategy:
                         break  # the cheapest is sure
             if passing:
                 best = self._furthest(passing, site) if len(passing) > 1 else passing[0]
-                return best.rule.id, best.edit
+                return None if best is None else (best.rule.id, self._with_doubt(best, passing, site))
         return None
+
+    def _with_doubt(self, best: _Candidate, passing: Sequence[_Candidate], site: Site) -> Edit:
+        """Its edit, marked where a bracket of another place would have done."""
+        if best.rule.id != "bracket":
+            return best.edit
+        has_others = sum(one.rule.id == "bracket" for one in passing) > 1
+        return replace(best.edit, is_doubtful=has_others or site.may_have_others)
 
     def _is_past(self, one: _Candidate, site: Site, *, is_strict: bool) -> bool:
         """Whether the text goes past the violation with an edit."""
@@ -291,8 +303,8 @@ class PatchStrategy:
         work.steps += steps
         return is_past
 
-    def _furthest(self, passing: Sequence[_Candidate], site: Site) -> _Candidate:
-        """The one with which the text goes on for longest; of equal ones the cheapest.
+    def _furthest(self, passing: Sequence[_Candidate], site: Site) -> _Candidate | None:
+        """The one with which the text goes on for longest; of equal ones the cheapest; None for two equal brackets.
 
         Raises:
             NeedMoreText: more of the text could tell.
@@ -306,7 +318,10 @@ class PatchStrategy:
         best = min(ranks)
         if not best[0] and ranks.count(best) > 1:
             site.need_more()
-        return passing[ranks.index(best)]
+        equal = [one for one, rank in zip(passing, ranks, strict=True) if rank == best]
+        if not site.is_end and sum(one.rule.id == "bracket" for one in equal) > 1:
+            return None  # only the end would tell
+        return equal[0]
 
     def make(self, rule: str, edit: Edit, pending: PendingViolation) -> None:
         """Change the text."""
@@ -316,8 +331,10 @@ class PatchStrategy:
         rewriter = None if edit.rewriter is None else edit.rewriter()
         if rule in _GUESSED_QUOTES:
             self._guessed_in, self._guessed = self._array_in_hand(), rewriter
+        self._has_doubt |= edit.is_doubtful
         if rule == "unknown_member":
             self._dropped_in = self._in_hand()
+            self._has_dropped_in_root |= work.scanner.depth == 1
         ledger.forget_before(min(base, self.marks.mark_at - self.marks.bytes_behind_end))
         ledger.path = pending.path
         if not is_early or not work.was_truncated:

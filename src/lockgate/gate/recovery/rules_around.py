@@ -75,7 +75,7 @@ class TextAfter(PatchRule):
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.code != "trailing_text" and not self._is_closing_tag(site):
             return []
-        if site.has_strangers() and site.byte in (b"}", b"]", b","):
+        if (site.has_strangers() or site.has_dropped or site.has_doubt) and site.byte in (b"}", b"]", b","):
             return []  # a bracket further inside was too many
         limit, at, document = site.max_held, site.at, site.document
         return [Edit((Change(at, 0, b""),), lambda: RestOfText(limit, partial(may_go, document=document)), weight=20)]

@@ -173,7 +173,8 @@ class InnerQuote(PatchRule):
             return []
         if site.code == "schema_violation" and site.awaits == "string":
             # The string is too short, or not what a pattern wants: then its end may not be meant.
-            is_inner = site.byte == b'"' and self._ends(site, site.at + 1)
+            is_apart = _APART.search(site.before_quote) is not None  # then the quote may open the next one
+            is_inner = site.byte == b'"' and not is_apart and self._ends(site, site.at + 1)
             return [Edit((Change(site.at, 1, b'\\"'),), weight=4)] if is_inner else []
         if site.has_quote and site.at > 0 and not Concatenation().propose(site):
             return self._value(site)
@@ -184,7 +185,7 @@ class InnerQuote(PatchRule):
     def _value(self, site: Site) -> Sequence[Edit]:
         """The quote at the mark: the string goes on if another quote behind the violation can close it."""
         place = site.string_place()
-        if not site.is_in_object and site.depth and _COMMA_BEHIND.match(site.window, 1):
+        if not site.is_in_object and site.depth and _ENDS_ELEMENT.match(site.window, 1):
             return []  # the element ended: what is wrong is the next one
         end = StringEnd(place, inner=0)
         ends_here = end.is_behind(site.window, 1, is_end=site.is_end)
@@ -211,7 +212,8 @@ class InnerQuote(PatchRule):
         found = _NAME_REST.match(site.window, 1)
         if found is None:
             comma = _COMMA_BEFORE.search(place.before)
-            if comma is not None and (_BREAK.search(comma[0]) or _HALF_NAME.match(site.window, 1)):
+            is_name = comma is not None and any(one.match(site.window, 1) for one in (_HALF_NAME, _LONE_NAME))
+            if is_name or (comma is not None and _BREAK.search(comma[0])):
                 return True
             return _CLOSED.search(place.before) is not None
         if found[1].decode("utf-8", "replace") in place.names:
@@ -239,7 +241,8 @@ class InnerQuote(PatchRule):
 #: What parts a name from its value, or members.
 _NO_NAME: Final = re.compile(rb"," + b"|" + COLON)
 _COLON_BEHIND: Final = re.compile(rb"[ \t]{0,8}:")
-_COMMA_BEHIND: Final = re.compile(rb"[ \t]{0,8},")
+#: Behind an element: a comma, or an element on the next line, which may lack its opening quote.
+_ENDS_ELEMENT: Final = re.compile(rb"[ \t]{0,8},|[ \t]{0,8}[\r\n]\s{0,64}(?:\"|[^\"\n]{1,128}\"\s{0,24}[,\]])")
 
 
 def _opens(text: bytes) -> bool:
@@ -257,6 +260,8 @@ _COMMA_BEFORE: Final = re.compile(rb",(?:\s|\\[nrt])*\Z")
 _BREAK: Final = re.compile(rb"[\n\r]|\\[nr]")
 #: A name that lacks its closing quote.
 _HALF_NAME: Final = re.compile(rb"[\w$.-]{1,60}:[ \t]{0,8}[\"{\[\d-]")
+#: One that lacks its colon.
+_LONE_NAME: Final = re.compile(rb"[\w$.-]{1,60}\"[ \t]{1,8}[\"'{\[\d-]")
 _NAME_BYTES: Final = 128
 _CLOSED: Final = re.compile(rb"[}\]]\s*,(?:\s|\\[nrt])*\Z")
 _NAME_REST: Final = re.compile(rb'((?:[^"\\\n]|\\.){1,60})"[ \t]{0,8}:')

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from lockgate.gate.grammar import ARRAY, NULL, NUMBER, OBJECT
+from lockgate.gate.grammar import ARRAY, NULL, NUMBER, OBJECT, WHITE
 from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.patch_rule import LITERALS, NAME, VALUE, PatchRule, begins_name, drop_member, replace
 from lockgate.gate.recovery.rewriters import Until
@@ -21,12 +21,18 @@ class Comment(PatchRule):
     id = "comment"
     holds = "the comment"
 
+    #: One that no quote stands in.
+    _ALONE: Final = re.compile(rb"//[^\"\n]*(?:\n|\Z)|#[^\"\n]*(?:\n|\Z)|/\*(?:[^*\"]|\*(?!/))*\*/")
+
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.awaits in ("string", "name text", "number", "literal"):
             return []
         limit, at, rest = site.max_held, site.at, site.rest
         if rest[:2] == b"/" and not site.is_end:
             site.need_more()
+        if site.has_quote and at == 1 and self._ALONE.match(rest) is None:
+            site.need_more()
+            return []  # perhaps the quote stands inside a string
         if rest[:2] == b"/*":
             return [Edit((Change(at, 0, b""),), lambda: Until(limit, b"*/", takes_mark=True), weight=2)]
         if rest[:2] == b"//" or rest[:1] == b"#":
@@ -114,7 +120,9 @@ class Literal(PatchRule):
     id = "literal"
 
     _WORDS: Final = re.compile(rb"[+-]?[A-Za-z]{3,9}(?![A-Za-z0-9_$-])")
-    _BEHIND: Final = re.compile(rb"\s{0,24}[,}\]]")
+    _BEHIND: Final = re.compile(
+        rb"(?:\s|\\[nrt]|(?://|#)[^\n]{0,90}\n|/\*(?:[^*]|\*(?!/)){0,90}\*/|" + signs_for(b"") + rb"){0,24}[,}\]]"
+    )
 
     def propose(self, site: Site) -> Sequence[Edit]:
         if site.awaits not in (*VALUE, "literal", "number"):
@@ -266,6 +274,8 @@ class Bracket(PatchRule):
     holds = "the bracket that closes the document, until the next byte that is no white space"
 
     def propose(self, site: Site) -> Sequence[Edit]:
+        if site.has_doubt:
+            return []  # a second one: then the first one may have been another
         if site.code == "trailing_text":
             return self._closed_too_early(site) if site.has_bracket else []
         if site.awaits == "comma" and site.byte in (b",", b'"', b"'"):
@@ -333,7 +343,9 @@ class Bracket(PatchRule):
 
         It may have been one further inside. Then members stand where they do not belong, which the schema may know.
         """
-        if site.has_strangers():
+        if site.has_strangers() or site.has_dropped:
+            return []
+        if site.document is None or may_be_further_inside(site.document.rstrip(WHITE)[:-1], site.document.rstrip(WHITE)[-1:]):
             return []
         edits = []
         if site.byte == b"," and self._may_go_on(site, site.at):

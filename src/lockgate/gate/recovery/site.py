@@ -82,7 +82,8 @@ class Site:
         has_others: Whether the object in hand has names that it does not know, and an object around does.
         may_have_ended_before: Whether the object in hand may have ended before its last member.
         has_guess: Whether a string of the list in hand was mended already by a guess about its quotes.
-        has_dropped: Whether a member of the object in hand was left out.
+        has_dropped: Whether a member of the object in hand was left out, or, where the document has ended, of that.
+        has_doubt: Whether a bracket was put or taken out before where another one would have done as well.
         has_bracket: Whether the window begins with the bracket that closed the document.
         closer_at: Byte of the window that a value begins at behind which a bracket is due; below 0 for none in sight.
         is_in_half: Whether the text ended inside an element that is left out, so that there is nothing to close.
@@ -130,6 +131,7 @@ class Site:
     closer_at: int = -1
     has_guess: bool = False
     has_dropped: bool = False
+    has_doubt: bool = False
     is_in_half: bool = False
     from_member: bool = False
     from_end: bool = False
@@ -181,15 +183,21 @@ class Site:
             and (self.member not in self.checks.required)
         )
 
+    @property
+    def may_have_others(self) -> bool:
+        """Whether the object in hand may have members that the schema does not know."""
+        if self.checks is None or not self.is_in_object:
+            return self.checks is None
+        return not any(not patterns for _, patterns in self.checks.closed)
+
     def string_place(self, *, begins: bool = False) -> StringPlace:
         """Where the string in hand, or the last one, stands; or the one that ``begins`` at the violation."""
         checks = self.checks if self.is_in_object else None
         if checks is None:
             is_in_object = self.is_in_object and self.depth > 0
             return StringPlace(self.depth, is_in_object, FreeNames(), is_closed=False, before=self.before_quote)
-        is_closed = any(not patterns for _, patterns in checks.closed)
         names = replace(self.own_names, taken=self.member) if begins else self.own_names
-        return StringPlace(self.depth, is_in_object=True, names=names, is_closed=is_closed, before=self.before_quote)
+        return StringPlace(self.depth, is_in_object=True, names=names, is_closed=not self.may_have_others, before=self.before_quote)
 
     def match(self, pattern: re.Pattern[bytes], at: int | None = None) -> re.Match[bytes] | None:
         """What a pattern finds at a byte of the window (default: the violation).

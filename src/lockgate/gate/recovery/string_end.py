@@ -31,7 +31,7 @@ QUOTE: Final = rb"(?:[\"'`]|\xc2[\xab\xbb\xb4]|\xe2\x80[\x98-\x9f])"
 COLON: Final = rb"[ \t]{0,8}(?:[:=]|" + signs_for(b":") + rb")"
 _OPENING: Final = re.compile(QUOTE)
 _QUOTED_NAME: Final = QUOTE + rb"(?P<quoted>(?:[^\"'`\\\n\xe2]|\\.|\xe2(?!\x80[\x98-\x9f])){1,60})" + QUOTE + COLON
-_BARE_NAME: Final = rb"(?P<bare>[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}(?::(?!//)|" + signs_for(b":") + rb")"
+_BARE_NAME: Final = rb"(?P<bare>[A-Za-z_$][\w$-]{0,60})[ \t]{0,8}(?::(?!//\S)|" + signs_for(b":") + rb")"
 _NAME: Final = re.compile(_QUOTED_NAME + rb"|" + _BARE_NAME + rb"|\}")
 #: A name one quote of which is missing.
 _HALF_NAME: Final = re.compile(
@@ -89,6 +89,8 @@ _WORD_BEHIND: Final = re.compile(
 _NO_WORD_BEHIND: Final = re.compile(COLON + rb"|[ \t]{1,8}(?:\xe2\x80[\x98-\x9f]|\xc2[\xab\xbb])")
 #: Behind a quote, what parts two words of a list.
 _PARTING: Final = re.compile(rb'[ \t]{0,8},(?:[ \t]{0,24}"|[ \t]{0,24}[\r\n])')
+_SQUARE_BEHIND: Final = re.compile(rb"\s{0,64}\]")
+_BRACE_BEHIND: Final = re.compile(rb"\s{0,64}\}")
 _BRACKETS: Final = re.compile(rb"[}\])][}\])\s]*")
 
 
@@ -143,6 +145,9 @@ class StringEnd:
     def is_behind(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
         """Whether the string ended before this byte, which is the one behind a quote; None: more must be seen."""
         found = self._is_behind(text, at, is_end=is_end)
+        if found and self._inner > 0 and self._has_wrong_bracket(text, at):
+            self.is_lost = True  # two faults at one end
+            return False
         if found is False and self._open <= 0 and self._place.depth:
             self.is_lost = self.is_lost or _MEMBER_BEHIND.match(text, at, at + LOOK_AHEAD) is not None
             if self._inner >= 0 and self._is_even and _WORD_BEHIND.match(text, at, at + LOOK_AHEAD):
@@ -155,6 +160,11 @@ class StringEnd:
             is_name = _COLON_BEHIND.match(text, at) is not None and self._may_be_name(self._word)
             self.is_lost = self.is_lost or (self._open <= 0 and (is_name or self._may_part(text, at)))
         return found
+
+    def _has_wrong_bracket(self, text: bytes, at: int) -> bool:
+        """Whether a bracket follows that does not close the container in hand."""
+        wrong = _SQUARE_BEHIND if self._place.is_in_object else _BRACE_BEHIND
+        return self._place.depth > 0 and wrong.match(text, at) is not None
 
     def _may_be_name(self, word: bytes) -> bool:
         """Whether this may be the name of a member that follows."""
