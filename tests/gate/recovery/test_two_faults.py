@@ -63,6 +63,11 @@ def patched(schema: Any, text: str) -> Run:
         pytest.param('{"city: “Rome”, "note": "old"}', id="half a name, other quotes"),
         pytest.param('{"city": "Rome, "note"  "old"}', id="half a value, no colon on the same line"),
         pytest.param('{"city": "Rome", note:// what\n"old"}', id="a bare name, a comment behind its colon"),
+        pytest.param('{"city": "Rome"},// what\n"note": "old"}', id="a bracket too many, a comment"),
+        pytest.param('{"city": "Rome"}/* what */,note: "old"}', id="a bracket too many, a comment before a bare name"),
+        pytest.param('{"city": "Rome, ‘note’: "old"}', id="half a value, a name in other quotes on the same line"),
+        pytest.param('{"city": "Rome" "note: "old"}', id="no comma, half a name"),
+        pytest.param('{"city": Rome// where\n\n, "note": "old"}', id="a bare value, a comment right behind"),
     ],
 )
 def test_no_member_becomes_the_text_of_another(schema: Any, text: str) -> None:
@@ -82,6 +87,8 @@ def test_no_member_becomes_the_text_of_another(schema: Any, text: str) -> None:
         (LIST, '["a"\n "b,\n "c"\n]', ["a", "b", "c"]),
         (WORDS, '{"x": ["a, "b"}], "y": []}', {"x": ["a", "b"], "y": []}),
         (WORDS, '{"x": ["a", "b" "c"}]}', {"x": ["a", "b", "c"]}),
+        (LIST, '["a,\u00a0 "b"]', ["a", "b"]),
+        (LIST, '["a" "b\r\n"]', ["a", "b\r\n"]),
         (LONG, '["a word, "b word"]]', ["a word", "b word"]),
     ],
 )
@@ -108,12 +115,26 @@ def test_no_bracket_stands_where_another_place_would_do(text: str) -> None:
     [
         ('{"m":{"x":{"d":1]},"y":{"e":2],"n":1},"s":0}', {"m": {"x": {"d": 1}, "y": {"e": 2}, "n": 1}, "s": 0}),
         ('{"m":{"x":{"y":{"d":1}},"n":2}},"s":0}', {"m": {"x": {"y": {"d": 1}}, "n": 2}, "s": 0}),
+        ('{"m":[{"x":"a"][{"x":"a"}],"s":0}', {"m": [{"x": "a"}, {"x": "a"}], "s": 0}),
+        ('{"m":{"x":"v"w", "y"  "z"},"s":0}', {"m": {"x": 'v"w', "y": "z"}, "s": 0}),
         ('{"m":{"x":{"y":{"d":1}}},"n":[2]},"s":0}', {"m": {"x": {"y": {"d": 1}}, "n": [2]}, "s": 0}),
     ],
 )
 def test_no_member_moves_into_another_object(text: str, meant: Any) -> None:
     found = patched({"type": "object", "properties": {"m": {}, "s": {}}}, text)
     assert found.state != "complete" or json.loads(found.released) == meant
+
+
+def test_no_member_of_an_element_becomes_one_of_the_document() -> None:
+    both: dict[str, Any] = {"x": {"type": "object"}, "y": {"type": "object"}}
+    rows = {"type": "array", "items": {"type": "object", "properties": both}}
+    schema = {"type": "object", "properties": {"m": rows, "s": {}, **both}, "additionalProperties": False}
+    assert patched(schema, '{"m": [{"x": {}}, "y": {}}], "s": 0, "x": {}, "y": {}}').state != "complete"
+
+
+def test_no_element_becomes_a_name() -> None:
+    schema = {"items": {"anyOf": [{"type": "object", "properties": {"x": {}}}, {"type": "string"}]}}
+    assert patched(schema, '[{"x": 1, "y", {"x": 2}]').state != "complete"
 
 
 def test_a_member_that_was_left_out_is_no_stranger_if_a_bracket_was_one_too_many() -> None:
@@ -142,6 +163,13 @@ def test_an_address_without_its_quote_is_a_name_and_no_comment() -> None:
     assert found.state != "complete" or json.loads(found.released)["https://example.com/b"] == {"c": "d"}
 
 
+@pytest.mark.parametrize("schema", [ANY, TWO], ids=["any names", "two names"])
+@pytest.mark.parametrize("text", ['{"city”: "Rome", "note": "old"}', '{"city": "Rome", "note” : "old"}'])
+def test_a_name_whose_quote_is_typographic_ends_before_its_colon(schema: Any, text: str) -> None:
+    found = patched(schema, text)
+    assert (found.state, json.loads(found.released)) == ("complete", MEANT)
+
+
 def test_what_hides_nothing_is_mended() -> None:
     """So that the rules above are not kept by doing nothing."""
     for text in (
@@ -155,7 +183,7 @@ def test_what_hides_nothing_is_mended() -> None:
     found = patched(TWO, '{"city": "Rome"/* where */, "note": "old"// what\n}')
     assert (found.state, json.loads(found.released)) == ("complete", MEANT)
     for behind in ("\\n", "/* so */", "// so\n", "\u00a0"):
-        found = patched({"additionalProperties": {"type": ["string", "boolean"]}}, '{"is": True%s}' % behind)
+        found = patched({"additionalProperties": {"type": ["string", "boolean"]}}, f'{{"is": True{behind}}}')
         assert (found.state, json.loads(found.released)) == ("complete", {"is": True}), behind
     found = patched({"type": ["object", "string"]}, '<tool_call>{\\n\n "is": 6\n}</tool_call>')
     assert (found.state, json.loads(found.released)) == ("complete", {"is": 6})

@@ -16,6 +16,8 @@ _SIGN: Final = 3
 #: What no name ends before: behind its own colon a comment may follow, which begins with white space.
 _ADDRESS: Final = re.compile(rb"://(?=\S)")
 _ADDRESS_BYTES: Final = 4
+_COMMENT: Final = re.compile(rb"//[ \t]|/\*")
+_COMMENT_BYTES: Final = 3
 
 
 class Bare(BaseRewriter):
@@ -65,7 +67,8 @@ class Bare(BaseRewriter):
         self._is_quoted = False  # a quote in the words waits for its partner
         self._stop = rb"[:=]" if is_name else rb"[{,;\]}\n\r]" if is_member else rb"[,\]}\n\r]"
         plain = rb"""[ \t\n\r\x00-\x1f"\\]""" if is_root else rb"""[ \t\x00-\x1f"\\]|""" + self._stop
-        self._special = re.compile(plain + b"|'" if is_name else plain if is_root else plain + b"|" + self._WIDE)
+        others = b"|'" if is_name else b"" if is_root else b"|" + self._WIDE + rb"|/"
+        self._special = re.compile(plain + others)
         self._stops = b"" if is_root else b":=" if is_name else b",;]}\n\r" if is_member else b",]}\n\r"
 
     def read(self, text: bytes, *, is_end: bool) -> tuple[list[Piece], int]:
@@ -114,6 +117,14 @@ class Bare(BaseRewriter):
             if not ends:
                 pieces.append(Piece(text[at : at + 1], text[at : at + 1]))
                 return 1
+        if byte == 0x2F:
+            is_comment = self._is_comment(text, at, is_end=is_end)
+            if is_comment:
+                self._end(pieces)
+                return 0
+            if is_comment is not None:
+                pieces.append(Piece(b"/", b"/"))
+            return 1 if is_comment is not None else -1
         if byte == 0x3A and self._is_name:
             if len(text) - at < _ADDRESS_BYTES and not is_end:
                 return -1
@@ -142,6 +153,14 @@ class Bare(BaseRewriter):
             return self._single(text, at, pieces, is_end=is_end)
         pieces.append(Piece(text[at : at + 1], control(byte)))
         return 1
+
+    def _is_comment(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
+        """Whether a comment begins here, and no address or path; None: more must be seen."""
+        if text[at] != 0x2F or self._is_root or self._is_name:
+            return False
+        if len(text) - at < _COMMENT_BYTES and not is_end:
+            return None
+        return _COMMENT.match(text, at) is not None
 
     def _ends_in_signs(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
         """Whether a line end that is written as a sign, before what ends the words, stands between tokens."""
@@ -175,6 +194,12 @@ class Bare(BaseRewriter):
         if end == len(text):
             if not is_end:
                 return -1
+            self._end(pieces)
+            return 0
+        is_comment = self._is_comment(text, end, is_end=is_end)
+        if is_comment is None:
+            return -1
+        if is_comment:
             self._end(pieces)
             return 0
         white = text[at:end]

@@ -12,9 +12,11 @@ _OPENING: Final = re.compile(r"""\{(?=\s{0,24}["'\w])|\[(?=\s{0,24}["'{\[\w-])""
 _MEMBER: Final = re.compile(r"""\{\s{0,24}(?:"[^"\n]{0,200}"|'[^'\n]{0,200}'|\w{1,60})\s{0,8}:""")
 #: Signs of a document that was closed once too often, and nothing else.
 _ONLY_SIGNS: Final = " \t\n\r,;}])`"
+_COMMENT: Final = r"//[^\n]{0,200}\n|#[^\n]{0,200}\n|/\*(?:[^*]|\*(?!/)){0,200}\*/"
 #: With these the document itself would go on: a colon, a quote that no fence begins with, a name behind a comma.
 _GOES_ON: Final = re.compile(
-    r"""[}\]\s,;，]*(?:[:"'“”„«‘’´]|`(?!``)[^`\n]{1,200}`\s{0,24}[:=,}\]])|[}\]\s;]*[,，][}\]\s,;，]*[\w$.-]{1,60}\s{0,8}:"""
+    r"(?:[}\]\s,;，]|" + _COMMENT + r""")*(?:[:"'“”„«‘’´]|`(?!``)[^`\n]{1,200}`\s{0,24}[:=,}\]])"""
+    r"|(?:[}\]\s;]|" + _COMMENT + r")*[,，](?:[}\]\s,;，]|" + _COMMENT + r")*[\w$.-]{1,60}\s{0,8}:"
 )
 
 

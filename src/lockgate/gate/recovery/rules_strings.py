@@ -23,7 +23,7 @@ from lockgate.gate.recovery.patch_rule import (
 )
 from lockgate.gate.recovery.rewriters import DOUBLE, SINGLE, Quoted
 from lockgate.gate.recovery.site import Site
-from lockgate.gate.recovery.spelling import control, escape
+from lockgate.gate.recovery.spelling import control, escape, signs_for
 from lockgate.gate.recovery.string_end import COLON, QUOTE, StringEnd, StringPlace
 
 
@@ -125,7 +125,13 @@ class ClosingQuote(PatchRule):
     holds = "a comma, or an unpaired typographic quote, in a string, with spaces, commas and brackets behind it"
     sees_end = True
 
+    #: In a name, before its colon.
+    _OF_NAME: Final = re.compile(rb"(?:" + CLOSER.pattern + rb")(?=" + COLON + rb")")
+
     def propose(self, site: Site) -> Sequence[Edit]:
+        is_text = site.awaits == "name text" and site.code == "schema_violation"
+        if site.held.name >= 0 and (is_text or (site.awaits == "colon" and site.code == "invalid_json")):
+            return self._name(site)
         if site.awaits != "string" or site.code not in ("invalid_json", "schema_violation", "truncated"):
             return []
         at = 0 if site.from_end else site.at
@@ -139,6 +145,16 @@ class ClosingQuote(PatchRule):
         comma = b"" if site.window[at : at + 1] == b"," else b","
         return [Edit((Change(at, 0, b'"'), Change(at, 0, comma, "missing_comma")))] if is_missing else []
 
+    def _name(self, site: Site) -> Sequence[Edit]:
+        """A name that goes on up to the quote of its value, for its own is typographic."""
+        start = site.held.name + 1
+        if len(site.rest) < _MOST_TO_COLON:
+            site.need_more()
+        found = self._OF_NAME.search(site.window, start)
+        if found is None or found.start() > site.at or not is_unpaired(site.window[start : found.start()]):
+            return []
+        return replace(found.start(), len(found[0]), b'"')
+
     def _typographic(self, site: Site, at: int, length: int) -> Sequence[Edit]:
         if not is_unpaired(site.before_quote) or not site.depth or not site.window[at + length :].strip():
             return []
@@ -150,6 +166,8 @@ class ClosingQuote(PatchRule):
         return [Edit((Change(at, length, b'"'), *changes), is_whole=True)] if ends else []
 
 
+#: Bytes of a quote, white space and a colon.
+_MOST_TO_COLON: Final = 16
 _WIDE_COMMA: Final = re.compile("，".encode())
 _WIDE: Final = 3
 
@@ -187,6 +205,8 @@ class InnerQuote(PatchRule):
         place = site.string_place()
         if not site.is_in_object and site.depth and _ENDS_ELEMENT.match(site.window, 1):
             return []  # the element ended: what is wrong is the next one
+        if site.depth and _BRACKET_BEHIND.match(site.window, 1) and not _opens(place.before, b"{[("):
+            return []  # a bracket of the document, if a wrong one
         end = StringEnd(place, inner=0)
         ends_here = end.is_behind(site.window, 1, is_end=site.is_end)
         if ends_here is None:
@@ -241,22 +261,30 @@ class InnerQuote(PatchRule):
 #: What parts a name from its value, or members.
 _NO_NAME: Final = re.compile(rb"," + b"|" + COLON)
 _COLON_BEHIND: Final = re.compile(rb"[ \t]{0,8}:")
-#: Behind an element: a comma, or an element on the next line, which may lack its opening quote.
-_ENDS_ELEMENT: Final = re.compile(rb"[ \t]{0,8},|[ \t]{0,8}[\r\n]\s{0,64}(?:\"|[^\"\n]{1,128}\"\s{0,24}[,\]])")
+#: Behind an element: a comma, a whole element, or an element on the next line, which may lack its opening quote.
+_ENDS_ELEMENT: Final = re.compile(
+    rb"[ \t]{0,8},|\s{1,24}\"(?:[^\"\\]|\\.)*\"\s{0,24}[,\]]"
+    rb"|[ \t]{0,8}[\r\n]\s{0,64}(?:\"|[^\"\n]{1,128}\"\s{0,24}[,\]])"
+)
 
 
-def _opens(text: bytes) -> bool:
-    """Whether a brace is open in a text."""
-    return text.count(b"{") > text.count(b"}")
+def _opens(text: bytes, kinds: bytes = b"{") -> bool:
+    """Whether a bracket of these kinds is open in a text."""
+    return any(text.count(one) > text.count(other) for one, other in _PAIRS if one in kinds)
+
+
+_PAIRS: Final = ((b"{", b"}"), (b"[", b"]"), (b"(", b")"))
+_BRACKET_BEHIND: Final = re.compile(rb"[ \t]{0,8}[}\])]")
 
 
 #: The end of a text that does not end there: a comma or line break, perhaps an escaped one, that parts what follows.
-_APART: Final = re.compile(rb"(?:,|\\[nr])(?:[\s{\[]|\\[nrt])*\Z")
+_APART: Final = re.compile(rb"(?:,|\\[nr])(?:[\s{\[]|\\[nrt]|" + signs_for(b"") + rb")*\Z")
 #: A name in other quotes, or in none, and its colon: what follows is its value.
 _NAME_BEFORE: Final = re.compile(
-    rb"""(?:,|\n|\\[nr])(?:\s|\\[nrt]){0,24}(?:[`']([^`'\n]{1,60})[`']|([A-Za-z_$][\w$-]{0,60}))\s{0,8}:\s{0,8}\Z"""
-)
-_COMMA_BEFORE: Final = re.compile(rb",(?:\s|\\[nrt])*\Z")
+    rb"(?:,|\n|\\[nr])(?:\s|\\[nrt]|" + signs_for(b"") + rb"){0,24}(?:" + QUOTE + rb"([^`'\n\xe2]{1,60})" + QUOTE
+    + rb"|([A-Za-z_$][\w$-]{0,60}))\s{0,8}:\s{0,8}\Z"
+)  # fmt: skip
+_COMMA_BEFORE: Final = re.compile(rb",(?:\s|\\[nrt]|" + signs_for(b"") + rb")*\Z")
 _BREAK: Final = re.compile(rb"[\n\r]|\\[nr]")
 #: A name that lacks its closing quote.
 _HALF_NAME: Final = re.compile(rb"[\w$.-]{1,60}:[ \t]{0,8}[\"{\[\d-]")

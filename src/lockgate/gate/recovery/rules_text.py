@@ -207,9 +207,15 @@ class Colon(PatchRule):
         if site.byte == b"=":
             return replace(site.at, 2 if site.rest[1:2] == b">" else 1, b":")
         if site.byte in (b",", b"}"):
-            return replace(site.at, 0, b":null")
+            return replace(site.at, 0, b":null") if self._is_name(site) else []
         is_value = site.byte in b"\"'`{[-+." or site.byte.isalnum() or site.rest[:3] in _OPENING_QUOTES
         return replace(site.before, 0, b":") if is_value else []
+
+    def _is_name(self, site: Site) -> bool:
+        """Whether the word is a name for sure: in a list around the object it may be an element as well."""
+        if site.brackets[1:2] != b"]" or site.checks is None:
+            return True
+        return site.member in site.checks.known_names()
 
 
 _OPENING_QUOTES: Final = tuple(quote.encode() for quote in "\u2018\u201a\u201c\u201e")
@@ -317,9 +323,10 @@ class Bracket(PatchRule):
         name = found[1].decode("utf-8", "replace")
         if name not in site.outer_names:
             return []
-        # A name and its colon are no element; unless one that lacks its brace begins so.
-        may_lack_brace = site.kinds & OBJECT and name in site.subschemas.checks(OBJECT).known_names()
-        is_sure = not site.is_in_object and site.awaits == "value" and not may_lack_brace
+        if not site.is_in_object and site.kinds & OBJECT and name in site.subschemas.checks(OBJECT).known_names():
+            return []  # it may be one of the element before, which ended too early, or of one that lacks its brace
+        # A name and its colon are no element.
+        is_sure = not site.is_in_object and site.awaits == "value"
         return replace(site.held.comma, 0, site.brackets[:1], is_sure=is_sure)
 
     def _before_neighbour(self, site: Site) -> Sequence[Edit]:
@@ -345,7 +352,8 @@ class Bracket(PatchRule):
         """
         if site.has_strangers() or site.has_dropped:
             return []
-        if site.document is None or may_be_further_inside(site.document.rstrip(WHITE)[:-1], site.document.rstrip(WHITE)[-1:]):
+        before = (site.document or b"").rstrip(WHITE)
+        if not before or may_be_further_inside(before[:-1], before[-1:]):
             return []
         edits = []
         if site.byte == b"," and self._may_go_on(site, site.at):

@@ -197,7 +197,9 @@ class Site:
             is_in_object = self.is_in_object and self.depth > 0
             return StringPlace(self.depth, is_in_object, FreeNames(), is_closed=False, before=self.before_quote)
         names = replace(self.own_names, taken=self.member) if begins else self.own_names
-        return StringPlace(self.depth, is_in_object=True, names=names, is_closed=not self.may_have_others, before=self.before_quote)
+        return StringPlace(
+            self.depth, is_in_object=True, names=names, is_closed=not self.may_have_others, before=self.before_quote
+        )
 
     def match(self, pattern: re.Pattern[bytes], at: int | None = None) -> re.Match[bytes] | None:
         """What a pattern finds at a byte of the window (default: the violation).

@@ -77,13 +77,14 @@ _MEMBER_BEHIND: Final = re.compile(
     + COLON
     + rb"|[ \t]{0,8},[ \t]{0,24}[\r\n]\s{0,24}"
     + QUOTE
+    + rb"|[ \t]{0,8},\s{0,24}\"[\w$.-]{1,60}\"[ \t]{1,8}[\"{\[]"
     + rb"|\s{0,24}\{\s{0,24}"
     + _QUOTED_NAME
 )
 #: The same behind a quote that is no partner of another one: a whole word in quotes, and what may stand behind one.
 _WORD_BEHIND: Final = re.compile(
     rb'[ \t]{0,8},\s{0,24}"[\w$./-]{1,60}"(?:\s{0,24}[,\]}]|[ \t]{0,8}[\w"{\[-])'
-    rb'|[ \t]{0,8},\s{0,24}"[\w$.-]{1,60}[ \t]{1,8}"|\s{1,24}' + _QUOTED_NAME
+    rb'|[ \t]{0,8},\s{0,24}"[\w$.-]{1,60}[ \t]{1,8}"|\s{1,24}(?:"[\w$.-]{1,60}:[ \t]{0,8}["{\[]|' + _QUOTED_NAME + rb")"
 )
 #: The same behind other quotes in a list: a colon, since the list has ended before; the next word.
 _NO_WORD_BEHIND: Final = re.compile(COLON + rb"|[ \t]{1,8}(?:\xe2\x80[\x98-\x9f]|\xc2[\xab\xbb])")
