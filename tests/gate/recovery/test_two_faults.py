@@ -67,6 +67,7 @@ def patched(schema: Any, text: str) -> Run:
         pytest.param('{"city": "Rome"}/* what */,note: "old"}', id="a bracket too many, a comment before a bare name"),
         pytest.param('{"city": "Rome, ‘note’: "old"}', id="half a value, a name in other quotes on the same line"),
         pytest.param('{"city": "Rome" "note: "old"}', id="no comma, half a name"),
+        pytest.param('{"city": Rome，\n "note": "old"}', id="a bare value, a wide comma"),
         pytest.param('{"city": Rome// where\n\n, "note": "old"}', id="a bare value, a comment right behind"),
     ],
 )
@@ -88,6 +89,8 @@ def test_no_member_becomes_the_text_of_another(schema: Any, text: str) -> None:
         (WORDS, '{"x": ["a, "b"}], "y": []}', {"x": ["a", "b"], "y": []}),
         (WORDS, '{"x": ["a", "b" "c"}]}', {"x": ["a", "b", "c"]}),
         (LIST, '["a,\u00a0 "b"]', ["a", "b"]),
+        (LIST, '["a"b",c,"d"]', ['a"b', "c", "d"]),
+        (LIST, '[""a", b", "c"]', ['"a', "b", "c"]),
         (LIST, '["a" "b\r\n"]', ["a", "b\r\n"]),
         (LONG, '["a word, "b word"]]', ["a word", "b word"]),
     ],
@@ -141,6 +144,15 @@ def test_a_member_that_was_left_out_is_no_stranger_if_a_bracket_was_one_too_many
     rows = {"type": "object", "properties": {"n": {"type": "integer"}}, "additionalProperties": False}
     schema = {"properties": {"rows": {"additionalProperties": rows}}, "additionalProperties": False}
     assert patched(schema, '{"rows": {"1": {"n": 1}}, "2": {"n": 2}, "3": {"n": 3}}}').state != "complete"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"city": Rome, "is"  true}', "{“city”: “Rome”, “is”  true}", '{"city": "Rome, "is"  true}']
+)
+def test_a_name_without_its_colon_is_one_before_a_literal_too(text: str) -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}, "is": {"type": "boolean"}}}
+    found = patched(schema, text)
+    assert found.state != "complete" or json.loads(found.released) == {"city": "Rome", "is": True}
 
 
 def test_no_member_goes_with_a_comment_that_is_none() -> None:

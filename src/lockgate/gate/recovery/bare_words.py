@@ -8,7 +8,8 @@ from typing import Final
 from lockgate.gate.recovery.edits import Piece
 from lockgate.gate.recovery.escapes import Backslashes
 from lockgate.gate.recovery.rewriters import AHEAD, LOOK, WHITE_RUN, BaseRewriter, whole_characters
-from lockgate.gate.recovery.spelling import control, signs_for
+from lockgate.gate.recovery.spelling import control, sign_at, signs_for
+from lockgate.gate.recovery.string_end import BEGINS_VALUE
 
 _COLON_BEHIND: Final = re.compile(rb":|" + signs_for(b":") + rb"|=>|=[ \t]")
 #: Bytes of the longest of them.
@@ -40,13 +41,14 @@ class Bare(BaseRewriter):
     _NAME: Final = (
         rb"""(?:(?:"(?:[^"\\\n]|\\.){0,60}"|['`][^'`\n]{0,60}['`]|["']?[A-Za-z_$][\w$-]{0,60}"""
         rb"""|\xe2\x80[\x98-\x9f][^\n\xe2]{0,60}\xe2\x80[\x98-\x9f])[ \t]{0,8}:(?!//\S)"""
-        rb"""|"[\w$.-]{1,60}"[ \t]{1,8}["'{\[\d-])"""
+        rb"""|"[\w$.-]{1,60}"[ \t]{1,8}""" + BEGINS_VALUE + rb")"
     )
     #: White space of other scripts.
     _WIDE: Final = signs_for(b"")
     _SPACES: Final = re.compile(rb"(?:[ \t\n\r]|" + _WIDE + rb")*")
     #: What may stand between two members.
-    _BETWEEN: Final = rb"(?:\s|[,;]|\\[nrt]|(?://|\#)[^\n]{0,90}\n|/\*(?:[^*]|\*(?!/)){0,90}\*/|" + _WIDE + rb"){0,48}"
+    _COMMENTS: Final = rb"(?://|\#)[^\n]{0,90}\n|/\*(?:[^*]|\*(?!/)){0,90}\*/"
+    _BETWEEN: Final = rb"(?:\s|[,;]|\\[nrt]|" + _COMMENTS + b"|" + _WIDE + b"|" + signs_for(b",") + rb"){0,48}"
     _FOLLOWS: Final = re.compile(_BETWEEN + rb"(?:\}|//|/\*|\#|\Z|" + _NAME + rb")")
     _WRONG_BRACKET: Final = re.compile(rb"\]\s{0,24}(?:[}\],]|\Z)")
     _SIGNS: Final = re.compile(rb"(?:\\[nrt]\s{0,24}){1,8}(?=[,\]}])")
@@ -68,6 +70,7 @@ class Bare(BaseRewriter):
         self._stop = rb"[:=]" if is_name else rb"[{,;\]}\n\r]" if is_member else rb"[,\]}\n\r]"
         plain = rb"""[ \t\n\r\x00-\x1f"\\]""" if is_root else rb"""[ \t\x00-\x1f"\\]|""" + self._stop
         others = b"|'" if is_name else b"" if is_root else b"|" + self._WIDE + rb"|/"
+        others += b"|" + signs_for(b",") if is_member else b""
         self._special = re.compile(plain + others)
         self._stops = b"" if is_root else b":=" if is_name else b",;]}\n\r" if is_member else b",]}\n\r"
 
@@ -104,6 +107,8 @@ class Bare(BaseRewriter):
     def _special_piece(self, text: bytes, at: int, pieces: list[Piece], *, is_end: bool) -> int:
         """Take what is special at a byte; how much, or -1: more must be seen."""
         byte = text[at]
+        if byte >= 0x80 and sign_at(text, at)[0] == b",":
+            return self._wide_comma(text, at, pieces, is_end=is_end)
         if byte >= 0x80 or (byte in b" \t\n\r" and (byte not in self._stops or self._is_member)):
             return self._white(text, at, pieces, is_end=is_end)
         if self._is_member and byte in b"{}" and (byte == 0x7B or self._braces):
@@ -153,6 +158,18 @@ class Bare(BaseRewriter):
             return self._single(text, at, pieces, is_end=is_end)
         pieces.append(Piece(text[at : at + 1], control(byte)))
         return 1
+
+    def _wide_comma(self, text: bytes, at: int, pieces: list[Piece], *, is_end: bool) -> int:
+        """A comma of another script ends the words where a member follows."""
+        ends = self._ends(text, at, since=at, is_end=is_end)
+        if ends is None:
+            return -1
+        if ends:
+            self._end(pieces)
+            return 0
+        length = sign_at(text, at)[1]
+        pieces.append(Piece(text[at : at + length], text[at : at + length]))
+        return length
 
     def _is_comment(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
         """Whether a comment begins here, and no address or path; None: more must be seen."""

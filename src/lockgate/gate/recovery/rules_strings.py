@@ -24,7 +24,7 @@ from lockgate.gate.recovery.patch_rule import (
 from lockgate.gate.recovery.rewriters import DOUBLE, SINGLE, Quoted
 from lockgate.gate.recovery.site import Site
 from lockgate.gate.recovery.spelling import control, escape, signs_for
-from lockgate.gate.recovery.string_end import COLON, QUOTE, StringEnd, StringPlace
+from lockgate.gate.recovery.string_end import BEGINS_VALUE, COLON, QUOTE, StringEnd, StringPlace
 
 
 class Quotes(PatchRule):
@@ -289,7 +289,7 @@ _BREAK: Final = re.compile(rb"[\n\r]|\\[nr]")
 #: A name that lacks its closing quote.
 _HALF_NAME: Final = re.compile(rb"[\w$.-]{1,60}:[ \t]{0,8}[\"{\[\d-]")
 #: One that lacks its colon.
-_LONE_NAME: Final = re.compile(rb"[\w$.-]{1,60}\"[ \t]{1,8}[\"'{\[\d-]")
+_LONE_NAME: Final = re.compile(rb"[\w$.-]{1,60}\"[ \t]{1,8}" + BEGINS_VALUE)
 _NAME_BYTES: Final = 128
 _CLOSED: Final = re.compile(rb"[}\]]\s*,(?:\s|\\[nrt])*\Z")
 _NAME_REST: Final = re.compile(rb'((?:[^"\\\n]|\\.){1,60})"[ \t]{0,8}:')

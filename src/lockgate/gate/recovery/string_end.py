@@ -27,6 +27,8 @@ _MOST_NAME: Final = 64
 LOOK_AHEAD: Final = 96
 
 #: Any quote, and a colon or what stands for one.
+#: What a value begins with, behind a name whose colon is missing.
+BEGINS_VALUE: Final = rb"(?:[\"'{\[\d-]|(?:true|false|null)\b)"
 QUOTE: Final = rb"(?:[\"'`]|\xc2[\xab\xbb\xb4]|\xe2\x80[\x98-\x9f])"
 COLON: Final = rb"[ \t]{0,8}(?:[:=]|" + signs_for(b":") + rb")"
 _OPENING: Final = re.compile(QUOTE)
@@ -39,7 +41,13 @@ _HALF_NAME: Final = re.compile(
 )
 #: A name behind which no colon stands, but a value.
 _NAME_ALONE: Final = re.compile(
-    rb"(?:" + _QUOTED_NAME.removesuffix(COLON) + rb"|[\w$.-]{1,60}[\"']?)[ \t]{1,8}(?:" + QUOTE + rb"|[{\[0-9-])"
+    rb"(?:"
+    + _QUOTED_NAME.removesuffix(COLON)
+    + rb"|[\w$.-]{1,60}[\"']?)[ \t]{1,8}(?:"
+    + QUOTE
+    + rb"|"
+    + BEGINS_VALUE
+    + rb")"
 )
 #: A known name that goes on up to the quote of its value.
 _SPACED_NAME: Final = re.compile(QUOTE + rb"(?P<spaced>[\w$.-]{1,60})[ \t]{1,8}" + QUOTE)
@@ -86,6 +94,8 @@ _WORD_BEHIND: Final = re.compile(
     rb'[ \t]{0,8},\s{0,24}"[\w$./-]{1,60}"(?:\s{0,24}[,\]}]|[ \t]{0,8}[\w"{\[-])'
     rb'|[ \t]{0,8},\s{0,24}"[\w$.-]{1,60}[ \t]{1,8}"|\s{1,24}(?:"[\w$.-]{1,60}:[ \t]{0,8}["{\[]|' + _QUOTED_NAME + rb")"
 )
+#: Behind any quote in a list: a word without quotes, or with one of them, that ends like an element.
+_HALF_WORD_BEHIND: Final = re.compile(rb'[ \t]{0,8},\s{0,24}[\w$./-]{1,60}"?\s{0,24}[,\]]')
 #: The same behind other quotes in a list: a colon, since the list has ended before; the next word.
 _NO_WORD_BEHIND: Final = re.compile(COLON + rb"|[ \t]{1,8}(?:\xe2\x80[\x98-\x9f]|\xc2[\xab\xbb])")
 #: Behind a quote, what parts two words of a list.
@@ -152,6 +162,8 @@ class StringEnd:
         if found is False and self._open <= 0 and self._place.depth:
             self.is_lost = self.is_lost or _MEMBER_BEHIND.match(text, at, at + LOOK_AHEAD) is not None
             if self._inner >= 0 and self._is_even and _WORD_BEHIND.match(text, at, at + LOOK_AHEAD):
+                self.is_lost = True
+            if self._inner >= 0 and not self._place.is_in_object and _HALF_WORD_BEHIND.match(text, at):
                 self.is_lost = True
             if self._inner < 0 and not self._place.is_in_object and _NO_WORD_BEHIND.match(text, at):
                 self.is_lost = True
