@@ -91,6 +91,25 @@ async def test_who_says_nothing_has_no_window(session: aiohttp.ClientSession, ur
     assert follower.most_bytes > 4 * WINDOW
 
 
+@pytest.mark.parametrize("face", FACES)
+async def test_credit_in_the_address_holds_from_the_first_byte(
+    session: aiohttp.ClientSession, url: str, face: str
+) -> None:
+    """A frame could come behind what was sent by then: this reader says none."""
+    follower = Follower(session, f"{url}?credit={WINDOW // 8}", name="" if face == "socket" else "c")
+    await follower.read(face)
+    assert (follower.connections, follower.retries, follower.is_over) == (1, 1, False)
+    assert follower.most_bytes <= WINDOW // 8 + PIECE
+
+
+async def test_credit_counts_from_what_a_reader_with_a_name_acknowledges(
+    session: aiohttp.ClientSession, url: str
+) -> None:
+    async with session.get(f"{url}?offset=-1&live=sse&credit=1024") as response:
+        assert response.status == 400
+        assert "reader=" in await response.text()
+
+
 async def test_credit_stops_and_starts(node: Node, session: aiohttp.ClientSession) -> None:
     """Less than the window, never more; nothing at all stops it, until it is more again."""
     made = f"{node.url}/v1/stream/credit"

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from lockgate.delivery.readers import Pacing, Reader, Readers, Receive, Send, pieces_of
 from lockgate.delivery.ropes import Data, Pieces
 from lockgate.delivery.views import Item, View, in_turns
-from lockgate.errors import StreamUnknown
+from lockgate.errors import BadRequest, StreamUnknown
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.offsets import Offset
 from lockgate.protocol.window import Window
@@ -67,6 +67,10 @@ class LiveReader(Reader):
     Args:
         after: Where to begin.
         name: What it calls itself, if it acknowledges what it has; ``""``: it may begin to; None: it has no window.
+        credit_bytes: How much it takes beyond that, from the first byte on; None: what the gateway allows.
+
+    Raises:
+        BadRequest: a credit, and no window that it could count in.
     """
 
     #: What the encoding depends on, besides the view.
@@ -83,10 +87,15 @@ class LiveReader(Reader):
         meters: Meters,
         readers: Readers,
         name: str | None = None,
+        credit_bytes: int | None = None,
     ) -> None:
         super().__init__(log, stream_id, readers, stuck_s=pacing.stuck_s)
         self.name = name
         self._window = Window(pacing.window_bytes, is_used=bool(name)) if name is not None else None
+        if credit_bytes is not None:
+            if self._window is None:
+                raise BadRequest("credit: counts from what a reader acknowledges: give the reader a name with reader=")
+            self._window.grant(credit_bytes)
         self._after = after
         self._view = view
         self._pacing = pacing

@@ -17,7 +17,21 @@ Live: TypeAlias = Literal["no", "long-poll", "sse", "lines"]
 
 #: Parameters that change the answer. Others are ignored, as Durable Streams demands.
 _KNOWN: Final = (
-    *("offset", "channel", "sequence", "at", "live", "view", "events", "notes", "sides", "cursor", "reader", "schema"),
+    *(
+        "offset",
+        "channel",
+        "sequence",
+        "at",
+        "live",
+        "view",
+        "events",
+        "notes",
+        "sides",
+        "cursor",
+        "reader",
+        "credit",
+        "schema",
+    ),
 )
 _EVENTS: Final = "text/event-stream"
 
@@ -41,6 +55,7 @@ class ReadQuery:
         sides: Show what upstream sent beside the text, too.
         cursor: The client's cursor.
         reader: What the reader calls itself, if it acknowledges what it has.
+        credit: Bytes that it takes beyond what it acknowledges, from the first one on; None: what the gateway allows.
         last_event_id: What an EventSource resumes from.
         if_none_match: ETag that the client has.
         schemas: Versions of registered schemas that the client understands; none: whatever there is.
@@ -60,6 +75,7 @@ class ReadQuery:
     sides: bool = False
     cursor: str | None = None
     reader: str | None = None
+    credit: int | None = None
     last_event_id: str | None = None
     if_none_match: str | None = None
     schemas: tuple[str, ...] = ()
@@ -98,6 +114,7 @@ def read_query(pairs: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> 
         sides=_choice(given, "sides", ("0", "1")) == "1",
         cursor=check_name(given["cursor"], "cursor") if given.get("cursor") else None,
         reader=check_name(given["reader"], "reader") if given.get("reader") else None,
+        credit=_count(given, "credit"),
         last_event_id=last_event_id if live in ("sse", "lines") else None,
         if_none_match=headers.get(IF_NONE_MATCH),
         schemas=_schemas(given.get("schema") or headers.get(ACCEPT_SCHEMA, "")),

@@ -84,6 +84,7 @@ _READ_PARAMETERS: Final[list[JsonObject]] = [
     in_query("sides", {"enum": ["0", "1"]}, "1: show what upstream sent beside the text, like reasoning."),
     in_query("notes", {"enum": ["0", "1"]}, "1: add notes on how judging goes on, and on silence."),
     in_query("reader", {"type": "string"}, "What the reader calls itself, a random name, if it acknowledges."),
+    in_query("credit", {"type": "integer", "minimum": 0}, "Bytes beyond what it acknowledged, from the first one on."),
     in_query("cursor", {"type": "string"}, "The Stream-Cursor of the answer before."),
     in_query("schema", {"type": "string"}, "Versions of registered schemas that the client understands, by commas."),
     in_header(names.ACCEPT_SCHEMA, {"type": "string"}, "The same."),

@@ -298,6 +298,7 @@ class ReadRoutes:
             meters=self._meters,
             readers=self._readers,
             name=start.query.reader,
+            credit_bytes=start.query.credit,
             **options,
         )
 

@@ -29,7 +29,7 @@ export class Window {
        * @param {string | string[]} [protocols]
        */
       constructor(url, protocols) {
-        super(url, protocols);
+        super(window.#within(url), protocols);
         this.addEventListener("message", ({ data }) => window.#came(data));
         this.addEventListener("close", () => window.#closed(this));
       }
@@ -41,6 +41,13 @@ export class Window {
         window.#said(JSON.parse(data));
       }
     };
+  }
+
+  /** The address with the window: a frame would come behind what the gateway has sent by then. @param {string | URL} url */
+  #within(url) {
+    const address = new URL(url);
+    if (this.limitBytes !== null) address.searchParams.set("credit", String(this.limitBytes));
+    return address;
   }
 
   /** Whether a small window is asked for. @param {boolean} isSmall */
@@ -56,7 +63,6 @@ export class Window {
     this.underWayBytes = null;
     this.#cameBytes = this.#doneBytes = 0;
     this.#positions = [];
-    if (this.limitBytes !== null) this.#grant(socket);
   }
 
   /** @param {WebSocket} socket */
