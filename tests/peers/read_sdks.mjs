@@ -1,5 +1,5 @@
 // SDKs of Node.js read chat completions. Prints one line for each model: what was read, and what was raised.
-// node read_sdks.mjs <client> <base URL> <request as JSON: schema> <model> ...
+// node read_sdks.mjs <client> <base URL> <request as JSON: schema, or null> <model> ...
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { createOpenRouter } from "@openrouter/ai-sdk-provider";
 import { jsonSchema, Output, streamText, tool } from "ai";
@@ -14,7 +14,7 @@ async function openai(read, model, withTool) {
   const api = new OpenAI({ baseURL, apiKey: "any", maxRetries: 0 });
   const asked = withTool
     ? { tools: [{ type: "function", function: { name: "save", parameters: schema } }] }
-    : { response_format: { type: "json_schema", json_schema: { name: "test", strict: true, schema } } };
+    : schema && { response_format: { type: "json_schema", json_schema: { name: "test", strict: true, schema } } };
   for await (const chunk of await api.chat.completions.create({ model, messages, stream: true, ...asked })) {
     for (const { delta, finish_reason: finish } of chunk.choices) {
       read.text += delta.content ?? "";
@@ -33,7 +33,7 @@ async function openrouter(read, model, withTool) {
   const api = new OpenRouter({ apiKey: "any", serverURL: baseURL, retryConfig: { strategy: "none" } });
   const asked = withTool
     ? { tools: [{ type: "function", function: { name: "save", parameters: schema } }] }
-    : { responseFormat: { type: "json_schema", jsonSchema: { name: "test", strict: true, schema } } };
+    : schema && { responseFormat: { type: "json_schema", jsonSchema: { name: "test", strict: true, schema } } };
   for await (const chunk of await api.chat.send({ chatRequest: { model, messages, stream: true, ...asked } })) {
     if (chunk.error) throw new ErrorChunk(chunk.error.message); // it gives errors out as it gives chunks
     for (const { delta, finishReason: finish } of chunk.choices) {
@@ -50,7 +50,7 @@ async function openrouter(read, model, withTool) {
 async function aiSdk(read, model, withTool, provider) {
   const asked = withTool
     ? { tools: { save: tool({ inputSchema: jsonSchema(schema) }) } }
-    : { output: Output.object({ schema: jsonSchema(schema) }) };
+    : schema && { output: Output.object({ schema: jsonSchema(schema) }) };
   const result = streamText({ model: provider(model), messages, maxRetries: 0, onError() {}, ...asked });
   for await (const part of result.fullStream) {
     if (part.type === "error") throw part.error;
@@ -58,7 +58,7 @@ async function aiSdk(read, model, withTool, provider) {
     if (part.type === "tool-call") read.calls[0] = JSON.stringify(part.input);
     if (part.type === "finish") read.finish = part.finishReason;
   }
-  if (!withTool) read.value = await result.output;
+  if (schema && !withTool) read.value = await result.output;
 }
 
 const options = { name: "lockgate", baseURL, apiKey: "any", supportsStructuredOutputs: true };

@@ -1,7 +1,7 @@
 """SDKs of Python read chat completions, in a process of their own: they warn, and leave sockets open.
 
-``python read_sdks.py <client> <base URL> <request as JSON: schema> <model> ...`` prints one line for each model: what
-was read, and what was raised.
+``python read_sdks.py <client> <base URL> <request as JSON: schema, or null> <model> ...`` prints one line for each
+model: what was read, and what was raised.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _format(schema: Any) -> dict[str, Any]:
 def _asked(schema: Any, *, with_tool: bool) -> dict[str, Any]:
     if with_tool:
         return {"tools": [{"type": "function", "function": {"name": "save", "parameters": schema}}]}
-    return {"response_format": _format(schema)}
+    return {"response_format": _format(schema)} if schema is not None else {}
 
 
 async def _langchain(read: Read, base_url: str, model: str, schema: Any) -> None:
@@ -152,13 +152,14 @@ async def _llm(read: Read, base_url: str, model: str, schema: Any) -> None:
     told = [{"model_id": model, "model_name": model, "api_base": base_url, "supports_schema": True}]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "extra-openai-models.yaml").write_text(json.dumps(told))
-        command = (str(Path(sys.executable).with_name("llm")), "-m", model, "--schema", json.dumps(schema), "go")
+        asked = ("--schema", json.dumps(schema)) if schema is not None else ()
+        command = (str(Path(sys.executable).with_name("llm")), "-m", model, *asked, "go")
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "LLM_USER_PATH": folder, "OPENAI_API_KEY": "any"},
+            env={**os.environ, "LLM_USER_PATH": folder, "OPENAI_API_KEY": "any", "LLM_LOAD_PLUGINS": ""},
         )
         text, errors = await process.communicate()
     read["text"] = text.decode().removesuffix("\n")
