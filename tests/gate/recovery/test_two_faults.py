@@ -90,6 +90,7 @@ def test_no_member_becomes_the_text_of_another(schema: Any, text: str) -> None:
         (WORDS, '{"x": ["a", "b" "c"}]}', {"x": ["a", "b", "c"]}),
         (LIST, '["a,\u00a0 "b"]', ["a", "b"]),
         (LIST, '["a"b",c,"d"]', ['a"b', "c", "d"]),
+        (LIST, '["a" "b"c"]', ["a", 'b"c']),
         (LIST, '[""a", b", "c"]', ['"a', "b", "c"]),
         (LIST, '["a" "b\r\n"]', ["a", "b\r\n"]),
         (LONG, '["a word, "b word"]]', ["a word", "b word"]),
@@ -153,6 +154,11 @@ def test_a_name_without_its_colon_is_one_before_a_literal_too(text: str) -> None
     schema = {"type": "object", "properties": {"city": {"type": "string"}, "is": {"type": "boolean"}}}
     found = patched(schema, text)
     assert found.state != "complete" or json.loads(found.released) == {"city": "Rome", "is": True}
+
+
+def test_a_list_ends_a_string_that_a_quote_stands_in() -> None:
+    found = patched({"type": "array"}, '["a"b", ["c", "d"], "e"]')
+    assert (found.state, json.loads(found.released)) == ("complete", ['a"b', ["c", "d"], "e"])
 
 
 def test_no_member_goes_with_a_comment_that_is_none() -> None:

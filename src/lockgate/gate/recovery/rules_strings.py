@@ -263,7 +263,7 @@ _NO_NAME: Final = re.compile(rb"," + b"|" + COLON)
 _COLON_BEHIND: Final = re.compile(rb"[ \t]{0,8}:")
 #: Behind an element: a comma, a whole element, or an element on the next line, which may lack its opening quote.
 _ENDS_ELEMENT: Final = re.compile(
-    rb"[ \t]{0,8},|\s{1,24}\"(?:[^\"\\]|\\.)*\"\s{0,24}[,\]]"
+    rb"[ \t]{0,8},|\s{1,24}\"(?:(?:[^\"\\]|\\.)*\"\s{0,24}[,\]]|[\w$./-]{1,60}\")"
     rb"|[ \t]{0,8}[\r\n]\s{0,64}(?:\"|[^\"\n]{1,128}\"\s{0,24}[,\]])"
 )
 

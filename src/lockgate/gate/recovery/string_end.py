@@ -73,6 +73,7 @@ _ELEMENTS: Final = re.compile(
     rb"(?:(?:" + _PLAIN_ELEMENT + rb")?\s{0,24}\]|\"[^\"\\]*\Z|\Z)",
     re.DOTALL,
 )  # fmt: skip
+_CONTAINER: Final = re.compile(rb"[{\[]\s{0,24}(?:[\"{\[\]}]|\Z)")
 _COLON_BEHIND: Final = re.compile(COLON)
 #: Behind a quote, what no text has outside brackets of its own: a comma and a member, a comma and a quote on the next
 #: line, an object.
@@ -251,7 +252,7 @@ class StringEnd:
             return False
         if self._is_even:
             return _ELEMENT.match(text, at) is not None or _BARE_ELEMENT.match(text, at) is not None
-        return _ELEMENTS.match(text[at : at + LOOK_AHEAD]) is not None
+        return any(one.match(text[at : at + LOOK_AHEAD]) for one in (_ELEMENTS, _CONTAINER))
 
     @property
     def _is_even(self) -> bool:
