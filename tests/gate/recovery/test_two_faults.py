@@ -67,6 +67,8 @@ def patched(schema: Any, text: str) -> Run:
         pytest.param('{"city": "Rome"}/* what */,note: "old"}', id="a bracket too many, a comment before a bare name"),
         pytest.param('{"city": "Rome, ‘note’: "old"}', id="half a value, a name in other quotes on the same line"),
         pytest.param('{"city": "Rome" "note: "old"}', id="no comma, half a name"),
+        pytest.param('{"city": "Rome" note: "old"}', id="no comma, a bare name"),
+        pytest.param('{"city": "Rome" "note"  "old"}', id="no comma, no colon"),
         pytest.param('{"city": Rome，\n "note": "old"}', id="a bare value, a wide comma"),
         pytest.param('{"city": Rome// where\n\n, "note": "old"}', id="a bare value, a comment right behind"),
     ],
@@ -136,6 +138,12 @@ def test_no_member_of_an_element_becomes_one_of_the_document() -> None:
     assert patched(schema, '{"m": [{"x": {}}, "y": {}}], "s": 0, "x": {}, "y": {}}').state != "complete"
 
 
+def test_a_member_that_the_object_around_knows_is_not_moved_into_another() -> None:
+    schema = {"type": "object", "properties": {"m": {"type": "object"}, "s": {"type": "string"}}}
+    found = patched(schema, '{"m": {"x": "y"], "s": "z"}}')
+    assert found.state != "complete" or json.loads(found.released) == {"m": {"x": "y"}, "s": "z"}
+
+
 def test_no_element_becomes_a_name() -> None:
     schema = {"items": {"anyOf": [{"type": "object", "properties": {"x": {}}}, {"type": "string"}]}}
     assert patched(schema, '[{"x": 1, "y", {"x": 2}]').state != "complete"
@@ -203,6 +211,8 @@ def test_what_hides_nothing_is_mended() -> None:
     for behind in ("\\n", "/* so */", "// so\n", "\u00a0"):
         found = patched({"additionalProperties": {"type": ["string", "boolean"]}}, f'{{"is": True{behind}}}')
         assert (found.state, json.loads(found.released)) == ("complete", {"is": True}), behind
+    found = patched({"additionalProperties": {"type": ["string", "boolean"]}}, '{"is": True;"more": "1"}')
+    assert (found.state, json.loads(found.released)) == ("complete", {"is": True, "more": "1"})
     found = patched({"type": ["object", "string"]}, '<tool_call>{\\n\n "is": 6\n}</tool_call>')
     assert (found.state, json.loads(found.released)) == ("complete", {"is": 6})
     found = patched({"properties": {"a": {"const": "x/y"}, "b": {"type": "object"}}}, '{"a": x/y"; "b": {"c": {}}}')

@@ -41,7 +41,7 @@ class Bare(BaseRewriter):
     _NAME: Final = (
         rb"""(?:(?:"(?:[^"\\\n]|\\.){0,60}"|['`][^'`\n]{0,60}['`]|["']?[A-Za-z_$][\w$-]{0,60}"""
         rb"""|\xe2\x80[\x98-\x9f][^\n\xe2]{0,60}\xe2\x80[\x98-\x9f])[ \t]{0,8}:(?!//\S)"""
-        rb"""|"[\w$.-]{1,60}"[ \t]{1,8}""" + BEGINS_VALUE + rb")"
+        rb"""|"[\w$.-]{1,60}[ \t]{0,4}"[ \t]{1,8}""" + BEGINS_VALUE + rb")"
     )
     #: White space of other scripts.
     _WIDE: Final = signs_for(b"")

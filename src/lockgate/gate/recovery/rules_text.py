@@ -121,7 +121,11 @@ class Literal(PatchRule):
 
     _WORDS: Final = re.compile(rb"[+-]?[A-Za-z]{3,9}(?![A-Za-z0-9_$-])")
     _BEHIND: Final = re.compile(
-        rb"(?:\s|\\[nrt]|(?://|#)[^\n]{0,90}\n|/\*(?:[^*]|\*(?!/)){0,90}\*/|" + signs_for(b"") + rb"){0,24}[,}\]]"
+        rb"(?:\s|\\[nrt]|(?://|#)[^\n]{0,90}\n|/\*(?:[^*]|\*(?!/)){0,90}\*/|"
+        + signs_for(b"")
+        + rb"){0,24}(?:[,;}\]]|"
+        + signs_for(b",")
+        + rb")"
     )
 
     def propose(self, site: Site) -> Sequence[Edit]:
@@ -303,7 +307,11 @@ class Bracket(PatchRule):
             edits += replace(site.at, 0, site.brackets[:outer])
         if not self._is_surplus(site):
             edits += [Edit((Change(site.at, 1, mine),), weight=1 if outer > 0 else 0)]
-        if not site.has_strangers() and not may_be_further_inside(site.before_bracket, site.byte):
+        if (
+            not site.has_strangers()
+            and not self._is_around(site)
+            and not may_be_further_inside(site.before_bracket, site.byte)
+        ):
             edits += [Edit((Change(site.at, 1, b""),), weight=3)]
         return edits
 
@@ -311,6 +319,15 @@ class Bracket(PatchRule):
         """Whether the right bracket follows, and nothing else that it could close: then this one is too many."""
         mine, at = site.brackets[:1], site.next_byte(site.at + 1)
         return site.window[at : at + 1] == mine != site.brackets[1:2]
+
+    def _is_around(self, site: Site) -> bool:
+        """Whether a member of an object around follows, which the one in hand does not know: then this one ends."""
+        found = _BEHIND_COMMA.match(site.window, site.at + 1)
+        if found is None:
+            site.need_more()
+            return False
+        name = found[1].decode("utf-8", "replace")
+        return name in site.around_names and name not in site.own_names
 
     def _before_member(self, site: Site) -> list[Edit]:
         """A member that the object around knows: what is open ends before the comma."""

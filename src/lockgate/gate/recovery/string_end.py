@@ -93,7 +93,11 @@ _MEMBER_BEHIND: Final = re.compile(
 #: The same behind a quote that is no partner of another one: a whole word in quotes, and what may stand behind one.
 _WORD_BEHIND: Final = re.compile(
     rb'[ \t]{0,8},\s{0,24}"[\w$./-]{1,60}"(?:\s{0,24}[,\]}]|[ \t]{0,8}[\w"{\[-])'
-    rb'|[ \t]{0,8},\s{0,24}"[\w$.-]{1,60}[ \t]{1,8}"|\s{1,24}(?:"[\w$.-]{1,60}:[ \t]{0,8}["{\[]|' + _QUOTED_NAME + rb")"
+    rb'|[ \t]{0,8},\s{0,24}"[\w$.-]{1,60}[ \t]{1,8}"|\s{1,24}"[\w$.-]{1,60}"[ \t]{1,8}'
+    + BEGINS_VALUE
+    + rb'|\s{1,24}(?:"?[\w$.-]{1,60}:[ \t]{0,8}["{\[]|'
+    + _QUOTED_NAME
+    + rb")"
 )
 #: Behind any quote in a list: a word without quotes, or with one of them, that ends like an element.
 _HALF_WORD_BEHIND: Final = re.compile(rb'[ \t]{0,8},\s{0,24}[\w$./-]{1,60}"?\s{0,24}[,\]]')
