@@ -16,6 +16,7 @@ from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import decode_record
 from lockgate.protocol.offsets import START
 from lockgate.registry.registry import RegistryOptions
+from lockgate.store.base import Producer
 from lockgate.store.memory import MemoryLog
 from lockgate.streams.meta import decode_meta
 from lockgate.streams.opening import Opening
@@ -35,30 +36,35 @@ class OneNode:
 
     Attributes:
         asked: Bodies that the provider was sent.
+        answer: What it answers.
     """
+
+    answer: Any = clean(ANSWER)
 
     def __init__(self, here: Rig, log: MemoryLog, *, has_registry: bool = True) -> None:
         registry = here.registry if has_registry else None
         self.log, self.asked = log, list[Any]()
-        self.owner = StreamOwner(log, Scripted(self._answer), Meters(), max_open=10)
+        generating = here.registry.uses.running
+        self.owner = StreamOwner(log, Scripted(self._answer), Meters(), max_open=10, generating=generating)
         self.pushed = PushedStreams(log, Meters(), here.schemas, registry)
-        self._opening = Opening(log, self.owner, self.pushed, here.schemas, Defaults(), registry=registry)
+        self.opening = Opening(log, self.owner, self.pushed, here.schemas, Defaults(), registry=registry)
 
     def _answer(self, body: Any, _number: int) -> Any:
         self.asked.append(body)
-        return clean(ANSWER)
+        return self.answer
 
     async def open(self, response_format: Any = None, **options: Any) -> tuple[str, str]:
         """Id of a new stream, and of its schema."""
         body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "go"}], "lockgate": options}
         if response_format is not None:
             body["response_format"] = {"type": "json_schema", "json_schema": response_format}
-        opened = await self._opening.open(ME, json.dumps(body).encode())
+        opened = await self.opening.open(ME, json.dumps(body).encode())
         return opened.stream_id, opened.meta.schema
 
-    async def push(self, stream_id: str, text: str, *, close: bool = False, schema: str = "") -> None:
+    async def push(self, stream_id: str, text: str, *, close: bool = False, schema: str = "", seq: int = -1) -> None:
+        producer = Producer("me", 0, seq) if seq >= 0 else None
         meta = decode_meta((await self.log.head(stream_id)).meta)
-        await self.pushed.push(stream_id, meta, Push(text, close, schema=schema))
+        await self.pushed.push(stream_id, meta, Push(text, close, producer, schema=schema))
 
     async def told(self, stream_id: str) -> tuple[str, str, set[str]]:
         """The text, how it ended, and the schemas of its chunks, once it is over."""

@@ -13,8 +13,15 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
-from lockgate.errors import UnknownSchemaVersion
-from lockgate.registry.references import JSON_KIND, SchemaIdentity, SchemaKind, SchemaReference, identity_of
+from lockgate.errors import BadRequest, UnknownSchemaVersion
+from lockgate.registry.references import (
+    JSON_KIND,
+    SchemaIdentity,
+    SchemaKind,
+    SchemaReference,
+    identity_of,
+    parse_reference,
+)
 from lockgate.registry.versions import SchemaVersion, parse_version
 
 #: ``active``; ``deprecated``: it serves, and readers are told; ``retired``: nothing new may use it.
@@ -164,6 +171,14 @@ class SchemaCatalogue:
         if version not in schema.versions:
             raise UnknownSchemaVersion(f"{identity.at(version)} is not registered; {_what_there_is(schema)}")
         return schema.versions[version]
+
+    def named(self, text: str) -> RegisteredVersion | None:
+        """The version that a text names exactly, whatever its status; None if it names none that is registered."""
+        try:
+            reference = parse_reference(text)
+            return self.exact(reference.identity, parse_version(reference.versions.text))
+        except (BadRequest, UnknownSchemaVersion):
+            return None
 
     def find(self, reference: SchemaReference) -> RegisteredVersion:
         """The best version that a reference means: the highest active one, else the highest deprecated one.

@@ -46,6 +46,7 @@ from lockgate.registry.catalogue import (
 )
 from lockgate.registry.compatibility import CompatibilityVerdict, questions
 from lockgate.registry.references import JSON_KIND, SchemaIdentity, parse_reference
+from lockgate.registry.uses import VersionUses
 from lockgate.registry.versions import SchemaVersion, parse_version
 from lockgate.store.base import StreamLog
 from lockgate.workers.comparing import Comparison
@@ -103,6 +104,9 @@ class SchemaRegistry:
         weigh: Finds out whether a schema can be compiled within its limits, and satisfied; raises if not.
         ask: A schema as it is compiled, with the limits of this node.
         now: Seconds since 1970.
+
+    Attributes:
+        uses: What versions are used for in this process.
     """
 
     def __init__(
@@ -122,6 +126,7 @@ class SchemaRegistry:
         self.options = options or RegistryOptions()
         self._now = now
         self.catalogue = SchemaCatalogue()
+        self.uses = VersionUses(self.catalogue.named, now)
         self._after = START
         self._read_s = float("-inf")
         self._lock = asyncio.Lock()

@@ -221,6 +221,7 @@ class Opening:
             with self._pushed_to(caller, stream_id, lifetime):
                 await self._log.create(stream_id, encode_meta(meta), owner="", lifetime=lifetime)
             self._spending.pushed(caller)
+            self._count(meta)
             return Opened(stream_id, meta, token, time.time())
         meta = StreamMeta(
             model=str(plan.body["model"]),
@@ -234,6 +235,7 @@ class Opening:
         with _held(self._quotas.generations, stream_id, is_new=self._quotas.generate(caller.quota, stream_id)):
             await self._owner.generate(stream_id, meta, plan)
         self._spending.opened(caller, stream_id)
+        self._count(meta)
         return Opened(stream_id, meta, token, time.time(), plan.keep_upstream, plan.lowered, chat=request.chat)
 
     async def open_named(self, caller: Caller, wanted: Wanted) -> Found:
@@ -264,10 +266,15 @@ class Opening:
         push = Push(texts_of(wanted.body), wanted.close, schema=wanted.schema)
         if (found := await self._find(wanted, meta)) is not None:
             return found
-        records = await self._pushed.judge_first(plan, push)
+        judged = await self._pushed.judge_first(plan, push)
+        records = judged.records
         is_over = bool(records) and records[-1].final is not None
         payloads = [encode_record(record) for record in records]
-        return await self._create(caller, wanted, meta, payloads, close=is_over, problem=problem_of(records))
+        made = await self._create(caller, wanted, meta, payloads, close=is_over, problem=problem_of(records))
+        if made.is_new:
+            self._count(meta)
+            self._pushed.count(judged)
+        return made
 
     async def _open_raw(self, caller: Caller, wanted: Wanted) -> Found:
         if not self._defaults.takes_raw:
@@ -327,6 +334,11 @@ class Opening:
         """The stream counts as the caller's, if what follows opens it."""
         is_new = self._quotas.open_pushed(caller.quota, stream_id, lasting_s(lifetime, time.time()))
         return _held(self._quotas.pushed, stream_id, is_new=is_new)
+
+    def _count(self, meta: StreamMeta) -> None:
+        """The version that a new stream has was used."""
+        if self._registry is not None:
+            self._registry.uses.opened(meta.schema)
 
     # -- checks --------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 from lockgate.errors import Busy, Code, FencedOut, Forbidden, StoreError, StoreFailing, StreamUnknown
@@ -42,6 +43,7 @@ class StreamOwner:
             never.
         trace: Called with the id and plan of each stream; makes what the pump calls with every piece of text.
         ended: Called with the id of each stream that is over.
+        generating: Called with the id of each stream's schema; entered while the stream is generated.
         retain_s: How long a closed stream is kept.
         patience_s: How long an append is tried again that the log does not take.
 
@@ -60,6 +62,7 @@ class StreamOwner:
         abandon_after_s: float | None = None,
         trace: Callable[[str, Plan], Trace | None] = lambda stream_id, plan: None,
         ended: Callable[[str], None] = lambda stream_id: None,
+        generating: Callable[[str], AbstractContextManager[object]] = nullcontext,
         retain_s: float = 86_400.0,
         patience_s: float = 60.0,
     ) -> None:
@@ -74,6 +77,7 @@ class StreamOwner:
         self._abandoning: dict[str, asyncio.TimerHandle] = {}
         self._trace = trace
         self._ended = ended
+        self._generating = generating
         self._patience_s = patience_s
         self._pumps: dict[str, tuple[Pump, asyncio.Task[None]]] = {}
         #: Streams that are being made: the log may have them before there is a pump.
@@ -174,11 +178,11 @@ class StreamOwner:
         self._making.add(stream_id)
         try:
             epoch = await self._log.create(stream_id, encode_meta(meta), owner=self.name)
-            self._begin(stream_id, plan, epoch)
+            self._begin(stream_id, meta.schema, plan, epoch)
         finally:
             self._making.discard(stream_id)
 
-    def _begin(self, stream_id: str, plan: Plan, epoch: int) -> None:
+    def _begin(self, stream_id: str, schema_id: str, plan: Plan, epoch: int) -> None:
         trace = self._trace(stream_id, plan)
         pump = Pump(
             stream_id,
@@ -192,13 +196,14 @@ class StreamOwner:
             trace=trace,
         )
         self._meters.stream_opened()
-        task = asyncio.create_task(self._run(pump), name=f"pump {stream_id}")
+        task = asyncio.create_task(self._run(pump, schema_id), name=f"pump {stream_id}")
         self._pumps[stream_id] = (pump, task)
 
-    async def _run(self, pump: Pump) -> None:
+    async def _run(self, pump: Pump, schema_id: str) -> None:
         ended = "lost"
         try:
-            ended = str(await pump.run())
+            with self._generating(schema_id):
+                ended = str(await pump.run())
         except (FencedOut, StreamUnknown):
             _log.warning("stream %s: was ended or deleted elsewhere; upstream is closed", pump.stream_id)
         except StoreFailing as error:

@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -76,6 +76,28 @@ class PushVerdict:
     problem: Problem | None = None
 
 
+class StatedVersion(NamedTuple):
+    """The version that a producer says a push is written by.
+
+    Attributes:
+        refusal: Why the stream does not take it; None if it does.
+    """
+
+    text: str
+    refusal: VersionRefusal | None
+
+
+class JudgedPush(NamedTuple):
+    """The records that a push becomes.
+
+    Attributes:
+        version: None if its producer states none, or nobody asks for it.
+    """
+
+    records: list[Record]
+    version: StatedVersion | None = None
+
+
 class PushedStreams:
     """The streams with a gate that producers push to.
 
@@ -92,10 +114,10 @@ class PushedStreams:
         self._schemas = schemas
         self._gated: OrderedDict[str, _Gated] = OrderedDict()
 
-    async def judge_first(self, plan: Plan, push: Push) -> list[Record]:
-        """The records of a stream's first push, which are to be committed together with the stream itself."""
+    async def judge_first(self, plan: Plan, push: Push) -> JudgedPush:
+        """A stream's first push, which is to be committed together with the stream itself; then ``count`` it."""
         if not push.text and not push.close:
-            return []
+            return JudgedPush([])
         channel = Channel("content", plan, self._meters)
         try:
             return await self._judge(channel, push)
@@ -120,6 +142,12 @@ class PushedStreams:
                     raise
         raise Busy(f"stream {stream_id}: others push to it without pause; push again")
 
+    def count(self, judged: JudgedPush) -> None:
+        """A push is in the log: the version that it states was used."""
+        if judged.version is not None and self._registry is not None:
+            text, refusal = judged.version
+            self._registry.uses.pushed(text, refusal.code if refusal is not None else None)
+
     def forget(self, stream_id: str) -> None:
         """The stream was deleted."""
         self._gated.pop(stream_id, None)
@@ -142,7 +170,8 @@ class PushedStreams:
         if known is not None:
             return PushVerdict(known)
         channel = await self._channel(stream_id, meta, gated)
-        records = await self._judge(channel, push)
+        judged = await self._judge(channel, push)
+        records = judged.records
         pushed = await self._log.push(
             stream_id,
             [encode_record(record) for record in records],
@@ -155,28 +184,33 @@ class PushedStreams:
         if not pushed.is_new or pushed.is_closed:
             gated.channel = None
             channel.abandon()
-        return PushVerdict(pushed, problem_of(records) if pushed.is_new else None)
+        if not pushed.is_new:
+            return PushVerdict(pushed)
+        self.count(judged)
+        return PushVerdict(pushed, problem_of(records))
 
-    async def _judge(self, channel: Channel, push: Push) -> list[Record]:
-        refusal = await self._version_refusal(channel, push)
+    async def _judge(self, channel: Channel, push: Push) -> JudgedPush:
+        version = await self._stated_version(channel, push)
+        refusal = version.refusal if version is not None else None
         if refusal is None:
-            return await self._judge_text(channel, push)
+            return JudgedPush(await self._judge_text(channel, push), version)
         # What cannot be mended is not: where violations are patched, the gate of the pinned version has the last word.
         recovery = channel.judging.recovery
         action: Action = "none" if recovery == "patch" else recovery
         note = channel.refuse(refusal.code, refusal.message, action)
         if action == "halt":
-            return [note, _final(channel, refused=refusal.code)]
+            return JudgedPush([note, _final(channel, refused=refusal.code)], version)
         if action == "skip":
             push = replace(push, text="")
-        return [note, *await self._judge_text(channel, push)]
+        return JudgedPush([note, *await self._judge_text(channel, push)], version)
 
-    async def _version_refusal(self, channel: Channel, push: Push) -> VersionRefusal | None:
-        """Why the version that a push says it is of does not fit the stream; None if it does."""
+    async def _stated_version(self, channel: Channel, push: Push) -> StatedVersion | None:
+        """The version that a push says it is of, and whether it fits the stream."""
         if not push.schema or not push.text or self._registry is None or channel.schema is None:
             return None
         takes_others = channel.judging.is_partial
-        return await judge_producer(self._registry, push.schema, channel.schema.id, takes_others=takes_others)
+        found = await judge_producer(self._registry, push.schema, channel.schema.id, takes_others=takes_others)
+        return StatedVersion(push.schema, found)
 
     async def _judge_text(self, channel: Channel, push: Push) -> list[Record]:
         read_s = time.time()
