@@ -116,6 +116,7 @@ ROWS: dict[tuple[str, str], Row] = {
     ("GET", "/v1/schemas/{name}"): ANY_KEY,
     ("GET", "/v1/schemas/{name}/versions/{version}"): ANY_KEY,
     ("GET", "/v1/schemas/{name}/diff"): ANY_KEY,
+    ("GET", "/v1/schemas/{name}/uses"): ADMIN,
     ("POST", "/v1/schemas/{name}/versions/{version}/check"): ANY_KEY,
     ("POST", "/v1/schemas/{name}/versions/{version}/deprecate"): ADMIN,
     ("POST", "/v1/schemas/{name}/versions/{version}/retire"): ADMIN,

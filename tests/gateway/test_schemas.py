@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
+from lockgate.sim.server import SimOptions, serve
 from tests.gateway.nodes import Node, Reader, running
 from tests.gateway.two_nodes import SharedNode
 from tests.registry.rigs import person
@@ -44,6 +47,10 @@ class Client:
     async def push(self, made: Any, text: str, **headers: str) -> tuple[int, Any]:
         token = {"Authorization": f"Bearer {made['token']}"}
         return await self.ask("POST", made["urls"]["stream"], text, **token, **headers)
+
+    async def metrics(self) -> str:
+        async with self._session.get(f"{self.url}/metrics") as answer:
+            return await answer.text()
 
     async def read(self, made: Any) -> Reader:
         return await Reader(self.url + made["urls"]["stream"]).run()
@@ -219,6 +226,56 @@ async def test_versions_are_listed_got_compared_and_checked(client: Client) -> N
     assert (await client.register("shown@3", person()))[0] == 201
     _, listed = await client.ask("GET", "/v1/schemas")
     assert next(one for one in listed["schemas"] if one["name"] == "shown")["compatibility"] == "none"
+
+
+async def test_what_versions_are_used_for_is_told(client: Client) -> None:
+    """For each version, in this process since it started; the metrics have the same numbers."""
+    assert (await client.ask("GET", "/v1/schemas/used/uses"))[0] == 404
+    for version, schema in (("1", person()), ("2", person(**NOTE)), ("3", person(**NOTE, more={}))):
+        await client.register(f"used@{version}", schema)
+    unused = (await client.ask("GET", "/v1/schemas/used/uses"))[1]
+    _, made = await client.open("used@2", recovery="skip")
+    for stated in ("used@1", "used@1", "used@2", "used@3", "used@77"):
+        assert (await client.push(made, " ", **{"Lockgate-Schema": stated}))[0] == 204
+    status, answer = await client.ask("GET", "/v1/schemas/used/uses")
+    assert (status, answer["name"], answer["kind"]) == (200, "used", "json")
+    assert "by this process since it started" in answer["note"]
+    used = [(one["streams"], one["running"], one["pushes"]["accepted"]) for one in answer["versions"]]
+    assert ([one["id"] for one in answer["versions"]], used) == (
+        ["used@1", "used@2", "used@3"],
+        [(0, 0, 2), (1, 0, 1), (0, 0, 0)],
+    )
+    assert answer["versions"][2]["pushes"]["refused"] == {"incompatible_schema_version": 1}
+    assert answer["since"] < answer["versions"][0]["last_used"] <= time.time()
+    assert "last_used" not in unused["versions"][0]
+    unknown = {code: count for code, count in answer["unknown"]["refused"].items() if code == "unknown_schema_version"}
+    assert unknown["unknown_schema_version"] == unused["unknown"]["refused"].get("unknown_schema_version", 0) + 1
+    text = await client.metrics()
+    assert 'lockgate_schema_streams_total{schema="used",version="2"} 1.0' in text
+    pushes = re.findall(r"^lockgate_schema_pushes_total{(.*)} (.*)$", text, re.MULTILINE)
+    of_first = [(labels, value) for labels, value in pushes if 'schema="used"' in labels and 'version="1"' in labels]
+    assert [('result="accepted"' in labels, value) for labels, value in of_first] == [(True, "2.0")]
+
+
+async def test_a_generation_counts_until_it_ends(tmp_path: Path) -> None:
+    async with (
+        serve(SimOptions(port=0)) as sim,
+        running(Node(tmp_path, f"{sim.url}/v1")) as node,
+        aiohttp.ClientSession() as session,
+    ):
+        client = Client(session, node.url)
+        assert (await client.register("slow@1", True))[0] == 201
+        asked: dict[str, Any] = {"model": "sim/products", "messages": [{"role": "user", "content": "go"}]}
+        asked |= {"lockgate": {"schema": "slow@1"}, "sim": {"rate": 100, "size_bytes": 200_000}}
+        status, made = await client.ask("POST", "/v1/streams", asked)
+        assert status == 201, made
+        assert 'lockgate_schema_generations{schema="slow",version="1"} 1.0' in await client.metrics()
+        assert (await client.ask("GET", "/v1/schemas/slow/uses"))[1]["versions"][0]["running"] == 1
+        token = {"Authorization": f"Bearer {made['token']}"}
+        assert (await client.ask("POST", made["urls"]["cancel"], {}, **token))[0] == 202
+        while 'lockgate_schema_generations{schema="slow",version="1"} 0.0' not in await client.metrics():
+            pass  # its end is in the log a moment before the generation is gone
+        assert (await client.ask("GET", "/v1/schemas/slow/uses"))[1]["versions"][0]["running"] == 0
 
 
 async def test_what_is_registered_is_there_at_every_node_and_after_a_restart(tmp_path: Path) -> None:

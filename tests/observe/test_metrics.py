@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from lockgate.observe.metrics import Meters
+from lockgate.observe.metrics import Groups, Meters
 
 _SERIES = re.compile(r"^(\w+)\{(.*)\} ", re.MULTILINE)
 #: What counts something under a name that it is given.
@@ -49,3 +49,59 @@ def test_what_is_counted_is_under_its_own_name() -> None:
     text = meters.exposition().decode()
     assert 'lockgate_violations_total{code="schema_violation",keyword="type"} 1.0' in text
     assert 'lockgate_attempts_total{result="ok",step="residual"} 1.0' in text
+
+
+def watching(streams: dict[str, int], groups: Groups | None = None) -> tuple[Meters, dict[str, int]]:
+    """Meters of streams by schema, and what they watch."""
+    meters = Meters(groups)
+    meters.watch_versions(
+        streams=lambda: [((name, "1"), count) for name, count in streams.items()],
+        generations=lambda: [(("invoice", "2"), 3)],
+        pushes=lambda: [(("invoice", "2", "refused", "unknown_schema_version"), 4)],
+    )
+    return meters, streams
+
+
+def series_of(meters: Meters) -> dict[str, float]:
+    """The value of each series of ``schema_streams``, by its schema."""
+    found = re.findall(r'^lockgate_schema_streams_total{schema="(.*)",version=".*"} (.*)$', _text(meters), re.MULTILINE)
+    return {schema: float(value) for schema, value in found}
+
+
+def _text(meters: Meters) -> str:
+    return meters.exposition().decode()
+
+
+def test_what_others_count_is_asked_for_when_the_metrics_are_read() -> None:
+    meters, counts = watching({"invoice": 1})
+    assert series_of(meters) == {"invoice": 1}
+    counts |= {"invoice": 2, "money": 5}
+    assert series_of(meters) == {"invoice": 2, "money": 5}
+    text = _text(meters)
+    assert 'lockgate_schema_generations{schema="invoice",version="2"} 3.0' in text
+    wanted = 'code="unknown_schema_version",result="refused",schema="invoice",version="2"'
+    labels = re.search(r"^lockgate_schema_pushes_total{(.*)} 4.0$", text, re.MULTILINE)
+    assert labels is not None
+    assert sorted(labels[1].split(",")) == wanted.split(",")
+
+
+def test_a_series_that_is_there_stays_and_what_has_none_is_added_up() -> None:
+    """Also where what others count comes in another order; nothing is lost."""
+    meters, counts = watching({f"schema-{at}": 1 for at in range(199)})
+    assert len(series_of(meters)) == 199
+    late = {f"late-{at}": 10 for at in range(5)} | {"é": 7}
+    before = dict(counts)
+    counts.clear()
+    counts |= late | dict.fromkeys(before, 2)
+    found = series_of(meters)
+    assert all(found[name] == 2 for name in before)
+    assert len(found) == 201
+    assert sum(found.values()) == sum(counts.values())
+    assert found["other"] == 7 + 4 * 10
+
+
+def test_a_group_that_is_off_is_not_asked() -> None:
+    meters, _ = watching({"invoice": 1}, Groups(connection_health=False))
+    assert series_of(meters) == {}
+    assert "lockgate_schema_generations{" not in _text(meters)
+    assert "lockgate_schema_pushes_total{" in _text(meters)

@@ -24,9 +24,11 @@ def used(here: Rig, version_id: str = "invoice@1") -> VersionUse:
     return here.registry.uses.of(version_id)
 
 
-def named(stream_id: str, text: str = "", **stated: str) -> Wanted:
+def named(stream_id: str, text: str = "", schema: str = "") -> Wanted:
     options = json.dumps({"schema": "invoice@1"})
-    return Wanted(stream_id, options, "application/json", body=json.dumps(text).encode() if text else b"", **stated)
+    return Wanted(
+        stream_id, options, "application/json", body=json.dumps(text).encode() if text else b"", schema=schema
+    )
 
 
 async def test_each_way_to_open_a_stream_counts_once() -> None:

@@ -109,6 +109,12 @@ class Gateway:
         self.quotas = QuotaBook(self.meters, quotas_of(settings))
         self.copies = UpstreamCopies(MemoryLog())
         self.log = log or log_of(settings)
+        self._workers = WorkerPool(worker_limits_of(settings))
+        self._schemas = Schemas(self._workers)
+        self._registry = registry_of(settings, self.log, self._workers, self._schemas)
+        uses = self._registry.uses if self._registry is not None else None
+        if uses is not None:
+            self.meters.watch_versions(streams=uses.streams_opened, generations=uses.generations, pushes=uses.pushes)
         self.owner = StreamOwner(
             self.log,
             provider or provider_of(settings),
@@ -118,12 +124,10 @@ class Gateway:
             max_open=settings.server.max_open_streams,
             trace=self._trace,
             ended=self._ended,
+            generating=uses.running if uses is not None else contextlib.nullcontext,
             retain_s=settings.store.retain_s,
             patience_s=settings.store.patience_s,
         )
-        self._workers = WorkerPool(worker_limits_of(settings))
-        self._schemas = Schemas(self._workers)
-        self._registry = registry_of(settings, self.log, self._workers, self._schemas)
         self._book = KeyBook(self.log)
         self._spending = Spending(self.log, self._usage_of, self._count_use)
         callers = Callers(settings.server.trusted_proxies)
@@ -334,6 +338,7 @@ class Gateway:
             route("/v1/schemas", GET=read(schemas.list)),
             route("/v1/schemas/{name}", GET=read(schemas.get), PUT=write(schemas.set_rule)),
             route("/v1/schemas/{name}/diff", GET=read(schemas.diff)),
+            route("/v1/schemas/{name}/uses", GET=write(schemas.uses)),  # of all keys together, as /metrics is
             route(version, GET=read(schemas.version), PUT=write(schemas.register)),
             route(f"{version}/check", POST=read(schemas.check)),
             route(f"{version}/deprecate", POST=write(schemas.deprecate)),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
+from lockgate.errors import Code
 from lockgate.registry.catalogue import CompatibilityRule, RegisteredSchema, RegisteredVersion, VersionStatus
 from lockgate.registry.compatibility import CompatibilityVerdict
 from lockgate.registry.diff import SchemaChange
+from lockgate.registry.uses import VersionUse, VersionUses
+
+_WHOSE_USES: Final = (
+    "Counted by this process since it started. Other processes and nodes count their own; what /metrics says at each "
+    "of them adds up."
+)
 
 
 class SchemaVersionEntry(msgspec.Struct, frozen=True):
@@ -133,6 +140,58 @@ class DiffAnswer(msgspec.Struct, frozen=True):
     verdicts: list[VerdictEntry]
 
 
+class StatedPushes(msgspec.Struct, frozen=True):
+    """Pushes whose producers say by which version they are written.
+
+    Attributes:
+        accepted: Those whose stream takes that version.
+        refused: How many there are of the others, by code.
+    """
+
+    accepted: int
+    refused: dict[Code, int]
+
+
+class VersionUseEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a version is used for.
+
+    Attributes:
+        id: As it stands in meta.schema, like invoice@2.
+        version: Its number.
+        streams: Streams that were opened with it.
+        running: Generations by it that are under way now.
+        pushes: Of producers that say they write by it.
+        last_used: When it last was, in seconds since 1970; absent if it never was.
+    """
+
+    id: str
+    version: str
+    streams: int
+    running: int
+    pushes: StatedPushes
+    last_used: float | None = None
+
+
+class SchemaUsesAnswer(msgspec.Struct, frozen=True):
+    """What the versions of a schema are used for, in the process that answers.
+
+    Attributes:
+        name: Its name.
+        kind: What it is written in.
+        since: When the process began to count, in seconds since 1970.
+        note: Whose numbers these are, in words.
+        versions: In order.
+        unknown: Of producers that name a version which is not registered, of this or any other schema.
+    """
+
+    name: str
+    kind: Literal["json"]
+    since: float
+    note: str
+    versions: list[VersionUseEntry]
+    unknown: StatedPushes
+
+
 class RuleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What new versions of a name are held to.
 
@@ -154,6 +213,24 @@ def answer_of(version: RegisteredVersion, verdicts: list[CompatibilityVerdict]) 
 def schema_of(schema: RegisteredSchema, default: CompatibilityRule) -> SchemaEntryAnswer:
     entries = [entry_of(one) for one in schema.in_order]
     return SchemaEntryAnswer(schema.identity.name, schema.identity.kind, schema.rule or default, entries)
+
+
+def uses_of(schema: RegisteredSchema, uses: VersionUses) -> SchemaUsesAnswer:
+    entries = []
+    for one in schema.in_order:
+        use = uses.of(one.id)
+        entry = VersionUseEntry(
+            one.id, str(one.version), use.streams, use.running, _pushes_of(use), last_used=use.last_used_s
+        )
+        entries.append(entry)
+    identity = schema.identity
+    return SchemaUsesAnswer(
+        identity.name, identity.kind, uses.since_s, _WHOSE_USES, entries, unknown=_pushes_of(uses.unknown)
+    )
+
+
+def _pushes_of(use: VersionUse) -> StatedPushes:
+    return StatedPushes(use.accepted, use.refused)
 
 
 def verdict_of(verdict: CompatibilityVerdict) -> VerdictEntry:

@@ -21,6 +21,7 @@ from lockgate.gateway.schema_answers import (
     RuleRequest,
     SchemaEntryAnswer,
     SchemaListAnswer,
+    SchemaUsesAnswer,
     SchemaVersionAnswer,
     SchemaVersionEntry,
 )
@@ -103,11 +104,18 @@ _DIFF: Final = _operation(
         in_query("to", _VERSIONS, "The later version.") | {"required": True},
     ]
 }
+_USES: Final = _operation(
+    "getSchemaUses",
+    "What the versions of a schema are used for, in the process that answers and since it started.",
+    "SchemaUsesAnswer",
+    *_NAMED,
+)
 
 SCHEMA_PATHS: Final[JsonObject] = {
     "/v1/schemas": {"get": _LIST},
     "/v1/schemas/{name}": {"parameters": [_NAME], "get": _GET, "put": _RULE},
     "/v1/schemas/{name}/diff": {"parameters": [_NAME], "get": _DIFF},
+    "/v1/schemas/{name}/uses": {"parameters": [_NAME], "get": _USES},
     "/v1/schemas/{name}/versions/{version}": {"parameters": [_NAME, _RANGE], "get": _GET_VERSION, "put": _REGISTER},
     "/v1/schemas/{name}/versions/{version}/check": {"parameters": [_NAME, _NUMBER], "post": _CHECK},
     "/v1/schemas/{name}/versions/{version}/deprecate": {
@@ -124,5 +132,6 @@ SCHEMA_PATHS: Final[JsonObject] = {
     },
 }
 SCHEMA_SHAPES: Final[JsonObject] = shapes_of(
-    SchemaListAnswer, SchemaEntryAnswer, SchemaVersionAnswer, SchemaVersionEntry, CheckAnswer, DiffAnswer, RuleRequest
+    *(SchemaListAnswer, SchemaEntryAnswer, SchemaVersionAnswer, SchemaVersionEntry, SchemaUsesAnswer),
+    *(CheckAnswer, DiffAnswer, RuleRequest),
 )

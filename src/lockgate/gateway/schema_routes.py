@@ -1,4 +1,4 @@
-"""Routes of the registered schemas: list, get, register, check, compare, and change a status."""
+"""Routes of the registered schemas: list, get, register, check, compare, change a status, and what uses them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from lockgate.gateway.schema_answers import (
     answer_of,
     entry_of,
     schema_of,
+    uses_of,
     verdict_of,
 )
 from lockgate.protocol import header_names as names
@@ -66,6 +67,13 @@ class SchemaRoutes:
         await registry.refresh()
         found = registry.catalogue.of_name(identity.name, identity.kind)
         return json_answer(schema_of(found, registry.options.rule), headers=_FRESH)
+
+    async def uses(self, request: Request) -> Response:
+        """What its versions are used for, in this process."""
+        registry, identity = self._registry, _identity(request)
+        await registry.refresh()
+        found = registry.catalogue.of_name(identity.name, identity.kind)
+        return json_answer(uses_of(found, registry.uses), headers=_FRESH)
 
     async def set_rule(self, request: Request) -> Response:
         """Hold new versions of a name to a rule."""

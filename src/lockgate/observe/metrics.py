@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.registry import Collector
 
 from lockgate.errors import Code
-from lockgate.observe.quick_metrics import QuickCounter, QuickGauge, QuickHistogram
+from lockgate.observe.quick_metrics import LabelledNumbers, QuickCounter, QuickGauge, QuickHistogram, WatchedSeries
 
 # From far below what a person notices to the limits that the project promises to keep: 100 ms and 500 ms.
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -130,18 +130,23 @@ class Meters:
         self.all.append(Metric(f"lockgate_{name}", "histogram", (label,) if label else (), group, text))
         return self._registered(QuickHistogram(f"lockgate_{name}", text, buckets, label, values))
 
+    # Those that others count.
+
+    def _watched(
+        self, kind: Literal["counter", "gauge"], group: str, name: str, text: str, labels: tuple[str, ...]
+    ) -> WatchedSeries:
+        shown = f"lockgate_{name}_total" if kind == "counter" else f"lockgate_{name}"
+        self.all.append(Metric(shown, kind, labels, group, text))
+        known: set[tuple[str, ...]] = set()
+        return self._registered(WatchedSeries(kind, f"lockgate_{name}", text, labels, partial(_few, known)))
+
     def _registered(self, collector: C) -> C:
         self._registry.register(collector)
         return collector
 
     def _of(self, metric: T, *labels: str) -> T:
         """The series of a metric with these labels. Whatever they are, a metric has few series, with plain names."""
-        labels = tuple(label if _LABEL.fullmatch(label) else _OTHER for label in labels)
-        known = self._series[metric]
-        if labels not in known and len(known) >= _MAX_SERIES:
-            labels = (_OTHER,) * len(labels)
-        known.add(labels)
-        return metric.labels(*labels)
+        return metric.labels(*_few(self._series[metric], labels))
 
     # -- monitoring.chunkMetrics -----------------------------------------------------------------------------------
 
@@ -239,6 +244,13 @@ class Meters:
         self._skips = self._counter(
             "validationErrors", "skips", "Values left out, by the code of the violation.", ("code",)
         )
+        self._version_pushes = self._watched(
+            "counter",
+            "validationErrors",
+            "schema_pushes",
+            "Pushes whose producers state a version of a registered schema: accepted, or refused with a code.",
+            ("schema", "version", "result", "code"),
+        )
 
     def violated(self, code: str, schema_path: str) -> None:
         if self._groups.validation_errors:
@@ -306,6 +318,20 @@ class Meters:
         )
         self._key_refused = self._counter(
             "connectionHealth", "key_refusals", "Requests of keys for a stream that were refused.", ("key",)
+        )
+        self._version_streams = self._watched(
+            "counter",
+            "connectionHealth",
+            "schema_streams",
+            "Streams opened at this node with a version of a registered schema.",
+            ("schema", "version"),
+        )
+        self._version_generations = self._watched(
+            "gauge",
+            "connectionHealth",
+            "schema_generations",
+            "Streams being generated now by a version of a registered schema.",
+            ("schema", "version"),
         )
         self._log_bytes = self._gauge(
             "connectionHealth", "log_bytes", "Bytes that the log of streams takes on the disk."
@@ -421,9 +447,28 @@ class Meters:
             for state in ("open", "half_open"):
                 self._of(self._breakers, state).set_function(partial(count, state))
 
+    def watch_versions(
+        self, *, streams: LabelledNumbers, generations: LabelledNumbers, pushes: LabelledNumbers
+    ) -> None:
+        """Ask for the uses of registered versions, each time the metrics are read. Labels as those of the metrics."""
+        if self._groups.connection_health:
+            self._version_streams.numbers = streams
+            self._version_generations.numbers = generations
+        if self._groups.validation_errors:
+            self._version_pushes.numbers = pushes
+
     def exposition(self) -> bytes:
         """All metrics as text, for ``/metrics``."""
         return generate_latest(self._registry)
+
+
+def _few(known: set[tuple[str, ...]], labels: tuple[str, ...]) -> tuple[str, ...]:
+    """The series that counts for these labels; ``known`` are those that the metric has, and keeps."""
+    labels = tuple(label if _LABEL.fullmatch(label) else _OTHER for label in labels)
+    if labels not in known and len(known) >= _MAX_SERIES:
+        labels = (_OTHER,) * len(labels)
+    known.add(labels)
+    return labels
 
 
 #: Violations of JSON itself, whatever the schema says.

@@ -1,4 +1,4 @@
-"""Metrics that are counted with every chunk: plain numbers, summed up when somebody reads them.
+"""Metrics that are plain numbers until somebody reads them: those that are counted with every chunk, or elsewhere.
 
 The library's own take a lock and half a dozen calls for each count. These belong to one thread, the event loop's.
 """
@@ -6,11 +6,16 @@ The library's own take a lock and half a dozen calls for each count. These belon
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal, TypeAlias
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
+
+#: Asked when somebody reads a metric: each number with its labels.
+LabelledNumbers: TypeAlias = Callable[[], Iterable[tuple[tuple[str, ...], float]]]
 
 
 class QuickCounter(Collector):
@@ -30,6 +35,41 @@ class QuickGauge(QuickCounter):
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(self._name, self._text, value=self.value)
+
+
+class WatchedSeries(Collector):
+    """Numbers that somebody else counts, asked for when the metric is read.
+
+    Args:
+        bounded: The series that counts for some labels; several may share one, and are added up.
+
+    Attributes:
+        numbers: What to ask: labels with their value.
+    """
+
+    def __init__(
+        self,
+        kind: Literal["counter", "gauge"],
+        name: str,
+        text: str,
+        labels: tuple[str, ...],
+        bounded: Callable[[tuple[str, ...]], tuple[str, ...]],
+    ) -> None:
+        self._kind = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
+        self._name = name
+        self._text = text
+        self._labels = labels
+        self._bounded = bounded
+        self.numbers: LabelledNumbers = tuple
+
+    def collect(self) -> Iterator[Metric]:
+        sums: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        for labels, value in self.numbers():
+            sums[self._bounded(labels)] += value
+        family = self._kind(self._name, self._text, labels=self._labels)
+        for series, total in sums.items():
+            family.add_metric(series, total)
+        yield family
 
 
 class QuickSeries:
