@@ -1,7 +1,8 @@
-// The page of registered schemas: what GET /v1/schemas and the diff of two versions say, and nothing else.
+// The page of registered schemas: what GET /v1/schemas, the uses of one and the diff of two versions say, and nothing else.
 
 // More of them make a table that nobody reads; the newest count.
 const MAX_COMPARED = 8;
+const REFRESH_MS = 2000;
 
 const at = (id) => document.getElementById(id);
 
@@ -42,6 +43,45 @@ function showVersions(schema) {
   );
   at("versions").replaceChildren(row(["version", "status", "registered", "by", "sha256"], "th"), ...rows);
   at("versions-title").textContent = `${schema.name}: new versions are held to “${schema.compatibility}”`;
+}
+
+const tally = (value, className = "") => element("td", value.toLocaleString(), `tally ${className}`.trim());
+
+function refusals(pushes) {
+  const counts = Object.entries(pushes.refused).map(([code, number]) => `${number.toLocaleString()} ${code}`);
+  return counts.length ? element("td", counts.join(", "), "no") : tally(0);
+}
+
+function showUses(answer) {
+  const rows = answer.versions.map((one) =>
+    row([
+      one.id,
+      tally(one.streams),
+      tally(one.running, one.running ? "yes" : ""),
+      tally(one.pushes.accepted),
+      refusals(one.pushes),
+      one.last_used ? new Date(one.last_used * 1000).toLocaleString() : "never",
+    ]),
+  );
+  const titles = ["version", "streams", "running", "taken", "refused", "last used"];
+  at("uses").replaceChildren(row(titles, "th"), ...rows);
+  at("uses-note").textContent = `${answer.note} It started at ${new Date(answer.since * 1000).toLocaleString()}.`;
+  const unknown = Object.values(answer.unknown.refused).reduce((sum, number) => sum + number, 0);
+  at("uses-unknown").hidden = unknown === 0;
+  at("uses-unknown").textContent = `Pushes that name a version which is not registered, of any schema: ${unknown.toLocaleString()}.`;
+}
+
+// A node that does not answer for a moment ends nothing: it is asked again.
+async function followUses(schema, isCurrent) {
+  while (isCurrent()) {
+    if (!document.hidden) {
+      const uses = await ask(`/${encodeURIComponent(schema.name)}/uses`).catch((error) => error);
+      if (!isCurrent()) return;
+      if (uses instanceof Error) at("uses-note").textContent = `No news: ${uses.message}`;
+      else showUses(uses);
+    }
+    await new Promise((resolve) => setTimeout(resolve, REFRESH_MS));
+  }
 }
 
 async function showMatrix(schema, isCurrent) {
@@ -98,17 +138,20 @@ function showDiff(diff, verdict) {
   at("text").replaceChildren(...diff.text.split("\n").map((line) => element("span", `${line}\n`, kinds[line[0]])));
 }
 
-let chosen = "";
+let choices = 0;
 
 function choose(schema) {
-  chosen = schema.name;
+  const choice = ++choices;
+  const isCurrent = () => choice === choices;
   for (const button of at("names").children) button.ariaPressed = String(button.textContent === schema.name);
   at("shown").hidden = false;
   at("verdict").textContent = "";
   at("changes").replaceChildren(element("li", "There is one version."));
   at("text").replaceChildren();
   showVersions(schema);
-  showMatrix(schema, () => chosen === schema.name).catch(tell);
+  at("uses").replaceChildren();
+  followUses(schema, isCurrent);
+  showMatrix(schema, isCurrent).catch(tell);
 }
 
 async function begin() {
