@@ -79,6 +79,8 @@ def test_types_of_python_are_registered(tmp_path: Path) -> None:
         pytest.param(["add", "invoice@1", "--python", "nowhere:X"], 2, "No module named", id="no module"),
         pytest.param(["show", "invoice@1"], 2, "there is no schema invoice", id="no schema"),
         pytest.param(["rule", "invoice", "strict"], 2, "a rule is one of", id="no rule"),
+        pytest.param(["types", "invoice@1"], 2, "choose --python or --typescript", id="no language"),
+        pytest.param(["types", "invoice@1", "--python"], 2, "there is no schema invoice", id="no schema for types"),
         pytest.param(["retire", "invoice@1"], 2, "there is no schema invoice", id="nothing to retire"),
     ],
 )
@@ -88,3 +90,69 @@ def test_a_mistake_is_one_clear_line(tmp_path: Path, arguments: list[str], code:
     assert found == code
     assert hint in err
     assert err.count("\n") == 1
+
+
+@pytest.fixture
+def _no_generators(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("lockgate.schema_types.find_spec", lambda _name: None)
+
+
+@pytest.mark.usefixtures("_no_generators")
+@pytest.mark.parametrize(
+    ("language", "hint"),
+    [
+        pytest.param("--python", "pip install 'lockgate[types]'", id="Python"),
+        pytest.param("--typescript", "npm install --save-dev json-schema-to-typescript", id="TypeScript"),
+    ],
+)
+def test_without_its_generator_it_is_said_how_to_install_it(tmp_path: Path, language: str, hint: str) -> None:
+    (tmp_path / "true.json").write_text("true", encoding="utf-8")
+    assert schema("add", "invoice@1", "true.json")[0] == 0
+    code, out, err = schema("types", "invoice@1", language)
+    assert (code, out) == (2, "")
+    assert err == f"lockgate: schema: {language} needs {err.partition(' needs ')[2]}"
+    assert err.rstrip().endswith(hint)
+
+
+#: A generator that shows what it was given.
+ECHO = """#!/bin/sh
+echo "$@"
+cat
+"""
+
+
+def test_a_generator_is_sent_a_schema_that_stands_alone(tmp_path: Path) -> None:
+    """With what it refers to inside, under a name of its version; the one of the project counts, as with npx."""
+    (tmp_path / "money.json").write_text('{"type": "number"}', encoding="utf-8")
+    (tmp_path / "sum.json").write_text('{"$ref": "lockgate:money@1", "title": "Sum"}', encoding="utf-8")
+    for version, file in (("money@1", "money.json"), ("the-sum@1.4.0", "sum.json")):
+        assert schema("add", version, file)[0] == 0
+    tool = tmp_path / "node_modules" / ".bin" / "json2ts"
+    tool.parent.mkdir(parents=True)
+    tool.write_text(ECHO, encoding="utf-8")
+    tool.chmod(0o755)
+    code, out, err = schema("types", "the-sum@latest", "--typescript")
+    assert (code, err) == (0, "")
+    options, _, sent = out.partition("\n")
+    assert options.startswith("--bannerComment // Types of the-sum@1.4.0, sha256:")
+    assert json.loads(sent) == {
+        "$ref": "#/$defs/money_1",
+        "title": "TheSum1",
+        "$defs": {"money_1": {"type": "number"}},
+    }
+
+
+def test_what_a_generator_cannot_do_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "true.json").write_text("true", encoding="utf-8")
+    assert schema("add", "invoice@1", "true.json")[0] == 0
+    tool = tmp_path / "node_modules" / ".bin" / "json2ts"
+    tool.parent.mkdir(parents=True)
+    tool.write_text(
+        "#!/bin/sh\necho 'export int'\necho 'message: it is too odd' >&2\necho at somewhere >&2\nexit 1\n",
+        encoding="utf-8",
+    )
+    tool.chmod(0o755)
+    code, out, err = schema("types", "invoice@1", "--typescript")
+    assert (code, out) == (2, "")
+    assert err == "lockgate: schema: no types of invoice@1 can be made: message: it is too odd\n"

@@ -132,6 +132,33 @@ def show(name: _Name, config: _ConfigOption = None, store: _StoreOption = None, 
 
 
 @schema_app.command()
+def types(
+    name: _Name,
+    python: Annotated[bool, typer.Option("--python", help="A pydantic model.")] = False,
+    typescript: Annotated[bool, typer.Option("--typescript", help="An interface.")] = False,
+    config: _ConfigOption = None,
+    store: _StoreOption = None,
+    setting: _SetOption = None,
+) -> None:
+    """Print types of a version's documents, for Python or TypeScript. Exit 2: what makes them is not installed."""
+    from lockgate.schema_types import types_of
+
+    if python == typescript:
+        raise fail("schema: types: choose --python or --typescript")
+
+    async def work(registry: Any) -> Any:
+        version = (await registry.matching(name))[-1]
+        return version, registry.document(version)
+
+    version, document = _work(config, store, setting, work)
+    try:
+        made = types_of(version, document, "python" if python else "typescript")
+    except LockgateError as error:
+        raise fail(f"schema: {error}") from None
+    print(made, end="" if made.endswith("\n") else "\n")
+
+
+@schema_app.command()
 def diff(
     before: _Name, after: _Name, config: _ConfigOption = None, store: _StoreOption = None, setting: _SetOption = None
 ) -> None:

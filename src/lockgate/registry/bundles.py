@@ -7,6 +7,7 @@ it needs are put inside it, each under its own ``$id`` (JSON Schema 2020-12, 9.3
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
@@ -19,6 +20,11 @@ from lockgate.registry.versions import parse_version
 SCHEME: Final = "lockgate:"
 #: Schemas that one may need, with all that those need.
 _MAX_NEEDED: Final = 100
+
+#: What stands behind these is a value, and no schema; behind those, schemas by names of any kind.
+_VALUES: Final = ("enum", "const", "default", "examples")
+_BY_NAME: Final = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies")
+_NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9]")
 
 Json: TypeAlias = Any
 
@@ -58,6 +64,77 @@ def _with_needed(schema: dict[str, Json], find: Callable[[str], bytes]) -> dict[
     return {**schema, place: {**schema.get(place, {}), **{SCHEME + name: one for name, one in needed.items()}}}
 
 
+def with_places(schema: Json) -> Json:
+    """A bundled schema, with references to places in it alone, like ``#/$defs/money_1``.
+
+    What makes types of a schema knows nothing of an ``$id``, and would look for other references in files.
+
+    Raises:
+        BadRequest: a reference that is no place in it.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    place = "definitions" if _is_old(schema) else "$defs"
+    inside = [name for name in schema.get(place, {}) if name.startswith(SCHEME)]
+    names = _plain_names(inside, set(schema.get(place, {})))
+    bases = {name: f"#/{place}/{plain}" for name, plain in names.items()}
+    whole = _placed({name: one for name, one in schema.items() if name not in ("$id", place)}, "#", bases)
+    for name, one in schema.get(place, {}).items():
+        is_ours = name in names
+        inner = {member: value for member, value in one.items() if member != "$id"} if is_ours else one
+        whole.setdefault(place, {})[names.get(name, name)] = _placed(inner, bases.get(name, "#"), bases)
+    return whole
+
+
+def _plain_names(names: list[str], taken: set[str]) -> dict[str, str]:
+    """For each a name of letters and digits that no other has."""
+    found: dict[str, str] = {}
+    for name in names:
+        plain = _NOT_PLAIN.sub("_", name.removeprefix(SCHEME))
+        while plain in taken:
+            plain += "_"
+        taken.add(plain)
+        found[name] = plain
+    return found
+
+
+def _placed(schema: Json, base: str, bases: dict[str, str]) -> Json:
+    """A schema with its references, where ``#`` in it means ``base``."""
+    if isinstance(schema, list):
+        return [_placed(one, base, bases) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if isinstance(schema.get("$id"), str):
+        raise BadRequest(f"$id {schema['$id'][:80]!a}: stands inside, so what references mean depends on it")
+    found: dict[str, Json] = {}
+    for name, value in schema.items():
+        if name == "$ref" and isinstance(value, str):
+            found[name] = _place_of(value, base, bases)
+        elif name in _VALUES:
+            if _has_reference(value):  # a generator would follow it, for it does not know what is a value
+                raise BadRequest(f"{name}: has a $ref, which is no reference there")
+            found[name] = value
+        elif name in _BY_NAME and isinstance(value, dict):
+            found[name] = {one: _placed(inner, base, bases) for one, inner in value.items()}
+        else:
+            found[name] = _placed(value, base, bases)
+    return found
+
+
+def _has_reference(value: Json) -> bool:
+    if isinstance(value, dict):
+        return "$ref" in value or any(map(_has_reference, value.values()))
+    return isinstance(value, list) and any(map(_has_reference, value))
+
+
+def _place_of(reference: str, base: str, bases: dict[str, str]) -> str:
+    resource, _, pointer = reference.partition("#")
+    base = bases.get(resource, "") if resource else base
+    if not base or (pointer and not pointer.startswith("/")):
+        raise BadRequest(f"$ref {reference[:80]!a}: is no place in the schema")
+    return base + pointer if base != "#" else f"#{pointer}"
+
+
 def _is_old(schema: Json) -> bool:
     return "draft-0" in str(schema.get("$schema", ""))
 
@@ -79,8 +156,7 @@ def _needs(schema: Json) -> Iterator[str]:
             reference = value.get("$ref")
             if isinstance(reference, str) and reference.startswith(SCHEME):
                 yield _exact(reference)
-            # What stands here is a value, and no schema.
-            waiting += [one for name, one in value.items() if name not in ("enum", "const", "default", "examples")]
+            waiting += [one for name, one in value.items() if name not in _VALUES]
         elif isinstance(value, list):
             waiting += value
 
