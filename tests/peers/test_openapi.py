@@ -9,15 +9,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
+from lockgate.gateway.contract import openapi
 from lockgate.sim.server import SimOptions, serve
 from tests.conftest import missing
 from tests.gateway.nodes import Node, running
 from tests.peers.node import HERE
 
 PATIENCE_S = 280.0
-OPERATIONS = 16
+KINDS = ("accepted", "unreachable", "conflicts", "rejected")
+OPERATIONS = [
+    f"{method.upper()} {path}"
+    for path, operations in openapi()["paths"].items()
+    for method in operations
+    if method != "parameters"
+]
+#: Of the registered schemas: the examples of the document name one, so each of these can be answered well.
+OF_SCHEMAS = [one for one in OPERATIONS if "/v1/schemas" in one]
 #: Limits are not what is asked about here: an answer of 429 or 503 would be right, and would hide others.
 SETTINGS = {
     "delivery__raw_streams": True,
@@ -59,6 +69,21 @@ async def schemathesis(url: str, folder: Path) -> tuple[dict[str, Any], str]:
     return json.loads(report.read_text(encoding="utf-8")), output.decode()
 
 
+async def register(url: str) -> None:
+    """The schema of the document's examples, in two versions."""
+    async with aiohttp.ClientSession() as session:
+        for version in (1, 2):
+            place = f"{url}/v1/schemas/invoice/versions/{version}"
+            async with session.put(place, json={"type": "object", "minProperties": 3 - version}) as answer:
+                assert answer.status == 201, await answer.text()
+
+
+def answered(rows: dict[str, Any], *operations: str) -> dict[str, int]:
+    """How many requests of these operations there were, by what became of them."""
+    phases = [phase for one in operations for phase in rows.get(one, {}).values()]
+    return {kind: sum(phase[kind] for phase in phases) for kind in KINDS}
+
+
 @pytest.mark.peers
 async def test_the_gateway_answers_as_its_document_says(tmp_path: Path) -> None:
     """Every operation, examples, borders, 25 seeded requests each, and sequences along the links."""
@@ -66,15 +91,18 @@ async def test_the_gateway_answers_as_its_document_says(tmp_path: Path) -> None:
         serve(SimOptions(port=0, rate=0, size_bytes=2000)) as sim,
         running(Node(tmp_path, f"{sim.url}/v1", **SETTINGS)) as gateway,
     ):
+        await register(gateway.url)
         report, output = await schemathesis(gateway.url, tmp_path)
     rows = report["valid_rates"]
     print("\noperation: requests accepted, without that stream, in conflict, rejected")
-    for operation, phases in sorted(rows.items()):
-        kinds = ("accepted", "unreachable", "conflicts", "rejected")
-        print(f"  {operation:36}", *(f"{sum(phase[kind] for phase in phases.values()):4}" for kind in kinds))
-    print(f"  {report['test_cases']['generated']} requests")
+    for operation in sorted(rows):
+        print(f"  {operation:56}", *(f"{count:4}" for count in answered(rows, operation).values()))
+    print(f"  {report['test_cases']['generated']} requests, of {report['operations']['tested']} operations")
+    valid = sum(answered(rows, *OF_SCHEMAS).values())
+    print(f"  {len(OF_SCHEMAS)} operations of registered schemas: {valid} requests as the document has them")
     assert report["failures"] == [], output
     assert report["errors"] == [], output
     assert (report["complete"], report["exit_code"]) == (True, 0), output
-    assert report["operations"]["tested"] == OPERATIONS
+    assert report["operations"]["tested"] == len(OPERATIONS)
+    assert all(answered(rows, one)["accepted"] for one in OF_SCHEMAS)
     assert all(phase["status"] == "success" for phase in report["phases"].values()), output

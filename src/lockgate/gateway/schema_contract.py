@@ -40,13 +40,14 @@ _SCHEMA_BODY: Final[JsonObject] = {
 _NO_BODY: Final[JsonObject] = {"required": True, "content": json_content({"type": "object"})}
 
 
-def _in_path(name: str, schema: JsonObject, description: str) -> JsonObject:
-    return {"name": name, "in": "path", "required": True, "schema": schema, "description": description}
+def _in_path(name: str, schema: JsonObject, description: str, example: str) -> JsonObject:
+    said = {"schema": schema, "description": description, "example": example}
+    return {"name": name, "in": "path", "required": True, **said}
 
 
-_NAME: Final = _in_path("name", {"type": "string", "pattern": f"^{NAME_PATTERN}$"}, "Name of the schema.")
-_NUMBER: Final = _in_path("version", _VERSION, "The version.")
-_RANGE: Final = _in_path("version", _VERSIONS, "The version, latest, or a range; only one version is registered.")
+_NAME: Final = _in_path("name", {"type": "string", "pattern": f"^{NAME_PATTERN}$"}, "Name of the schema.", "invoice")
+_NUMBER: Final = _in_path("version", _VERSION, "The version.", "2")
+_RANGE: Final = _in_path("version", _VERSIONS, "The version, latest, or a range; only one version is registered.", "2")
 
 
 def _operation(name: str, summary: str, shape: str, *codes: Code, **more: JsonObject) -> JsonObject:
@@ -100,8 +101,8 @@ _DIFF: Final = _operation(
     *_NAMED,
 ) | {
     "parameters": [
-        in_query("from", _VERSIONS, "The earlier version.") | {"required": True},
-        in_query("to", _VERSIONS, "The later version.") | {"required": True},
+        in_query("from", _VERSIONS, "The earlier version.") | {"required": True, "example": "1"},
+        in_query("to", _VERSIONS, "The later version.") | {"required": True, "example": "2"},
     ]
 }
 _USES: Final = _operation(
