@@ -42,6 +42,11 @@ def references(value: Any) -> set[str]:
         pytest.param({"$ref": "lockgate:tax@1.4.0"}, {"sum": {"amount": 0}}, {"sum": {"unit": 1}}, id="one of others"),
         pytest.param({"$ref": "lockgate:money@1#/properties/amount"}, 1, -1, id="a part of another"),
         pytest.param({"items": {"$ref": "lockgate:any@1"}, "type": "array"}, [1], 1, id="anything"),
+        pytest.param(
+            {"properties": {"default": {"$ref": "lockgate:money@1"}}, "const": {"default": {"unit": "EUR"}}},
+            *({"default": {"unit": "EUR"}}, {"default": {"unit": "X"}}),
+            id="of a property with the name of a keyword",
+        ),
         pytest.param({"properties": {"next": {"$ref": "#"}, "id": {"type": "string"}}}, {"id": ""}, {"id": 1}, id="id"),
         pytest.param(
             {"$id": "https://x.test/a", "items": {"$ref": "#/$defs/n"}, "$defs": {"n": False}}, [], [1], id="$id"

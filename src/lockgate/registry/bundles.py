@@ -156,7 +156,11 @@ def _needs(schema: Json) -> Iterator[str]:
             reference = value.get("$ref")
             if isinstance(reference, str) and reference.startswith(SCHEME):
                 yield _exact(reference)
-            waiting += [one for name, one in value.items() if name not in _VALUES]
+            for name, one in value.items():
+                if name in _BY_NAME and isinstance(one, dict):
+                    waiting += one.values()
+                elif name not in _VALUES:
+                    waiting.append(one)
         elif isinstance(value, list):
             waiting += value
 
