@@ -7,7 +7,7 @@ A log holds payloads and does not look into them; ``protocol.envelope`` knows wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -333,6 +333,24 @@ class StreamLog(Protocol):
 
     async def asked(self, owner: str) -> list[str]:
         """Ids of the open streams of an owner whose end was asked for. They stay in this list until they are closed."""
+        ...
+
+    async def notify(self, stream_id: str, notice: bytes) -> None:
+        """Send a notice to the other processes that have readers of a stream (``watch``).
+
+        It is no record: nobody keeps it for who comes later, it may come late, and where many come at once some may be
+        lost. Whether there is such a stream is not looked up.
+
+        Raises:
+            StoreFailing: the log takes nothing now.
+        """
+        ...
+
+    def hear_notices(self, hear: Callable[[str, bytes], None]) -> None:
+        """Have a function called in the event loop with the stream and the notice, of those that others send.
+
+        Call this before ``open``. The function must not raise.
+        """
         ...
 
     async def expire(self, *, older_than_s: float, limit: int) -> Expired:

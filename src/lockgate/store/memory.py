@@ -311,6 +311,12 @@ class MemoryLog:
             stream_id for stream_id, stream in self._open_streams() if stream.is_asked and stream.state.owner == owner
         ]
 
+    async def notify(self, stream_id: str, notice: bytes) -> None:
+        """There is no other process."""
+
+    def hear_notices(self, hear: Callable[[str, bytes], None]) -> None:
+        """There is nobody to hear."""
+
     async def expire(self, *, older_than_s: float, limit: int) -> Expired:
         now_s = self._now()
         due = sorted((stream.due_s(older_than_s), stream_id) for stream_id, stream in self._streams.items())

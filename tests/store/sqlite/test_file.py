@@ -70,7 +70,7 @@ def newer(path: Path) -> None:
     [
         pytest.param(other_program, "is the database of another program; choose another", id="another program's"),
         pytest.param(other_id, "is the database of another program", id="another application_id"),
-        pytest.param(newer, "has version 99, this lockgate knows 3", id="a newer version"),
+        pytest.param(newer, "has version 99, this lockgate knows 4", id="a newer version"),
         pytest.param(lambda path: path.write_bytes(b"hello" * 999), "is not an SQLite file", id="not a database"),
         pytest.param(Path.mkdir, "Is a directory", id="a folder"),
         pytest.param(lambda path: path.parent.rmdir() or path.parent.write_bytes(b""), "File exists", id="no folder"),
@@ -155,7 +155,7 @@ async def test_a_file_of_version_1_is_brought_up_to_date(path: Path, nodes: int)
         assert not (await again.push("s", [b"1"], producer=first)).is_new
         assert (await again.head("s")).lifetime.ttl_s == 1e9
     with contextlib.closing(sqlite3.connect(path)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (3,)
+        assert database.execute("PRAGMA user_version").fetchone() == (4,)
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import sqlite3
 import sys
@@ -22,9 +23,10 @@ from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import Lifetime, Producer, Pushed
 from lockgate.store.sqlite import file as sqlite_file
 from lockgate.store.sqlite import log as sqlite
+from lockgate.store.sqlite import notices
 from lockgate.store.sqlite import tables as sqlite_schema
 from lockgate.store.sqlite.log import SqliteLog
-from tests.store.logs import Clock, follow, opened, rest, turns
+from tests.store.logs import PATIENCE_S, Clock, follow, opened, rest, turns
 from tests.store.sqlite.files import payloads_of, until
 
 
@@ -289,3 +291,37 @@ async def test_another_process_wakes_our_readers(path: Path) -> None:
         assert got == [b"ours", *(b"%d" % number for number in range(1, 30)), b"end"]
         writer.stdin.close()
         assert await writer.wait() == 0
+
+async def test_a_notice_is_heard_by_others_who_watch(path: Path) -> None:
+    """In order, and not by who sent it; of streams that nobody watches there, nothing is heard."""
+    a, b = SqliteLog(path), SqliteLog(path)
+    heard: list[tuple[str, bytes]] = []
+    last = asyncio.Event()
+
+    def hear(stream_id: str, notice: bytes) -> None:
+        heard.append((stream_id, notice))
+        if notice == b"last":
+            last.set()
+
+    a.hear_notices(lambda *notice: pytest.fail(f"it sent {notice} itself"))
+    b.hear_notices(hear)
+    async with opened(a), opened(b):
+        for stream_id in ("s", "ü %", "other"):
+            await a.create(stream_id, b"", owner="a")
+        async with a.watch("s"), b.watch("s"), b.watch("ü %"):
+            for notice in (b"1", b"\x00 2\xff"):
+                await a.notify("s", notice)
+            await a.notify("other", b"nobody watches it")
+            await a.notify("ü %", b"last")
+            await asyncio.wait_for(last.wait(), PATIENCE_S)
+    assert heard == [("s", b"1"), ("s", b"\x00 2\xff"), ("ü %", b"last")]
+
+
+async def test_only_the_newest_notices_are_kept(path: Path) -> None:
+    """However many are sent, the file keeps a bounded number; those that were heard are not heard again."""
+    with contextlib.closing(sqlite_schema.prepare(path, "NORMAL", 5.0, 0.0)) as database:
+        for number in range(notices.KEPT + 5):
+            notices.put(database, "a", "s", b"%d" % number)
+        kept = notices.after(database, 0)
+        assert [one.notice for one in kept] == [b"%d" % number for number in range(5, notices.KEPT + 5)]
+        assert notices.after(database, notices.last(database)) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -57,6 +57,23 @@ class Audience:
         self._by_channel: dict[str, WatchedKeys] = {}
         self._listeners: dict[str, set[asyncio.Event]] = {}
         self._tails = 0
+        self._notices = ""
+        self._hear_notice: Callable[[str, bytes], None] | None = None
+
+    def hear_notices(self, channel: str, hear: Callable[[str, bytes], None]) -> None:
+        """As ``StreamLog.hear_notices``; they come on this channel."""
+        self._notices, self._hear_notice = channel, hear
+        self.subscriber.keep(channel)
+
+    def notice(self, stream_id: str, notice: bytes) -> bytes:
+        """A notice as it is published."""
+        return b"%b %b\0%b" % (self._sender.encode(), stream_id.encode(), notice)
+
+    def _take_notice(self, message: bytes, hear: Callable[[str, bytes], None]) -> None:
+        head, _, notice = message.partition(b"\0")
+        sender, _, stream_id = head.decode().partition(" ")
+        if sender != self._sender and stream_id in self.watched:
+            hear(stream_id, notice)
 
     @asynccontextmanager
     async def watching(self, keys: StreamKeys) -> AsyncIterator[tuple[WatchedKeys, News]]:
@@ -122,7 +139,10 @@ class Audience:
             watched.know(draft.stored)
 
     def _hear(self, channel: str, message: bytes) -> None:
-        """Somebody committed something, perhaps we."""
+        """Somebody committed something, perhaps we; or sent a notice."""
+        if channel == self._notices and self._hear_notice is not None:
+            self._take_notice(message, self._hear_notice)
+            return
         for event in self._listeners.get(channel, ()):
             event.set()
         watched = self._by_channel.get(channel)

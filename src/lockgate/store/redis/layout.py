@@ -63,6 +63,8 @@ class KeyLayout:
         nodes = f"{prefix}:{{{prefix}}}:"
         #: Of all nodes: how often each has beaten, the clock of the log, the version of this layout.
         self.beats, self.clock, self.version = f"{nodes}beats", f"{nodes}clock", f"{nodes}version"
+        #: Channel of the notices of all streams.
+        self.notices = f"{prefix}:notices"
 
     def of(self, stream_id: str) -> StreamKeys:
         """The keys of a stream.

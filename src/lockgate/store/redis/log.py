@@ -263,6 +263,13 @@ class RedisLog:
     async def ask_end(self, stream_id: str) -> None:
         await self._do(stream_id, lambda draft: draft.ask_end(self._layout.asked))
 
+    async def notify(self, stream_id: str, notice: bytes) -> None:
+        self._check()
+        await self._server.ask_one(("PUBLISH", self._layout.notices, self._audience.notice(stream_id, notice)))
+
+    def hear_notices(self, hear: Callable[[str, bytes], None]) -> None:
+        self._audience.hear_notices(self._layout.notices, hear)
+
     async def delete(self, stream_id: str) -> None:
         await self._do(stream_id, StreamDraft.delete)
 

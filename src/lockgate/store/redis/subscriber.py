@@ -68,6 +68,10 @@ class Subscriber:
         except TimeoutError:
             raise StoreFailing(f"{self._server.name}: cannot be reached; nothing can be heard from it") from None
 
+    def keep(self, channel: str) -> None:
+        """Hear a channel whenever there is a connection. Call this before ``run``."""
+        self._channels[channel] = asyncio.Event()
+
     async def unsubscribe(self, channel: str) -> None:
         self._missed.discard(channel)
         if self._channels.pop(channel, None) is not None:

@@ -13,13 +13,14 @@ Who does the work:
 Streams that another process writes: while anybody watches one, the idle writer looks every 10 ms whether another
 process has committed (2 % of a core here, mostly the price of waking up); if so, ``_relay`` asks the file which of the
 watched streams went on, and wakes their readers. While all watched streams are our own, it looks less often: somebody
-may have taken one over. The requests to end a stream (``ask_end``) are heard in the same way.
+may have taken one over. The requests to end a stream (``ask_end``), and notices, are heard in the same way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import secrets
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -34,7 +35,7 @@ from lockgate.store import log_rules
 from lockgate.store.base import Expired, Head, Lifetime, Page, Producer, Pushed, Receipt
 from lockgate.store.log_rules import PushRequest, StreamState
 from lockgate.store.pulses import Pulses
-from lockgate.store.sqlite import file, push_history, tables
+from lockgate.store.sqlite import file, notices, push_history, tables
 from lockgate.store.sqlite.commit_pace import CommitPace
 from lockgate.store.sqlite.connections import ReadPool
 from lockgate.store.sqlite.watched_rows import WatchedRows
@@ -122,6 +123,9 @@ class SqliteLog:
         self._pace = CommitPace(commit_s, self._writer.put)
         self._pulses: dict[str, Pulses] = {}
         self._listeners: dict[str, set[asyncio.Event]] = {}
+        self._sender = secrets.token_hex(8)
+        self._hear_notice: Callable[[str, bytes], None] | None = None
+        self._noticed = 0
         self._under_way: set[Job] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._queued_bytes = 0
@@ -149,6 +153,7 @@ class SqliteLog:
             raise tables.explain(self._path, error) from None
         self._writer.start()
         self._is_open, self._trouble = True, None
+        self._noticed = await self._fetch(notices.last)
         self._relaying = self._loop.create_task(self._relay(), name=f"relay {self._path.name}")
 
     async def shut(self) -> None:
@@ -305,6 +310,12 @@ class SqliteLog:
     async def ask_end(self, stream_id: str) -> None:
         await self._call(file.ask_end, stream_id, self._now())
         self._elsewhere.set()  # the owner may be here
+
+    async def notify(self, stream_id: str, notice: bytes) -> None:
+        await self._call(notices.put, self._sender, stream_id, notice)
+
+    def hear_notices(self, hear: Callable[[str, bytes], None]) -> None:
+        self._hear_notice = hear
 
     async def delete(self, stream_id: str) -> None:
         await self._call(file.delete, stream_id, self._now(), about=stream_id, ends=True)
@@ -554,6 +565,8 @@ class SqliteLog:
             ]
             try:
                 news = await self._fetch(file.news, known) if known else []
+                if known and self._hear_notice is not None:
+                    self._tell_notices(await self._fetch(notices.after, self._noticed), self._hear_notice)
                 owners = await self._fetch(file.asked_owners) if self._listeners else set()
             except StoreError:
                 self._elsewhere.set()  # ask again
@@ -565,6 +578,12 @@ class SqliteLog:
                 if (watched := self._watched.get(seen.stream_id)) is not None:
                     self._heard(watched, seen)
             await asyncio.sleep(LOOK_S)
+
+    def _tell_notices(self, found: list[notices.Notice], hear: Callable[[str, bytes], None]) -> None:
+        for one in found:
+            self._noticed = one.number
+            if one.sender != self._sender and one.stream_id in self._watched:
+                hear(one.stream_id, one.notice)
 
     def _heard(self, watched: WatchedRows, seen: file.Seen) -> None:
         if not file.is_same(watched.created_s, seen.created_s):

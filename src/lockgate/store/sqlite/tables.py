@@ -17,6 +17,8 @@ older version gets what it lacks when it is opened. What was written before stay
 
 Version 3 counts beats, where version 2 had their wall-clock time in ``owners``, and has the clock of the log. The
 appends of a deleted stream go bit by bit: ``garbage`` lists what is left, and no key is used again while it is there.
+
+Version 4 added ``notices``, which processes send each other.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ _T = TypeVar("_T")
 
 #: "lgat": distinguishes our files from those of other programs (``PRAGMA application_id``).
 APPLICATION_ID: Final = int.from_bytes(b"lgat")
-VERSION: Final = 3
+VERSION: Final = 4
 
 # heads is apart from streams because it changes with every append, and SQLite writes whole rows: meta may be large.
 _VERSION_1: Final = (
@@ -94,8 +96,16 @@ _VERSION_3: Final = (
     "CREATE TABLE asked (key INTEGER PRIMARY KEY)",
     "CREATE TABLE garbage (stream INTEGER PRIMARY KEY)",
 )
+_VERSION_4: Final = (
+    # AUTOINCREMENT: a number that was heard never comes again, however many were deleted.
+    """CREATE TABLE notices (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        sender TEXT NOT NULL,
+        stream TEXT NOT NULL,
+        notice BLOB NOT NULL)""",
+)
 #: What each version adds to the one before it.
-_VERSIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 #: Twice SQLite's own choice. Measured through the log with 200 streams, medians of 3: 13 us per append of 300 bytes,
 #: against 20; 24 us per append of 3 KB, against 56.
