@@ -42,6 +42,7 @@ class Follower:
     Args:
         url: Of the stream, with a query if it is to have one.
         name: What it calls itself, if it acknowledges.
+        says_to: URL of the stream at the gateway that its acknowledgements go to; ``""`` for the one that it reads.
 
     Attributes:
         taken_bytes: What came since it acknowledged last, on this connection.
@@ -49,9 +50,12 @@ class Follower:
         retries: How often it was asked to come back.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, offset: str = "-1", *, name: str = "") -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, offset: str = "-1", *, name: str = "", says_to: str = ""
+    ) -> None:
         self._session = session
         self._url = url
+        self._says_to = says_to or url
         self.offset = offset
         self.items: list[Any] = []
         self.is_over = False
@@ -101,7 +105,7 @@ class Follower:
         if self._talks_on is not None:
             await self._talks_on.send_json(said)
             return 1
-        path = self._url.partition("?")[0]
+        path = self._says_to.partition("?")[0]
         async with self._session.post(f"{path}/ack", json={"reader": self._name, **said}) as response:
             assert response.status == 200, await response.text()
             return int((await response.json())["readers"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -13,6 +15,8 @@ import pytest
 from lockgate.protocol.close_codes import CloseCode
 from tests.gateway.followers import Follower, shown
 from tests.gateway.nodes import DEADLINE_S, Node, Reader, Upstream, answer, create, running
+from tests.gateway.two_nodes import SharedNode, running_all
+from tests.redis_server import need_redis, shared
 
 WINDOW = 32 * 1024
 #: One piece more than the window may be on its way: what one read of the log brings, a record at least.
@@ -148,3 +152,31 @@ async def test_an_acknowledgement_is_for_those_of_its_name(session: aiohttp.Clie
             assert "reader" in (await response.json())["error"]["message"]
     async with session.post(f"{url}x/ack", json={"reader": "r"}) as response:
         assert response.status == 404
+
+
+def _has_half_a_window(follower: Follower) -> bool:
+    return follower.taken_bytes > WINDOW // 2
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+async def test_an_acknowledgement_reaches_a_reader_of_another_process(
+    session: aiohttp.ClientSession, tmp_path: Path, kind: str
+) -> None:
+    """Both name each other's readers: with acknowledgements that got lost, none of them would ever see the end."""
+    settings: dict[str, Any] = {**SETTINGS, "delivery__slow_s": 3600.0}
+    if kind == "redis":
+        need_redis()
+        settings |= {"store__kind": "redis", "store__url": shared.url(), "store__prefix": tmp_path.name}
+    async with Upstream(lambda _: answer(TEXT, range(300, len(TEXT), 300))) as up:
+        nodes = [SharedNode(tmp_path, name, up.base_url, **settings) for name in "ab"]
+        async with running_all(*nodes):
+            path = (await create(nodes[0].url))["urls"]["stream"]
+            await Reader(f"{nodes[0].url}{path}").run()
+            followers = [
+                Follower(session, f"{here.url}{path}", name="n", says_to=f"{there.url}{path}")
+                for here, there in (nodes, reversed(nodes))
+            ]
+            for face, follower in zip(("events", "lines"), followers, strict=True):
+                await follower.read(face, acknowledges=partial(_has_half_a_window, follower))
+                assert (text_of(follower), follower.connections, follower.retries) == (TEXT, 1, 0)
+                assert await follower.say(ack=follower.offset) == 0, "the answer counts the readers of one process"

@@ -96,7 +96,7 @@ class AcknowledgedReaders(msgspec.Struct, frozen=True):
     """The answer to an acknowledgement.
 
     Attributes:
-        readers: How many readers of this name this process serves; 0: it comes too late, or to another process.
+        readers: How many readers of this name this process serves; 0: it was passed on to the other processes.
     """
 
     readers: int

@@ -147,6 +147,7 @@ class Gateway:
             self._registry,
         )
         self._control = ControlRoutes(settings, self.log, self._opening, self.owner, self._finder, self.readers)
+        self.log.hear_notices(self._control.hear)
         self._keys = KeyRoutes(settings, self._book, self._spending, self._finder)
         completions = Completions(
             settings, self.log, self._opening, self.readers, ReaderCount(self.quotas), self.meters

@@ -37,7 +37,7 @@ def acknowledging(security: list[JsonObject]) -> JsonObject:
     return {
         "operationId": "acknowledge",
         "summary": "Say how far a reader is that reads by HTTP and named itself (reader).",
-        "description": "Without acknowledgements a reader has no window. Only the process that serves it hears them.",
+        "description": "Without acknowledgements a reader has no window. Any process takes them.",
         "security": security,
         "requestBody": {"required": True, "content": json_content(ref("Acknowledgement"))},
         "responses": {

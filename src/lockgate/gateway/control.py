@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Final
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,6 +25,8 @@ from lockgate.store.base import StreamLog
 from lockgate.streams.opening import Opened, Opening
 from lockgate.streams.owner import StreamOwner
 from lockgate.streams.status import status_of
+
+_log: Final = logging.getLogger("lockgate.control")
 
 
 class ControlRoutes:
@@ -100,7 +105,7 @@ class ControlRoutes:
         return CancelledStream(stream_id, is_cancelled, "cancelled" if is_cancelled else "already over")
 
     async def acknowledge(self, stream_id: str, request: Request) -> Response:
-        """A reader that named itself says how far it is. Only the process that serves it can hear that.
+        """A reader that named itself says how far it is. If this process does not serve it, another one may.
 
         Raises:
             BadRequest: it is no acknowledgement.
@@ -113,7 +118,19 @@ class ControlRoutes:
         except ValueError as error:
             raise BadRequest(f'the body must be like {{"reader": "its name", "ack": "its offset"}}: {error}') from None
         count = self._readers.acknowledge(stream_id, said.reader, offset, said.credit)
+        if not count:
+            await self._log.notify(stream_id, body)
         return json_answer(AcknowledgedReaders(count), headers={names.CACHE_CONTROL: "no-store"})
+
+    def hear(self, stream_id: str, notice: bytes) -> None:
+        """The same, as another process passes it on."""
+        try:
+            said = read_acknowledgement(notice)
+            offset = acknowledged(said.ack)
+        except ValueError as error:  # of a newer version, which may say more
+            _log.warning("stream %s: another process passes on what is no acknowledgement here: %s", stream_id, error)
+            return
+        self._readers.acknowledge(stream_id, said.reader, offset, said.credit)
 
     async def body(self, request: Request) -> bytes:
         """The body of a request that does something: JSON.

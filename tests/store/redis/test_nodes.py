@@ -176,6 +176,7 @@ async def test_pushes_through_two_nodes_lose_and_double_nothing(node: Nodes, see
             for name in names:
                 assert [int(number) for who, number in got if who == name] == list(range(15))
 
+
 async def test_a_notice_is_heard_by_others_who_watch(node: Nodes) -> None:
     """In order, and not by who sent it; of streams that nobody watches there, nothing is heard."""
     a, b = node(), node()

@@ -292,6 +292,7 @@ async def test_another_process_wakes_our_readers(path: Path) -> None:
         writer.stdin.close()
         assert await writer.wait() == 0
 
+
 async def test_a_notice_is_heard_by_others_who_watch(path: Path) -> None:
     """In order, and not by who sent it; of streams that nobody watches there, nothing is heard."""
     a, b = SqliteLog(path), SqliteLog(path)
