@@ -140,6 +140,28 @@ async def test_what_comes_is_shown_as_it_comes(node: Node, session: aiohttp.Clie
     assert seen[-1]["closed"]
 
 
+@pytest.mark.parametrize("view", ["delta", "elements", "snapshot", "patch", "text"])
+async def test_who_has_all_is_told_so_after_it(node: Node, session: aiohttp.ClientSession, view: str) -> None:
+    """Also who comes when something is there already: so a client knows whether something on the way holds the rest."""
+    WAITING["go"] = asyncio.Event()
+    url = await made(node, "waiting")
+    seen: list[dict[str, Any]] = []
+    async with asyncio.timeout(DEADLINE_S):
+        async with session.get(url, headers=LINES) as response:
+            async for line in response.content:
+                if "m" in json.loads(line):
+                    break  # from now on there is something
+        async with session.get(f"{url}?view={view}", headers=LINES) as response:
+            async for line in response.content:
+                seen.append(json.loads(line))
+                if "upToDate" in seen[-1]:
+                    WAITING["go"].set()
+    first = next(at for at, frame in enumerate(seen) if "upToDate" in frame)
+    assert any("m" in frame for frame in seen[:first])
+    assert [frame for frame in seen if "upToDate" in frame] == [{"o": seen[first]["o"], "upToDate": True}]
+    assert seen[-1]["closed"]
+
+
 async def test_a_connection_that_is_cut_has_no_end_line(node: Node, session: aiohttp.ClientSession) -> None:
     WAITING["go"] = asyncio.Event()
     url = await made(node, "waiting")

@@ -36,6 +36,8 @@ class EventReader(LiveReader):
         served: As ``LiveReader`` has them.
     """
 
+    _items_say_where = True
+
     def __init__(
         self, *where: Any, form: Form, is_plain: bool = False, cursor: str | None = None, **served: Any
     ) -> None:

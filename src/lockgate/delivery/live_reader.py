@@ -75,6 +75,8 @@ class LiveReader(Reader):
 
     #: What the encoding depends on, besides the view.
     _manner: Hashable = None
+    #: Whether items that end at the tail say that they are all there is.
+    _items_say_where = False
 
     def __init__(
         self,
@@ -106,7 +108,7 @@ class LiveReader(Reader):
         self._last_data_s = 0.0
         self._begun_s = time.monotonic()
         self._is_live = False  # whether everything before the next record was read
-        self._has_said_where = False
+        self._has_said_where = False  # that the client had all there is, once
         self._has_said_end = False
         self._pieces: Callable[[Data], bytes | Pieces] = pieces_of  # data as it is written
         self._told: Offset | None = None  # the last position that the client was told
@@ -308,7 +310,7 @@ class LiveReader(Reader):
         self._meters.reader_lag(page.tail.records - last.records)
         view.saw(made.read_s, made.outcome)
         if made.data is not None:
-            self._has_said_where, self._has_said_end = True, page.is_closed and last == page.tail
+            self._said(is_tail=last == page.tail, is_closed=page.is_closed)
         self._told = made.told or self._told
         return made
 
@@ -320,8 +322,12 @@ class LiveReader(Reader):
         is_closed = page.is_closed and is_tail
         data = self._items(items, up_to_date=is_tail, is_closed=is_closed) if items else None
         if data is not None:
-            self._has_said_where, self._has_said_end = True, is_closed
+            self._said(is_tail=is_tail, is_closed=is_closed)
         return Encoded(data, len(items), self._told, view.read_s, view.outcome)
+
+    def _said(self, *, is_tail: bool, is_closed: bool) -> None:
+        self._has_said_where = self._has_said_where or (is_tail and self._items_say_where)
+        self._has_said_end = is_closed and is_tail
 
     async def _deliver(self, send: Send, pieces: bytes | Pieces, count: int) -> None:
         await self._write(send, pieces, kept_bytes=self._view.kept_bytes)
