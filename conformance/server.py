@@ -265,6 +265,17 @@ def _state_of(frames: list[dict[str, Any]]) -> dict[str, str]:
     return {"state": last["data"][0]["state"]} if is_final and last is not None else {}
 
 
+def _is_all(script: Mapping[str, Any], count: int, frames: list[dict[str, Any]]) -> bool:
+    """Whether so many items are all that there is, for now."""
+    return count >= len(frames) or count == script.get("all_at")
+
+
+async def _rest(script: Mapping[str, Any], count: int) -> None:
+    """Say nothing for as long as the script wants it here."""
+    if count == script.get("all_at"):
+        await asyncio.sleep(script.get("rests_s", 0))
+
+
 class Body:
     """The body of an answer that goes on."""
 
@@ -305,9 +316,12 @@ async def _lines(
     async with Body(request, script, "application/x-ndjson") as body:
         here = _START if offset == "-1" else offset
         await body.send(_line({"o": here}))
-        for frame in shown:
+        for count, frame in enumerate(shown, 1):
             await body.send(_line(frame))
             here = frame.get("o", here)
+            if _is_all(script, count, frames):
+                await body.send(_line({"o": here, "upToDate": True}))
+            await _rest(script, count)
         if "retry_ms" in script:
             await body.send(_line({"o": here, "retry": script["retry_ms"]}))
         if _then(script) == "end":
@@ -333,9 +347,11 @@ async def _events(
                 continue
             await body.send(f"event: data\nid: {here}\ndata: {_dumped([frame['m'] for frame in some])}\n\n")
             is_last = start + each >= len(shown) and _then(script) == "end"
-            control = {"streamNextOffset": here, "upToDate": True}
+            control: dict[str, Any] = {"streamNextOffset": here}
+            control |= {"upToDate": True} if _is_all(script, start + each, frames) else {}
             control |= {"streamClosed": True, **_state_of(shown)} if is_last else {"streamCursor": "1"}
             await body.send(f"event: control\nid: {here}\ndata: {_dumped(control)}\n\n")
+            await _rest(script, start + each)
         if not shown and _then(script) == "end" and not is_plain:
             control = {"streamNextOffset": here, "upToDate": True, "streamClosed": True}
             await body.send(f"event: control\nid: {here}\ndata: {_dumped(control)}\n\n")
@@ -376,9 +392,12 @@ async def _socket(
     here = _START if offset == "-1" else offset
     if script.get("close", 0) < 4400:
         await socket.send_str(_dumped({"o": here}))
-    for frame in shown:
+    for count, frame in enumerate(shown, 1):
         await socket.send_str(_dumped(frame))
         here = frame.get("o", here)
+        if _is_all(script, count, frames):
+            await socket.send_str(_dumped({"o": here, "upToDate": True}))
+        await _rest(script, count)
     then = _then(script)
     if then == "end":
         await socket.send_str(_dumped({"o": here, "closed": True, **_state_of(shown)}))

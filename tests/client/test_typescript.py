@@ -73,6 +73,21 @@ async def test_at_a_gateway(tmp_path: Path) -> None:
         await run_node("test/gateway.mjs", LOCKGATE_URL=node.url)
 
 
+async def test_windows(tmp_path: Path) -> None:
+    """Who reads by HTTP acknowledges; the gateway's windows are as small as they may be."""
+    text = "".join(f"element {number} é" + "x" * 40 for number in range(3000))
+    settings: dict[str, Any] = {
+        "delivery__window_bytes": 16 * 1024,
+        "delivery__slow_s": 3600.0,
+        "delivery__max_read_bytes": 1024,
+    }
+    async with (
+        Upstream(lambda _: answer(text, range(300, len(text), 300))) as upstream,
+        running(Node(tmp_path, upstream.base_url, **settings)) as node,
+    ):
+        await run_node("test/windows.mjs", LOCKGATE_URL=node.url)
+
+
 async def test_conformance() -> None:
     """The cases of ``conformance/``: none fails, and none is skipped."""
     async for port in serving(0, CASES):

@@ -18,8 +18,8 @@ import { authorization } from "./ways/place.js";
  * @property {string} [key]  of the gateway
  * @property {readonly Way[]} [ways]  to read, in this order; without them what the gateway says, or all
  * @property {import("./route.js").Policy} [retry]  when to give up; without it what the gateway says
- * @property {number} [patienceMs]  for the first bytes of a connection, before the next way is tried; 2,500
- * @property {number} [silenceMs]  of a connection that is taken for dead; 25,000
+ * @property {number} [patienceMs]  for the next bytes, until all that there is has come, before the next way is tried; 2,500
+ * @property {number} [silenceMs]  the same from then on; 25,000
  * @property {typeof fetch} [fetch]
  * @property {typeof WebSocket} [WebSocket]  Node.js before 22 has none of its own; without one that way is left out
  */
@@ -52,7 +52,7 @@ export class Gate {
     if (!this.#url.pathname.endsWith("/")) this.#url.pathname += "/";
     this.#ways = ways;
     this.#retry = retry;
-    this.#source = { key, fetch, WebSocket, policy: retry ?? POLICY, memory: new Map(), patienceMs, silenceMs };
+    this.#source = { key, fetch, WebSocket, policy: retry ?? POLICY, memory: new Map(), windows: { isOff: false }, patienceMs, silenceMs };
   }
 
   /**

@@ -14,14 +14,17 @@ import { readSocket } from "./ways/socket.js";
 /** @type {Record<Way, import("./ways/place.js").Connect>} */
 const CONNECT = { WebSocket: readSocket, HTTP2: readLines, SSE: readEvents, LongPoll: readPolls };
 
-/** The gateway's first bytes come at once; what collects a stream keeps them. */
+/** What the gateway has comes without a pause, until it says that this is all; what collects a stream keeps it. */
 const PATIENCE_MS = 2_500;
-/** The gateway says something every 10 s (`delivery.heartbeat_s`). */
+/** From then on the gateway says something every 10 s (`delivery.heartbeat_s`). */
 const SILENCE_MS = 25_000;
 /** It answers a long-poll after 20 s (`delivery.long_poll_s`). */
 const POLL_MS = 60_000;
 /** A connection that stood so long was a good one, whatever it brought. */
 const LONG_MS = 5_000;
+
+/** Nothing came for too long. */
+class Silence extends GateError {}
 
 /**
  * What happens to the connection of a reading.
@@ -43,8 +46,9 @@ const LONG_MS = 5_000;
  * @property {readonly Way[]} ways
  * @property {Policy} policy
  * @property {Map<string, Way>} memory
- * @property {number} [patienceMs]  for the first bytes of a connection
- * @property {number} [silenceMs]  for the next bytes
+ * @property {{isOff: boolean}} windows  shared by all readings of a gate
+ * @property {number} [patienceMs]  for the next bytes of a connection, until the reader has all that there is
+ * @property {number} [silenceMs]  for the next bytes from then on
  * @property {(event: ConnectionEvent) => void} [watch]  is told what happens to the connection
  */
 
@@ -160,7 +164,7 @@ export class Reading {
       for (;;) {
         const { way } = route;
         const startedAt = performance.now();
-        let [isAlive, isFruitful, askedMs, isBusy] = [false, false, 0, false];
+        let [isAlive, isFruitful, askedMs, isBusy, isSilent] = [false, false, 0, false, false];
         let cause;
         try {
           for await (const batch of this.#connect(way)) {
@@ -177,6 +181,7 @@ export class Reading {
         } catch (error) {
           if (signal.aborted) return this.#stopped();
           cause = error;
+          isSilent = error instanceof Silence;
           if (error instanceof GateError) {
             if (!error.isTemporary) throw error;
             isBusy = error.status !== 0;
@@ -186,7 +191,7 @@ export class Reading {
         if (signal.aborted) return this.#stopped();
         cutAt = isAlive ? performance.now() : cutAt;
         isFruitful ||= isAlive && performance.now() - startedAt > LONG_MS;
-        const waitMs = route.ended({ isAlive, isFruitful, isBusy, askedMs });
+        const waitMs = route.ended({ isAlive, isFruitful, isBusy, isSilent, askedMs });
         if (waitMs === null) throw lost(cause);
         watch({ type: "cut", way, offset: this.offset, waitMs, cause });
         await pause(waitMs, signal);
@@ -208,21 +213,21 @@ export class Reading {
    * @param {Way} way
    */
   async *#connect(way) {
-    const { url, key, fetch, WebSocket, patienceMs = PATIENCE_MS, silenceMs = SILENCE_MS } = this.#source;
+    const { url, key, fetch, WebSocket, windows, patienceMs = PATIENCE_MS, silenceMs = SILENCE_MS } = this.#source;
     const connection = new AbortController();
     const { signal } = this.#controller;
     const stop = () => connection.abort(signal.reason);
     signal.addEventListener("abort", stop);
     const isPoll = way === "LongPoll";
     let limitMs = isPoll ? POLL_MS : patienceMs;
-    const watchFor = () => setTimeout(() => connection.abort(new GateError("connection_lost", `nothing came by ${way} for ${limitMs / 1000} s`)), limitMs);
+    const watchFor = () => setTimeout(() => connection.abort(new Silence("connection_lost", `nothing came by ${way} for ${limitMs / 1000} s`)), limitMs);
     let timer = watchFor();
     try {
-      const batches = CONNECT[way]({ url, key, fetch, WebSocket, offset: this.offset, signal: connection.signal });
+      const batches = CONNECT[way]({ url, key, fetch, WebSocket, windows, offset: this.offset, signal: connection.signal });
       for await (const batch of batches) {
         clearTimeout(timer);
         yield batch;
-        limitMs = isPoll ? POLL_MS : silenceMs;
+        if (batch.isAll && !isPoll) limitMs = silenceMs;
         timer = watchFor();
       }
       connection.signal.throwIfAborted();

@@ -1,7 +1,7 @@
 // Which way the next connection takes, and after what pause. It decides only; it opens nothing and has no clock.
 //
-// A way that brought nothing at all is suspected: something between may refuse upgrades, or collect the stream. Then the
-// next way is tried at once, and after the last one the first again, after a pause. A way that works and is cut is taken
+// A way that brought nothing at all, or fell silent, is suspected: something between may refuse upgrades, or collect the
+// stream. Then the next way is tried at once, and after the last one the first again, after a pause. A way that works and is cut is taken
 // again, after the pause that the gateway asked for; a connection that brought nothing new makes the next pause longer.
 
 /** @typedef {import("./envelope.js").Way} Way */
@@ -28,6 +28,7 @@ const MAX_ASKED_MS = 60_000;
  * @typedef {object} Ending
  * @property {boolean} isAlive  whether anything came over it
  * @property {boolean} isFruitful  whether it brought something new, or stood for long
+ * @property {boolean} [isSilent]  whether it was given up since nothing came for too long
  * @property {boolean} [isBusy]  the gateway refused it for now
  * @property {number} [askedMs]  what it asked to wait
  */
@@ -38,7 +39,7 @@ export class Route {
   #random;
   /** The way in use. Shared by all readings of a gate, so that only the first loses time. */
   #memory;
-  /** Ways in a row over which nothing came. */
+  /** Connections in a row that brought nothing, or fell silent. */
   #dead = 0;
   #fruitless = 0;
 
@@ -58,7 +59,6 @@ export class Route {
 
   /** The present way brings something. */
   works() {
-    this.#dead = 0;
     this.#memory.set(String(this.#ways), this.way);
   }
 
@@ -68,9 +68,10 @@ export class Route {
    * @param {Ending} ending
    * @returns {number | null} milliseconds to wait before the next; null to give up
    */
-  ended({ isAlive, isFruitful, isBusy = false, askedMs = 0 }) {
+  ended({ isAlive, isFruitful, isSilent = false, isBusy = false, askedMs = 0 }) {
     if (isFruitful) this.#fruitless = 0;
-    if (!isAlive && !isBusy) {
+    if (isAlive && !isSilent) this.#dead = 0;
+    else if (!isBusy) {
       this.way = this.#ways[(this.#ways.indexOf(this.way) + 1) % this.#ways.length];
       this.#dead += 1;
       if (this.#dead % this.#ways.length !== 0) return 0;

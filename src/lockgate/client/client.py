@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from lockgate.client.acknowledging import Windows
 from lockgate.client.faces import FACES, ReadPlace, SentAway, WayBlocked, raise_refused
 from lockgate.client.follower import Follower, Patience
 from lockgate.client.reading_errors import ConnectionLost
@@ -58,6 +59,8 @@ class Client:
         self._url = URL(url.rstrip("/"), encoded=True)
         self._headers = {names.AUTHORIZATION: f"Bearer {key}"} if key else {}
         self._ways = tuple(ways)
+        self._windows = Windows()
+        self._known: dict[tuple[str, ...], str] = {}
         self._max_attempts = max_attempts
         self._patience = patience if max_attempts is None else replace(patience, max_attempts=max_attempts)
 
@@ -133,7 +136,8 @@ class Client:
             most = retry.max_attempts if self._max_attempts is None else self._max_attempts
             patience = replace(patience, max_attempts=most, strategy=retry.strategy)
         ways = self._ways or stream.opened.ways or tuple(FACES)
-        return Follower(self._session, ReadPlace(self._url_of(stream), query, self._headers), ways, patience, offset)
+        place = ReadPlace(self._url_of(stream), query, self._headers, self._windows)
+        return Follower(self._session, place, ways, patience, offset, known=self._known)
 
     async def status(self, stream: RemoteStream[Any]) -> dict[str, Any]:
         return await self._ask("GET", ReadPlace(self._url_of(stream), {}, {}).at("/status"))

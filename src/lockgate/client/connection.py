@@ -32,7 +32,8 @@ def connect(
         key: A key of the gateway; ``""`` where it needs none.
         ways: The ways to read that may be used, in order: ``WebSocket``, ``HTTP2`` (NDJSON; by HTTP/1.1 here), ``SSE``,
             ``LongPoll``. Without any, those that the gateway names for a stream, or all.
-        first_byte_s: How long the first byte of a connection may take, in seconds, before the next way is tried.
+        first_byte_s: How long the next bytes of a connection may take, until all that there is has come, in seconds,
+            before the next way is tried. Then it is 25 s: the gateway sends a heartbeat every 10.
         max_attempts: How often in a row to come back although nothing new comes; None: as the gateway says, or 8.
         deadline_s: How long reading a stream may take as a whole, in seconds; None: as long as it takes.
     """

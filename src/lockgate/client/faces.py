@@ -9,23 +9,27 @@ something between here and the gateway does not let this way through.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing, closing, suppress
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from lockgate.client.acknowledging import Acknowledging, Windows
 from lockgate.client.reading_errors import RequestRefused
 from lockgate.protocol import header_names as names
 from lockgate.protocol.client_frames import SUBPROTOCOL
 from lockgate.protocol.close_codes import CloseCode
 from lockgate.protocol.server_frames import NDJSON
-from lockgate.protocol.sse import EventStreamDecoder, EventTooLarge
+from lockgate.protocol.sse import EventStreamDecoder, EventTooLarge, ServerSentEvent
 
 #: Longest frame, event or answer, in bytes; the largest is a snapshot, whose length the gateway limits.
 _MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
-#: How much is taken between two acknowledgements on WebSocket, in bytes: a fraction of the gateway's window.
-_ACK_BYTES: Final = 32 * 1024
+#: How much is taken between two acknowledgements on WebSocket, in bytes: a fraction of the smallest window.
+_ACK_BYTES: Final = 8 * 1024
+#: How long a WebSocket that is left may take to say goodbye, in seconds: perhaps it hangs, and the next way waits.
+_CLOSE_S: Final = 1.0
 _EVENTS: Final = "text/event-stream"
 _JSON: Final = "application/json"
 #: Statuses after which the same request may be sent again.
@@ -44,12 +48,14 @@ class Arrival(NamedTuple):
         offset: From which to go on after them; None if only a later one tells.
         is_over: Whether it was the last one of the stream.
         state: The outcome, where it is told.
+        is_all: Whether the gateway says that there is nothing more, for now.
     """
 
     items: list[Any]
     offset: str | None
     is_over: bool = False
     state: str = ""
+    is_all: bool = False
 
 
 class ReadPlace(NamedTuple):
@@ -59,16 +65,23 @@ class ReadPlace(NamedTuple):
         url: Of the stream.
         query: Parameters beside the offset.
         headers: Of each request.
+        windows: Whether what was taken is acknowledged by HTTP; None: it is not.
     """
 
     url: URL
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    windows: Windows | None = None
 
     def at(self, path: str = "", **more: str) -> URL:
         """The URL with a path below the stream's, and the query."""
         url = self.url.with_path(self.url.path + path, keep_query=True) if path else self.url
         return url.update_query({**self.query, **more})
+
+
+def _acknowledging(session: aiohttp.ClientSession, place: ReadPlace) -> Acknowledging:
+    windows = place.windows if place.windows is not None else Windows(is_off=True)
+    return Acknowledging(session, place.at("/ack"), place.headers, windows)
 
 
 class WayBlocked(Exception):
@@ -95,14 +108,19 @@ async def socket(session: aiohttp.ClientSession, place: ReadPlace, offset: str) 
     url = place.at("/ws", offset=offset)
     try:
         opened = await session.ws_connect(
-            url, protocols=[SUBPROTOCOL], headers=place.headers, max_msg_size=_MAX_FRAME_BYTES, autoclose=True
+            url,
+            protocols=[SUBPROTOCOL],
+            headers=place.headers,
+            max_msg_size=_MAX_FRAME_BYTES,
+            autoclose=True,
+            timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
         )
     except aiohttp.WSServerHandshakeError as error:
         raise WayBlocked(f"the handshake of WebSocket was answered with {error.status}") from None
     async with opened as connection:
         if names.AUTHORIZATION not in place.headers:
             # To who shows no key, and may need one, the gateway would wait for a frame with one.
-            await connection.send_json({"pong": 0})
+            await _say(connection, {"pong": 0})
         taken_bytes = 0
         said: Mapping[str, Any] = {}
         async for message in connection:
@@ -110,15 +128,21 @@ async def socket(session: aiohttp.ClientSession, place: ReadPlace, offset: str) 
                 raise WayBlocked("a frame came that is no text")
             frame = _object(message.data.encode())
             if "ping" in frame:
-                await connection.send_json({"pong": frame["ping"]})
+                await _say(connection, {"pong": frame["ping"]})
             said = frame.get("error", said)
             arrival = _of_frame(frame)
             yield arrival
             taken_bytes += len(message.data)
             if arrival.offset is not None and taken_bytes >= _ACK_BYTES and not arrival.is_over:
                 taken_bytes = 0
-                await connection.send_json({"ack": arrival.offset})
+                await _say(connection, {"ack": arrival.offset})
         _raise_closed(connection.close_code, said)
+
+
+async def _say(connection: aiohttp.ClientWebSocketResponse, frame: Mapping[str, Any]) -> None:
+    """Whoever has left already does not hear it; what he said before is still to be read, and then how he left."""
+    with suppress(ConnectionError):
+        await connection.send_json(frame)
 
 
 def _raise_closed(code: int | None, said: Mapping[str, Any]) -> None:
@@ -136,45 +160,72 @@ def _raise_closed(code: int | None, said: Mapping[str, Any]) -> None:
 
 async def lines(session: aiohttp.ClientSession, place: ReadPlace, offset: str) -> AsyncGenerator[Arrival, None]:
     """Frames in lines of NDJSON."""
-    async with _answer(session, place, NDJSON, offset=offset) as response:
-        rest = bytearray()
-        async for data in response.content.iter_any():
-            rest += data
-            *whole, last = rest.split(b"\n") if b"\n" in data else [rest]
-            if len(last) > _MAX_FRAME_BYTES:
-                raise WayBlocked(f"a line is longer than {_MAX_FRAME_BYTES} bytes")
-            rest = bytearray(last)
-            for line in whole:
-                frame = _object(bytes(line))
-                yield _of_frame(frame)
-                if "retry" in frame:
-                    raise SentAway("too slow", float(frame["retry"]) / 1000)
+    with closing(_acknowledging(session, place)) as acks:
+        async with (
+            _answer(session, place, NDJSON, offset=offset, **acks.query) as response,
+            aclosing(_frames_of(response, acks)) as arriving,
+        ):
+            async for arrival in arriving:
+                yield arrival
+
+
+async def _frames_of(response: aiohttp.ClientResponse, acks: Acknowledging) -> AsyncGenerator[Arrival, None]:
+    rest = bytearray()
+    async for data in response.content.iter_any():
+        rest += data
+        *whole, last = rest.split(b"\n") if b"\n" in data else [rest]
+        if len(last) > _MAX_FRAME_BYTES:
+            raise WayBlocked(f"a line is longer than {_MAX_FRAME_BYTES} bytes")
+        rest = bytearray(last)
+        for line in whole:
+            frame = _object(bytes(line))
+            arrival = _of_frame(frame)
+            yield arrival
+            if not acks.took(len(line), arrival.offset):
+                return
+            if "retry" in frame:
+                raise SentAway("too slow", float(frame["retry"]) / 1000)
 
 
 async def events(session: aiohttp.ClientSession, place: ReadPlace, offset: str) -> AsyncGenerator[Arrival, None]:
     """Server-sent events, as Durable Streams names them."""
+    with closing(_acknowledging(session, place)) as acks:
+        async with _answer(session, place, _EVENTS, offset=offset, **acks.query) as response:
+            yield Arrival([], None)  # the head has come; the first bytes may be a comment
+            async with aclosing(_events_of(response, acks)) as arriving:
+                async for arrival in arriving:
+                    yield arrival
+
+
+async def _events_of(response: aiohttp.ClientResponse, acks: Acknowledging) -> AsyncGenerator[Arrival, None]:
     decoder = EventStreamDecoder(max_event_bytes=_MAX_FRAME_BYTES)
     first_retry_ms: int | None = None
-    async with _answer(session, place, _EVENTS, offset=offset) as response:
-        yield Arrival([], None)  # the head has come; the first bytes may be a comment
-        async for data in response.content.iter_any():
-            try:
-                found = decoder.feed(data)
-            except EventTooLarge as error:
-                raise WayBlocked(str(error)) from None
-            if first_retry_ms is None:
-                first_retry_ms = decoder.retry_ms
-            for event in found:
-                said = _value(event.data.encode())
-                if event.event == "data" and isinstance(said, list):
-                    yield Arrival(said, event.last_event_id)
-                elif event.event == "control" and isinstance(said, dict):
-                    is_over = bool(said.get("streamClosed"))
-                    yield Arrival([], said.get("streamNextOffset"), is_over, str(said.get("state", "")))
-            if not found:
-                yield Arrival([], None)
-        if decoder.retry_ms != first_retry_ms and decoder.retry_ms is not None:
-            raise SentAway("too slow", decoder.retry_ms / 1000)
+    async for data in response.content.iter_any():
+        try:
+            found = decoder.feed(data)
+        except EventTooLarge as error:
+            raise WayBlocked(str(error)) from None
+        if first_retry_ms is None:
+            first_retry_ms = decoder.retry_ms
+        for event in found:
+            if (arrival := _of_event(event)) is not None:
+                yield arrival
+        if not found:
+            yield Arrival([], None)
+        if not acks.took(len(data), found[-1].last_event_id if found else None):
+            return
+    if decoder.retry_ms != first_retry_ms and decoder.retry_ms is not None:
+        raise SentAway("too slow", decoder.retry_ms / 1000)
+
+
+def _of_event(event: ServerSentEvent) -> Arrival | None:
+    said = _value(event.data.encode())
+    if event.event == "data" and isinstance(said, list):
+        return Arrival(said, event.last_event_id)
+    if event.event == "control" and isinstance(said, dict):
+        is_over, is_all = bool(said.get("streamClosed")), bool(said.get("upToDate"))
+        return Arrival([], said.get("streamNextOffset"), is_over, str(said.get("state", "")), is_all)
+    return None
 
 
 async def long_polls(session: aiohttp.ClientSession, place: ReadPlace, offset: str) -> AsyncGenerator[Arrival, None]:
@@ -261,4 +312,5 @@ def _object(data: bytes) -> Mapping[str, Any]:
 
 def _of_frame(frame: Mapping[str, Any]) -> Arrival:
     items = [frame["m"]] if "m" in frame else []
-    return Arrival(items, frame.get("o"), bool(frame.get("closed")), str(frame.get("state", "")))
+    is_over, is_all = bool(frame.get("closed")), bool(frame.get("upToDate"))
+    return Arrival(items, frame.get("o"), is_over, str(frame.get("state", "")), is_all)

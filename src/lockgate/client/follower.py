@@ -1,8 +1,11 @@
 """Follows one stream over any number of connections: comes back with its offset, and takes another way where one fails.
 
-A way that has brought something is kept. Where the first byte does not come in time, or something between here and the
-gateway does not let it through, the next way is tried at once; after the last one the first again, with a pause. The
-server's word, ``RetryAdvice-After`` or ``retry``, goes before our own back-off.
+A way that has brought something is kept. Where something between here and the gateway does not let it through, the next
+way is tried at once; after the last one the first again, with a pause. The server's word, ``RetryAdvice-After`` or
+``retry``, goes before our own back-off.
+
+How one notices who lets nothing through: the gateway sends what it has without a pause, and says when that is all. So
+until then a short silence tells that something holds it, and later one that is longer than between two heartbeats.
 """
 
 from __future__ import annotations
@@ -26,8 +29,10 @@ class Patience:
     """How long to wait for what.
 
     Attributes:
-        first_byte_s: For the first byte of a connection, in seconds; then the next way is tried.
-        silence_s: For anything at all, in seconds: the gateway sends a heartbeat more often.
+        first_byte_s: For the next bytes of a connection until all that there is has come, the first ones too, in
+            seconds; then the next way is tried.
+        silence_s: The same from then on: the gateway sends a heartbeat every 10 s (``delivery.heartbeat_s``).
+        poll_s: For the answer to a long poll, in seconds; the gateway has one after 20 s (``delivery.long_poll_s``).
         max_attempts: How often in a row to come back although nothing new comes.
         strategy: How the wait between them grows.
         base_s: The longest wait before the first of them, in seconds.
@@ -36,7 +41,8 @@ class Patience:
     """
 
     first_byte_s: float = 5.0
-    silence_s: float = 90.0
+    silence_s: float = 25.0
+    poll_s: float = 60.0
     max_attempts: int = 8
     strategy: Strategy = "exponential"
     base_s: float = 0.25
@@ -66,6 +72,7 @@ class Follower:
     Args:
         ways: Names of those that may be tried, in order.
         offset: What the reader has.
+        known: Which way worked last, by the ways that may be tried; readers that share it lose time only once.
         rng: Draws a number from 0 to 1.
 
     Attributes:
@@ -81,13 +88,15 @@ class Follower:
         patience: Patience,
         offset: str,
         *,
+        known: dict[tuple[str, ...], str] | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
         self.connections = 0
         self._session = session
         self._place = place
-        self._ways = list(ways)
-        self._index = 0
+        self._ways = tuple(ways)
+        self._known = {} if known is None else known
+        self._index = self._ways.index(self._known.get(self._ways, self._ways[0]))
         self._is_open = False  # whether the present connection has brought anything
         self._patience = patience
         self._offset = offset
@@ -115,6 +124,7 @@ class Follower:
         """
         while True:
             after_s: float | None = None
+            is_blocked = False
             try:
                 async with aclosing(self._connection()) as arriving:
                     async for batch in arriving:
@@ -125,14 +135,13 @@ class Follower:
             except SentAway as sent:
                 why, after_s = str(sent), sent.after_s
             except WayBlocked as blocked:
-                why = str(blocked)
-                if self._index + 1 < len(self._ways):
-                    self._index += 1
-                    continue
+                why, is_blocked = str(blocked), True
             except (aiohttp.ClientError, OSError) as error:
                 why = f"the connection was lost: {error or type(error).__name__}"
-            if not self._is_open and after_s is None:
+            if is_blocked or (not self._is_open and after_s is None):
                 self._index = (self._index + 1) % len(self._ways)
+                if is_blocked and self._index:
+                    continue
             await self._pause(why, after_s)
 
     async def _pause(self, why: str, after_s: float | None) -> None:
@@ -147,22 +156,27 @@ class Follower:
     async def _connection(self) -> AsyncGenerator[Batch, None]:
         """One connection. Items that no offset has followed before it ends come again; they are forgotten."""
         waiting: list[Any] = []
-        self._is_open = False
+        self._is_open = has_all = False
         self.connections += 1
         patience = self._patience
         async with aclosing(FACES[self.way](self._session, self._place, self._offset)) as arriving:
             while True:
                 try:
-                    limit_s = patience.silence_s if self._is_open or self.way == "LongPoll" else patience.first_byte_s
+                    limit_s = patience.first_byte_s
+                    if has_all:
+                        limit_s = patience.silence_s
+                    elif self.way == "LongPoll":
+                        limit_s = patience.poll_s
                     arrival = await self._within(anext(arriving, None), limit_s)
                 except TimeoutError:
-                    if self._is_open:
-                        raise SentAway("the connection is silent") from None
                     raise WayBlocked(f"{self.way}: nothing came within {limit_s:g} s") from None
                 if arrival is None:
                     return
                 # The head of an answer alone does not show that its body comes through.
-                self._is_open = self._is_open or arrival != _HEAD
+                if not self._is_open and arrival != _HEAD:
+                    self._is_open = True
+                    self._known[self._ways] = self.way
+                has_all = has_all or arrival.is_all
                 for item in arrival.items:
                     if arrival.offset is None and _moves_nothing(item):
                         yield Batch([item], None)

@@ -1,6 +1,7 @@
 // Server-sent events by fetch (rules 10 to 14): unlike EventSource it can send a key, and sees why it is refused.
 
 import { ask, linesOf, readUrl } from "./place.js";
+import { Window } from "./window.js";
 
 const EVENTS = "text/event-stream";
 
@@ -9,12 +10,21 @@ const EVENTS = "text/event-stream";
 /** @type {import("./place.js").Connect} */
 export async function* readEvents(place) {
   const events = new Events();
-  const response = await ask(place, readUrl(place), EVENTS);
+  const window = new Window(place);
+  const response = await ask(place, readUrl(place, "", window.query), EVENTS);
   if (response.status === 204) return yield { items: [], isClosed: true };
-  for await (const lines of linesOf(response)) {
-    // One by one: each has its own offset. None at all shows that the connection lives.
-    if (lines.length === 0) yield { items: [] };
-    for (const line of lines) yield events.take(line);
+  try {
+    for await (const lines of linesOf(response)) {
+      // One by one: each has its own offset. None at all shows that the connection lives.
+      if (lines.length === 0) yield { items: [] };
+      for (const line of lines) {
+        const batch = events.take(line);
+        yield batch;
+        if (!window.took(batch, line.length)) return;
+      }
+    }
+  } finally {
+    window.close();
   }
 }
 
@@ -51,6 +61,7 @@ export class Events {
     if (event === "data") batch.items.push(...JSON.parse(data));
     const control = event === "control" ? JSON.parse(data) : {};
     batch.offset = control.streamNextOffset ?? this.#id;
+    if (control.upToDate) batch.isAll = true;
     if (control.streamClosed) [batch.isClosed, batch.state] = [true, control.state];
   }
 }

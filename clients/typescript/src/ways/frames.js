@@ -1,7 +1,7 @@
 // Frames, as NDJSON and WebSocket have them (rules 53 and 54).
 
 /** @typedef {import("./place.js").Batch} Batch */
-/** @typedef {{o?: string, m?: any, closed?: true, state?: string, retry?: number, ping?: number, error?: {code: string, message: string}}} Frame */
+/** @typedef {{o?: string, m?: any, upToDate?: true, closed?: true, state?: string, retry?: number, ping?: number, error?: {code: string, message: string}}} Frame */
 
 export class Frames {
   /** Items that no offset stands behind yet: who loses the connection now gets them again. @type {any[]} */
@@ -23,6 +23,7 @@ export class Frames {
       batch.offset = frame.o;
       batch.items.push(...this.#waiting.splice(0));
     }
+    if (frame.upToDate) batch.isAll = true;
     if (frame.closed) [batch.isClosed, batch.state] = [true, frame.state];
     if (frame.retry !== undefined) batch.retryMs = frame.retry;
     return batch;

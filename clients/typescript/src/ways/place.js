@@ -9,6 +9,7 @@ import { GateError, errorOf } from "../errors.js";
  * @property {string} key
  * @property {typeof fetch} fetch
  * @property {typeof WebSocket | undefined} WebSocket
+ * @property {{isOff: boolean}} windows  whether acknowledgements by HTTP do not come through
  * @property {AbortSignal} signal  closes the connection
  */
 
@@ -19,6 +20,7 @@ import { GateError, errorOf } from "../errors.js";
  * @property {any[]} items
  * @property {string} [offset]  who has all items so far goes on from here
  * @property {number} [retryMs]  how long to wait before coming back
+ * @property {boolean} [isAll]  that is all, for now
  * @property {boolean} [isClosed]  that is all, for good
  * @property {string} [state]  the outcome, where this connection brought the final record
  */

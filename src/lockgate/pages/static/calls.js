@@ -77,6 +77,7 @@ export function readUpstream(id) {
     ways: /** @type {const} */ (["SSE"]),
     policy: /** @type {const} */ ({ maxAttempts: 2, backoffStrategy: "exponential" }),
     memory: new Map(),
+    windows: { isOff: true },
   };
   return new Reading(source, "", (text) => [text]);
 }
