@@ -66,8 +66,8 @@ async def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         yield process
 
 
-def _impatient(url: str, way: str) -> Connecting:
-    return lockgate.connect(url, ways=[way], first_byte_s=2.0)
+def _connected(url: str, way: str, *, first_byte_s: float) -> Connecting:
+    return lockgate.connect(url, ways=[way], first_byte_s=first_byte_s)
 
 
 async def made(node: Node) -> str:
@@ -80,7 +80,7 @@ async def made(node: Node) -> str:
 async def test_it_says_how_far_it_is(node: Node, way: str) -> None:
     """Under one name, always further; so it is never sent away, though its window is a fraction of the text."""
     between = Between(node.url)
-    async with between as url, asyncio.timeout(DEADLINE_S), lockgate.connect(url, ways=[way]) as gate:
+    async with between as url, asyncio.timeout(DEADLINE_S), _connected(url, way, first_byte_s=DEADLINE_S) as gate:
         stream = gate.stream(await made(node))
         assert "".join([piece async for piece in stream]) == TEXT
         assert stream.connections == 1
@@ -94,7 +94,7 @@ async def test_it_says_how_far_it_is(node: Node, way: str) -> None:
 
 async def test_by_websocket(node: Node) -> None:
     """It would wait for ever, if it said too little."""
-    gate = lockgate.connect(node.url, ways=["WebSocket"], first_byte_s=DEADLINE_S)
+    gate = _connected(node.url, "WebSocket", first_byte_s=DEADLINE_S)
     async with asyncio.timeout(DEADLINE_S), gate as client:
         assert "".join([piece async for piece in client.stream(await made(node))]) == TEXT
 
@@ -103,7 +103,7 @@ async def test_by_websocket(node: Node) -> None:
 async def test_who_may_not_say_it_reads_on_without_a_window(node: Node, way: str) -> None:
     """Every further reader of the client, too."""
     between = Between(node.url, refuses=True)
-    async with between as url, asyncio.timeout(DEADLINE_S), _impatient(url, way) as gate:
+    async with between as url, asyncio.timeout(DEADLINE_S), _connected(url, way, first_byte_s=2.0) as gate:
         stream_id = await made(node)
         for _ in range(2):
             assert "".join([piece async for piece in gate.stream(stream_id)]) == TEXT

@@ -17,7 +17,7 @@ from yarl import URL
 #: Posted after so much, in bytes: a fraction of the window that a gateway has by itself.
 _ACK_BYTES: Final = 32 * 1024
 #: Where its window is smaller it falls silent, with at least so much under way. From then on so much is enough.
-_LEAST_BYTES: Final = 8 * 1024
+_LEAST_BYTES: Final = 4 * 1024
 _SILENT_S: Final = 1.0
 #: An acknowledgement that takes longer does not come through.
 _ANSWER: Final = aiohttp.ClientTimeout(total=30.0)

@@ -208,18 +208,21 @@ async def _events_of(response: aiohttp.ClientResponse, acks: Acknowledging) -> A
         if first_retry_ms is None:
             first_retry_ms = decoder.retry_ms
         for event in found:
-            if (arrival := _of_event(event)) is not None:
-                yield arrival
+            written = event.data.encode()
+            if (arrival := _of_event(event, written)) is None:
+                continue
+            yield arrival
+            # Each by itself: what came behind its offset is not acknowledged with it, and must count for the next.
+            if not acks.took(len(written), arrival.offset):
+                return
         if not found:
             yield Arrival([], None)
-        if not acks.took(len(data), found[-1].last_event_id if found else None):
-            return
     if decoder.retry_ms != first_retry_ms and decoder.retry_ms is not None:
         raise SentAway("too slow", decoder.retry_ms / 1000)
 
 
-def _of_event(event: ServerSentEvent) -> Arrival | None:
-    said = _value(event.data.encode())
+def _of_event(event: ServerSentEvent, written: bytes) -> Arrival | None:
+    said = _value(written)
     if event.event == "data" and isinstance(said, list):
         return Arrival(said, event.last_event_id)
     if event.event == "control" and isinstance(said, dict):
