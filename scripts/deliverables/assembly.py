@@ -9,7 +9,7 @@ from typing import Final
 from deliverables.asked import ROOT
 from lockgate import Limits
 from lockgate.gate import grammar
-from lockgate.gate.scan import Scanner, Sink, TextWatcher, Violation
+from lockgate.gate.scan import Scanner, TextWatcher, Violation
 
 _PAGE: Final = ROOT / "docs" / "concepts" / "chunk-assembly.md"
 _BEGIN, _END = "<!-- the table of states, written by make docs -->\n", "<!-- end of the table -->\n"
@@ -42,8 +42,8 @@ WAYS: Final = {
 }
 
 
-class AnyValue(Sink):
-    """Takes every token: JSON alone is judged."""
+class AnyValue:
+    """A sink that takes every token: JSON alone is judged."""
 
     def begin(self, kind: int) -> TextWatcher | None:
         return None

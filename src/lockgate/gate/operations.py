@@ -18,7 +18,7 @@ from typing import Final, Literal, NamedTuple
 
 from lockgate.gate.grammar import ARRAY, OBJECT, STRING
 from lockgate.gate.partial import RELEASED_LIMITS
-from lockgate.gate.scan import Scanner, TextWatcher
+from lockgate.gate.scan import Scanner, Sink, TextWatcher
 from lockgate.gate.schema.resources import escape_pointer
 
 #: Longest pointer of a value that is shown before it is whole, in characters.
@@ -67,7 +67,7 @@ class _OpenValue:
         self.end = start + 1
 
 
-class Operations:
+class Operations(Sink):
     """One released text. Nothing of it is kept but its nesting."""
 
     def __init__(self) -> None:

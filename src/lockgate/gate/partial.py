@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from lockgate.gate.grammar import ARRAY, OBJECT
 from lockgate.gate.limits import Limits
-from lockgate.gate.scan import Scanner, TextWatcher
+from lockgate.gate.scan import Scanner, Sink, TextWatcher
 from lockgate.gate.schema.resources import escape_pointer
 
 #: Names of finished root members that are remembered, for people to look at.
@@ -32,7 +32,7 @@ class Value(NamedTuple):
     closers: bytes
 
 
-class PartialValue:
+class PartialValue(Sink):
     """One released text. Nothing of it is kept but its nesting.
 
     Attributes:

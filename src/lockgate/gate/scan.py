@@ -40,7 +40,7 @@ from lockgate.gate.grammar import (
     IN_INTEGER,
     IN_LITERAL,
     IN_STRING,
-    KIND_OF_BYTE,
+    KINDS_OF_BYTES,
     NULL,
     NUMBER,
     NUMBER_CAN_END,
@@ -60,8 +60,10 @@ _WHITE_RUN: Final = re.compile(rb"[ \t\n\r]*")
 PLAIN_RUN: Final = re.compile(rb'[^"\\\x00-\x1f]*')
 _DIGIT_RUN: Final = re.compile(rb"[0-9]*")
 
-_WHITE: Final = frozenset(WHITE)
-_DIGITS: Final = frozenset(b"0123456789")
+#: Bytes of a run that are looked at one by one. Few deltas have more, and a search costs as much as these.
+_GLANCE: Final = 4
+#: 1 for the bytes that may stand in ``PLAIN_RUN``.
+_IS_PLAIN: Final = bytes(byte >= 0x20 and byte not in b'"\\' for byte in range(256))
 _QUOTE: Final = ord('"')
 _BACKSLASH: Final = ord("\\")
 _ESCAPED: Final = {
@@ -93,16 +95,21 @@ class Violation(Exception):
         self.recoverable = recoverable
 
 
-class TextWatcher(Protocol):
-    """Watches one string, or one member name, while it arrives decoded."""
+class TextWatcher:
+    """Watches one string, one member name or one number, while it arrives decoded.
+
+    A class to inherit from, and no protocol: compiled code calls what it knows the place of.
+    """
+
+    __slots__ = ()
 
     def take(self, text: str) -> int:
         """Judge the next characters, one at least: -1, or the index of the first one that cannot be right."""
-        ...
+        raise NotImplementedError
 
     def violation(self) -> Violation:
         """What to say after ``take`` refused a character."""
-        ...
+        raise NotImplementedError
 
 
 class Reached(Exception):
@@ -138,7 +145,12 @@ class Marks(Protocol):
 
 
 class Sink(Protocol):
-    """Takes the tokens. Every method may raise ``Violation``; the scanner knows the byte to blame."""
+    """Takes the tokens. Every method may raise ``Violation``; the scanner knows the byte to blame.
+
+    Who is called for each delta says that it is one, so that compiled code calls it directly.
+    """
+
+    __slots__ = ()
 
     def begin(self, kind: int) -> TextWatcher | None:
         """A value of this kind begins. For a string or a number, what wants to watch it, or None."""
@@ -199,7 +211,6 @@ class Scanner:
         "_repetition",
         "_sink",
         "_stack",
-        "_steps",
         "_white_length",
         "base",
         "blame",
@@ -239,29 +250,6 @@ class Scanner:
         self._escape = b""
         self._high = 0
         self._literal = b""
-        self._steps = (
-            self._value,
-            self._value_or_close,
-            self._begin_name,
-            self._name_or_close,
-            self._colon,
-            self._after,
-            self._string,
-            self._escaped,
-            self._hex,
-            self._low_backslash,
-            self._low_u,
-            self._literal_rest,
-            self._minus,
-            self._zero,
-            self._integer,
-            self._point,
-            self._fraction,
-            self._exponent,
-            self._exponent_sign,
-            self._exponent_digits,
-            self._trailing,
-        )
 
     @property
     def position(self) -> int:
@@ -342,10 +330,59 @@ class Scanner:
             Violation: at ``blame``, an index into ``data``, or at ``unit_at`` if that is not -1.
         """
         i, n = 0, len(data)
-        steps = self._steps
         while i < n:
-            i = steps[self.state](data, i, n)
+            # The most frequent first. A table of methods would have to be called without knowing what is called.
+            state = self.state
+            if state == IN_STRING:
+                i = self._string(data, i, n)
+            elif state == AT_VALUE:
+                i = self._value(data, i, n)
+            elif state == AFTER_VALUE:
+                i = self._after(data, i, n)
+            elif state == AT_NAME:
+                i = self._begin_name(data, i, n)
+            elif state == AT_COLON:
+                i = self._colon(data, i, n)
+            elif state >= AFTER_MINUS:
+                i = self._number(data, i, n)
+            elif state == IN_LITERAL:
+                i = self._literal_rest(data, i, n)
+            elif state >= IN_ESCAPE:
+                i = self._escape_rest(data, i, n)
+            elif state == AT_ELEMENT_OR_CLOSE:
+                i = self._value_or_close(data, i, n)
+            else:
+                i = self._name_or_close(data, i, n)
         self.base += n
+
+    def _number(self, data: bytes, i: int, n: int) -> int:
+        """In a number, or behind the document."""
+        state = self.state
+        if state == IN_INTEGER:
+            return self._integer(data, i, n)
+        if state == IN_FRACTION:
+            return self._fraction(data, i, n)
+        if state == AFTER_ZERO:
+            return self._zero(data, i, n)
+        if state == AFTER_POINT:
+            return self._point(data, i, n)
+        if state == AFTER_MINUS:
+            return self._minus(data, i, n)
+        if state == IN_EXPONENT:
+            return self._exponent_digits(data, i, n)
+        if state == AFTER_E:
+            return self._exponent(data, i, n)
+        if state == AFTER_EXPONENT_SIGN:
+            return self._exponent_sign(data, i, n)
+        return self._trailing(data, i, n)
+
+    def _escape_rest(self, data: bytes, i: int, n: int) -> int:
+        state = self.state
+        if state == IN_ESCAPE:
+            return self._escaped(data, i, n)
+        if state == IN_HEX:
+            return self._hex(data, i, n)
+        return self._low_backslash(data, i, n) if state == AT_LOW_BACKSLASH else self._low_u(data, i, n)
 
     def go_to(self, base: int, state: ScanState) -> None:
         """Be in a state at a byte of the text, with no token in hand."""
@@ -402,7 +439,11 @@ class Scanner:
     # -- structure ---------------------------------------------------------------------------------------------
 
     def _skip_white(self, data: bytes, i: int, n: int) -> int:
-        end = _WHITE_RUN.match(data, i).end()  # type: ignore[union-attr]
+        end = i
+        while end < n and data[end] <= 0x20 and data[end] in WHITE:
+            end += 1
+            if end - i == _GLANCE:
+                end = _WHITE_RUN.match(data, end).end()  # type: ignore[union-attr]
         allowed = self._limits.max_whitespace_bytes - self._white_length
         if end - i > allowed:
             self.blame = i + allowed
@@ -414,10 +455,10 @@ class Scanner:
 
     def _value(self, data: bytes, i: int, n: int) -> int:
         byte = data[i]
-        if byte in _WHITE:
+        if byte <= 0x20 and byte in WHITE:
             return self._skip_white(data, i, n)
         self._white_length = 0
-        kind = KIND_OF_BYTE.get(byte, 0)
+        kind = KINDS_OF_BYTES[byte]
         self.blame = i
         if kind == 0:
             raise self._unexpected(data, i, "a value")
@@ -453,7 +494,7 @@ class Scanner:
 
     def _value_or_close(self, data: bytes, i: int, n: int) -> int:
         byte = data[i]
-        if byte in _WHITE:
+        if byte <= 0x20 and byte in WHITE:
             return self._skip_white(data, i, n)
         if byte == 0x5D:
             return self._close(i)
@@ -461,7 +502,7 @@ class Scanner:
 
     def _name_or_close(self, data: bytes, i: int, n: int) -> int:
         byte = data[i]
-        if byte in _WHITE:
+        if byte <= 0x20 and byte in WHITE:
             return self._skip_white(data, i, n)
         if byte == 0x7D:
             return self._close(i)
@@ -469,7 +510,7 @@ class Scanner:
 
     def _begin_name(self, data: bytes, i: int, n: int) -> int:
         byte = data[i]
-        if byte in _WHITE:
+        if byte <= 0x20 and byte in WHITE:
             return self._skip_white(data, i, n)
         self._white_length = 0
         self.blame = i
@@ -485,7 +526,7 @@ class Scanner:
 
     def _colon(self, data: bytes, i: int, n: int) -> int:
         byte = data[i]
-        if byte in _WHITE:
+        if byte <= 0x20 and byte in WHITE:
             return self._skip_white(data, i, n)
         self._white_length = 0
         if byte != 0x3A:
@@ -495,7 +536,7 @@ class Scanner:
 
     def _after(self, data: bytes, i: int, n: int) -> int:
         byte = data[i]
-        if byte in _WHITE:
+        if byte <= 0x20 and byte in WHITE:
             return self._skip_white(data, i, n)
         self._white_length = 0
         if byte == 0x2C:
@@ -540,7 +581,11 @@ class Scanner:
     # -- strings -----------------------------------------------------------------------------------------------
 
     def _string(self, data: bytes, i: int, n: int) -> int:
-        end = PLAIN_RUN.match(data, i).end()  # type: ignore[union-attr]
+        end, near = i, min(i + _GLANCE, n)
+        while end < near and _IS_PLAIN[data[end]]:
+            end += 1
+        if end == near < n:
+            end = PLAIN_RUN.match(data, end).end()  # type: ignore[union-attr]
         if end > i:
             room = self._limits.max_string_bytes - self.string_bytes
             self.string_bytes += (
@@ -711,7 +756,11 @@ class Scanner:
             raise Violation("number_limit", f"a number longer than {self._limits.max_number_digits} digits")
 
     def _digits(self, data: bytes, i: int) -> int:
-        end = _DIGIT_RUN.match(data, i).end()  # type: ignore[union-attr]
+        end, near = i, min(i + _GLANCE, len(data))
+        while end < near and 0x30 <= data[end] <= 0x39:
+            end += 1
+        if end == near < len(data):
+            end = _DIGIT_RUN.match(data, end).end()  # type: ignore[union-attr]
         self._eat(data, i, end)
         return end
 
@@ -721,12 +770,12 @@ class Scanner:
         return i + 1
 
     def _minus(self, data: bytes, i: int, n: int) -> int:
-        if data[i] not in _DIGITS:
+        if not 0x30 <= data[i] <= 0x39:
             raise self._unexpected(data, i, "a digit")
         return self._step_to(AFTER_ZERO if data[i] == 0x30 else IN_INTEGER, data, i)
 
     def _zero(self, data: bytes, i: int, n: int) -> int:
-        if data[i] in _DIGITS:
+        if 0x30 <= data[i] <= 0x39:
             raise self._unexpected(data, i, "no digit after a leading zero")
         return self._after_integer(data, i)
 
@@ -745,7 +794,7 @@ class Scanner:
         return self._end_number(i)
 
     def _point(self, data: bytes, i: int, n: int) -> int:
-        if data[i] not in _DIGITS:
+        if not 0x30 <= data[i] <= 0x39:
             raise self._unexpected(data, i, "a digit")
         return self._step_to(IN_FRACTION, data, i)
 
@@ -759,13 +808,13 @@ class Scanner:
         return self._exponent_sign(data, i, n)
 
     def _exponent_sign(self, data: bytes, i: int, n: int) -> int:
-        if data[i] not in _DIGITS:
+        if not 0x30 <= data[i] <= 0x39:
             raise self._unexpected(data, i, "a digit")
         self.state = IN_EXPONENT
         return self._exponent_digits(data, i, n)
 
     def _exponent_digits(self, data: bytes, i: int, n: int) -> int:
-        while i < n and data[i] in _DIGITS:
+        while i < n and 0x30 <= data[i] <= 0x39:
             self._step_to(IN_EXPONENT, data, i)
             self.blame = i
             self._check_range(self.number, is_over=False)

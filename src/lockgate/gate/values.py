@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from lockgate.gate.grammar import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
 from lockgate.gate.limits import Limits
-from lockgate.gate.scan import Scanner, TextWatcher, Violation, integer_of
+from lockgate.gate.scan import Scanner, Sink, TextWatcher, Violation, integer_of
 
 _LITERALS: Final[dict[int, Any]] = {NULL: None, FALSE: False, TRUE: True}
 
@@ -22,7 +22,7 @@ class _Nothing:
 NOTHING: Final = _Nothing()
 
 
-class _Collector:
+class _Collector(TextWatcher):
     """Keeps the text of one string."""
 
     __slots__ = ("pieces",)
@@ -45,7 +45,7 @@ class _Collector:
         raise AssertionError("a collector refuses nothing")
 
 
-class _Builder:
+class _Builder(Sink):
     """The scanner's sink that builds values."""
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class _Builder:
     def value(self) -> Any:
         """The value so far, with a string that is not closed yet. What is finished is shared with later ones."""
         inner: Any = NOTHING if self._string is None else self._string.text
-        for container, name in reversed(self._stack):
+        for container, name in self._stack[::-1]:
             copy = container.copy()
             if inner is not NOTHING and name:
                 copy[name[0]] = inner

@@ -47,8 +47,8 @@ def is_sign(text: bytes, at: int) -> bool:
     )
 
 
-class EscapeWatcher:
-    """Follows a string behind a first escape that is seldom meant. A ``TextWatcher``, before the string's own.
+class EscapeWatcher(TextWatcher):
+    """Follows a string behind a first escape that is seldom meant, before the string's own.
 
     Args:
         letter: Of the escape.

@@ -14,8 +14,8 @@ _MOST: Final = 24
 _FIRST: Final = frozenset(f" {''.join(word[0] + word[0].upper() for word in NOTHING_WORDS)}")
 
 
-class PlaceholderWatcher:
-    """Stands before the watcher of such a string, until it can be no placeholder any more. A ``TextWatcher``.
+class PlaceholderWatcher(TextWatcher):
+    """Stands before the watcher of such a string, until it can be no placeholder any more.
 
     Args:
         inner: The string's own.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from lockgate.gate.scan import TextWatcher, Violation
 from lockgate.gate.schema.allowed_texts import AllowedTexts
@@ -17,7 +17,7 @@ from lockgate.gate.schema.checks import Checks
 from lockgate.gate.schema.container_frames import Frame
 from lockgate.gate.schema.mismatch import Complain
 from lockgate.gate.schema.number_checks import NumberChecks, NumberWatcher
-from lockgate.gate.schema.string_checks import StringWatcher
+from lockgate.gate.schema.string_checks import EndedWatcher, StringWatcher
 
 W = TypeVar("W", bound=TextWatcher)
 #: Makes the violation where no way is left, from what the branches say that were refused with it.
@@ -184,15 +184,7 @@ class BranchNumberWatcher(NumberWatcher):
         return self.lanes.violation() if self.lanes.is_at_fault else super().violation()
 
 
-class EndedWatcher(TextWatcher, Protocol):
-    """A watcher that also judges the end."""
-
-    def end(self) -> None:
-        """Raise ``Violation`` if the text may not end here."""
-        ...
-
-
-class BranchNameWatcher:
+class BranchNameWatcher(EndedWatcher):
     """Follows one member name for all branches.
 
     Args:

@@ -77,54 +77,6 @@ class ClosedNames(NamedTuple):
     patterns: list[Pattern]
 
 
-class Need(NamedTuple):
-    """Subschemas that must take a value; or must not, where ``is_negated``."""
-
-    subschemas: SubschemaSet
-    is_negated: bool
-
-
-class Choice(NamedTuple):
-    """What a keyword leaves open: one of some ways must be true of the value, each with all of its needs.
-
-    Attributes:
-        schema_path: The keyword.
-        is_exclusive: Exactly one way may be true.
-    """
-
-    schema_path: str
-    is_exclusive: bool
-    ways: tuple[tuple[Need, ...], ...]
-
-
-class Settled(NamedTuple):
-    """The subschemas that apply to a value of one kind.
-
-    Attributes:
-        choices: What they leave open, by schema path.
-        unsettled: Keys of those with an ``anyOf`` or ``oneOf`` that is open.
-        chosen: The one way that is left of choices that were open.
-        unfollowed: Schema paths of choices with too many ways.
-    """
-
-    subschemas: list[Subschema]
-    choices: dict[str, Choice]
-    unsettled: set[tuple[str, str]]
-    chosen: dict[str, tuple[Need, ...]]
-    unfollowed: set[str]
-
-    def add(self, choice: Choice) -> list[Subschema]:
-        """Take up a choice. Returns what applies because only one way of it is left."""
-        way = self.chosen.get(choice.schema_path)
-        if way is None:
-            self.choices[choice.schema_path] = choice
-            return []
-        negated = tuple(need for need in way if need.is_negated)
-        if negated:  # what must not be true does not apply, and is still followed
-            self.choices[choice.schema_path] = Choice(choice.schema_path, is_exclusive=False, ways=(negated,))
-        return [part for need in way if not need.is_negated for part in need.subschemas.subschemas]
-
-
 class UnmetNeed(NamedTuple):
     """A ``dependentRequired`` that is not met: ``member`` is there, and ``needed`` is missing."""
 
@@ -236,7 +188,7 @@ class Checks:
         self.impossible = None if instead is not None else impossible(self)
         self.is_plain = self.impossible is None and not self.choices
         self.plain_names = self._plain_names()
-        self.looks_at_names = self.has_names or self.most is not None
+        self.looks_at_names = self._looks_at_names()
 
     def _gather(self) -> None:
         if self.kind == STRING:
@@ -302,6 +254,9 @@ class Checks:
             return None
         closed = self.closed[0]
         return closed.names if closed.names.texts and not closed.patterns else None
+
+    def _looks_at_names(self) -> bool:
+        return self.has_names or self.most is not None
 
     def _names_of_nothing(self) -> set[str]:
         """Names that no value may stand under: of ``false``, or where schemas beside each other exclude each other."""
@@ -520,3 +475,51 @@ class SubschemaSet:
         if not self.kinds:
             return Mismatch(self.subschemas[0].path(), "not be here", found)
         raise AssertionError("a kind that may not stand here is refused by some subschema")
+
+
+class Need(NamedTuple):
+    """Subschemas that must take a value; or must not, where ``is_negated``."""
+
+    subschemas: SubschemaSet
+    is_negated: bool
+
+
+class Choice(NamedTuple):
+    """What a keyword leaves open: one of some ways must be true of the value, each with all of its needs.
+
+    Attributes:
+        schema_path: The keyword.
+        is_exclusive: Exactly one way may be true.
+    """
+
+    schema_path: str
+    is_exclusive: bool
+    ways: tuple[tuple[Need, ...], ...]
+
+
+class Settled(NamedTuple):
+    """The subschemas that apply to a value of one kind.
+
+    Attributes:
+        choices: What they leave open, by schema path.
+        unsettled: Keys of those with an ``anyOf`` or ``oneOf`` that is open.
+        chosen: The one way that is left of choices that were open.
+        unfollowed: Schema paths of choices with too many ways.
+    """
+
+    subschemas: list[Subschema]
+    choices: dict[str, Choice]
+    unsettled: set[tuple[str, str]]
+    chosen: dict[str, tuple[Need, ...]]
+    unfollowed: set[str]
+
+    def add(self, choice: Choice) -> list[Subschema]:
+        """Take up a choice. Returns what applies because only one way of it is left."""
+        way = self.chosen.get(choice.schema_path)
+        if way is None:
+            self.choices[choice.schema_path] = choice
+            return []
+        negated = tuple(need for need in way if need.is_negated)
+        if negated:  # what must not be true does not apply, and is still followed
+            self.choices[choice.schema_path] = Choice(choice.schema_path, is_exclusive=False, ways=(negated,))
+        return [part for need in way if not need.is_negated for part in need.subschemas.subschemas]

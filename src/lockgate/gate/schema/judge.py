@@ -10,14 +10,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from lockgate.gate.grammar import ANY_KIND, ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
-from lockgate.gate.scan import TextWatcher, Violation, integer_of
+from lockgate.gate.scan import Sink, TextWatcher, Violation, integer_of
 from lockgate.gate.schema import container_checks
 from lockgate.gate.schema.branch_watchers import (
     Around,
     BranchNameWatcher,
     BranchNumberWatcher,
     BranchStringWatcher,
-    EndedWatcher,
     Lanes,
 )
 from lockgate.gate.schema.branches import (
@@ -42,7 +41,7 @@ from lockgate.gate.schema.described import overlap, refused_kind
 from lockgate.gate.schema.judge_state import JudgeState, OnElement
 from lockgate.gate.schema.mismatch import Mismatch, SchemaMismatch, merged
 from lockgate.gate.schema.number_checks import NumberWatcher
-from lockgate.gate.schema.string_checks import PlainNameWatcher, StringWatcher, name_watcher
+from lockgate.gate.schema.string_checks import EndedWatcher, PlainNameWatcher, StringWatcher, name_watcher
 
 _LITERALS: Final[dict[int, Any]] = {NULL: None, FALSE: False, TRUE: True}
 #: The value of a container that was too large for a trial to copy.
@@ -50,7 +49,7 @@ _UNKNOWN: Final = object()
 _NONE_REFUSED: Final[Verdicts] = {}
 
 
-class Judge(JudgeState):
+class Judge(JudgeState, Sink):
     """The scanner's sink for one document.
 
     Args:
@@ -74,7 +73,7 @@ class Judge(JudgeState):
             if frame.checks.most is not None:
                 container_checks.begin_element(frame.checks, frame, self.misfit)
             if self.branches is not None:
-                self._ask(lambda one: container_checks.begin_element(one.checks, frame, self.misfit))
+                self._ask_of_element(frame)
             frame.key += 1
             self._next = frame.checks.element(frame.key)
             if frame is self._elements:
@@ -114,6 +113,27 @@ class Judge(JudgeState):
             self._finished(_LITERALS[kind], checks)
         return self._watcher
 
+    # A function inside another one costs a call of the outer one even when it is not made; so these stand apart.
+
+    def _ask_of_element(self, frame: ArrayFrame) -> None:
+        """One more element begins: may it?"""
+        self._ask(lambda one: container_checks.begin_element(one.checks, frame, self.misfit))
+
+    def _ask_of_another(self, frame: ObjectFrame | ArrayFrame) -> None:
+        """A comma: one more member or element is to come."""
+        if isinstance(frame, ObjectFrame):
+            self._ask(lambda one: container_checks.another_member(one.checks, frame, self.misfit))
+        else:
+            self._ask(lambda one: container_checks.another_element(one.checks, frame, self.misfit))
+
+    def _ask_of_end(self, frame: ObjectFrame | ArrayFrame) -> None:
+        """A container ends."""
+        self._ask(lambda one: container_checks.end(one.checks, frame, self.misfit))
+
+    def _ask_of_number(self, watcher: BranchNumberWatcher, text: bytes) -> None:
+        """A number ends."""
+        self._ask(lambda one: self._end_number_of(one, text), watcher.lanes.refused)
+
     def end_string(self) -> None:
         watcher = self._watcher
         if watcher is not None:
@@ -134,7 +154,7 @@ class Judge(JudgeState):
         if self.branches is not None:
             watcher = self._watcher
             assert isinstance(watcher, BranchNumberWatcher)
-            self._ask(lambda one: self._end_number_of(one, text), watcher.lanes.refused)
+            self._ask_of_number(watcher, text)
             self._finished(_number_of(text), self._checks)
         elif checks.finished_checks or (self._stack and self._stack[-1].value is not None):
             self._finished(_number_of(text), checks)
@@ -378,14 +398,14 @@ class Judge(JudgeState):
                 if frame.checks.looks_at_names:
                     container_checks.another_member(frame.checks, frame, self.misfit)
                 if self.branches is not None:
-                    self._ask(lambda one: container_checks.another_member(one.checks, frame, self.misfit))
+                    self._ask_of_another(frame)
             frame.key = None  # what comes next is not of that member
         else:
             checks = frame.checks
             if checks.most is not None or checks.prefix_length:
                 container_checks.another_element(checks, frame, self.misfit)
             if self.branches is not None:
-                self._ask(lambda one: container_checks.another_element(one.checks, frame, self.misfit))
+                self._ask_of_another(frame)
 
     def end_container(self) -> None:
         frame = self._stack[-1]
@@ -395,7 +415,7 @@ class Judge(JudgeState):
         elif frame.checks.least is not None:
             container_checks.end(frame.checks, frame, self.misfit)
         if self.branches is not None:
-            self._ask(lambda one: container_checks.end(one.checks, frame, self.misfit))
+            self._ask_of_end(frame)
         self._stack.pop()
         self._ended = frame
         if frame.value is not None or self.branches is not None:

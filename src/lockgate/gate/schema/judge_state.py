@@ -11,9 +11,6 @@ from typing import Final, NamedTuple
 from lockgate.gate.grammar import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
 from lockgate.gate.limits import Limits
 from lockgate.gate.scan import TextWatcher, Violation
-from lockgate.gate.schema.branch_watchers import (
-    EndedWatcher,
-)
 from lockgate.gate.schema.branches import (
     Branches,
     NoWayLeft,
@@ -28,7 +25,7 @@ from lockgate.gate.schema.container_frames import (
     pointer_to,
 )
 from lockgate.gate.schema.mismatch import Mismatch, SchemaMismatch
-from lockgate.gate.schema.string_checks import StringWatcher
+from lockgate.gate.schema.string_checks import EndedWatcher, StringWatcher
 
 #: Path, first byte, byte after it, and subschemas of a finished element.
 OnElement = Callable[[str, int, int, SubschemaSet], None]

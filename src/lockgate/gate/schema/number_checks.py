@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from lockgate.gate.scan import Violation, integer_of
+from lockgate.gate.scan import TextWatcher, Violation, integer_of
 from lockgate.gate.schema.mismatch import Complain, Mismatch
 from lockgate.gate.schema.wording import LISTED, listed
 
@@ -225,8 +225,8 @@ class NumberChecks:
         return None
 
 
-class NumberWatcher:
-    """Follows one number, digit by digit. A ``TextWatcher`` of the scanner."""
+class NumberWatcher(TextWatcher):
+    """Follows one number, digit by digit."""
 
     __slots__ = ("_checks", "_complain", "_digits", "_is_negative", "_is_nonzero", "_mismatch", "_phase", "_text")
 

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from lockgate.gate.grammar import STRING
-from lockgate.gate.scan import Violation
+from lockgate.gate.scan import TextWatcher, Violation
 from lockgate.gate.schema.allowed_texts import AllowedTexts
 from lockgate.gate.schema.checks import Checks, ClosedNames
 from lockgate.gate.schema.mismatch import Complain, Mismatch
@@ -18,8 +18,18 @@ from lockgate.gate.schema.subschema import AutomatonCheck, CountLimit
 from lockgate.gate.schema.wording import LISTED, SHOWN, begun, listed, shown
 
 
-class StringWatcher:
-    """Follows one string value. A ``TextWatcher`` of the scanner.
+class EndedWatcher(TextWatcher):
+    """A watcher that also judges the end."""
+
+    __slots__ = ()
+
+    def end(self) -> None:
+        """Raise ``Violation`` if the text may not end here."""
+        raise NotImplementedError
+
+
+class StringWatcher(EndedWatcher):
+    """Follows one string value.
 
     Args:
         complain: Makes the violation from a schema path and a sentence.
@@ -207,7 +217,7 @@ def refused_name(
     return Violation("duplicate_member", message, path=f"{violation.path}/{escape_pointer(repeated)}")
 
 
-class PlainNameWatcher:
+class PlainNameWatcher(EndedWatcher):
     """Follows a member name of an object with one list of allowed names, as most schemas have.
 
     See :class:`NameWatcher` for all others.
@@ -252,11 +262,8 @@ def name_watcher(checks: Checks, taken: Collection[str], complain: Complain) -> 
     return NameWatcher(checks, taken, complain)
 
 
-class NameWatcher:
-    """Follows one member name: what closed objects allow, and what ``propertyNames`` says.
-
-    A ``TextWatcher`` of the scanner.
-    """
+class NameWatcher(EndedWatcher):
+    """Follows one member name: what closed objects allow, and what ``propertyNames`` says."""
 
     __slots__ = ("_checks", "_closed", "_complain", "_inner", "_taken", "_text", "_why")
 
