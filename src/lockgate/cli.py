@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from lockgate import Limits, LockgateError, Misuse, SchemaError, __version__, compile
+from lockgate.build import build_kind
 from lockgate.cli_flags import CONTEXT, ColourChoice, choose_colour, fail, flags_of
 from lockgate.cli_keys import keys_app
 from lockgate.cli_read import read
@@ -38,7 +39,7 @@ app.add_typer(schema_app, context_settings=CONTEXT)
 
 @app.callback(invoke_without_command=True)
 def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and the build, and exit.")] = False,
     color: Annotated[
         ColourChoice, typer.Option(help="Colour what is shown; auto: on a terminal, unless NO_COLOR is set.")
     ] = "auto",
@@ -46,7 +47,7 @@ def options(
     """Structured LLM output, judged byte by byte while it streams."""
     choose_colour(color)
     if version:
-        print(f"lockgate {__version__}")
+        print(f"lockgate {__version__} ({build_kind()})")
         raise typer.Exit
 
 

@@ -28,7 +28,7 @@ PREFIX: Final = "LOCKGATE_"
 NO_SETTINGS: Final[dict[str, str]] = {
     "LOCKGATE_ACCEPTANCE_BYTES": "The acceptance tests: how long their streams are.",
     "LOCKGATE_ENDS": "The crash tests: how many ends of a node their long form has.",
-    "LOCKGATE_PURE": "The build: leave the modules uncompiled.",
+    "LOCKGATE_PURE": "`lockgate` itself: `1` runs the Python source, also where its modules are compiled.",
     "LOCKGATE_TEST_DATA": "The tests, and the pages measured on the same data: the folder of the recordings.",
 }
 #: Stands where a secret would.
