@@ -96,3 +96,36 @@ def test_snapshots_after_each_delta_cost_what_has_changed(unit: str) -> None:
         return count_work(10**9, run)[0]
 
     assert work(400) < 5 * work(100)
+
+
+@pytest.mark.parametrize("schema", [{}, {"uniqueItems": True}], ids=["free", "built"])
+def test_numbers_of_a_snapshot_keep_their_kind_and_all_digits(schema: dict[str, Any]) -> None:
+    """In each build: what is an integer or a double by its value is no double for a compiler."""
+    text = b'[1,-7,9007199254740993,123456789012345678901234567890,1.0,-0,1e2,{"n":[9007199254740995]}]'
+    gate = lockgate.compile(schema).gate()
+    gate.feed(text)
+    assert repr(gate.snapshot()) == repr(json.loads(text))
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"uniqueItems": True}, b"[9007199254740993,9007199254740992]"),
+        ({"items": {"enum": [9007199254740993]}}, b"[9007199254740993]"),
+        ({"items": {"maximum": 9007199254740992}}, b"[9007199254740992]"),
+        ({"items": {"anyOf": [{"const": 9007199254740993}, {"type": "string"}]}}, b"[9007199254740993]"),
+    ],
+)
+def test_integers_are_compared_with_all_digits(schema: dict[str, Any], text: bytes) -> None:
+    """The next integer has the same double."""
+    assert outcome(schema, text) == "complete"
+    if "uniqueItems" not in schema:
+        wrong = text.replace(b"992", b"994").replace(b"993", b"992").replace(b"994", b"993")
+        assert outcome(schema, wrong) == "halted"
+
+
+def outcome(schema: dict[str, Any], text: bytes) -> str:
+    gate = lockgate.compile(schema).gate()
+    gate.feed(text)
+    gate.close()
+    return gate.state

@@ -317,7 +317,7 @@ class DocumentGate(TextGate):
         """The document, once it is whole; b"" where its text is not kept (``elements``, or a long document)."""
         return self._kept.between(0, self.document_end) if self._keeps_whole else b""
 
-    def restore(self, text: bytes) -> list[Event]:
+    def restore(self, text: Any) -> list[Event]:
         check_bytes(text)
         self._is_quick = False
         good, bad = self._whole_characters(bytes(text))
@@ -336,7 +336,8 @@ class DocumentGate(TextGate):
         self._let_go()
         return events
 
-    def feed(self, data: bytes | str) -> list[Event]:
+    # Any: ``check_bytes`` says what is wrong with an argument; compiled code would raise a TypeError before it.
+    def feed(self, data: Any) -> list[Event]:
         raise NotImplementedError
 
     def close(self, *, clean: bool = True) -> list[Event]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lockgate.gate.base import DocumentGate, encoded, not_utf8, violated
 from lockgate.gate.events import Complaint, Completed, Event, Released
@@ -21,7 +21,7 @@ class HaltGate(DocumentGate):
 
     _behind_deferred: _Behind | None = None
 
-    def feed(self, data: bytes | str) -> list[Event]:
+    def feed(self, data: Any) -> list[Event]:
         # The common case by a short way: ASCII, nothing held, nothing to hold, no limit in sight. It does what the long
         # way does; a test feeds both.
         if self._is_quick and type(data) is bytes and data.isascii():

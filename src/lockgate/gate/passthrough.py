@@ -12,7 +12,7 @@ from lockgate.gate.events import Completed, Event, Expected, Violated
 class Passthrough(TextGate):
     """Whole UTF-8 characters, and nothing else is asked of them."""
 
-    def feed(self, data: bytes | str) -> list[Event]:
+    def feed(self, data: Any) -> list[Event]:
         if isinstance(data, str):
             return self.feed(encoded(data))
         if not self._takes(data):
@@ -26,7 +26,7 @@ class Passthrough(TextGate):
             events.append(Violated("invalid_utf8", at=at, upstream_at=at, message=not_utf8(bad)))
         return events
 
-    def restore(self, text: bytes) -> list[Event]:
+    def restore(self, text: Any) -> list[Event]:
         events = self.feed(text)
         if self._state == "halted":
             raise Misuse("restore takes text that a gate has released, and this is not UTF-8")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from lockgate.gate.grammar import (
     AFTER_E,
@@ -342,9 +342,18 @@ class Scanner:
             elif state == AT_NAME:
                 i = self._begin_name(data, i, n)
             elif state == AT_COLON:
-                i = self._colon(data, i, n)
+                if data[i] == 0x3A:
+                    self._white_length = 0
+                    self.state = AT_VALUE
+                    i += 1
+                else:
+                    i = self._before_colon(data, i, n)
+            elif state == IN_INTEGER:
+                i = self._integer(data, i, n)
+            elif state == IN_FRACTION:
+                i = self._fraction(data, i, n)
             elif state >= AFTER_MINUS:
-                i = self._number(data, i, n)
+                i = self._number_or_end(data, i, n)
             elif state == IN_LITERAL:
                 i = self._literal_rest(data, i, n)
             elif state >= IN_ESCAPE:
@@ -355,13 +364,9 @@ class Scanner:
                 i = self._name_or_close(data, i, n)
         self.base += n
 
-    def _number(self, data: bytes, i: int, n: int) -> int:
-        """In a number, or behind the document."""
+    def _number_or_end(self, data: bytes, i: int, n: int) -> int:
+        """In a number, in the states that are seldom, or behind the document."""
         state = self.state
-        if state == IN_INTEGER:
-            return self._integer(data, i, n)
-        if state == IN_FRACTION:
-            return self._fraction(data, i, n)
         if state == AFTER_ZERO:
             return self._zero(data, i, n)
         if state == AFTER_POINT:
@@ -524,15 +529,10 @@ class Scanner:
             self._repetition = Repetition(self._limits.repeat_run)
         return i + 1
 
-    def _colon(self, data: bytes, i: int, n: int) -> int:
-        byte = data[i]
-        if byte <= 0x20 and byte in WHITE:
-            return self._skip_white(data, i, n)
-        self._white_length = 0
-        if byte != 0x3A:
+    def _before_colon(self, data: bytes, i: int, n: int) -> int:
+        if data[i] not in WHITE:
             raise self._unexpected(data, i, "a colon")
-        self.state = AT_VALUE
-        return i + 1
+        return self._skip_white(data, i, n)
 
     def _after(self, data: bytes, i: int, n: int) -> int:
         byte = data[i]
@@ -581,7 +581,7 @@ class Scanner:
     # -- strings -----------------------------------------------------------------------------------------------
 
     def _string(self, data: bytes, i: int, n: int) -> int:
-        end, near = i, min(i + _GLANCE, n)
+        end, near = i, i + _GLANCE if n - i > _GLANCE else n
         while end < near and _IS_PLAIN[data[end]]:
             end += 1
         if end == near < n:
@@ -755,11 +755,11 @@ class Scanner:
             self.blame = fits
             raise Violation("number_limit", f"a number longer than {self._limits.max_number_digits} digits")
 
-    def _digits(self, data: bytes, i: int) -> int:
-        end, near = i, min(i + _GLANCE, len(data))
+    def _digits(self, data: bytes, i: int, n: int) -> int:
+        end, near = i, i + _GLANCE if n - i > _GLANCE else n
         while end < near and 0x30 <= data[end] <= 0x39:
             end += 1
-        if end == near < len(data):
+        if end == near < n:
             end = _DIGIT_RUN.match(data, end).end()  # type: ignore[union-attr]
         self._eat(data, i, end)
         return end
@@ -780,7 +780,7 @@ class Scanner:
         return self._after_integer(data, i)
 
     def _integer(self, data: bytes, i: int, n: int) -> int:
-        i = self._digits(data, i)
+        i = self._digits(data, i, n)
         return i if i == n else self._after_integer(data, i)
 
     def _after_integer(self, data: bytes, i: int) -> int:
@@ -799,7 +799,7 @@ class Scanner:
         return self._step_to(IN_FRACTION, data, i)
 
     def _fraction(self, data: bytes, i: int, n: int) -> int:
-        i = self._digits(data, i)
+        i = self._digits(data, i, n)
         return i if i == n else self._after_mantissa(data, i)
 
     def _exponent(self, data: bytes, i: int, n: int) -> int:
@@ -864,6 +864,16 @@ def integer_of(text: str | bytes) -> int:
             piece = digits[start : start + 400]
             value = value * 10 ** len(piece) + int(piece)
         return sign * value
+
+
+def number_of(text: bytes) -> Any:
+    """The value of a JSON number: an integer, or a double where it has a fraction or an exponent.
+
+    Two returns and no type: a compiler may take what is the one or the other for a double, which has 53 bits.
+    """
+    if text.lstrip(b"-").isdigit():
+        return integer_of(text)
+    return float(text)
 
 
 def character_start(data: bytes, i: int) -> int:

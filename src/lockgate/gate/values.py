@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from lockgate.gate.grammar import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
 from lockgate.gate.limits import Limits
-from lockgate.gate.scan import Scanner, Sink, TextWatcher, Violation, integer_of
+from lockgate.gate.scan import Scanner, Sink, TextWatcher, Violation, number_of
 
 _LITERALS: Final[dict[int, Any]] = {NULL: None, FALSE: False, TRUE: True}
 
@@ -79,7 +79,7 @@ class _Builder(Sink):
         self._string = None
 
     def end_number(self, text: bytes) -> None:
-        self._put(integer_of(text) if text.lstrip(b"-").isdigit() else float(text))
+        self._put(number_of(text))
 
     def another(self) -> None:
         self._flush_literal()

@@ -8,7 +8,7 @@ is asked, and where none is left, the gate halts. Nothing that was released is e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -85,7 +85,7 @@ class RecoveringGate(DocumentGate):
     def could_end(self) -> bool:
         return super().could_end() and (self._accepts_truncated or not self._work.was_truncated)
 
-    def feed(self, data: bytes | str) -> list[Event]:
+    def feed(self, data: Any) -> list[Event]:
         # The common case by a short way, as in the halt gate: ASCII, no violation in hand, no limit in sight.
         if self._is_quick and type(data) is bytes and data.isascii():
             scanner, length = self._scanner, len(data)
@@ -150,7 +150,7 @@ class RecoveringGate(DocumentGate):
         self._drop()
         return events
 
-    def restore(self, text: bytes) -> list[Event]:
+    def restore(self, text: Any) -> list[Event]:
         events = super().restore(text)
         self._marks.settle_here()
         self._work.ledger.restart(self._released)

@@ -16,7 +16,8 @@ from lockgate.gate.schema.allowed_texts import AllowedTexts
 from lockgate.gate.schema.checks import Checks, SubschemaSet
 from lockgate.gate.schema.container_frames import FreeNames
 from lockgate.gate.schema.judge import Judge
-from lockgate.gate.schema.number_checks import NumberChecks, NumberWatcher
+from lockgate.gate.schema.number_checks import NumberChecks
+from lockgate.gate.schema.number_watcher import NumberWatcher
 from lockgate.gate.schema.string_checks import StringWatcher
 
 #: What lies behind a mark: white space, a comma, a name and its colon.

@@ -16,7 +16,8 @@ from lockgate.gate.schema.branches import REFUSED, Branches, Followed, NoWayLeft
 from lockgate.gate.schema.checks import Checks
 from lockgate.gate.schema.container_frames import Frame
 from lockgate.gate.schema.mismatch import Complain
-from lockgate.gate.schema.number_checks import NumberChecks, NumberWatcher
+from lockgate.gate.schema.number_checks import NumberChecks
+from lockgate.gate.schema.number_watcher import NumberWatcher
 from lockgate.gate.schema.string_checks import EndedWatcher, StringWatcher
 
 W = TypeVar("W", bound=TextWatcher)

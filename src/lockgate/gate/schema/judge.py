@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from lockgate.gate.grammar import ANY_KIND, ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
-from lockgate.gate.scan import Sink, TextWatcher, Violation, integer_of
+from lockgate.gate.scan import Sink, TextWatcher, Violation, number_of
 from lockgate.gate.schema import container_checks
 from lockgate.gate.schema.branch_watchers import (
     Around,
@@ -40,7 +40,7 @@ from lockgate.gate.schema.container_frames import (
 from lockgate.gate.schema.described import overlap, refused_kind
 from lockgate.gate.schema.judge_state import JudgeState, OnElement
 from lockgate.gate.schema.mismatch import Mismatch, SchemaMismatch, merged
-from lockgate.gate.schema.number_checks import NumberWatcher
+from lockgate.gate.schema.number_watcher import NumberWatcher
 from lockgate.gate.schema.string_checks import EndedWatcher, PlainNameWatcher, StringWatcher, name_watcher
 
 _LITERALS: Final[dict[int, Any]] = {NULL: None, FALSE: False, TRUE: True}
@@ -155,9 +155,9 @@ class Judge(JudgeState, Sink):
             watcher = self._watcher
             assert isinstance(watcher, BranchNumberWatcher)
             self._ask_of_number(watcher, text)
-            self._finished(_number_of(text), self._checks)
+            self._finished(number_of(text), self._checks)
         elif checks.finished_checks or (self._stack and self._stack[-1].value is not None):
-            self._finished(_number_of(text), checks)
+            self._finished(number_of(text), checks)
 
     def _end_number_of(self, one: Followed, text: bytes) -> None:
         """A branch judges a finished number."""
@@ -475,7 +475,3 @@ class Judge(JudgeState, Sink):
 
 def _skip_authority(length: int) -> None:
     """The authority of a trial: only a text that is meant is shown to it."""
-
-
-def _number_of(text: bytes) -> int | float:
-    return integer_of(text) if text.lstrip(b"-").isdigit() else float(text)
