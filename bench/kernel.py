@@ -2,7 +2,8 @@
 
 Each contender runs in a process of its own, turn by turn, on 10 KB and 1 MB of the same document; the figures are the
 medians of the rounds, in microseconds per delta. llguidance (a grammar engine for constrained decoding) sees the same
-bytes as one-byte tokens; it is optional: ``pip install llguidance``. It cannot show what happens under other load.
+bytes as one-byte tokens; it is optional: ``pip install llguidance``. Where the gate is compiled, ``pure`` is its source
+in the same rounds. It cannot show what happens under other load.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import platform
 import random
 import statistics
@@ -84,7 +86,16 @@ def llguidance_seconds(pieces: list[bytes]) -> float:
     return seconds
 
 
-CONTENDERS = {"lockgate": lockgate_seconds, "llguidance": llguidance_seconds}
+CONTENDERS = {"lockgate": lockgate_seconds, "pure": lockgate_seconds, "llguidance": llguidance_seconds}
+#: What the process of a contender finds in its environment.
+ENVIRONMENT = {"pure": {"LOCKGATE_PURE": "1"}}
+
+
+def is_present(contender: str, build: str) -> bool:
+    """Whether a contender can run here, and says something that another one does not."""
+    if contender == "pure":
+        return build == "compiled"
+    return importlib.util.find_spec(contender) is not None
 
 
 def one_run(contender: str, size: str) -> float:
@@ -95,24 +106,33 @@ def one_run(contender: str, size: str) -> float:
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    present = [name for name in CONTENDERS if name == "lockgate" or importlib.util.find_spec(name)]
+    from lockgate.build import build_kind
+
+    build = build_kind()
+    present = [name for name in CONTENDERS if is_present(name, build)]
     figures: dict[tuple[str, str], list[float]] = {}
     for _ in range(rounds):
         for size in SIZES:
             for name in present:
                 command = [sys.executable, __file__, "--one", name, size]
-                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                environment = {**os.environ, **ENVIRONMENT.get(name, {})}
+                done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
                 figures.setdefault((name, size), []).append(float(done.stdout))
     medians = {f"{name} {size}": round(statistics.median(values), 2) for (name, size), values in figures.items()}
     spread = {f"{name} {size}": [round(min(v), 2), round(max(v), 2)] for (name, size), v in figures.items()}
     result: dict[str, Any] = {
         "question": "microseconds per 4-byte delta",
         "machine": f"{platform.machine()}, CPython {platform.python_version()}",
+        "build": build,
         "rounds": rounds,
         "median_us": medians,
         "spread_us": spread,
         "growth_10KB_to_1MB": round(medians["lockgate 1MB"] / medians["lockgate 10KB"], 2),
     }
+    if "pure" in present:
+        result["times_as_fast_as_pure"] = {
+            size: round(medians[f"pure {size}"] / medians[f"lockgate {size}"], 2) for size in SIZES
+        }
     if "llguidance" in present:
         result["ratio_to_llguidance"] = {
             size: round(medians[f"lockgate {size}"] / medians[f"llguidance {size}"], 2) for size in SIZES
