@@ -207,6 +207,8 @@ class Scanner:
         "_is_object",
         "_limits",
         "_literal",
+        "_max_number_digits",
+        "_max_string_bytes",
         "_name_parts",
         "_repetition",
         "_sink",
@@ -241,6 +243,9 @@ class Scanner:
         self.stop_depth = -1
         self._sink = sink
         self._limits = limits
+        # What is looked at for each delta.
+        self._max_string_bytes = limits.max_string_bytes
+        self._max_number_digits = limits.max_number_digits
         self._stack: list[bool] = []  # is_object of the containers around the present one
         self._is_object = False
         self._white_length = 0
@@ -587,7 +592,7 @@ class Scanner:
         if end == near < n:
             end = PLAIN_RUN.match(data, end).end()  # type: ignore[union-attr]
         if end > i:
-            room = self._limits.max_string_bytes - self.string_bytes
+            room = self._max_string_bytes - self.string_bytes
             self.string_bytes += (
                 end - i
             )  # also where it does not fit: ``string_start_at`` counts from the end of the run
@@ -614,14 +619,14 @@ class Scanner:
         return end + 1
 
     def _grow(self, data: bytes, count: int, i: int) -> None:
-        allowed = self._limits.max_string_bytes - self.string_bytes
+        allowed = self._max_string_bytes - self.string_bytes
         if count > allowed:
             raise self._too_long(character_start(data, i + allowed))
         self.string_bytes += count
 
     def _too_long(self, blame: int) -> Violation:
         self.blame = blame
-        return Violation("string_limit", f"a string longer than {self._limits.max_string_bytes} bytes")
+        return Violation("string_limit", f"a string longer than {self._max_string_bytes} bytes")
 
     def _take(self, text: str, i: int) -> None:
         if self.in_name:
@@ -740,7 +745,7 @@ class Scanner:
     # -- numbers: RFC 8259 section 6 ---------------------------------------------------------------------------
 
     def _eat(self, data: bytes, i: int, end: int) -> None:
-        fits = min(end, i + self._limits.max_number_digits - len(self.number))
+        fits = min(end, i + self._max_number_digits - len(self.number))
         self.number += data[i:fits]
         watcher = self.watcher
         if watcher is not None:
@@ -753,7 +758,7 @@ class Scanner:
             self._check_repetition(data[i:fits].decode(), i)
         if fits < end:  # what fits is judged first: a violation in it goes before the limit, wherever the text is cut
             self.blame = fits
-            raise Violation("number_limit", f"a number longer than {self._limits.max_number_digits} digits")
+            raise Violation("number_limit", f"a number longer than {self._max_number_digits} digits")
 
     def _digits(self, data: bytes, i: int, n: int) -> int:
         end, near = i, i + _GLANCE if n - i > _GLANCE else n
