@@ -46,7 +46,7 @@ def compile_modules(paths: list[str], target: Path) -> None:
     from mypyc.build import mypycify
     from setuptools import Distribution
 
-    # What other rooms import need not be there: their modules are read because the package names them, and not compiled.
+    # What other rooms import need not be there: they are read because the package names them, and not compiled.
     arguments = ["--config-file=", "--ignore-missing-imports", f"--cache-dir={target}/cache"]
     extensions = mypycify([*arguments, *paths], opt_level="3", group_name=_GROUP, target_dir=str(target / "c"))
     command = Distribution({"name": "lockgate", "ext_modules": extensions}).get_command_obj("build_ext")

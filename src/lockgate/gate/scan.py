@@ -352,7 +352,7 @@ class Scanner:
                     self.state = AT_VALUE
                     i += 1
                 else:
-                    i = self._before_colon(data, i, n)
+                    i = self._colon(data, i, n)
             elif state == IN_INTEGER:
                 i = self._integer(data, i, n)
             elif state == IN_FRACTION:
@@ -534,7 +534,8 @@ class Scanner:
             self._repetition = Repetition(self._limits.repeat_run)
         return i + 1
 
-    def _before_colon(self, data: bytes, i: int, n: int) -> int:
+    def _colon(self, data: bytes, i: int, n: int) -> int:
+        """Where none is yet: ``scan`` itself takes it."""
         if data[i] not in WHITE:
             raise self._unexpected(data, i, "a colon")
         return self._skip_white(data, i, n)
