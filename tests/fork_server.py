@@ -95,7 +95,7 @@ class ForkServer:
         self._socket = ours
         self._forked: dict[int, Forked] = {}
         self._started = threading.Condition()
-        self._last_pid = 0
+        self._last: Forked | None = None  # what was started last, though it may have ended since
         threading.Thread(target=self._listen, name="fork server", daemon=True).start()
 
     def start(
@@ -122,10 +122,11 @@ class ForkServer:
             "cwd": str(cwd or Path.cwd()),
         }
         with self._started:
-            self._last_pid = 0
+            self._last = None
             self._socket.sendall(json.dumps(request).encode() + b"\n")
-            assert self._started.wait_for(lambda: self._last_pid, _START_S), "the fork server gives no answer"
-            return self._forked[self._last_pid]
+            self._started.wait_for(lambda: self._last, _START_S)
+            assert self._last is not None, "the fork server gives no answer"
+            return self._last
 
     def run(
         self, arguments: Sequence[str], *, stdin: bytes = b"", cwd: Path | None = None, timeout_s: float = 300
@@ -151,8 +152,7 @@ class ForkServer:
                 message = json.loads(line)
                 with self._started:
                     if "started" in message:
-                        self._last_pid = message["started"]
-                        self._forked[self._last_pid] = Forked(self._last_pid)
+                        self._last = self._forked[message["started"]] = Forked(message["started"])
                         self._started.notify()
                     else:
                         self._forked.pop(message["ended"]).end(message["status"])
