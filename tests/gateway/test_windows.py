@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from functools import partial
@@ -120,24 +121,24 @@ async def test_credit_stops_and_starts(node: Node, session: aiohttp.ClientSessio
     options = {"Lockgate-Options": '{"schema": true}', "Content-Type": "application/json"}
     async with session.put(made, json=['"'], headers=options) as response:
         assert response.status == 201
-    async with asyncio.timeout(DEADLINE_S), session.ws_connect(f"{made}/ws") as socket:
-        while "m" not in (frame := await socket.receive_json()):
+    async with asyncio.timeout(DEADLINE_S), session.ws_connect(f"{made}/ws") as web:
+        while "m" not in (frame := await web.receive_json()):
             pass
-        await socket.send_json({"ack": frame["o"], "credit": 0})
-        await socket.send_json({"credit": 0})
+        await web.send_json({"ack": frame["o"], "credit": 0})
+        await web.send_json({"credit": 0})
         async with session.post(made, json=["x" * 10], headers=options) as response:
             assert response.status == 204
         async with session.get(f"{made}?offset=now") as response:
             tail = response.headers["stream-next-offset"]
         # Nothing of it comes; in the end it is sent away.
-        last = await socket.receive()
+        last = await web.receive()
         while last.type == aiohttp.WSMsgType.TEXT:
             assert "m" not in json.loads(last.data)
-            last = await socket.receive()
-        assert socket.close_code == CloseCode.TOO_SLOW
-    async with asyncio.timeout(DEADLINE_S), session.ws_connect(f"{made}/ws?offset={frame['o']}") as socket:
-        await socket.send_json({"ack": frame["o"], "credit": 2**52})
-        while "m" not in (frame := await socket.receive_json()):
+            last = await web.receive()
+        assert web.close_code == CloseCode.TOO_SLOW
+    async with asyncio.timeout(DEADLINE_S), session.ws_connect(f"{made}/ws?offset={frame['o']}") as web:
+        await web.send_json({"ack": frame["o"], "credit": 2**52})
+        while "m" not in (frame := await web.receive_json()):
             pass
         assert frame["m"]["data"] == ["x" * 10]
         assert frame["o"] == tail
@@ -180,3 +181,16 @@ async def test_an_acknowledgement_reaches_a_reader_of_another_process(
                 await follower.read(face, acknowledges=partial(_has_half_a_window, follower))
                 assert (text_of(follower), follower.connections, follower.retries) == (TEXT, 1, 0)
                 assert await follower.say(ack=follower.offset) == 0, "the answer counts the readers of one process"
+
+
+async def test_who_talks_on_learns_why_it_is_closed(session: aiohttp.ClientSession, url: str) -> None:
+    """What comes when a socket is closed makes a reset of it, and with that a client may lose the close code."""
+    async with asyncio.timeout(DEADLINE_S), session.ws_connect(f"{url}/ws?credit=0") as web:
+        await web.send_str("no frame")
+        for _ in range(60):
+            with contextlib.suppress(aiohttp.ClientError):  # it may be closed by now: what came before is what counts
+                await web.send_json({"credit": 0})
+            await asyncio.sleep(0.001)  # so that some of them come while it closes
+        while (await web.receive()).type == aiohttp.WSMsgType.TEXT:
+            pass
+        assert web.close_code == CloseCode.BAD_FRAME

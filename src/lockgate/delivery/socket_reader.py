@@ -25,6 +25,9 @@ from lockgate.waiting.limit import Limit
 
 #: What is being written when the connection is to be closed, and the closing itself, may take so long, in seconds.
 _CLOSE_S: Final = 1.0
+#: Before that a client is heard out: until it is silent for so long, in seconds, and so many frames at most.
+_SILENT_S: Final = 0.05
+_MOST_FRAMES: Final = 64
 _FRAMES: Final = '{"token": "…"}, {"ack": "its offset"}, {"credit": bytes}, {"cancel": true}, {"pong": its number}'
 
 
@@ -49,10 +52,12 @@ def closing_of(error: LockgateError) -> Closing:
     return Closing(close_code_of(error.code), error.code, str(error))
 
 
-async def close(send: Send, closing: Closing) -> None:
+async def close(receive: Receive, send: Send, closing: Closing) -> None:
     """Say why, and close. A client that takes nothing does not learn it."""
     limit = Limit()
     try:
+        if not await _is_heard_out(limit, receive):
+            return
         if closing.message:
             frame = error_frame(closing.reason, closing.message).decode()
             await limit.hold(send({"type": "websocket.send", "text": frame}), _CLOSE_S)
@@ -62,6 +67,22 @@ async def close(send: Send, closing: Closing) -> None:
         pass  # it is gone: granian says so by a RuntimeError
     finally:
         limit.close()
+
+
+async def _is_heard_out(limit: Limit, receive: Receive) -> bool:
+    """Whether the client is still there, when all that it has said is read.
+
+    The server closes the socket right behind its close frame, and what is unread then, or comes later, makes a reset of
+    it (RFC 1122, 4.2.2.13): with that, clients lose what they have not looked at yet, the close code too.
+    """
+    for _ in range(_MOST_FRAMES):
+        try:
+            message = await limit.hold(receive(), _SILENT_S)
+        except TimeoutError:
+            return True
+        if message["type"] != "websocket.receive":
+            return False
+    return True
 
 
 async def receive_text(receive: Receive) -> str | None:
@@ -125,7 +146,7 @@ class SocketReader(LineReader):
             self._closing = closing_of(error)
         # Only now: granian does not close while something waits for the client.
         if self._closing is not None and not self._is_gone:
-            await close(send, self._closing)
+            await close(receive, send, self._closing)
 
     async def _until_closing(self, send: Send) -> None:
         try:

@@ -83,9 +83,9 @@ class SocketRoutes:
             # A task of its own, as other readers have one.
             await asyncio.create_task(made.run(receive, sending), name="reader")
         except Closing as closing:
-            await close(sending, closing)
+            await close(receive, sending, closing)
         except LockgateError as error:
-            await close(sending, closing_of(error))
+            await close(receive, sending, closing_of(error))
         except ReaderStuck:
             break_off(scope)
         finally:
