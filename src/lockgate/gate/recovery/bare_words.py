@@ -8,7 +8,7 @@ from typing import Final
 from lockgate.gate.recovery.edits import Piece
 from lockgate.gate.recovery.escapes import Backslashes
 from lockgate.gate.recovery.rewriters import AHEAD, LOOK, WHITE_RUN, BaseRewriter, whole_characters
-from lockgate.gate.recovery.spelling import control, sign_at, signs_for
+from lockgate.gate.recovery.spelling import comments, control, sign_at, signs_for
 from lockgate.gate.recovery.string_end import BEGINS_VALUE
 
 _COLON_BEHIND: Final = re.compile(rb":|" + signs_for(b":") + rb"|=>|=[ \t]")
@@ -47,8 +47,7 @@ class Bare(BaseRewriter):
     _WIDE: Final = signs_for(b"")
     _SPACES: Final = re.compile(rb"(?:[ \t\n\r]|" + _WIDE + rb")*")
     #: What may stand between two members.
-    _COMMENTS: Final = rb"(?://|\#)[^\n]{0,90}\n|/\*(?:[^*]|\*(?!/)){0,90}\*/"
-    _BETWEEN: Final = rb"(?:\s|[,;]|\\[nrt]|" + _COMMENTS + b"|" + _WIDE + b"|" + signs_for(b",") + rb"){0,48}"
+    _BETWEEN: Final = rb"(?:\s|[,;]|\\[nrt]|" + comments(90) + b"|" + _WIDE + b"|" + signs_for(b",") + rb"){0,48}"
     _FOLLOWS: Final = re.compile(_BETWEEN + rb"(?:\}|//|/\*|\#|\Z|" + _NAME + rb")")
     _WRONG_BRACKET: Final = re.compile(rb"\]\s{0,24}(?:[}\],]|\Z)")
     _SIGNS: Final = re.compile(rb"(?:\\[nrt]\s{0,24}){1,8}(?=[,\]}])")
@@ -108,7 +107,8 @@ class Bare(BaseRewriter):
         """Take what is special at a byte; how much, or -1: more must be seen."""
         byte = text[at]
         if byte >= 0x80 and sign_at(text, at)[0] == b",":
-            return self._wide_comma(text, at, pieces, is_end=is_end)
+            comma = text[at : at + sign_at(text, at)[1]]
+            return self._end_or_take(self._ends(text, at, since=at, is_end=is_end), comma, pieces)
         if byte >= 0x80 or (byte in b" \t\n\r" and (byte not in self._stops or self._is_member)):
             return self._white(text, at, pieces, is_end=is_end)
         if self._is_member and byte in b"{}" and (byte == 0x7B or self._braces):
@@ -116,20 +116,9 @@ class Bare(BaseRewriter):
             pieces.append(Piece(text[at : at + 1], text[at : at + 1]))
             return 1
         if byte in self._stops and self._is_member:
-            ends = self._ends(text, at, since=at, is_end=is_end)
-            if ends is None:
-                return -1
-            if not ends:
-                pieces.append(Piece(text[at : at + 1], text[at : at + 1]))
-                return 1
+            return self._end_or_take(self._ends(text, at, since=at, is_end=is_end), text[at : at + 1], pieces)
         if byte == 0x2F:
-            is_comment = self._is_comment(text, at, is_end=is_end)
-            if is_comment:
-                self._end(pieces)
-                return 0
-            if is_comment is not None:
-                pieces.append(Piece(b"/", b"/"))
-            return 1 if is_comment is not None else -1
+            return self._end_or_take(self._is_comment(text, at, is_end=is_end), b"/", pieces)
         if byte == 0x3A and self._is_name:
             if len(text) - at < _ADDRESS_BYTES and not is_end:
                 return -1
@@ -159,17 +148,15 @@ class Bare(BaseRewriter):
         pieces.append(Piece(text[at : at + 1], control(byte)))
         return 1
 
-    def _wide_comma(self, text: bytes, at: int, pieces: list[Piece], *, is_end: bool) -> int:
-        """A comma of another script ends the words where a member follows."""
-        ends = self._ends(text, at, since=at, is_end=is_end)
+    def _end_or_take(self, ends: bool | None, piece: bytes, pieces: list[Piece]) -> int:
+        """End the words here, or take this into them; how much was taken, or -1: more must be seen."""
         if ends is None:
             return -1
         if ends:
             self._end(pieces)
             return 0
-        length = sign_at(text, at)[1]
-        pieces.append(Piece(text[at : at + length], text[at : at + length]))
-        return length
+        pieces.append(Piece(piece, piece))
+        return len(piece)
 
     def _is_comment(self, text: bytes, at: int, *, is_end: bool) -> bool | None:
         """Whether a comment begins here, and no address or path; None: more must be seen."""

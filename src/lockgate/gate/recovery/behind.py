@@ -6,13 +6,15 @@ import json
 import re
 from typing import Any, Final
 
+from lockgate.gate.recovery.spelling import comments
+
 #: Openings that are looked at; more of them, and the text is taken for data.
 _MAX_OPENINGS: Final = 64
 _OPENING: Final = re.compile(r"""\{(?=\s{0,24}["'\w])|\[(?=\s{0,24}["'{\[\w-])""")
 _MEMBER: Final = re.compile(r"""\{\s{0,24}(?:"[^"\n]{0,200}"|'[^'\n]{0,200}'|\w{1,60})\s{0,8}:""")
 #: Signs of a document that was closed once too often, and nothing else.
 _ONLY_SIGNS: Final = " \t\n\r,;}])`"
-_COMMENT: Final = r"//[^\n]{0,200}\n|#[^\n]{0,200}\n|/\*(?:[^*]|\*(?!/)){0,200}\*/"
+_COMMENT: Final = comments(200).decode()
 #: With these the document itself would go on: a colon, a quote that no fence begins with, a name behind a comma.
 _GOES_ON: Final = re.compile(
     r"(?:[}\]\s,;，]|" + _COMMENT + r""")*(?:[:"'“”„«‘’´]|`(?!``)[^`\n]{1,200}`\s{0,24}[:=,}\]])"""

@@ -11,7 +11,7 @@ from lockgate.gate.recovery.edits import Change, Edit
 from lockgate.gate.recovery.patch_rule import LITERALS, NAME, VALUE, PatchRule, begins_name, drop_member, replace
 from lockgate.gate.recovery.rewriters import Until
 from lockgate.gate.recovery.site import Site
-from lockgate.gate.recovery.spelling import number_of, sign_at, signs_for
+from lockgate.gate.recovery.spelling import comments, number_of, sign_at, signs_for
 from lockgate.gate.recovery.surplus import may_be_further_inside
 
 
@@ -121,11 +121,7 @@ class Literal(PatchRule):
 
     _WORDS: Final = re.compile(rb"[+-]?[A-Za-z]{3,9}(?![A-Za-z0-9_$-])")
     _BEHIND: Final = re.compile(
-        rb"(?:\s|\\[nrt]|(?://|#)[^\n]{0,90}\n|/\*(?:[^*]|\*(?!/)){0,90}\*/|"
-        + signs_for(b"")
-        + rb"){0,24}(?:[,;}\]]|"
-        + signs_for(b",")
-        + rb")"
+        rb"(?:\s|\\[nrt]|" + comments(90) + b"|" + signs_for(b"") + rb"){0,24}(?:[,;}\]]|" + signs_for(b",") + rb")"
     )
 
     def propose(self, site: Site) -> Sequence[Edit]:

@@ -53,6 +53,11 @@ def signs_for(plain: bytes) -> bytes:
     return b"|".join(re.escape(sign) for sign, one in SIGNS.items() if (one.strip() or b"") == plain)
 
 
+def comments(limit: int) -> bytes:
+    """A pattern of one whole comment, with so many bytes in it at most."""
+    return rb"(?://|#)[^\n]{0,%d}\n|/\*(?:[^*]|\*(?!/)){0,%d}\*/" % (limit, limit)
+
+
 def sign_at(text: bytes, at: int) -> tuple[bytes, int]:
     """What JSON has for the sign at a byte, and how many bytes the sign has; nothing is known of others."""
     found = _SIGN.match(text, at)
