@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,20 @@ def node() -> str:
         missing("the npm packages of tests/peers", "make peers installs them")
     assert path is not None
     return path
+
+
+def type_faults(folder: Path, *arguments: str) -> list[str]:
+    """What the compiler of TypeScript says against files of a folder, a line each."""
+    done = subprocess.run(
+        [node(), str(HERE / "node_modules" / "typescript" / "bin" / "tsc"), "--strict", "--noEmit", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.returncode == 0) == (not done.stdout), done.stderr
+    return done.stdout.splitlines()
 
 
 @contextlib.asynccontextmanager

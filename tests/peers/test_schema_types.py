@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pydantic
 import pytest
 
-from tests.peers.node import HERE, node
+from tests.peers.node import HERE, node, type_faults
 from tests.test_cli import lockgate
 
 pytestmark = pytest.mark.peers
@@ -115,16 +115,7 @@ def complaints(folder: Path, modules: dict[str, str], source: str) -> list[str]:
     for name, text in modules.items():
         (folder / f"{name}.ts").write_text(text, "utf-8")
     (folder / "checked.ts").write_text(source, "utf-8")
-    done = subprocess.run(
-        [node(), str(HERE / "node_modules" / "typescript" / "bin" / "tsc"), "--strict", "--noEmit", "checked.ts"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert (done.returncode == 0) == (not done.stdout), done.stderr
-    return done.stdout.splitlines()
+    return type_faults(folder, "checked.ts")
 
 
 def test_the_typescript_types_compile_and_take_the_documents(store: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -11,7 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from lockgate.gate.events import Recovery
-from tests.peers.node import HERE, node
+from tests.peers.node import type_faults
 from tests.source_names import ROOT
 from tests.test_cli import lockgate
 
@@ -22,22 +21,11 @@ TYPES = ROOT / "docs" / "reference"
 
 def complaints(folder: Path, source: str, *types: str) -> list[str]:
     """What the compiler says of a module beside those of the docs that it imports from; nothing where all is well."""
-    interpreter = node()
     for name in types:
         (folder / name).write_text((TYPES / name).read_text("utf-8"), "utf-8")
     (folder / "checked.ts").write_text(source, "utf-8")
-    options = ["--strict", "--noEmit", "--target", "es2022", "--lib", "es2022,esnext.disposable"]
-    files = ["checked.ts", *types]
-    done = subprocess.run(
-        [interpreter, str(HERE / "node_modules" / "typescript" / "bin" / "tsc"), *options, *files],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert (done.returncode == 0) == (not done.stdout), done.stderr
-    return done.stdout.splitlines()
+    options = ("--target", "es2022", "--lib", "es2022,esnext.disposable")
+    return type_faults(folder, *options, "checked.ts", *types)
 
 
 def described(*flags: str) -> Any:

@@ -9,6 +9,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 from lockgate.errors import StreamUnknown
 from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import LogEntry, StreamLog
@@ -105,3 +107,27 @@ async def turns(count: int) -> None:
     """Let other tasks go on, that many times."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+async def notices_are_heard_by_others_who_watch(a: StreamLog, b: StreamLog) -> None:
+    """In order, and not by who sent it; of streams that nobody watches there, nothing is heard."""
+    heard: list[tuple[str, bytes]] = []
+    last = asyncio.Event()
+
+    def hear(stream_id: str, notice: bytes) -> None:
+        heard.append((stream_id, notice))
+        if notice == b"last":
+            last.set()
+
+    a.hear_notices(lambda *notice: pytest.fail(f"it sent {notice} itself"))
+    b.hear_notices(hear)
+    async with opened(a), opened(b):
+        for stream_id in ("s", "ü %", "other"):
+            await a.create(stream_id, b"", owner="a")
+        async with a.watch("s"), b.watch("s"), b.watch("ü %"):
+            for notice in (b"1", b"\x00 2\xff"):
+                await a.notify("s", notice)
+            await a.notify("other", b"nobody watches it")
+            await a.notify("ü %", b"last")
+            await asyncio.wait_for(last.wait(), PATIENCE_S)
+    assert heard == [("s", b"1"), ("s", b"\x00 2\xff"), ("ü %", b"last")]

@@ -13,7 +13,7 @@ from lockgate.protocol.offsets import START, Offset
 from lockgate.store.base import Lifetime, LogEntry, Producer, Pushed
 from lockgate.store.redis.draft import StreamDraft
 from lockgate.store.redis.log import RedisLog
-from tests.store.logs import PATIENCE_S, follow, opened, rest, turns
+from tests.store.logs import follow, notices_are_heard_by_others_who_watch, opened, rest, turns
 
 Nodes = Callable[[], RedisLog]
 
@@ -178,25 +178,4 @@ async def test_pushes_through_two_nodes_lose_and_double_nothing(node: Nodes, see
 
 
 async def test_a_notice_is_heard_by_others_who_watch(node: Nodes) -> None:
-    """In order, and not by who sent it; of streams that nobody watches there, nothing is heard."""
-    a, b = node(), node()
-    heard: list[tuple[str, bytes]] = []
-    last = asyncio.Event()
-
-    def hear(stream_id: str, notice: bytes) -> None:
-        heard.append((stream_id, notice))
-        if notice == b"last":
-            last.set()
-
-    a.hear_notices(lambda *notice: pytest.fail(f"it sent {notice} itself"))
-    b.hear_notices(hear)
-    async with opened(a), opened(b):
-        for stream_id in ("s", "ü %", "other"):
-            await a.create(stream_id, b"", owner="a")
-        async with a.watch("s"), b.watch("s"), b.watch("ü %"):
-            for notice in (b"1", b"\x00 2\xff"):
-                await a.notify("s", notice)
-            await a.notify("other", b"nobody watches it")
-            await a.notify("ü %", b"last")
-            await asyncio.wait_for(last.wait(), PATIENCE_S)
-    assert heard == [("s", b"1"), ("s", b"\x00 2\xff"), ("ü %", b"last")]
+    await notices_are_heard_by_others_who_watch(node(), node())

@@ -26,7 +26,7 @@ from lockgate.store.sqlite import log as sqlite
 from lockgate.store.sqlite import notices
 from lockgate.store.sqlite import tables as sqlite_schema
 from lockgate.store.sqlite.log import SqliteLog
-from tests.store.logs import PATIENCE_S, Clock, follow, opened, rest, turns
+from tests.store.logs import Clock, follow, notices_are_heard_by_others_who_watch, opened, rest, turns
 from tests.store.sqlite.files import payloads_of, until
 
 
@@ -294,28 +294,7 @@ async def test_another_process_wakes_our_readers(path: Path) -> None:
 
 
 async def test_a_notice_is_heard_by_others_who_watch(path: Path) -> None:
-    """In order, and not by who sent it; of streams that nobody watches there, nothing is heard."""
-    a, b = SqliteLog(path), SqliteLog(path)
-    heard: list[tuple[str, bytes]] = []
-    last = asyncio.Event()
-
-    def hear(stream_id: str, notice: bytes) -> None:
-        heard.append((stream_id, notice))
-        if notice == b"last":
-            last.set()
-
-    a.hear_notices(lambda *notice: pytest.fail(f"it sent {notice} itself"))
-    b.hear_notices(hear)
-    async with opened(a), opened(b):
-        for stream_id in ("s", "ü %", "other"):
-            await a.create(stream_id, b"", owner="a")
-        async with a.watch("s"), b.watch("s"), b.watch("ü %"):
-            for notice in (b"1", b"\x00 2\xff"):
-                await a.notify("s", notice)
-            await a.notify("other", b"nobody watches it")
-            await a.notify("ü %", b"last")
-            await asyncio.wait_for(last.wait(), PATIENCE_S)
-    assert heard == [("s", b"1"), ("s", b"\x00 2\xff"), ("ü %", b"last")]
+    await notices_are_heard_by_others_who_watch(SqliteLog(path), SqliteLog(path))
 
 
 async def test_only_the_newest_notices_are_kept(path: Path) -> None:
