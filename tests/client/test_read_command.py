@@ -70,7 +70,8 @@ async def test_it_goes_on_where_it_was_interrupted(node: Node, tmp_path: Path) -
     where = (stream, "--gateway", node.url, "--view", "elements", "--keep", str(place))
     process = await started(*where)
     assert process.stdout is not None
-    assert [await process.stdout.readline() for _ in range(3)] == [b"1\n", b"2\n", b"3\n"]
+    lines = [await process.stdout.readline() for _ in range(3)]
+    assert lines == [b"1\n", b"2\n", b"3\n"], await process.communicate()
     process.send_signal(signal.SIGINT)
     _, err = await process.communicate()
     assert process.returncode == 130

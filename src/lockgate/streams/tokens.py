@@ -11,12 +11,19 @@ from lockgate.errors import Forbidden
 
 def new_stream_id() -> str:
     """An id that nobody can guess: whoever knows it may read."""
-    return secrets.token_urlsafe(18)
+    return _made(18)
 
 
 def new_token() -> str:
     """A token for whoever opens a stream. It is stored nowhere."""
-    return secrets.token_urlsafe(24)
+    return _made(24)
+
+
+def _made(random_bytes: int) -> str:
+    """Never with a hyphen in front: a command would take it for one of its options."""
+    while (made := secrets.token_urlsafe(random_bytes)).startswith("-"):
+        continue
+    return made
 
 
 def hash_of(token: str) -> str:
