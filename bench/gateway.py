@@ -7,6 +7,9 @@ took by the time that was offered, the age of chunks, the gap between two, the t
 turns, so that a machine whose speed drifts does not favour one. Prints JSON; ``--save`` also writes it to
 ``bench/results/``.
 
+Ours: streams that are created and then read, ``drop-in`` (``POST /v1/chat/completions``, as SDKs ask), and with
+``--compiled`` the wheel that users install where one is built for them (needs gcc); the others run the source.
+
 Peers: ``nginx`` where it is installed, ``relay`` (granian and aiohttp, no more), and with ``--peers FOLDER`` those that
 ``--install`` puts there by npm and pip: ``portkey``, ``tensorzero``, ``litellm``. One that is missing is left out by
 name.
@@ -77,7 +80,11 @@ class Contender(NamedTuple):
 # -- contenders --------------------------------------------------------------------------------------------------------
 
 
-def ours(store: str, *, schema: bool, readers: int = 1, workers: int = 1) -> Contender:
+def ours(
+    store: str, *, schema: bool, readers: int = 1, workers: int = 1, drop_in: bool = False, wheel: Path | None = None
+) -> Contender:
+    """Ours; a wheel is a folder with what is in it."""
+
     def command(folder: Path, port: int) -> list[str]:
         command = [sys.executable, "-m", "lockgate", "serve", "--port", str(port)]
         command += ["--base-url", f"http://127.0.0.1:{UPSTREAM}/v1"]
@@ -88,8 +95,36 @@ def ours(store: str, *, schema: bool, readers: int = 1, workers: int = 1) -> Con
             *(("--store", str(folder / "log.db")) if store == "sqlite" else ("--set", "store.kind=memory")),
         ]
 
-    client = {"MODE": "lockgate", "READERS": str(readers), **({"EXTRA": ASKED} if schema else {})}
-    return Contender(command, "/v1/streams", environment={"OPENROUTER_API_KEY": "none"}, client=client)
+    client = {"EXTRA": ASKED} if schema else {}
+    environment = {"OPENROUTER_API_KEY": "none", **({"PYTHONPATH": str(wheel)} if wheel else {})}
+    if drop_in:
+        return Contender(command, environment=environment, client=client)
+    client |= {"MODE": "lockgate", "READERS": str(readers)}
+    return Contender(command, "/v1/streams", environment=environment, client=client)
+
+
+def unpacked_wheel(folder: Path) -> Path:
+    """Build a wheel with compiled modules, and unpack it.
+
+    Raises:
+        subprocess.CalledProcessError: no compiler, or no build requirements.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(folder),
+    ]
+    environment = {**os.environ, "HATCH_BUILD_HOOK_ENABLE_CUSTOM": "1"}
+    subprocess.run([*command, str(Path(__file__).parents[1])], check=True, env=environment)
+    (wheel,) = folder.glob("lockgate-*.whl")
+    shutil.unpack_archive(wheel, folder / "compiled", "zip")
+    return folder / "compiled"
 
 
 def filled(name: str, folder: Path, port: int) -> str:
@@ -313,15 +348,33 @@ def main() -> None:
     parser.add_argument("--cores", default="0", help="cores of the gateway; the load has core 1")
     parser.add_argument("--peers", type=Path, help="folder that peers are installed in")
     parser.add_argument("--install", action="store_true", help="install them there first")
+    parser.add_argument("--compiled", action="store_true", help="with ours as a compiled wheel")
     parser.add_argument("--save", action="store_true", help="write bench/results/gateway.json")
     options = parser.parse_args()
     if options.install and options.peers:
         install(options.peers.absolute())
+    with tempfile.TemporaryDirectory() as programs:
+        measure(options, Path(programs))
+
+
+def measure(options: argparse.Namespace, programs: Path) -> None:
+    build(programs)
+    wheel = unpacked_wheel(programs) if options.compiled else None
     contenders = {
         "lockgate schema sqlite": ours("sqlite", schema=True),
         "lockgate schema memory": ours("memory", schema=True),
         "lockgate plain sqlite": ours("sqlite", schema=False),
         "lockgate plain memory": ours("memory", schema=False),
+        "lockgate drop-in": ours("sqlite", schema=True, drop_in=True),
+        "lockgate plain drop-in": ours("sqlite", schema=False, drop_in=True),
+        **(
+            {
+                "lockgate compiled": ours("sqlite", schema=True, wheel=wheel),
+                "lockgate compiled drop-in": ours("sqlite", schema=True, drop_in=True, wheel=wheel),
+            }
+            if wheel
+            else {}
+        ),
         "lockgate 2 workers": ours("sqlite", schema=True, workers=2),
         "lockgate 10 readers": ours("sqlite", schema=True, readers=10),
         "lockgate 100 readers": ours("sqlite", schema=True, readers=100),
@@ -332,20 +385,18 @@ def main() -> None:
     rows: dict[str, dict[str, list[dict[str, Any]]]] = {}
     errors: dict[str, str] = {}
     port = 9200
-    with tempfile.TemporaryDirectory() as programs:
-        build(Path(programs))
-        for _ in range(options.rounds):
-            for mode in options.modes.split(","):
-                for name in chosen:
-                    port += 1
-                    cores = "0,1" if "workers" in name else options.cores
-                    try:
-                        row = run(contenders[name], mode, options.seconds, Path(programs), port, cores)
-                    except (RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
-                        errors[f"{name} {mode}"] = str(error)[:300]
-                        continue
-                    rows.setdefault(name, {}).setdefault(mode, []).append(row)
-                    print(f"{name:24} {mode:8} {json.dumps(median([row]))}", file=sys.stderr, flush=True)
+    for _ in range(options.rounds):
+        for mode in options.modes.split(","):
+            for name in chosen:
+                port += 1
+                cores = "0,1" if "workers" in name else options.cores
+                try:
+                    row = run(contenders[name], mode, options.seconds, programs, port, cores)
+                except (RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
+                    errors[f"{name} {mode}"] = str(error)[:300]
+                    continue
+                rows.setdefault(name, {}).setdefault(mode, []).append(row)
+                print(f"{name:24} {mode:8} {json.dumps(median([row]))}", file=sys.stderr, flush=True)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     result = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",

@@ -181,11 +181,19 @@ def details(rows: list[Row]) -> None:
     print(f"first attempt alike: {sum(row.begins_alike for row in rows)} of {len(rows)}")
 
 
+def to_read(rows: list[Row]) -> None:
+    """Each answer that only patches completed, before and after: would a person sign it?"""
+    for row in rows:
+        if row.patch.is_complete and not row.raw.is_complete:
+            print(f"\nseed {row.answer.seed}, {row.answer.prompt.title}: {', '.join(row.patch.rules)}")
+            print(f"  said:    {row.answer.text!r}\n  patched: {row.patch.text!r}")
+
+
 def told(what: str, found: Iterable[str]) -> None:
     print(f"{what}: {', '.join(f'{name} {count}' for name, count in Counter(found).most_common()) or 'none'}")
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 async def test_share_of_complete_answers(tmp_path: Path) -> None:
     """50 seeds, three ways: the promises hold, and neither patches nor retries make it worse."""
 
@@ -202,6 +210,7 @@ async def test_share_of_complete_answers(tmp_path: Path) -> None:
         rows = [await one(session, model, gateway, seed) for seed in SEEDS]
     shares(rows)
     details(rows)
+    to_read(rows)
     for row in rows:
         check(row)
     raw, patch, retry = complete(rows)
