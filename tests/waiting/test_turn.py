@@ -45,6 +45,24 @@ async def test_others_get_their_turn_between_long_ones() -> None:
         assert name == "other" or order[at + 1] == "other", order
 
 
+async def test_what_adds_itself_again_takes_one_share_of_each_turn() -> None:
+    turn, rounds = turn_of_loop(), [0]
+
+    def long() -> None:
+        end_s = time.monotonic() + 0.006
+        while time.monotonic() < end_s:
+            pass
+        rounds[-1] += 1
+        if len(rounds) < 8:
+            turn.add(long)
+
+    turn.add(long)
+    for _ in range(8):
+        await asyncio.sleep(0)
+        rounds.append(0)
+    assert max(rounds) == 1, rounds
+
+
 async def test_one_that_fails_keeps_the_others_from_nothing() -> None:
     turn, order, told = turn_of_loop(), list[object](), list[object]()
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["exception"]))

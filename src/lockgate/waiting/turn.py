@@ -35,24 +35,31 @@ class Turn:
 
     def _ask(self) -> None:
         loop = self._loop()
+        self._is_asked = loop is not None
         if loop is not None:
-            self._is_asked = True
             loop.call_soon(self._run)
 
     def _run(self) -> None:
-        self._is_asked = False
         calls, until_s = self._calls, time.monotonic() + _LONGEST_S
-        while calls:
-            try:
-                calls.popleft()()
-            except Exception as error:
-                # Broad, because the calls are of many streams: one of them must not keep the others from theirs.
-                loop = self._loop()
-                if loop is not None:
-                    loop.call_exception_handler({"message": "a call at the end of a turn failed", "exception": error})
-            if calls and time.monotonic() >= until_s:
+        try:
+            while calls:
+                try:
+                    calls.popleft()()
+                except Exception as error:
+                    # Broad, because the calls are of many streams: one of them must not keep the others from theirs.
+                    self._report(error)
+                if time.monotonic() >= until_s:
+                    break
+        finally:
+            # What was added meanwhile did not ask: there is never more than one callback, so one share of each turn.
+            self._is_asked = False
+            if calls:
                 self._ask()
-                return
+
+    def _report(self, error: Exception) -> None:
+        loop = self._loop()
+        if loop is not None:
+            loop.call_exception_handler({"message": "a call at the end of a turn failed", "exception": error})
 
 
 _TURNS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Turn]] = WeakKeyDictionary()
