@@ -328,3 +328,21 @@ def test_no_more_is_held_with_what_a_rewriter_looks_at_ahead() -> None:
     for at in range(len(text)):
         gate.feed(text[at : at + 1])
         assert gate.held_bytes <= 200 + 12
+
+
+@pytest.mark.parametrize("letters", [40, 47, 48, 49, 60])
+def test_a_word_that_is_cut_may_come_in_pieces(letters: int) -> None:
+    """How far a word without quotes is written by then depends on how much comes at once; what rules may do does not."""
+    text = b"[[9" + b"a" * letters + b"]9\n]"
+    schema = {"items": {"items": {"type": "string", "maxLength": 2}}}
+    compiled = lockgate.compile(schema)
+
+    def said(cuts: list[int]) -> tuple[list[Any], str]:
+        gate = compiled.gate("patch", lossy=("cut",))
+        pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+        events = [event for piece in pieces for event in gate.feed(piece)] + list(gate.close())
+        return [event for event in events if not isinstance(event, Released)], gate.state
+
+    whole = said([])
+    assert all(said([cut]) == whole for cut in range(1, len(text)))
+    assert said(list(range(1, len(text)))) == whole

@@ -21,6 +21,7 @@ from lockgate.protocol.header_names import (
     SAFETY,
     encoded,
 )
+from lockgate.protocol.json_values import MAX_BODY_VALUES, has_more_values
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -223,12 +224,15 @@ async def json_body(request: Request, max_bytes: int) -> bytes:
 
     Raises:
         BadRequest: it says another type.
-        TooLarge: as ``read_body``.
+        TooLarge: as ``read_body``, or it has more values than anybody needs; small ones take a lot of memory.
     """
     kind = request.headers.get(CONTENT_TYPE, "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise BadRequest(f"content-type must be application/json, not {kind or 'absent'!r}")
-    return await read_body(request, max_bytes)
+    body = await read_body(request, max_bytes)
+    if len(body) > MAX_BODY_VALUES and await asyncio.to_thread(has_more_values, body, MAX_BODY_VALUES):
+        raise TooLarge(f"the body has more than {MAX_BODY_VALUES:,} JSON values: send fewer")
+    return body
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:

@@ -175,10 +175,9 @@ class Ladder:
 
     def _choose(self, position: Position, now_s: float, *, may_change: bool) -> StepChoice | NoAttempt:
         """The next rung of this model or, where it does not answer or has none left, of another one."""
-        others = [model for model in self._models if model != self.model] if may_change else []
-        order = [self.model, *others]
+        order = self._models if may_change else [self.model]
         # Models that answer go first; among them the caller's order counts.
-        order.sort(key=lambda model: (self._silent[model], self._models.index(model)))
+        order = sorted(order, key=lambda model: self._silent[model])
         held_back: StepChoice | None = None
         for model in order:
             step = self._rung(model, position)

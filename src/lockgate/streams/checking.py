@@ -80,6 +80,8 @@ def _unknown(path: str, name: str, kind: types.Type) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list | dict) and len(value) > _SHOWN:  # to write all of it down would take long
+        return f"an {'array' if isinstance(value, list) else 'object'} of {len(value):,}"
     return "null" if value is None else repr(str(value)[:_SHOWN])
 
 

@@ -27,7 +27,7 @@ from lockgate.retry.failures import Occasion
 from lockgate.retry.policy import RUNGS, RetryPolicy, Rung
 from lockgate.streams.ceilings import NO_CEILINGS, Ceilings, allowed
 from lockgate.streams.checking import check
-from lockgate.upstream.asked import is_function
+from lockgate.upstream.asked import MAX_MODELS, MAX_TOOLS, is_function
 
 T = TypeVar("T")
 _Object: TypeAlias = dict[str, Any]
@@ -330,8 +330,13 @@ class CreateStream(msgspec.Struct, frozen=True):
         Meta(extra_json_schema=_FORMAT_RULE),
         _says("What the answer looks like.", words="an object with a type, like json_schema"),
     ] = None
+    models: Annotated[
+        Annotated[list[Any], Meta(max_length=MAX_MODELS)] | None,
+        _says("Models to fall back on, in order.", words=f"an array of at most {MAX_MODELS} names of models"),
+    ] = None
     tools: Annotated[
-        list[Annotated[Any, Meta(extra_json_schema=_TOOL_RULE)]] | None, _says("Tools that the model may call.")
+        Annotated[list[Annotated[Any, Meta(extra_json_schema=_TOOL_RULE)]], Meta(max_length=MAX_TOOLS)] | None,
+        _says("Tools that the model may call.", words=f"an array of at most {MAX_TOOLS} tools"),
     ] = None
     lockgate: Annotated[StreamOptions, _says("Options of lockgate itself.")] = field(default_factory=StreamOptions)
 
@@ -458,8 +463,7 @@ def _check_names(body: _Object) -> None:
     """Names that are kept, compared and logged, of a body that was checked."""
     if isinstance(body.get("model"), str):
         check_name(body["model"], "model")
-    more = body.get("models")
-    for at, name in enumerate(more if isinstance(more, list) else ()):
+    for at, name in enumerate(body.get("models") or ()):
         if isinstance(name, str):
             check_name(name, f"models[{at}]")
     if body.get("response_format") is not None:

@@ -17,7 +17,7 @@ from lockgate.retry.policy import NO_RETRY, RetryPolicy
 from lockgate.streams.ceilings import NO_CEILINGS, Ceilings, allowed, lower_token_limits
 from lockgate.streams.options import StreamOptions, StreamRequest, retry_policy, said
 from lockgate.streams.schemas import Schemas, StreamSchema
-from lockgate.upstream.asked import MAX_TOOLS, content_schema, forces_call, free_tools, tool_schemas
+from lockgate.upstream.asked import content_schema, forces_call, free_tools, tool_schemas
 from lockgate.workers.schema_ask import GateOptions, SchemaAsk
 
 
@@ -332,7 +332,4 @@ def _judging(options: StreamOptions, defaults: Defaults) -> Judging:
 
 
 def _tools(body: Mapping[str, Any], asked: Callable[[Any, str], Asked]) -> dict[str, Asked]:
-    tools = body.get("tools") or ()
-    if len(tools) > MAX_TOOLS:
-        raise BadRequest(f"tools: {len(tools)} of them; at most {MAX_TOOLS} are taken")
     return {name: asked(one.schema, one.where) for name, one in tool_schemas(body)}

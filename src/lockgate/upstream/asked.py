@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple
 
 #: OpenAI takes 128 tools, others some more. Each has a schema to be looked at.
 MAX_TOOLS: Final = 1024
+#: OpenRouter takes 3 in ``models``. Each has a breaker, and each failed attempt looks at all of them.
+MAX_MODELS: Final = 32
 
 
 class SchemaAsked(NamedTuple):

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from lockgate.protocol.outside_names import MAX_CALL_ID_CHARS, MAX_NAME_BYTES
 from lockgate.upstream.base import Delta
@@ -52,6 +52,10 @@ class ToolCall:
         self._depth = 0
         self._is_in_string = False
         self._half_escape = ""
+        self._compared = ""  # the arguments as they were when a repetition was looked for, and what they say
+        self._compared_value: dict[str, Any] | list[Any] | None = None
+        self._compared_chars = -1
+        self._is_no_document = False  # and more text never makes one of them
 
     @property
     def is_whole(self) -> bool:
@@ -77,6 +81,7 @@ class ToolCall:
                 self._held = self._held.strip().removesuffix("{}")
                 self._text.clear()
                 self._chars = self._depth = 0
+                self._compared_chars, self._is_no_document = -1, False
             self._remember(text)
             self._held += text
         if not is_settled:
@@ -122,15 +127,28 @@ class ToolCall:
     def _is_said_again(self, text: str) -> bool:
         if self._chars > _MAX_REMEMBERED_CHARS or text.strip()[:1] not in ("{", "["):
             return False
-        said = "".join(self._text)
-        if text.strip() == said.strip():
+        if self._is_no_document and 2 * len(text) < self._chars:
+            return False  # it would have to be the same text
+        if self._compared_chars != self._chars:
+            # Once for each text that they come to, and not for each fragment that may be a repetition.
+            self._compared_chars = self._chars
+            self._compared = said = "".join(self._text).strip()
+            self._compared_value = None if self._is_no_document else _value_of(said)
+            self._is_no_document = self._compared_value is None
+        if text.strip() == self._compared:
             return True
-        if len(text) > 4 * len(said) + 100:
+        if self._compared_value is None or len(text) > 4 * len(self._compared) + 100:
             return False
-        try:
-            return bool(json.loads(text) == json.loads(said))
-        except (ValueError, RecursionError):
-            return False
+        return _value_of(text) == self._compared_value
+
+
+def _value_of(text: str) -> dict[str, Any] | list[Any] | None:
+    """What arguments say; None if they are no object and no array."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict | list) else None
 
 
 class ToolCalls:

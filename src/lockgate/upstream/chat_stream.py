@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from lockgate.errors import Misuse
 from lockgate.protocol.finish import Finish, fold_finish
+from lockgate.protocol.json_values import MAX_BODY_VALUES, MAX_EVENT_VALUES, SMALL_BYTES, has_more_values
 from lockgate.protocol.lifecycle import Ended as How
 from lockgate.protocol.sse import DEFAULT_MAX_EVENT_BYTES, EventStreamDecoder, EventTooLarge, ServerSentEvent
 from lockgate.upstream.base import (
@@ -224,6 +225,9 @@ class ChatStreamDecoder:
 
     def _take(self, event: ServerSentEvent) -> None:
         data = event.data
+        if _is_too_much(data, MAX_EVENT_VALUES if not event.is_stray else MAX_BODY_VALUES):
+            self._fail_garbled(f"an event of the stream has too many JSON values: {_quote(data)}", is_recoverable=True)
+            return
         try:
             if event.event == "message" and data.startswith("{") and (wire := decode_wire(data)) is not None:
                 if self._say_plain(wire):
@@ -240,7 +244,8 @@ class ChatStreamDecoder:
 
     def _plain_bytes(self, data: bytes) -> tuple[str, bytes] | None:
         """The short way of a whole read: the channel and the bytes of its text. None: nothing is done."""
-        wire = decode_wire(data) if data.startswith(b"{") else None
+        # A long one takes the way on which its values are counted.
+        wire = decode_wire(data) if len(data) <= SMALL_BYTES and data.startswith(b"{") else None
         text = self._plain_text(wire) if wire is not None else ""
         return (self._choices[0].channel, self._choices[0].content.encode(text)) if text else None
 
@@ -631,6 +636,11 @@ def _value_of(text: str) -> object:
         return loads(text)
     except (ValueError, RecursionError):
         return text
+
+
+def _is_too_much(text: str, most: int) -> bool:
+    """Whether reading it would take too long: it is read in one step."""
+    return len(text) > SMALL_BYTES and has_more_values(text.encode(errors="replace"), most)
 
 
 def _quote(text: str) -> str:

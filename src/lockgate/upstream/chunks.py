@@ -280,6 +280,41 @@ _FINISHES: Final = ("finish_reason", "finishReason", "finish_details")
 _SIDES: Final = ("citations", "searchresults", "images", "relatedquestions", "annotations", "logprobs", "sources")
 
 
+class _Text:
+    """A text that comes in pieces: many small ones must not cost as much as their number squared."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+
+    def append(self, piece: str) -> None:
+        if piece:
+            self._pieces.append(piece)
+
+    def __bool__(self) -> bool:
+        return bool(self._pieces)
+
+    def whole(self) -> str:
+        return "".join(self._pieces)
+
+
+class _Saying:
+    """A ``Said`` in the making."""
+
+    __slots__ = ("aside", "calls", "content", "reasoned_as", "reasoning", "refusal")
+
+    def __init__(self) -> None:
+        self.content, self.reasoning, self.refusal = _Text(), _Text(), _Text()
+        self.calls: list[Fragment] = []
+        self.aside: dict[str, Any] = {}
+        self.reasoned_as = "reasoning"
+
+    def whole(self) -> Said:
+        texts = (self.content.whole(), self.reasoning.whole(), self.refusal.whole())
+        return Said(*texts, self.calls, self.aside, self.reasoned_as)
+
+
 class _Reading:
     """Reads one chunk by hand; notes what is not understood."""
 
@@ -359,19 +394,22 @@ class _Reading:
     # -- a delta or a message ----------------------------------------------------------------------------------
 
     def said(self, value: object, where: str) -> Said:
-        found = Said(calls=[], aside={})
+        found = _Saying()
+        self._say(found, value, where)
+        return found.whole()
+
+    def _say(self, found: _Saying, value: object, where: str) -> None:
         if not isinstance(value, dict):
             self._content(found, value, where)
-            return found
+            return
         if fold(str(value.get("type", ""))) in _TEXT_PARTS and "content" not in value and "text" in value:
             self._content(found, value, where)  # a part, where a delta should be
-            return found
+            return
         # Content under its own name comes before content under another.
         for name in sorted(value, key=_rank):
             self._member(found, name, value[name], f"{where}.{name}")
-        return found
 
-    def _member(self, found: Said, name: str, value: Any, where: str) -> None:
+    def _member(self, found: _Saying, name: str, value: Any, where: str) -> None:
         folded = fold(name)
         if folded == "content":
             self._content(found, value, where)
@@ -381,9 +419,10 @@ class _Reading:
             self._reasoning(found, name, value)
         elif folded == "reasoningdetails":
             found.aside[name] = value
-            found.reasoning = found.reasoning or _text_of_details(value)
+            if not found.reasoning:
+                found.reasoning.append(_text_of_details(value))
         elif folded == "refusal":
-            found.refusal += _joined(value, ("text", "refusal", "message"))
+            found.refusal.append(_joined(value, ("text", "refusal", "message")))
             if not isinstance(value, str):
                 found.aside[name] = value
         elif folded == "toolcalls":
@@ -395,21 +434,23 @@ class _Reading:
         elif folded not in _META:
             found.aside[name] = value
 
-    def _reasoning(self, found: Said, name: str, value: Any) -> None:
+    def _reasoning(self, found: _Saying, name: str, value: Any) -> None:
         """Servers that know several of these members say the same in each: the text counts once."""
         if isinstance(value, str):
             if not found.reasoning:
-                found.reasoning, found.reasoned_as = value, name
-            elif value != found.reasoning:
+                found.reasoned_as = name
+                found.reasoning.append(value)
+            elif value != found.reasoning.whole():
                 found.aside[name] = value
             return
         found.aside[name] = value
-        found.reasoning = found.reasoning or _joined(value, ("text", "content", "summary", "thinking"))
+        if not found.reasoning:
+            found.reasoning.append(_joined(value, ("text", "content", "summary", "thinking")))
 
-    def _content(self, found: Said, value: Any, where: str) -> None:
+    def _content(self, found: _Saying, value: Any, where: str) -> None:
         """Content in whichever wrapping."""
         if isinstance(value, str):
-            found.content += value
+            found.content.append(value)
         elif isinstance(value, list):
             for one in value:
                 self._content(found, one, where)
@@ -418,15 +459,15 @@ class _Reading:
         elif value is not None and value is not False:
             self.lose(where, value)
 
-    def _part(self, found: Said, part: dict[str, Any], where: str) -> None:
+    def _part(self, found: _Saying, part: dict[str, Any], where: str) -> None:
         kind = part.get("type")
         kind = fold(kind) if isinstance(kind, str) else "" if not kind else "?"
         if kind in _THOUGHT_PARTS or part.get("thought") is True:
-            found.reasoning += _joined(part, _THOUGHTS)
+            found.reasoning.append(_joined(part, _THOUGHTS))
             if any(_filled(member) for name, member in part.items() if name not in ("type", *_THOUGHTS)):
                 found.aside.setdefault("parts", []).append(part)
         elif kind == "refusal":
-            found.refusal += _joined(part, ("refusal", "text"))
+            found.refusal.append(_joined(part, ("refusal", "text")))
             found.aside.setdefault("parts", []).append(part)
         elif kind in _ASIDE_PARTS:
             found.aside.setdefault("parts", []).append(part)
@@ -435,7 +476,7 @@ class _Reading:
         elif _filled(part):
             self.lose(where, part)
 
-    def _text_part(self, found: Said, part: dict[str, Any], where: str) -> None:
+    def _text_part(self, found: _Saying, part: dict[str, Any], where: str) -> None:
         is_read = False
         for name, member in part.items():
             folded = fold(name)
@@ -452,7 +493,7 @@ class _Reading:
 
     # -- tool calls --------------------------------------------------------------------------------------------
 
-    def _calls(self, found: Said, value: Any, where: str) -> None:
+    def _calls(self, found: _Saying, value: Any, where: str) -> None:
         if isinstance(value, dict):
             is_one = any(name in value for name in ("function", "index", "id", "name", "arguments"))
             value = [value] if is_one else list(value.values())

@@ -270,7 +270,7 @@ class PatchStrategy:
         """The proposal to take."""
         work = self._work
         proposals.sort(key=lambda one: one[:2])
-        if work.rewriter is not None:  # the rest of the text is in a rewriter's hands already
+        if site.is_rewritten:  # the rest of the text is in a rewriter's hands already
             proposals = [one for one in proposals if one[2].rewriter is None]
         candidates = [_Candidate(self._rules[order], edit, edited(edit, site)) for _, order, edit in proposals]
         for one in candidates:
@@ -352,6 +352,8 @@ class PatchStrategy:
             if rule == "escape":
                 self.marks.mended_escape_at = base + at
             shift += len(change.inserted) - change.length
+            if work.rewritten_to > base + at:
+                work.rewritten_to += len(change.inserted) - change.length
         if edit.closer:
             depth = work.scanner.depth + (-1 if edit.is_around else 0 if edit.swallows else 1)
             after = base + edit.changes[-1].at
@@ -511,6 +513,8 @@ class _Patch:
                 return "no" if work.has_failed else "more"  # after a failed rewriter, more will not come
             window = whole_characters(bytes(work.pending[: at + size]))
             is_last = self._look == len(WINDOWS) - 1
+            to_end = work.rewriter is not None or (not is_end and work.rewritten_to >= self._pending.at + size)
+            site = replace(site, is_rewritten=to_end)
             try:
                 shown = replace(site, window=window, at=at, is_end=is_all, is_last_look=is_last, max_held=room)
                 return self._choose(replace(shown, closer_at=self._strategy.closer_at))

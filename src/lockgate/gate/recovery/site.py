@@ -54,6 +54,8 @@ class Site:
         at: Byte of the window that the violation belongs to.
         is_end: Whether nothing follows the window.
         is_last_look: Whether this is all that rules will see.
+        is_rewritten: Whether a rewriter makes the window to its end, or has done so. Not whether it is done: that would
+            depend on how much came at once.
         schema_path: JSON pointer to the keyword that is violated; ``""`` for none.
         kinds: Kinds that the next value may have.
         last_kinds: Kinds that the last value could have had.
@@ -146,6 +148,7 @@ class Site:
     at: int = 0
     is_end: bool = False
     is_last_look: bool = False
+    is_rewritten: bool = False
     held: Held = field(init=False)
     scalar: int = field(init=False)
 
