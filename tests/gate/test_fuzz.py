@@ -332,7 +332,7 @@ def test_no_more_is_held_with_what_a_rewriter_looks_at_ahead() -> None:
 
 @pytest.mark.parametrize("letters", [40, 47, 48, 49, 60])
 def test_a_word_that_is_cut_may_come_in_pieces(letters: int) -> None:
-    """How far a word without quotes is written by then depends on how much comes at once; what rules may do does not."""
+    """How far a word without quotes is written depends on how much comes at once; what rules may do does not."""
     text = b"[[9" + b"a" * letters + b"]9\n]"
     schema = {"items": {"items": {"type": "string", "maxLength": 2}}}
     compiled = lockgate.compile(schema)
