@@ -24,6 +24,7 @@ from lockgate.streams.opening import Opening
 from lockgate.streams.owner import StreamOwner
 from lockgate.streams.plan import Defaults
 from lockgate.streams.pushed_streams import Push, PushedStreams
+from lockgate.upstream.base import Provider
 from tests.registry.rigs import Rig, person, rig
 from tests.registry.test_registry import Failing
 from tests.streams.pumping import Scripted, clean
@@ -43,7 +44,14 @@ class OneNode:
     answer: Any = clean(ANSWER)
 
     def __init__(
-        self, here: Rig, log: MemoryLog, *, has_registry: bool = True, retry: RetryPolicy = NO_RETRY, **options: Any
+        self,
+        here: Rig,
+        log: MemoryLog,
+        *,
+        has_registry: bool = True,
+        retry: RetryPolicy = NO_RETRY,
+        provider: Provider | None = None,
+        **options: Any,
     ) -> None:
         registry = here.registry if has_registry else None
         self.log, self.asked = log, list[Any]()
@@ -51,7 +59,7 @@ class OneNode:
         self.meters = Meters()
         self.owner = StreamOwner(
             log,
-            Scripted(self._answer),
+            provider or Scripted(self._answer),
             self.meters,
             max_open=10,
             generating=generating,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -13,11 +14,14 @@ from lockgate.protocol.lifecycle import Ended as How
 from lockgate.registry.registry import RegistryOptions
 from lockgate.retry.policy import RetryPolicy
 from lockgate.store.memory import MemoryLog
+from lockgate.streams.stretch import Stretch
 from lockgate.upstream import base as up
+from lockgate.upstream.openai_chat import OpenAIChatProvider
 from tests.registry.rigs import Rig, person, read_id, rig
 from tests.registry.test_registry import Failing
 from tests.streams.pumping import QUICK
 from tests.streams.test_pinning import OneNode, one_node
+from tests.upstream.test_openai_chat import DONE, FINISH, Exchange, Server
 
 TEXT = '{"name": "A"}'
 NOTE = {"note": {"type": "string"}}
@@ -133,6 +137,59 @@ async def test_another_attempt_may_be_of_the_right_version() -> None:
         assert (text, state) == (TEXT, "complete: stop")
         assert wrong == [("incompatible_schema_version", "retry")]
         assert len(node.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("head", "chunks", "is_short"),
+    [
+        pytest.param("", "", True, id="nothing is said"),
+        pytest.param("invoice@1", "", True, id="the head says the pinned one"),
+        pytest.param("", "invoice@1", True, id="each chunk says the pinned one"),
+        pytest.param("invoice@9", "", False, id="the head says one that is refused"),
+    ],
+)
+async def test_text_of_a_version_that_fits_takes_the_short_way(
+    head: str, chunks: str, is_short: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No task is woken for it, as where nothing is said; each chunk that is refused is told by the pump."""
+    section = {"lockgate": {"schema": chunks}} if chunks else {}
+    pieces = ['{"name": "A', "da", '"}']
+    taken: list[bytes] = []
+
+    def take(stretch: Stretch, delta: up.Delta) -> bool:
+        taken.append(delta.data)
+        return took(stretch, delta)
+
+    took = Stretch._take
+    monkeypatch.setattr(Stretch, "_take", take)
+    log = MemoryLog()
+    opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def play(exchange: Exchange) -> None:
+        await exchange.start("200 OK", "text/event-stream", *([f"Lockgate-Schema: {head}"] if head else []))
+        for number, piece in enumerate(pieces, 1):
+            choice = {"index": 0, "delta": {"content": piece}}
+            await exchange.stream(b"data: %b\n\n" % json.dumps({"choices": [choice]} | section).encode())
+            await has_records(await opened, number)
+        await exchange.stream(FINISH + DONE)
+        await exchange.stream(b"")
+
+    async def has_records(stream_id: str, count: int) -> None:
+        async with log.watch(stream_id) as news:
+            while (await log.head(stream_id)).tail.records < count:
+                news.clear()
+                await news.wait()
+
+    async with Server(play) as server, rig(log) as here:
+        provider = OpenAIChatProvider(server.base_url, name="test")
+        async with one_node(here, log, provider=provider) as node:
+            await registered(here)
+            stream_id, _ = await node.open(schema="invoice@1", recovery="skip")
+            opened.set_result(stream_id)
+            records = await node.records(stream_id)
+    refused = [one for one in problems(records) if one.action == "skip"]
+    assert len(refused) == (0 if is_short else len(pieces))
+    assert taken == ([piece.encode() for piece in pieces[1:]] if is_short else [])
 
 
 async def test_the_arguments_of_a_call_are_not_of_that_version() -> None:
