@@ -73,6 +73,16 @@ export interface Told {
   created?: number | null;
 }
 
+/**
+ * Upstream says by which version of a registered schema its text is written: all of it, until it says another one.
+ *
+ * Whoever does not look at versions passes it over.
+ */
+export interface Stated {
+  event: "Stated";
+  version: string;
+}
+
 /** The stream carried an error, the request was refused, or the connection failed. No content follows. */
 export interface Failed {
   event: "Failed";
@@ -101,7 +111,7 @@ export interface ConnectionEnded {
   skipped?: number;
 }
 
-export type UpstreamEvent = Delta | ToolStarted | Reasoned | Refused | Side | Finished | Told | Failed | ConnectionEnded;
+export type UpstreamEvent = Delta | ToolStarted | Reasoned | Refused | Side | Finished | Told | Stated | Failed | ConnectionEnded;
 
 /** How the upstream connection ended. */
 export type Ended = "clean" | "silent" | "broken" | "cancelled" | "aborted" | "stopped";

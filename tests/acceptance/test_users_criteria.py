@@ -190,6 +190,7 @@ def test_outcomes_of_the_fault_matrix() -> None:
 # -- reconnects ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.blocks_loop("all readers are of this process, and all are dropped at once")
 @pytest.mark.parametrize("count", CRITERIA["reconnects"]["readers"])
 async def test_reconnects(tmp_path: Path, count: int) -> None:
     """Each has every byte once, in order, and the end."""

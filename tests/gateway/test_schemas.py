@@ -12,8 +12,10 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import jsonschema_rs
 import pytest
 
+from lockgate.sim.documents import MODELS
 from lockgate.sim.server import SimOptions, serve
 from tests.gateway.nodes import Node, Reader, running
 from tests.gateway.two_nodes import SharedNode
@@ -21,6 +23,7 @@ from tests.registry.rigs import person
 
 NOWHERE = "http://127.0.0.1:9/v1"  # nothing is asked of any provider here
 NOTE = {"note": {"type": "string"}}
+NO_RETRY = {"maxAttempts": 0}
 
 
 class Client:
@@ -278,6 +281,65 @@ async def test_a_generation_counts_until_it_ends(tmp_path: Path) -> None:
         assert (await client.ask("GET", "/v1/schemas/slow/uses"))[1]["versions"][0]["running"] == 0
 
 
+PRODUCTS: Any = MODELS["sim/products"].schema
+
+
+@pytest.fixture(scope="module")
+async def simulated(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """Address of a node whose provider is simulated; products@2 takes all that products@1 takes, and no other does."""
+    narrow = {**PRODUCTS, "required": [*PRODUCTS["required"], "more"]}
+    narrow["properties"] = {**PRODUCTS["properties"], "more": {"type": "string"}}
+    async with (
+        serve(SimOptions(port=0)) as sim,
+        running(Node(tmp_path_factory.mktemp("simulated"), f"{sim.url}/v1")) as node,
+        aiohttp.ClientSession() as session,
+    ):
+        client = Client(session, node.url)
+        await client.ask("PUT", "/v1/schemas/products", {"compatibility": "none"})
+        for version, schema in (("1", PRODUCTS), ("2", {"type": "object"}), ("3", narrow)):
+            assert (await client.register(f"products@{version}", schema))[0] == 201
+        yield node.url
+
+
+@pytest.mark.parametrize(
+    ("pinned", "said", "code"),
+    [
+        pytest.param("1", {"schema": "products@1"}, "", id="the head says the pinned one"),
+        pytest.param("2", {"schema": "products@1"}, "", id="the head says one that it takes"),
+        pytest.param("1", {"schema": "products@3"}, "incompatible_schema_version", id="the head says another"),
+        pytest.param("1", {"schema": "products@7"}, "unknown_schema_version", id="the head says one that is unknown"),
+        pytest.param("1", {"chunk_schemas": ["products@1"]}, "", id="the chunks say the pinned one"),
+        pytest.param("2", {"chunk_schemas": [None, "products@2", "products@1"]}, "", id="they change to one it takes"),
+        pytest.param(
+            "1", {"chunk_schemas": ["products@1", "products@3"]}, "incompatible_schema_version", id="they change"
+        ),
+        pytest.param(
+            "1",
+            {"schema": "products@1", "chunk_schemas": [None, "products@7"]},
+            "unknown_schema_version",
+            id="a chunk says other than the head",
+        ),
+    ],
+)
+async def test_what_a_provider_says_of_its_version_is_judged(
+    simulated: str, pinned: str, said: dict[str, Any], code: str
+) -> None:
+    """In the head of its answer, or with its chunks, as a push says it with a header."""
+    asked: dict[str, Any] = {"model": "sim/products", "messages": [{"role": "user", "content": "go"}]}
+    asked |= {"sim": {"size_bytes": 3_000, **said}, "lockgate": {"schema": f"products@{pinned}", "retry": NO_RETRY}}
+    async with aiohttp.ClientSession() as session:
+        client = Client(session, simulated)
+        status, made = await client.ask("POST", "/v1/streams", asked)
+        assert (status, made["schema"]) == (201, f"products@{pinned}")
+        reader = await client.read(made)
+        assert [(one["code"], one["action"]) for one in reader.errors] == ([(code, "halt")] if code else [])
+        assert (reader.final["state"], reader.final["reason"]) == (("halted", code) if code else ("complete", "stop"))
+        is_begun = "chunk_schemas" in said
+        assert bool(reader.text()) == (is_begun or not code), "what came before it is released"
+        if not code:
+            jsonschema_rs.validate(PRODUCTS, json.loads(reader.text()))
+
+
 async def test_what_is_registered_is_there_at_every_node_and_after_a_restart(tmp_path: Path) -> None:
     """A stream that one node has opened goes on at another, under its version."""
     nodes = [SharedNode(tmp_path, f"node-{at}", NOWHERE) for at in range(2)]
@@ -308,10 +370,17 @@ async def test_of_a_race_one_wins(client: Client) -> None:
 
 
 async def test_without_versioning_nothing_of_it_is_offered(tmp_path: Path) -> None:
-    node = Node(tmp_path, NOWHERE, validation__schemaVersioning=False)
-    async with running(node), aiohttp.ClientSession() as session:
+    """And nobody looks at what a provider says of versions."""
+    async with (
+        serve(SimOptions(port=0, schema="nobody@7")) as sim,
+        running(Node(tmp_path, f"{sim.url}/v1", validation__schemaVersioning=False)) as node,
+        aiohttp.ClientSession() as session,
+    ):
         client = Client(session, node.url)
         assert (await client.register("invoice@1", person()))[0] == 501
         status, answer = await client.open("invoice@1")
         assert (status, answer["error"]["code"]) == (501, "not_offered")
         assert (await client.open(person()))[0] == 201
+        asked = {"model": "sim/products", "messages": [{"role": "user", "content": "go"}]}
+        _, made = await client.ask("POST", "/v1/streams", asked | {"lockgate": {"schema": PRODUCTS}})
+        assert (await client.read(made)).final["state"] == "complete"

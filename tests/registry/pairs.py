@@ -20,7 +20,10 @@ _DOCUMENTS = 4
 
 
 def verdicts_on(schemas: Iterable[Any]) -> tuple[Counter[str], list[str]]:
-    """Counts of yes, no with an example and unknown or no without one; and every yes that a document refutes."""
+    """Counts of verdicts, ``no`` and ``unknown`` with an example or without one; and every yes that a document refutes.
+
+    What is answered is ``yes``, ``no``, or ``unknown``: a ``no`` is proven, or has an example.
+    """
     counts: Counter[str] = Counter()
     wrong: list[str] = []
     for schema in schemas:
@@ -31,12 +34,14 @@ def verdicts_on(schemas: Iterable[Any]) -> tuple[Counter[str], list[str]]:
                     counts["not a schema"] += 1
                     continue
                 counts["pairs"] += 1
-                if covers(*asks) == "yes":
+                answer = covers(*asks)
+                if answer == "yes":
                     counts["yes"] += 1
                     wrong += _refuting(edit.name, asks[0], writer, counts)
+                elif example(*asks) is not None:
+                    counts["no, with an example"] += 1
                 else:
-                    found = example(*asks)
-                    counts["no, with an example" if found is not None else "unknown"] += 1
+                    counts["no, without an example" if answer == "no" else "unknown"] += 1
     return counts, wrong
 
 

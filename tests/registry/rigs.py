@@ -50,9 +50,13 @@ class Rig:
         made.registry = other.node()
         return made
 
-    def node(self) -> SchemaRegistry:
-        """The registry of another node."""
-        return SchemaRegistry(self.log, self.workers, self.schemas.find, options=self._options)
+    def node(self, log: StreamLog | None = None) -> SchemaRegistry:
+        """The registry of another node.
+
+        Args:
+            log: The same log, as another process has it open.
+        """
+        return SchemaRegistry(log or self.log, self.workers, self.schemas.find, options=self._options)
 
     async def add(self, name: str, schema: Any) -> AddedVersion:
         identity, version = read_id(name)

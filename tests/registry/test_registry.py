@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,19 @@ async def test_all_nodes_know_a_version_at_once() -> None:
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "redis"])
 async def test_of_a_race_one_wins(kind: str, tmp_path: Path) -> None:
-    """20 nodes register one version at once, each with a content of its own: 19 are told the winner's hash."""
+    """20 nodes register one version at once, each with a content of its own: 19 are told the winner's hash.
+
+    Each has the log open for itself, as processes have it, but for the one in memory.
+    """
     if kind == "redis":
         need_redis()
-    async with opened(make(kind, tmp_path)) as log, rig(log) as here:
-        nodes = [here.node() for _ in range(20)]
+    async with contextlib.AsyncExitStack() as stack:
+        log = await stack.enter_async_context(opened(make(kind, tmp_path)))
+        here = await stack.enter_async_context(rig(log))
+        others = [] if kind == "memory" else [make(kind, tmp_path) for _ in range(19)]
+        for other in others:
+            await stack.enter_async_context(opened(other))
+        nodes = [here.node(other) for other in [log, *(others or [log] * 19)]]
         version = parse_version("1")
         contents = [json.dumps(person(**{f"member_{at}": {}})).encode() for at in range(20)]
         answers = await asyncio.gather(

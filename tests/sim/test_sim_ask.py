@@ -35,6 +35,7 @@ def test_every_option_can_be_chosen() -> None:
     sim = {"seed": 3, "size_bytes": 9, "rate": 1.5, "fault": "cut", "at_bytes": 4}
     sim |= {"faults": ["crlf", {"name": "cut", "at_bytes": 9}], "fault_attempts": 2, "key": "k", "manners": ["echo"]}
     sim |= {"as_tool": True, "coalesce": 2, "stamp": True, "line_ends": "crlf"}
+    sim |= {"schema": "invoice@1", "chunk_schemas": ["invoice@2", None]}
     assert ask(sim=sim).choices == Choices(
         seed=3,
         size_bytes=9,
@@ -45,6 +46,8 @@ def test_every_option_can_be_chosen() -> None:
         coalesce=2,
         stamp=True,
         line_ends="crlf",
+        schema="invoice@1",
+        chunk_schemas=("invoice@2", None),
         faults=(Strike(Fault.CRLF), Strike(Fault.CUT, 9)),
         fault_attempts=2,
         key="k",
@@ -89,6 +92,8 @@ def test_when_a_tool_is_called(body: dict[str, Any], tool: str | None) -> None:
         pytest.param({"size_bytes": 0}, "sim.size_bytes must be a whole number from 1 to 4194304", id="size"),
         pytest.param({"size_bytes": 10**12}, "sim.size_bytes must be", id="too big"),
         pytest.param({"line_ends": "vt"}, "sim.line_ends must be lf, crlf, cr, or null", id="line ends"),
+        pytest.param({"schema": "a\r\nb"}, "sim.schema must be at most 200 printable", id="schema"),
+        pytest.param({"chunk_schemas": ["a@1", 2]}, "sim.chunk_schemas must be a list", id="chunk_schemas"),
         pytest.param({"rate": -1}, "sim.rate must be deltas per second", id="rate"),
         pytest.param({"rate": None}, "sim.rate must be", id="null where there must be a value"),
         pytest.param(

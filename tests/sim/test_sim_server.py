@@ -109,6 +109,20 @@ async def test_events_and_headers_are_as_openrouter_sends_them() -> None:
         assert b"\r" not in got.raw
 
 
+async def test_an_answer_says_which_version_it_is_written_by() -> None:
+    """Its head says one; its deltas say each of theirs in equal parts; without the options nobody says anything."""
+    async with running() as (sim, client):
+        got = await post(sim, client, body(schema="invoice@1", chunk_schemas=["invoice@2", None, "invoice@3"]))
+        assert got.headers["Lockgate-Schema"] == "invoice@1"
+        said = [one.get("lockgate", {}).get("schema") for one in got.chunks]
+        deltas = len(said) - said[::-1].index("invoice@3")
+        assert said[:deltas] == [("invoice@2", None, "invoice@3")[at * 3 // deltas] for at in range(deltas)]
+        assert set(said[deltas:]) == {None}
+        plain = await post(sim, client, body())
+        assert "Lockgate-Schema" not in plain.headers
+        assert not any("lockgate" in one for one in plain.chunks)
+
+
 async def test_every_chunk_has_openrouters_members() -> None:
     async with running() as (sim, client):
         got = await post(sim, client, body())

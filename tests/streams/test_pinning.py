@@ -13,9 +13,10 @@ import pytest
 from lockgate.errors import BadRequest, NotOffered, RegistryFailing, UnknownSchemaVersion
 from lockgate.keys.caller import Caller
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import decode_record
+from lockgate.protocol.envelope import Record, decode_record
 from lockgate.protocol.offsets import START
 from lockgate.registry.registry import RegistryOptions
+from lockgate.retry.policy import NO_RETRY, RetryPolicy
 from lockgate.store.base import Producer
 from lockgate.store.memory import MemoryLog
 from lockgate.streams.meta import decode_meta
@@ -23,6 +24,7 @@ from lockgate.streams.opening import Opening
 from lockgate.streams.owner import StreamOwner
 from lockgate.streams.plan import Defaults
 from lockgate.streams.pushed_streams import Push, PushedStreams
+from lockgate.upstream.base import Provider
 from tests.registry.rigs import Rig, person, rig
 from tests.registry.test_registry import Failing
 from tests.streams.pumping import Scripted, clean
@@ -36,22 +38,41 @@ class OneNode:
 
     Attributes:
         asked: Bodies that the provider was sent.
-        answer: What it answers.
+        answer: What it answers, or what gives that.
     """
 
     answer: Any = clean(ANSWER)
 
-    def __init__(self, here: Rig, log: MemoryLog, *, has_registry: bool = True) -> None:
+    def __init__(
+        self,
+        here: Rig,
+        log: MemoryLog,
+        *,
+        has_registry: bool = True,
+        retry: RetryPolicy = NO_RETRY,
+        provider: Provider | None = None,
+        **options: Any,
+    ) -> None:
         registry = here.registry if has_registry else None
         self.log, self.asked = log, list[Any]()
         generating = here.registry.uses.running
-        self.owner = StreamOwner(log, Scripted(self._answer), Meters(), max_open=10, generating=generating)
-        self.pushed = PushedStreams(log, Meters(), here.schemas, registry)
-        self.opening = Opening(log, self.owner, self.pushed, here.schemas, Defaults(), registry=registry)
+        self.meters = Meters()
+        self.owner = StreamOwner(
+            log,
+            provider or Scripted(self._answer),
+            self.meters,
+            max_open=10,
+            generating=generating,
+            registry=registry,
+            **options,
+        )
+        self.pushed = PushedStreams(log, self.meters, here.schemas, registry)
+        defaults = Defaults(retry=retry)
+        self.opening = Opening(log, self.owner, self.pushed, here.schemas, defaults, registry=registry)
 
     def _answer(self, body: Any, _number: int) -> Any:
         self.asked.append(body)
-        return self.answer
+        return self.answer() if callable(self.answer) else self.answer
 
     async def open(self, response_format: Any = None, **options: Any) -> tuple[str, str]:
         """Id of a new stream, and of its schema."""
@@ -68,6 +89,13 @@ class OneNode:
 
     async def told(self, stream_id: str) -> tuple[str, str, set[str]]:
         """The text, how it ended, and the schemas of its chunks, once it is over."""
+        records = await self.records(stream_id)
+        final = records[-1].final
+        assert final is not None
+        return "".join(one.text for one in records), final.state, {one.schema for one in records if one.text}
+
+    async def records(self, stream_id: str) -> list[Record]:
+        """All of a stream, once it is over."""
         async with asyncio.timeout(60), self.log.watch(stream_id) as news:
             while True:
                 news.clear()
@@ -75,10 +103,7 @@ class OneNode:
                 if page.is_closed:
                     break
                 await news.wait()
-        records = [decode_record(entry.payload) for entry in page.entries]
-        final = records[-1].final
-        assert final is not None
-        return "".join(one.text for one in records), final.state, {one.schema for one in records if one.text}
+        return [decode_record(entry.payload) for entry in page.entries]
 
 
 @contextlib.asynccontextmanager

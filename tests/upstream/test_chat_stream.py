@@ -20,6 +20,7 @@ from lockgate.upstream.base import (
     Reasoned,
     Refused,
     Side,
+    Stated,
     Told,
     ToolStarted,
     UpstreamEvent,
@@ -478,6 +479,53 @@ def test_facts_are_told_when_they_are_new() -> None:
         Delta("content", b"bc"),
         Told(usage=usage),
     ]
+
+
+def test_a_version_is_stated_before_the_text_that_is_of_it_and_said_once() -> None:
+    """In the section of a chunk that is lockgate's own; it holds until another is said."""
+
+    def of_version(content: str, schema: object) -> dict[str, Any]:
+        return text(content) | {"lockgate": {"schema": schema}}
+
+    events = fed(
+        text("a"),
+        of_version("b", "invoice@1"),
+        of_version("c", "invoice@1"),
+        text("d"),
+        of_version("e", "invoice@2"),
+        {"lockgate": {"schema": "invoice@3"}},
+        text("f"),
+    )
+    assert events == [
+        Delta("content", b"a"),
+        Stated("invoice@1"),
+        Delta("content", b"bcd"),
+        Stated("invoice@2"),
+        Delta("content", b"e"),
+        Stated("invoice@3"),
+        Delta("content", b"f"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        pytest.param(None, id="null"),
+        pytest.param({}, id="nothing"),
+        pytest.param({"schema": ""}, id="an empty name"),
+        pytest.param({"schema": {"type": "object"}}, id="a schema itself"),
+        pytest.param("invoice@1", id="a text"),
+        pytest.param({"state": "complete", "offset": "0000_0000000000000001"}, id="what lockgate says at the end"),
+    ],
+)
+def test_a_section_without_a_version_states_none(section: object) -> None:
+    assert fed(text("a"), text("b") | {"lockgate": section}, text("c")) == [Delta("content", b"abc")]
+
+
+def test_a_stated_version_has_a_bound() -> None:
+    (stated,) = fed({"choices": [], "lockgate": {"schema": "x" * 10_000}})
+    assert isinstance(stated, Stated)
+    assert len(stated.version) <= 500
 
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "cost_details": {"upstream": None}}

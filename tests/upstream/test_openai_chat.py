@@ -22,7 +22,7 @@ from aiohttp.base_protocol import BaseProtocol
 
 from lockgate.errors import Misuse
 from lockgate.protocol.lifecycle import Ended as How
-from lockgate.upstream.base import ConnectionEnded, Delta, Failed, Finished, Provider, Told, UpstreamEvent
+from lockgate.upstream.base import ConnectionEnded, Delta, Failed, Finished, Provider, Stated, Told, UpstreamEvent
 from lockgate.upstream.openai_chat import OpenAIChatProvider
 from lockgate.upstream.timers import Timers
 from tests.conftest import Corpus
@@ -369,6 +369,16 @@ async def test_events_come_as_they_are_sent(
         [Delta("content", b"d")],
         [CLEAN],
     ]
+
+
+async def test_the_head_of_an_answer_may_state_a_version() -> None:
+    """It comes first, whatever the body says; a head that says nothing states none."""
+
+    async def play(exchange: Exchange) -> None:
+        await exchange.answer("200 OK", text("a") + FINISH + DONE, "text/event-stream", "Lockgate-Schema: invoice@2")
+
+    assert (await played(play))[:2] == [Stated("invoice@2"), Delta("content", b"a")]
+    assert (await played(streaming(text("a"), FINISH, DONE)))[0] == Delta("content", b"a")
 
 
 async def test_a_body_that_just_ends() -> None:

@@ -127,6 +127,7 @@ class Gateway:
             generating=uses.running if uses is not None else contextlib.nullcontext,
             retain_s=settings.store.retain_s,
             patience_s=settings.store.patience_s,
+            registry=self._registry,
         )
         self._book = KeyBook(self.log)
         self._spending = Spending(self.log, self._usage_of, self._count_use)

@@ -39,6 +39,8 @@ _DELAY_S: Final = 3.0
 _NEW_TURN_BYTES: Final = 400
 #: Far away from seeds that people choose.
 _OTHER_SEED: Final = 1_000_003
+#: In which a provider says what version its answer is written by.
+_SCHEMA_HEADER: Final = "Lockgate-Schema"
 #: Place of a fault of the wire that acts from the first byte on.
 _AT_ONCE: Final = -1
 
@@ -269,13 +271,19 @@ class SimulatedAnswer:
         comments = 1 if self.script.wire.storm_at is None else self.script.wire.comments
         return COMMENT * comments + (b"".join(ODD_EVENTS) if self.script.wire.has_odd_events else b"")
 
+    def headers(self) -> dict[str, str]:
+        """What the head of the answer says of it."""
+        schema = self.ask.choices.schema
+        return {"X-Generation-Id": self.chunks.id} | ({_SCHEMA_HEADER: schema} if schema is not None else {})
+
     def events(self) -> Iterator[tuple[bytes, int]]:
         """Each delta as it goes on the wire, made when it is needed, and the number of bytes of text in it."""
-        at, wire = 0, self.script.wire
+        at, wire, schemas = 0, self.script.wire, self.ask.choices.chunk_schemas
         for index, text in enumerate(self.deltas):
             n_bytes = len(text.encode())
             is_padded = wire.pad_at is not None and at <= wire.pad_at < at + n_bytes
-            event = self.chunks.delta(text, wire.pad_bytes if is_padded else 0)
+            schema = schemas[index * len(schemas) // len(self.deltas)] if schemas else None
+            event = self.chunks.delta(text, wire.pad_bytes if is_padded else 0, schema)
             if wire.storm_at is not None:
                 comments = wire.comments if at <= wire.storm_at < at + n_bytes else int(index % _STORM_EVERY == 0)
                 event = COMMENT * comments + event

@@ -214,7 +214,7 @@ class Simulator:
 
     async def _stream(self, request: web.Request, generation: SimulatedAnswer) -> web.StreamResponse:
         chunks, record, script = generation.chunks, generation.record, generation.script
-        headers = _STREAM_HEADERS | {"X-Generation-Id": chunks.id}
+        headers = _STREAM_HEADERS | generation.headers()
         if script.wire.content_type:
             headers["Content-Type"] = script.wire.content_type
         packer = PACKERS[script.wire.encoding]() if script.wire.encoding else None
@@ -297,8 +297,7 @@ class Simulator:
             record.sent_bytes, record.sent_deltas = record.total_bytes, record.total_deltas
             record.wire_bytes = len(body)
         await self._end(request, script.ending, record)
-        headers = {"X-Generation-Id": generation.chunks.id}
-        return web.Response(body=body, status=status, content_type="application/json", headers=headers)
+        return web.Response(body=body, status=status, content_type="application/json", headers=generation.headers())
 
     def _pace(self, generation: SimulatedAnswer) -> Pace:
         return Pace(generation.ask.choices.rate, now=self._now, sleep=self._sleep)

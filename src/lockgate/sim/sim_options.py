@@ -19,6 +19,7 @@ _MAX_RATE: Final = 1_000_000
 _MAX_COALESCE: Final = 100
 _MAX_WHOLE: Final = 2**53
 _MAX_KEY: Final = 200
+_MAX_VERSIONS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,9 @@ class Choices:
         coalesce: Number of deltas in one write.
         stamp: Put the time of sending into each chunk, for measurements on one machine.
         line_ends: The document is indented, and its lines end with this; None writes it as is usual for its kind.
+        schema: Version of a registered schema that the head of the answer says it is written by, like ``invoice@2``;
+            None says nothing.
+        chunk_schemas: The same as the deltas say it, one version after the other in equal parts of the answer.
     """
 
     seed: int = 1
@@ -54,6 +58,8 @@ class Choices:
     coalesce: int = 1
     stamp: bool = False
     line_ends: str | None = None
+    schema: str | None = None
+    chunk_schemas: tuple[str | None, ...] = ()
 
     def __post_init__(self) -> None:
         """Check each value.
@@ -68,6 +74,7 @@ class Choices:
         object.__setattr__(self, "fault", Fault(self.fault) if self.fault is not None else None)
         object.__setattr__(self, "faults", read_strikes(self.faults))
         object.__setattr__(self, "manners", read_manners(self.manners))
+        object.__setattr__(self, "chunk_schemas", tuple(self.chunk_schemas))
 
     def strikes(self) -> tuple[Strike, ...]:
         """All faults, each with its place if the request gave one."""
@@ -123,6 +130,16 @@ def _is_key(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= _MAX_KEY
 
 
+def _is_version(value: Any) -> bool:
+    # It goes into a header as it is.
+    return _is_key(value) and value.isascii() and value.isprintable()
+
+
+def _are_versions(value: Any) -> bool:
+    is_list = isinstance(value, list | tuple) and len(value) <= _MAX_VERSIONS
+    return is_list and all(one is None or _is_version(one) for one in value)
+
+
 _RULES: Final[dict[str, _OptionRule]] = {
     "seed": _OptionRule(_is_whole(-_MAX_WHOLE, _MAX_WHOLE), "a whole number"),
     "size_bytes": _OptionRule(
@@ -140,6 +157,8 @@ _RULES: Final[dict[str, _OptionRule]] = {
     "coalesce": _OptionRule(_is_whole(1, _MAX_COALESCE), f"a whole number from 1 to {_MAX_COALESCE}"),
     "stamp": _OptionRule(_is_bool, "true or false"),
     "line_ends": _OptionRule(_or_none(_is_line_end), f"{', '.join(LINE_ENDS)}, or null"),
+    "schema": _OptionRule(_or_none(_is_version), f"at most {_MAX_KEY} printable characters of ASCII, or null"),
+    "chunk_schemas": _OptionRule(_are_versions, f"a list of at most {_MAX_VERSIONS} of them, or of null"),
 }
 
 

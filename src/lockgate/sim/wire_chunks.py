@@ -113,8 +113,12 @@ class Chunks:
         """Why a complete answer ends."""
         return "stop" if self._tool is None else "tool_calls"
 
-    def delta(self, text: str, pad_bytes: int = 0) -> bytes:
-        """One delta, with this many bytes of padding in a separate member."""
+    def delta(self, text: str, pad_bytes: int = 0, schema: str | None = None) -> bytes:
+        """One delta, with this many bytes of padding in a separate member.
+
+        Args:
+            schema: The version of a registered schema that it says it is written by; None says nothing.
+        """
         self._count += 1
         if self._pieces == "ids":
             return self.event(self._call_chunk({"arguments": text}, id=f"{self._call_id}_{self._count}"))
@@ -122,7 +126,8 @@ class Chunks:
             self._said.append(text)
         stamp = b"" if self._stamp is None else b',"sim":{"sent_ns":%d}' % self._stamp()
         padding = b',"padding":"%b"' % (b"x" * pad_bytes) if pad_bytes else b""
-        event = b"data: %b%b%b%b%b}\n\n" % (self._before, _encode(text), self._after, padding, stamp)
+        said = b"" if schema is None else b',"lockgate":{"schema":%b}' % _encode(schema)
+        event = b"data: %b%b%b%b%b%b}\n\n" % (self._before, _encode(text), self._after, padding, stamp, said)
         if self._pieces == "late_name" and self._count == 1:
             event += self.event(self._call_chunk({"name": self._tool}))
         return event

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lockgate.protocol.envelope import Answerer, Attempt
+from lockgate.registry.agreement import VersionRefusal
 from lockgate.retry.breaker import Permit
 from lockgate.retry.failures import Failure, FailureClass, failure_class
 from lockgate.retry.ladder import NextAttempt
@@ -33,6 +34,8 @@ class RunningAttempt(AnswerFacts):
         is_heard: Whether the breaker knows that it answers.
         text_bytes: Text that came, reasoning included.
         is_reported: Whether the breaker has its permit back.
+        version: The version that upstream says its text is of; empty if it does not.
+        refusal: Why the stream does not take text of that version; None if it does.
     """
 
     number: int
@@ -50,6 +53,8 @@ class RunningAttempt(AnswerFacts):
     told: up.Told = field(default_factory=up.Told)
     result: str = ""
     is_reported: bool = False
+    version: str = ""
+    refusal: VersionRefusal | None = None
 
     def note(self, event: up.UpstreamEvent) -> None:
         """Keep what an event says about the attempt; its text goes elsewhere."""

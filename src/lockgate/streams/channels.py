@@ -58,6 +58,7 @@ class Channel:
         self.goes_on = True
         #: Whether nothing but white space came so far.
         self.is_blank = True
+        self._is_refused = False
         self._records = RecordMaker(name, self.schema.id if self.schema is not None else "", meters)
 
     def _new_gate(self) -> StreamGate:
@@ -69,7 +70,7 @@ class Channel:
 
     @property
     def state(self) -> str:
-        return self._gate.state
+        return "halted" if self._is_refused else self._gate.state
 
     @property
     def authority(self) -> Literal["document", "elements", "checks"]:
@@ -175,6 +176,8 @@ class Channel:
         Raises:
             JudgeLost: the process that judged had to be ended; called again, it is closed without a judgement.
         """
+        if self._is_refused:
+            return []  # why it ends is said; its gate knows nothing of that
         return self._records_of(await self._gate.close(clean=clean), read_s)
 
     def end(self, outcome: Outcome) -> ChannelEnd:
@@ -205,6 +208,7 @@ class Channel:
     async def rejoin(self, released: bytes, join: Join | None) -> None:
         """Begin another attempt: a gate rebuilt from the released text, and what joins the answer to it."""
         self._gate.drop()
+        self._is_refused = False
         gate = self._gate = self._new_gate()
         await gate.restore(released)
         self._join = join
@@ -239,11 +243,27 @@ class Channel:
 
         return is_live
 
-    # -- pushes ----------------------------------------------------------------------------------------------------
+    # -- chunks of another version ---------------------------------------------------------------------------------
 
-    def refuse(self, code: Code, message: str, action: Action) -> Record:
-        """A record that says that a chunk was refused, and what is done about it."""
+    @property
+    def takes_refused(self) -> bool:
+        """Whether its gate has the last word on a chunk that was refused for its version.
+
+        What cannot be mended is not, so that is what becomes of it where violations are patched.
+        """
+        return self.judging.recovery == "patch"
+
+    def refuse(self, code: Code, message: str) -> Record:
+        """A chunk is of a version that the stream does not take: the record that says so, and what is done about it.
+
+        Where violations halt a stream, the channel is halted. Elsewhere it goes on.
+        """
+        recovery = self.judging.recovery
+        action: Action = "none" if recovery == "patch" else recovery
+        self._is_refused = action == "halt"
         return self._records.refuse(code, message, action)
+
+    # -- pushes ----------------------------------------------------------------------------------------------------
 
     def mark(self) -> Record:
         """A record that no reader is shown: it keeps what was pushed here."""

@@ -14,6 +14,7 @@ from lockgate.errors import Busy, Code, FencedOut, Forbidden, StoreError, StoreF
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import WaitingFor
 from lockgate.protocol.header_names import UPSTREAM_AUTHORIZATION
+from lockgate.registry.registry import SchemaRegistry
 from lockgate.retry.breaker import Breakers, BreakerState
 from lockgate.retry.ladder import models_of
 from lockgate.store.base import StreamLog
@@ -46,6 +47,7 @@ class StreamOwner:
         generating: Called with the id of each stream's schema; entered while the stream is generated.
         retain_s: How long a closed stream is kept.
         patience_s: How long an append is tried again that the log does not take.
+        registry: As ``Pump`` has it.
 
     Attributes:
         name: The owner's name in the log; another one for each process.
@@ -65,6 +67,7 @@ class StreamOwner:
         generating: Callable[[str], AbstractContextManager[object]] = nullcontext,
         retain_s: float = 86_400.0,
         patience_s: float = 60.0,
+        registry: SchemaRegistry | None = None,
     ) -> None:
         self.name = secrets.token_hex(8)
         self._log = log
@@ -79,6 +82,7 @@ class StreamOwner:
         self._ended = ended
         self._generating = generating
         self._patience_s = patience_s
+        self._registry = registry
         self._pumps: dict[str, tuple[Pump, asyncio.Task[None]]] = {}
         #: Streams that are being made: the log may have them before there is a pump.
         self._making: set[str] = set()
@@ -194,6 +198,7 @@ class StreamOwner:
             breakers=self._breakers,
             patience_s=self._patience_s,
             trace=trace,
+            registry=self._registry,
         )
         self._meters.stream_opened()
         task = asyncio.create_task(self._run(pump, schema_id), name=f"pump {stream_id}")

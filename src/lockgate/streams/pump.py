@@ -18,12 +18,13 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from lockgate.errors import Busy, Code, StoreError
+from lockgate.errors import Busy, Code, RegistryFailing, StoreError
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.envelope import Answerer, Problem, Record, WaitingFor, decode_record, encode_record
 from lockgate.protocol.finish import Finish
 from lockgate.protocol.lifecycle import Ended, Outcome
 from lockgate.protocol.offsets import START
+from lockgate.registry.registry import SchemaRegistry
 from lockgate.retry.breaker import Breaker, Breakers, Permit
 from lockgate.retry.failures import RULES, FailureClass, lesson_of
 from lockgate.retry.ladder import Ladder, NextAttempt, NoAttempt, models_of
@@ -36,6 +37,7 @@ from lockgate.streams.patient_writer import PatientWriter
 from lockgate.streams.plan import Plan
 from lockgate.streams.released_text import ReleasedText
 from lockgate.streams.side_records import SideRecords
+from lockgate.streams.stated_version import judge_stated
 from lockgate.streams.stretch import Stretch
 from lockgate.upstream import base as up
 from lockgate.upstream.facts import content_of
@@ -62,7 +64,9 @@ class Pump:
 
     Args:
         breakers: The circuit breakers of this node; None makes new ones.
-        patience_s: How long an append is tried again that the log does not take; upstream waits meanwhile.
+        patience_s: How long an append is tried again that the log does not take, and a question that the registry does
+            not answer; upstream waits meanwhile.
+        registry: The registered schemas; None where what upstream says of versions is ignored.
         trace: Called with every piece of text as upstream sent it, before any gate: its channel, the number of the
             attempt, the text.
         rng: Random numbers for back-off.
@@ -81,6 +85,7 @@ class Pump:
         patience_s: float = 60.0,
         trace: Trace | None = None,
         rng: Callable[[], float] = random.random,
+        registry: SchemaRegistry | None = None,
     ) -> None:
         self.stream_id = stream_id
         self._plan = plan
@@ -88,6 +93,8 @@ class Pump:
         self._log = log
         self._meters = meters
         self._writer = PatientWriter(log, stream_id, epoch, patience_s)
+        self._patience_s = patience_s
+        self._registry = registry
         self._breakers = breakers or Breakers()
         self._trace = trace
         self._rng = rng
@@ -167,7 +174,7 @@ class Pump:
             await self._pump()
         except StoreError:
             raise
-        except (JudgeLost, Busy) as error:
+        except (JudgeLost, Busy, RegistryFailing) as error:
             self._fail(error.code, str(error))
         except Exception:
             # A bug here must not leave readers waiting for ever: the stream is closed as failed, and the log says why.
@@ -266,7 +273,8 @@ class Pump:
     async def _flow(self, run: RunningAttempt) -> list[Record]:
         """Take what comes by the short way, while only text comes; what a halting read brought, as ``_take`` has it."""
         generation, is_plain = self._generation, run.is_heard and run.target is None and run.told is self._told
-        if not (is_plain and self._trace is None and self._sides.is_empty and isinstance(generation, up.Flowing)):
+        is_plain = is_plain and run.refusal is None and self._trace is None and self._sides.is_empty
+        if not (is_plain and isinstance(generation, up.Flowing)):
             return []
         stretch = self._stretch = Stretch(
             run, self._channels, self._writer, is_interrupted=self._is_interrupted, heard=self._hear_at
@@ -375,6 +383,8 @@ class Pump:
                     self._add_side(content_of(choice), event)
                 case up.Side(channel=name):
                     self._add_side(name, event)
+                case up.Stated(version=version) if version != run.version:
+                    await self._hear_version(run, version)
                 case up.ConnectionEnded(skipped=skipped):
                     self._meters.upstream_passed_over(skipped)
                     for name, data in run.take_spaces().items():
@@ -404,6 +414,22 @@ class Pump:
             breaker = self._breaker_of(run.asked.model)
             run.permit = breaker.answered(run.permit, time.monotonic())
 
+    async def _hear_version(self, run: RunningAttempt, version: str) -> None:
+        """Upstream says by which version it writes from here on."""
+        run.version, run.refusal = version, None
+        until_s = time.monotonic() + self._patience_s
+        while self._interruption is None:
+            judging = judge_stated(version, self._plan.content, self._plan.judging, self._registry)
+            try:
+                judged = await self._interruptible(judging)
+            except (RegistryFailing, Busy):
+                if time.monotonic() >= until_s:
+                    raise
+                await self._interruptible(asyncio.sleep(_LOOK_AGAIN_S))
+            else:
+                run.refusal = judged.refusal if judged is not None else None
+                return
+
     async def _feed(self, run: RunningAttempt, name: str, data: bytes, read_s: float) -> list[Record]:
         if run.target is not None:
             if name != "content":
@@ -412,8 +438,15 @@ class Pump:
         if self._trace is not None:
             self._trace(name, run.number, data)
         channel = self._channels.get(name) or self._channel(name)
+        records: list[Record] = []
+        if run.refusal is not None and not channel.is_tool:  # a version is that of the document, and not of a call
+            records.append(channel.refuse(*run.refusal))
+            if channel.state == "halted":
+                run.ended = Ended.STOPPED
+            if not channel.takes_refused:
+                return records
         before = channel.released_bytes
-        records = await channel.judge(data, read_s)
+        records += await channel.judge(data, read_s)
         run.released_bytes += channel.released_bytes - before
         if channel.state == "halted":
             run.ended = Ended.STOPPED

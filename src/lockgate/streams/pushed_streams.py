@@ -20,11 +20,10 @@ import msgspec
 from lockgate import Limits
 from lockgate.errors import BadRequest, Busy, Code, TailMoved
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import Action, Problem, Record, StreamEnd, decode_record, encode_record
+from lockgate.protocol.envelope import Problem, Record, StreamEnd, decode_record, encode_record
 from lockgate.protocol.finish import Finish
 from lockgate.protocol.lifecycle import Ended, Outcome, outcome
 from lockgate.protocol.offsets import START, Offset
-from lockgate.registry.agreement import VersionRefusal, judge_producer
 from lockgate.registry.registry import SchemaRegistry
 from lockgate.store.base import Producer, Pushed, StreamLog
 from lockgate.streams.channels import Channel
@@ -34,6 +33,7 @@ from lockgate.streams.options import StreamOptions, StreamRequest
 from lockgate.streams.pinning import pinned_plan
 from lockgate.streams.plan import Defaults, Plan, plan_for
 from lockgate.streams.schemas import Schemas
+from lockgate.streams.stated_version import StatedVersion, judge_stated
 
 #: Gates kept between pushes; the gate of a stream that comes back later is rebuilt.
 _MAX_GATES: Final = 256
@@ -74,17 +74,6 @@ class PushVerdict:
 
     pushed: Pushed
     problem: Problem | None = None
-
-
-class StatedVersion(NamedTuple):
-    """The version that a producer says a push is written by.
-
-    Attributes:
-        refusal: Why the stream does not take it; None if it does.
-    """
-
-    text: str
-    refusal: VersionRefusal | None
 
 
 class JudgedPush(NamedTuple):
@@ -190,27 +179,17 @@ class PushedStreams:
         return PushVerdict(pushed, problem_of(records))
 
     async def _judge(self, channel: Channel, push: Push) -> JudgedPush:
-        version = await self._stated_version(channel, push)
+        said = push.schema if push.text else ""
+        version = await judge_stated(said, channel.schema, channel.judging, self._registry)
         refusal = version.refusal if version is not None else None
         if refusal is None:
             return JudgedPush(await self._judge_text(channel, push), version)
-        # What cannot be mended is not: where violations are patched, the gate of the pinned version has the last word.
-        recovery = channel.judging.recovery
-        action: Action = "none" if recovery == "patch" else recovery
-        note = channel.refuse(refusal.code, refusal.message, action)
-        if action == "halt":
-            return JudgedPush([note, _final(channel, refused=refusal.code)], version)
-        if action == "skip":
+        note = channel.refuse(refusal.code, refusal.message)
+        if channel.state == "halted":
+            return JudgedPush([note, _final(channel)], version)
+        if not channel.takes_refused:
             push = replace(push, text="")
         return JudgedPush([note, *await self._judge_text(channel, push)], version)
-
-    async def _stated_version(self, channel: Channel, push: Push) -> StatedVersion | None:
-        """The version that a push says it is of, and whether it fits the stream."""
-        if not push.schema or not push.text or self._registry is None or channel.schema is None:
-            return None
-        takes_others = channel.judging.is_partial
-        found = await judge_producer(self._registry, push.schema, channel.schema.id, takes_others=takes_others)
-        return StatedVersion(push.schema, found)
 
     async def _judge_text(self, channel: Channel, push: Push) -> list[Record]:
         read_s = time.time()
@@ -257,19 +236,15 @@ def problem_of(records: Sequence[Record]) -> Problem | None:
     return next((problem for problem in found if problem.action == "halt"), found[0] if found else None)
 
 
-def _final(channel: Channel, *, refused: str = "") -> Record:
-    """The last record.
-
-    Args:
-        refused: Code of what ended it before the gate was asked.
-    """
-    state = "halted" if refused else channel.state
+def _final(channel: Channel) -> Record:
+    """The last record."""
+    state = channel.state
     ended = Ended.STOPPED if state == "halted" else Ended.CLEAN
     found = outcome(state, Finish.STOP, has_error=False, has_refusal=False, ended=ended, is_blank=channel.is_blank)
     end = channel.end(found)
     body = StreamEnd(
         state=found,
-        reason=refused or _reason(channel, found),
+        reason=_reason(channel, found),
         authority=channel.authority if found is Outcome.COMPLETE else "none",
         channels={channel.name: end},
     )

@@ -109,7 +109,9 @@ class RecordMaker:
     def refuse(self, code: Code, message: str, action: Action) -> Record:
         """A chunk was refused before it was judged."""
         self._meters.violated(code, "")
-        if action == "skip":
+        if action == "halt":
+            self.violation = code
+        elif action == "skip":
             self._skips += 1
             self._meters.skipped(code)
         return self._note([Problem(code, self.sequence, bool(code.recoverable), action, message)])

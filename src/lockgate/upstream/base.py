@@ -85,6 +85,15 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     created: int | None = None
 
 
+class Stated(msgspec.Struct, frozen=True, gc=False):
+    """Upstream says by which version of a registered schema its text is written: all of it, until it says another one.
+
+    Whoever does not look at versions passes it over.
+    """
+
+    version: str
+
+
 class Failed(msgspec.Struct, frozen=True, gc=False):
     """The stream carried an error, the request was refused, or the connection failed. No content follows.
 
@@ -120,7 +129,9 @@ class ConnectionEnded(msgspec.Struct, frozen=True, gc=False):
     skipped: int = 0
 
 
-UpstreamEvent: TypeAlias = Delta | ToolStarted | Reasoned | Refused | Side | Finished | Told | Failed | ConnectionEnded
+UpstreamEvent: TypeAlias = (
+    Delta | ToolStarted | Reasoned | Refused | Side | Finished | Told | Stated | Failed | ConnectionEnded
+)
 
 
 class Generation(Protocol):

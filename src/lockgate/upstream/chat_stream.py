@@ -29,6 +29,7 @@ from lockgate.upstream.base import (
     Finished,
     Reasoned,
     Refused,
+    Stated,
     Told,
     ToolStarted,
     UpstreamEvent,
@@ -152,6 +153,7 @@ class ChatStreamDecoder:
         self._is_closed = False
         self._is_resumed = False  # text followed the finish reasons, so with this server they do not mark the end
         self._told = Told()
+        self._stated = ""
         self._usage: dict[str, Any] | None = None
         self._choices: dict[int, _ChoiceState] = {}
         self._unfinished = 0  # choices without a finish reason
@@ -364,7 +366,7 @@ class ChatStreamDecoder:
                 )
                 return
         chunk = read_by_hand(value)
-        if not (value.get("choices") or chunk.error or chunk.usage or chunk.lost or chunk.aside):
+        if not (value.get("choices") or chunk.error or chunk.usage or chunk.lost or chunk.aside or chunk.schema):
             self.skipped += 1
         self._take_safely(chunk)
 
@@ -379,6 +381,9 @@ class ChatStreamDecoder:
     def _take_chunk(self, chunk: Chunk) -> None:
         if self._tells(chunk):
             self._tell(chunk)
+        if chunk.schema and chunk.schema != self._stated:
+            self._stated = chunk.schema
+            self._emit(Stated(chunk.schema))
         # Whatever the finish reason says: OpenRouter puts errors on finish, usage and bare chunks alike.
         if chunk.error is not None and (not self.is_finished or any(one.finish_reason for one in chunk.choices)):
             self._fail(chunk.error)

@@ -24,6 +24,8 @@ _QUOTE_CHARS: Final = 60
 _MAX_TIME_S: Final = 10**10
 #: Deepest member that is kept as it came. Log probabilities, the deepest that are known, need five levels.
 _MAX_DEPTH: Final = 100
+#: Longest name of a version that is kept; one that is registered is shorter.
+_MAX_VERSION_CHARS: Final = 500
 #: The legacy ``function_call`` has no index: it is one more call, under an index that no server uses.
 LEGACY_INDEX: Final = -1
 
@@ -144,7 +146,12 @@ class ChunkChoice(msgspec.Struct, gc=False):
 
 
 class Chunk(msgspec.Struct, gc=False):
-    """One event. ``lost``: text in it that is not understood, quoted; empty if there is none."""
+    """One event.
+
+    Attributes:
+        schema: Version of a registered schema that it says its text is written by; empty if it does not say.
+        lost: Text in it that is not understood, quoted; empty if there is none.
+    """
 
     id: str | None = None
     model: str | None = None
@@ -154,6 +161,7 @@ class Chunk(msgspec.Struct, gc=False):
     usage: dict[str, Any] | None = None
     error: Any = None
     aside: dict[str, Any] = {}
+    schema: str = ""
     lost: str = ""
 
 
@@ -244,6 +252,7 @@ _META: Final = frozenset(
         *("tokenids", "tokenid", "seed", "tracedetails", "contentfilterresults", "contentfilterresult"),
         *("contentfilteroffsets", "channel", "event", "time", "timestamp", "date", "ts", "version", "baseresp", "code"),
         *("padding", "warning", "warnings", "metadata", "done", "inputsensitive", "outputsensitive", "region"),
+        "lockgate",
     }
 )
 #: Members that hold the answer itself in other dialects: text in them is content, or it is lost, but never aside.
@@ -337,6 +346,7 @@ class _Reading:
             created=_time(value.get("created")),
             usage=_plain_usage(value.get("usage") or groq.get("usage")),
             error=error_in({"error": groq.get("error")}) if error is None else error,
+            schema=_stated_in(value.get("lockgate")),
         )
         chunk.choices = [self.choice(one) for one in self._choices(value.get("choices"))]
         if finish := _finish(value.get("finish_reason")):  # beside the choices: it is that of each that has none
@@ -539,6 +549,16 @@ class _Reading:
 def read_by_hand(value: dict[str, Any]) -> Chunk:
     """A chunk of any shape."""
     return _Reading().chunk(value)
+
+
+def stated_version(value: object) -> str:
+    """What upstream says of the version of its text; empty where it says nothing that could be one."""
+    return (_word(value) or "")[:_MAX_VERSION_CHARS]
+
+
+def _stated_in(section: object) -> str:
+    """The same, of the section of a chunk that is lockgate's own: it is named as a request names it."""
+    return stated_version(section.get("schema")) if isinstance(section, dict) else ""
 
 
 # -- values ----------------------------------------------------------------------------------------------------------

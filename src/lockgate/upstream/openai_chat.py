@@ -19,11 +19,13 @@ import aiohttp
 import msgspec
 
 from lockgate.errors import Misuse
+from lockgate.protocol.header_names import SCHEMA
 from lockgate.protocol.lifecycle import Ended as How
 from lockgate.protocol.sse import DEFAULT_MAX_EVENT_BYTES
 from lockgate.upstream.asked import free_tools, tool_names
-from lockgate.upstream.base import Delta, Failed, Refused, Side, Told, ToolStarted, UpstreamEvent, choices_of
+from lockgate.upstream.base import Delta, Failed, Refused, Side, Stated, Told, ToolStarted, UpstreamEvent, choices_of
 from lockgate.upstream.chat_stream import ChatStreamDecoder
+from lockgate.upstream.chunks import stated_version
 from lockgate.upstream.delta_flow import IS_POSSIBLE, DeltaFlow
 from lockgate.upstream.encoding import PIECE_BYTES, CannotDecode, Decoding
 from lockgate.upstream.endpoint import Endpoint, endpoint_of, place_of
@@ -353,7 +355,8 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
         self._decoding = Decoding(response.headers.get("Content-Encoding", ""))
         if not 200 <= response.status < 300:
             return await self._read_refusal(response)
-        return []
+        version = stated_version(response.headers.get(SCHEMA))
+        return [Stated(version)] if version else []
 
     async def _read_refusal(self, response: aiohttp.ClientResponse) -> list[UpstreamEvent]:
         try:
@@ -473,7 +476,7 @@ class _ChatGeneration(AbstractAsyncContextManager[AsyncIterator[list[UpstreamEve
             # Upstream itself did not report an error, so it goes on sending what cannot be used. (After its own error,
             # usage may follow.)
             return self._end(events + self._decoder.close(How.BROKEN))
-        if any(type(event) not in (Told, Side) for event in events):
+        if any(type(event) not in (Told, Side, Stated) for event in events):
             has_answer = any(type(event) in (Delta, ToolStarted, Refused) for event in events)
             self._silence.progressed(has_answer=has_answer)
             self._request = {}  # a long prompt need not stay as long as its stream
