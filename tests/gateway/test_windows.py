@@ -15,7 +15,7 @@ import pytest
 
 from lockgate.protocol.close_codes import CloseCode
 from tests.gateway.followers import Follower, shown
-from tests.gateway.nodes import DEADLINE_S, Node, Reader, Upstream, answer, create, running
+from tests.gateway.nodes import DEADLINE_S, Node, Reader, UncheckedNode, Upstream, answer, create, running
 from tests.gateway.two_nodes import SharedNode, running_all
 from tests.redis_server import need_redis, shared
 
@@ -181,6 +181,48 @@ async def test_an_acknowledgement_reaches_a_reader_of_another_process(
                 await follower.read(face, acknowledges=partial(_has_half_a_window, follower))
                 assert (text_of(follower), follower.connections, follower.retries) == (TEXT, 1, 0)
                 assert await follower.say(ack=follower.offset) == 0, "the answer counts the readers of one process"
+
+
+class FromElsewhere(Follower):
+    """Acknowledges on a connection to a process that does not serve it: there nobody of its name reads."""
+
+    _elsewhere: aiohttp.ClientSession | None = None
+
+    async def say(self, **said: Any) -> int:
+        while True:
+            if self._elsewhere is None:
+                self._elsewhere = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1))
+            served, self._session = self._session, self._elsewhere
+            try:
+                if await super().say(**said) == 0:
+                    return 0
+            finally:
+                self._session = served
+            await self.leave()  # for a new connection, which may come to the other one
+
+    async def leave(self) -> None:
+        if self._elsewhere is not None:
+            await self._elsewhere.close()
+            self._elsewhere = None
+
+
+@pytest.mark.parametrize("face", ["events", "lines"])
+async def test_an_acknowledgement_reaches_a_reader_of_another_worker(
+    session: aiohttp.ClientSession, tmp_path: Path, face: str
+) -> None:
+    """With ``server.workers`` nobody can choose the process: whichever has the connection passes it on."""
+    settings: dict[str, Any] = {**SETTINGS, "delivery__slow_s": 3600.0, "server__workers": 2}
+    play = lambda _: answer(TEXT, range(300, len(TEXT), 300))  # noqa: E731
+    async with Upstream(play) as up, running(UncheckedNode(tmp_path, up.base_url, **settings)) as node:
+        url = f"{node.url}{(await create(node.url))['urls']['stream']}"
+        await Reader(url).run()
+        follower = FromElsewhere(session, url, name="n")
+        try:
+            await follower.read(face, acknowledges=partial(_has_half_a_window, follower))
+        finally:
+            await follower.leave()
+    assert (text_of(follower), follower.connections, follower.retries) == (TEXT, 1, 0)
+    assert follower.most_bytes <= WINDOW + PIECE
 
 
 async def test_who_talks_on_learns_why_it_is_closed(session: aiohttp.ClientSession, url: str) -> None:
