@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import resource
 import socket
 import time
@@ -179,6 +180,12 @@ def worker_of(pid: int) -> int:
     """The process that serves: the largest child of the one that was started."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     return max((int(child) for child in children), key=rss_bytes)
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time that a process has taken so far, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def rss_bytes(pid: int) -> int:
