@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
+from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +145,65 @@ async def test_credit_stops_and_starts(node: Node, session: aiohttp.ClientSessio
             pass
         assert frame["m"]["data"] == ["x" * 10]
         assert frame["o"] == tail
+
+
+async def test_pieces_grow_while_a_reader_lags_and_shrink_again(session: aiohttp.ClientSession, tmp_path: Path) -> None:
+    """Single deltas where it keeps up; all that waited in one piece where it did not. The histogram says so, too."""
+    singles, waiting = 5, 50
+    options = {"Lockgate-Options": '{"schema": true}', "Content-Type": "application/json"}
+    settings: dict[str, Any] = {"delivery__slow_s": 3600.0}
+    async with Upstream(lambda _: answer("x")) as up, running(Node(tmp_path, up.base_url, **settings)) as node:
+        url = f"{node.url}/v1/stream/pieces"
+        async with session.put(url, json=['"'], headers=options) as response:
+            assert response.status == 201
+
+        async def push(text: str) -> None:
+            async with session.post(url, json=[text], headers=options) as response:
+                assert response.status == 204
+
+        async def credit(size: int) -> None:
+            async with session.post(f"{url}/ack", json={"reader": "n", "credit": size}) as response:
+                assert (await response.json())["readers"] == 1
+
+        async with asyncio.timeout(DEADLINE_S), session.ws_connect(f"{url}/ws?reader=n") as web:
+
+            async def piece() -> list[str]:
+                while "m" not in (frame := await web.receive_json()):
+                    pass
+                return list(frame["m"]["data"])
+
+            assert await piece() == ['"']
+            sizes, told = [], [await _read_records(session, node)]
+            for lags in (False, True, False):
+                if lags:
+                    await credit(0)
+                    for _ in range(waiting):
+                        await push("x")
+                    await credit(2**40)
+                    sizes.append(len(await piece()))
+                else:
+                    for _ in range(singles):
+                        await push("x")
+                        sizes.append(len(await piece()))
+                told.append(await _read_records(session, node))
+    assert sizes == [1] * singles + [waiting] + [1] * singles
+    assert [after - before for before, after in pairwise(told)] == [
+        Counter({1.0: singles}),
+        Counter({100.0: 1}),
+        Counter({1.0: singles}),
+    ]
+
+
+async def _read_records(session: aiohttp.ClientSession, node: Node) -> Counter[float]:
+    """How many reads brought so many records, by the upper bound of their bucket."""
+    async with session.get(f"{node.url}/metrics") as response:
+        text = await response.text()
+    counts: Counter[float] = Counter()
+    before = 0
+    for bound, count in re.findall(r'lockgate_reader_read_records_bucket\{le="(.*?)"\} (\S+)', text):
+        counts[float(bound)] = int(float(count)) - before
+        before = int(float(count))
+    return counts
 
 
 async def test_an_acknowledgement_is_for_those_of_its_name(session: aiohttp.ClientSession, url: str) -> None:
