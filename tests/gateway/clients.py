@@ -84,6 +84,13 @@ class Raw:
                 data += piece
         return bytes(data)
 
+    def take(self, most_bytes: int) -> int:
+        """Take what is here, up to so many bytes, without waiting for more; how much that was."""
+        try:
+            return len(self._connection.recv(most_bytes))
+        except BlockingIOError:
+            return 0
+
     async def read_to_end(self) -> bytes:
         """All until the server ends the connection, in whatever way; then this end is closed, too."""
         data = bytearray()
