@@ -45,7 +45,7 @@ check: .venv/.dev  ## style, types, rooms, names, ids of the tests
 	$(BIN)/python scripts/check_test_ids.py
 
 peers: .venv/.peers .venv/.instructor tests/peers/node_modules/.done clients/typescript/node_modules/.done  ## foreign clients and suites
-	@scripts/system-packages chromium faketime nginx openssl
+	@scripts/system-packages chromium curl faketime nghttp2-client nginx openssl
 	$(BIN)/pytest -m "peers or browser"
 
 llm: .venv/.dev .venv/.llm  ## a real model through the gateway, with a table of what came of it

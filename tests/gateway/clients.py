@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import resource
 import socket
 import time
@@ -82,6 +83,13 @@ class Raw:
                 assert piece, data
                 data += piece
         return bytes(data)
+
+    def take(self, most_bytes: int) -> int:
+        """Take what is here, up to so many bytes, without waiting for more; how much that was."""
+        try:
+            return len(self._connection.recv(most_bytes))
+        except BlockingIOError:
+            return 0
 
     async def read_to_end(self) -> bytes:
         """All until the server ends the connection, in whatever way; then this end is closed, too."""
@@ -179,6 +187,12 @@ def worker_of(pid: int) -> int:
     """The process that serves: the largest child of the one that was started."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     return max((int(child) for child in children), key=rss_bytes)
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time that a process has taken so far, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def rss_bytes(pid: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, NamedTuple
 
@@ -81,7 +82,7 @@ class Follower:
         url = f"{self._url}{'&' if '?' in self._url else '?'}offset={self.offset}"
         url += f"&reader={self._name}" if self._name else ""
         async with asyncio.timeout(DEADLINE_S):
-            async for step in getattr(self, "_" + face.replace("-", "_"))(url):
+            async for step in getattr(self, "_" + re.sub("[- /]", "_", face))(url):
                 waiting += step.items
                 self.retries += step.retry_ms is not None
                 self.taken_bytes += step.size
@@ -130,7 +131,7 @@ class Follower:
         async with self._session.get(url, headers={"Accept": "application/x-ndjson"}) as response:
             assert response.status == 200, await response.text()
             async for line in response.content:
-                yield _of_frame(line)
+                yield of_frame(line)
 
     async def _socket(self, url: str) -> AsyncIterator[Step]:
         path, _, query = url.partition("?")
@@ -138,7 +139,7 @@ class Follower:
             self._talks_on = socket
             try:
                 async for message in socket:
-                    yield _of_frame(message.data.encode())
+                    yield of_frame(message.data.encode())
                 if socket.close_code == CloseCode.TOO_SLOW:
                     yield Step([], None, retry_ms=0)
             finally:
@@ -151,6 +152,8 @@ class Follower:
     async def _pages(self, url: str) -> AsyncIterator[Step]:
         while True:
             async with self._session.get(url, headers={"Accept": "application/json"}) as response:
+                if response.status >= 500:  # the server says so where an answer broke off before it began
+                    response.raise_for_status()
                 assert response.status in (200, 204), await response.text()
                 items = await response.json() if response.status == 200 else []
                 offset = response.headers["Stream-Next-Offset"]
@@ -162,7 +165,8 @@ class Follower:
             url = url.replace(f"offset={before}", f"offset={offset}")
 
 
-def _of_frame(line: bytes) -> Step:
+def of_frame(line: bytes) -> Step:
+    """What a line of NDJSON, or a message, brought."""
     frame = json.loads(line)
     assert frame.keys() & {"o", "m", "ping"}, frame
     items = [frame["m"]] if "m" in frame else []

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import statistics
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.gateway.clients import Raw, get, many, rss_bytes, worker_of
+from lockgate.protocol.sse import EventStreamDecoder
+from tests.gateway.clients import Raw, get, many, p99, rss_bytes, worker_of
 from tests.gateway.nodes import (
     DEADLINE_S,
+    DONE,
     Node,
     Reader,
     UncheckedNode,
     Upstream,
     answer,
+    chunk,
     create,
     running,
     schema_format,
@@ -74,6 +80,7 @@ FACES: dict[str, Callable[[str], bytes]] = {
     "notes on a socket": lambda path: _upgrade(path + "/ws?notes=1&view=elements"),
     "lines over HTTP/2": _over_http_2,
 }
+_ACCEPT_EVENTS = {"Accept": "text/event-stream"}
 #: They end with the answer, or with the request of a connection that has others.
 OTHER_ENDS = ("one page", "lines over HTTP/2")
 
@@ -147,24 +154,138 @@ async def test_memory_of_many_readers_that_take_nothing(tmp_path: Path, face: st
     await _memory(tmp_path, face, readers=300, size=3_500_000)
 
 
-async def _memory(tmp_path: Path, face: str, *, readers: int, size: int) -> None:
+#: What the process may grow by for each reader that takes a kilobyte a second.
+_SLOW_LIMIT_BYTES = 100_000
+_SLOW_READERS = 200
+_SLOW_FACES = ("delta", "lines", "socket", "lines over HTTP/2")
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("face", _SLOW_FACES)
+async def test_memory_of_readers_that_take_a_kilobyte_a_second(tmp_path: Path, face: str) -> None:
+    """200 of them, of a stream of 3 MB."""
+    limit_bytes = _SLOW_LIMIT_BYTES
+    await _memory(tmp_path, face, readers=_SLOW_READERS, size=3_000_000, take=_slowly, limit_bytes=limit_bytes)
+
+
+async def _nothing(_readers: list[Raw]) -> None:
+    pass
+
+
+async def _slowly(readers: list[Raw]) -> None:
+    """Each takes a kilobyte a second, until this is cancelled."""
+    while True:
+        begun_s = time.monotonic()
+        for one in readers:
+            one.take(1024)
+        await asyncio.sleep(max(0.0, 1 - (time.monotonic() - begun_s)))  # the pace of the readers
+
+
+@contextlib.asynccontextmanager
+async def _taking(readers: list[Raw], take: Callable[[list[Raw]], Awaitable[None]]) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(take(readers))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+
+
+class _Latencies:
+    """How long deltas take to readers that keep up: each delta says when it was sent."""
+
+    READERS = 20
+    DELTAS = 200
+    PAUSE_S = 0.02
+
+    def __init__(self) -> None:
+        self.took_s: list[float] = []
+
+    def play(self) -> Iterator[Any]:
+        begun_s = asyncio.get_running_loop().time()
+        for number in range(self.DELTAS):
+            yield begun_s + number * self.PAUSE_S
+            yield chunk(f"{time.monotonic():.6f} ")
+        yield chunk(finish="stop") + DONE
+
+    async def read(self, node: Node) -> float:
+        """The 99th percentile of a stream, over all its readers, in seconds."""
+        made = await create(node.url, model="live")
+        self.took_s = []
+        await asyncio.gather(*(self._reader(node.url + made["urls"]["stream"]) for _ in range(self.READERS)))
+        assert len(self.took_s) == self.READERS * self.DELTAS
+        return p99(self.took_s)
+
+    async def _reader(self, url: str) -> None:
+        decoder = EventStreamDecoder()
+        async with aiohttp.ClientSession() as session, session.get(url, headers=_ACCEPT_EVENTS) as response:
+            async for data in response.content.iter_any():
+                now_s = time.monotonic()
+                for event in decoder.feed(data):
+                    if event.event == "data":
+                        for one in json.loads(event.data):
+                            if one["meta"]["kind"] == "delta":
+                                self.took_s += [now_s - float(sent) for text in one["data"] for sent in text.split()]
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(900)
+async def test_fast_readers_beside_slow_ones(tmp_path: Path) -> None:
+    """Rounds with and without 200 readers at a kilobyte a second take turns; the medians of their p99 are compared."""
+    latencies, text = _Latencies(), document(3_000_000)
+
+    def play(body: dict[str, Any]) -> Iterator[Any]:
+        return latencies.play() if body["model"] == "live" else answer(text, range(500, len(text), 500))
+
+    settings: dict[str, Any] = {"delivery__heartbeat_s": 300}
+    alone, beside = [], []
+    async with Upstream(play) as upstream, running(UncheckedNode(tmp_path, upstream.base_url, **settings)) as node:
+        request = FACES["delta"](await _finished(node, 3_000_000))
+        await latencies.read(node)
+        for _ in range(7):
+            alone.append(await latencies.read(node))
+            async with many(node.port, _SLOW_READERS, request, receive_bytes=4096) as slow, _taking(slow, _slowly):
+                await _readers(node, _SLOW_READERS)
+                beside.append(await latencies.read(node))
+            await _readers(node, 0)
+    one, other = statistics.median(alone), statistics.median(beside)
+    for name, values in (("alone", alone), (f"beside {_SLOW_READERS} slow ones", beside)):
+        told = ", ".join(f"{1000 * value:.1f}" for value in values)
+        print(f"\np99 of fast readers {name}: {1000 * statistics.median(values):.1f} ms ({told})")
+    print(f"{other / one:.2f} of it; {os.getloadavg()[0]:.0f} processes wanted a core")
+    assert other <= 1.1 * one
+
+
+async def _memory(
+    tmp_path: Path,
+    face: str,
+    *,
+    readers: int,
+    size: int,
+    take: Callable[[list[Raw]], Awaitable[None]] = _nothing,
+    limit_bytes: int | None = None,
+) -> None:
     settings: dict[str, Any] = {"delivery__heartbeat_s": 300}
     async with _upstream(size) as upstream, running(UncheckedNode(tmp_path, upstream.base_url, **settings)) as node:
         path = await _finished(node, size)
         worker = worker_of(node.pid)
         request = FACES[face](path)
-        async with many(node.port, 40, request, receive_bytes=4096):
+        async with many(node.port, 40, request, receive_bytes=4096) as first, _taking(first, take):
             await _settled(worker)
         await _readers(node, 0)
         before, grown = await _settled(worker), []
         for _ in range(_ROUNDS):
             await _readers(node, 0)
-            async with many(node.port, readers, request, receive_bytes=4096):
+            async with many(node.port, readers, request, receive_bytes=4096) as slow, _taking(slow, take):
                 grown.append((await _settled(worker) - before) / readers)
         each = statistics.median(grown)
     told = ", ".join(f"{one / 1024:.0f}" for one in grown)
-    print(f"\n{face}: {told} KiB for a reader that takes nothing of {size / 1e6:.1f} MB ({readers} readers)")
-    assert each <= _WHOLE_MESSAGES.get(face, _LIMIT_BYTES)
+    takes = "nothing" if take is _nothing else "a kilobyte a second"
+    print(f"\n{face}: {told} KiB for a reader that takes {takes} of {size / 1e6:.1f} MB ({readers} readers)")
+    assert each <= (limit_bytes or _WHOLE_MESSAGES.get(face, _LIMIT_BYTES))
     assert "Traceback" not in node.output(), node.output()
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
+from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ import pytest
 
 from lockgate.protocol.close_codes import CloseCode
 from tests.gateway.followers import Follower, shown
-from tests.gateway.nodes import DEADLINE_S, Node, Reader, Upstream, answer, create, running
+from tests.gateway.nodes import DEADLINE_S, Node, Reader, UncheckedNode, Upstream, answer, create, running
 from tests.gateway.two_nodes import SharedNode, running_all
 from tests.redis_server import need_redis, shared
 
@@ -144,6 +147,65 @@ async def test_credit_stops_and_starts(node: Node, session: aiohttp.ClientSessio
         assert frame["o"] == tail
 
 
+async def test_pieces_grow_while_a_reader_lags_and_shrink_again(session: aiohttp.ClientSession, tmp_path: Path) -> None:
+    """Single deltas where it keeps up; all that waited in one piece where it did not. The histogram says so, too."""
+    singles, waiting = 5, 50
+    options = {"Lockgate-Options": '{"schema": true}', "Content-Type": "application/json"}
+    settings: dict[str, Any] = {"delivery__slow_s": 3600.0}
+    async with Upstream(lambda _: answer("x")) as up, running(Node(tmp_path, up.base_url, **settings)) as node:
+        url = f"{node.url}/v1/stream/pieces"
+        async with session.put(url, json=['"'], headers=options) as response:
+            assert response.status == 201
+
+        async def push(text: str) -> None:
+            async with session.post(url, json=[text], headers=options) as response:
+                assert response.status == 204
+
+        async def credit(size: int) -> None:
+            async with session.post(f"{url}/ack", json={"reader": "n", "credit": size}) as response:
+                assert (await response.json())["readers"] == 1
+
+        async with asyncio.timeout(DEADLINE_S), session.ws_connect(f"{url}/ws?reader=n") as web:
+
+            async def piece() -> list[str]:
+                while "m" not in (frame := await web.receive_json()):
+                    pass
+                return list(frame["m"]["data"])
+
+            assert await piece() == ['"']
+            sizes, told = [], [await _read_records(session, node)]
+            for lags in (False, True, False):
+                if lags:
+                    await credit(0)
+                    for _ in range(waiting):
+                        await push("x")
+                    await credit(2**40)
+                    sizes.append(len(await piece()))
+                else:
+                    for _ in range(singles):
+                        await push("x")
+                        sizes.append(len(await piece()))
+                told.append(await _read_records(session, node))
+    assert sizes == [1] * singles + [waiting] + [1] * singles
+    assert [after - before for before, after in pairwise(told)] == [
+        Counter({1.0: singles}),
+        Counter({100.0: 1}),
+        Counter({1.0: singles}),
+    ]
+
+
+async def _read_records(session: aiohttp.ClientSession, node: Node) -> Counter[float]:
+    """How many reads brought so many records, by the upper bound of their bucket."""
+    async with session.get(f"{node.url}/metrics") as response:
+        text = await response.text()
+    counts: Counter[float] = Counter()
+    before = 0
+    for bound, count in re.findall(r'lockgate_reader_read_records_bucket\{le="(.*?)"\} (\S+)', text):
+        counts[float(bound)] = int(float(count)) - before
+        before = int(float(count))
+    return counts
+
+
 async def test_an_acknowledgement_is_for_those_of_its_name(session: aiohttp.ClientSession, url: str) -> None:
     follower = Follower(session, url, name="nobody")
     assert await follower.say(ack="0001_0000000000000001") == 0
@@ -181,6 +243,48 @@ async def test_an_acknowledgement_reaches_a_reader_of_another_process(
                 await follower.read(face, acknowledges=partial(_has_half_a_window, follower))
                 assert (text_of(follower), follower.connections, follower.retries) == (TEXT, 1, 0)
                 assert await follower.say(ack=follower.offset) == 0, "the answer counts the readers of one process"
+
+
+class FromElsewhere(Follower):
+    """Acknowledges on a connection to a process that does not serve it: there nobody of its name reads."""
+
+    _elsewhere: aiohttp.ClientSession | None = None
+
+    async def say(self, **said: Any) -> int:
+        while True:
+            if self._elsewhere is None:
+                self._elsewhere = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1))
+            served, self._session = self._session, self._elsewhere
+            try:
+                if await super().say(**said) == 0:
+                    return 0
+            finally:
+                self._session = served
+            await self.leave()  # for a new connection, which may come to the other one
+
+    async def leave(self) -> None:
+        if self._elsewhere is not None:
+            await self._elsewhere.close()
+            self._elsewhere = None
+
+
+@pytest.mark.parametrize("face", ["events", "lines"])
+async def test_an_acknowledgement_reaches_a_reader_of_another_worker(
+    session: aiohttp.ClientSession, tmp_path: Path, face: str
+) -> None:
+    """With ``server.workers`` nobody can choose the process: whichever has the connection passes it on."""
+    settings: dict[str, Any] = {**SETTINGS, "delivery__slow_s": 3600.0, "server__workers": 2}
+    play = lambda _: answer(TEXT, range(300, len(TEXT), 300))  # noqa: E731
+    async with Upstream(play) as up, running(UncheckedNode(tmp_path, up.base_url, **settings)) as node:
+        url = f"{node.url}{(await create(node.url))['urls']['stream']}"
+        await Reader(url).run()
+        follower = FromElsewhere(session, url, name="n")
+        try:
+            await follower.read(face, acknowledges=partial(_has_half_a_window, follower))
+        finally:
+            await follower.leave()
+    assert (text_of(follower), follower.connections, follower.retries) == (TEXT, 1, 0)
+    assert follower.most_bytes <= WINDOW + PIECE
 
 
 async def test_who_talks_on_learns_why_it_is_closed(session: aiohttp.ClientSession, url: str) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from lockgate.protocol.json_values import MAX_EVENT_VALUES
-from lockgate.upstream import calls
 from lockgate.upstream.base import Delta, Failed
 from lockgate.upstream.chat_stream import ChatStreamDecoder
 from tests.upstream.test_chat_stream import of, sse
@@ -58,7 +57,7 @@ def test_arguments_are_read_once_for_all_fragments_that_may_repeat_them(monkeypa
     said = json.dumps([[]] * 40_000)
     fragments = [{"index": 0, "function": {"arguments": "{}"}}] * 1000
     first = {"index": 0, "id": "c", "function": {"name": "f", "arguments": said}}
-    monkeypatch.setattr(calls.json, "loads", counting)
+    monkeypatch.setattr(json, "loads", counting)
     ChatStreamDecoder().feed(sse(of({"tool_calls": [first, *fragments]})))
     events = json.dumps([first, *fragments])
     assert 0 < read_chars <= 4 * len(events), "the event itself, what was said, and each fragment"

@@ -306,8 +306,9 @@ class LiveReader(Reader):
         if made is None:
             made = shared[name] = self._encoded(page, view.show(page.entries))
             return made
-        last = self._after = page.entries[-1].offset
-        self._meters.reader_lag(page.tail.records - last.records)
+        before, last = self._after, page.entries[-1].offset
+        self._after = last
+        self._meters.reader_read(last.records - before.records, page.tail.records - last.records)
         view.saw(made.read_s, made.outcome)
         if made.data is not None:
             self._said(is_tail=last == page.tail, is_closed=page.is_closed)
@@ -316,8 +317,9 @@ class LiveReader(Reader):
 
     def _encoded(self, page: Page, items: list[Item]) -> Encoded:
         view = self._view
-        last = self._after = page.entries[-1].offset
-        self._meters.reader_lag(page.tail.records - last.records)
+        before, last = self._after, page.entries[-1].offset
+        self._after = last
+        self._meters.reader_read(last.records - before.records, page.tail.records - last.records)
         is_tail = last == page.tail
         is_closed = page.is_closed and is_tail
         data = self._items(items, up_to_date=is_tail, is_closed=is_closed) if items else None

@@ -60,8 +60,10 @@ class Gate(Protocol):
     def snapshot(self) -> Any:
         """Value of the released text: open strings included; open numbers, literals and names left out.
 
-        None where there is no value yet. It costs what was released since the last one, and a flat copy of each open
-        container and string. What is finished in it is shared with later snapshots: change a copy.
+        None where there is no value yet. It costs what was released since the last one, and a copy of an open string.
+        Who holds more than the last snapshot, or an open container of one, pays for a flat copy of each of those, too.
+        Change only a copy: what is finished in it is shared with later ones, and what nobody holds any longer grows
+        into a later one.
 
         Raises:
             Misuse: the text is not kept (``elements``, NDJSON, no schema, or longer than ``authority_max_bytes``).

@@ -109,8 +109,7 @@ def astream(
         source: Text in pieces, cut anywhere, as ``str`` or as UTF-8.
         schema: What ``compile`` takes, or a compiled schema.
         yields: ``text``: released text. ``elements``: each finished item of the array that ``elements`` points to, or
-            of NDJSON each line. ``snapshots``: the value so far after each piece; it is made anew each time, so it is
-            for short texts.
+            of NDJSON each line. ``snapshots``: the value so far after each piece; change only a copy of it.
         model: Type of the elements; where ``schema`` is a Python type, that is known, and else they are plain values.
         options: Of ``Schema.gate``: ``recovery``, ``elements``, ``framing``, ``release``, ``skip``, ``lossy``,
             ``max_patches``, ``max_held_bytes``, ``accept_truncated``. Of ``compile``: ``formats``, ``dialect``,

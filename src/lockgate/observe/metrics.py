@@ -352,6 +352,12 @@ class Meters:
             "Records between a reader and the tail, after each read.",
             _RECORDS,
         ).of()
+        self._read = self._quick_histogram(
+            "chunkMetrics",
+            "reader_read_records",
+            "Records that a read brought to a reader: one where it keeps up, more in one piece where it lags.",
+            _RECORDS[1:],
+        ).of()
 
         self._stall = self._quick_histogram(
             "connectionHealth",
@@ -379,10 +385,16 @@ class Meters:
         if self._groups.connection_health:
             self._too_slow.inc()
 
-    def reader_lag(self, records: int) -> None:
-        """A reader has read, and is now this many records behind the tail."""
+    def reader_read(self, records: int, lag_records: int) -> None:
+        """A reader has read so many records, and is now this many behind the tail."""
+        if self._groups.chunk_metrics:
+            if records == 1:  # nearly always, so it costs no call
+                self._read.counts[0] += 1
+                self._read.total += 1
+            else:
+                self._read.observe(records)
         if self._groups.connection_health:
-            self._lag.observe(records)
+            self._lag.observe(lag_records)
 
     def shook_hands(self, seconds: float) -> None:
         """A reader got the first byte of its answer, this long after its request."""
