@@ -40,6 +40,7 @@ class Node:
     owner: StreamOwner
     pushed: PushedStreams
     opening: Opening
+    workers: WorkerPool
 
     async def post(self, **options: Any) -> str:
         """Open a stream as ``POST /v1/streams`` does, to push to it."""
@@ -75,14 +76,16 @@ class Node:
 
 
 @contextlib.asynccontextmanager
-async def node(defaults: Defaults | None = None, log: MemoryLog | None = None) -> AsyncIterator[Node]:
+async def node(
+    defaults: Defaults | None = None, log: MemoryLog | None = None, *, heavy: int = 4
+) -> AsyncIterator[Node]:
     log, meters = log or MemoryLog(), Meters()
     owner = StreamOwner(log, Scripted(lambda _body, _number: clean("[1]")), meters, max_open=10)
-    workers = WorkerPool(WorkerLimits(processes=1))
+    workers = WorkerPool(WorkerLimits(processes=1, heavy=heavy))
     schemas = Schemas(workers)
     pushed = PushedStreams(log, meters, schemas)
     try:
-        yield Node(log, owner, pushed, Opening(log, owner, pushed, schemas, defaults or Defaults()))
+        yield Node(log, owner, pushed, Opening(log, owner, pushed, schemas, defaults or Defaults()), workers)
     finally:
         schemas.stop()
         await workers.stop()

@@ -3,8 +3,8 @@
 How it works: the server in front (docs/decisions/granian.md) accepts more connections than may be in use, and passes on
 a request when its head is whole. Here, each request is counted with its client, and one too many is answered at once. A
 thread looks at the sockets themselves: a connection that has no request for too long is closed, and when they crowd,
-those that never asked for anything go first. So nobody who asks waits behind those who do not, and a loop that is busy
-does not keep the thread from its work.
+those that never asked for anything go first. A WebSocket whose client does not end a message is broken off. So nobody
+who asks waits behind those who do not, and a loop that is busy does not keep the thread from its work.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from lockgate.errors import BodyTooSlow, Busy, Code
 from lockgate.gateway.access import PROBES, App, Message, Receive, Scope, Send, below_root, refuse
 from lockgate.gateway.shutdown import SERVER_END
 from lockgate.gateway.sockets import ClientSockets, Peer
+from lockgate.gateway.unfinished import UnfinishedMessages
 from lockgate.protocol import header_names as names
 from lockgate.protocol.header_names import encoded
 from lockgate.protocol.sse import encode_retry
@@ -53,6 +54,8 @@ _FEWEST: Final = 100
 #: Seconds between two looks at the sockets, and between two looks whether they crowd.
 _LOOK_S: Final = 1.0
 _GLANCE_S: Final = 0.25
+#: The same between two looks for messages of WebSocket that do not end: what comes meanwhile is not bounded.
+_UNFINISHED_S: Final = 0.1
 #: The same until the server listens, for a while: what it accepts before it is found has a buffer without bound.
 _BEGIN_S: Final = 0.005
 _BEGIN_LOOKS: Final = 2000
@@ -143,6 +146,7 @@ class _Use:
     since_s: float  # since when it has no request, by the monotonic clock
     requests: int = 0
     has_asked: bool = False
+    brought_bytes: int = 0  # heads and bodies of all its requests
 
 
 class Connections:
@@ -160,6 +164,7 @@ class Connections:
         self._body_s = server.body_s
         self._keep_alive_s = server.keep_alive_s
         self._sockets = ClientSockets(server.port)
+        self._unfinished = UnfinishedMessages(self._sockets)
         self._lock = threading.Lock()
         self._uses: dict[Peer, _Use] = {}
         self._requests = 0
@@ -187,12 +192,13 @@ class Connections:
             peer = (scope["client"][0], int(scope["client"][1]))  # granian gives the port as a text
             scope[SEND] = send
             scope[_BREAK_OFF] = partial(self._sockets.close, peer, throw_away=True)
-            self._begin(peer)
+            brought = self._begin(peer, scope)
             if scope["type"] == "websocket":
                 SERVER_END.opened()
                 try:
-                    await app(scope, receive, send)
+                    await app(scope, self._unfinished.begin(peer, receive, brought), send)
                 finally:
+                    self._unfinished.end(peer)
                     SERVER_END.closed()
                     self._end(peer)
                 return
@@ -201,7 +207,7 @@ class Connections:
                 await app(scope, body.receive, send)
             finally:
                 body.give_back()
-                self._end(peer)
+                self._end(peer, body.brought_bytes)
 
         return wrapped
 
@@ -225,17 +231,21 @@ class Connections:
 
         return wrapped
 
-    def _begin(self, peer: Peer) -> None:
+    def _begin(self, peer: Peer, scope: Scope) -> int:
+        """Count a request; what its connection brought by now, in bytes."""
         with self._lock:
             use = self._uses.setdefault(peer, _Use(0.0))
             use.requests += 1
             use.has_asked = True
+            use.brought_bytes += _head_bytes(scope)
             self._requests += 1
+            return use.brought_bytes
 
-    def _end(self, peer: Peer) -> None:
+    def _end(self, peer: Peer, body_bytes: int = 0) -> None:
         with self._lock:
             use = self._uses[peer]
             use.requests -= 1
+            use.brought_bytes += body_bytes
             use.since_s = time.monotonic()
             self._requests -= 1
 
@@ -258,19 +268,23 @@ class Connections:
         self._is_closing.set()
 
     def _keep_looking(self) -> None:
-        looked_s = 0.0
+        looked_s = glanced_s = 0.0
         for _ in range(_BEGIN_LOOKS):
             if self._sockets.has_listener or self._is_closing.wait(_BEGIN_S):
                 break
             self._sockets.scan()
-        while not self._is_closing.wait(_GLANCE_S):
+        while not self._is_closing.wait(_UNFINISHED_S):
             try:
-                if time.monotonic() - looked_s >= _LOOK_S or self._sockets.count_files() > self._places.crowded:
-                    looked_s = time.monotonic()
+                self._unfinished.look()
+                if time.monotonic() - glanced_s < _GLANCE_S:
+                    continue
+                glanced_s = time.monotonic()
+                if glanced_s - looked_s >= _LOOK_S or self._sockets.count_files() > self._places.crowded:
+                    looked_s = glanced_s
                     self.look(looked_s)
             except Exception:
                 # Whatever went wrong: without this thread, silent connections stay for ever.
-                _log.exception("looking at the connections failed; trying again in %g s", _GLANCE_S)
+                _log.exception("looking at the connections failed; trying again in %g s", _UNFINISHED_S)
 
         while not self._is_over.wait(_CLOSE_S):
             for peer in self._sockets.scan():
@@ -390,10 +404,21 @@ class _Body:
             self.give_back()
             raise
 
+    @property
+    def brought_bytes(self) -> int:
+        """What its connection brought of it; what nobody wanted to see, the server has read or ends the connection."""
+        return max(self._length, self._came)
+
     def give_back(self) -> None:
         """The request is over."""
         self._budget.give_back(self._taken)
         self._taken = 0
+
+
+def _head_bytes(scope: Scope) -> int:
+    """About what the head of the request had."""
+    fields = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+    return fields + len(scope["path"]) + len(scope.get("query_string", b"")) + 16
 
 
 def _length_of(scope: Scope) -> int:

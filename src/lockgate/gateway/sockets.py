@@ -7,10 +7,13 @@ listed here, and closed through a duplicate of the file, which names the same so
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
 import struct
+import sys
+import termios
 import threading
 from collections.abc import Container
 from typing import Final, TypeAlias
@@ -24,6 +27,8 @@ _OPEN_FILES: Final = "/dev/fd"
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 #: Closing throws away what the client did not take: without it, the kernel would keep that for minutes.
 _THROW_AWAY: Final = struct.pack("ii", 1, 0)
+#: ``tcpi_bytes_received`` in ``struct tcp_info`` of Linux, since 4.1: all that came, read or not.
+_RECEIVED: Final = struct.Struct("=128xQ")
 
 
 class ClientSockets:
@@ -42,6 +47,7 @@ class ClientSockets:
         self._lock = threading.Lock()
         # By file: the socket's inode, and its client if the connection is one of ours.
         self._known: dict[int, tuple[int, Peer | None]] = {}
+        self._file_of: dict[Peer, int] = {}
 
     def count_files(self) -> int:
         """Open files of the process, of whatever kind."""
@@ -65,7 +71,45 @@ class ClientSockets:
                 if inode is not None:
                     found[file] = known if known is not None and known[0] == inode else (inode, self._client_of(file))
             self._known = found
-            return {peer for _, peer in found.values() if peer is not None}
+            self._file_of = {peer: file for file, (_, peer) in found.items() if peer is not None}
+            return set(self._file_of)
+
+    def received_bytes(self, peer: Peer) -> int | None:
+        """What the kernel received of a client, as far as the last scan tells which socket is his. It costs little.
+
+        Where the socket was closed meanwhile it may be of another connection: ask ``taken_bytes`` before anything is
+        done. None where the kernel does not tell.
+        """
+        file = self._file_of.get(peer)
+        if file is None:
+            return None
+        try:
+            looked_at = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=file)
+        except OSError:
+            return None
+        try:
+            return _received_bytes(looked_at)
+        finally:
+            looked_at.detach()  # it is not ours to close
+
+    def taken_bytes(self, peer: Peer) -> int | None:
+        """What this process has read of what a client sent, over the whole connection; rather too little than too much.
+
+        None if it is not connected, or the kernel does not tell.
+        """
+        file = self._file_of.get(peer)
+        held = _duplicate(file) if file is not None else None
+        if held is None:
+            return None
+        with held:
+            try:
+                if held.getpeername()[:2] != peer:
+                    return None
+                received = _received_bytes(held)  # first: what comes meanwhile counts as unread
+                unread = fcntl.ioctl(held.fileno(), termios.FIONREAD, bytes(4))
+            except OSError:
+                return None
+        return received - int.from_bytes(unread, sys.byteorder) if received is not None else None
 
     def close(self, peer: Peer, *, throw_away: bool = False) -> None:
         """Break a connection off, if it is still there.
@@ -109,6 +153,16 @@ class ClientSockets:
             except OSError:
                 return None  # it listens, or is not connected any more
             return host, port
+
+
+def _received_bytes(connection: socket.socket) -> int | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED.size)
+    except OSError:
+        return None
+    return int(_RECEIVED.unpack(told)[0]) if len(told) == _RECEIVED.size else None
 
 
 def _socket_inode(file: int) -> int | None:

@@ -184,6 +184,14 @@ class Channel:
         """What the final record says of it."""
         return self._records.end(outcome, tool=self.tool, call_id=self._call_id)
 
+    def rest(self, take: Callable[[], None]) -> None:
+        """It is not used until ``wake``; ``take`` may be called meanwhile, and has to abandon it."""
+        self._gate.rest(take)
+
+    def wake(self) -> None:
+        """It is used again."""
+        self._gate.wake()
+
     def abandon(self) -> None:
         """The channel is not used any more: nothing is held for it."""
         self._records.hold(0)

@@ -66,6 +66,12 @@ class StreamGate(Protocol):
 
     async def close(self, *, clean: bool) -> list[Event]: ...
 
+    def rest(self, take: Callable[[], None]) -> None:
+        """It is not used until ``wake``: where others need what it takes, ``take`` is called, which has to drop it."""
+        ...
+
+    def wake(self) -> None: ...
+
     def drop(self) -> None:
         """Nobody uses it any more."""
         ...
@@ -133,6 +139,12 @@ class GateHere:
 
     async def close(self, *, clean: bool) -> list[Event]:
         return self._gate.close(clean=clean)
+
+    def rest(self, take: Callable[[], None]) -> None:
+        """It takes nothing that others need."""
+
+    def wake(self) -> None:
+        """As ``rest``."""
 
     def drop(self) -> None:
         """Nothing is kept for it elsewhere."""
@@ -229,6 +241,14 @@ class GateThere:
         self._view = await worker.call("open_gate", self._source, self._number, self._options, cpu_s=self._cpu_s)
         self._worker = worker
         return worker
+
+    def rest(self, take: Callable[[], None]) -> None:
+        if self._heavy is not None:
+            self._heavy.rest(self._number, take)
+
+    def wake(self) -> None:
+        if self._heavy is not None:
+            self._heavy.wake(self._number)
 
     def drop(self) -> None:
         """Free what the process keeps for it."""

@@ -3,15 +3,16 @@
 How it works: the stream's gate judges a push. What it releases is committed in one step with the producer's state, on
 condition that nobody else has written since. The gate lives in the process that the pushes come to. If another node has
 written meanwhile, or this one was restarted, a new gate is fed what was pushed so far, which the log has. No state of a
-gate is stored.
+gate is stored. So a gate that nobody pushes to may be dropped at any time, and is where a heavy schema needs its place.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -49,6 +50,23 @@ class _Gated:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     channel: Channel | None = None
     tail: Offset = START
+
+    def lose_gate(self) -> None:
+        """The next push gets a new one."""
+        if self.channel is not None:
+            self.channel.abandon()
+        self.channel = None
+
+    @contextlib.contextmanager
+    def awake(self) -> Iterator[None]:
+        """While somebody pushes, nobody else may have what the gate takes."""
+        if self.channel is not None:
+            self.channel.wake()
+        try:
+            yield
+        finally:
+            if self.channel is not None:
+                self.channel.rest(self.lose_gate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +139,15 @@ class PushedStreams:
         """
         gated = self._of(stream_id)
         async with gated.lock:
-            for _ in range(_TRIES):
-                try:
-                    return await self._try(stream_id, meta, push, gated)
-                except TailMoved:
-                    gated.channel = None
-                except BaseException:
-                    gated.channel = None  # it may have seen what was never committed
-                    raise
+            with gated.awake():
+                for _ in range(_TRIES):
+                    try:
+                        return await self._try(stream_id, meta, push, gated)
+                    except TailMoved:
+                        gated.lose_gate()
+                    except BaseException:
+                        gated.lose_gate()  # it may have seen what was never committed
+                        raise
         raise Busy(f"stream {stream_id}: others push to it without pause; push again")
 
     def count(self, judged: JudgedPush) -> None:
@@ -139,13 +158,15 @@ class PushedStreams:
 
     def forget(self, stream_id: str) -> None:
         """The stream was deleted."""
-        self._gated.pop(stream_id, None)
+        gated = self._gated.pop(stream_id, None)
+        if gated is not None and not gated.lock.locked():
+            gated.lose_gate()
 
     def _of(self, stream_id: str) -> _Gated:
         gated = self._gated.setdefault(stream_id, _Gated())
         self._gated.move_to_end(stream_id)
         while len(self._gated) > _MAX_GATES and not next(iter(self._gated.values())).lock.locked():
-            self._gated.popitem(last=False)
+            self._gated.popitem(last=False)[1].lose_gate()
         return gated
 
     async def _try(self, stream_id: str, meta: StreamMeta, push: Push, gated: _Gated) -> PushVerdict:
@@ -171,8 +192,7 @@ class PushedStreams:
         )
         gated.tail = pushed.tail
         if not pushed.is_new or pushed.is_closed:
-            gated.channel = None
-            channel.abandon()
+            gated.lose_gate()
         if not pushed.is_new:
             return PushVerdict(pushed)
         self.count(judged)
@@ -209,8 +229,7 @@ class PushedStreams:
         """The stream's gate, up to date with its log."""
         head = await self._log.head(stream_id)
         if gated.channel is None or gated.tail != head.tail:
-            if gated.channel is not None:
-                gated.channel.abandon()
+            gated.lose_gate()
             gated.channel = Channel("content", await self._plan_of(meta), self._meters)
             gated.tail = START
             while gated.tail.records < head.tail.records:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from lockgate.errors import Busy
 from lockgate.workers.process import Worker, WorkerDied
@@ -133,7 +134,8 @@ class WorkerPool:
         """The worker of a heavy schema.
 
         Raises:
-            Busy: all that there may be are in use.
+            Busy: all that there may be are in use. Before that, gates that rest are taken away, the least recently used
+                first.
         """
         worker = self._heavy.get(key)
         if worker is None:
@@ -147,10 +149,14 @@ class WorkerPool:
             return
         idle = next((key for key, worker in self._heavy.items() if worker.is_idle), None)
         if idle is None:
-            raise Busy(
-                f"{self.limits.heavy} schemas that are large, or costly to judge by, are in use (workers.heavy): try "
-                "again in a moment"
-            )
+            resting = [key for key, worker in self._heavy.items() if worker.is_resting]
+            if not resting:
+                raise Busy(
+                    f"{self.limits.heavy} schemas that are large, or costly to judge by, are in use (workers.heavy): "
+                    "try again in a moment"
+                )
+            idle = min(resting, key=lambda key: self._heavy[key].used)
+            self._heavy[idle].take_gates()
         self._heavy.pop(idle).end()
 
     async def stop(self) -> None:
@@ -167,7 +173,10 @@ class HeavyWorker:
 
     Attributes:
         gates: Numbers of the gates that it has for somebody.
+        used: When a gate of it was last used: the larger, the later.
     """
+
+    _uses: ClassVar[Iterator[int]] = itertools.count(1)
 
     def __init__(self, limits: WorkerLimits) -> None:
         self._limits = limits
@@ -176,11 +185,37 @@ class HeavyWorker:
         self._last_number = 0
         self._calls = 0
         self.gates: set[int] = set()
+        self.used = 0
+        # Gates that can be taken away, and what is to be called then.
+        self._resting: dict[int, Callable[[], None]] = {}
 
     @property
     def is_idle(self) -> bool:
         """Whether nobody would miss it."""
         return not self.gates and not self._calls
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether those who have a gate could do without it for now."""
+        return len(self._resting) == len(self.gates) and not self._calls
+
+    def rest(self, number: int, take: Callable[[], None]) -> None:
+        """A gate is not used for now: it may be taken away, until ``wake``.
+
+        Args:
+            take: Called when it is: it has to ``drop`` the gate.
+        """
+        self.used = next(self._uses)
+        self._resting[number] = take
+
+    def wake(self, number: int) -> None:
+        """A gate is used again."""
+        self._resting.pop(number, None)
+
+    def take_gates(self) -> None:
+        """Take away all that rest."""
+        for take in list(self._resting.values()):
+            take()
 
     def new_number(self) -> int:
         """A number for a gate, which counts as in use from now on."""
@@ -211,6 +246,7 @@ class HeavyWorker:
     def drop(self, number: int) -> None:
         """A gate is not used any more."""
         self.gates.discard(number)
+        self._resting.pop(number, None)
         if self._worker is not None:
             self._worker.tell("drop", number)
 
