@@ -163,10 +163,7 @@ def diff(
     before: _Name, after: _Name, config: _ConfigOption = None, store: _StoreOption = None, setting: _SetOption = None
 ) -> None:
     """Show what is different between two versions, and whether each takes what the other takes."""
-    import msgspec
-
     from lockgate.registry.compatibility import CompatibilityVerdict
-    from lockgate.registry.diff import text_diff
     from lockgate.schema_commands import sentences
 
     async def work(registry: Any) -> Any:
@@ -175,8 +172,7 @@ def diff(
             CompatibilityVerdict("backward", old.id, new.id, old.id, await registry.takes(new, old)),
             CompatibilityVerdict("forward", old.id, old.id, new.id, await registry.takes(old, new)),
         ]
-        text = text_diff(msgspec.json.decode(old.text), msgspec.json.decode(new.text), (old.id, new.id))
-        return text, sentences(verdicts)
+        return (await registry.difference(old, new)).text, sentences(verdicts)
 
     text, lines = _work(config, store, setting, work)
     for line in [*text.splitlines(), *lines]:

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 
 from lockgate.errors import ModelsUnknown, ModelUnknown
-from lockgate.upstream.model_list import ListedModels, ModelDirectory, ModelList
+from lockgate.upstream import model_list
+from lockgate.upstream.model_list import _MAX_MODELS, AllowedModels, ListedModels, ModelDirectory, ModelList
 from lockgate.upstream.routing import ModelRoute
 
 LIST = {"object": "list", "data": [{"id": "a/b", "context_length": 8}, {"id": "c", "x": "é"}, {"no": "id"}]}
@@ -101,3 +102,67 @@ async def test_a_provider_that_is_not_there_is_no_list() -> None:
         pass
     with pytest.raises(ModelsUnknown, match="ClientConnectorError"):
         await models.page()
+
+
+def _many(count: int) -> bytes:
+    return b'{"object":"list","data":[%s]}' % b",".join(b'{"id":"m%d"}' % number for number in range(count))
+
+
+async def test_of_a_list_that_is_too_long_the_first_are_shown(caplog: pytest.LogCaptureFixture) -> None:
+    """The rest is left out, of the whole list too, and the log says how many."""
+    async with listed() as (provider, _, models):
+        provider.body = _many(_MAX_MODELS + 5)
+        page = await models.page()
+        assert len(page.models) == _MAX_MODELS
+        assert page.body == _many(_MAX_MODELS)
+        assert "127.0.0.1 lists 20005 models; 5 are left out" in caplog.text
+        with pytest.raises(ModelUnknown):
+            await models.model(f"m{_MAX_MODELS}")
+
+
+async def test_what_a_caller_may_ask_is_found_out_once_for_each_list() -> None:
+    """For all callers with the same models, and anew only when the provider's list is another."""
+    asked = 0
+
+    def may_ask(name: str) -> bool:
+        nonlocal asked
+        asked += 1
+        return name != "m1"
+
+    async with listed() as (provider, clock, models):
+        provider.body = _many(50)
+        for _ in range(3):
+            pages = await asyncio.gather(*(models.page(AllowedModels(("m*",), may_ask)) for _ in range(5)))
+            assert {page.body for page in pages} == {_many(50).replace(b'{"id":"m1"},', b"")}
+        with pytest.raises(ModelUnknown):
+            await models.model("m1", AllowedModels(("m*",), may_ask))
+        assert asked == 50
+        clock.now_s += 301
+        provider.body = _many(60)
+        assert b"m59" in (await models.page(AllowedModels(("m*",), may_ask))).body
+        assert asked == 110
+
+
+async def test_callers_with_other_models_have_other_lists() -> None:
+    async with listed() as (_, _, models):
+        for name in ("a/b", "c", "a/b"):
+            page = await models.page(AllowedModels((name,), name.__eq__))
+            assert [*page.models] == [name]
+
+
+async def test_lists_for_callers_are_kept_only_as_far_as_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_list, "_MAX_SHOWN_BYTES", 500)
+    async with listed() as (_, _, models):
+        for number in range(40):
+            await models.page(AllowedModels((str(number),), lambda _: True))
+        kept = models._shown.values()
+        assert 1 < len(kept) < 10
+        assert models._shown_bytes == sum(len(page.body) for page in kept) <= 500
+
+
+@pytest.mark.parametrize("row", [b'"\xff"', b'{"id": "\\ud800"}', b'{"id": 1e}'], ids=["bytes", "escape", "number"])
+async def test_a_list_with_a_model_that_is_no_json_is_none(row: bytes) -> None:
+    async with listed() as (provider, _, models):
+        provider.body = b'{"data": [%s]}' % row
+        with pytest.raises(ModelsUnknown, match="not JSON"):
+            await models.page()

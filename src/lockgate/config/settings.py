@@ -132,7 +132,11 @@ class Workers(Section):
     """Processes beside the node, for schemas that nobody has seen yet, long documents, and heavy schemas."""
 
     processes: int = Field(
-        2, ge=1, le=64, description="At most this many look at new schemas, and as many at long documents."
+        2,
+        ge=1,
+        le=64,
+        description="At most this many look at new schemas, and as many at long documents. Half of the former, at "
+        "least one, may compare registered schemas.",
     )
     heavy: int = Field(
         4,

@@ -5,7 +5,6 @@ A completion is a stream like all others: opened by the one ``Opening``, then re
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from starlette.requests import Request
@@ -18,7 +17,7 @@ from lockgate.gateway.callers import caller_of
 from lockgate.gateway.completions import Completions, in_openai_words
 from lockgate.keys.caller import ANY_MODEL, Caller
 from lockgate.protocol import header_names as names
-from lockgate.upstream.model_list import ModelDirectory
+from lockgate.upstream.model_list import AllowedModels, ModelDirectory
 
 _JSON: Final = "application/json"
 
@@ -54,6 +53,6 @@ class ChatRoutes:
         return Response(model, media_type=_JSON, headers={names.CACHE_CONTROL: "no-store"})
 
 
-def _models_of(caller: Caller) -> Callable[[str], bool] | None:
+def _models_of(caller: Caller) -> AllowedModels | None:
     """Which models he may ask; None if all."""
-    return None if caller.models == ANY_MODEL else caller.may_ask
+    return None if caller.models == ANY_MODEL else AllowedModels(caller.models, caller.may_ask)

@@ -9,8 +9,8 @@ import msgspec
 from lockgate.errors import Code
 from lockgate.registry.catalogue import CompatibilityRule, RegisteredSchema, RegisteredVersion, VersionStatus
 from lockgate.registry.compatibility import CompatibilityVerdict
-from lockgate.registry.diff import SchemaChange
 from lockgate.registry.uses import VersionUse, VersionUses
+from lockgate.workers.schema_diff import SchemaChange
 
 _WHOSE_USES: Final = (
     "Counted by this process since it started. Other processes and nodes count their own; what /metrics says at each "
@@ -129,7 +129,7 @@ class DiffAnswer(msgspec.Struct, frozen=True):
         before: Id of the one.
         after: Id of the other.
         changes: By place, a thousand at most.
-        text: Both as indented JSON, as a unified diff.
+        text: Both as indented JSON, as a unified diff; a sentence in its place where that takes too much.
         verdicts: Whether the later takes what the earlier takes, and the reverse.
     """
 

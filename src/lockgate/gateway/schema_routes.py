@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import cast
 
 import msgspec
 from starlette.requests import Request
@@ -26,10 +26,10 @@ from lockgate.gateway.schema_answers import (
 from lockgate.protocol import header_names as names
 from lockgate.registry.catalogue import RegisteredVersion, VersionStatus
 from lockgate.registry.compatibility import CompatibilityVerdict
-from lockgate.registry.diff import changes, text_diff
 from lockgate.registry.references import SchemaIdentity, identity_of, parse_reference
 from lockgate.registry.registry import SchemaRegistry
 from lockgate.registry.versions import SchemaVersion, parse_version
+from lockgate.workers.schema_diff import SchemaChange
 
 _FRESH = {names.CACHE_CONTROL: "no-store"}
 
@@ -138,14 +138,14 @@ class SchemaRoutes:
     async def diff(self, request: Request) -> Response:
         """What is different between two versions, and whether each takes what the other takes."""
         before, after = [await self._asked(request, name) for name in ("from", "to")]
-        old, new = (msgspec.json.decode(one.text) for one in (before, after))
         verdicts = [
             CompatibilityVerdict("backward", before.id, after.id, before.id, await self._registry.takes(after, before)),
             CompatibilityVerdict("forward", before.id, before.id, after.id, await self._registry.takes(before, after)),
         ]
-        found = await asyncio.to_thread(changes, old, new)
-        text = await asyncio.to_thread(text_diff, old, new, (before.id, after.id))
-        answer = DiffAnswer(before.id, after.id, found, text, [verdict_of(one) for one in verdicts])
+        found = await self._registry.difference(before, after)
+        # They go on as the worker wrote them: they may be as long as the schemas.
+        listed = cast("list[SchemaChange]", msgspec.Raw(found.changes))
+        answer = DiffAnswer(before.id, after.id, listed, found.text, [verdict_of(one) for one in verdicts])
         return json_answer(answer, headers=_FRESH)
 
     async def _asked(self, request: Request, parameter: str) -> RegisteredVersion:

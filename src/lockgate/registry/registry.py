@@ -53,6 +53,7 @@ from lockgate.workers.comparing import Comparison
 from lockgate.workers.pool import WorkerPool
 from lockgate.workers.process import WorkerDied
 from lockgate.workers.schema_ask import SchemaAsk
+from lockgate.workers.schema_diff import SchemaDiff
 
 _KEPT_AT: Final = "lockgate/schemas"
 #: What is known of schemas is trusted for so long.
@@ -70,6 +71,7 @@ _REMEMBERED: Final = 4096
 _THREAD_OVER_BYTES: Final = 64 * 1024
 _COVERS_CPU_S: Final = 2
 _EXAMPLE_CPU_S: Final = 4
+_DIFFERENCE_CPU_S: Final = 5
 
 
 class RegistryOptions(NamedTuple):
@@ -239,14 +241,18 @@ class SchemaRegistry:
     async def _takes(self, reader: bytes, writer: bytes) -> Comparison:
         asks = self._ask(reader), self._ask(writer)
         key = asks[0].key, asks[1].key
-        if key not in self._compared:
+        if key in self._compared:
+            return self._compared[key]
+        async with self._workers.comparing():
+            if key in self._compared:  # somebody else has asked meanwhile
+                return self._compared[key]
             found = await self._compare(*asks)
             if found is None:
                 return Comparison("unknown", "the process that compares them was ended from outside: ask again")
             self._compared[key] = found
             while len(self._compared) > _REMEMBERED:
                 self._compared.popitem(last=False)
-        return self._compared[key]
+            return found
 
     async def _compare(self, reader: SchemaAsk, writer: SchemaAsk) -> Comparison | None:
         """None where a worker was ended for nothing that the schemas have to do with: that must not be remembered."""
@@ -268,6 +274,26 @@ class SchemaRegistry:
         if example is not None:
             return Comparison(*example)
         return Comparison(answer, "this is proven, but no example was found" if answer == "no" else why)
+
+    async def difference(self, before: RegisteredVersion, after: RegisteredVersion) -> SchemaDiff:
+        """What is different between two versions, as they were registered.
+
+        Raises:
+            Busy: too many schemas wait to be compared.
+            BadRequest: it takes too much to find out.
+        """
+        texts, names = (before.text, after.text), (before.id, after.id)
+        async with self._workers.comparing():
+            try:
+                found = await self._workers.schemas.call("difference", *texts, names, cpu_s=_DIFFERENCE_CPU_S)
+            except WorkerDied as died:
+                if died.cause == "outside":
+                    raise Busy("the process that compares schemas was ended from outside: try again") from None
+                raise BadRequest(
+                    f"to find out what is different between {before.id} and {after.id} took more than "
+                    f"{_DIFFERENCE_CPU_S} s or too much memory; get both, and compare them yourself"
+                ) from None
+        return SchemaDiff(*found)
 
     async def check(self, identity: SchemaIdentity, number: SchemaVersion, text: bytes) -> list[CompatibilityVerdict]:
         """What a new version would be to those that are there, as far as its rule asks.

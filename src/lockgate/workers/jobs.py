@@ -13,6 +13,7 @@ from lockgate.gate.compiled import SchemaSource
 from lockgate.gate.events import Complaint, Event
 from lockgate.workers.comparing import covers, example
 from lockgate.workers.schema_ask import GateOptions, SchemaAsk
+from lockgate.workers.schema_diff import difference
 
 Satisfiable: TypeAlias = Literal["yes", "no", "unknown"]
 
@@ -136,7 +137,7 @@ def _view(gate: Gate) -> GateView:
 CALLS: Final[dict[str, Callable[..., Any]]] = {
     function.__name__: function
     for function in (
-        *(is_ready, weigh, satisfiability, complaint, covers, example),
+        *(is_ready, weigh, satisfiability, complaint, covers, example, difference),
         *(try_gate, open_gate, feed, decide, restore, close, is_live, drop),
     )
 }

@@ -13,6 +13,7 @@ import itertools
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -23,6 +24,8 @@ _log: Final = logging.getLogger("lockgate.workers")
 
 #: Calls that wait in one queue at most.
 _MAX_WAITING: Final = 256
+#: Comparisons that wait at most. One may take some seconds, so the last of them waits for minutes.
+_MAX_COMPARISONS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,35 @@ class WorkerLimits:
     memory_bytes: int = 1024 * 1024 * 1024
 
 
+class _Seats:
+    """Seats that calls take in turn. Who finds none free waits, in order, and not too many wait."""
+
+    def __init__(self, seats: int, max_waiting: int, what: str) -> None:
+        self._turns = asyncio.Semaphore(seats)
+        self._max_waiting = max_waiting
+        self._what = what
+        self._waiting = 0
+
+    @contextlib.asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Wait for a seat, and have it.
+
+        Raises:
+            Busy: too many wait already.
+        """
+        if self._waiting >= self._max_waiting:
+            raise Busy(f"{self._max_waiting} {self._what} wait to be looked at: try again in a moment")
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+
 class Queue:
     """Workers that are all alike: each call goes to one that is free, or waits for one, in order."""
 
@@ -49,8 +81,7 @@ class Queue:
         self._limits = limits
         self._what = what
         self._free: list[Worker] = []
-        self._turns = asyncio.Semaphore(limits.processes)
-        self._waiting = 0
+        self._seats = _Seats(limits.processes, _MAX_WAITING, what)
 
     async def warm(self) -> None:
         """Have one process ready."""
@@ -63,7 +94,7 @@ class Queue:
             Busy: too many wait already.
             WorkerDied: as there, and because of this call.
         """
-        async with self._turn():
+        async with self._seats.one():
             while True:
                 worker, is_fresh = (self._free.pop(), False) if self._free else (await self._started(), True)
                 try:
@@ -83,20 +114,6 @@ class Queue:
                 else:
                     self._free.append(worker)
                     return value
-
-    @contextlib.asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        if self._waiting >= _MAX_WAITING:
-            raise Busy(f"{_MAX_WAITING} {self._what} wait to be looked at: try again in a moment")
-        self._waiting += 1
-        try:
-            await self._turns.acquire()
-        finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._turns.release()
 
     async def _started(self) -> Worker:
         worker = Worker(self._limits.memory_bytes)
@@ -121,7 +138,20 @@ class WorkerPool:
         self.limits = limits or WorkerLimits()
         self.schemas = Queue(self.limits, "new schemas")
         self.documents = Queue(self.limits, "long documents")
+        # Each takes seconds, so they never have all processes, unless there is only one.
+        self._comparisons = _Seats(max(1, self.limits.processes // 2), _MAX_COMPARISONS, "comparisons of schemas")
         self._heavy: OrderedDict[bytes, HeavyWorker] = OrderedDict()
+
+    def comparing(self) -> AbstractAsyncContextManager[None]:
+        """Wait for one's turn to compare schemas, and have it: who has it may call ``schemas`` for that.
+
+        Comparisons have half of the processes of that queue at most, so new schemas wait behind none of them, or,
+        where there is one process, behind one.
+
+        Raises:
+            Busy: too many wait already.
+        """
+        return self._comparisons.one()
 
     async def start(self) -> None:
         """Have a worker ready for the first schema. Where that fails, the first schema says so, too."""
