@@ -135,8 +135,7 @@ class Workers(Section):
         2,
         ge=1,
         le=64,
-        description="At most this many look at new schemas, and as many at long documents. Half of the former, at "
-        "least one, may compare registered schemas.",
+        description="At most this many look at new schemas (half of them may compare), and as many at long documents.",
     )
     heavy: int = Field(
         4,
