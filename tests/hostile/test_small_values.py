@@ -26,9 +26,9 @@ BODIES: Final[dict[str, tuple[str, int]]] = {
     "names of models": ('"models": [' + ",".join(f'"m{number}"' for number in range(40_000)) + "]", 400),
     "the same model again": ('"models": [' + ",".join(['"m"'] * 200_000) + "]", 400),
     "empty tools": ('"tools": [' + ",".join(["{}"] * 100_000) + "]", 400),
-    "empty objects": ('"more": [' + ",".join(["{}"] * 1_200_000) + "]", 413),
-    "zeros": ('"more": [' + ",".join(["0"] * 1_900_000) + "]", 413),
-    "empty strings": ('"more": [' + ",".join(['""'] * 1_200_000) + "]", 413),
+    "empty objects": ('"more": [' + ",".join(["{}"] * 400_000) + "]", 413),
+    "zeros": ('"more": [' + ",".join(["0"] * 400_000) + "]", 413),
+    "empty strings": ('"more": [' + ",".join(['""'] * 400_000) + "]", 413),
     "a table in a message": ('"more": "' + "1,2," * 900_000 + '"', 201),
 }
 
@@ -44,9 +44,9 @@ def _list(value: str, count: int) -> str:
 #: What a provider sends in the middle of an answer, and what becomes of the stream.
 EVENTS: Final[dict[str, tuple[bytes, str]]] = {
     "parts of the content": (_delta(f'{{"content": {_list(json.dumps("a"), MAX_EVENT_VALUES - 100)}}}'), "complete"),
-    "too many parts": (_delta(f'{{"content": {_list(json.dumps("a"), 1_000_000)}}}'), "failed"),
-    "zeros beside": (_delta(f'{{"content": "x", "more": {_list("0", 3_000_000)}}}'), "failed"),
-    "objects beside": (_delta(f'{{"content": "x", "more": {_list("{}", 3_000_000)}}}'), "failed"),
+    "too many parts": (_delta(f'{{"content": {_list(json.dumps("a"), 200_000)}}}'), "failed"),
+    "zeros beside": (_delta(f'{{"content": "x", "more": {_list("0", 1_000_000)}}}'), "failed"),
+    "objects beside": (_delta(f'{{"content": "x", "more": {_list("{}", 1_000_000)}}}'), "failed"),
     "one long text": (_delta(f'{{"content": "{"x" * 4_000_000}"}}'), "complete"),
     "empty deltas": (_delta('{"content": ""}') * 100_000, "complete"),
     "comments": (b":\n" * 2_000_000, "complete"),

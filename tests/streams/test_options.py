@@ -277,6 +277,7 @@ BODIES = objects(
         "model": st.sampled_from(["m", ""]),
         "messages": st.lists(st.just({"role": "user", "content": "go"}), max_size=2),
         "response_format": FORMATS,
+        "models": st.lists(PLAIN, max_size=2) | st.sampled_from([["m"] * 32, ["m"] * 33]),
         "tools": st.lists(objects({"function": FUNCTIONS, "type": PLAIN}), max_size=2),
         "tool_choice": PLAIN,
         "lockgate": OPTIONS,

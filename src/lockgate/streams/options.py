@@ -32,7 +32,8 @@ from lockgate.upstream.asked import MAX_MODELS, MAX_TOOLS, is_function
 T = TypeVar("T")
 _Object: TypeAlias = dict[str, Any]
 #: A name that a request chooses; ``_check_names`` has the exact rule.
-_Name: TypeAlias = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_NAME_BYTES})]
+_NAME_RULE: Final[_Object] = {"minLength": 1, "maxLength": MAX_NAME_BYTES}
+_Name: TypeAlias = Annotated[str, Meta(extra_json_schema=_NAME_RULE)]
 #: A JSON Schema, as JSON has it.
 _Schema: TypeAlias = _Object | bool
 #: The name of a registered one.
@@ -331,7 +332,7 @@ class CreateStream(msgspec.Struct, frozen=True):
         _says("What the answer looks like.", words="an object with a type, like json_schema"),
     ] = None
     models: Annotated[
-        Annotated[list[Any], Meta(max_length=MAX_MODELS)] | None,
+        Annotated[list[Annotated[Any, Meta(extra_json_schema=_NAME_RULE)]], Meta(max_length=MAX_MODELS)] | None,
         _says("Models to fall back on, in order.", words=f"an array of at most {MAX_MODELS} names of models"),
     ] = None
     tools: Annotated[
