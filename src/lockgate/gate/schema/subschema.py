@@ -480,12 +480,16 @@ class ArrayKeywords:
         return [one for one in (found, rest) if one is not None]
 
 
+_KIND_OF: Final[dict[type, int]] = {
+    str: STRING, int: NUMBER, float: NUMBER, list: ARRAY, dict: OBJECT, type(None): NULL
+}  # fmt: skip
+
+
 def kind_of(value: Any) -> int:
     """The kind of a value of the schema."""
     if isinstance(value, bool):  # before int, which bool is a subclass of
         return TRUE if value else FALSE
-    kinds: dict[type, int] = {str: STRING, int: NUMBER, float: NUMBER, list: ARRAY, dict: OBJECT, type(None): NULL}
-    return kinds.get(type(value), ANY_KIND)
+    return _KIND_OF.get(type(value), ANY_KIND)
 
 
 def _equal(value: Any) -> dict[str, Any]:

@@ -75,8 +75,10 @@ def found_kind(kind: int) -> str:
 
 
 def listed_values(values: Iterable[Any]) -> str:
-    """Values of the schema in a row."""
-    return listed(map(shown, values))
+    """Values of the schema in a row; only those that are listed are written down."""
+    values = list(values)
+    left_out = [""] * (len(values) - LISTED)  # they only count
+    return listed([*map(shown, values[:LISTED]), *left_out])
 
 
 def with_article(type_name: str) -> str:
