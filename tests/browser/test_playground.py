@@ -329,6 +329,35 @@ async def test_a_skip_is_drawn(page: Page) -> None:
     await expect(page.locator("#released .stop")).to_be_in_viewport()
 
 
+#: Upstream's text and the word of a skip come by two ways: in each order, cut at each place, what was skipped is drawn.
+WRONG_SKIPS = """async () => {
+  const { Held } = await import("/playground/held.js");
+  const text = '[{"a":1},{"a":"2"},{"a":3}]';
+  const [from, to] = [9, 18];
+  const wrong = [];
+  for (let held = 0; held <= text.length; held++) for (let told = held; told <= text.length; told++) {
+    const element = document.createElement("div");
+    const drawn = new Held(element, element);
+    drawn.receive(text.slice(0, held));
+    drawn.draw();
+    drawn.receive(text.slice(held, told));
+    drawn.skip({ code: "schema", action: "skip", message: "", upstream_at: from, upstream_end: to });
+    drawn.raise(Infinity);
+    drawn.draw();
+    drawn.receive(text.slice(told));
+    drawn.draw();
+    const skipped = [...element.querySelectorAll(".skipped")].map((one) => one.textContent);
+    if (element.textContent !== text || skipped.join("|") !== text.slice(from, to)) wrong.push([held, told, skipped]);
+  }
+  return wrong;
+}"""
+
+
+@pytest.mark.browser
+async def test_a_skip_is_drawn_where_it_is_however_the_text_comes(page: Page) -> None:
+    assert await page.evaluate(WRONG_SKIPS) == []
+
+
 @pytest.mark.browser
 async def test_a_further_attempt_is_drawn(page: Page) -> None:
     released, upstream = page.locator("#released"), page.locator("#upstream")

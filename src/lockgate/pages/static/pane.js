@@ -93,7 +93,7 @@ export class Pane {
   }
 
   /**
-   * The text node that holds so many bytes from a byte on.
+   * The text node that holds so many bytes from a byte on. The tail is not looked at: its text is still going to be written.
    *
    * @param {number} at
    * @param {number} length
@@ -103,6 +103,7 @@ export class Pane {
     const walker = document.createTreeWalker(this.#element, NodeFilter.SHOW_TEXT);
     let start = 0;
     for (let node = walker.nextNode(); node !== null; node = walker.nextNode()) {
+      if (this.tail.contains(node)) return null;
       if (node.parentElement?.localName === "del") continue; // shown, but no part of the text
       const text = /** @type {Text} */ (node);
       const bytes = byteLength(text.data);
