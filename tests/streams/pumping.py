@@ -19,6 +19,7 @@ from lockgate.retry.capabilities import Capability
 from lockgate.retry.policy import RetryPolicy
 from lockgate.store.base import LogEntry
 from lockgate.store.memory import MemoryLog
+from lockgate.streams.backpressure import Backpressure
 from lockgate.streams.plan import Defaults, Plan
 from lockgate.streams.pump import Pump, Trace
 from lockgate.upstream import base as up
@@ -163,6 +164,7 @@ async def told(
     during: Callable[[Pump], Any] | None = None,
     rng: Callable[[], float] = random.random,
     trace: Trace | None = None,
+    backpressure: Backpressure | None = None,
 ) -> Story:
     """Run a pump to its end; ``during`` is awaited beside it."""
     log = MemoryLog()
@@ -179,6 +181,7 @@ async def told(
             breakers=breakers,
             rng=rng,
             trace=trace,
+            backpressure=backpressure,
         )
         running = asyncio.create_task(pump.run())
         if during is not None:

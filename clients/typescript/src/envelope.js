@@ -53,7 +53,7 @@
  *
  * @typedef {object} Silence
  * @property {number} silent_s
- * @property {"first token" | "next token" | "log"} waiting_for
+ * @property {"first token" | "next token" | "log" | "readers"} waiting_for
  */
 
 /**
@@ -67,7 +67,7 @@
  * @property {number} [violations]
  * @property {number} [held_bytes]
  * @property {{chunks: number, released_bytes: number}} progress
- * @property {{upstream: "flowing" | "silent" | "ended", silent_s: number}} health
+ * @property {{upstream: "flowing" | "silent" | "paused" | "ended", silent_s: number}} health
  */
 
 /**

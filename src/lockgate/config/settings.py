@@ -239,6 +239,16 @@ class Delivery(Section):
         le=3600,
         description="A reader whose window is full for this long is asked to come back, in seconds.",
     )
+    # Off: the log is there so that a slow reader holds nobody up, and a provider that has to wait may break off.
+    pause_upstream_over_bytes: int = Field(
+        0,
+        ge=0,
+        le=2**40,
+        description=(
+            "While every reader lags by more than this, upstream is kept waiting, for delivery.slow_s at a time; in "
+            "bytes, 0: never."
+        ),
+    )
     # Clients of chat completions cannot come back for the rest: nobody would ever read it.
     chat_abandon_after_s: float = Field(
         0.0,

@@ -26,7 +26,7 @@ from lockgate.protocol.header_names import (
     STREAM,
     encoded,
 )
-from lockgate.protocol.offsets import START, Offset
+from lockgate.protocol.offsets import START
 from lockgate.store.base import Page, StreamLog
 
 _JSON: Final = "application/json"
@@ -103,12 +103,11 @@ class ChatReader(Reader):
         meters: Meters,
         readers: Readers,
     ) -> None:
-        super().__init__(log, stream_id, readers, stuck_s=pacing.stuck_s)
+        super().__init__(log, stream_id, START, readers, stuck_s=pacing.stuck_s)
         self._chunks = chunks
         self._form = form
         self._pacing = pacing
         self._meters = meters
-        self._after: Offset = START
         self._is_begun = False
         self._quiet_since_s = time.monotonic()
 

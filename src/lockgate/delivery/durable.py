@@ -87,8 +87,7 @@ class LongPoll(Reader):
         cursor: str | None,
         headers: dict[str, str],
     ) -> None:
-        super().__init__(log, stream_id, readers)
-        self._after = after
+        super().__init__(log, stream_id, after, readers)
         self._view = view
         self._form = form
         self._max_bytes = max_bytes

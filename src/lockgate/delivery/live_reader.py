@@ -91,14 +91,14 @@ class LiveReader(Reader):
         name: str | None = None,
         credit_bytes: int | None = None,
     ) -> None:
-        super().__init__(log, stream_id, readers, stuck_s=pacing.stuck_s)
+        super().__init__(log, stream_id, after, readers, stuck_s=pacing.stuck_s)
         self.name = name
         self._window = Window(pacing.window_bytes, is_used=bool(name)) if name is not None else None
         if credit_bytes is not None:
             if self._window is None:
                 raise BadRequest("credit: counts from what a reader acknowledges: give the reader a name with reader=")
             self._window.grant(credit_bytes)
-        self._after = after
+        self._began = after
         self._view = view
         self._pacing = pacing
         self._meters = meters
@@ -140,6 +140,12 @@ class LiveReader(Reader):
     async def _send_back(self, send: Send) -> None:
         """End, and say that the reader should come back with what it was told last."""
         raise NotImplementedError
+
+    @property
+    def position(self) -> Offset:
+        if self._window is None or not self._window.is_used:
+            return self._after
+        return self._window.acknowledged or self._began
 
     # -- the window ------------------------------------------------------------------------------------------------
 

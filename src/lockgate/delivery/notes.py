@@ -101,7 +101,11 @@ class WithNotes:
             else:
                 items.append(step)
         changed = yield from self._follow(entries)
-        notes = [Item(None, self._watched[channel].note(channel, self._now())) for channel in changed]
+        heard = self._heard() if changed else None
+        is_paused = heard is not None and heard[1] == "readers"
+        notes = [
+            Item(None, self._watched[channel].note(channel, self._now(), is_paused=is_paused)) for channel in changed
+        ]
         # The final record stays the last word of a stream.
         is_over = any(watched.is_over for watched in self._watched.values())
         yield from [*items[:-1], *notes, *items[-1:]] if is_over and items else [*items, *notes]
@@ -177,10 +181,11 @@ class _ChannelNotes:
         self._state = outcome
         self._held_bytes = 0
 
-    def note(self, channel: str, now_s: float) -> bytes:
+    def note(self, channel: str, now_s: float, *, is_paused: bool) -> bytes:
         silent_s = round(max(0.0, now_s - self._read_s), 3) if self._read_s else 0.0
-        is_silent = silent_s >= _SILENT_S
-        upstream: Literal["flowing", "silent", "ended"] = "silent" if is_silent else "flowing"
+        upstream: Literal["flowing", "silent", "paused", "ended"] = "silent" if silent_s >= _SILENT_S else "flowing"
+        if is_paused:
+            upstream = "paused"
         feedback = Feedback(
             self._state,
             Progress(self._chunks, self._bytes),

@@ -42,8 +42,7 @@ class TextReader(Reader):
         meters: Meters,
         readers: Readers,
     ) -> None:
-        super().__init__(log, stream_id, readers, stuck_s=pacing.stuck_s)
-        self._after = after
+        super().__init__(log, stream_id, after, readers, stuck_s=pacing.stuck_s)
         self._channel = channel
         self._skip_bytes = skip_bytes
         self._pacing = pacing

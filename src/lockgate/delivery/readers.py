@@ -107,6 +107,10 @@ class Readers:
         if not mine:
             self._emptied(reader.stream_id)
 
+    def foremost(self, stream_id: str) -> Offset | None:
+        """How far the reader of a stream is that is furthest; None if nobody reads it here."""
+        return max((reader.position for reader in self._open.get(stream_id, ())), default=None)
+
     def acknowledge(self, stream_id: str, name: str, offset: Offset | None, credit_bytes: int | None) -> int:
         """Tell the readers of a stream that have this name how far they are; returns their number."""
         named = [reader for reader in self._open.get(stream_id, ()) if reader.name == name]
@@ -140,16 +144,24 @@ class Reader:
 
     name: str | None = None
 
-    def __init__(self, log: StreamLog, stream_id: str, readers: Readers, *, stuck_s: float = math.inf) -> None:
+    def __init__(
+        self, log: StreamLog, stream_id: str, after: Offset, readers: Readers, *, stuck_s: float = math.inf
+    ) -> None:
         self._stuck_s = stuck_s
         self.stream_id = stream_id
         self._log = log
+        self._after = after  # what it has read
         self._readers = readers
         self._news = News()
         self._limit: Limit | None = None  # of the writes
         self._is_gone = False
         self._is_dropped = False
         self._is_retiring = False
+
+    @property
+    def position(self) -> Offset:
+        """What its client has been sent, or says that it has."""
+        return self._after
 
     @property
     def is_over(self) -> bool:

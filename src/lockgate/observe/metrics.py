@@ -287,6 +287,11 @@ class Meters:
         self._too_slow = self._counter(
             "connectionHealth", "slow_readers", "Readers that acknowledged too little for delivery.slow_s."
         )
+        self._paused = self._counter(
+            "connectionHealth",
+            "upstream_paused_seconds",
+            "How long upstreams were kept waiting because every reader of their stream lagged.",
+        )
         self._attempts = self._counter(
             "connectionHealth",
             "attempts",
@@ -384,6 +389,11 @@ class Meters:
         """A reader acknowledged too little for too long, and was asked to come back."""
         if self._groups.connection_health:
             self._too_slow.inc()
+
+    def upstream_paused(self, seconds: float) -> None:
+        """Upstream was kept waiting for so long, because every reader of a stream lagged."""
+        if self._groups.connection_health:
+            self._paused.inc(seconds)
 
     def reader_read(self, records: int, lag_records: int) -> None:
         """A reader has read so many records, and is now this many behind the tail."""

@@ -410,16 +410,18 @@ class Health(msgspec.Struct, frozen=True):
     """Whether upstream still speaks.
 
     Attributes:
-        upstream: ``silent``: nothing came for a while; ``ended``: nothing will come.
+        upstream: ``silent``: nothing came for a while; ``paused``: it is kept waiting, since every reader lags;
+            ``ended``: nothing will come.
         silent_s: Seconds since it was last read from, as far as the log shows.
     """
 
-    upstream: Literal["flowing", "silent", "ended"]
+    upstream: Literal["flowing", "silent", "paused", "ended"]
     silent_s: float
 
 
-#: What a silent stream waits for: upstream's first text, more of it, or the log, which takes no records at present.
-WaitingFor: TypeAlias = Literal["first token", "next token", "log"]
+#: What a silent stream waits for: upstream's first text, more of it, the log, which takes no records at present, or its
+#: readers, which lag too much.
+WaitingFor: TypeAlias = Literal["first token", "next token", "log", "readers"]
 
 
 class UpstreamSilence(msgspec.Struct, frozen=True):
@@ -429,7 +431,7 @@ class UpstreamSilence(msgspec.Struct, frozen=True):
 
     Attributes:
         silent_s: Seconds since upstream said something; at a node that does not generate the stream, since text came.
-        waiting_for: ``first token`` if no text came so far; ``log`` if upstream is kept waiting by it.
+        waiting_for: ``first token`` if no text came so far; ``log`` or ``readers`` if upstream is kept waiting by them.
     """
 
     silent_s: float

@@ -39,6 +39,16 @@ class Window:
         return self._sent_bytes - self._acknowledged_bytes
 
     @property
+    def is_used(self) -> bool:
+        """Whether it counts."""
+        return self._is_used
+
+    @property
+    def acknowledged(self) -> Offset | None:
+        """What the reader has, as it says; None if it said nothing yet."""
+        return self._acknowledged
+
+    @property
     def is_full(self) -> bool:
         """Whether nothing more should be sent for now."""
         return self._is_used and self.under_way_bytes >= self._credit_bytes

@@ -18,6 +18,7 @@ from lockgate.registry.registry import SchemaRegistry
 from lockgate.retry.breaker import Breakers, BreakerState
 from lockgate.retry.ladder import models_of
 from lockgate.store.base import StreamLog
+from lockgate.streams.backpressure import Backpressure
 from lockgate.streams.heart import Heart
 from lockgate.streams.keeper import Keeper
 from lockgate.streams.meta import StreamMeta, encode_meta
@@ -48,6 +49,7 @@ class StreamOwner:
         retain_s: How long a closed stream is kept.
         patience_s: How long an append is tried again that the log does not take.
         registry: As ``Pump`` has it.
+        backpressure: Makes that of each stream, from its id.
 
     Attributes:
         name: The owner's name in the log; another one for each process.
@@ -68,6 +70,7 @@ class StreamOwner:
         retain_s: float = 86_400.0,
         patience_s: float = 60.0,
         registry: SchemaRegistry | None = None,
+        backpressure: Callable[[str], Backpressure | None] = lambda stream_id: None,
     ) -> None:
         self.name = secrets.token_hex(8)
         self._log = log
@@ -83,6 +86,7 @@ class StreamOwner:
         self._generating = generating
         self._patience_s = patience_s
         self._registry = registry
+        self._backpressure = backpressure
         self._pumps: dict[str, tuple[Pump, asyncio.Task[None]]] = {}
         #: Streams that are being made: the log may have them before there is a pump.
         self._making: set[str] = set()
@@ -199,6 +203,7 @@ class StreamOwner:
             patience_s=self._patience_s,
             trace=trace,
             registry=self._registry,
+            backpressure=self._backpressure(stream_id),
         )
         self._meters.stream_opened()
         task = asyncio.create_task(self._run(pump, schema_id), name=f"pump {stream_id}")

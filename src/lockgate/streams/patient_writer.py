@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from lockgate.errors import StoreFailing
@@ -27,13 +27,23 @@ class PatientWriter:
 
     Args:
         patience_s: How long an append is tried again.
+        appended: Called with the position after each append, and how many bytes it had; None: nobody counts them.
     """
 
-    def __init__(self, log: StreamLog, stream_id: str, epoch: int, patience_s: float) -> None:
+    def __init__(
+        self,
+        log: StreamLog,
+        stream_id: str,
+        epoch: int,
+        patience_s: float,
+        appended: Callable[[Offset, int], None] | None = None,
+    ) -> None:
         self._log = log
         self._stream_id = stream_id
         self._epoch = epoch
         self._patience_s = patience_s
+        self._appended = appended
+        self._begun_bytes = 0  # of what was begun last
         self._seq = 0
         #: Since when an append is tried again, in seconds since 1970; None while the log is well.
         self.stuck_since_s: float | None = None
@@ -52,14 +62,18 @@ class PatientWriter:
             StoreError: as ``StreamLog.begin_append``.
         """
         end = self._log.begin_append(self._stream_id, payloads, epoch=self._epoch, seq=self._seq, receipt=receipt)
+        if self._appended is not None:
+            self._begun_bytes = sum(map(len, payloads))
         if end is None:
             return False
-        self._seq += 1
+        self.began_is_committed(end)
         return True
 
-    def began_is_committed(self) -> None:
-        """What was begun is committed."""
+    def began_is_committed(self, end: Offset) -> None:
+        """What was begun is committed, and ends there."""
         self._seq += 1
+        if self._appended is not None:
+            self._appended(end, self._begun_bytes)
 
     async def append(self, payloads: Sequence[bytes], *, close: bool = False) -> Offset:
         """Append, and wait for the log if need be.
@@ -86,6 +100,8 @@ class PatientWriter:
                     pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
                 else:
                     self._seq += 1
+                    if self._appended is not None:
+                        self._appended(end, sum(map(len, payloads)))
                     return end
         finally:
             self.stuck_since_s = None

@@ -30,6 +30,7 @@ from lockgate.retry.failures import RULES, FailureClass, lesson_of
 from lockgate.retry.ladder import Ladder, NextAttempt, NoAttempt, models_of
 from lockgate.store.base import StreamLog
 from lockgate.streams.attempt import RunningAttempt
+from lockgate.streams.backpressure import Backpressure
 from lockgate.streams.channels import Channel
 from lockgate.streams.ending import Ending
 from lockgate.streams.gates import JudgeLost
@@ -70,6 +71,7 @@ class Pump:
         trace: Called with every piece of text as upstream sent it, before any gate: its channel, the number of the
             attempt, the text.
         rng: Random numbers for back-off.
+        backpressure: What makes it read slower while its readers lag; None: nothing does.
     """
 
     def __init__(
@@ -86,13 +88,16 @@ class Pump:
         trace: Trace | None = None,
         rng: Callable[[], float] = random.random,
         registry: SchemaRegistry | None = None,
+        backpressure: Backpressure | None = None,
     ) -> None:
         self.stream_id = stream_id
         self._plan = plan
         self._provider = provider
         self._log = log
         self._meters = meters
-        self._writer = PatientWriter(log, stream_id, epoch, patience_s)
+        self._backpressure = backpressure
+        appended = backpressure.appended if backpressure is not None else None
+        self._writer = PatientWriter(log, stream_id, epoch, patience_s, appended)
         self._patience_s = patience_s
         self._registry = registry
         self._breakers = breakers or Breakers()
@@ -122,9 +127,11 @@ class Pump:
 
     @property
     def heard(self) -> tuple[float, WaitingFor]:
-        """Since when the stream waits, in seconds since 1970, and for what: more of upstream, or the log."""
+        """Since when the stream waits, in seconds since 1970, and for what: more of upstream, the log, or readers."""
         if self._writer.stuck_since_s is not None:
             return self._writer.stuck_since_s, "log"
+        if self._backpressure is not None and self._backpressure.paused_since_s is not None:
+            return self._backpressure.paused_since_s, "readers"
         return self._heard_s, "next token" if any(run.is_heard for run in self._runs) else "first token"
 
     @property
@@ -245,6 +252,10 @@ class Pump:
         last: list[Record] = []
         async with self._generation as batches:
             while run.ended is None and self._interruption is None:
+                if self._backpressure is not None and self._backpressure.is_wanted:
+                    await self._interruptible(self._backpressure.pause())
+                    if self._interruption is not None:
+                        break
                 batch = await self._next(batches)
                 if batch is None:
                     break
@@ -277,7 +288,7 @@ class Pump:
         if not (is_plain and isinstance(generation, up.Flowing)):
             return []
         stretch = self._stretch = Stretch(
-            run, self._channels, self._writer, is_interrupted=self._is_interrupted, heard=self._hear_at
+            run, self._channels, self._writer, is_held_up=self._is_held_up, heard=self._hear_at
         )
         try:
             if stretch.begin(generation):
@@ -296,8 +307,10 @@ class Pump:
             return []
         return records
 
-    def _is_interrupted(self) -> bool:
-        return self._interruption is not None
+    def _is_held_up(self) -> bool:
+        if self._interruption is not None:
+            return True
+        return self._backpressure is not None and self._backpressure.is_wanted
 
     def _hear_at(self, read_s: float) -> None:
         self._heard_s = read_s

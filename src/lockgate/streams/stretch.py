@@ -26,7 +26,7 @@ class Stretch:
     """One of them. It is also the receipt of its own appends, one after the other.
 
     Args:
-        is_interrupted: Whether somebody has interrupted the stream.
+        is_held_up: Whether nothing more may be taken: somebody has interrupted the stream, or its readers lag.
         heard: Called with the time of each read.
 
     Attributes:
@@ -41,13 +41,13 @@ class Stretch:
         channels: dict[str, Channel],
         writer: PatientWriter,
         *,
-        is_interrupted: Callable[[], bool],
+        is_held_up: Callable[[], bool],
         heard: Callable[[float], None],
     ) -> None:
         self._run = run
         self._channels = channels
         self._writer = writer
-        self._is_interrupted = is_interrupted
+        self._is_held_up = is_held_up
         self._heard = heard
         self._flow: Flow | None = None
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -131,7 +131,7 @@ class Stretch:
             self._go_on()
 
     def _go_on(self) -> None:
-        if self._is_interrupted():
+        if self._is_held_up():
             self.stop()
         elif self._flow is not None:
             self._flow.more()
@@ -142,9 +142,9 @@ class Stretch:
         """Whether the pump does not wait for it any more."""
         return self.over.done()
 
-    def set_result(self, _result: Offset, /) -> None:
+    def set_result(self, result: Offset, /) -> None:
         """What was taken last is committed."""
-        self._writer.began_is_committed()
+        self._writer.began_is_committed(result)
         self.rest = []
         self._go_on()
 

@@ -34,6 +34,7 @@ export class Silence {
   #words({ told, at_ms }) {
     const seconds = Math.floor(told.silent_s + (performance.now() - at_ms) / 1000);
     if (told.waiting_for === "log") return `the log has taken no records for ${seconds} s; upstream waits`;
+    if (told.waiting_for === "readers") return `upstream waits: every reader lags, for ${seconds} s`;
     return `upstream silent for ${seconds} s${told.waiting_for === "first token" ? ", no token yet" : ""}`;
   }
 }
