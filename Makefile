@@ -5,6 +5,8 @@ N ?= 20
 SOAK_S ?= 1800
 # More than the cores it is made for: the tests wait more than they work.
 WORKERS ?= 3
+# Tests start hundreds of processes: without bytecode each one compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 export LOCKGATE_TEST_DATA ?= $(abspath $(CURDIR)/../shared)
 
 BIN := .venv/bin

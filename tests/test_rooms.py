@@ -7,6 +7,7 @@ functions count like all others: they hide a circle, they do not break it.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -83,9 +84,14 @@ def files() -> dict[str, Path]:
 
 FILES = files()
 KNOWN = frozenset(FILES)
-MODULES = {name: read(name, path.read_text(encoding="utf-8"), KNOWN) for name, path in FILES.items()}
 ROOMS = sorted({name for name, path in FILES.items() if path.name == "__init__.py" and "." not in name} - {LIBRARY})
 PACKAGES = sorted(name for name, path in FILES.items() if path.name == "__init__.py")
+
+
+@functools.cache
+def modules() -> dict[str, Module]:
+    """All of them. Read by the tests that look at them: each process of a run collects all tests."""
+    return {name: read(name, path.read_text(encoding="utf-8"), KNOWN) for name, path in FILES.items()}
 
 
 def uses(docstring: str) -> set[str]:
@@ -95,14 +101,17 @@ def uses(docstring: str) -> set[str]:
     return set(_NAMED.findall(rest.partition("\n\n")[0]))
 
 
-MAY_USE = {room: uses(MODULES[room].docstring) for room in ROOMS}
+@functools.cache
+def may_use() -> dict[str, set[str]]:
+    """What each room may use."""
+    return {room: uses(modules()[room].docstring) for room in ROOMS}
 
 
 def breaches(module: Module) -> list[str]:
     """Walls that a module of a room breaks."""
-    if module.room not in MAY_USE:
+    if module.room not in may_use():
         return []  # the modules at the top wire rooms together; only circles are forbidden to them
-    allowed = {module.room, OPEN_TO_ALL} | MAY_USE[module.room]
+    allowed = {module.room, OPEN_TO_ALL} | may_use()[module.room]
     found = [
         f"{module.name} may not import {name}: {module.room}/__init__.py does not name it"
         for name in sorted(module.ours)
@@ -122,10 +131,10 @@ def child_of(name: str, package: str) -> str | None:
     return inner.partition(".")[0] if inner != name else None
 
 
-def arrows(package: str, modules: Iterable[Module]) -> Graph:
+def arrows(package: str, all_modules: Iterable[Module]) -> Graph:
     """Imports between the direct children of a package, sub-packages taken as one each."""
     found: dict[str, set[str]] = {}
-    for module in modules:
+    for module in all_modules:
         child = child_of(module.name, package)
         if child is not None:
             others = {child_of(name, package) for name in module.ours} - {child, None}
@@ -154,41 +163,41 @@ def circle(graph: Graph) -> list[str]:
 @pytest.mark.parametrize("name", list(FILES))
 def test_no_module_breaks_a_wall(name: str) -> None:
     """A module imports what its room names, and nothing that does I/O where the room is sans-I/O."""
-    assert breaches(MODULES[name]) == []
+    assert breaches(modules()[name]) == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_arrow_leads_up_inside_a_package(package: str) -> None:
     """The direct children of each package stand on floors: every import leads to a lower one."""
-    assert circle(arrows(package, MODULES.values())) == []
+    assert circle(arrows(package, modules().values())) == []
 
 
 def test_no_circle_of_modules() -> None:
     """No module imports itself through others."""
-    graph = {name: set(module.ours & KNOWN) for name, module in MODULES.items()}
+    graph = {name: set(module.ours & KNOWN) for name, module in modules().items()}
     assert circle(graph) == []
 
 
 def test_rooms_say_what_they_are() -> None:
     """Each room names what comes in and what goes out, and only rooms that exist."""
     for room in ROOMS:
-        assert all(word in MODULES[room].docstring for word in ("In:", "Out:", "Uses:")), room
-        assert MAY_USE[room] <= KNOWN, room
+        assert all(word in modules()[room].docstring for word in ("In:", "Out:", "Uses:")), room
+        assert may_use()[room] <= KNOWN, room
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_names_no_more_than_it_uses(room: str) -> None:
     """A docstring that names a room which nothing imports would be a door left open."""
-    modules = [module for module in MODULES.values() if module.room == room and module.name != room]
-    used = {name.partition(".")[0] for module in modules for name in module.ours}
-    unused = MAY_USE[room] - used
-    assert not modules or not unused
+    inside = [module for module in modules().values() if module.room == room and module.name != room]
+    used = {name.partition(".")[0] for module in inside for name in module.ours}
+    unused = may_use()[room] - used
+    assert not inside or not unused
 
 
 def test_sans_io_rooms_use_only_sans_io_rooms() -> None:
     """Nothing reaches a clock or a socket through another room."""
     for room in SANS_IO:
-        assert MAY_USE[room] <= set(SANS_IO), room
+        assert may_use()[room] <= set(SANS_IO), room
 
 
 @pytest.mark.parametrize(
@@ -230,7 +239,7 @@ def test_a_relative_import_is_seen() -> None:
 
 if __name__ == "__main__":
     for package in PACKAGES:
-        graph = arrows(package, MODULES.values())
+        graph = arrows(package, modules().values())
         print(f"{package}: {len(graph)} modules, {len(floors(graph))} floors, {len(circle(graph))} in circles")
         for floor in reversed(floors(graph)):
             print("   ", "  ".join(floor))
