@@ -62,17 +62,23 @@ def pytest_runtest_makereport(
     return (yield)
 
 
+#: How often a test runs at most that blocks its loop.
+_TRIES: Final = 3
+
+
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-    """A test that blocked its loop runs once more: a callback that works too long does so again. A virtual machine that
+    """A test that blocked its loop runs again: a callback that works too long does so each time. A virtual machine that
     was stopped for a while, or was short of memory, counts that as CPU time of whoever ran just then.
     """
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    reports = runtestprotocol(item, log=False, nextitem=nextitem)
-    if item.stash.get(_BLOCKED, False):
-        print("\nonce more, since it blocked its loop:", item.nodeid)
+    for number in range(_TRIES):
+        if number:
+            print("\nonce more, since it blocked its loop:", item.nodeid)
+            item._initrequest()  # type: ignore[attr-defined]  # as what pytest itself does before it runs one
         item.stash[_BLOCKED] = False
-        item._initrequest()  # type: ignore[attr-defined]  # as what pytest itself does before it runs one
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        if not item.stash[_BLOCKED]:
+            break
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)

@@ -68,9 +68,9 @@ async def test_a_listed_exception_passes() -> None:
     work(2.2 * LIMIT_S)
 
 
-_WORK_S = [2.2 * LIMIT_S, 0.0]
+_WORK_S = [2.2 * LIMIT_S, 2.2 * LIMIT_S, 0.0]
 
 
-async def test_what_happens_once_is_the_machines() -> None:
-    """Whoever works too long does so again: the test runs once more, and passes."""
+async def test_what_does_not_happen_each_time_is_the_machines() -> None:
+    """Whoever works too long does so again: the test runs up to three times, and passes."""
     work(_WORK_S.pop(0))
