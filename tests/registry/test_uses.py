@@ -37,9 +37,9 @@ def test_each_version_has_its_own_numbers() -> None:
     found = uses()
     for version_id in ("invoice@1", "invoice@1", "invoice@2"):
         found.opened(version_id)
-    found.pushed("invoice@1", None)
-    found.pushed("invoice@1", Code.INCOMPATIBLE_SCHEMA_VERSION)
-    found.pushed("invoice@1", Code.INCOMPATIBLE_SCHEMA_VERSION)
+    found.stated("invoice@1", None)
+    found.stated("invoice@1", Code.INCOMPATIBLE_SCHEMA_VERSION)
+    found.stated("invoice@1", Code.INCOMPATIBLE_SCHEMA_VERSION)
     first, second, third = (found.of(one) for one in REGISTERED)
     assert (first.streams, first.accepted, first.refused) == (2, 1, {Code.INCOMPATIBLE_SCHEMA_VERSION: 2})
     assert (second.streams, second.accepted, second.refused) == (1, 0, {})
@@ -72,7 +72,7 @@ def test_however_a_version_is_written_it_is_one() -> None:
     """A count lies where the semantic version with its number does."""
     found = uses()
     for stated in ("invoice@2", "invoice@2.0.0", "json:invoice@2", "money@1.2.0"):
-        found.pushed(stated, None)
+        found.stated(stated, None)
     assert (found.of("invoice@2").accepted, found.of("money@1.2.0").accepted) == (3, 1)
 
 
@@ -81,7 +81,7 @@ def test_what_is_retired_is_still_a_version() -> None:
     known = catalogue("invoice@1")
     known.take([encode_registry_record(StatusChanged("invoice", "1", "retired", 2.0))])
     found = VersionUses(known.named, lambda: 1.0)
-    found.pushed("invoice@1", Code.UNKNOWN_SCHEMA_VERSION)
+    found.stated("invoice@1", Code.UNKNOWN_SCHEMA_VERSION)
     assert found.of("invoice@1").refused == {Code.UNKNOWN_SCHEMA_VERSION: 1}
     assert found.unknown.refused == {}
 
@@ -89,9 +89,9 @@ def test_what_is_retired_is_still_a_version() -> None:
 def test_what_is_registered_later_has_a_row_from_then_on() -> None:
     known = catalogue("invoice@1")
     found = VersionUses(known.named, lambda: 1.0)
-    found.pushed("invoice@2", Code.UNKNOWN_SCHEMA_VERSION)
+    found.stated("invoice@2", Code.UNKNOWN_SCHEMA_VERSION)
     known.take([added("invoice@2")])
-    found.pushed("invoice@2", None)
+    found.stated("invoice@2", None)
     assert (found.unknown.refused, found.of("invoice@2").accepted) == ({Code.UNKNOWN_SCHEMA_VERSION: 1}, 1)
 
 
@@ -103,8 +103,8 @@ def test_the_rows_are_as_few_as_the_versions(stated: list[str], refused: Any) ->
     """Whatever producers say; and no push is lost or counted twice."""
     found = uses()
     for one in stated:
-        found.pushed(one, refused)
-    counts = list(found.pushes())
+        found.stated(one, refused)
+    counts = list(found.statements())
     assert {"@".join(one.labels[:2]) for one in counts} <= {*REGISTERED, f"{UNKNOWN}@{UNKNOWN}"}
     assert sum(one.value for one in counts) == len(stated)
     known = sum(one in REGISTERED for one in stated)

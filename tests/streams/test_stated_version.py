@@ -250,3 +250,16 @@ async def test_a_registry_that_stays_down_ends_the_stream_with_its_name() -> Non
         assert (final.state, final.reason) == ("failed", "registry_failing")
         assert [one.code for one in problems(records)] == ["registry_failing"]
         assert "registry of schemas" in json.dumps([one.message for one in problems(records)])
+
+
+async def test_what_a_provider_states_counts_for_the_version() -> None:
+    """Once each time that it states another one, beside what producers state."""
+    log = MemoryLog()
+    async with rig(log) as here, one_node(here, log) as node:
+        await registered(here)
+        answer = said(("invoice@1", '{"na'), ("invoice@1", 'me"'), ("invoice@3", ': "A"'), ("invoice@8", "}"))
+        await ended(node, lambda: answer, "invoice@1", recovery="skip")
+        uses = here.registry.uses
+        assert uses.of("invoice@1").accepted == 1
+        assert sum(uses.of("invoice@3").refused.values()) == 1
+        assert sum(uses.unknown.refused.values()) == 1

@@ -115,7 +115,9 @@ class Gateway:
         self._registry = registry_of(settings, self.log, self._workers, self._schemas)
         uses = self._registry.uses if self._registry is not None else None
         if uses is not None:
-            self.meters.watch_versions(streams=uses.streams_opened, generations=uses.generations, pushes=uses.pushes)
+            self.meters.watch_versions(
+                streams=uses.streams_opened, generations=uses.generations, pushes=uses.statements
+            )
         self.owner = StreamOwner(
             self.log,
             provider or provider_of(settings),

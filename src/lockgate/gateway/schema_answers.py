@@ -160,7 +160,7 @@ class VersionUseEntry(msgspec.Struct, frozen=True, omit_defaults=True):
         version: Its number.
         streams: Streams that were opened with it.
         running: Generations by it that are under way now.
-        pushes: Of producers that say they write by it.
+        pushes: Of producers that say they write by it, and answers of providers that do.
         last_used: When it last was, in seconds since 1970; absent if it never was.
     """
 

@@ -248,7 +248,7 @@ class Meters:
             "counter",
             "validationErrors",
             "schema_pushes",
-            "Pushes whose producers state a version of a registered schema: accepted, or refused with a code.",
+            "Pushes, and answers of providers, that state a version of a schema: accepted, or refused with a code.",
             ("schema", "version", "result", "code"),
         )
 

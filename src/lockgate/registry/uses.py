@@ -25,7 +25,7 @@ class VersionUse:
     Attributes:
         streams: Streams that were opened with it.
         running: Generations by it that are under way.
-        accepted: Pushes that said they are written by it, and whose stream takes it.
+        accepted: Pushes, and answers of providers, that said they are written by it, and whose stream takes it.
         refused: Those whose stream does not, by code.
         last_used_s: When something last began or ended with it, in seconds since 1970; None: never.
     """
@@ -90,8 +90,8 @@ class VersionUses:
             use.running -= 1
             use.last_used_s = self._now()
 
-    def pushed(self, stated: str, refused: Code | None) -> None:
-        """A producer said by which version a push is written.
+    def stated(self, stated: str, refused: Code | None) -> None:
+        """A producer said by which version a push is written, or a provider its answer.
 
         Args:
             refused: Why the stream does not take that version; None if it does.
@@ -119,7 +119,7 @@ class VersionUses:
         """Labels: name and version."""
         return (UseCount(labels, use.running) for labels, use in self._rows() if use.streams or use.running)
 
-    def pushes(self) -> Iterator[UseCount]:
+    def statements(self) -> Iterator[UseCount]:
         """Labels: name, version, ``accepted`` or ``refused``, and the code of a refusal."""
         for labels, use in self._rows():
             if use.accepted:

@@ -441,6 +441,8 @@ class Pump:
                 await self._interruptible(asyncio.sleep(_LOOK_AGAIN_S))
             else:
                 run.refusal = judged.refusal if judged is not None else None
+                if judged is not None and self._registry is not None:
+                    self._registry.uses.stated(version, run.refusal.code if run.refusal is not None else None)
                 return
 
     async def _feed(self, run: RunningAttempt, name: str, data: bytes, read_s: float) -> list[Record]:

@@ -154,7 +154,7 @@ class PushedStreams:
         """A push is in the log: the version that it states was used."""
         if judged.version is not None and self._registry is not None:
             text, refusal = judged.version
-            self._registry.uses.pushed(text, refusal.code if refusal is not None else None)
+            self._registry.uses.stated(text, refusal.code if refusal is not None else None)
 
     def forget(self, stream_id: str) -> None:
         """The stream was deleted."""
