@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,8 +10,8 @@ from typing import Any
 from conformance.server import serving
 
 from tests.client.test_conformance import CASES
-from tests.conftest import missing
 from tests.gateway.nodes import DONE, Node, Upstream, answer, chunk, running
+from tests.programs import found, printed
 
 CLIENT = Path(__file__).parents[2] / "clients" / "typescript"
 PATIENCE_S = 240.0
@@ -38,29 +35,15 @@ def play(body: dict[str, Any]) -> Iterable[Any]:
 
 async def run_node(*arguments: str, **environment: str) -> str:
     """What ``node --test`` prints in the client's folder; with that it fails, too."""
-    path = shutil.which("node")
-    if path is None:
-        missing("Node.js", "apt-get install nodejs")
-    assert path is not None
-    process = await asyncio.create_subprocess_exec(
-        path,
+    return await printed(
+        found("node", "nodejs"),
         "--experimental-websocket",  # Node.js has it by default from version 22 on
         "--test-reporter=tap",
         *arguments,
-        cwd=CLIENT,
-        env=os.environ | environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        patience_s=PATIENCE_S,
+        folder=CLIENT,
+        **environment,
     )
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, output.decode()
-    return output.decode()
 
 
 async def test_what_needs_no_gateway() -> None:

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from tests.conftest import missing
+from tests.programs import found
 
 HERE = Path(__file__).parent
 PATIENCE_S = 120.0
@@ -20,12 +20,9 @@ PATIENCE_S = 120.0
 
 def node() -> str:
     """The interpreter; skips with one line where it or the packages are not installed."""
-    path = shutil.which("node")
-    if path is None:
-        missing("Node.js", "apt-get install nodejs")
+    path = found("node", "nodejs")
     if not (HERE / "node_modules" / ".done").exists():
         missing("the npm packages of tests/peers", "make peers installs them")
-    assert path is not None
     return path
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +12,8 @@ from typing import Any, Final
 import aiohttp
 import pytest
 
-from tests.conftest import missing
 from tests.gateway.nodes import DEADLINE_S, DONE, Node, Reader, Upstream, answer, apart, chunk, create, running
+from tests.programs import found, printed
 
 pytestmark = pytest.mark.peers
 
@@ -53,20 +52,7 @@ async def node(script: Script, tmp_path: Path) -> AsyncIterator[Node]:
 
 async def run(name: str, package: str, *arguments: str) -> str:
     """What a program prints; it must end well."""
-    if shutil.which(name) is None:
-        missing(name, f"apt-get install {package}")
-    process = await asyncio.create_subprocess_exec(
-        name, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, output.decode()
-    return output.decode()
+    return await printed(found(name, package), *arguments, patience_s=DEADLINE_S)
 
 
 async def made(node: Node, model: str = "m") -> str:

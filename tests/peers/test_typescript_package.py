@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import re
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 from tests.client.test_typescript import CLIENT, play, run_node
 from tests.conftest import missing
 from tests.gateway.nodes import Node, Upstream, answer, running
+from tests.programs import found, printed
 
 pytestmark = pytest.mark.peers
 
@@ -28,24 +27,12 @@ SHOWN = "Ada Lovelace 36\nAlan Turing 41\n2\n"
 
 async def run(*command: str, folder: Path) -> str:
     """What a command prints; it must end well."""
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, output.decode()
-    return output.decode()
+    return await printed(*command, patience_s=PATIENCE_S, folder=folder)
 
 
 @pytest.fixture(autouse=True)
 def needs_packages() -> None:
-    if shutil.which("npm") is None:
-        missing("npm", "apt-get install npm")
+    found("npm", "npm")
     if not (CLIENT / "node_modules" / ".done").exists():
         missing("the npm packages of clients/typescript", "make peers installs them")
 
