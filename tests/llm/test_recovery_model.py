@@ -200,7 +200,9 @@ async def test_share_of_complete_answers(tmp_path: Path) -> None:
     async def one(session: aiohttp.ClientSession, model: Llama, gateway: Node, seed: int) -> Row:
         prompt = PROMPTS[seed % len(PROMPTS)]
         answer = await answered(session, model, prompt, seed)
-        return Row(answer, judged(answer, "halt"), judged(answer, "patch"), await streamed(gateway, prompt, seed))
+        row = Row(answer, judged(answer, "halt"), judged(answer, "patch"), await streamed(gateway, prompt, seed))
+        print(f"seed {seed:2}: raw {row.raw.state}, patch {row.patch.state}, retry {row.retry.state}", flush=True)
+        return row
 
     async with (
         llama(tmp_path, slots=1) as model,
