@@ -11,9 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
-from typer.testing import CliRunner
 
-from lockgate.cli import app
 from lockgate.config import (
     Flag,
     Settings,
@@ -26,6 +24,7 @@ from lockgate.config import (
 )
 from lockgate.sources import NO_SETTINGS, Key, keys_of
 from lockgate.upstream.endpoint import endpoint_of
+from tests.command_line import invoked
 
 KEYS = list(keys_of(Settings))
 EVERY_KEY = pytest.mark.parametrize("key", KEYS, ids=lambda key: key.name)
@@ -97,7 +96,7 @@ def text_of(value: Any) -> str:
 
 def shown(*arguments: str) -> dict[str, Any]:
     """What ``lockgate settings --json`` says."""
-    done = CliRunner().invoke(app, ["settings", "--json", *arguments])
+    done = invoked("settings", "--json", *arguments)
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert isinstance(found, dict)
@@ -249,7 +248,7 @@ def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_source_that_won_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def said(*arguments: str) -> str:
-        done = CliRunner().invoke(app, ["settings", "--config", "some.toml", *arguments])
+        done = invoked("settings", "--config", "some.toml", *arguments)
         assert done.exit_code == 2
         return done.stderr
 

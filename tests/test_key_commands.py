@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from lockgate.cli import app
 from lockgate.keys.ring import PREFIX, digest_of
+from tests.command_line import invoked
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +19,7 @@ def _empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def keys(*arguments: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error."""
-    done = CliRunner().invoke(app, ["keys", *arguments])
+    done = invoked("keys", *arguments)
     return done.exit_code, done.stdout, done.stderr
 
 

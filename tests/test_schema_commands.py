@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from lockgate.cli import app
+from tests.command_line import invoked
 
 PAGE = Path(__file__).parents[1] / "docs" / "howto" / "schema-versions.md"
 _FILE = re.compile(r"`(invoice-\d\.json)`.*?```json\n(.*?)```", re.DOTALL)
@@ -24,7 +23,7 @@ def _empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def schema(*arguments: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error."""
-    done = CliRunner().invoke(app, ["schema", *arguments])
+    done = invoked("schema", *arguments)
     return done.exit_code, done.stdout, done.stderr
 
 
