@@ -175,7 +175,7 @@ class RemoteStream(Generic[T]):
         return self._read(shown, view="patch", channel=self.channel)
 
     def notes(self) -> AsyncGenerator[dict[str, Any], None]:
-        """How judging goes on: state, path, progress, health. Raises as ``text``."""
+        """How judging goes on: state, path, progress, health, size of the pieces. Raises as ``text``."""
 
         def shown(items: list[Any]) -> list[Any]:
             found = [item for item in items if item["meta"]["kind"] == "note" and not item.get("errors")]
