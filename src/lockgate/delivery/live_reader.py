@@ -145,7 +145,7 @@ class LiveReader(Reader):
     def position(self) -> Offset:
         if self._window is None or not self._window.is_used:
             return self._after
-        return self._window.acknowledged or self._began
+        return max(self._began, self._window.acknowledged or self._began)
 
     # -- the window ------------------------------------------------------------------------------------------------
 
