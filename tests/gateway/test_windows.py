@@ -149,6 +149,14 @@ async def test_who_gave_himself_no_name_is_not_spoken_for(session: aiohttp.Clien
         assert (await web.receive()).type != aiohttp.WSMsgType.TEXT
 
 
+async def test_who_is_sent_away_while_he_pauses_gets_nothing_more(session: aiohttp.ClientSession, url: str) -> None:
+    async with asyncio.timeout(DEADLINE_S), session.ws_connect(f"{url}/ws?credit=0") as web:
+        await web.send_bytes(b"no text")
+        while (message := await web.receive()).type == aiohttp.WSMsgType.TEXT:
+            assert "m" not in json.loads(message.data)
+        assert web.close_code == CloseCode.NOT_TEXT
+
+
 async def test_credit_counts_from_what_a_reader_with_a_name_acknowledges(
     session: aiohttp.ClientSession, url: str
 ) -> None:

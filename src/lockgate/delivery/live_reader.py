@@ -186,10 +186,12 @@ class LiveReader(Reader):
         await self._begin(send)
         self._meters.shook_hands(time.monotonic() - self._begun_s)
         while not self.is_over:  # after it, no end of the body: the server breaks the connection
-            if self._window is not None and self._window.is_full and not await self._has_room():
-                self._meters.reader_too_slow()
-                await self._send_back(send)
-                return
+            if self._window is not None and self._window.is_full:
+                if not await self._has_room():
+                    self._meters.reader_too_slow()
+                    await self._send_back(send)
+                    return
+                continue  # it may be over by now
             self._news.clear()
             page = await self._log.read(self.stream_id, self._after, max_bytes=self._pacing.max_read_bytes)
             has_more = bool(page.entries)
