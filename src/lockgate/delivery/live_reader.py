@@ -17,7 +17,7 @@ from typing import NamedTuple
 from lockgate.delivery.readers import Pacing, Reader, Readers, Receive, Send, pieces_of
 from lockgate.delivery.ropes import Data, Pieces
 from lockgate.delivery.views import Item, View, in_turns
-from lockgate.errors import BadRequest, StreamUnknown
+from lockgate.errors import BadRequest, OffsetGone, StreamUnknown
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.offsets import Offset
 from lockgate.protocol.window import Window
@@ -176,8 +176,8 @@ class LiveReader(Reader):
         try:
             async with self.connected(receive):
                 await self._serve(send)
-        except StreamUnknown:
-            pass  # the stream was deleted: when the connection breaks, the client asks again and learns it
+        except (StreamUnknown, OffsetGone):
+            pass  # it was deleted, or the text taken back: the connection breaks, the client asks again and learns it
 
     async def _serve(self, send: Send) -> None:
         self._send = send
