@@ -118,7 +118,7 @@ class _ReadRun:
 
     async def run(self, gateway: str, key: str, options: dict[str, Any], *, channel: str, offset: str) -> int:
         import lockgate
-        from lockgate.client import ReadingFailed, RequestRefused, StreamFailed
+        from lockgate.client import ReadingFailed, RequestRefused, StreamFailed, TakenBack
 
         async with lockgate.connect(gateway, key, **options) as gate:
             stream = gate.stream(self._name, channel=channel, offset=offset)
@@ -138,6 +138,14 @@ class _ReadRun:
             except RequestRefused as refused:
                 self._say("\x1b[31m", "refused", str(refused))
                 return BAD_USAGE
+            except TakenBack:
+                # What is printed stays: whoever reads it must not take both texts for one.
+                self._say(
+                    "\x1b[31m",
+                    "taken back",
+                    "what was printed does not count any more; --view snapshot shows what does",
+                )
+                return LOST
             except ReadingFailed as failed:
                 self._end(stream, "\x1b[33m", "lost", f"{failed}; {self._go_on(stream)}")
                 return LOST

@@ -276,7 +276,12 @@ async def test_no_path_but_that_of_a_stream(node: Node, session: aiohttp.ClientS
 
 async def test_who_needs_a_key_says_it_in_the_first_frame(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     """Or has a signed URL. Where all pages may read, one of another origin has only these, and may do nothing else."""
-    settings: dict[str, Any] = {"access__keys": "always", "server__head_s": 0.5, "server__cors_origins": ["*"]}
+    settings: dict[str, Any] = {
+        "access__keys": "always",
+        "server__head_s": 0.5,
+        "server__cors_origins": ["*"],
+        "delivery__slow_s": 0.3,
+    }
     async with Keys(tmp_path / "log.db") as keys, Upstream(scripted) as up:
         await asyncio.gather(keys.add("owner"), keys.add("other"))
         async with running(Node(tmp_path, up.base_url, quotas__caller_readers=1, **settings)) as node:
@@ -329,6 +334,12 @@ async def _as_everybody(session: aiohttp.ClientSession, node: Node, keys: Keys) 
         await socket.socket.close()
         await _no_readers(session, node)
 
+    # What else the first frame says counts as in any other.
+    socket = await connect(session, f"{url}/ws")
+    await socket.say(token=keys.secrets["owner"], credit=0)
+    assert (await socket.closed(), socket.items) == (CloseCode.TOO_SLOW, [])
+    await _no_readers(session, node)
+
     # Reading is not cancelling: with a URL to read, or from a page that may only read.
     for query, token, headers in ((f"?access={access}", "", {}), ("", keys.secrets["owner"], FOREIGN)):
         socket = await connect(session, f"{url}/ws{query}", headers)
@@ -338,8 +349,8 @@ async def _as_everybody(session: aiohttp.ClientSession, node: Node, keys: Keys) 
         await socket.say(cancel=True)
         assert await socket.closed() == 4403
         await _no_readers(session, node)
-    socket = await connect(session, f"{url}/ws", owner)
-    await socket.say(cancel=True)
+    socket = await connect(session, f"{url}/ws")
+    await socket.say(token=keys.secrets["owner"], cancel=True)
     assert await socket.closed() == CloseCode.DONE
     assert socket.frames[-1]["state"] == "cancelled"
     output = node.output()

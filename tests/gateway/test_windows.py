@@ -110,6 +110,53 @@ async def test_credit_in_the_address_holds_from_the_first_byte(
     assert follower.most_bytes <= WINDOW // 8 + PIECE
 
 
+class Ahead(Follower):
+    """Acknowledges what does not exist."""
+
+    async def say(self, **_said: Any) -> int:
+        return await super().say(ack="9999_9999999999999999")
+
+
+@pytest.mark.parametrize("face", FACES)
+async def test_an_acknowledgement_that_is_ahead_ends_no_window(
+    session: aiohttp.ClientSession, url: str, face: str
+) -> None:
+    follower = Ahead(session, url, name="ahead")
+    said = iter([True])
+    await follower.read(face, acknowledges=lambda: next(said, False))
+    assert (follower.retries, follower.is_over) == (1, False)
+    # What was under way by then counts as acknowledged, and then the window holds again.
+    assert WINDOW / 2 < follower.most_bytes <= 2 * (WINDOW + PIECE)
+
+
+@pytest.mark.parametrize("face", FACES)
+async def test_the_smallest_credit_lets_one_piece_through(session: aiohttp.ClientSession, url: str, face: str) -> None:
+    """And the next one when that is acknowledged."""
+    follower = Follower(session, f"{url}?credit=1", name="d")
+    await follower.read(face, acknowledges=lambda: bool(follower.items), steps=40)
+    assert len(follower.items) > 4
+    assert (follower.connections, follower.retries) == (1, 0)
+
+
+async def test_who_gave_himself_no_name_is_not_spoken_for(session: aiohttp.ClientSession, url: str) -> None:
+    """A reader by WebSocket need not have one: nobody else can pause it."""
+    async with asyncio.timeout(DEADLINE_S), session.ws_connect(f"{url}/ws?credit=0") as web:
+        assert (await web.receive_json())["o"]
+        for said in ({"credit": 2**20}, {"credit": 0}):
+            async with session.post(f"{url}/ack", json={"reader": "", **said}) as response:
+                assert response.status == 400, "it has no name"
+                assert "reader=" in (await response.json())["error"]["message"]
+        assert (await web.receive()).type != aiohttp.WSMsgType.TEXT
+
+
+async def test_who_is_sent_away_while_he_pauses_gets_nothing_more(session: aiohttp.ClientSession, url: str) -> None:
+    async with asyncio.timeout(DEADLINE_S), session.ws_connect(f"{url}/ws?credit=0") as web:
+        await web.send_bytes(b"no text")
+        while (message := await web.receive()).type == aiohttp.WSMsgType.TEXT:
+            assert "m" not in json.loads(message.data)
+        assert web.close_code == CloseCode.NOT_TEXT
+
+
 async def test_credit_counts_from_what_a_reader_with_a_name_acknowledges(
     session: aiohttp.ClientSession, url: str
 ) -> None:
@@ -148,7 +195,7 @@ async def test_credit_stops_and_starts(node: Node, session: aiohttp.ClientSessio
 
 
 async def test_pieces_grow_while_a_reader_lags_and_shrink_again(session: aiohttp.ClientSession, tmp_path: Path) -> None:
-    """Single deltas where it keeps up; all that waited in one piece where it did not. The histogram says so, too."""
+    """Single deltas where it keeps up; all that waited in one piece where it did not. Notes and metrics say so."""
     singles, waiting = 5, 50
     options = {"Lockgate-Options": '{"schema": true}', "Content-Type": "application/json"}
     settings: dict[str, Any] = {"delivery__slow_s": 3600.0}
@@ -165,12 +212,17 @@ async def test_pieces_grow_while_a_reader_lags_and_shrink_again(session: aiohttp
             async with session.post(f"{url}/ack", json={"reader": "n", "credit": size}) as response:
                 assert (await response.json())["readers"] == 1
 
-        async with asyncio.timeout(DEADLINE_S), session.ws_connect(f"{url}/ws?reader=n") as web:
+        async with asyncio.timeout(DEADLINE_S), session.ws_connect(f"{url}/ws?reader=n&notes=1") as web:
 
-            async def piece() -> list[str]:
+            async def envelope() -> Any:
                 while "m" not in (frame := await web.receive_json()):
                     pass
-                return list(frame["m"]["data"])
+                return frame["m"]
+
+            async def piece() -> list[str]:
+                texts, note = (await envelope())["data"], (await envelope())["data"][0]
+                assert note["piece_records"] == len(texts), "each of which is a record here"
+                return list(texts)
 
             assert await piece() == ['"']
             sizes, told = [], [await _read_records(session, node)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,13 +33,11 @@ def test_a_window_holds_what_is_under_way(steps: list[tuple[str, int]]) -> None:
                 told += 1
                 sent.append((told, number))
                 window.sent(Offset(1, told), number)
-            case "untold":
-                sent.append((None, number))
+            case "untold":  # of it nobody can say that he has it
                 window.sent(None, number)
             case "ack":
-                number = min(number, told)
-                acknowledged, is_used = max(acknowledged, number), True
                 window.acknowledge(Offset(1, number))
+                acknowledged, is_used = max(acknowledged, min(number, told) if told else -1), True
             case "credit":
                 credit, is_used = min(number, LIMIT), True
                 window.grant(number)
@@ -72,6 +71,29 @@ def test_what_tells_nothing_new_fills_no_window() -> None:
     for _ in range(10_000):
         window.sent(Offset(1, 1), 10)
     assert window.under_way_bytes == 0
+
+
+@pytest.mark.parametrize("ahead", [Offset(1, 10**9), Offset(9999, 0), Offset(2, 1)])
+def test_an_acknowledgement_that_is_ahead_counts_for_what_was_told(ahead: Offset) -> None:
+    """And not for what comes afterwards: one wrong number must not end the window."""
+    window = Window(LIMIT)
+    window.acknowledge(ahead)
+    window.sent(Offset(1, 1), LIMIT)
+    assert window.is_full
+    window.acknowledge(ahead)
+    assert (window.under_way_bytes, window.acknowledged) == (0, Offset(1, 1))
+    window.sent(Offset(1, 2), LIMIT)
+    assert window.is_full
+
+
+def test_what_nobody_can_acknowledge_fills_no_window() -> None:
+    """The head of an answer: with the smallest credit, the first piece still comes."""
+    window = Window(LIMIT)
+    window.grant(1)
+    window.sent(None, 100)
+    assert not window.is_full
+    window.sent(Offset(1, 1), 5)
+    assert window.is_full
 
 
 def test_a_reader_that_acknowledges_nothing_costs_little() -> None:

@@ -66,6 +66,7 @@
  * @property {number} [elements_done]
  * @property {number} [violations]
  * @property {number} [held_bytes]
+ * @property {number} [piece_records]  records that came in one piece: 1 where the reader keeps up, more where it lags
  * @property {{chunks: number, released_bytes: number}} progress
  * @property {{upstream: "flowing" | "silent" | "paused" | "ended", silent_s: number}} health
  */

@@ -102,6 +102,7 @@ const views = {
   async *elements(stream, options) {
     /** @type {unknown[]} */
     let value = [];
-    for await (const element of stream.elements(options)) yield { value: (value = [...value, element]) };
+    const restarted = () => (value = []);
+    for await (const element of stream.elements({ ...options, restarted })) yield { value: (value = [...value, element]) };
   },
 };

@@ -91,8 +91,7 @@ export class Stream {
     return this.#readToEnd({ view: "delta", channel }, options, ({ meta, data }) => {
       if (meta.channel !== channel) return [];
       if (meta.kind === "restart") {
-        if (restarted === undefined) throw new GateError("restart", "the text was taken back and begins anew: give text() a function `restarted`");
-        restarted();
+        (restarted ?? takenBack)();
       }
       return meta.kind === "delta" ? [data.join("")] : [];
     });
@@ -102,12 +101,14 @@ export class Stream {
    * Finished elements of the array that the stream was opened with (`elements`), or lines of NDJSON.
    *
    * @template [E=unknown]
-   * @param {ReadOptions & {schema?: import("./schemas.js").StandardSchema<E>}} [options]  `schema`: checks each, too
+   * @param {ReadOptions & {schema?: import("./schemas.js").StandardSchema<E>, restarted?: () => void}} [options]
+   *   `schema`: checks each, too; `restarted`: as `text` has it, the elements begin anew with the first one
    * @returns {Reading<E>}
    */
-  elements(options = {}) {
+  elements({ restarted, ...options } = {}) {
     const { schema, channel = CONTENT } = options;
     return this.#readToEnd({ view: "elements", channel }, options, async function* ({ meta, data }) {
+      if (meta.kind === "restart" && meta.channel === channel) (restarted ?? takenBack)();
       if (meta.kind === "element" && meta.channel === channel) for (const element of data) yield parsed(schema, element);
     });
   }
@@ -254,4 +255,9 @@ export class Stream {
     };
     return this.#read(query, options, take, { ended, isKept });
   }
+}
+
+/** What was handed out does not count any more, and its reader does not hear of it otherwise. */
+function takenBack() {
+  throw new GateError("restart", "the text was taken back and begins anew: give text() or elements() a function `restarted`");
 }

@@ -7,7 +7,14 @@ is what callers hold. ``lockgate.connect`` is where it begins.
 """
 
 from lockgate.client.connection import Connecting, connect
-from lockgate.client.reading_errors import ConnectionLost, DeadlinePassed, ReadingFailed, RequestRefused, StreamFailed
+from lockgate.client.reading_errors import (
+    ConnectionLost,
+    DeadlinePassed,
+    ReadingFailed,
+    RequestRefused,
+    StreamFailed,
+    TakenBack,
+)
 
 __all__ = [
     "Connecting",
@@ -16,5 +23,6 @@ __all__ = [
     "ReadingFailed",
     "RequestRefused",
     "StreamFailed",
+    "TakenBack",
     "connect",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, TypeVar, overload
 
@@ -96,15 +96,15 @@ class BlockingStream(Generic[T]):
     def __iter__(self) -> Iterator[str]:
         return self.text()
 
-    def text(self) -> Iterator[str]:
-        return self._each(self.stream.text())
+    def text(self, *, restarted: Callable[[], None] | None = None) -> Iterator[str]:
+        return self._each(self.stream.text(restarted=restarted))
 
     @overload
-    def elements(self, wanted: type[E]) -> Iterator[E]: ...
+    def elements(self, wanted: type[E], *, restarted: Callable[[], None] | None = None) -> Iterator[E]: ...
     @overload
-    def elements(self, wanted: None = None) -> Iterator[Any]: ...
-    def elements(self, wanted: Any = None) -> Iterator[Any]:
-        return self._each(self.stream.elements(wanted))
+    def elements(self, wanted: None = None, *, restarted: Callable[[], None] | None = None) -> Iterator[Any]: ...
+    def elements(self, wanted: Any = None, *, restarted: Callable[[], None] | None = None) -> Iterator[Any]:
+        return self._each(self.stream.elements(wanted, restarted=restarted))
 
     def snapshots(self) -> Iterator[Any]:
         return self._each(self.stream.snapshots())

@@ -79,3 +79,11 @@ class DeadlinePassed(ReadingFailed):
 
     def __init__(self, deadline_s: float, *, offset: str) -> None:
         super().__init__(Code.DEADLINE_PASSED.value, f"the stream was not over within {deadline_s:g} s", offset=offset)
+
+
+class TakenBack(ReadingFailed):
+    """What was handed out so far does not count any more and begins anew, and the caller has no way to hear of it."""
+
+    def __init__(self, *, offset: str) -> None:
+        message = "the text was taken back and begins anew: give text() or elements() a function `restarted`"
+        super().__init__("restart", message, offset=offset)

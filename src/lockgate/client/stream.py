@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 import msgspec
 
 from lockgate.client.follower import Follower
-from lockgate.client.reading_errors import StreamFailed
+from lockgate.client.reading_errors import StreamFailed, TakenBack
 from lockgate.client.types import as_type
 from lockgate.retry.backoff import Strategy
 
@@ -117,12 +117,15 @@ class RemoteStream(Generic[T]):
     def __aiter__(self) -> AsyncIterator[str]:
         return self.text()
 
-    def text(self) -> AsyncGenerator[str, None]:
+    def text(self, *, restarted: Callable[[], None] | None = None) -> AsyncGenerator[str, None]:
         """The text of the channel, in pieces.
 
-        Where the caller allowed a restart, the text begins anew after one; ``result`` has only what counts.
+        Args:
+            restarted: Called when what came so far does not count any more, and the text begins anew, which only the
+                caller of ``generate`` can allow. ``result`` has only what counts.
 
         Raises:
+            TakenBack: the text begins anew, and there is no ``restarted``.
             StreamFailed: after all that there is, if the stream is not complete.
             RequestRefused, ConnectionLost, DeadlinePassed: as they say.
         """
@@ -131,17 +134,20 @@ class RemoteStream(Generic[T]):
             texts = [text for item in items if self._is_mine(item, "delta") for text in item["data"]]
             return ["".join(texts)] if texts else []
 
-        return self._read(shown, view="delta", channel=self.channel)
+        return self._read(shown, _or_raise(restarted, self), view="delta", channel=self.channel)
 
     @overload
-    def elements(self, wanted: type[E]) -> AsyncGenerator[E, None]: ...
+    def elements(self, wanted: type[E], *, restarted: Callable[[], None] | None = None) -> AsyncGenerator[E, None]: ...
     @overload
-    def elements(self, wanted: None = None) -> AsyncGenerator[Any, None]: ...
-    def elements(self, wanted: Any = None) -> AsyncGenerator[Any, None]:
+    def elements(
+        self, wanted: None = None, *, restarted: Callable[[], None] | None = None
+    ) -> AsyncGenerator[Any, None]: ...
+    def elements(self, wanted: Any = None, *, restarted: Callable[[], None] | None = None) -> AsyncGenerator[Any, None]:
         """The finished elements, of a stream that was created with ``lockgate.elements``.
 
         Args:
             wanted: Their type: a pydantic model, a dataclass, a msgspec Struct and so on.
+            restarted: As ``text`` has it: the elements begin anew with the first one.
 
         Raises:
             Exception: as ``text``, and what the type raises where an element does not fit.
@@ -151,7 +157,7 @@ class RemoteStream(Generic[T]):
             found = [one for item in items if self._is_mine(item, "element") for one in item["data"]]
             return [as_type(one, wanted) for one in found]
 
-        return self._read(shown, view="elements", channel=self.channel)
+        return self._read(shown, _or_raise(restarted, self), view="elements", channel=self.channel)
 
     def snapshots(self) -> AsyncGenerator[Any, None]:
         """The value so far, again and again. Raises as ``text``."""
@@ -175,7 +181,7 @@ class RemoteStream(Generic[T]):
         return self._read(shown, view="patch", channel=self.channel)
 
     def notes(self) -> AsyncGenerator[dict[str, Any], None]:
-        """How judging goes on: state, path, progress, health. Raises as ``text``."""
+        """How judging goes on: state, path, progress, health, size of the pieces. Raises as ``text``."""
 
         def shown(items: list[Any]) -> list[Any]:
             found = [item for item in items if item["meta"]["kind"] == "note" and not item.get("errors")]
@@ -189,21 +195,29 @@ class RemoteStream(Generic[T]):
         Args:
             query: Further parameters, like ``notes="1"``, ``sides="1"`` or ``channel="tool/0"``.
         """
-        return self._read(lambda items: items, view=view, **query)
+        return self._read(lambda items: items, lambda: None, view=view, **query)
 
     def _is_mine(self, item: Any, kind: str) -> bool:
         meta = item["meta"]
         return bool(meta["kind"] == kind and meta["channel"] == self.channel)
 
-    async def _read(self, shown: _Shows, **query: str) -> AsyncGenerator[Any, None]:
-        """The offset moves when the last thing that came with it is handed out."""
+    async def _read(
+        self, shown: _Shows, restarted: Callable[[], None] = lambda: None, **query: str
+    ) -> AsyncGenerator[Any, None]:
+        """The offset moves when the last thing that came with it is handed out, and was not taken back with it."""
         self._follower = self._asks.follow(self, self.offset, query)
         is_over = False
         async with aclosing(self._follower.batches()) as batches:
             async for batch in batches:
-                things = shown(batch.items)
+                parts = [shown(items) for items in self._between_restarts(batch.items)]
                 for item in batch.items:
                     is_over = self._note(item) or is_over
+                for before in parts[:-1]:
+                    self.is_settled = False
+                    for thing in before:
+                        yield thing
+                    restarted()
+                things = parts[-1]
                 self.is_settled = len(things) < 2
                 for thing in things[:-1]:
                     yield thing
@@ -214,6 +228,15 @@ class RemoteStream(Generic[T]):
                 if is_over:  # the final record is the last one of every stream
                     break
         await self._settle()
+
+    def _between_restarts(self, items: list[Any]) -> list[list[Any]]:
+        """The same items, in a part more than there are restarts of the channel; each begins the next part."""
+        parts: list[list[Any]] = [[]]
+        for item in items:
+            if self._is_mine(item, "restart"):
+                parts.append([])
+            parts[-1].append(item)
+        return parts
 
     def _note(self, item: Any) -> bool:
         """Remember how it ends; whether this is the final record."""
@@ -269,6 +292,13 @@ class RemoteStream(Generic[T]):
     async def cancel(self) -> str:
         """Cancel the generation: ``cancelled``, ``already over``, or ``asked`` where that takes longer."""
         return await self._asks.cancel(self)
+
+
+def _or_raise(restarted: Callable[[], None] | None, stream: RemoteStream[Any]) -> Callable[[], None]:
+    def refuse() -> None:
+        raise TakenBack(offset=stream.offset)
+
+    return restarted if restarted is not None else refuse
 
 
 def _decoded(text: str) -> Any:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from lockgate.delivery.readers import Pacing, Reader, Readers, Receive, Send, pieces_of
 from lockgate.delivery.ropes import Data, Pieces
 from lockgate.delivery.views import Item, View, in_turns
-from lockgate.errors import BadRequest, StreamUnknown
+from lockgate.errors import BadRequest, OffsetGone, StreamUnknown
 from lockgate.observe.metrics import Meters
 from lockgate.protocol.offsets import Offset
 from lockgate.protocol.window import Window
@@ -145,7 +145,7 @@ class LiveReader(Reader):
     def position(self) -> Offset:
         if self._window is None or not self._window.is_used:
             return self._after
-        return self._window.acknowledged or self._began
+        return max(self._began, self._window.acknowledged or self._began)
 
     # -- the window ------------------------------------------------------------------------------------------------
 
@@ -176,8 +176,8 @@ class LiveReader(Reader):
         try:
             async with self.connected(receive):
                 await self._serve(send)
-        except StreamUnknown:
-            pass  # the stream was deleted: when the connection breaks, the client asks again and learns it
+        except (StreamUnknown, OffsetGone):
+            pass  # it was deleted, or the text taken back: the connection breaks, the client asks again and learns it
 
     async def _serve(self, send: Send) -> None:
         self._send = send
@@ -186,10 +186,12 @@ class LiveReader(Reader):
         await self._begin(send)
         self._meters.shook_hands(time.monotonic() - self._begun_s)
         while not self.is_over:  # after it, no end of the body: the server breaks the connection
-            if self._window is not None and self._window.is_full and not await self._has_room():
-                self._meters.reader_too_slow()
-                await self._send_back(send)
-                return
+            if self._window is not None and self._window.is_full:
+                if not await self._has_room():
+                    self._meters.reader_too_slow()
+                    await self._send_back(send)
+                    return
+                continue  # it may be over by now
             self._news.clear()
             page = await self._log.read(self.stream_id, self._after, max_bytes=self._pacing.max_read_bytes)
             has_more = bool(page.entries)

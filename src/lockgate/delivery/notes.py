@@ -1,8 +1,10 @@
 """Feedback: notes about the progress of judging, for readers that ask for them (``notes=1``).
 
 They are computed at read time from the records that everybody reads. So they cost nothing if nobody asks, and a reader
-that comes back gets the same notes as one that stayed. While nothing comes, a note says every few seconds how long
-that has been so: to a reader who is told nothing, a model that thinks and one that hangs look the same.
+that comes back is told the same of the stream as one that stayed. Of itself it is told how much came at once: what a
+reader waits for comes in one piece, so large pieces say that it lags. While nothing comes, a note says every few
+seconds how long that has been so: to a reader who is told nothing, a model that thinks and one that hangs look the
+same.
 """
 
 from __future__ import annotations
@@ -103,8 +105,10 @@ class WithNotes:
         changed = yield from self._follow(entries)
         heard = self._heard() if changed else None
         is_paused = heard is not None and heard[1] == "readers"
+        now_s, piece_records = self._now(), len(entries)
         notes = [
-            Item(None, self._watched[channel].note(channel, self._now(), is_paused=is_paused)) for channel in changed
+            Item(None, self._watched[channel].note(channel, now_s, piece_records, is_paused=is_paused))
+            for channel in changed
         ]
         # The final record stays the last word of a stream.
         is_over = any(watched.is_over for watched in self._watched.values())
@@ -181,7 +185,7 @@ class _ChannelNotes:
         self._state = outcome
         self._held_bytes = 0
 
-    def note(self, channel: str, now_s: float, *, is_paused: bool) -> bytes:
+    def note(self, channel: str, now_s: float, piece_records: int, *, is_paused: bool) -> bytes:
         silent_s = round(max(0.0, now_s - self._read_s), 3) if self._read_s else 0.0
         upstream: Literal["flowing", "silent", "paused", "ended"] = "silent" if silent_s >= _SILENT_S else "flowing"
         if is_paused:
@@ -195,5 +199,6 @@ class _ChannelNotes:
             self._elements or (self._text.elements_done if self._text is not None else 0),
             self._violations,
             self._held_bytes,
+            piece_records,
         )
         return feedback_envelope(channel, self._schema, self._chunks, feedback)

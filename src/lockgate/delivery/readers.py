@@ -112,8 +112,11 @@ class Readers:
         return max((reader.position for reader in self._open.get(stream_id, ())), default=None)
 
     def acknowledge(self, stream_id: str, name: str, offset: Offset | None, credit_bytes: int | None) -> int:
-        """Tell the readers of a stream that have this name how far they are; returns their number."""
-        named = [reader for reader in self._open.get(stream_id, ()) if reader.name == name]
+        """Tell the readers of a stream that have this name how far they are; returns their number.
+
+        No name is the name of nobody: who gave himself none is not spoken for by others.
+        """
+        named = [reader for reader in self._open.get(stream_id, ()) if name and reader.name == name]
         for reader in named:
             reader.acknowledge(offset, credit_bytes)
         return len(named)

@@ -62,6 +62,33 @@ class Seeker:
             after, max_bytes = page.entries[-1].offset.records, _PAGE_BYTES
         return after, None
 
+    async def counting(self, channel: str, after: Offset) -> Offset:
+        """From where on a reader of a channel's text alone can read, which cannot be told that text was taken back.
+
+        Returns:
+            The position given, or the last restart of the channel where the reader has none of its text.
+
+        Raises:
+            OffsetGone: the reader has text that does not count any more, or had it taken back.
+        """
+        position, first, last = START, None, START
+        while position.records < self._head.tail.records:
+            page = await self._log.read(self._stream_id, position, max_bytes=_PAGE_BYTES)
+            for offset, payload in page.entries:
+                record = decode_record(payload)
+                if record.channel != channel:
+                    continue
+                if record.kind == "delta" and first is None:
+                    first = offset
+                elif record.kind == "restart":
+                    last = offset
+            position = page.entries[-1].offset
+        if after.records >= last.records:
+            return after
+        if first is not None and first.records <= after.records:
+            raise self._gone(f"the text of channel {channel} was taken back and begins anew: read it from its start")
+        return last
+
     async def chunk(self, channel: str, sequence: int) -> Offset:
         """The position before a chunk of a channel; the chunk may be the one that comes next.
 

@@ -121,13 +121,23 @@ class SocketReader(LineReader):
 
     Args:
         cancel: Cancels the generation, given the token of the stream; raises what forbids it.
+        said: What the client has said already, before it was served.
         read: As ``LiveReader`` has it.
     """
 
-    def __init__(self, *where: Any, cancel: Callable[[str], Awaitable[None]], **read: Any) -> None:
+    def __init__(
+        self,
+        *where: Any,
+        cancel: Callable[[str], Awaitable[None]],
+        said: ClientFrame | None = None,
+        **read: Any,
+    ) -> None:
         super().__init__(*where, **{**read, "name": read.get("name") or ""})
         self._pieces = Lines
         self._cancel = cancel
+        self._first_frame = said
+        if said is not None:
+            self._take_in(said)  # before the first byte: a window that is small is so from then on
         self._closing: Closing | None = None
         self._asked_s = 0.0  # since when a ping has no answer
 
@@ -160,19 +170,24 @@ class SocketReader(LineReader):
 
     async def _watch(self, receive: Receive) -> None:
         try:
+            if self._first_frame is not None:
+                await self._obey(self._first_frame)
             while (text := await receive_text(receive)) is not None:
-                await self._hear(text)
+                frame = heard(text)
+                self._asked_s = 0.0
+                self._take_in(frame)
+                await self._obey(frame)
         except Closing as closing:
             self._closing = closing
         else:
             self._is_gone = True
         self._news.set()
 
-    async def _hear(self, text: str) -> None:
-        frame = heard(text)
-        self._asked_s = 0.0
+    def _take_in(self, frame: ClientFrame) -> None:
         if frame.ack is not None or frame.credit is not None:
             self.acknowledge(acknowledged(frame.ack), frame.credit)
+
+    async def _obey(self, frame: ClientFrame) -> None:
         if frame.cancel:
             try:
                 await self._cancel(frame.token or "")

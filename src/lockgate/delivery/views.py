@@ -16,6 +16,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 import msgspec
 
 from lockgate.delivery.ropes import Begin, Data, Rope, SharedText, joined
+from lockgate.errors import OffsetGone
 from lockgate.protocol.envelope import (
     Record,
     decode_record,
@@ -23,7 +24,7 @@ from lockgate.protocol.envelope import (
     envelope,
     snapshot_envelope,
 )
-from lockgate.protocol.offsets import Offset
+from lockgate.protocol.offsets import START, Offset
 from lockgate.protocol.server_frames import ONE_LINE
 from lockgate.store.base import LogEntry
 from lockgate.waiting.rounds import my_turn
@@ -314,6 +315,8 @@ class ElementsView(RecordView):
                     index = record.first_element + skipped
                 waiting += elements[skipped:]
                 schema, last = record.schema, offset
+            if record.kind == "restart":
+                self._first = 0  # it was counted in what is taken back
             if record.kind != "delta" and not says_nothing(record):
                 flush()
                 items.append(Item(offset, envelope(record)))
@@ -337,11 +340,17 @@ class ElementsView(RecordView):
 
 
 class TextView(RecordView):
-    """The released text of one channel and nothing else: each piece a JSON string."""
+    """The released text of one channel and nothing else: each piece a JSON string.
+
+    It cannot say that text was taken back. So whoever reads at a restart is sent away: he learns it coming back.
+    """
 
     def show(self, entries: Sequence[LogEntry]) -> list[Item]:
         items = []
         for offset, record in self.records(entries):
+            if record.kind == "restart":
+                tail = str(entries[-1].offset)
+                raise OffsetGone("the text was taken back and begins anew", start=str(START), tail=tail)
             if record.kind == "delta" and record.text:
                 items.append(Item(offset, msgspec.json.encode(record.text)))
         return items

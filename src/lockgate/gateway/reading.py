@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -24,7 +24,7 @@ from lockgate.delivery.readers import MAX_EVENT_BYTES, Pacing, Readers
 from lockgate.delivery.ropes import SharedText, SharedTexts
 from lockgate.delivery.seek import Seeker
 from lockgate.delivery.views import DeltaView, ElementsView, RawView, SnapshotView, TextView, View
-from lockgate.errors import BadRequest, Busy
+from lockgate.errors import BadRequest, Busy, OffsetGone
 from lockgate.gate.operations import Operations
 from lockgate.gate.partial import PartialValue
 from lockgate.gateway.access import Receive, Send
@@ -37,7 +37,7 @@ from lockgate.keys.caller import Caller
 from lockgate.observe.metrics import Meters
 from lockgate.protocol import header_names as names
 from lockgate.protocol.envelope import WaitingFor
-from lockgate.protocol.offsets import Offset
+from lockgate.protocol.offsets import START, Offset
 from lockgate.protocol.server_frames import NDJSON
 from lockgate.protocol.sse import encode_retry
 from lockgate.registry.agreement import check_reader
@@ -161,12 +161,25 @@ class ReadRoutes:
             return ReadStart(stream_id, query, head, meta, offset_of(query, head.tail))
         seeker = Seeker(self._log, stream_id, head)
         if query.is_plain_text:
-            after, skip_bytes = await seeker.byte(query.channel or _CONTENT, query.at or 0)
-            return ReadStart(stream_id, query, head, meta, after, skip_bytes)
+            return await self._plain_start(seeker, ReadStart(stream_id, query, head, meta, START))
         if query.sequence is not None and query.last_event_id is None:
+            if query.view == "elements" and meta.may_restart and query.sequence:
+                await _refuse_if_taken_back(seeker, query, head, f"sequence={query.sequence}")
             seek = seeker.element if query.view == "elements" else seeker.chunk
             return ReadStart(stream_id, query, head, meta, await seek(query.channel or _CONTENT, query.sequence))
-        return ReadStart(stream_id, query, head, meta, offset_of(query, head.tail))
+        after = offset_of(query, head.tail)
+        if query.view == "text" and meta.may_restart:
+            after = await seeker.counting(query.channel or _CONTENT, after)
+        return ReadStart(stream_id, query, head, meta, after)
+
+    async def _plain_start(self, seeker: Seeker, start: ReadStart) -> ReadStart:
+        channel, at = start.query.channel or _CONTENT, start.query.at or 0
+        if start.meta.may_restart:
+            if not at:
+                return replace(start, after=await seeker.counting(channel, START))
+            await _refuse_if_taken_back(seeker, start.query, start.head, f"at={at}")
+        after, skip_bytes = await seeker.byte(channel, at)
+        return replace(start, after=after, skip_bytes=skip_bytes)
 
     def _count_resumption(self, start: ReadStart, page: Page) -> None:
         """Coming back with a position that one was given is resuming."""
@@ -395,6 +408,17 @@ FACES: Final[tuple[Face, ...]] = (
     Face(lambda query: query.live == "long-poll", ReadRoutes.long_poll, _PAGE),
     Face(lambda query: True, ReadRoutes.catch_up, _PAGE),
 )
+
+
+async def _refuse_if_taken_back(seeker: Seeker, query: ReadQuery, head: Head, place: str) -> None:
+    """Of bytes and elements that begin anew at a restart, only the client knows on which side of it they are.
+
+    Raises:
+        OffsetGone: there was one.
+    """
+    if await seeker.counting(query.channel or _CONTENT, START) != START:
+        message = f"{place}: the text was taken back once, so this may count in another one; read from the start"
+        raise OffsetGone(message, start=str(START), tail=str(head.tail))
 
 
 def _content_type(meta: StreamMeta) -> str:

@@ -26,7 +26,7 @@ from lockgate.gateway.control import ControlRoutes
 from lockgate.gateway.reading import ReadRoutes
 from lockgate.keys.caller import Caller
 from lockgate.keys.signatures import PARAMETER
-from lockgate.protocol.client_frames import SUBPROTOCOL
+from lockgate.protocol.client_frames import SUBPROTOCOL, ClientFrame
 from lockgate.protocol.server_frames import NDJSON
 
 #: The same views and parameters as those of lines.
@@ -75,11 +75,12 @@ class SocketRoutes:
             query = read_query(socket.query_params.multi_items(), _AS_LINES)
             if query.live != "lines":
                 raise BadRequest("live: is for requests by HTTP; WebSocket shows what comes")
-            caller = scope[CALLER] = await self._caller(stream_id, socket, receive)
+            caller, said = await self._caller(stream_id, socket, receive)
+            scope[CALLER] = caller
             reader = self._count.begin(socket)
             start, _ = await self._reading.begin(stream_id, query, caller)
             cancel = partial(self._cancel, stream_id, caller, scope.get(MAY_ONLY_READ))
-            made = await self._reading.of_frames(SocketReader, start, cancel=cancel)
+            made = await self._reading.of_frames(SocketReader, start, cancel=cancel, said=said)
             # A task of its own, as other readers have one.
             await asyncio.create_task(made.run(receive, sending), name="reader")
         except Closing as closing:
@@ -91,34 +92,35 @@ class SocketRoutes:
         finally:
             self._count.end(reader)
 
-    async def _caller(self, stream_id: str, socket: WebSocket, receive: Receive) -> Caller:
-        """Who reads, and may.
+    async def _caller(self, stream_id: str, socket: WebSocket, receive: Receive) -> tuple[Caller, ClientFrame | None]:
+        """Who reads, and may; and his first frame, where it was needed for that.
 
         Raises:
             Unauthorized, Forbidden, StreamUnknown: nobody, or somebody who may not.
             Closing: what he sent first is no frame.
         """
+        said: ClientFrame | None = None
         has_said = bool(key_in(socket.headers)) or PARAMETER in socket.query_params
         try:
             caller = await self._authentication.caller(socket)
             self._authentication.check(caller, "read")
             await self._finder.find(stream_id, caller)
         except (Unauthorized, StreamUnknown):
-            token = "" if has_said else await self._first_token(receive)
-            if not token:
+            said = None if has_said else await self._first_frame(receive)
+            if said is None or not said.token:
                 raise
-            caller = await self._authentication.caller_with(token, socket)
+            caller = await self._authentication.caller_with(said.token, socket)
             self._authentication.check(caller, "read")
-        return caller
+        return caller, said
 
-    async def _first_token(self, receive: Receive) -> str:
-        """What the first frame has; ``""`` if it has none, or does not come in time."""
+    async def _first_frame(self, receive: Receive) -> ClientFrame | None:
+        """None if it does not come in time."""
         try:
             async with asyncio.timeout(self._token_s):
                 text = await receive_text(receive)
         except TimeoutError:
-            return ""
-        return heard(text).token or "" if text is not None else ""
+            return None
+        return heard(text) if text is not None else None
 
     async def _cancel(self, stream_id: str, caller: Caller, foreign: str | None, token: str) -> None:
         """Cancel the generation for who reads it.

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 import msgspec
 
 from lockgate.protocol.offsets import Offset, parse_offset
+from lockgate.protocol.outside_names import is_name
 
 #: The subprotocol of WebSocket that these frames, and those of ``protocol.server_frames``, belong to.
 SUBPROTOCOL: Final = "lockgate.v1"
@@ -69,7 +70,10 @@ def read_acknowledgement(body: bytes) -> Acknowledgement:
     Raises:
         ValueError: as ``read_client_frame``.
     """
-    return _read(_ACKNOWLEDGEMENT, body)
+    said = _read(_ACKNOWLEDGEMENT, body)
+    if not is_name(said.reader):
+        raise ValueError(f"reader {said.reader[:64]!a}: must be the name that the reader gave itself with reader=")
+    return said
 
 
 def _read(decoder: msgspec.json.Decoder[_T], text: str | bytes) -> _T:

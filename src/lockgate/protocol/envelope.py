@@ -380,6 +380,8 @@ class Feedback(msgspec.Struct, frozen=True, omit_defaults=True):
         elements_done: Finished elements of the array that hands them out, or of a root array.
         violations: Errors so far.
         held_bytes: Bytes that came from upstream and are not judged yet.
+        piece_records: Records of the log that came to the reader in the piece which this note ends: 1 where it keeps
+            up with the stream, more where it lags.
         progress: Chunks and bytes released.
         health: What is known of upstream.
     """
@@ -392,6 +394,7 @@ class Feedback(msgspec.Struct, frozen=True, omit_defaults=True):
     elements_done: int = 0
     violations: int = 0
     held_bytes: int = 0
+    piece_records: int = 0
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -2,6 +2,9 @@
 
 Buffers between server and page hide megabytes, so neither end sees how far behind a slow page is. A reader that
 acknowledges offsets tells it: what was sent beyond the last one is under way, and over the window nothing more is sent.
+
+Whoever acknowledges may be wrong, or lie. So what he says counts at most for what he was told, and only for that: what
+comes afterwards is under way again.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ class Window:
         self._sent_bytes = 0
         self._acknowledged_bytes = 0
         self._acknowledged: Offset | None = None
+        self._told: Offset | None = None
         self._positions: deque[tuple[Offset, int]] = deque(maxlen=_MAX_POSITIONS)
 
     @property
@@ -57,11 +61,13 @@ class Window:
         """So many bytes were sent.
 
         Args:
-            told: The last position that the reader was told, with these bytes or before them.
+            told: The last position that the reader was told, with these bytes or before them. Bytes before the first
+                one do not count: nobody could acknowledge them.
         """
-        self._sent_bytes += count
         if told is None:
             return
+        self._sent_bytes += count
+        self._told = told
         positions = self._positions
         if self._acknowledged is not None and told <= self._acknowledged and not positions:
             self._acknowledged_bytes = self._sent_bytes  # nothing new was in them, only that the connection lives
@@ -71,8 +77,11 @@ class Window:
         positions.append((told, self._sent_bytes))
 
     def acknowledge(self, offset: Offset) -> None:
-        """The reader has all up to a position."""
+        """The reader has all up to a position; one that it was not told yet counts as the last that it was."""
         self._is_used = True
+        if self._told is None:
+            return
+        offset = min(offset, self._told)
         self._acknowledged = max(offset, self._acknowledged or offset)
         while self._positions and self._positions[0][0] <= offset:
             self._acknowledged_bytes = self._positions.popleft()[1]

@@ -27,6 +27,7 @@ class StreamMeta(msgspec.Struct, frozen=True, omit_defaults=True):
         body_sha256: Of a stream whose request had an ``Idempotency-Key``: hash of the request's body.
         limits: Of a pushed stream: the bounds of its document; see ``lockgate.Limits``.
         tenant: Name of the key whose stream it is; empty where it was opened without one.
+        may_restart: Whether its caller allowed that released text is taken back.
     """
 
     kind: Literal["pulled", "pushed", "raw"] = "pulled"
@@ -41,6 +42,7 @@ class StreamMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     body_sha256: str = ""
     limits: Limits | None = None
     tenant: str = ""
+    may_restart: bool = False
 
     @property
     def has_elements(self) -> bool:

@@ -231,6 +231,7 @@ class Opening:
             elements=plan.judging.elements,
             body_sha256=body_sha256,
             tenant=caller.tenant,
+            may_restart=plan.retry.may_restart,
         )
         with _held(self._quotas.generations, stream_id, is_new=self._quotas.generate(caller.quota, stream_id)):
             await self._owner.generate(stream_id, meta, plan)
