@@ -189,6 +189,42 @@ async def test_tool_calls_and_what_stands_beside_the_text(tmp_path: Path) -> Non
         assert (message["content"], message["reasoning"]) == (None, "Let me see")
 
 
+IMAGE = {"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}
+SOUND = {"audio": {"id": "audio_1", "data": "AAAA", "transcript": "Hi"}}
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        pytest.param(IMAGE, id="images"),
+        pytest.param(SOUND, id="audio"),
+        pytest.param({"content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}, id="a part of the content"),
+    ],
+)
+@pytest.mark.parametrize("choices", [1, 2])
+async def test_an_answer_of_images_or_sound_alone_is_an_answer(
+    tmp_path: Path, shown: dict[str, Any], choices: int
+) -> None:
+    """It has no text, and is not asked for again."""
+    pieces = [delta_chunk({"content": "Hi"}, 1), delta_chunk({}, 1, "stop")] if choices == 2 else []
+    pieces += [delta_chunk({"role": "assistant", **shown}), delta_chunk({}, finish="stop"), DONE]
+    async with dropped_in(tmp_path, lambda _: pieces) as drop:
+        found = await drop.chunks(n=choices)
+        assert (found[-1], found[-2]["lockgate"]["state"]) == ("[DONE]", "complete")
+        assert finishes(found) == ["stop"] * choices
+        status, _, body = await drop.whole(n=choices)
+        assert (status, body["choices"][0]["finish_reason"]) == (200, "stop")
+        assert body["choices"][0]["message"].items() >= (shown if "content" not in shown else {}).items()
+        assert len(drop.upstream.bodies) == 2
+
+
+async def test_an_image_is_no_document(tmp_path: Path) -> None:
+    pieces = [delta_chunk({"role": "assistant", **IMAGE}), delta_chunk({}, finish="stop"), DONE]
+    async with dropped_in(tmp_path, lambda _: pieces) as drop:
+        status, _, body = await drop.whole(response_format=schema_format(SCHEMA), **NEVER)
+        assert (status, body["error"]["code"]) == (502, "empty")
+
+
 async def test_several_choices_have_a_finish_reason_each(tmp_path: Path) -> None:
     pieces = [
         delta_chunk({"content": "a"}, 0),

@@ -69,7 +69,7 @@ class Ending:
         records += await self._close_channels()
         records += self._failures()
         found = stream_outcome(
-            [*self._outcomes.values(), *map(self._outcome_of_missing, self._missing())], lacks_call=self._lacks_call
+            [*self._outcomes.values(), *map(self._outcome_without, self._without_text())], lacks_call=self._lacks_call
         )
         return [*records, self._final(found)], found
 
@@ -77,14 +77,23 @@ class Ending:
     def _lacks_call(self) -> bool:
         return self._plan.must_call and not any(channel.is_tool for channel in self._channels.values())
 
+    @property
+    def _shown(self) -> set[int]:
+        """The choices that need no text, for they have images or sound. Where a document is asked for, none is."""
+        return self._run.shown if self._plan.content is None else set()
+
     def _missing(self) -> list[int]:
-        """The choices of several that were asked for and of which no text and no call came."""
+        """The choices of several that were asked for and of which nothing came that is an answer."""
         asked = choices_of(self._plan.body)
-        begun = {channel.choice for channel in self._channels.values()}
+        begun = {channel.choice for channel in self._channels.values()} | self._shown
         return [choice for choice in range(asked) if choice not in begun] if asked > 1 else []
 
-    def _outcome_of_missing(self, choice: int) -> Outcome:
-        """What a choice without any text comes to: never complete, but it may have been refused, for example."""
+    def _without_text(self) -> list[int]:
+        begun = {channel.choice for channel in self._channels.values()}
+        return sorted({*self._missing(), *(self._shown - begun)})
+
+    def _outcome_without(self, choice: int) -> Outcome:
+        """What a choice without any text comes to: it may have been refused, for example."""
         run, ended = self._run, self._run.ended
         assert ended is not None
         return outcome(
@@ -93,7 +102,7 @@ class Ending:
             has_error=run.failure is not None,
             has_refusal=choice in run.refusals,
             ended=ended,
-            is_blank=True,
+            is_blank=choice not in self._shown,
         )
 
     async def _close_channels(self) -> list[Record]:
@@ -128,7 +137,7 @@ class Ending:
             has_error=has_error,
             has_refusal=has_refusal,
             ended=how,
-            is_blank=channel.is_blank and not channel.is_free,
+            is_blank=channel.is_blank and not channel.is_free and channel.choice not in self._shown,
         )
         return records
 
