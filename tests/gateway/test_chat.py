@@ -189,6 +189,35 @@ async def test_tool_calls_and_what_stands_beside_the_text(tmp_path: Path) -> Non
         assert (message["content"], message["reasoning"]) == (None, "Let me see")
 
 
+FUNCTIONS = [{"name": "save", "parameters": SCHEMA}]
+
+
+def function_call(arguments: str) -> list[bytes]:
+    """An answer as OpenAI sent it for ``functions``, which came before ``tools``."""
+    said = [{"name": "save", "arguments": ""}, {"arguments": arguments[:7]}, {"arguments": arguments[7:]}]
+    return [*(delta_chunk({"function_call": one}) for one in said), delta_chunk({}, finish="function_call"), DONE]
+
+
+async def test_a_function_call_of_old_stays_one(tmp_path: Path) -> None:
+    async with dropped_in(tmp_path, lambda _: function_call(GOOD)) as drop:
+        found = await drop.chunks(functions=FUNCTIONS)
+        deltas = [choice["delta"] for one in found[:-1] for choice in one["choices"]]
+        calls = [delta["function_call"] for delta in deltas if "function_call" in delta]
+        assert (calls[0]["name"], "".join(one["arguments"] for one in calls)) == ("save", GOOD)
+        assert not any("tool_calls" in delta for delta in deltas)
+        assert finishes(found) == ["function_call"]
+        _, _, body = await drop.whole(functions=FUNCTIONS)
+        message = body["choices"][0]["message"]
+        assert (message["content"], message["function_call"]) == (None, {"name": "save", "arguments": GOOD})
+        assert "tool_calls" not in message
+
+
+async def test_arguments_of_functions_are_judged_by_their_parameters(tmp_path: Path) -> None:
+    async with dropped_in(tmp_path, lambda _: function_call(BAD)) as drop:
+        status, _, body = await drop.whole(functions=FUNCTIONS, **NEVER)
+        assert (status, body["error"]["code"]) == (502, "schema_violation")
+
+
 IMAGE = {"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}
 SOUND = {"audio": {"id": "audio_1", "data": "AAAA", "transcript": "Hi"}}
 

@@ -37,7 +37,7 @@ _KNOWN_WORDS: Final = frozenset({*_WORDS.values(), "function_call"})
 #: Ways to go on with released text: what such an answer ends with says nothing about a call that it continues.
 _RUNGS: Final = frozenset({"prefill", "tail", "residual", "regenerate"})
 #: The member of a call that holds its text, by the kind of the call.
-_TEXT_OF: Final = {"function": "arguments", "custom": "input"}
+_TEXT_OF: Final = {"function": "arguments", "custom": "input", "function_call": "arguments"}
 #: Most patches, skips and other problems that one chunk names.
 _MAX_NAMED: Final = 100
 
@@ -167,19 +167,22 @@ class ChatChunks:
         self._speaker = ""
         choice, is_call = place_of(channel)
         if is_call:
-            self._show(choice, {"tool_calls": [self._fragment(channel, text)]})
+            self._show(choice, self._of_call(channel, text))
         else:
             self._show(choice, {"content": text})
 
-    def _fragment(self, channel: str, text: str) -> Json:
-        """A piece of a call's arguments; with the first, the call itself."""
-        if channel in self._shown:
-            shown = self._shown[channel]
-            return {"index": shown.index, shown.kind: {_TEXT_OF[shown.kind]: text}}
-        call = self._shown[channel] = self._calls.pop(channel, ToolCallStart(""))
-        said = {"name": call.name, _TEXT_OF[call.kind]: text}
+    def _of_call(self, channel: str, text: str) -> Json:
+        """A delta with a piece of a call's arguments; with the first, the call itself."""
+        is_first = channel not in self._shown
+        if is_first:
+            self._shown[channel] = self._calls.pop(channel, ToolCallStart(""))
+        call = self._shown[channel]
+        said = ({"name": call.name} if is_first else {}) | {_TEXT_OF[call.kind]: text}
         beside = self._beside_calls.pop(channel, {})
-        return {"index": call.index, "id": call.id, "type": call.kind, call.kind: said, **beside}
+        if call.kind == "function_call":
+            return {"function_call": said | beside}
+        head = {"id": call.id, "type": call.kind} if is_first else {}
+        return {"tool_calls": [{"index": call.index, **head, call.kind: said, **beside}]}
 
     def _beside(self, channel: str, members: Json) -> None:
         choice, is_call = place_of(channel)
@@ -189,7 +192,11 @@ class ChatChunks:
             top = {name: one for name, one in members.items() if name in _BESIDE_CHOICES}
             self._show(choice, delta, beside, top)
         elif channel in self._shown:
-            self._show(choice, {"tool_calls": [{"index": self._shown[channel].index, **members}]})
+            call = self._shown[channel]
+            is_legacy = call.kind == "function_call"
+            self._show(
+                choice, {"function_call": members} if is_legacy else {"tool_calls": [{"index": call.index, **members}]}
+            )
         else:
             self._beside_calls.setdefault(channel, {}).update(members)
 
@@ -226,7 +233,7 @@ class ChatChunks:
         for channel in [
             one for one in self._calls if one in end.channels
         ]:  # of a call that was cut off before its text
-            self._show(place_of(channel)[0], {"tool_calls": [self._fragment(channel, "")]})
+            self._show(place_of(channel)[0], self._of_call(channel, ""))
         choices = sorted(self._choices | {int(choice) for choice in end.finish_reasons} or {0})
         for choice in choices:
             is_last = choice == choices[-1]

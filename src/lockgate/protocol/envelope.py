@@ -187,6 +187,10 @@ class StreamEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     stopped: Stopped | None = None
 
 
+#: How a call is written.
+CallKind: TypeAlias = Literal["function", "custom", "function_call"]
+
+
 class ToolCallStart(msgspec.Struct, frozen=True, omit_defaults=True):
     """Body of a ``call`` record: a tool call begins on the record's channel.
 
@@ -194,13 +198,14 @@ class ToolCallStart(msgspec.Struct, frozen=True, omit_defaults=True):
         name: Name of the function.
         id: Upstream's id of the call; empty where it gave none.
         index: Which call of its choice it is, from 0.
-        kind: ``custom`` where the arguments are text of any kind (OpenAI's tools of that type).
+        kind: ``custom`` where the arguments are text of any kind (OpenAI's tools of that type); ``function_call``
+            where it came under that name, as calls did before ``tool_calls``.
     """
 
     name: str
     id: str = ""
     index: int = 0
-    kind: Literal["function", "custom"] = "function"
+    kind: CallKind = "function"
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):

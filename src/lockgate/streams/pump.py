@@ -407,7 +407,7 @@ class Pump:
                     if known is None:
                         made = Channel(name, self._plan, self._meters, tool=tool, call_id=call_id)
                         self._channels[name] = made
-                        records += [*self._take_sides(read_s), made.call(event.index, read_s)]
+                        records += [*self._take_sides(read_s), made.call(event, read_s)]
                     elif known.tool != tool:
                         self._give_up(f"{name} calls {tool!r} this time, not {known.tool!r}")
         return records if self._sides.is_empty else records + self._take_sides(read_s)

@@ -33,13 +33,14 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
 class ToolStarted(msgspec.Struct, frozen=True, gc=False):
     """A tool call begins on ``channel`` (``tool/N``). Comes before its first ``Delta``, also when none follows.
 
-    ``index`` says which call of its choice it is, from 0.
+    ``index`` says which call of its choice it is, from 0; ``is_legacy`` that it came as ``function_call``.
     """
 
     channel: str
     call_id: str
     name: str
     index: int = 0
+    is_legacy: bool = False
 
 
 class Reasoned(msgspec.Struct, frozen=True, gc=False):

@@ -507,7 +507,8 @@ class ChatStreamDecoder:
     def _announce(self, state: _ChoiceState, call: ToolCall) -> None:
         if not call.is_announced:
             call.is_announced = True
-            self._emit(ToolStarted(call.channel, call.call_id, state.calls.name_of(call), call.number))
+            name = state.calls.name_of(call)
+            self._emit(ToolStarted(call.channel, call.call_id, name, call.number, call.is_legacy))
 
     def _count_channel(self) -> None:
         self._channels += 1
