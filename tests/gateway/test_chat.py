@@ -323,6 +323,34 @@ async def test_before_the_first_byte_failures_are_http_errors(
         assert body["error"]["metadata"]["lockgate"]["stream"] == headers["x-lockgate-stream"]
 
 
+@pytest.mark.parametrize(
+    "word, status",
+    [
+        ("rate_limit_exceeded", 429),
+        ("invalid_api_key", 401),
+        ("context_length_exceeded", 400),
+        ("insufficient_quota", 402),
+        ("permission_denied", 403),
+        ("model_not_found", 404),
+        ("server_error", 502),
+    ],
+)
+async def test_an_error_with_a_word_in_place_of_a_number_has_the_status_of_that_word(
+    tmp_path: Path, word: str, status: int
+) -> None:
+    said = b'data: {"error": {"code": "%s", "message": "no"}}\n\n' % word.encode()
+    async with dropped_in(tmp_path, lambda _: [said]) as drop:
+        assert (await drop.whole(**NEVER))[0] == status
+
+
+async def test_a_choice_that_halted_is_what_is_said_of_several(tmp_path: Path) -> None:
+    pieces = [delta_chunk({"content": GOOD}, 0), delta_chunk({"content": BAD}, 1), delta_chunk({}, 1, "stop"), DONE]
+    async with dropped_in(tmp_path, lambda _: pieces) as drop:
+        _, _, body = await drop.whole(n=2, response_format=schema_format(SCHEMA), **NEVER)
+        error = body["error"]
+        assert (error["code"], error["message"]) == ("schema_violation", "/age: must be an integer, not a string")
+
+
 async def test_a_whole_answer_that_breaks_off_is_no_half_document(tmp_path: Path) -> None:
     async with dropped_in(tmp_path, lambda _: [chunk(GOOD[:12]), None]) as drop:
         status, _, body = await drop.whole(response_format=schema_format(SCHEMA), **NEVER)

@@ -104,6 +104,7 @@ class ChatChunks:
         self._shown: dict[str, ToolCallStart] = {}  # calls that were shown
         self._choices: set[int] = set()
         self._said: dict[str, list[Any]] = {}  # problems that the next chunk names
+        self._halts: dict[str, Problem] = {}  # by code
         self._trouble: Problem | None = None
         self._out: list[Json] = []
 
@@ -150,7 +151,9 @@ class ChatChunks:
 
     def _note(self, problems: Iterable[Problem]) -> None:
         for problem in problems:
-            if problem.action in ("halt", "none"):
+            if problem.action == "halt":
+                self._halts.setdefault(problem.code, problem)
+            elif problem.action == "none":
                 self._trouble = problem
             name = {"patch": "patches", "skip": "skips"}.get(problem.action, "errors")
             named = self._said.setdefault(name, [])
@@ -262,7 +265,9 @@ class ChatChunks:
         return shown
 
     def _fail(self, end: StreamEnd) -> None:
-        trouble = self._trouble
+        halt = self._halts.get(end.reason)
+        # A stream that halted also says of its other channels that they are not known to be whole.
+        trouble = halt if halt is not None and end.state == Outcome.HALTED else self._trouble or halt
         code = CODES.get(end.reason)
         message = trouble.message if trouble is not None else code.means if code is not None else ""
         recoverable = trouble.recoverable if trouble is not None else bool(code and code.recoverable)

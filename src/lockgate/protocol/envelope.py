@@ -163,7 +163,7 @@ class StreamEnd(msgspec.Struct, frozen=True, omit_defaults=True):
         model: The model that answered, as upstream says.
         provider: The provider that answered, as upstream says.
         upstream_id: Upstream's id of the generation.
-        upstream_status: Where upstream failed: the HTTP status, or the number in its error.
+        upstream_status: Where upstream failed: the HTTP status, or the one that its error names by a number or a word.
         retry_after_s: Where it failed: how long it asked to wait, in seconds.
         usage: Upstream's usage object, as it came; of several attempts, with its numbers summed.
         channels: Outcome and sizes by channel.

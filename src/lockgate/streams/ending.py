@@ -21,6 +21,8 @@ from lockgate.upstream.billing import billing_of
 _MAX_WORD_CHARS: Final = 60
 #: Most choices that a message names.
 _MAX_NAMED: Final = 8
+#: Finish reasons with which a provider says that it failed.
+_FAILED: Final = (Finish.ERROR, Finish.CANCELLED)
 #: Reasons to stop a stream that nobody asked to end.
 _ABORTS: Final = (Code.OWNER_GONE, Code.DEADLINE_PASSED)
 
@@ -130,7 +132,9 @@ class Ending:
         except JudgeLost as lost:
             run.failure = Failed(lost.code, str(lost))
             has_error = True
-        records += [record for record in closed if not self._is_known(record, has_error=has_error)]
+        # Text that no schema asks anything of is not broken off by its end: that end is told where there is a doubt.
+        is_told = has_error or channel.schema is None
+        records += [record for record in closed if not self._is_known(record, is_told=is_told)]
         self._outcomes[channel.name] = outcome(
             channel.state,
             finish,
@@ -141,11 +145,11 @@ class Ending:
         )
         return records
 
-    def _is_known(self, record: Record, *, has_error: bool) -> bool:
+    def _is_known(self, record: Record, *, is_told: bool) -> bool:
         """Whether it only says that the text ends there, where the reason for it is said anyway."""
         if self._run.ended is Ended.CANCELLED:
             return bool(record.errors) and all(error.action in ("none", "halt") for error in record.errors)
-        return has_error and [(error.code, error.action) for error in record.errors] == [(Code.TRUNCATED, "none")]
+        return is_told and [(error.code, error.action) for error in record.errors] == [(Code.TRUNCATED, "none")]
 
     def _failures(self) -> list[Record]:
         problems = []
@@ -171,7 +175,11 @@ class Ending:
             if fold_finish(word) is Finish.UNKNOWN:
                 message = f"finish_reason {word[:_MAX_WORD_CHARS]!r} is no word that is known: nothing proves an end"
                 yield Problem(Code.UNKNOWN_FINISH, sequence, False, "none", message)
-        if missing := self._missing():
+        for word in run.finish.values():
+            if fold_finish(word) in _FAILED:
+                message = f"upstream ended with the finish_reason {word[:_MAX_WORD_CHARS]!r}"
+                yield Problem(Code.UPSTREAM_FAILED, sequence, True, "none", message)
+        if missing := [choice for choice in self._missing() if choice not in run.refusals]:
             asked = choices_of(self._plan.body)
             names = ", ".join(map(str, missing[:_MAX_NAMED])) + (", …" if len(missing) > _MAX_NAMED else "")
             message = f"nothing came of {len(missing)} of {asked} choices (n: {asked}): choice {names}"
@@ -230,6 +238,8 @@ class Ending:
             return self._run.failure.code
         if found is Outcome.FAILED and self._run.unjoined:
             return Code.CONTINUATION_REFUSED
+        if found is Outcome.FAILED and self._run.worst_finish in _FAILED:
+            return Code.UPSTREAM_FAILED
         if found is Outcome.REFUSED:
             return Code.REFUSAL if self._run.refusals else "content_filter"
         if found is Outcome.INCOMPLETE:
