@@ -64,7 +64,11 @@ export interface Finished {
   native_reason?: string | null;
 }
 
-/** New facts about the generation: who answers, when (seconds since 1970), what it costs (`usage` as it came). */
+/**
+ * New facts about the generation: who answers, when (seconds since 1970), what it costs (`usage` as it came).
+ *
+ * `fingerprint` and `tier` are OpenAI's `system_fingerprint` and `service_tier`.
+ */
 export interface Told {
   event: "Told";
   upstream_id?: string | null;
@@ -72,6 +76,8 @@ export interface Told {
   provider?: string | null;
   usage?: Record<string, unknown> | null;
   created?: number | null;
+  fingerprint?: string | null;
+  tier?: string | null;
 }
 
 /**

@@ -102,6 +102,7 @@ def with_usage(*pieces: bytes, **more: Any) -> list[bytes]:
 
 async def test_a_stream_is_what_openai_sends_and_can_be_read_elsewhere(tmp_path: Path) -> None:
     said: dict[str, Any] = {"created": 1754000000, "provider": "P"}
+    said |= {"system_fingerprint": "fp_1", "service_tier": "default"}
     pieces = [chunk(GOOD[at : at + 4], **said) for at in range(0, len(GOOD), 4)]
     async with dropped_in(tmp_path, lambda _: with_usage(*pieces, **said)) as drop:
         found = await drop.chunks(response_format=schema_format(SCHEMA))
@@ -111,6 +112,7 @@ async def test_a_stream_is_what_openai_sends_and_can_be_read_elsewhere(tmp_path:
         for one in found[:-1]:
             assert (one["id"], one["model"], one["created"], one["provider"]) == ("gen-1", "m", 1754000000, "P")
             assert one["object"] == "chat.completion.chunk"
+            assert (one["system_fingerprint"], one["service_tier"]) == ("fp_1", "default")
         assert found[0]["choices"][0]["delta"]["role"] == "assistant"
         assert found[-2]["usage"] == USAGE
         assert found[-2]["lockgate"]["state"] == "complete"

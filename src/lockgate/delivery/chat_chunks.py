@@ -148,6 +148,10 @@ class ChatChunks:
         self._head["model"] = answerer.model or self._head["model"]
         if answerer.provider is not None:
             self._head["provider"] = answerer.provider
+        if answerer.fingerprint is not None:
+            self._head["system_fingerprint"] = answerer.fingerprint
+        if answerer.tier is not None:
+            self._head["service_tier"] = answerer.tier
 
     def _note(self, problems: Iterable[Problem]) -> None:
         for problem in problems:

@@ -125,12 +125,16 @@ class Answerer(msgspec.Struct, frozen=True, omit_defaults=True):
         model: The model that answers.
         provider: The provider that answers.
         created: When, in seconds since 1970.
+        fingerprint: OpenAI's ``system_fingerprint``.
+        tier: OpenAI's ``service_tier``.
     """
 
     id: str | None = None
     model: str | None = None
     provider: str | None = None
     created: int | None = None
+    fingerprint: str | None = None
+    tier: str | None = None
 
 
 class Stopped(msgspec.Struct, frozen=True, omit_defaults=True):

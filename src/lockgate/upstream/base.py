@@ -77,13 +77,18 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
-    """New facts about the generation: who answers, when (seconds since 1970), what it costs (``usage`` as it came)."""
+    """New facts about the generation: who answers, when (seconds since 1970), what it costs (``usage`` as it came).
+
+    ``fingerprint`` and ``tier`` are OpenAI's ``system_fingerprint`` and ``service_tier``.
+    """
 
     upstream_id: str | None = None
     model: str | None = None
     provider: str | None = None
     usage: dict[str, Any] | None = None
     created: int | None = None
+    fingerprint: str | None = None
+    tier: str | None = None
 
 
 class Stated(msgspec.Struct, frozen=True, gc=False):

@@ -406,6 +406,8 @@ class ChatStreamDecoder:
             told.model or _short(chunk.model),
             told.provider or _short(chunk.provider),
             created=told.created or chunk.created,
+            fingerprint=told.fingerprint or _short(chunk.fingerprint),
+            tier=told.tier or _short(chunk.tier),
         )
         self._emit(self._told)
 
