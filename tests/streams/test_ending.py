@@ -96,6 +96,11 @@ async def test_a_finish_reason_that_says_it_failed_is_the_reason(word: str) -> N
     assert word in messages(story)[-1]
 
 
+async def test_a_choice_without_a_finish_reason_is_named() -> None:
+    story = await story_of(*choice(0), up.Delta("choice/1/content", b"Hi"), n=2, schema=None)
+    assert (story.end.state, messages(story)) == ("incomplete", ["the finish_reason of choice 1 never came"])
+
+
 async def test_a_choice_that_refused_is_not_missing() -> None:
     story = await story_of(*choice(0), up.Refused(1, b"no"), up.Finished(1, "stop"), n=2)
     assert messages(story) == ["the model refused: no"]

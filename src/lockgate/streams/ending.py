@@ -190,6 +190,10 @@ class Ending:
         elif run.ended is Ended.CLEAN and run.worst_finish is Finish.NONE:
             said = "finish_reason tool_calls, but no call" if run.finish else "[DONE], but no finish_reason"
             yield Problem(Code.UPSTREAM_TRUNCATED, sequence, True, "none", f"upstream ended with {said}")
+        elif run.ended is Ended.CLEAN and run.finish:
+            for choice in sorted({one.choice for one in self._channels.values()} - run.finish.keys() - {*run.refusals}):
+                message = f"the finish_reason of choice {choice} never came"
+                yield Problem(Code.UPSTREAM_TRUNCATED, sequence, True, "none", message)
 
     def _final(self, found: Outcome) -> Record:
         run = self._run
