@@ -19,7 +19,7 @@ export interface Delta {
 /**
  * A tool call begins on `channel` (`tool/N`). Comes before its first `Delta`, also when none follows.
  *
- * `index` says which call of its choice it is, from 0.
+ * `index` says which call of its choice it is, from 0; `is_legacy` that it came as `function_call`.
  */
 export interface ToolStarted {
   event: "ToolStarted";
@@ -27,6 +27,7 @@ export interface ToolStarted {
   call_id: string;
   name: string;
   index?: number;
+  is_legacy?: boolean;
 }
 
 /** A fragment of reasoning text. Progress, not content. `member` is the name that upstream gave it. */
@@ -63,7 +64,11 @@ export interface Finished {
   native_reason?: string | null;
 }
 
-/** New facts about the generation: who answers, when (seconds since 1970), what it costs (`usage` as it came). */
+/**
+ * New facts about the generation: who answers, when (seconds since 1970), what it costs (`usage` as it came).
+ *
+ * `fingerprint` and `tier` are OpenAI's `system_fingerprint` and `service_tier`.
+ */
 export interface Told {
   event: "Told";
   upstream_id?: string | null;
@@ -71,6 +76,8 @@ export interface Told {
   provider?: string | null;
   usage?: Record<string, unknown> | null;
   created?: number | null;
+  fingerprint?: string | null;
+  tier?: string | null;
 }
 
 /**

@@ -22,7 +22,7 @@ from lockgate.streams.channels import Channel
 from lockgate.streams.plan import Judging, Plan
 from lockgate.streams.schemas import SchemaHere
 from lockgate.streams.side_records import SideRecords
-from lockgate.upstream.base import Reasoned
+from lockgate.upstream.base import Reasoned, ToolStarted
 
 ROWS = {"type": "object", "properties": {"rows": {"type": "array", "items": {"type": "object"}}}}
 
@@ -97,7 +97,7 @@ async def make(seed: int) -> Made:
             size = rng.randrange(0, rng.choice([2, 8, 40, 400]))
             piece, texts[number] = texts[number][:size], texts[number][size:]
             if piece and channel.is_tool and not channel.upstream_bytes:
-                batch.append(channel.call(0, time.time()))
+                batch.append(channel.call(ToolStarted(channel.name, "", ""), time.time()))
             if rng.random() < 0.2:
                 sides.add(channel.name, Reasoned(0, b"Let me see. "))
                 batch += sides.take({channel.name: channel.chunks}, time.time())

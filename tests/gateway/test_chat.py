@@ -102,6 +102,7 @@ def with_usage(*pieces: bytes, **more: Any) -> list[bytes]:
 
 async def test_a_stream_is_what_openai_sends_and_can_be_read_elsewhere(tmp_path: Path) -> None:
     said: dict[str, Any] = {"created": 1754000000, "provider": "P"}
+    said |= {"system_fingerprint": "fp_1", "service_tier": "default"}
     pieces = [chunk(GOOD[at : at + 4], **said) for at in range(0, len(GOOD), 4)]
     async with dropped_in(tmp_path, lambda _: with_usage(*pieces, **said)) as drop:
         found = await drop.chunks(response_format=schema_format(SCHEMA))
@@ -111,6 +112,7 @@ async def test_a_stream_is_what_openai_sends_and_can_be_read_elsewhere(tmp_path:
         for one in found[:-1]:
             assert (one["id"], one["model"], one["created"], one["provider"]) == ("gen-1", "m", 1754000000, "P")
             assert one["object"] == "chat.completion.chunk"
+            assert (one["system_fingerprint"], one["service_tier"]) == ("fp_1", "default")
         assert found[0]["choices"][0]["delta"]["role"] == "assistant"
         assert found[-2]["usage"] == USAGE
         assert found[-2]["lockgate"]["state"] == "complete"
@@ -189,6 +191,71 @@ async def test_tool_calls_and_what_stands_beside_the_text(tmp_path: Path) -> Non
         assert (message["content"], message["reasoning"]) == (None, "Let me see")
 
 
+FUNCTIONS = [{"name": "save", "parameters": SCHEMA}]
+
+
+def function_call(arguments: str) -> list[bytes]:
+    """An answer as OpenAI sent it for ``functions``, which came before ``tools``."""
+    said = [{"name": "save", "arguments": ""}, {"arguments": arguments[:7]}, {"arguments": arguments[7:]}]
+    return [*(delta_chunk({"function_call": one}) for one in said), delta_chunk({}, finish="function_call"), DONE]
+
+
+async def test_a_function_call_of_old_stays_one(tmp_path: Path) -> None:
+    async with dropped_in(tmp_path, lambda _: function_call(GOOD)) as drop:
+        found = await drop.chunks(functions=FUNCTIONS)
+        deltas = [choice["delta"] for one in found[:-1] for choice in one["choices"]]
+        calls = [delta["function_call"] for delta in deltas if "function_call" in delta]
+        assert (calls[0]["name"], "".join(one["arguments"] for one in calls)) == ("save", GOOD)
+        assert not any("tool_calls" in delta for delta in deltas)
+        assert finishes(found) == ["function_call"]
+        _, _, body = await drop.whole(functions=FUNCTIONS)
+        message = body["choices"][0]["message"]
+        assert (message["content"], message["function_call"]) == (None, {"name": "save", "arguments": GOOD})
+        assert "tool_calls" not in message
+
+
+async def test_arguments_of_functions_are_judged_by_their_parameters(tmp_path: Path) -> None:
+    async with dropped_in(tmp_path, lambda _: function_call(BAD)) as drop:
+        status, _, body = await drop.whole(functions=FUNCTIONS, **NEVER)
+        assert (status, body["error"]["code"]) == (502, "schema_violation")
+
+
+IMAGE = {"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}
+SOUND = {"audio": {"id": "audio_1", "data": "AAAA", "transcript": "Hi"}}
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        pytest.param(IMAGE, id="images"),
+        pytest.param(SOUND, id="audio"),
+        pytest.param({"content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}, id="a part of the content"),
+    ],
+)
+@pytest.mark.parametrize("choices", [1, 2])
+async def test_an_answer_of_images_or_sound_alone_is_an_answer(
+    tmp_path: Path, shown: dict[str, Any], choices: int
+) -> None:
+    """It has no text, and is not asked for again."""
+    pieces = [delta_chunk({"content": "Hi"}, 1), delta_chunk({}, 1, "stop")] if choices == 2 else []
+    pieces += [delta_chunk({"role": "assistant", **shown}), delta_chunk({}, finish="stop"), DONE]
+    async with dropped_in(tmp_path, lambda _: pieces) as drop:
+        found = await drop.chunks(n=choices)
+        assert (found[-1], found[-2]["lockgate"]["state"]) == ("[DONE]", "complete")
+        assert finishes(found) == ["stop"] * choices
+        status, _, body = await drop.whole(n=choices)
+        assert (status, body["choices"][0]["finish_reason"]) == (200, "stop")
+        assert body["choices"][0]["message"].items() >= (shown if "content" not in shown else {}).items()
+        assert len(drop.upstream.bodies) == 2
+
+
+async def test_an_image_is_no_document(tmp_path: Path) -> None:
+    pieces = [delta_chunk({"role": "assistant", **IMAGE}), delta_chunk({}, finish="stop"), DONE]
+    async with dropped_in(tmp_path, lambda _: pieces) as drop:
+        status, _, body = await drop.whole(response_format=schema_format(SCHEMA), **NEVER)
+        assert (status, body["error"]["code"]) == (502, "empty")
+
+
 async def test_several_choices_have_a_finish_reason_each(tmp_path: Path) -> None:
     pieces = [
         delta_chunk({"content": "a"}, 0),
@@ -256,6 +323,34 @@ async def test_before_the_first_byte_failures_are_http_errors(
         assert body["error"]["message"]
         assert body["error"]["type"] == ("rate_limit_error" if status == 429 else "server_error")
         assert body["error"]["metadata"]["lockgate"]["stream"] == headers["x-lockgate-stream"]
+
+
+@pytest.mark.parametrize(
+    "word, status",
+    [
+        ("rate_limit_exceeded", 429),
+        ("invalid_api_key", 401),
+        ("context_length_exceeded", 400),
+        ("insufficient_quota", 402),
+        ("permission_denied", 403),
+        ("model_not_found", 404),
+        ("server_error", 502),
+    ],
+)
+async def test_an_error_with_a_word_in_place_of_a_number_has_the_status_of_that_word(
+    tmp_path: Path, word: str, status: int
+) -> None:
+    said = b'data: {"error": {"code": "%s", "message": "no"}}\n\n' % word.encode()
+    async with dropped_in(tmp_path, lambda _: [said]) as drop:
+        assert (await drop.whole(**NEVER))[0] == status
+
+
+async def test_a_choice_that_halted_is_what_is_said_of_several(tmp_path: Path) -> None:
+    pieces = [delta_chunk({"content": GOOD}, 0), delta_chunk({"content": BAD}, 1), delta_chunk({}, 1, "stop"), DONE]
+    async with dropped_in(tmp_path, lambda _: pieces) as drop:
+        _, _, body = await drop.whole(n=2, response_format=schema_format(SCHEMA), **NEVER)
+        error = body["error"]
+        assert (error["code"], error["message"]) == ("schema_violation", "/age: must be an integer, not a string")
 
 
 async def test_a_whole_answer_that_breaks_off_is_no_half_document(tmp_path: Path) -> None:

@@ -323,3 +323,13 @@ async def test_what_a_page_sends_wrong_is_said(tmp_path: Path) -> None:
         async with page.session.get(path_of(page.url, query="?ended=2")) as response:
             assert response.status == 400
         assert page.upstream.bodies == []
+
+
+async def test_an_object_without_text_is_no_empty_object(tmp_path: Path) -> None:
+    """A plain text cannot show a tool call, so an answer of nothing else is an error, and no empty 200."""
+    tools = [{"type": "function", "function": {"name": "save", "parameters": SCHEMA}}]
+    pieces = [call(GOOD, first=True), delta({}, "tool_calls"), DONE]
+    async with pages(tmp_path, lambda _: pieces) as page:
+        status, text, _ = await page.text(tools=tools)
+        assert status == 502
+        assert json.loads(text)["error"]["code"] == "empty"

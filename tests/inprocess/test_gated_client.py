@@ -246,6 +246,16 @@ def test_a_function_call_of_old_stays_one() -> None:
     assert not any("tool_calls" in one for one in deltas)
 
 
+def test_arguments_of_functions_are_judged_by_their_parameters() -> None:
+    chunks = [
+        chunk({"role": "assistant", "content": None, "function_call": {"name": "look", "arguments": '{"a": "1"}'}}),
+        chunk({}, "function_call"),
+    ]
+    functions = [{"name": "look", "parameters": {"properties": {"a": {"type": "integer"}}}}]
+    _, error = both(chunks, {"functions": functions})
+    assert isinstance(error, ViolationError)
+
+
 # -- how it ends -------------------------------------------------------------------------------------------------------
 
 WHOLE = '{"name": "x", "items": []}'

@@ -127,6 +127,17 @@ def test_an_event_stream_of_chunks(text: str, cuts: list[int]) -> None:
         assert violated.message in last["error"]["message"]
 
 
+def test_events_are_written_as_openai_writes_them() -> None:
+    """Some clients of chat completions take only lines that begin with ``data: ``, and one for each event."""
+    first, *others = said(['{"a":', " 1}"])
+    indented = b"".join(b"data: " + line + b"\n" for line in json.dumps(first, indent=1).encode().split(b"\n")) + b"\n"
+    events = [indented, *(b"data: " + json.dumps(one).encode() + b"\n\n" for one in others), b"data: [DONE]\n\n"]
+    found = played(events, "text/event-stream")
+    for event in found.body.strip().split(b"\n\n"):
+        assert event.startswith(b"data: ")
+        assert b"\n" not in event
+
+
 @given(valid(), CUTS)
 def test_events_may_be_cut_anywhere(text: str, cuts: list[int]) -> None:
     """The body of an event stream in any pieces is the same body."""

@@ -87,6 +87,33 @@ async def test_what_became_of_a_choice_without_text_counts(event: up.UpstreamEve
     assert story.end.state == state
 
 
+@pytest.mark.parametrize("word", ["error", "MALFORMED_FUNCTION_CALL", "cancelled"])
+async def test_a_finish_reason_that_says_it_failed_is_the_reason(word: str) -> None:
+    """Not the good word of another choice, and not the word itself, which is no code."""
+    more: list[up.UpstreamEvent] = [up.Delta("choice/1/content", b"{"), up.Finished(1, word)]
+    story = await story_of(*choice(0), *more, n=2)
+    assert (story.end.state, story.end.reason) == ("failed", "upstream_failed")
+    assert word in messages(story)[-1]
+
+
+async def test_a_choice_without_a_finish_reason_is_named() -> None:
+    story = await story_of(*choice(0), up.Delta("choice/1/content", b"Hi"), n=2, schema=None)
+    assert (story.end.state, messages(story)) == ("incomplete", ["the finish_reason of choice 1 never came"])
+
+
+async def test_a_choice_that_refused_is_not_missing() -> None:
+    story = await story_of(*choice(0), up.Refused(1, b"no"), up.Finished(1, "stop"), n=2)
+    assert messages(story) == ["the model refused: no"]
+
+
+async def test_text_without_a_schema_is_not_broken_off_by_the_token_limit() -> None:
+    story = await told(
+        plan(None, NO_RETRY),
+        Scripted(lambda _body, _number: [up.Delta("content", b"Hi"), up.Finished(0, "length"), END]),
+    )
+    assert (story.end.reason, messages(story)) == ("length", [])
+
+
 async def test_a_tool_call_is_a_choice_that_came() -> None:
     call: list[up.UpstreamEvent] = [
         up.ToolStarted("choice/1/tool/0", "c", "f"),

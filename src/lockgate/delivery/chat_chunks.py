@@ -37,7 +37,7 @@ _KNOWN_WORDS: Final = frozenset({*_WORDS.values(), "function_call"})
 #: Ways to go on with released text: what such an answer ends with says nothing about a call that it continues.
 _RUNGS: Final = frozenset({"prefill", "tail", "residual", "regenerate"})
 #: The member of a call that holds its text, by the kind of the call.
-_TEXT_OF: Final = {"function": "arguments", "custom": "input"}
+_TEXT_OF: Final = {"function": "arguments", "custom": "input", "function_call": "arguments"}
 #: Most patches, skips and other problems that one chunk names.
 _MAX_NAMED: Final = 100
 
@@ -104,6 +104,7 @@ class ChatChunks:
         self._shown: dict[str, ToolCallStart] = {}  # calls that were shown
         self._choices: set[int] = set()
         self._said: dict[str, list[Any]] = {}  # problems that the next chunk names
+        self._halts: dict[str, Problem] = {}  # by code
         self._trouble: Problem | None = None
         self._out: list[Json] = []
 
@@ -147,10 +148,16 @@ class ChatChunks:
         self._head["model"] = answerer.model or self._head["model"]
         if answerer.provider is not None:
             self._head["provider"] = answerer.provider
+        if answerer.fingerprint is not None:
+            self._head["system_fingerprint"] = answerer.fingerprint
+        if answerer.tier is not None:
+            self._head["service_tier"] = answerer.tier
 
     def _note(self, problems: Iterable[Problem]) -> None:
         for problem in problems:
-            if problem.action in ("halt", "none"):
+            if problem.action == "halt":
+                self._halts.setdefault(problem.code, problem)
+            elif problem.action == "none":
                 self._trouble = problem
             name = {"patch": "patches", "skip": "skips"}.get(problem.action, "errors")
             named = self._said.setdefault(name, [])
@@ -167,19 +174,22 @@ class ChatChunks:
         self._speaker = ""
         choice, is_call = place_of(channel)
         if is_call:
-            self._show(choice, {"tool_calls": [self._fragment(channel, text)]})
+            self._show(choice, self._of_call(channel, text))
         else:
             self._show(choice, {"content": text})
 
-    def _fragment(self, channel: str, text: str) -> Json:
-        """A piece of a call's arguments; with the first, the call itself."""
-        if channel in self._shown:
-            shown = self._shown[channel]
-            return {"index": shown.index, shown.kind: {_TEXT_OF[shown.kind]: text}}
-        call = self._shown[channel] = self._calls.pop(channel, ToolCallStart(""))
-        said = {"name": call.name, _TEXT_OF[call.kind]: text}
+    def _of_call(self, channel: str, text: str) -> Json:
+        """A delta with a piece of a call's arguments; with the first, the call itself."""
+        is_first = channel not in self._shown
+        if is_first:
+            self._shown[channel] = self._calls.pop(channel, ToolCallStart(""))
+        call = self._shown[channel]
+        said = ({"name": call.name} if is_first else {}) | {_TEXT_OF[call.kind]: text}
         beside = self._beside_calls.pop(channel, {})
-        return {"index": call.index, "id": call.id, "type": call.kind, call.kind: said, **beside}
+        if call.kind == "function_call":
+            return {"function_call": said | beside}
+        head = {"id": call.id, "type": call.kind} if is_first else {}
+        return {"tool_calls": [{"index": call.index, **head, call.kind: said, **beside}]}
 
     def _beside(self, channel: str, members: Json) -> None:
         choice, is_call = place_of(channel)
@@ -189,7 +199,11 @@ class ChatChunks:
             top = {name: one for name, one in members.items() if name in _BESIDE_CHOICES}
             self._show(choice, delta, beside, top)
         elif channel in self._shown:
-            self._show(choice, {"tool_calls": [{"index": self._shown[channel].index, **members}]})
+            call = self._shown[channel]
+            is_legacy = call.kind == "function_call"
+            self._show(
+                choice, {"function_call": members} if is_legacy else {"tool_calls": [{"index": call.index, **members}]}
+            )
         else:
             self._beside_calls.setdefault(channel, {}).update(members)
 
@@ -226,7 +240,7 @@ class ChatChunks:
         for channel in [
             one for one in self._calls if one in end.channels
         ]:  # of a call that was cut off before its text
-            self._show(place_of(channel)[0], {"tool_calls": [self._fragment(channel, "")]})
+            self._show(place_of(channel)[0], self._of_call(channel, ""))
         choices = sorted(self._choices | {int(choice) for choice in end.finish_reasons} or {0})
         for choice in choices:
             is_last = choice == choices[-1]
@@ -255,7 +269,9 @@ class ChatChunks:
         return shown
 
     def _fail(self, end: StreamEnd) -> None:
-        trouble = self._trouble
+        halt = self._halts.get(end.reason)
+        # A stream that halted also says of its other channels that they are not known to be whole.
+        trouble = halt if halt is not None and end.state == Outcome.HALTED else self._trouble or halt
         code = CODES.get(end.reason)
         message = trouble.message if trouble is not None else code.means if code is not None else ""
         recoverable = trouble.recoverable if trouble is not None else bool(code and code.recoverable)

@@ -94,16 +94,28 @@ class WholeChat:
 
 
 class ChatText:
-    """The text of the first choice, unchanged. It can say nothing else: if it is not whole, its connection breaks."""
+    """The text of the first choice, unchanged. It can say nothing else: if it is not whole, its connection breaks.
+
+    An answer without any text, like a tool call, cannot be given so.
+    """
 
     headers: Mapping[str, str] = {CONTENT_TYPE: "text/plain; charset=utf-8", **LIVE}
     beat: bytes | None = b""  # the head alone
 
+    def __init__(self, stream_id: str) -> None:
+        self._stream_id = stream_id
+        self._has_text = False
+
     def pieces(self, chunks: Sequence[Json]) -> bytes:
         choices = [choice for chunk in chunks for choice in chunk["choices"] if choice["index"] == 0]
-        return "".join([choice["delta"].get("content") or "" for choice in choices]).encode()
+        text = "".join([choice["delta"].get("content") or "" for choice in choices]).encode()
+        self._has_text = self._has_text or bool(text)
+        return text
 
-    def end(self) -> bytes:
+    def end(self) -> bytes | ChatFailure:
+        if not self._has_text:
+            message = "the answer has no text, which is all that is shown here: read its stream"
+            return ChatFailure(BAD_GATEWAY, "empty", message, lockgate={"stream": self._stream_id})
         return b""
 
     def broken(self, failure: ChatFailure, last: Json) -> bytes | None:

@@ -111,6 +111,8 @@ class UIMessageEvents:
         yield from self._speak("text", _text_in(delta, "content") or _text_in(delta, "refusal"))
         for call in delta.get("tool_calls", ()):
             yield from self._of_call(call)
+        if "function_call" in delta:
+            yield from self._of_call({"index": 0, "function": delta["function_call"]})
         for note in _objects_in(delta, "annotations"):
             cited = note.get("url_citation")
             if isinstance(cited, dict) and isinstance(cited.get("url"), str):

@@ -39,7 +39,7 @@ class UIRoutes:
     async def _object(self, request: Request) -> Response:
         opened = await self._completions.open(request, await self._completions.body_of(request))
         chunks = ChatChunks(opened.stream_id, opened.meta.model, opened.created_s, says_finish=False)
-        return self._completions.shown(opened.stream_id, chunks, ChatText())
+        return self._completions.shown(opened.stream_id, chunks, ChatText(opened.stream_id))
 
     async def _chat(self, request: Request) -> Response:
         body = await self._completions.body_of(request)

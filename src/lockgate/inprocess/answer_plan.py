@@ -45,8 +45,9 @@ def plan_of(body: Mapping[str, Any], handling: Handling) -> AnswerPlan:
         raise Misuse("response_format has no schema: write {'type': 'json_schema', 'json_schema': {…}}") from None
     if asked is None and handling.has_elements:
         raise Misuse("elements needs a schema: give a response_format of type json_schema, or a model of pydantic")
-    if len(body.get("tools") or ()) > MAX_TOOLS:
-        raise Misuse(f"tools: at most {MAX_TOOLS} can be judged")
+    for member in ("tools", "functions"):
+        if len(body.get(member) or ()) > MAX_TOOLS:
+            raise Misuse(f"{member}: at most {MAX_TOOLS} can be judged")
     tools: dict[str, Schema | None] = {name: _compiled(one, handling) for name, one in tool_schemas(body)}
     return AnswerPlan(
         content=_compiled(asked, handling) if asked is not None else None,

@@ -21,7 +21,14 @@ from lockgate.inprocess.placing import Json
 from lockgate.inprocess.text_iterators import TextReading, slices
 from lockgate.inprocess.turns import Steps, give_way, in_turns
 from lockgate.protocol.lifecycle import Ended
-from lockgate.protocol.sse import EventStreamDecoder, EventTooLarge, ServerSentEvent, encode_comment, encode_event
+from lockgate.protocol.sse import (
+    EventStreamDecoder,
+    EventTooLarge,
+    ServerSentEvent,
+    encode_chat_event,
+    encode_comment,
+    encode_event,
+)
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -287,12 +294,12 @@ class _EventBody:
         chunk = _chunk_in(event)
         if chunk is None:
             if event.data.strip() == "[DONE]":
-                self._done = encode_event(b"[DONE]")
+                self._done = encode_chat_event(b"[DONE]")
             parts = yield from self._answer.take_odd(_as_event(event))
         else:
             parts = yield from self._answer.take(chunk)
-        given = event.data.encode()
-        return b"".join(encode_event(given) if one is chunk else _encoded(one) for one in parts)
+        given = event.data.encode().replace(b"\n", b" ")  # a line end stands between two tokens: it is one line again
+        return b"".join(encode_chat_event(given) if one is chunk else _encoded(one) for one in parts)
 
 
 def _chunk_in(event: ServerSentEvent) -> Json | None:
@@ -312,4 +319,4 @@ def _as_event(event: ServerSentEvent) -> bytes:
 
 
 def _encoded(chunk: Json) -> bytes:
-    return encode_event(json.dumps(chunk, separators=(",", ":")).encode())
+    return encode_chat_event(json.dumps(chunk, separators=(",", ":")).encode())

@@ -125,12 +125,16 @@ class Answerer(msgspec.Struct, frozen=True, omit_defaults=True):
         model: The model that answers.
         provider: The provider that answers.
         created: When, in seconds since 1970.
+        fingerprint: OpenAI's ``system_fingerprint``.
+        tier: OpenAI's ``service_tier``.
     """
 
     id: str | None = None
     model: str | None = None
     provider: str | None = None
     created: int | None = None
+    fingerprint: str | None = None
+    tier: str | None = None
 
 
 class Stopped(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -163,7 +167,7 @@ class StreamEnd(msgspec.Struct, frozen=True, omit_defaults=True):
         model: The model that answered, as upstream says.
         provider: The provider that answered, as upstream says.
         upstream_id: Upstream's id of the generation.
-        upstream_status: Where upstream failed: the HTTP status, or the number in its error.
+        upstream_status: Where upstream failed: the HTTP status, or the one that its error names by a number or a word.
         retry_after_s: Where it failed: how long it asked to wait, in seconds.
         usage: Upstream's usage object, as it came; of several attempts, with its numbers summed.
         channels: Outcome and sizes by channel.
@@ -187,6 +191,10 @@ class StreamEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     stopped: Stopped | None = None
 
 
+#: How a call is written.
+CallKind: TypeAlias = Literal["function", "custom", "function_call"]
+
+
 class ToolCallStart(msgspec.Struct, frozen=True, omit_defaults=True):
     """Body of a ``call`` record: a tool call begins on the record's channel.
 
@@ -194,13 +202,14 @@ class ToolCallStart(msgspec.Struct, frozen=True, omit_defaults=True):
         name: Name of the function.
         id: Upstream's id of the call; empty where it gave none.
         index: Which call of its choice it is, from 0.
-        kind: ``custom`` where the arguments are text of any kind (OpenAI's tools of that type).
+        kind: ``custom`` where the arguments are text of any kind (OpenAI's tools of that type); ``function_call``
+            where it came under that name, as calls did before ``tool_calls``.
     """
 
     name: str
     id: str = ""
     index: int = 0
-    kind: Literal["function", "custom"] = "function"
+    kind: CallKind = "function"
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -74,7 +74,7 @@ class RunningAttempt(AnswerFacts):
     def answerer(self) -> Answerer:
         """Who answers it, as far as upstream said."""
         told = self.told
-        return Answerer(told.upstream_id, told.model, told.provider, told.created)
+        return Answerer(told.upstream_id, told.model, told.provider, told.created, told.fingerprint, told.tier)
 
     @property
     def tokens(self) -> int:
@@ -158,6 +158,8 @@ def merged(old: up.Told, new: up.Told) -> up.Told:
         new.provider or old.provider,
         new.usage if new.usage is not None else old.usage,
         new.created or old.created,
+        new.fingerprint or old.fingerprint,
+        new.tier or old.tier,
     )
 
 

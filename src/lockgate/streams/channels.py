@@ -9,12 +9,13 @@ from typing import Final, Literal, Protocol
 from lockgate import Violated, passthrough
 from lockgate.errors import Code
 from lockgate.observe.metrics import Meters
-from lockgate.protocol.envelope import Action, ChannelEnd, Record, ToolCallStart
+from lockgate.protocol.envelope import Action, CallKind, ChannelEnd, Record, ToolCallStart
 from lockgate.protocol.lifecycle import Outcome
 from lockgate.streams.gates import GateHere, StreamGate
 from lockgate.streams.plan import Judging, Plan
 from lockgate.streams.record_maker import RecordMaker
 from lockgate.streams.schemas import StreamSchema
+from lockgate.upstream.base import ToolStarted
 
 #: What the gate judges before its records are made.
 _FED_BYTES: Final = 64 * 1024
@@ -103,15 +104,14 @@ class Channel:
         """Whether the text could end here, as far as its gate can tell before it is closed."""
         return (self.is_tool and self.is_blank) or self._gate.could_end()  # a call without arguments has none
 
-    def call(self, index: int, read_s: float) -> Record:
+    def call(self, started: ToolStarted, read_s: float) -> Record:
         """The record with which a tool call begins.
 
         Args:
-            index: Which call of its choice it is.
             read_s: When it was read, in seconds since 1970.
         """
-        kind: Literal["function", "custom"] = "custom" if self.is_free else "function"
-        return self._records.call(ToolCallStart(self.tool or "", self._call_id or "", index, kind), read_s)
+        kind: CallKind = "custom" if self.is_free else "function_call" if started.is_legacy else "function"
+        return self._records.call(ToolCallStart(self.tool or "", self._call_id or "", started.index, kind), read_s)
 
     # -- text ----------------------------------------------------------------------------------------------------
 

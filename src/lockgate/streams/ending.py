@@ -21,6 +21,8 @@ from lockgate.upstream.billing import billing_of
 _MAX_WORD_CHARS: Final = 60
 #: Most choices that a message names.
 _MAX_NAMED: Final = 8
+#: Finish reasons with which a provider says that it failed.
+_FAILED: Final = (Finish.ERROR, Finish.CANCELLED)
 #: Reasons to stop a stream that nobody asked to end.
 _ABORTS: Final = (Code.OWNER_GONE, Code.DEADLINE_PASSED)
 
@@ -69,7 +71,7 @@ class Ending:
         records += await self._close_channels()
         records += self._failures()
         found = stream_outcome(
-            [*self._outcomes.values(), *map(self._outcome_of_missing, self._missing())], lacks_call=self._lacks_call
+            [*self._outcomes.values(), *map(self._outcome_without, self._without_text())], lacks_call=self._lacks_call
         )
         return [*records, self._final(found)], found
 
@@ -77,14 +79,23 @@ class Ending:
     def _lacks_call(self) -> bool:
         return self._plan.must_call and not any(channel.is_tool for channel in self._channels.values())
 
+    @property
+    def _shown(self) -> set[int]:
+        """The choices that need no text, for they have images or sound. Where a document is asked for, none is."""
+        return self._run.shown if self._plan.content is None else set()
+
     def _missing(self) -> list[int]:
-        """The choices of several that were asked for and of which no text and no call came."""
+        """The choices of several that were asked for and of which nothing came that is an answer."""
         asked = choices_of(self._plan.body)
-        begun = {channel.choice for channel in self._channels.values()}
+        begun = {channel.choice for channel in self._channels.values()} | self._shown
         return [choice for choice in range(asked) if choice not in begun] if asked > 1 else []
 
-    def _outcome_of_missing(self, choice: int) -> Outcome:
-        """What a choice without any text comes to: never complete, but it may have been refused, for example."""
+    def _without_text(self) -> list[int]:
+        begun = {channel.choice for channel in self._channels.values()}
+        return sorted({*self._missing(), *(self._shown - begun)})
+
+    def _outcome_without(self, choice: int) -> Outcome:
+        """What a choice without any text comes to: it may have been refused, for example."""
         run, ended = self._run, self._run.ended
         assert ended is not None
         return outcome(
@@ -93,7 +104,7 @@ class Ending:
             has_error=run.failure is not None,
             has_refusal=choice in run.refusals,
             ended=ended,
-            is_blank=True,
+            is_blank=choice not in self._shown,
         )
 
     async def _close_channels(self) -> list[Record]:
@@ -121,22 +132,24 @@ class Ending:
         except JudgeLost as lost:
             run.failure = Failed(lost.code, str(lost))
             has_error = True
-        records += [record for record in closed if not self._is_known(record, has_error=has_error)]
+        # Text that no schema asks anything of is not broken off by its end: that end is told where there is a doubt.
+        is_told = has_error or channel.schema is None
+        records += [record for record in closed if not self._is_known(record, is_told=is_told)]
         self._outcomes[channel.name] = outcome(
             channel.state,
             finish,
             has_error=has_error,
             has_refusal=has_refusal,
             ended=how,
-            is_blank=channel.is_blank and not channel.is_free,
+            is_blank=channel.is_blank and not channel.is_free and channel.choice not in self._shown,
         )
         return records
 
-    def _is_known(self, record: Record, *, has_error: bool) -> bool:
+    def _is_known(self, record: Record, *, is_told: bool) -> bool:
         """Whether it only says that the text ends there, where the reason for it is said anyway."""
         if self._run.ended is Ended.CANCELLED:
             return bool(record.errors) and all(error.action in ("none", "halt") for error in record.errors)
-        return has_error and [(error.code, error.action) for error in record.errors] == [(Code.TRUNCATED, "none")]
+        return is_told and [(error.code, error.action) for error in record.errors] == [(Code.TRUNCATED, "none")]
 
     def _failures(self) -> list[Record]:
         problems = []
@@ -162,7 +175,11 @@ class Ending:
             if fold_finish(word) is Finish.UNKNOWN:
                 message = f"finish_reason {word[:_MAX_WORD_CHARS]!r} is no word that is known: nothing proves an end"
                 yield Problem(Code.UNKNOWN_FINISH, sequence, False, "none", message)
-        if missing := self._missing():
+        for word in run.finish.values():
+            if fold_finish(word) in _FAILED:
+                message = f"upstream ended with the finish_reason {word[:_MAX_WORD_CHARS]!r}"
+                yield Problem(Code.UPSTREAM_FAILED, sequence, True, "none", message)
+        if missing := [choice for choice in self._missing() if choice not in run.refusals]:
             asked = choices_of(self._plan.body)
             names = ", ".join(map(str, missing[:_MAX_NAMED])) + (", …" if len(missing) > _MAX_NAMED else "")
             message = f"nothing came of {len(missing)} of {asked} choices (n: {asked}): choice {names}"
@@ -173,6 +190,10 @@ class Ending:
         elif run.ended is Ended.CLEAN and run.worst_finish is Finish.NONE:
             said = "finish_reason tool_calls, but no call" if run.finish else "[DONE], but no finish_reason"
             yield Problem(Code.UPSTREAM_TRUNCATED, sequence, True, "none", f"upstream ended with {said}")
+        elif run.ended is Ended.CLEAN and run.finish:
+            for choice in sorted({one.choice for one in self._channels.values()} - run.finish.keys() - {*run.refusals}):
+                message = f"the finish_reason of choice {choice} never came"
+                yield Problem(Code.UPSTREAM_TRUNCATED, sequence, True, "none", message)
 
     def _final(self, found: Outcome) -> Record:
         run = self._run
@@ -221,6 +242,8 @@ class Ending:
             return self._run.failure.code
         if found is Outcome.FAILED and self._run.unjoined:
             return Code.CONTINUATION_REFUSED
+        if found is Outcome.FAILED and self._run.worst_finish in _FAILED:
+            return Code.UPSTREAM_FAILED
         if found is Outcome.REFUSED:
             return Code.REFUSAL if self._run.refusals else "content_filter"
         if found is Outcome.INCOMPLETE:

@@ -339,6 +339,10 @@ class CreateStream(msgspec.Struct, frozen=True):
         Annotated[list[Annotated[Any, Meta(extra_json_schema=_TOOL_RULE)]], Meta(max_length=MAX_TOOLS)] | None,
         _says("Tools that the model may call.", words=f"an array of at most {MAX_TOOLS} tools"),
     ] = None
+    functions: Annotated[
+        Annotated[list[Any], Meta(max_length=MAX_TOOLS)] | None,
+        _says("The same as OpenAI had them before tools.", words=f"an array of at most {MAX_TOOLS} functions"),
+    ] = None
     lockgate: Annotated[StreamOptions, _says("Options of lockgate itself.")] = field(default_factory=StreamOptions)
 
 
@@ -472,6 +476,9 @@ def _check_names(body: _Object) -> None:
     for at, tool in enumerate(body.get("tools") or ()):
         if is_function(tool):
             check_name(tool["function"]["name"], f"tools[{at}].function.name")
+    for at, function in enumerate(body.get("functions") or ()):
+        if is_function({"function": function}):
+            check_name(function["name"], f"functions[{at}].name")
 
 
 def _check_format(given: Any) -> None:

@@ -407,7 +407,7 @@ class Pump:
                     if known is None:
                         made = Channel(name, self._plan, self._meters, tool=tool, call_id=call_id)
                         self._channels[name] = made
-                        records += [*self._take_sides(read_s), made.call(event.index, read_s)]
+                        records += [*self._take_sides(read_s), made.call(event, read_s)]
                     elif known.tool != tool:
                         self._give_up(f"{name} calls {tool!r} this time, not {known.tool!r}")
         return records if self._sides.is_empty else records + self._take_sides(read_s)
@@ -525,19 +525,25 @@ class Pump:
                 run.unjoined = run.unjoined or channel.unjoined
         if records:
             await self._append_all_but_halts(records)
-        failed = run.failed_as(self._gates(), has_text=run.content_bytes > 0)
+        # Images or sound are an answer of their own, where no document is asked for.
+        is_shown = bool(run.shown) and self._plan.content is None
+        failed = run.failed_as(self._gates(is_shown=is_shown), has_text=run.content_bytes > 0 or is_shown)
         run.result = failed or ("ok" if run.ended is not Ended.CANCELLED else "cancelled")
         self._report(run, failed)
         self._meters.attempt_ended(run.asked.step, run.result)
         return failed
 
-    def _gates(self) -> str:
-        """The worst state that the gates of this attempt would have, were they closed now."""
+    def _gates(self, *, is_shown: bool) -> str:
+        """The worst state that the gates of this attempt would have, were they closed now.
+
+        Args:
+            is_shown: Whether it needs no text.
+        """
         if any(channel.state == "halted" for channel in self._channels.values()):
             return "halted"
         written = [channel for channel in self._channels.values() if channel.is_tool or not channel.is_blank]
         are_whole = all(channel.is_whole for channel in written)
-        return "complete" if written and are_whole else "incomplete"
+        return "complete" if (written or is_shown) and are_whole else "incomplete"
 
     def _report(self, run: RunningAttempt, failed: FailureClass | None) -> None:
         if run.permit is None:

@@ -40,7 +40,11 @@ def content_schema(body: Mapping[str, Any]) -> SchemaAsked | None:
 
 
 def tool_schemas(body: Mapping[str, Any]) -> Iterator[tuple[str, SchemaAsked]]:
-    """The schema of the arguments of each tool, with its name."""
+    """The schema of the arguments of each tool, with its name; also of functions as they were declared of old."""
+    for at, function in enumerate(body.get("functions") or ()):
+        if is_function({"function": function}):
+            where = f"functions[{at}].parameters"
+            yield function["name"], SchemaAsked(where, function.get("parameters", {}))
     for at, tool in enumerate(body.get("tools") or ()):
         if is_function(tool):
             function = tool["function"]
@@ -74,5 +78,7 @@ def free_tools(body: Mapping[str, Any]) -> frozenset[str]:
 
 def forces_call(body: Mapping[str, Any]) -> bool:
     """Whether an answer without a tool call is none."""
+    if isinstance(body.get("function_call"), dict):
+        return True
     choice = body.get("tool_choice")
     return choice in ("required", "any") or (isinstance(choice, dict) and choice.get("type") != "none")

@@ -33,13 +33,14 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
 class ToolStarted(msgspec.Struct, frozen=True, gc=False):
     """A tool call begins on ``channel`` (``tool/N``). Comes before its first ``Delta``, also when none follows.
 
-    ``index`` says which call of its choice it is, from 0.
+    ``index`` says which call of its choice it is, from 0; ``is_legacy`` that it came as ``function_call``.
     """
 
     channel: str
     call_id: str
     name: str
     index: int = 0
+    is_legacy: bool = False
 
 
 class Reasoned(msgspec.Struct, frozen=True, gc=False):
@@ -76,13 +77,18 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
-    """New facts about the generation: who answers, when (seconds since 1970), what it costs (``usage`` as it came)."""
+    """New facts about the generation: who answers, when (seconds since 1970), what it costs (``usage`` as it came).
+
+    ``fingerprint`` and ``tier`` are OpenAI's ``system_fingerprint`` and ``service_tier``.
+    """
 
     upstream_id: str | None = None
     model: str | None = None
     provider: str | None = None
     usage: dict[str, Any] | None = None
     created: int | None = None
+    fingerprint: str | None = None
+    tier: str | None = None
 
 
 class Stated(msgspec.Struct, frozen=True, gc=False):

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from lockgate.protocol.outside_names import MAX_CALL_ID_CHARS, MAX_NAME_BYTES
 from lockgate.upstream.base import Delta
-from lockgate.upstream.chunks import Fragment
+from lockgate.upstream.chunks import LEGACY_INDEX, Fragment
 from lockgate.upstream.text import ChannelText
 
 #: Longest arguments that wait for a name.
@@ -35,6 +35,7 @@ class ToolCall:
         text: The same, as what makes events of text.
         number: Which call of its choice it is, from 0.
         is_blank: Whether no arguments came yet, white space aside.
+        is_legacy: Whether it came as ``function_call``, as calls did before ``tool_calls``.
         is_announced: Whether a ``ToolStarted`` was sent; the caller sets it.
     """
 
@@ -44,6 +45,7 @@ class ToolCall:
         self.number = number
         self.call_id = ""
         self.name = ""
+        self.is_legacy = False
         self.is_announced = False
         self._text: list[str] = []  # all of it so far, up to a bound
         self._chars = 0
@@ -186,6 +188,7 @@ class ToolCalls:
         call = self._find(fragment, text)
         if call is None:
             call = ToolCall(f"{self._prefix}tool/{len(self._all)}", len(self._all))
+            call.is_legacy = fragment.index == LEGACY_INDEX
             self._all.append(call)
         if fragment.index is not None:
             self._by_index[fragment.index] = call

@@ -406,6 +406,8 @@ class ChatStreamDecoder:
             told.model or _short(chunk.model),
             told.provider or _short(chunk.provider),
             created=told.created or chunk.created,
+            fingerprint=told.fingerprint or _short(chunk.fingerprint),
+            tier=told.tier or _short(chunk.tier),
         )
         self._emit(self._told)
 
@@ -507,7 +509,8 @@ class ChatStreamDecoder:
     def _announce(self, state: _ChoiceState, call: ToolCall) -> None:
         if not call.is_announced:
             call.is_announced = True
-            self._emit(ToolStarted(call.channel, call.call_id, state.calls.name_of(call), call.number))
+            name = state.calls.name_of(call)
+            self._emit(ToolStarted(call.channel, call.call_id, name, call.number, call.is_legacy))
 
     def _count_channel(self) -> None:
         self._channels += 1

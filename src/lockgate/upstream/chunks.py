@@ -91,8 +91,8 @@ class WireChunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     choices: list[_WireChoice] | None = None
     usage: dict[str, Any] | None = None
     error: None = None
-    system_fingerprint: _Skip = _SKIPPED
-    service_tier: _Skip = _SKIPPED
+    system_fingerprint: Any = None
+    service_tier: Any = None
     obfuscation: _Skip = _SKIPPED
     p: _Skip = _SKIPPED
     sim: _Skip = _SKIPPED
@@ -163,6 +163,8 @@ class Chunk(msgspec.Struct, gc=False):
     aside: dict[str, Any] = {}
     schema: str = ""
     lost: str = ""
+    fingerprint: str | None = None
+    tier: str | None = None
 
 
 def decode_wire(data: str | bytes) -> WireChunk | None:
@@ -206,7 +208,16 @@ def read_wire(wire: WireChunk) -> Chunk | None:
             said = said or Said(calls=[], aside={})
             said.aside["logprobs"] = one.logprobs
         choices.append(ChunkChoice(one.index, said, None, one.finish_reason or "", one.native_finish_reason))
-    return Chunk(wire.id, wire.model, wire.provider, _time(wire.created), choices, _plain_usage(wire.usage))
+    return Chunk(
+        wire.id,
+        wire.model,
+        wire.provider,
+        _time(wire.created),
+        choices,
+        _plain_usage(wire.usage),
+        fingerprint=_word(wire.system_fingerprint),
+        tier=_word(wire.service_tier),
+    )
 
 
 def _said_on_wire(delta: _WireDelta) -> Said:
@@ -347,6 +358,8 @@ class _Reading:
             usage=_plain_usage(value.get("usage") or groq.get("usage")),
             error=error_in({"error": groq.get("error")}) if error is None else error,
             schema=_stated_in(value.get("lockgate")),
+            fingerprint=_word(value.get("system_fingerprint")),
+            tier=_word(value.get("service_tier")),
         )
         chunk.choices = [self.choice(one) for one in self._choices(value.get("choices"))]
         if finish := _finish(value.get("finish_reason")):  # beside the choices: it is that of each that has none

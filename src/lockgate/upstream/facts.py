@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from lockgate.protocol.finish import Finish, fold_finish, worst_finish
 from lockgate.protocol.lifecycle import Ended
-from lockgate.upstream.base import ConnectionEnded, Failed, Finished, Refused, ToolStarted, UpstreamEvent
+from lockgate.upstream.base import ConnectionEnded, Failed, Finished, Refused, Side, ToolStarted, UpstreamEvent
 
 #: Longest part of a refusal that is shown.
 _MAX_REFUSAL_CHARS: Final = 1000
 #: White space waits up to this length: that of a gate's longest run.
 _MAX_SPACE_BYTES: Final = 2048
+#: What an answer may be made of in place of text: members of a delta, and how the types of parts of content begin.
+_MEDIA: Final = frozenset({"images", "audio", "video", "videos"})
+_MEDIA_PARTS: Final = ("image", "input_image", "output_image", "audio", "input_audio", "output_audio", "video", "file")
 _BAD: Final = (Finish.LENGTH, Finish.FILTERED, Finish.CANCELLED, Finish.ERROR)
 
 
@@ -23,6 +27,7 @@ class AnswerFacts:
     Attributes:
         finish: The worst finish reason of each choice that has one.
         called: Choices that called a tool.
+        shown: Choices that have images, sound or video: they answered, with or without text.
         refusals: What each choice that refused said, up to a bound.
         failure: The first error that came.
         ended: How the connection ended; None while it did not.
@@ -32,6 +37,7 @@ class AnswerFacts:
 
     finish: dict[int, str] = field(default_factory=dict)
     called: set[int] = field(default_factory=set)
+    shown: set[int] = field(default_factory=set)
     refusals: dict[int, str] = field(default_factory=dict)
     failure: Failed | None = None
     ended: Ended | None = None
@@ -46,6 +52,8 @@ class AnswerFacts:
                 self.refusals[choice] = said[:_MAX_REFUSAL_CHARS]
             case ToolStarted(channel=channel):
                 self.called.add(choice_of(channel))
+            case Side(channel=channel, members=members) if _has_media(members):
+                self.shown.add(choice_of(channel))
             case Finished(choice=choice, reason=reason, native_reason=native):
                 self.finish[choice] = _worse(self.finish.get(choice), reason)
                 # What the provider itself said, where it says more: stop, but natively MALFORMED_FUNCTION_CALL.
@@ -87,6 +95,14 @@ class AnswerFacts:
 def choice_of(channel: str) -> int:
     """Number of the choice that a channel belongs to."""
     return int(channel.split("/")[1]) if channel.startswith("choice/") else 0
+
+
+def _has_media(members: Mapping[str, Any]) -> bool:
+    """Whether there is anything in these members that people see or hear."""
+    if any(members.get(name) for name in _MEDIA):
+        return True
+    parts = members.get("parts")
+    return isinstance(parts, list) and any(str(one.get("type")).startswith(_MEDIA_PARTS) for one in parts)
 
 
 def content_of(choice: int) -> str:

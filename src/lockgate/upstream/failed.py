@@ -48,6 +48,31 @@ _FINAL: Final = _words("""
     accessdeniedexception resourcenotfoundexception tool_use_failed exceed_context_size_error
 """)
 _KEY: Final = _words("invalid_api_key authentication authentication_error unauthorized unauthenticated")
+#: The HTTP status that a word stands for, where an error in the middle of an answer names none.
+_STATUS_OF: Final = {
+    fold(word): status
+    for status, words in {
+        400: """
+            invalid_request invalid_request_error invalid_argument invalid_parameter invalidparameter invalid_prompt
+            bad_request badrequest badrequesterror validation_error validationexception context_length_exceeded
+            exceed_context_size_error max_tokens_exceeded token_limit_exceeded string_too_long tool_use_failed
+        """,
+        401: """
+            invalid_api_key invalidapikey incorrect_api_key_error authentication authentication_error unauthorized
+            unauthenticated
+        """,
+        402: "payment_required billing_error insufficient_quota insufficient_balance insufficient_credits",
+        403: "permission_denied permission_error forbidden access_denied accessdeniedexception",
+        404: "not_found not_found_error notfounderror model_not_found resourcenotfoundexception",
+        413: "payload_too_large request_too_large",
+        422: "unprocessable unprocessable_entity",
+        429: """
+            rate_limit_exceeded rate_limit_error rate_limit rate_limit_reached_error too_many_requests throttling
+            throttling_exception throttling.ratequota throttling.allocationquota resource_exhausted
+        """,
+    }.items()
+    for word in words.split()
+}
 # Words of providers that mean what another word means; what follows from a failure goes by these few.
 _SYNONYMS: Final = {
     fold(word): meaning
@@ -93,7 +118,7 @@ def failure(
 
     Args:
         code: Code of ``lockgate.errors``.
-        status: HTTP status of the answer; without it, the error may name one.
+        status: HTTP status of the answer; without it, the error may name one, by its number or its word.
         headers: Of the answer, with names in lower case.
         secrets: Texts to take out of the message.
         advice: What to do next, where the caller knows better than the words of the error.
@@ -124,11 +149,15 @@ def failure(
     return Failed(
         code,
         text,
-        status=status,
+        status=status if status is not None else _status_in(kinds),
         recoverable=is_recoverable,
         retry_after_s=asked_s,
         kind=_kind(error, kinds),
     )
+
+
+def _status_in(kinds: Iterable[str]) -> int | None:
+    return next((_STATUS_OF[fold(one)] for one in kinds if fold(one) in _STATUS_OF), None)
 
 
 def _kind(error: object, kinds: Sequence[str]) -> str | None:
