@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lockgate.gate.recovery.patch_rules import LOSSY_RULES
 from tests.fork_server import fork_server
 from tests.ports import free_port
 
@@ -310,4 +311,30 @@ def test_a_part_that_is_not_installed_is_bad_usage() -> None:
     program = "import sys; sys.modules['typer'] = None; from lockgate.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert done.stderr == "lockgate: the command needs typer: pip install 'lockgate[server]'\n"
+    assert (
+        done.stderr == "lockgate: the command needs typer: pip install 'lockgate[server]', or '.[server]' in a clone\n"
+    )
+
+
+@pytest.mark.parametrize("group", [(), ("keys",), ("schema",)], ids=["all", "keys", "schema"])
+def test_the_list_of_commands_is_cut_nowhere_at_80_columns(
+    group: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a sentence can say the opposite: "Make a key, and the URLs that it..." was that of ``revoke``."""
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = lockgate(*group, "-h").stdout
+    assert "Commands:" in shown
+    assert "..." not in shown.partition("Commands:")[2]
+
+
+def test_keep_in_a_folder_that_is_not_there_is_said_before_anything_is_read(tmp_path: Path) -> None:
+    done = lockgate(
+        "read", "some-id", "--gateway", "http://127.0.0.1:9", "--keep", str(tmp_path / "none" / "place.json")
+    )
+    assert done.returncode == 2
+    assert f"there is no folder {tmp_path / 'none'}" in done.stderr
+
+
+def test_repair_names_every_lossy_rule_that_there_is() -> None:
+    shown = lockgate("repair", "-h").stdout
+    assert not [rule.id for rule in LOSSY_RULES if rule.id not in shown]

@@ -10,7 +10,10 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("lockgate"):
             raise
-        print(f"lockgate: the command needs {error.name}: pip install 'lockgate[server]'", file=sys.stderr)
+        print(
+            f"lockgate: the command needs {error.name}: pip install 'lockgate[server]', or '.[server]' in a clone",
+            file=sys.stderr,
+        )
         sys.exit(2)
     app()
 

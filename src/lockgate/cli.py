@@ -168,7 +168,8 @@ def repair(
         Path | None, typer.Option("--schema", "-s", help="JSON Schema file; without one, any JSON is valid.")
     ] = None,
     lossy: Annotated[
-        list[str] | None, typer.Option(help="Allow a rule that loses something: clamp, round, cut, empty_object.")
+        list[str] | None,
+        typer.Option(help="Allow a rule that loses something: clamp, round, cut, amount, empty_object."),
     ] = None,
     accept_truncated: Annotated[
         bool, typer.Option(help="Count a text that ended early as complete once it is closed.")
@@ -262,7 +263,7 @@ def show(
         bool, typer.Option("--schema", help="Print the JSON Schema of the configuration file instead.")
     ] = False,
 ) -> None:
-    """Show what `serve` with the same flags would go by, and where each value comes from. Secrets stay hidden."""
+    """Show the settings of `serve` with the same flags. Says where each value comes from. Secrets stay hidden."""
     from lockgate.config import SettingsError, in_force, rows_to_show
     from lockgate.config.requirements import configuration_schema
     from lockgate.terminal import show_settings
@@ -294,7 +295,9 @@ def describe(
     workers: WorkersOption = None,
     setting: SetOption = None,
 ) -> None:
-    """Print what `serve` with the same flags would be, as JSON: components, stages of validation, metrics.
+    """Print what `serve` with the same flags would be, as JSON.
+
+    Lists components, stages of validation and metrics.
 
     A gateway that runs says the same at GET /v1/system.
     """
@@ -342,7 +345,7 @@ def sim(
     ] = None,
     with_parent: Annotated[bool, typer.Option(hidden=True, help="End when standard input ends.")] = False,
 ) -> None:
-    """Run the simulated provider: a server like OpenRouter, with its own documents and with faults on demand."""
+    """Run a simulated provider, with faults on demand. It is like OpenRouter, with documents of its own."""
     from lockgate.sim.continuation import read_manners
     from lockgate.sim.faults import read_strikes
     from lockgate.sim.server import SimOptions, run
@@ -378,7 +381,7 @@ def llama(
     slots: Annotated[int, typer.Option(min=1, help="Generations at the same time.")] = 2,
     with_parent: Annotated[bool, typer.Option(hidden=True, help="End when standard input ends.")] = False,
 ) -> None:
-    """Run a small real model on this machine: llama.cpp with an OpenAI-compatible API."""
+    """Run a small real model on this machine. It is llama.cpp with an OpenAI-compatible API."""
     from lockgate.llama import LlamaOptions, ModelMissing, run
 
     # llama.cpp would wait for open generations before it ends; here nobody needs them.

@@ -14,7 +14,7 @@ from lockgate.errors import LockgateError
 
 keys_app = typer.Typer(
     name="keys",
-    help="API keys of the gateways on a log: made, listed, rotated, revoked. Good at once at every node.",
+    help="Make, list, rotate and revoke API keys. They stand in the log, and are good at once at every node.",
     no_args_is_help=True,
 )
 
@@ -82,7 +82,7 @@ def show(
     store: _StoreOption = None,
     setting: _SetOption = None,
 ) -> None:
-    """Show the keys, what each may do, and what it has used today and in the last days. Never the keys themselves."""
+    """Show what each key may do, and what it has used. Today and in the last days; never the keys."""
     from lockgate.key_commands import all_keys
 
     found = _on_log(config, store, setting, all_keys)
@@ -102,7 +102,7 @@ def rotate(
     store: _StoreOption = None,
     setting: _SetOption = None,
 ) -> None:
-    """Make a new key in place of one, with the same name, rights and streams."""
+    """Make a new key in place of one. It has the same name, rights and streams."""
     from lockgate.key_commands import seconds_of
     from lockgate.keys.book import KeyBook
 
@@ -111,7 +111,7 @@ def rotate(
 
 @keys_app.command()
 def revoke(name: _Name, config: _ConfigOption = None, store: _StoreOption = None, setting: _SetOption = None) -> None:
-    """Make a key, and the URLs that it has signed, good for nothing. Its streams stay, for admins."""
+    """Refuse a key, and the URLs it has signed, from now on. Its streams stay, for admins."""
     from lockgate.keys.book import KeyBook
 
     _on_log(config, store, setting, lambda log: KeyBook(log).revoke(name))
@@ -120,7 +120,7 @@ def revoke(name: _Name, config: _ConfigOption = None, store: _StoreOption = None
 
 @keys_app.command("drop-urls")
 def drop_urls(config: _ConfigOption = None, store: _StoreOption = None, setting: _SetOption = None) -> None:
-    """Make all URLs that were signed until now good for nothing, whichever key has signed them."""
+    """Refuse all URLs that were signed until now. It does not matter which key has signed them."""
     from lockgate.keys.book import KeyBook
 
     _on_log(config, store, setting, lambda log: KeyBook(log).drop_secrets())

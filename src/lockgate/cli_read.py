@@ -88,7 +88,12 @@ def read(
 
 
 def _kept(file: Path | None, stream: str, view: str) -> KeptPlace | None:
-    if file is None or not file.exists():
+    if file is None:
+        return None
+    if not file.parent.is_dir():
+        # Said before anything is read, and not at the first record.
+        raise fail(f"--keep {file}: there is no folder {file.parent}")
+    if not file.exists():
         return None
     try:
         kept = msgspec.json.decode(file.read_bytes(), type=KeptPlace)

@@ -14,7 +14,7 @@ from lockgate.errors import IncompatibleSchemaVersion, LockgateError, SchemaVers
 
 schema_app = typer.Typer(
     name="schema",
-    help="Schemas by name and version, of the gateways on a log: registered, compared, retired. Known at every node.",
+    help="Register, compare and retire schemas, by name and version. Every node of the log knows them.",
     no_args_is_help=True,
 )
 
@@ -101,7 +101,7 @@ def check(
 def show_all(
     as_json: _JSON = False, config: _ConfigOption = None, store: _StoreOption = None, setting: _SetOption = None
 ) -> None:
-    """Show the registered schemas, with the status of each version."""
+    """Show the schemas, with the status of each version."""
     from lockgate.schema_commands import listed
 
     async def work(registry: Any) -> Any:
@@ -140,7 +140,7 @@ def types(
     store: _StoreOption = None,
     setting: _SetOption = None,
 ) -> None:
-    """Print types of a version's documents, for Python or TypeScript. Exit 2: what makes them is not installed."""
+    """Print types of a version, for Python or TypeScript. Exit 2: what makes them is not installed."""
     from lockgate.schema_types import types_of
 
     if python == typescript:
@@ -162,7 +162,7 @@ def types(
 def diff(
     before: _Name, after: _Name, config: _ConfigOption = None, store: _StoreOption = None, setting: _SetOption = None
 ) -> None:
-    """Show what is different between two versions, and whether each takes what the other takes."""
+    """Show what is different between two versions. Says whether each takes what the other takes."""
     from lockgate.registry.compatibility import CompatibilityVerdict
     from lockgate.schema_commands import sentences
 

@@ -173,3 +173,20 @@ def judge_elements(schema: lockgate.Schema, text: bytes) -> tuple[list[str], str
     events = [*gate.feed(text), *gate.close()]
     paths = [event.path for event in events if isinstance(event, lockgate.Element)]
     return paths, gate.state, [event.code for event in events if isinstance(event, lockgate.Violated)]
+
+
+@pytest.mark.parametrize("draft", ["4", "7", "2020-12"])
+def test_a_type_that_there_is_not_is_refused_with_those_that_there_are(draft: str) -> None:
+    with pytest.raises(lockgate.SchemaError) as refused:
+        lockgate.compile({"properties": {"a": {"type": "objct"}}}, draft=draft)
+    assert str(refused.value) == (
+        'schema/properties/a/type: "objct" is not a type; '
+        "there are array, boolean, integer, null, number, object, string"
+    )
+
+
+def test_a_hint_about_a_number_that_was_not_read_to_its_end_has_no_full_stop_behind_the_dots() -> None:
+    [*_, violated] = lockgate.compile({"minimum": 0}).gate().feed(b"-1")
+    assert isinstance(violated, lockgate.Violated)
+    assert violated.message.endswith("…")
+    assert violated.hint.endswith("…")

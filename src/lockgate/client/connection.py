@@ -53,7 +53,7 @@ class Connecting:
         deadline_s: float | None,
     ) -> None:
         if not url.startswith(("http://", "https://")):
-            raise Misuse(f"url {url!r} is none of a gateway; write it like http://127.0.0.1:8700")
+            raise Misuse(f"url {url!r} is not the URL of a gateway; write it like http://127.0.0.1:8700")
         self._url = url
         self._key = key
         self._ways = ways

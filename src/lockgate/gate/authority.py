@@ -38,6 +38,7 @@ _DRAFTS: Final = {
 }
 #: Keywords of which some can only be judged by a finished value.
 _SEEN_FINISHED: Final = frozenset([*FINISHED_ONLY, "anyOf", "oneOf", "enum", "format", "pattern", "patternProperties"])
+_TYPES: Final = ("array", "boolean", "integer", "null", "number", "object", "string")
 # What the engine calls a document without a name.
 _NAMELESS_THERE: Final = "json-schema:///"
 # A pattern that backtracks longer is reported as undecided; 100,000 steps take a few milliseconds.
@@ -177,6 +178,13 @@ class Authority:
         dangling = self._resources.dangling
         if pointer.endswith("/type") and message.partition(" ")[0].strip('"[').isupper():
             message += "; types are in lower case, or say dialect='gemini' or dialect='openapi-3.0'"
+        elif (
+            pointer.endswith("/type")
+            and not pointer.endswith("/dependencies/type")
+            and message.endswith("listed in the 'anyOf' keyword")
+        ):
+            # The meta-schema's own words do not say which types there are.
+            message = f"{message.partition(' is not valid under')[0]} is not a type; there are {', '.join(_TYPES)}"
         if pointer or dangling is None:
             return SchemaError(f"schema{pointer or ' root'}: {message}", pointer=pointer)
         if dangling.document == NAMELESS:

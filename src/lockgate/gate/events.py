@@ -65,8 +65,13 @@ class Violated(msgspec.Struct, frozen=True, gc=False):
         """A sentence to send back to the model: where, by the names of members, what must be, and what came."""
         where, _, says = self.message.partition(": ")
         if self.code != "schema_violation" or where != (self.path or "the document"):
-            return f"The answer is not valid JSON as asked for ({self.code}): {self.message}."
-        return f"{named(self.path)} {says}."
+            return _ended(f"The answer is not valid JSON as asked for ({self.code}): {self.message}")
+        return _ended(f"{named(self.path)} {says}")
+
+
+def _ended(sentence: str) -> str:
+    """With a full stop, unless it ends in the dots that stand for what was not shown or not read."""
+    return sentence if sentence.endswith("…") else f"{sentence}."
 
 
 class Patched(msgspec.Struct, frozen=True, gc=False):
