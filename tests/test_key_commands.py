@@ -23,6 +23,11 @@ def keys(*arguments: str) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr
 
 
+def _make_log() -> None:
+    """As ``lockgate serve`` does."""
+    assert invoked("schema", "rule", "any", "none").exit_code == 0
+
+
 def listed() -> list[dict[str, Any]]:
     code, out, _ = keys("list", "--json")
     assert code == 0
@@ -80,6 +85,7 @@ def test_a_key_lives_as_the_page_says(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_clear_line(arguments: list[str], said: str) -> None:
+    _make_log()
     code, out, err = keys(*arguments)
     assert (code, out) == (2, "")
     assert said in err
@@ -88,4 +94,22 @@ def test_a_mistake_is_one_clear_line(arguments: list[str], said: str) -> None:
 
 
 def test_there_are_no_keys_at_first() -> None:
+    _make_log()
     assert keys("list") == (0, "there are no keys; lockgate keys add NAME makes one\n", "")
+
+
+@pytest.mark.parametrize("command", [("list",), ("rotate", "a"), ("revoke", "a"), ("drop-urls",)])
+def test_a_log_that_is_only_looked_at_is_not_made(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Its name is mistyped, rather."""
+    code, out, err = keys(*command, "--store", "folder/nope.db")
+    assert (code, out) == (2, "")
+    assert "there is no log at folder/nope.db" in err
+    assert "--store" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_is_a_file_and_no_address(tmp_path: Path) -> None:
+    code, _, err = keys("add", "a", "--store", "redis://127.0.0.1")
+    assert code == 2
+    assert "store.url" in err
+    assert list(tmp_path.iterdir()) == []

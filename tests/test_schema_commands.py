@@ -85,6 +85,7 @@ def test_types_of_python_are_registered(tmp_path: Path) -> None:
 )
 def test_a_mistake_is_one_clear_line(tmp_path: Path, arguments: list[str], code: int, hint: str) -> None:
     (tmp_path / "true.json").write_text("true", encoding="utf-8")
+    assert schema("rule", "other", "none")[0] == 0, "there is a log"
     found, _, err = schema(*arguments)
     assert found == code
     assert hint in err
@@ -155,3 +156,12 @@ def test_what_a_generator_cannot_do_is_one_clear_line(tmp_path: Path) -> None:
     code, out, err = schema("types", "invoice@1", "--typescript")
     assert (code, out) == (2, "")
     assert err == "lockgate: schema: no types of invoice@1 can be made: message: it is too odd\n"
+
+
+@pytest.mark.parametrize("command", [("list",), ("show", "invoice@1"), ("retire", "invoice@1")])
+def test_a_log_that_is_only_looked_at_is_not_made(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Its name is mistyped, rather."""
+    code, out, err = schema(*command, "--store", "nope.db")
+    assert (code, out) == (2, "")
+    assert "there is no log at nope.db" in err
+    assert list(tmp_path.iterdir()) == []

@@ -24,14 +24,21 @@ _SetOption = Annotated[list[str] | None, typer.Option("--set", help="Any setting
 _Name = Annotated[str, typer.Argument(help="Name of the key.", show_default=False)]
 
 
-def _on_log(config: Path | None, store: Path | None, setting: list[str] | None, work: Callable[[Any], Any]) -> Any:
+def _on_log(
+    config: Path | None,
+    store: Path | None,
+    setting: list[str] | None,
+    work: Callable[[Any], Any],
+    *,
+    may_begin: bool = False,
+) -> Any:
     """The result of some work with the log; whatever cannot be done is one clear line."""
     from lockgate.config import SettingsError, in_force
     from lockgate.key_commands import on_log
 
     try:
         found = in_force(config, flags_of(None, None, None, store, setting or []))
-        return on_log(found.settings, work)
+        return on_log(found.settings, work, may_begin=may_begin)
     except SettingsError as error:
         raise fail(str(error)) from None
     except LockgateError as error:
@@ -72,7 +79,7 @@ def add(
             budget_usd=budget_of(budget_usd),
         )
 
-    _tell(name, _on_log(config, store, setting, work))
+    _tell(name, _on_log(config, store, setting, work, may_begin=True))
 
 
 @keys_app.command("list")

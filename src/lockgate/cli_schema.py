@@ -31,14 +31,21 @@ _JSON = Annotated[bool, typer.Option("--json", help="JSON, for machines.")]
 _REFUSED = 1
 
 
-def _work(config: Path | None, store: Path | None, setting: list[str] | None, work: Callable[[Any], Any]) -> Any:
+def _work(
+    config: Path | None,
+    store: Path | None,
+    setting: list[str] | None,
+    work: Callable[[Any], Any],
+    *,
+    may_begin: bool = False,
+) -> Any:
     """The result of some work with the registered schemas; whatever cannot be done is one clear line."""
     from lockgate.config import SettingsError, in_force
     from lockgate.schema_commands import on_registry
 
     try:
         found = in_force(config, flags_of(None, None, None, store, setting or []))
-        return on_registry(found.settings, work)
+        return on_registry(found.settings, work, may_begin=may_begin)
     except SettingsError as error:
         raise fail(str(error)) from None
     except (IncompatibleSchemaVersion, SchemaVersionTaken) as error:
@@ -72,7 +79,7 @@ def add(
     from lockgate.schema_commands import read_version, sentences
 
     text = _text(file, python)
-    found = _work(config, store, setting, lambda registry: registry.add(*read_version(version), text))
+    found = _work(config, store, setting, lambda registry: registry.add(*read_version(version), text), may_begin=True)
     typer.echo(f"{found.version.id} {'registered' if found.is_new else 'was there'}, sha256:{found.version.sha256}")
     for line in sentences(found.verdicts):
         typer.echo(line)
@@ -195,7 +202,7 @@ def rule(
 
     if compatibility not in RULES:
         raise fail(f"schema: {compatibility[:40]!a}: a rule is one of {', '.join(RULES)}")
-    _work(config, store, setting, lambda registry: registry.set_rule(identity_of(name), compatibility))
+    _work(config, store, setting, lambda registry: registry.set_rule(identity_of(name), compatibility), may_begin=True)
     typer.echo(f"new versions of {name} are held to {compatibility}")
 
 

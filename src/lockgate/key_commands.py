@@ -25,14 +25,23 @@ _TIME: Final = re.compile(r"([0-9]{1,6})(s|min|h|day)")
 _USUAL_SCOPES: Final[tuple[KeyScope, ...]] = ("create", "read", "cancel")
 
 
-def on_log(settings: Settings, work: Callable[[StreamLog], Awaitable[Any]]) -> Any:
+def on_log(settings: Settings, work: Callable[[StreamLog], Awaitable[Any]], *, may_begin: bool = False) -> Any:
     """The result of some work with the log that these settings name.
+
+    Args:
+        may_begin: Whether the log is made if there is none. Where it is only looked at, its name is probably wrong.
 
     Raises:
         LockgateError: it cannot be done, or the log cannot be used.
     """
     if settings.store.kind == "memory":
         raise BadRequest("store.kind: the log in memory is forgotten at once, and keys with it; use sqlite or redis")
+    path = settings.store.path
+    if settings.store.kind == "sqlite" and not may_begin and not path.exists():
+        raise BadRequest(
+            f"store.path: there is no log at {path}: name the gateway's, with --store or by its settings (--config); "
+            "lockgate serve makes one"
+        )
 
     async def run() -> Any:
         log = log_of(settings)

@@ -26,8 +26,13 @@ from lockgate.streams.schemas import Schemas
 from lockgate.workers.pool import WorkerPool
 
 
-def on_registry(settings: Settings, work: Callable[[SchemaRegistry], Awaitable[Any]]) -> Any:
+def on_registry(
+    settings: Settings, work: Callable[[SchemaRegistry], Awaitable[Any]], *, may_begin: bool = False
+) -> Any:
     """The result of some work with the registered schemas of the log that these settings name.
+
+    Args:
+        may_begin: As ``on_log`` has it.
 
     Raises:
         LockgateError: it cannot be done, or the log cannot be used.
@@ -45,7 +50,7 @@ def on_registry(settings: Settings, work: Callable[[SchemaRegistry], Awaitable[A
             schemas.stop()
             await workers.stop()
 
-    return on_log(settings, with_workers)
+    return on_log(settings, with_workers, may_begin=may_begin)
 
 
 def read_version(text: str) -> tuple[SchemaIdentity, SchemaVersion]:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.upstream.waits import after_s, told, wait_s
+from lockgate.upstream.failed import failure
+from lockgate.upstream.waits import after_s, told, until_reset_s, wait_s
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,35 @@ from lockgate.upstream.waits import after_s, told, wait_s
 )
 def test_waits(headers: dict[str, str], error: Any, sentence: str, seconds: float | None) -> None:
     assert wait_s(headers, error, sentence) == seconds
+
+
+NOW_S = 1_741_305_570.0
+
+
+@pytest.mark.parametrize(
+    ("headers", "error", "seconds"),
+    [
+        pytest.param({"x-ratelimit-reset": "1741305600000"}, {}, 30, id="a moment in milliseconds"),
+        pytest.param({"x-ratelimit-reset": "1741305600"}, {}, 30, id="in seconds"),
+        pytest.param({"x-ratelimit-reset": "1741305000000"}, {}, 0, id="that is over"),
+        pytest.param({"x-ratelimit-reset": "12"}, {}, 12, id="what is left"),
+        pytest.param({}, {"metadata": {"headers": {"X-RateLimit-Reset": "1741305600000"}}}, 30, id="in the error"),
+        pytest.param({"x-ratelimit-reset": "soon"}, {}, None, id="no number"),
+        pytest.param({"x-ratelimit-reset": "9" * 400}, {}, None, id="a long one"),
+        pytest.param({"x-ratelimit-reset": "nan"}, {}, None, id="none at all"),
+        pytest.param({}, {"metadata": {"headers": ["X-RateLimit-Reset"]}}, None, id="another shape"),
+        pytest.param({}, "slow down", None, id="a text"),
+    ],
+)
+def test_when_a_limit_begins_anew(headers: dict[str, str], error: Any, seconds: float | None) -> None:
+    assert until_reset_s(headers, error, NOW_S) == seconds
+
+
+@pytest.mark.parametrize(("status", "is_told"), [(429, True), (500, False)])
+def test_a_limit_counts_for_who_was_refused_by_it(status: int, is_told: bool) -> None:
+    """Providers tell it with each answer."""
+    failed = failure("upstream_refused", {"message": "no"}, status=status, headers={"x-ratelimit-reset": "12"})
+    assert (failed.retry_after_s == 12) == is_told
 
 
 @pytest.mark.parametrize(

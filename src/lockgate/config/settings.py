@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -87,6 +88,10 @@ class Server(Section):
         return value
 
 
+#: A path made of a URL has one slash left.
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+
 class Store(Section):
     """Where the log lives."""
 
@@ -104,6 +109,14 @@ class Store(Section):
         description="All keys in Redis begin with this; nodes that share it share their streams.",
     )
     path: Path = Field(Path("lockgate.db"), description="The SQLite file is made if it is missing, with its folder.")
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _is_a_file(cls, value: object) -> object:
+        if _URL.match(str(value)):
+            raise ValueError("is the name of a file, and not a URL; for Redis set store.kind to redis, and store.url")
+        return value
+
     retain_s: float = Field(86_400, ge=0, description="A closed stream can be read for this long, in seconds.")
     # A month: longer than anybody pushes to one stream, and short enough that what was forgotten goes away.
     max_ttl_s: float = Field(

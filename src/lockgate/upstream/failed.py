@@ -6,19 +6,21 @@ A provider's own word goes before the status (a 429 for spent credit is final), 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from lockgate.upstream.base import Failed
 from lockgate.upstream.error_shapes import fold, is_moderation, kinds_of, may_retry, sentence_of, status_of
 from lockgate.upstream.redaction import plain_message
-from lockgate.upstream.waits import told, wait_s
+from lockgate.upstream.waits import told, until_reset_s, wait_s
 
 _MAX_KIND_CHARS: Final = 60
 #: So much of a sentence is searched; a message has less.
 _MAX_SENTENCE_CHARS: Final = 4000
 #: So that what to do next is never cut off.
 _MAX_ADVISED_CHARS: Final = 350
+_RATE_LIMITED: Final = 429
 _RETRY_STATUSES: Final = frozenset({408, 409, 425, 429, 498})
 
 
@@ -130,6 +132,8 @@ def failure(
     kinds = kinds_of(error)
     words = {fold(kind) for kind in kinds}
     asked_s = wait_s(headers, error, sentence)
+    if asked_s is None and status == _RATE_LIMITED:
+        asked_s = until_reset_s(headers, error, time.time())
     # Gemini's rate limit also says to check the plan, but it gives a time to wait.
     is_spent = bool(words & _QUOTA) or (asked_s is None and _QUOTA_SENTENCE.search(sentence) is not None)
     is_recoverable = not is_spent and _is_recoverable(

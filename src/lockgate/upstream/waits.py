@@ -15,6 +15,9 @@ from typing import Any, Final
 #: Longer waits are nonsense: thirty years.
 _MAX_S: Final = 1e9
 _MAX_HEADER_CHARS: Final = 100
+_RESET: Final = "x-ratelimit-reset"
+#: From here on a number is a moment and no duration: 2001, in seconds since 1970.
+_FIRST_MOMENT_S: Final = 1e9
 _MAX_DEPTH: Final = 5
 _UNITS_S: Final = {"ms": 0.001, "mi": 60.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "s": 1.0}
 _UNIT: Final = "(?:ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)"
@@ -48,6 +51,31 @@ def wait_s(headers: Mapping[str, str], error: object, sentence: str) -> float | 
     if found is None:
         found = next((one for one in _members(error, _MAX_DEPTH) if one is not None), None)
     return _words_s(sentence) if found is None else found
+
+
+def until_reset_s(headers: Mapping[str, str], error: object, now_s: float) -> float | None:
+    """Seconds until a limit of requests begins anew; None if that is not said. Only for who was refused by that limit.
+
+    OpenRouter says the moment in milliseconds since 1970, in a header or in the headers that its error repeats.
+
+    Args:
+        now_s: Seconds since 1970.
+    """
+    said: Any = headers.get(_RESET)
+    if said is None:
+        metadata = error.get("metadata") if isinstance(error, dict) else None
+        repeated = metadata.get("headers") if isinstance(metadata, dict) else None
+        if isinstance(repeated, dict):
+            said = next((value for name, value in repeated.items() if str(name).lower() == _RESET), None)
+    if isinstance(said, bool) or not isinstance(said, int | float | str) or len(str(said)[:99]) > 30:
+        return None
+    try:
+        moment = float(said)
+    except (ValueError, OverflowError):
+        return None
+    if moment < _FIRST_MOMENT_S:
+        return _bounded(moment)  # others say the seconds that are left
+    return _bounded(max(0.0, (moment / 1000 if moment >= 1000 * _FIRST_MOMENT_S else moment) - now_s))
 
 
 def after_s(value: str | None) -> float | None:
