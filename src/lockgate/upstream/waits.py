@@ -73,8 +73,8 @@ def until_reset_s(headers: Mapping[str, str], error: object, now_s: float) -> fl
         moment = float(said)
     except (ValueError, OverflowError):
         return None
-    if moment < _FIRST_MOMENT_S:
-        return _bounded(moment)  # others say the seconds that are left
+    if not moment >= _FIRST_MOMENT_S:
+        return _bounded(moment)  # others say the seconds that are left; and this is also where "nan" goes
     return _bounded(max(0.0, (moment / 1000 if moment >= 1000 * _FIRST_MOMENT_S else moment) - now_s))
 
 
