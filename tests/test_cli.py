@@ -281,8 +281,22 @@ def test_check_of_several_files(schema: str, tmp_path: Path) -> None:
     shown = lockgate("check", "--json", "a.json", "c.json", cwd=tmp_path).stdout.splitlines()
     assert {json.loads(line)["file"] for line in shown} == {"a.json", "c.json"}
     assert lockgate("check", "a.json", cwd=tmp_path).returncode == 0, "without a schema, any JSON is valid"
+    some = lockgate("check", "a.json", "none.json", "c.json", cwd=tmp_path)
+    assert [line.partition(":")[0] for line in some.stdout.splitlines()] == ["a.json", "c.json"], (
+        "the others are judged"
+    )
+    assert (some.returncode, some.stderr) == (2, "lockgate: none.json: No such file or directory\n")
     missing = lockgate("check", "*.yaml", cwd=tmp_path)
     assert (missing.returncode, missing.stderr) == (2, "lockgate: *.yaml: no file has such a name\n")
+
+
+def test_repair_reads_a_schema_as_check_does(tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text('{"type": "STRING", "nullable": true}')
+    done = lockgate("repair", "-q", "-s", "schema.json", "--dialect", "gemini", cwd=tmp_path, stdin=b"null")
+    assert (done.returncode, done.stdout) == (0, "null")
+    refused = lockgate("repair", "-s", "schema.json", "--dialect", "latin", cwd=tmp_path, stdin=b"null")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("lockgate: --dialect")
 
 
 def test_help_cuts_nothing_off_and_has_a_short_name() -> None:

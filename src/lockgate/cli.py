@@ -54,41 +54,35 @@ def options(
 # -- check -----------------------------------------------------------------------------------------------------------
 
 
+SchemaOption = Annotated[
+    Path | None, typer.Option("--schema", "-s", help="JSON Schema file; without one, any JSON is valid.")
+]
+DraftOption = Annotated[
+    str | None, typer.Option(help="Draft 4, 6, 7, 2019-09 or 2020-12, if $schema does not name one.")
+]
+FormatsOption = Annotated[bool, typer.Option(help="Check the keyword format.")]
+DialectOption = Annotated[
+    str | None,
+    typer.Option(help="openai, mcp, openapi-3.0, gemini or pydantic, if the schema is written for one of them."),
+]
+
+
 @app.command()
 def check(
     files: Annotated[
         list[str] | None,
         typer.Argument(help="Documents, or patterns like '*.json'; - or none: standard input while it arrives."),
     ] = None,
-    schema: Annotated[
-        Path | None, typer.Option("--schema", "-s", help="JSON Schema file; without one, any JSON is valid.")
-    ] = None,
+    schema: SchemaOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")] = False,
-    draft: Annotated[
-        str | None, typer.Option(help="Draft 4, 6, 7, 2019-09 or 2020-12, if $schema does not name one.")
-    ] = None,
-    formats: Annotated[bool, typer.Option(help="Check the keyword format.")] = True,
-    dialect: Annotated[
-        str | None,
-        typer.Option(help="openai, mcp, openapi-3.0, gemini or pydantic, if the schema is written for one of them."),
-    ] = None,
+    draft: DraftOption = None,
+    formats: FormatsOption = True,
+    dialect: DialectOption = None,
     duplicate_members: Annotated[bool, typer.Option(help="Accept a member name twice in one object.")] = False,
 ) -> None:
     """Judge documents while they arrive. Exit 0: complete. 1: violated or incomplete. 2: bad usage or schema."""
-    try:
-        compiled = compile(
-            True if schema is None else schema.read_bytes(),
-            draft=draft,
-            formats=formats,
-            limits=Limits(duplicate_members=duplicate_members),
-            dialect=dialect,  # type: ignore[arg-type]  # what is none is refused
-        )
-    except OSError as error:
-        raise fail(f"--schema {schema}: {error.strerror}") from None
-    except SchemaError as error:
-        raise fail(f"--schema {schema}: {error}") from None
-    except Misuse as error:
-        raise fail(f"--{error}") from None
+    limits = Limits(duplicate_members=duplicate_members)
+    compiled = _compiled(schema, draft=draft, formats=formats, dialect=dialect, limits=limits)
     from lockgate.terminal import FileReport, JSONReport, LiveReport
 
     names = _named(files or ["-"])
@@ -97,8 +91,23 @@ def check(
     codes = []
     for name in names:
         shown = partial(JSONReport, name) if as_json else partial(FileReport, name)
-        codes.append(_judge(name, compiled.gate(), shown).exit_code)
+        try:
+            codes.append(_judge(name, compiled.gate(), shown).exit_code)
+        except typer.Exit as unreadable:  # which was said; the others are judged all the same
+            codes.append(unreadable.exit_code)
     raise typer.Exit(max(codes))
+
+
+def _compiled(schema: Path | None, **options: Any) -> Any:
+    """A schema in a file; without one, any JSON is valid."""
+    try:
+        return compile(True if schema is None else schema.read_bytes(), **options)
+    except OSError as error:
+        raise fail(f"--schema {schema}: {error.strerror}") from None
+    except SchemaError as error:
+        raise fail(f"--schema {schema}: {error}") from None
+    except Misuse as error:
+        raise fail(f"--{error}") from None
 
 
 def _named(given: list[str]) -> list[str]:
@@ -164,9 +173,10 @@ def _pieces(name: str, read: Callable[[], bytes]) -> Iterator[bytes]:
 @app.command()
 def repair(
     file: Annotated[str, typer.Argument(help="Text to repair; - reads standard input while it arrives.")] = "-",
-    schema: Annotated[
-        Path | None, typer.Option("--schema", "-s", help="JSON Schema file; without one, any JSON is valid.")
-    ] = None,
+    schema: SchemaOption = None,
+    draft: DraftOption = None,
+    formats: FormatsOption = True,
+    dialect: DialectOption = None,
     lossy: Annotated[
         list[str] | None,
         typer.Option(help="Allow a rule that loses something: clamp, round, cut, amount, empty_object."),
@@ -182,15 +192,11 @@ def repair(
 
     Exit 0: complete. 1: halted or incomplete. 2: bad usage or schema.
     """
+    compiled = _compiled(schema, draft=draft, formats=formats, dialect=dialect)
     try:
-        compiled = compile(True if schema is None else schema.read_bytes())
         gate = compiled.gate(
             recovery="patch", lossy=lossy or (), accept_truncated=accept_truncated, max_patches=max_patches
         )
-    except OSError as error:
-        raise fail(f"--schema {schema}: {error.strerror}") from None
-    except SchemaError as error:
-        raise fail(f"--schema {schema}: {error}") from None
     except Misuse as error:
         raise fail(str(error)) from None
     from lockgate.terminal import JSONReport, RepairReport
