@@ -194,6 +194,7 @@ def told(what: str, found: Iterable[str]) -> None:
 
 
 @pytest.mark.timeout(3600)
+@pytest.mark.blocks_loop("each answer is judged at once, with nobody else to serve")
 async def test_share_of_complete_answers(tmp_path: Path) -> None:
     """50 seeds, three ways: the promises hold, and neither patches nor retries make it worse."""
 
