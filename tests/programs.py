@@ -19,8 +19,10 @@ def found(name: str, package: str) -> str:
     return path
 
 
-async def printed(*command: str, patience_s: float, folder: Path | None = None, **environment: str) -> str:
-    """What a command prints, errors, too; it must end well, and in time."""
+async def ended(
+    *command: str, patience_s: float, folder: Path | None = None, **environment: str
+) -> tuple[int | None, str]:
+    """The exit code of a command, and what it prints, errors, too; it must end in time."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=folder,
@@ -35,5 +37,11 @@ async def printed(*command: str, patience_s: float, folder: Path | None = None, 
         if process.returncode is None:
             process.kill()
             await process.wait()
-    assert process.returncode == 0, output.decode()
-    return output.decode()
+    return process.returncode, output.decode()
+
+
+async def printed(*command: str, patience_s: float, folder: Path | None = None, **environment: str) -> str:
+    """What a command prints, errors, too; it must end well, and in time."""
+    code, output = await ended(*command, patience_s=patience_s, folder=folder, **environment)
+    assert code == 0, output
+    return output

@@ -18,7 +18,16 @@ import typer
 
 from lockgate import Limits, LockgateError, Misuse, SchemaError, __version__, compile
 from lockgate.build import build_kind
-from lockgate.cli_flags import CONTEXT, ColourChoice, choose_colour, fail, flags_of
+from lockgate.cli_flags import (
+    CONTEXT,
+    ColourChoice,
+    ConfigOption,
+    SetOption,
+    StoreOption,
+    choose_colour,
+    fail,
+    flags_of,
+)
 from lockgate.cli_keys import keys_app
 from lockgate.cli_read import read
 from lockgate.cli_schema import schema_app
@@ -206,15 +215,10 @@ def repair(
 
 # -- serve and settings ----------------------------------------------------------------------------------------------
 
-ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="TOML, YAML or JSON file.")]
 HostOption = Annotated[str | None, typer.Option("--host", help="server.host")]
 PortOption = Annotated[int | None, typer.Option("--port", help="server.port")]
 WorkersOption = Annotated[int | None, typer.Option("--workers", help="server.workers")]
 BaseURLOption = Annotated[str | None, typer.Option("--base-url", help="upstream.base_url")]
-StoreOption = Annotated[Path | None, typer.Option("--store", help="store.path")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Any setting: --set delivery.heartbeat_s=5", metavar="KEY=VALUE")
-]
 
 
 @app.command()

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TextIO, TypeAlias
 
 import typer
 
 if TYPE_CHECKING:
+    from lockgate.config import Settings
     from lockgate.sources import Flag
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="TOML, YAML or JSON file.")]
+StoreOption = Annotated[Path | None, typer.Option("--store", help="store.path")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Any setting: --set store.prefix=lab", metavar="KEY=VALUE")
+]
 
 BAD_USAGE = 2
 #: What every subcommand understands. Help is as wide as the terminal, up to this many columns, and cuts nothing off.
@@ -64,3 +72,26 @@ def flags_of(
         ("--workers", "server.workers", workers),
     )
     return [*flags, *(Flag(name, key, str(value)) for name, key, value in own if value is not None)]
+
+
+def with_log(
+    subject: str,
+    config: Path | None,
+    store: Path | None,
+    setting: list[str] | None,
+    use: Callable[[Settings], Any],
+) -> Any:
+    """What the use of a log comes to, given the settings that say where it is; what cannot be done is one clear line.
+
+    Args:
+        subject: What the line begins with.
+    """
+    from lockgate.config import SettingsError, in_force  # late, as above
+    from lockgate.errors import LockgateError
+
+    try:
+        return use(in_force(config, flags_of(None, None, None, store, setting or [])).settings)
+    except SettingsError as error:
+        raise fail(str(error)) from None
+    except LockgateError as error:
+        raise fail(f"{subject}: {error}") from None

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lockgate.cli_flags import fail, flags_of
-from lockgate.errors import LockgateError
+from lockgate.cli_flags import ConfigOption, SetOption, StoreOption, with_log
 
 keys_app = typer.Typer(
     name="keys",
@@ -18,9 +17,6 @@ keys_app = typer.Typer(
     no_args_is_help=True,
 )
 
-_ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="TOML, YAML or JSON file.")]
-_StoreOption = Annotated[Path | None, typer.Option("--store", help="store.path")]
-_SetOption = Annotated[list[str] | None, typer.Option("--set", help="Any setting.", metavar="KEY=VALUE")]
 _Name = Annotated[str, typer.Argument(help="Name of the key.", show_default=False)]
 
 
@@ -33,16 +29,9 @@ def _on_log(
     may_begin: bool = False,
 ) -> Any:
     """The result of some work with the log; whatever cannot be done is one clear line."""
-    from lockgate.config import SettingsError, in_force
     from lockgate.key_commands import on_log
 
-    try:
-        found = in_force(config, flags_of(None, None, None, store, setting or []))
-        return on_log(found.settings, work, may_begin=may_begin)
-    except SettingsError as error:
-        raise fail(str(error)) from None
-    except LockgateError as error:
-        raise fail(f"keys: {error}") from None
+    return with_log("keys", config, store, setting, lambda settings: on_log(settings, work, may_begin=may_begin))
 
 
 def _tell(name: str, secret: str) -> None:
@@ -62,9 +51,9 @@ def add(
     ] = None,
     rate: Annotated[str | None, typer.Option(help="Streams that it may open: 60/min; s, min, h or day.")] = None,
     budget_usd: Annotated[str | None, typer.Option(help="What its streams may cost: 20/day.")] = None,
-    config: _ConfigOption = None,
-    store: _StoreOption = None,
-    setting: _SetOption = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    setting: SetOption = None,
 ) -> None:
     """Make a key. It is printed once, and good at once at every node."""
     from lockgate.key_commands import budget_of, models_of_flag, rate_of, scopes_of
@@ -85,9 +74,9 @@ def add(
 @keys_app.command("list")
 def show(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list, for machines.")] = False,
-    config: _ConfigOption = None,
-    store: _StoreOption = None,
-    setting: _SetOption = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    setting: SetOption = None,
 ) -> None:
     """Show what each key may do, and what it has used. Today and in the last days; never the keys."""
     from lockgate.key_commands import all_keys
@@ -105,9 +94,9 @@ def show(
 def rotate(
     name: _Name,
     grace: Annotated[str, typer.Option(help="The old key is good for so long: 90s, 10min, 2h, 1day.")] = "0s",
-    config: _ConfigOption = None,
-    store: _StoreOption = None,
-    setting: _SetOption = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    setting: SetOption = None,
 ) -> None:
     """Make a new key in place of one. It has the same name, rights and streams."""
     from lockgate.key_commands import seconds_of
@@ -117,7 +106,7 @@ def rotate(
 
 
 @keys_app.command()
-def revoke(name: _Name, config: _ConfigOption = None, store: _StoreOption = None, setting: _SetOption = None) -> None:
+def revoke(name: _Name, config: ConfigOption = None, store: StoreOption = None, setting: SetOption = None) -> None:
     """Refuse a key, and the URLs it has signed, from now on. Its streams stay, for admins."""
     from lockgate.keys.book import KeyBook
 
@@ -126,7 +115,7 @@ def revoke(name: _Name, config: _ConfigOption = None, store: _StoreOption = None
 
 
 @keys_app.command("drop-urls")
-def drop_urls(config: _ConfigOption = None, store: _StoreOption = None, setting: _SetOption = None) -> None:
+def drop_urls(config: ConfigOption = None, store: StoreOption = None, setting: SetOption = None) -> None:
     """Refuse all URLs that were signed until now. It does not matter which key has signed them."""
     from lockgate.keys.book import KeyBook
 

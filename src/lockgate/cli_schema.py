@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lockgate.cli_flags import fail, flags_of
+from lockgate.cli_flags import ConfigOption, SetOption, StoreOption, fail, with_log
 from lockgate.errors import IncompatibleSchemaVersion, LockgateError, SchemaVersionTaken
 
 schema_app = typer.Typer(
@@ -18,9 +18,6 @@ schema_app = typer.Typer(
     no_args_is_help=True,
 )
 
-_ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="TOML, YAML or JSON file.")]
-_StoreOption = Annotated[Path | None, typer.Option("--store", help="store.path")]
-_SetOption = Annotated[list[str] | None, typer.Option("--set", help="Any setting.", metavar="KEY=VALUE")]
 _Version = Annotated[str, typer.Argument(help="Name and version, like invoice@2.", show_default=False)]
 _Name = Annotated[str, typer.Argument(help="Name and version, latest or a range: invoice@^1.", show_default=False)]
 _File = Annotated[Path | None, typer.Argument(help="File with the JSON Schema.", show_default=False)]
@@ -40,19 +37,16 @@ def _work(
     may_begin: bool = False,
 ) -> Any:
     """The result of some work with the registered schemas; whatever cannot be done is one clear line."""
-    from lockgate.config import SettingsError, in_force
     from lockgate.schema_commands import on_registry
 
-    try:
-        found = in_force(config, flags_of(None, None, None, store, setting or []))
-        return on_registry(found.settings, work, may_begin=may_begin)
-    except SettingsError as error:
-        raise fail(str(error)) from None
-    except (IncompatibleSchemaVersion, SchemaVersionTaken) as error:
-        typer.echo(f"lockgate: schema: {error}", err=True)
-        raise typer.Exit(_REFUSED) from None
-    except LockgateError as error:
-        raise fail(f"schema: {error}") from None
+    def use(settings: Any) -> Any:
+        try:
+            return on_registry(settings, work, may_begin=may_begin)
+        except (IncompatibleSchemaVersion, SchemaVersionTaken) as error:
+            typer.echo(f"lockgate: schema: {error}", err=True)
+            raise typer.Exit(_REFUSED) from None
+
+    return with_log("schema", config, store, setting, use)
 
 
 def _text(file: Path | None, python: str | None) -> bytes:
@@ -71,9 +65,9 @@ def add(
     version: _Version,
     file: _File = None,
     python: _Python = None,
-    config: _ConfigOption = None,
-    store: _StoreOption = None,
-    setting: _SetOption = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    setting: SetOption = None,
 ) -> None:
     """Register a version. Exit 0: it is there. 1: it is taken, or not compatible. 2: bad usage or schema."""
     from lockgate.schema_commands import read_version, sentences
@@ -90,9 +84,9 @@ def check(
     version: _Version,
     file: _File = None,
     python: _Python = None,
-    config: _ConfigOption = None,
-    store: _StoreOption = None,
-    setting: _SetOption = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    setting: SetOption = None,
 ) -> None:
     """Say whether a version could be registered. Exit 0: it could. 1: its rule does not allow it. 2: bad usage."""
     from lockgate.schema_commands import read_version, sentences
@@ -106,7 +100,7 @@ def check(
 
 @schema_app.command("list")
 def show_all(
-    as_json: _JSON = False, config: _ConfigOption = None, store: _StoreOption = None, setting: _SetOption = None
+    as_json: _JSON = False, config: ConfigOption = None, store: StoreOption = None, setting: SetOption = None
 ) -> None:
     """Show the schemas, with the status of each version."""
     from lockgate.schema_commands import listed
@@ -126,7 +120,7 @@ def show_all(
 
 
 @schema_app.command()
-def show(name: _Name, config: _ConfigOption = None, store: _StoreOption = None, setting: _SetOption = None) -> None:
+def show(name: _Name, config: ConfigOption = None, store: StoreOption = None, setting: SetOption = None) -> None:
     """Print a version, as JSON."""
     from lockgate.schema_commands import indented
 
@@ -143,9 +137,9 @@ def types(
     name: _Name,
     python: Annotated[bool, typer.Option("--python", help="A pydantic model.")] = False,
     typescript: Annotated[bool, typer.Option("--typescript", help="An interface.")] = False,
-    config: _ConfigOption = None,
-    store: _StoreOption = None,
-    setting: _SetOption = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    setting: SetOption = None,
 ) -> None:
     """Print types of a version, for Python or TypeScript. Exit 2: what makes them is not installed."""
     from lockgate.schema_types import types_of
@@ -167,7 +161,7 @@ def types(
 
 @schema_app.command()
 def diff(
-    before: _Name, after: _Name, config: _ConfigOption = None, store: _StoreOption = None, setting: _SetOption = None
+    before: _Name, after: _Name, config: ConfigOption = None, store: StoreOption = None, setting: SetOption = None
 ) -> None:
     """Show what is different between two versions. Says whether each takes what the other takes."""
     from lockgate.registry.compatibility import CompatibilityVerdict
@@ -192,9 +186,9 @@ def rule(
     compatibility: Annotated[
         str, typer.Argument(help="none, backward, forward, full; or backward_transitive and so on.", show_default=False)
     ],
-    config: _ConfigOption = None,
-    store: _StoreOption = None,
-    setting: _SetOption = None,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    setting: SetOption = None,
 ) -> None:
     """Hold new versions of a schema to a rule."""
     from lockgate.registry.catalogue import RULES
@@ -215,7 +209,7 @@ def _set_status(version: str, status: str, places: tuple[Any, Any, Any]) -> None
 
 @schema_app.command()
 def deprecate(
-    version: _Version, config: _ConfigOption = None, store: _StoreOption = None, setting: _SetOption = None
+    version: _Version, config: ConfigOption = None, store: StoreOption = None, setting: SetOption = None
 ) -> None:
     """Go on with a version, and tell readers."""
     _set_status(version, "deprecated", (config, store, setting))
@@ -223,7 +217,7 @@ def deprecate(
 
 @schema_app.command()
 def retire(
-    version: _Version, config: _ConfigOption = None, store: _StoreOption = None, setting: _SetOption = None
+    version: _Version, config: ConfigOption = None, store: StoreOption = None, setting: SetOption = None
 ) -> None:
     """Let nothing new use a version. Streams that have it go on."""
     _set_status(version, "retired", (config, store, setting))
@@ -231,7 +225,7 @@ def retire(
 
 @schema_app.command()
 def activate(
-    version: _Version, config: _ConfigOption = None, store: _StoreOption = None, setting: _SetOption = None
+    version: _Version, config: ConfigOption = None, store: StoreOption = None, setting: SetOption = None
 ) -> None:
     """Use a version as before."""
     _set_status(version, "active", (config, store, setting))

@@ -16,6 +16,7 @@ import pytest
 
 from lockgate.protocol.sse import EventStreamDecoder
 from tests.gateway.nodes import DEADLINE_S, DONE, UncheckedNode, Upstream, chunk, running
+from tests.programs import printed
 
 PACE_S: Final = 0.02
 #: What the flooder may have. The other caller has the same, and needs one.
@@ -77,19 +78,9 @@ async def read(url: str, deltas: int) -> tuple[str, list[float]]:
 
 async def flooded(url: str, kind: str, seconds: float) -> dict[str, int]:
     """The answers to the flooder."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.hostile.flooder", url, kind, str(seconds)),
-        cwd=Path(__file__).parents[2],
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            out, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert process.returncode == 0
-    return dict(json.loads(out))
+    command = (sys.executable, "-m", "tests.hostile.flooder", url, kind, str(seconds))
+    told = await printed(*command, patience_s=DEADLINE_S, folder=Path(__file__).parents[2])
+    return dict(json.loads(told.splitlines()[-1]))
 
 
 async def refusals(url: str) -> dict[str, int]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from lockgate.sim.server import SimOptions, serve
 from tests.conftest import missing
 from tests.gateway.nodes import Node, running
 from tests.peers.node import HERE
+from tests.programs import ended
 
 PATIENCE_S = 280.0
 KINDS = ("accepted", "unreachable", "conflicts", "rejected")
@@ -51,22 +50,14 @@ async def schemathesis(url: str, folder: Path) -> tuple[dict[str, Any], str]:
         missing("schemathesis", "make peers installs it")
     report = folder / "report.json"
     arguments = ["--config-file", HERE / "schemathesis.toml", "--no-color", "run", f"{url}/openapi.json"]
-    process = await asyncio.create_subprocess_exec(
+    _, output = await ended(
         *map(str, [command, *arguments, "--report", "json", "--report-json-path", report]),
-        cwd=folder,
-        env=os.environ | {"SCHEMATHESIS_HOOKS": str(HERE / "schemathesis_hooks.py")},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        patience_s=PATIENCE_S,
+        folder=folder,
+        SCHEMATHESIS_HOOKS=str(HERE / "schemathesis_hooks.py"),
     )
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert report.exists(), output.decode()
-    return json.loads(report.read_text(encoding="utf-8")), output.decode()
+    assert report.exists(), output
+    return json.loads(report.read_text(encoding="utf-8")), output
 
 
 async def register(url: str) -> None:

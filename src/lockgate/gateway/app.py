@@ -50,6 +50,7 @@ from lockgate.gateway.ui_routes import UIRoutes
 from lockgate.gateway.usage import UsageWatch
 from lockgate.gateway.ways import ways_of
 from lockgate.gateway.wiring import (
+    backpressure_of,
     breakers_of,
     defaults_of,
     log_of,
@@ -70,7 +71,6 @@ from lockgate.protocol import header_names as names
 from lockgate.registry.folder import SchemaFolder
 from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
-from lockgate.streams.backpressure import Backpressure
 from lockgate.streams.chats import Chats
 from lockgate.streams.opening import Opening
 from lockgate.streams.owner import StreamOwner
@@ -131,7 +131,7 @@ class Gateway:
             retain_s=settings.store.retain_s,
             patience_s=settings.store.patience_s,
             registry=self._registry,
-            backpressure=self._backpressure,
+            backpressure=backpressure_of(settings, self.readers, self.meters),
         )
         self._book = KeyBook(self.log)
         self._spending = Spending(self.log, self._usage_of, self._count_use)
@@ -166,18 +166,6 @@ class Gateway:
     def _trace(self, stream_id: str, plan: Plan) -> Any:
         wanted = plan.keep_upstream and self.settings.playground.keep_upstream
         return self.copies.trace(stream_id) if wanted else None
-
-    def _backpressure(self, stream_id: str) -> Backpressure | None:
-        delivery = self.settings.delivery
-        if not delivery.pause_upstream_over_bytes:
-            return None
-        return Backpressure(
-            stream_id,
-            self.meters,
-            over_bytes=delivery.pause_upstream_over_bytes,
-            foremost=lambda: self.readers.foremost(stream_id),
-            pause_s=delivery.slow_s,
-        )
 
     def _ended(self, stream_id: str) -> None:
         self.copies.ended(stream_id)

@@ -21,8 +21,10 @@ from lockgate.config import (
     providers_in,
     upstream_key,
 )
+from lockgate.delivery.readers import Readers
 from lockgate.errors import BadRequest
 from lockgate.gate.limits import SCHEMA_LIMITS
+from lockgate.observe.metrics import Meters
 from lockgate.registry.registry import RegistryOptions, SchemaRegistry
 from lockgate.retry.backoff import BackoffPolicy
 from lockgate.retry.breaker import Breakers, Thresholds
@@ -31,6 +33,7 @@ from lockgate.retry.policy import RetryPolicy
 from lockgate.store.base import StreamLog
 from lockgate.store.memory import MemoryLog
 from lockgate.store.sqlite.log import SqliteLog
+from lockgate.streams.backpressure import Backpressure
 from lockgate.streams.ceilings import Ceilings
 from lockgate.streams.model_options import ModelOptions, check_model_options
 from lockgate.streams.plan import Defaults
@@ -206,6 +209,24 @@ def breakers_of(settings: Settings) -> Breakers:
             max_open_s=max(breaker.open_s, breaker.max_open_s),
         )
     )
+
+
+def backpressure_of(settings: Settings, readers: Readers, meters: Meters) -> Callable[[str], Backpressure | None]:
+    """What makes that of each stream from its id: how far the readers of this process are."""
+    delivery = settings.delivery
+
+    def of(stream_id: str) -> Backpressure | None:
+        if not delivery.pause_upstream_over_bytes:
+            return None
+        return Backpressure(
+            stream_id,
+            meters,
+            over_bytes=delivery.pause_upstream_over_bytes,
+            foremost=lambda: readers.foremost(stream_id),
+            pause_s=delivery.slow_s,
+        )
+
+    return of
 
 
 def retry_of(settings: Settings) -> RetryPolicy:
